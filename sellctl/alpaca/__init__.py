@@ -1,0 +1,1 @@
+"""The only place that imports alpaca-py; foreign types and errors end here."""

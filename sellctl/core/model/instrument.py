@@ -1,0 +1,100 @@
+"""What can be held: stocks, option contracts and what we only show. Symbols are parsed here and nowhere else."""
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+_OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})")
+_STRIKE_SCALE = 1000
+# Index and share-class roots whose underlying is written otherwise; a root that is not here is its own underlying.
+_UNDERLYING_OF_ROOT = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX", "BRKB": "BRK.B", "BRKA": "BRK.A", "BFB": "BF.B"}
+
+
+class AssetClass(StrEnum):
+    """The classes that rules know. Everything else is OTHER: always shown, never touched."""
+
+    STOCK = "stock"
+    OPTION = "option"
+    CRYPTO = "crypto"
+    OTHER = "other"
+
+
+class Right(StrEnum):
+    """Call or put."""
+
+    CALL = "call"
+    PUT = "put"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionContract:
+    """The terms that an OCC symbol spells out. `strike` is in dollars a share; `expires` is an exchange date."""
+
+    root: str
+    expires: dt.date
+    right: Right
+    strike: Decimal
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether the root carries a digit: a corporate action changed what is delivered, so 100 shares is a guess."""
+        return any(character.isdigit() for character in self.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One symbol. `underlying` is the symbol whose price moves it; for stocks the symbol itself."""
+
+    symbol: str
+    asset_class: AssetClass
+    underlying: str
+    option: OptionContract | None = None
+
+    @property
+    def is_option(self) -> bool:
+        """Whether rules for options apply."""
+        return self.option is not None
+
+
+def parse_occ(symbol: str) -> OptionContract | None:
+    """The contract that an OCC symbol names, or None when it is not one.
+
+    Parsed from the right: the last 15 characters are fixed (YYMMDD, C or P, strike x 1000 in 8 digits) and the rest
+    is the root, which may contain digits (`AAPL1`, `2GOOG`). Source: OCC symbology, as Alpaca writes it (unpadded).
+    """
+    match = _OCC.fullmatch(symbol)
+    if match is None:
+        return None
+    try:
+        expires = dt.datetime.strptime(match["date"], "%y%m%d").replace(tzinfo=dt.UTC).date()
+    except ValueError:
+        return None
+    right = Right.CALL if match["right"] == "C" else Right.PUT
+    return OptionContract(match["root"], expires, right, Decimal(match["strike"]) / _STRIKE_SCALE)
+
+
+def an_option(symbol: str) -> Instrument | None:
+    """The option that `symbol` names, or None when it is not an OCC symbol."""
+    contract = parse_occ(symbol)
+    if contract is None:
+        return None
+    underlying = _UNDERLYING_OF_ROOT.get(contract.root, contract.root)
+    return Instrument(symbol, AssetClass.OPTION, underlying, contract)
+
+
+def a_stock(symbol: str) -> Instrument:
+    """The stock or fund that `symbol` names."""
+    return Instrument(symbol, AssetClass.STOCK, symbol)
+
+
+def instrument_of(symbol: str, broker_class: str) -> Instrument:
+    """The instrument for a symbol and the broker's own asset class (`us_equity`, `us_option`, `crypto`, or news to us)."""
+    if broker_class == "us_option":
+        return an_option(symbol) or Instrument(symbol, AssetClass.OTHER, symbol)
+    if broker_class == "us_equity":
+        return a_stock(symbol)
+    if broker_class.startswith("crypto"):
+        return Instrument(symbol, AssetClass.CRYPTO, symbol)
+    return Instrument(symbol, AssetClass.OTHER, symbol)

@@ -1,0 +1,117 @@
+"""Orders: what stands at the broker, and what we are about to send. The status table is the one truth about life cycles."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+OUR_PREFIX = "sellctl-"
+ZERO = Decimal(0)
+
+
+class Side(StrEnum):
+    """Buy or sell."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class PositionIntent(StrEnum):
+    """Alpaca's word on whether an order opens or closes."""
+
+    BUY_TO_OPEN = "buy_to_open"
+    BUY_TO_CLOSE = "buy_to_close"
+    SELL_TO_OPEN = "sell_to_open"
+    SELL_TO_CLOSE = "sell_to_close"
+
+
+class OrderType(StrEnum):
+    """Types that are told apart; a type new to us is OTHER and never touched."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+    OTHER = "other"
+
+
+class OrderState(StrEnum):
+    """How far an order's life has come, as far as it matters to us."""
+
+    WORKING = "working"  # may fill, holds quantity
+    CANCELING = "canceling"  # asked to end; may still fill, holds quantity
+    TERMINAL = "terminal"  # will never fill again
+    UNKNOWN = "unknown"  # a status new to us: counted as working, never as done
+
+
+# Alpaca's statuses (OpenAPI OrderStatus, SDK enum). done_for_day of a GTC order lives on tomorrow, so it isn't terminal.
+STATE_OF_STATUS = {
+    "new": OrderState.WORKING,
+    "accepted": OrderState.WORKING,
+    "pending_new": OrderState.WORKING,
+    "accepted_for_bidding": OrderState.WORKING,
+    "partially_filled": OrderState.WORKING,
+    "held": OrderState.WORKING,
+    "stopped": OrderState.WORKING,
+    "suspended": OrderState.WORKING,
+    "calculated": OrderState.WORKING,
+    "done_for_day": OrderState.WORKING,
+    "pending_review": OrderState.WORKING,
+    "pending_replace": OrderState.WORKING,
+    "pending_cancel": OrderState.CANCELING,
+    "filled": OrderState.TERMINAL,
+    "canceled": OrderState.TERMINAL,
+    "expired": OrderState.TERMINAL,
+    "rejected": OrderState.TERMINAL,
+    "replaced": OrderState.TERMINAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as the broker shows it. Quantities are contracts or shares; prices are dollars a share; instants are UTC."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    side: Side | None  # None on the parent of a multi-leg order
+    status: str
+    type: OrderType
+    time_in_force: str
+    qty: Decimal | None  # None on notional orders
+    filled_qty: Decimal
+    submitted_at: dt.datetime | None
+    order_class: str = ""  # "" and "simple" are plain
+    position_intent: PositionIntent | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    filled_avg_price: Decimal | None = None
+    filled_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+    legs: tuple["Order", ...] = ()
+
+    @property
+    def state(self) -> OrderState:
+        """How far its life has come; a status new to us is UNKNOWN, which counts as working."""
+        return STATE_OF_STATUS.get(self.status, OrderState.UNKNOWN)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it will never fill again."""
+        return self.state is OrderState.TERMINAL
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether sellctl sent it, by any process on any host."""
+        return self.client_order_id.startswith(OUR_PREFIX)
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it stands alone: no bracket, no OCO, no legs."""
+        return self.order_class in {"", "simple"} and not self.legs
+
+    @property
+    def leaves(self) -> Decimal:
+        """What may still fill; zero once terminal or when the quantity is unknown (notional)."""
+        return ZERO if self.is_terminal or self.qty is None else max(self.qty - self.filled_qty, ZERO)

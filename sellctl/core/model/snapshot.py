@@ -1,0 +1,59 @@
+"""Everything one decision is made from: one frozen value an account, gathered by the shell."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from sellctl.core.model.market import Market
+from sellctl.core.model.order import Order
+from sellctl.core.model.position import Holding
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SpoiledRow:
+    """A row of an answer that could not be read: it spoils itself only. `symbol` is "" when even that was unreadable."""
+
+    symbol: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[T]):
+    """A whole list from the broker, read to its end, and the rows of it that could not be read."""
+
+    rows: tuple[T, ...]
+    spoiled: tuple[SpoiledRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """Which account this is, by our name and by the broker's number, and whether the broker lets it trade."""
+
+    name: str
+    number: str
+    paper: bool = True
+    blocked: str = ""  # the broker's reason why it can't trade; "" when it can
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One account at one instant of the broker's clock.
+
+    `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
+    state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for.
+    """
+
+    account: AccountFacts
+    market: Market
+    holdings: tuple[Holding, ...]
+    orders: tuple[Order, ...]
+    positions_at: dt.datetime
+    history: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
+    spoiled: tuple[SpoiledRow, ...] = ()
+
+    def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
+        """The same instant, knowing today's orders of more symbols."""
+        return replace(self, history={**self.history, **history})

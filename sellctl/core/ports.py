@@ -1,0 +1,99 @@
+"""What the core asks of the world, as protocols. Every adapter and every fake has these shapes; errors are core.errors'."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.market import BrokerClock, Quote, Session
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import Plan, SubmitOrder
+from sellctl.core.model.position import Position
+from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
+
+
+class Clock(Protocol):
+    """The host's clock. Under simulation and in the demo all three run at the simulator's speed."""
+
+    def now(self) -> dt.datetime:
+        """The host's idea of the instant, UTC. Only for log lines and for the skew that doctor reports."""
+
+    def monotonic(self) -> float:
+        """Seconds since some start; never steps."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of this clock."""
+
+
+class Broker(Protocol):
+    """One account at the broker. Every method raises BrokerError and its kinds; a failed read is never an empty one.
+
+    Reads may raise AuthError, RequestRejectedError, RateLimitedError and DoubtfulError. Lists are read to their end.
+    """
+
+    @property
+    def name(self) -> str:
+        """Our name for the account."""
+
+    async def account(self) -> AccountFacts:
+        """Number, paper or live, and whether the broker lets it trade."""
+
+    async def positions(self) -> Rows[Position]:
+        """Every position."""
+
+    async def open_orders(self) -> Rows[Order]:
+        """Every open order, multi-leg ones with their legs."""
+
+    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
+        """Every order of these symbols, whatever its state, submitted at or after `start`."""
+
+    async def order_by_client_id(self, client_order_id: str) -> Order:
+        """The order with our own id. NotFoundError is the definite no."""
+
+    async def submit(self, order: SubmitOrder) -> Order:
+        """Send one order. RequestRejectedError: nothing happened. DoubtfulError: nobody knows; look it up next."""
+
+    async def cancel(self, order_id: str) -> None:
+        """Ask the broker to end an order. Its answer is not the end: that is seen on the order itself.
+
+        RequestRejectedError with NOT_CANCELABLE when it is terminal already or a cancel is pending.
+        """
+
+    async def clock(self) -> BrokerClock:
+        """The broker's clock."""
+
+    async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
+        """The exchange's sessions from `start` to `end`, both included."""
+
+
+class QuoteSource(Protocol):
+    """Where quotes come from, for all accounts at once."""
+
+    async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
+        """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
+
+
+class Journal(Protocol):
+    """What is written down. JournalError when it can't be: then nothing new is sent."""
+
+    def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
+        """A plan that acts or denies."""
+
+    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, object], why: str) -> None:
+        """An order about to be sent: on disk before the first byte leaves."""
+
+    def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
+        """What became of it: accepted, rejected, unknown, filled, canceled ..."""
+
+    def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
+        """Anything else that is evidence: a cancel asked for, a refusal, an adoption, a halt."""
+
+    def open_intents(self, account: str) -> Sequence[str]:
+        """Client order ids that were intended and never resolved, oldest first."""
+
+
+class Notifier(Protocol):
+    """Tells a person. Never raises, never blocks."""
+
+    def tell(self, kind: str, sentence: str) -> None:
+        """One message; kinds are those of the configuration."""

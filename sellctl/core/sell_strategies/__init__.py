@@ -1,0 +1,1 @@
+"""Pure strategies: ordered sets of rules."""

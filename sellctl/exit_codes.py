@@ -1,0 +1,16 @@
+"""What each exit status means; the same table stands in the README and in `sellctl --help`."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit status of every command."""
+
+    OK = 0
+    FAILED = 1  # runtime or broker
+    USAGE = 2  # usage or configuration
+    AUTH = 3  # the broker refused a key
+    PARTLY = 4  # some accounts or orders worked, some did not
+    REFUSED = 5  # a safety rule said no
+    BUSY = 6  # another instance holds the account
+    EXITS_DUE = 10  # only with --detailed-exitcode

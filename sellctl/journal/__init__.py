@@ -1,0 +1,1 @@
+"""The journal: SQLAlchemy Core on SQLite."""
