@@ -1,4 +1,4 @@
-"""What the core asks of the world, as protocols. Every adapter and every fake has these shapes; errors are core.errors'."""
+"""What the core asks of the world, as protocols: the shape of every adapter and every fake. Errors are core.errors'."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence

@@ -9,7 +9,15 @@ from enum import StrEnum
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})")
 _STRIKE_SCALE = 1000
 # Index and share-class roots whose underlying is written otherwise; a root that is not here is its own underlying.
-_UNDERLYING_OF_ROOT = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX", "BRKB": "BRK.B", "BRKA": "BRK.A", "BFB": "BF.B"}
+_UNDERLYING_OF_ROOT = {
+    "SPXW": "SPX",
+    "NDXP": "NDX",
+    "RUTW": "RUT",
+    "VIXW": "VIX",
+    "BRKB": "BRK.B",
+    "BRKA": "BRK.A",
+    "BFB": "BF.B",
+}
 
 
 class AssetClass(StrEnum):
@@ -90,7 +98,7 @@ def a_stock(symbol: str) -> Instrument:
 
 
 def instrument_of(symbol: str, broker_class: str) -> Instrument:
-    """The instrument for a symbol and the broker's own asset class (`us_equity`, `us_option`, `crypto`, or news to us)."""
+    """The instrument for a symbol and the broker's asset class (`us_equity`, `us_option`, `crypto`, or news to us)."""
     if broker_class == "us_option":
         return an_option(symbol) or Instrument(symbol, AssetClass.OTHER, symbol)
     if broker_class == "us_equity":

@@ -10,7 +10,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Best bid and ask in dollars a share. None is "no active side" (Alpaca writes 0). `at` is the exchange's own stamp, UTC."""
+    """Best bid and ask in dollars a share; None is "no active side" (Alpaca writes 0). `at` is the exchange's stamp."""
 
     symbol: str
     bid: Decimal | None
@@ -52,15 +52,17 @@ class BrokerClock:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """The market at one instant of the broker's clock.
+    """The market at one instant of the broker's clock. All instants in UTC.
 
-    `session` is today's (None on a day without one). `agreed` is False when clock and calendar contradict each other:
-    then no price rule fires.
+    `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
+    is unknown). `agreed` is False when the calendar is unknown or contradicts the clock: then no price rule fires, and
+    `closes_at` is the earlier of the two.
     """
 
     now: dt.datetime
     is_open: bool
-    session: Session | None
+    closes_at: dt.datetime | None
+    opened_at: dt.datetime | None = None
     agreed: bool = True
 
     @property
@@ -70,10 +72,26 @@ class Market:
 
     @property
     def until_close(self) -> dt.timedelta | None:
-        """Time left in today's session; None when the market is closed or the session is unknown."""
-        return self.session.closes_at - self.now if self.is_open and self.session else None
+        """Time left in today's session; None when the market is closed."""
+        return self.closes_at - self.now if self.is_open and self.closes_at else None
 
     @property
     def since_open(self) -> dt.timedelta | None:
-        """Time since today's open; None when the market is closed or the session is unknown."""
-        return self.now - self.session.opens_at if self.is_open and self.session else None
+        """Time since today's open; None when the market is closed or the open is unknown."""
+        return self.now - self.opened_at if self.is_open and self.opened_at else None
+
+
+def market_at(clock: BrokerClock, sessions: tuple[Session, ...] | None) -> Market:
+    """The market as the broker's clock and calendar show it; `sessions` None means that the calendar is unknown."""
+    today = clock.now.astimezone(NEW_YORK).date()
+    session = next((session for session in sessions or () if session.date == today), None)
+    inside = session is not None and session.opens_at <= clock.now < session.closes_at
+    closes = [clock.next_close] if clock.is_open else []
+    closes += [session.closes_at] if clock.is_open and session else []
+    return Market(
+        now=clock.now,
+        is_open=clock.is_open,
+        closes_at=min(closes) if closes else None,
+        opened_at=session.opens_at if session else None,
+        agreed=sessions is not None and inside == clock.is_open and len(set(closes)) <= 1,
+    )

@@ -1,4 +1,4 @@
-"""Orders: what stands at the broker, and what we are about to send. The status table is the one truth about life cycles."""
+"""Orders as they stand at the broker. The status table is the one truth about their life cycle."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class OrderState(StrEnum):
     UNKNOWN = "unknown"  # a status new to us: counted as working, never as done
 
 
-# Alpaca's statuses (OpenAPI OrderStatus, SDK enum). done_for_day of a GTC order lives on tomorrow, so it isn't terminal.
+# Alpaca's statuses (OpenAPI OrderStatus, SDK enum). done_for_day of a GTC order lives on tomorrow: not terminal.
 STATE_OF_STATUS = {
     "new": OrderState.WORKING,
     "accepted": OrderState.WORKING,
@@ -70,7 +70,7 @@ STATE_OF_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as the broker shows it. Quantities are contracts or shares; prices are dollars a share; instants are UTC."""
+    """An order as the broker shows it: contracts or shares, dollars a share, instants in UTC."""
 
     id: str
     client_order_id: str

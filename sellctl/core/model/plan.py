@@ -35,7 +35,7 @@ PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
 
 @dataclass(frozen=True, slots=True)
 class ExitSignal:
-    """A rule's word that a holding should leave: how much, why, how urgently. No price: that's not a rule's business."""
+    """A rule's word that a holding should leave: how much, why, how urgently. A price is not a rule's business."""
 
     holding: Holding
     qty: Decimal

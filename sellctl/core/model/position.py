@@ -51,7 +51,7 @@ class ExitTrack:
     reason: str
     urgency: int
     step: int  # orders of this exit sent so far
-    sent_at: dt.datetime  # the last one, broker's clock
+    age: dt.timedelta  # since the last one was sent, by a clock that never steps
     client_order_id: str
     limit_price: Decimal | None = None
 
@@ -62,23 +62,64 @@ class Track:
 
     `qty_left` is what our ledger says is left after fills that the position may not show yet; None when it has
     nothing to add. `unresolved` is the quantity of orders sent whose fate is unknown. `exit` is the exit under way.
+    `wide_for` is how long the spread has been wide without a break.
     """
 
     first_seen: dt.datetime | None = None
     qty_left: Decimal | None = None
     unresolved: Decimal = Decimal(0)
     exit: ExitTrack | None = None
+    wide_for: dt.timedelta = dt.timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The sides of a quote that were found usable, in dollars a share; None where not, and then `problem` says why.
+
+    `wide` marks a spread so large that its mid means little; `wide_settled`, that it has been so for long enough to
+    be the market.
+    """
+
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    problem: str = "no quote"
+    wide: bool = False
+    wide_settled: bool = False
+
+    @property
+    def mid(self) -> Decimal | None:
+        """Halfway between bid and ask; None unless both are usable."""
+        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position with its newest quote (None: none came) and our memory of it."""
+    """A position with its newest quote (None: none came), what of it is usable, and our memory of the position."""
 
     position: Position
     quote: Quote | None = None
     track: Track = Track()
+    prices: Prices = Prices()
 
     @property
     def symbol(self) -> str:
         """The symbol as the broker writes it."""
         return self.position.symbol
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        """What one could get now: the bid for a long, the ask for a short."""
+        return self.prices.bid if self.position.is_long else self.prices.ask
+
+    @property
+    def gain(self) -> Decimal | None:
+        """The gain on entry at the price one could get now, as a ratio (0.1 is +10%); None when unknown."""
+        return self.gain_at(self.exit_price)
+
+    def gain_at(self, price: Decimal | None) -> Decimal | None:
+        """The gain on entry at `price`, as a ratio; for a short the mirror; None when price or entry is unknown."""
+        entry = self.position.entry_price
+        if price is None or entry is None:
+            return None
+        gain = price / entry - 1
+        return gain if self.position.is_long else -gain

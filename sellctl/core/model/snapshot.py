@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SpoiledRow:
-    """A row of an answer that could not be read: it spoils itself only. `symbol` is "" when even that was unreadable."""
+    """A row that could not be read: it spoils itself only. `symbol` is "" when even that was unreadable."""
 
     symbol: str
     why: str

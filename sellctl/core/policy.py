@@ -1,0 +1,105 @@
+"""The configuration compiled for one account: what the engine asks while it decides. What is off isn't in here."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sellctl.core.model.config import (
+    AssetKind,
+    CancelScope,
+    Config,
+    ExcludeConfig,
+    PutAction,
+    ShortAction,
+    Style,
+    TakeOver,
+)
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.plan import Urgency
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.zero_day import ZeroDay
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy
+from sellctl.core.sell_strategies.strategy_one import StrategyOne
+
+_MAY_TAKE_OVER = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
+_CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides for one account."""
+
+    account: str
+    paper: bool
+    account_number: str | None
+    strategies: tuple[BaseStrategy, ...]
+    zero_day: ZeroDay | None
+    zero_day_shorts: bool
+    short_action: ShortAction
+    short_classes: frozenset[AssetClass]
+    cash_secured_puts: PutAction
+    allow_legging_out: bool
+    take_over: Urgency | None  # exits this urgent or more may cancel the user's own order
+    style: Style
+    protective_market: bool
+    stale_after: dt.timedelta
+    stale_scope: CancelScope
+    max_position_age: dt.timedelta
+    exclude: tuple[ExcludeConfig, ...]
+
+    def exclusion(self, holding: Holding) -> str | None:
+        """Why the user wants this holding left alone; None when not."""
+        for entry in self.exclude:
+            if _fits(entry, self.account, holding):
+                return "excluded by manage.exclude: shown, never touched"
+        return None
+
+
+def compile_policy(config: Config, account: str) -> Policy:
+    """The policy of one account of the configuration."""
+    sell = config.sell_module
+    return Policy(
+        account=account,
+        paper=config.accounts[account].paper,
+        account_number=config.accounts[account].account_number,
+        strategies=_strategies(config),
+        zero_day=ZeroDay(sell.zero_day) if sell.zero_day_handling else None,
+        zero_day_shorts=sell.zero_day.shorts,
+        short_action=sell.short_positions.action,
+        short_classes=frozenset(_CLASS_OF[kind] for kind in sell.short_positions.assets),
+        cash_secured_puts=sell.short_positions.cash_secured_puts,
+        allow_legging_out=sell.allow_legging_out,
+        take_over=_MAY_TAKE_OVER[sell.take_over],
+        style=config.execution.style,
+        protective_market=config.execution.protective_market,
+        stale_after=dt.timedelta(seconds=float(sell.order_cancel_minutes * Decimal(60))),
+        stale_scope=sell.order_cancel_scope,
+        max_position_age=sell.max_position_age,
+        exclude=sell.manage.exclude,
+    )
+
+
+def _strategies(config: Config) -> tuple[BaseStrategy, ...]:
+    one = config.sell_module.strategy_one
+    basis = config.sell_module.price_basis
+    if not one.enabled:
+        return ()
+    return (
+        StrategyOne(
+            profit_rate=one.profit_rate,
+            stop_loss_rate=one.stop_loss_rate,
+            applies_to=one.applies_to,
+            profit_basis=basis.profit,
+            loss_basis=basis.loss,
+        ),
+    )
+
+
+def _fits(entry: ExcludeConfig, account: str, holding: Holding) -> bool:
+    asked = (
+        (entry.symbol, holding.symbol),
+        (entry.underlying, holding.position.instrument.underlying),
+        (entry.account, account),
+    )
+    given = [(wanted, actual) for wanted, actual in asked if wanted]
+    return bool(given) and all(actual in wanted for wanted, actual in given)

@@ -1,0 +1,148 @@
+"""What an exit is sent at: the ladder of its urgency, rounded to the contract's tick. Pure.
+
+A step is one order of an exit. Prices are dollars a share; None is a market order.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import Enum
+
+from sellctl.core.model.config import Style
+from sellctl.core.model.instrument import AssetClass, Instrument
+from sellctl.core.model.plan import ExitSignal, Urgency
+from sellctl.core.model.position import Holding
+
+REPRICE_AFTER = dt.timedelta(seconds=3)
+THROUGH = Decimal("0.10")
+CENT = Decimal("0.01")
+NICKEL = Decimal("0.05")
+DIME = Decimal("0.10")
+SUBPENNY = Decimal("0.0001")
+# Source: Alpaca's support page on option price increments.
+ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
+THREE_DOLLARS = Decimal(3)
+ONE_DOLLAR = Decimal(1)
+
+
+class Rung(Enum):
+    """How far one step goes."""
+
+    TOUCH = "at the price one can get"  # the bid for a sale, the ask for a purchase
+    THROUGH = "10% through it"
+    MARKET = "market"
+
+
+_THREE_TOUCHES = (Rung.TOUCH,) * 3
+_LADDERS = {
+    Urgency.FORCED: (*_THREE_TOUCHES, Rung.THROUGH, Rung.MARKET),
+    Urgency.PROTECTIVE: (*_THREE_TOUCHES, Rung.THROUGH),
+    Urgency.TIME: (Rung.TOUCH,),
+    Urgency.PROFIT: (Rung.TOUCH,),
+}
+
+
+class NoPriceError(Exception):
+    """The exit needs a price and none is usable; the text says which side is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The price of one step: a limit, or None for a market order; which step of how many; and whether it can go on."""
+
+    limit: Decimal | None
+    step: int
+    of: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no further step follows: the order then rests, and is only moved with the market."""
+        return self.step >= self.of
+
+
+def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[Rung, ...]:
+    """The steps of an exit."""
+    if style is Style.MARKET:
+        return (Rung.MARKET,)
+    rungs = _LADDERS[urgency]
+    return (*rungs, Rung.MARKET) if urgency is Urgency.PROTECTIVE and protective_market else rungs
+
+
+def offer(signal: ExitSignal, step: int, style: Style, *, protective_market: bool) -> Offer:
+    """What step number `step` (from 1) of an exit is sent at; beyond the last step the last one counts.
+
+    Raises NoPriceError when no price can be named and the exit isn't forced.
+    """
+    rungs = ladder(signal.urgency, style, protective_market=protective_market)
+    rung = rungs[min(step, len(rungs)) - 1]
+    if rung is Rung.MARKET and not _nobody_bids(signal.holding):
+        return Offer(None, min(step, len(rungs)), len(rungs))
+    side = reference_price(signal)
+    if side is None:
+        return _without_a_price(signal, len(rungs))
+    return Offer(_limit(signal, side, rung), min(step, len(rungs)), len(rungs))
+
+
+def reference_price(signal: ExitSignal) -> Decimal | None:
+    """The price that an exit is measured from: the usable side it trades against.
+
+    A target needs that side. Every other exit may fall back on the quote as it came and then on the broker's own
+    price of the position: a missing or guarded quote never blocks a time exit, and its limit still bounds the price.
+    """
+    holding = signal.holding
+    if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _nobody_bids(holding):
+        return holding.exit_price
+    quote, long = holding.quote, holding.position.is_long
+    raw = (quote.bid if long else quote.ask) if quote else None
+    return raw or holding.position.current_price
+
+
+def _without_a_price(signal: ExitSignal, steps: int) -> Offer:
+    """A forced exit goes out anyway: at one tick when there is a market without a bid, else (an outage) at market."""
+    if signal.urgency is not Urgency.FORCED:
+        side = "bid" if signal.holding.position.is_long else "ask"
+        raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
+    if _nobody_bids(signal.holding):
+        return Offer(tick_of(signal.holding, CENT), steps, steps)
+    return Offer(None, steps, steps)
+
+
+def _nobody_bids(holding: Holding) -> bool:
+    """Whether a market stands in which nobody bids for a long: a market order would find no buyer."""
+    return holding.position.is_long and holding.prices.bid is None and holding.prices.ask is not None
+
+
+def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
+    long = signal.holding.position.is_long
+    price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
+    price = to_tick(price, tick_of(signal.holding, price), up=(signal.urgency >= Urgency.TIME) == long)
+    if signal.floor is not None:
+        price = max(price, signal.floor) if long else min(price, signal.floor)
+        price = to_tick(price, tick_of(signal.holding, price), up=long)
+    return price
+
+
+def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
+    """`price` on the grid of `tick`, rounded up or down, and at least one tick."""
+    steps = (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+    return max(steps, Decimal(1)) * tick
+
+
+def tick_of(holding: Holding, price: Decimal) -> Decimal:
+    """The price increment at `price`. An unknown option tick is the coarser one, unless the quote itself is finer."""
+    instrument = holding.position.instrument
+    if instrument.asset_class is not AssetClass.OPTION:
+        return CENT if price >= ONE_DOLLAR else SUBPENNY
+    coarse = _coarse_tick(instrument, price)
+    sides = [side for side in (holding.prices.bid, holding.prices.ask) if side is not None]
+    return next((tick for tick in (coarse, NICKEL) if tick <= coarse and _all_on(sides, tick)), CENT)
+
+
+def _coarse_tick(instrument: Instrument, price: Decimal) -> Decimal:
+    if instrument.underlying in ALWAYS_CENT:
+        return CENT
+    return NICKEL if price < THREE_DOLLARS else DIME
+
+
+def _all_on(sides: list[Decimal], tick: Decimal) -> bool:
+    return all(side % tick == 0 for side in sides)

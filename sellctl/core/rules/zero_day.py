@@ -1,0 +1,54 @@
+"""The last day of an option: three deadlines counted back from that day's close, later ones for broad ETFs."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sellctl.core.model.config import BroadEtfsConfig, ZeroDayConfig
+from sellctl.core.model.market import NEW_YORK, Market
+from sellctl.core.model.plan import ExitSignal, Reason, Urgency
+from sellctl.core.model.position import Holding
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroDay:
+    """Leave an option on the day it expires: worked at `start`, protective at `eager`, at any price at `final`."""
+
+    config: ZeroDayConfig
+
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
+        """The exit with the urgency that the time left asks for; None on any other day or before `start`."""
+        left = market.until_close
+        if not expires_today(holding, market) or left is None:
+            return None
+        urgency = self._urgency(self._deadlines(holding), left)
+        if urgency is None:
+            return None
+        closes = market.closes_at.astimezone(NEW_YORK) if market.closes_at else None
+        detail = f"expires today: {_minutes(left)} to the close at {closes:%H:%M} ET ({_STAGE[urgency]})"
+        return ExitSignal(holding, holding.position.qty, Reason.ZERO_DAY, detail, urgency)
+
+    def _deadlines(self, holding: Holding) -> ZeroDayConfig | BroadEtfsConfig:
+        broad = self.config.broad_etfs
+        return broad if holding.position.instrument.underlying in broad.symbols else self.config
+
+    @staticmethod
+    def _urgency(deadlines: ZeroDayConfig | BroadEtfsConfig, left: dt.timedelta) -> Urgency | None:
+        if left <= deadlines.final:
+            return Urgency.FORCED
+        if left <= deadlines.eager:
+            return Urgency.PROTECTIVE
+        return Urgency.TIME if deadlines.start is None or left <= deadlines.start else None
+
+
+_STAGE = {Urgency.TIME: "start", Urgency.PROTECTIVE: "eager", Urgency.FORCED: "final: at any price"}
+
+
+def expires_today(holding: Holding, market: Market) -> bool:
+    """Whether the holding is an option whose last day is the exchange's today."""
+    option = holding.position.instrument.option
+    return option is not None and option.expires == market.today
+
+
+def _minutes(left: dt.timedelta) -> str:
+    minutes = int(left.total_seconds() // 60)
+    return f"{minutes} min" if minutes else f"{int(left.total_seconds())} s"

@@ -1,0 +1,139 @@
+"""Builders for tests: each makes one plain, valid value, and a test names only what it is about."""
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+
+from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, SellModuleConfig
+from sellctl.core.model.instrument import a_stock, an_option
+from sellctl.core.model.market import NEW_YORK, Market, Quote
+from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
+from sellctl.core.model.position import Direction, Holding, Position, Track
+from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.core.policy import Policy, compile_policy
+
+TUESDAY = dt.date(2026, 11, 24)
+HALF_DAY = dt.date(2026, 11, 27)
+CALL = "AAPL261218C00200000"
+PUT = "AAPL261218P00200000"
+TODAYS_CALL = "AAPL261124C00200000"
+TODAYS_SPY_CALL = "SPY261124C00600000"
+
+
+def at(clock: str, day: dt.date = TUESDAY) -> dt.datetime:
+    """An instant in New York, in UTC: at("15:50"), at("09:30:30")."""
+    return dt.datetime.combine(day, dt.time.fromisoformat(clock), NEW_YORK).astimezone(dt.UTC)
+
+
+def a_market(clock: str = "12:00", day: dt.date = TUESDAY, *, closes: str = "16:00", agreed: bool = True) -> Market:
+    """The market at a time of day; closed outside 09:30 to `closes`."""
+    now, opened, closing = at(clock, day), at("09:30", day), at(closes, day)
+    is_open = opened <= now < closing
+    return Market(now, is_open, closing if is_open else None, opened, agreed=agreed)
+
+
+def a_quote(symbol: str, bid: str | None, ask: str | None, when: dt.datetime | None = None) -> Quote:
+    """A quote, stamped at noon unless told."""
+    return Quote(
+        symbol, Decimal(bid) if bid else None, Decimal(ask) if ask else None, at("12:00") if when is None else when
+    )
+
+
+def a_position(
+    symbol: str = CALL, qty: str = "1", entry: str | None = "1.00", *, short: bool = False, available: str | None = ""
+) -> Position:
+    """A long position, all of it free; `available=None` is a broker that doesn't say."""
+    free = qty if available == "" else available
+    return Position(
+        instrument=an_option(symbol) or a_stock(symbol),
+        direction=Direction.SHORT if short else Direction.LONG,
+        qty=Decimal(qty),
+        available=None if free is None else Decimal(free),
+        entry_price=None if entry is None else Decimal(entry),
+    )
+
+
+def a_holding(
+    symbol: str = CALL,
+    qty: str = "1",
+    entry: str | None = "1.00",
+    *,
+    bid: str | None = "1.00",
+    ask: str | None = "1.02",
+    short: bool = False,
+    available: str | None = "",
+    quoted_at: dt.datetime | None = None,
+    track: Track | None = None,
+) -> Holding:
+    """A holding with a quote; without one when both sides are None."""
+    quote = a_quote(symbol, bid, ask, quoted_at) if bid or ask else None
+    position = a_position(symbol, qty, entry, short=short, available=available)
+    return Holding(position, quote, track or Track())
+
+
+def an_order(
+    symbol: str = CALL,
+    side: str = "sell",
+    qty: str = "1",
+    *,
+    limit: str | None = "1.50",
+    status: str = "new",
+    submitted: dt.datetime | None = None,
+    client_order_id: str = "by-hand",
+    **more: object,
+) -> Order:
+    """A simple day order of the user's."""
+    order = Order(
+        id=f"id-of-{client_order_id}-{symbol}",
+        client_order_id=client_order_id,
+        symbol=symbol,
+        side=Side(side),
+        status=status,
+        type=OrderType.LIMIT if limit else OrderType.MARKET,
+        time_in_force="day",
+        qty=Decimal(qty),
+        filled_qty=Decimal(0),
+        submitted_at=submitted or at("11:59"),
+        position_intent=PositionIntent(f"{side}_to_close"),
+        limit_price=Decimal(limit) if limit else None,
+    )
+    return replace(order, **more)  # type: ignore[arg-type]
+
+
+def our_order(symbol: str = CALL, side: str = "sell", qty: str = "1", **more: object) -> Order:
+    """An order that sellctl sent."""
+    return an_order(symbol, side, qty, client_order_id="sellctl-abc", **more)  # type: ignore[arg-type]
+
+
+def a_snapshot(
+    *holdings: Holding,
+    orders: tuple[Order, ...] = (),
+    market: Market | None = None,
+    history: tuple[Order, ...] | None = (),
+    account: AccountFacts | None = None,
+) -> Snapshot:
+    """A snapshot taken just now that knows today's orders of every holding; `history=None` knows none.
+
+    Quotes stamped at noon are moved to the market's now, unless a test set another stamp.
+    """
+    market = market or a_market()
+    fresh = tuple(
+        replace(h, quote=replace(h.quote, at=market.now)) if h.quote and h.quote.at == at("12:00") else h
+        for h in holdings
+    )
+    known = {} if history is None else {h.symbol: tuple(o for o in history if o.symbol == h.symbol) for h in holdings}
+    return Snapshot(account or AccountFacts("main", "PA1"), market, fresh, orders, market.now, known)
+
+
+def a_config(sell: SellModuleConfig | None = None, execution: ExecutionConfig | None = None) -> Config:
+    """One paper account called main, with the defaults."""
+    return Config(
+        accounts={"main": AccountConfig(api_key="key", secret_key="secret")},  # noqa: S106  a test's word
+        sell_module=sell or SellModuleConfig(),
+        execution=execution or ExecutionConfig(),
+    )
+
+
+def a_policy(sell: SellModuleConfig | None = None, execution: ExecutionConfig | None = None) -> Policy:
+    """The policy of that account."""
+    return compile_policy(a_config(sell, execution), "main")
