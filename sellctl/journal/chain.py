@@ -1,0 +1,68 @@
+"""How audit rows hang together: canonical text, a row's hash, and the check of a whole chain. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sellctl.journal.codec import plain
+
+GENESIS = "0" * 64
+# The cells that a row's hash covers, in this order, for good. `hash` itself follows from them.
+CELLS = ("seq", "at", "account", "kind", "symbol", "reason", "client_order_id", "day", "body", "prev_hash")
+ARCHIVED = "archived"  # names the rows that retention moved out
+GAP = "gap"  # says that the file was found shorter than its head
+
+
+def canonical(value: object) -> str:
+    """One text for one value: sorted keys, no spaces, ASCII."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+
+
+def row_hash(cells: Sequence[object]) -> str:
+    """The hash of one row from its CELLS. A cell of a type that no row ever has raises TypeError."""
+    return hashlib.sha256(json.dumps(cells, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place in the chain: a row's number and hash."""
+
+    seq: int
+    hash: str
+
+
+START = Link(0, GENESIS)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The first row that doesn't hold, and why."""
+
+    seq: int
+    why: str
+
+
+def link_fault(row: Mapping[str, object], before: Link) -> str:
+    """Why this row can't follow `before`; "" when it does."""
+    seq = row["seq"]
+    if seq != before.seq + 1:
+        return f"row {before.seq + 1} is missing"
+    if row["prev_hash"] != before.hash:
+        return f"row {seq} doesn't follow from the row before it: one of the two was changed"
+    try:
+        expected = row_hash([row[cell] for cell in CELLS])
+    except TypeError:
+        return f"row {seq} was changed: it holds something that isn't text"
+    return "" if row["hash"] == expected else f"row {seq} was changed"
+
+
+def follow(rows: Iterable[Mapping[str, object]], start: Link) -> Iterator[Link | Break]:
+    """The link after each row in turn; ends in a Break at the first row that doesn't hold."""
+    link = start
+    for row in rows:
+        if why := link_fault(row, link):
+            yield Break(link.seq + 1, why)
+            return
+        link = Link(link.seq + 1, str(row["hash"]))
+        yield link

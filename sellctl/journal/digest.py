@@ -1,0 +1,54 @@
+"""What of a plan is told, and what makes it news. Pure.
+
+A denial's numbers change with every quote; the same denial with other numbers is not news, and neither is a plan that
+sends nothing while nothing of ours changed.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+
+from sellctl.core.model.plan import Plan, State, Verdict
+from sellctl.core.model.snapshot import Snapshot
+from sellctl.journal.chain import canonical
+
+_NUMBERS = re.compile(r"\d[\d.,:]*")
+_NEWS = {State.DENIED, State.BLOCKED, State.LEAVING}
+
+
+def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
+    """Equal for two plans that say the same; "" for one that has nothing to say."""
+    parts = {
+        "sends": [verdict.submit for verdict in plan.submits],
+        "cancels": [cancel.order.id for cancel in plan.cancels],
+        "leaving": sorted(_gist(verdict) for verdict in plan.verdicts if verdict.state in _NEWS),
+        "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
+        "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
+    }
+    return hashlib.sha256(canonical(parts).encode()).hexdigest() if any(parts.values()) else ""
+
+
+def _gist(verdict: Verdict) -> list[str]:
+    objections = (_NUMBERS.sub("#", objection) for objection in verdict.objections)
+    return [verdict.holding.symbol, verdict.state, _reason(verdict), *objections]
+
+
+def _reason(verdict: Verdict) -> str:
+    return verdict.signal.reason if verdict.signal else ""
+
+
+def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
+    """Symbol, reason and words of each exit that a guard of ours denied."""
+    for verdict in plan.of(State.DENIED):
+        yield verdict.holding.symbol, _reason(verdict), {"sentence": verdict.sentence, "objections": verdict.objections}
+
+
+def summary(plan: Plan) -> dict[str, object]:
+    """The plan in words, for a reader of the history."""
+    told = {
+        "sells": {verdict.holding.symbol: verdict.sentence for verdict in plan.submits},
+        "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},
+        "denied": [verdict.holding.symbol for verdict in plan.of(State.DENIED)],
+        "faults": plan.faults,
+    }
+    return {key: value for key, value in told.items() if value}

@@ -1,0 +1,73 @@
+"""The head: the newest audit row's number and hash, in a file of its own, so that a row cut off the end is missed.
+
+It is written in place after each commit: one write of one line of fixed length, which a killed process leaves old or
+new, never mixed. It isn't synced, so it may lag behind the database, but it never leads: a head that leads means that
+rows are gone.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sellctl.core.errors import JournalError
+from sellctl.journal.chain import START, Link
+from sellctl.journal.schema import HEAD_SUFFIX
+
+_LINE = re.compile(r"(\d{20}) ([0-9a-f]{64}) (\d{20}) ([0-9a-f]{64})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest row, and the place that the file's first row follows: the start, but in an archive."""
+
+    link: Link
+    after: Link = START
+
+    def line(self) -> bytes:
+        """The file's one line."""
+        return f"{self.link.seq:020d} {self.link.hash} {self.after.seq:020d} {self.after.hash}\n".encode()
+
+
+def head_path(database: Path) -> Path:
+    """Where the head of this database stands."""
+    return database.with_name(database.name + HEAD_SUFFIX)
+
+
+def read_head(database: Path) -> Head | None:
+    """The head, or None when there is none. JournalError when it can't be read."""
+    path = head_path(database)
+    try:
+        match = _LINE.fullmatch(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise JournalError(f"The journal's head {path} can't be read.", hint=str(error)) from error
+    if match is None:
+        raise JournalError(f"The journal's head {path} is damaged.", hint="Its one line was changed or cut short.")
+    seq, digest, after_seq, after_digest = match.groups()
+    return Head(Link(int(seq), digest), Link(int(after_seq), after_digest))
+
+
+class HeadFile:
+    """The head, held open for writing."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = head_path(database)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(self._file, 0o600)
+
+    def write(self, link: Link) -> None:
+        """Say which row is the newest."""
+        os.pwrite(self._file, Head(link).line(), 0)
+        if not os.fstat(self._file).st_nlink:
+            raise JournalError(f"The journal's head {self.path} was removed.", hint="Restart sellctl.")
+
+    def sync(self) -> None:
+        """See it onto the disk."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Sync and let go."""
+        self.sync()
+        os.close(self._file)

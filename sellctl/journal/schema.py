@@ -1,0 +1,100 @@
+"""The journal's tables and triggers, and nothing that runs against them. Portable SQL, but for the triggers."""
+
+import sqlalchemy as sa
+
+FILE_NAME = "journal.sqlite"
+HEAD_SUFFIX = ".head"
+
+tables = sa.MetaData()
+
+# Evidence: each row carries the hash of the one before. "" stands for "does not apply", so that every cell is text.
+audit = sa.Table(
+    "audit",
+    tables,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Text, nullable=False),  # broker's clock, UTC, ISO 8601
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("symbol", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("client_order_id", sa.Text, nullable=False),
+    sa.Column("day", sa.Text, nullable=False),  # the exchange's date
+    sa.Column("body", sa.Text, nullable=False),  # canonical JSON
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    # Every entry of an SQLite index ends in the row's number, so each of these also pages newest first.
+    sa.Index("audit_symbol", "symbol"),
+    sa.Index("audit_account_reason", "account", "reason"),
+    sa.Index("audit_reason", "reason"),
+    sa.Index("audit_day", "day"),
+    sa.Index("audit_client_order_id", "client_order_id"),
+)
+
+# Orders written down whose end nobody has seen; a row leaves when the end is seen. `seq` is the newest intent's.
+unresolved = sa.Table(
+    "unresolved",
+    tables,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("client_order_id", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("symbol", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+# How much of each order has filled as far as we have folded it in: the cumulative quantity only grows.
+fills = sa.Table(
+    "fills",
+    tables,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("client_order_id", sa.Text, nullable=False),
+    sa.Column("symbol", sa.Text, nullable=False),
+    sa.Column("side", sa.Text, nullable=False),
+    sa.Column("filled_qty", sa.Text, nullable=False),
+    sa.Column("price", sa.Text, nullable=False),  # the average; "" when unsaid
+    sa.Column("day", sa.Text, nullable=False),
+    sa.Index("fills_day", "account", "day"),
+)
+
+episodes = sa.Table(
+    "episodes",
+    tables,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("symbol", sa.Text, primary_key=True),
+    sa.Column("direction", sa.Text, nullable=False),
+    sa.Column("opened_at", sa.Text),
+    sa.Column("first_seen", sa.Text, nullable=False),
+    sa.Column("entry_price", sa.Text),
+    sa.Column("qty", sa.Text, nullable=False),
+    sa.Column("peak", sa.Text),
+    sa.Column("trough", sa.Text),
+    sa.Column("armed", sa.Boolean, nullable=False),
+    sa.Column("scaled_out", sa.Text, nullable=False),  # JSON list
+    sa.Column("frozen", sa.Text, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("config_hash", sa.Text, nullable=False),
+)
+
+# schema: the version; plan:<account>: the fingerprint of the last plan stored.
+meta = sa.Table(
+    "meta",
+    tables,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+REFUSE_UPDATE = """
+CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END"""
+REFUSE_DELETE = """
+CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted; retention archives them'); END"""
+LIFT_REFUSE_DELETE = "DROP TRIGGER audit_never_shrinks"

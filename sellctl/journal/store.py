@@ -1,0 +1,285 @@
+"""SqliteJournal: what the core writes down, as the Journal port asks. One method a kind of evidence.
+
+Each method is one transaction that is on disk when it returns (WAL, synchronous FULL), or raises JournalError.
+"""
+
+import datetime as dt
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
+from sellctl.core.model.plan import Plan, SubmitOrder
+from sellctl.core.model.snapshot import Snapshot
+from sellctl.journal import codec
+from sellctl.journal.chain import GAP, START, Link, canonical, row_hash
+from sellctl.journal.database import Database
+from sellctl.journal.digest import fingerprint, refusals, summary
+from sellctl.journal.head import Head, HeadFile, read_head
+from sellctl.journal.schema import audit, fills, meta, runs, unresolved
+from sellctl.journal.trouble import told_clearly
+
+BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
+
+# What ends an intent: the broker's terminal word, or ours that it never got there.
+FINAL_OUTCOMES = frozenset(status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL) | {
+    "absent",
+    "denied",
+    "not_sent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One audit row to be."""
+
+    account: str
+    kind: str
+    body: Mapping[str, object]
+    symbol: str = ""
+    reason: str = ""
+    client_order_id: str = ""
+
+
+def _nothing(_step: str) -> None:
+    """The step hook of a journal that nobody watches."""
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+class SqliteJournal:
+    """The journal of one state folder. `now` is the broker's clock; several processes may share the file.
+
+    `redact` masks known secrets in whatever text arrives; `step` is told each named point of a write (the fault bench
+    kills there). `alarm` says what was wrong with the file when it was opened; "" when nothing was.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        now: Callable[[], dt.datetime],
+        *,
+        busy_timeout: float = BUSY_TIMEOUT,
+        redact: Callable[[str], str] = _as_it_is,
+        step: Callable[[str], None] = _nothing,
+    ) -> None:
+        self.path = path
+        self.alarm = ""
+        self._now = now
+        self._redact = redact
+        self._step = step
+        self._marks: dict[str, str] = {}
+        self._reasons: dict[str, dict[str, str]] = {}
+        self.database = Database(path, busy_timeout=busy_timeout)
+        with told_clearly(path):
+            head = read_head(path)
+            self._head = HeadFile(path)
+        self._catch_up(head)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        with told_clearly(self.path):
+            self._head.close()
+        self.database.close()
+
+    def _catch_up(self, head: Head | None) -> None:
+        """Bring a head that a crash left behind up to the last row; write down that rows are gone when it leads."""
+        with self.database.reading() as tx:
+            last = _last(tx)
+            known = tx.scalar(sa.select(audit.c.hash).where(audit.c.seq == head.link.seq)) if head else None
+        if head is None or head.link == START:
+            told = "" if last == START or head else "the head file was missing"
+        else:
+            told = "" if known == head.link.hash else f"the head named row {head.link.seq}, which is not in the file"
+        if told:
+            self.alarm = f"The journal {self.path} had lost rows: {told}."
+            self._append(Entry("", GAP, {"sentence": self.alarm, "head": head.link if head else None, "found": last}))
+        else:
+            self._head.write(last)
+
+    # The port.
+
+    def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
+        """A plan with its snapshot, whole, when its actions, denials or working exits differ from the last one's."""
+        account = plan.account
+        mark = fingerprint(snapshot, plan)
+        self._reasons[account] = {
+            v.submit.client_order_id: v.signal.reason for v in plan.submits if v.submit and v.signal
+        }
+        if mark == self._mark(account):
+            return
+        body = {**summary(plan), "frozen": codec.pack(snapshot, plan)}
+        denied = (Entry(account, "refusal", body, symbol, reason) for symbol, reason, body in refusals(plan))
+        with self.database.writing() as tx:
+            last = self._insert(tx, [Entry(account, "plan", body), *denied], snapshot.market.now)
+            tx.execute(sa.delete(meta).where(meta.c.key == f"plan:{account}"))
+            tx.execute(sa.insert(meta).values(key=f"plan:{account}", value=mark))
+        self._committed(last)
+        self._marks[account] = mark
+
+    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, object], why: str) -> None:
+        """An order about to be sent: on disk before this returns. The same id may be intended again."""
+        reason = self._reasons.get(account, {}).get(order.client_order_id, "")
+        words = {"body": body, "why": why}
+        entry = Entry(account, "intent", words, order.symbol, reason, order.client_order_id)
+        with self.database.writing() as tx:
+            last = self._insert(tx, [entry])
+            tx.exec_driver_sql(_REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, reason))
+        self._committed(last)
+
+    def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
+        """What became of an order. A kind of FINAL_OUTCOMES ends its intent."""
+        with self.database.writing() as tx:
+            symbol, reason = _known_order(tx, account, client_order_id)
+            symbol = symbol or str(detail.get("symbol", ""))
+            last = self._insert(tx, [Entry(account, kind, detail, symbol, reason, client_order_id)])
+            if kind in FINAL_OUTCOMES:
+                tx.execute(sa.delete(unresolved).where(_is_order(unresolved, account, client_order_id)))
+        self._committed(last)
+
+    def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
+        """Any other evidence. `symbol`, `reason` and `client_order_id` in the detail are what history finds it by."""
+        found = {key: str(detail.get(key, "") or "") for key in ("symbol", "reason", "client_order_id")}
+        self._append(Entry(account, kind, detail, **found))
+
+    def open_intents(self, account: str) -> Sequence[str]:
+        """Client order ids that were intended and never seen to end, oldest first."""
+        ids = sa.select(unresolved.c.client_order_id).where(unresolved.c.account == account)
+        with self.database.reading() as tx:
+            return tuple(tx.scalars(ids.order_by(unresolved.c.seq)))
+
+    # Beyond the port.
+
+    def fold_fill(self, account: str, order: Order) -> Decimal:
+        """The quantity newly filled by what this order shows; 0 when it was folded in already (I8).
+
+        A fill is known by its order and the cumulative quantity, so doubled and reordered events change nothing.
+        """
+        with self.database.writing() as tx:
+            known = Decimal(tx.scalar(sa.select(fills.c.filled_qty).where(_is_fill(account, order.id))) or 0)
+            new = order.filled_qty - known
+            if new <= 0:
+                return Decimal(0)
+            entry = self._fill_entry(tx, account, order, new)
+            last = self._insert(tx, [entry])
+            tx.execute(sa.delete(fills).where(_is_fill(account, order.id)))
+            tx.execute(sa.insert(fills).values(_fill_row(account, order, _day(self._now()))))
+        self._committed(last)
+        return new
+
+    @staticmethod
+    def _fill_entry(tx: sa.Connection, account: str, order: Order, new: Decimal) -> Entry:
+        _, reason = _known_order(tx, account, order.client_order_id)
+        body = {"order_id": order.id, "filled_qty": order.filled_qty, "new": new, "price": order.filled_avg_price}
+        return Entry(account, "fill", {**body, "side": order.side}, order.symbol, reason, order.client_order_id)
+
+    def run_started(self, version: str, config_hash: str) -> None:
+        """A process came up, with which program and which configuration."""
+        row = {"pid": os.getpid(), "version": version, "config_hash": config_hash}
+        with self.database.writing() as tx:
+            last = self._insert(tx, [Entry("", "start", {"version": version, "config_hash": config_hash})])
+            tx.execute(sa.insert(runs).values(at=_text_of(self._now()), **row))
+        self._committed(last)
+
+    # How rows get in.
+
+    def _append(self, *entries: Entry) -> None:
+        with self.database.writing() as tx:
+            last = self._insert(tx, entries)
+        self._committed(last)
+
+    def _insert(self, tx: sa.Connection, entries: Sequence[Entry], at: dt.datetime | None = None) -> Link:
+        """Chain these rows behind the last one."""
+        at = at or self._now()
+        link = _last(tx)
+        rows = []
+        for entry in entries:
+            rows.append(self._row(entry, at, link))
+            link = Link(link.seq + 1, str(rows[-1][-1]))
+        tx.exec_driver_sql(_INSERT, rows)
+        self._step("journal.written")
+        return link
+
+    def _row(self, entry: Entry, at: dt.datetime, before: Link) -> tuple[object, ...]:
+        body = self._redact(canonical(entry.body))
+        facts = (entry.account, entry.kind, entry.symbol, entry.reason, entry.client_order_id, _day(at), body)
+        cells = (before.seq + 1, _text_of(at), *map(_storable, facts), before.hash)
+        return (*cells, row_hash(cells))
+
+    def _committed(self, last: Link) -> None:
+        self._step("journal.committed")
+        with told_clearly(self.path):
+            self._head.write(last)
+        self._step("journal.headed")
+
+    def _mark(self, account: str) -> str:
+        """The fingerprint of the last plan stored for this account, by any process; "" before the first."""
+        if account not in self._marks:
+            with self.database.reading() as tx:
+                stored = tx.scalar(sa.select(meta.c.value).where(meta.c.key == f"plan:{account}"))
+            self._marks[account] = stored or ""
+        return self._marks[account]
+
+
+# The statements of the order path, compiled once from the tables.
+_DIALECT = sqlite.dialect()
+_INSERT = str(sa.insert(audit).compile(dialect=_DIALECT))
+_NEWEST = sa.select(sa.func.max(audit.c.seq)).scalar_subquery()
+_LAST = str(sa.select(audit.c.seq, audit.c.hash).where(audit.c.seq == _NEWEST).compile(dialect=_DIALECT))
+_REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(dialect=_DIALECT))
+
+
+def _last(tx: sa.Connection) -> Link:
+    row = tx.exec_driver_sql(_LAST).first()
+    return Link(row[0], row[1]) if row else START
+
+
+def _is_order(table: sa.Table, account: str, client_order_id: str) -> sa.ColumnElement[bool]:
+    return (table.c.account == account) & (table.c.client_order_id == client_order_id)
+
+
+def _is_fill(account: str, order_id: str) -> sa.ColumnElement[bool]:
+    return (fills.c.account == account) & (fills.c.order_id == order_id)
+
+
+def _fill_row(account: str, order: Order, day: str) -> dict[str, str]:
+    return {
+        "account": account,
+        "order_id": order.id,
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side or "",
+        "filled_qty": str(order.filled_qty),
+        "price": "" if order.filled_avg_price is None else str(order.filled_avg_price),
+        "day": day,
+    }
+
+
+def _known_order(tx: sa.Connection, account: str, client_order_id: str) -> tuple[str, str]:
+    """Symbol and reason of an order as its newest intent said them; empty when it has none."""
+    intent = sa.select(audit.c.symbol, audit.c.reason).where(
+        _is_order(audit, account, client_order_id), audit.c.kind == "intent"
+    )
+    row = tx.execute(intent.order_by(audit.c.seq.desc()).limit(1)).first()
+    return (row[0], row[1]) if row else ("", "")
+
+
+def _text_of(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+
+
+def _day(at: dt.datetime) -> str:
+    return at.astimezone(NEW_YORK).date().isoformat()
+
+
+def _storable(text: str) -> str:
+    """The same text without what UTF-8 can't hold; a broker's answer may bring half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
