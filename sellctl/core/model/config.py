@@ -1,6 +1,6 @@
-"""The configuration as frozen values: every key, its unit, its default. Reading and checking a file is config_manager's job.
+"""The configuration as frozen values: every key, its unit, its default. Reading a file is config_manager's job.
 
-A field's name is its YAML key. Units are spelled by the types below; `Doc` texts become the reference and the JSON schema.
+A field's name is its YAML key. Units are spelled by the types below; `Doc` texts become the reference and the schema.
 """
 
 import datetime as dt
@@ -17,17 +17,27 @@ class Doc:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The word that stands for None in YAML, where that isn't null."""
+
+    text: str
+
+
 class Unit(StrEnum):
-    """How a scalar is written in YAML. config_manager holds the one parser for each."""
+    """How a scalar is written in YAML. config_units holds the one parser for each."""
 
     RATIO = "ratio"  # price / entry, 1.1 is +10%
-    PERCENT = "percent"  # "10%" or 10%
-    DURATION = "duration"  # 15s, 5m, 1h30m, 2d; a bare number counts in the unit that the key's text names
+    SECONDS = "seconds"  # a duration: 15s, 5m, 1h30m, 2d; a bare number is seconds
+    MINUTES = "minutes"  # a duration likewise; a bare number is minutes
+    SYMBOL = "symbol"  # a ticker, in capitals
     SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a unit's name
 
 
 Ratio = Annotated[Decimal, Unit.RATIO]
-Duration = Annotated[dt.timedelta, Unit.DURATION]
+Seconds = Annotated[dt.timedelta, Unit.SECONDS]
+Minutes = Annotated[dt.timedelta, Unit.MINUTES]
+Symbol = Annotated[str, Unit.SYMBOL]
 SecretText = Annotated[str, Unit.SECRET]
 
 
@@ -115,8 +125,8 @@ class EndpointsConfig:
 class AccountConfig:
     """One Alpaca account."""
 
-    api_key: Annotated[SecretText, Doc("Key ID: ${ENV}, file:/path, keyring:service/name, or the text itself.")] = field(
-        repr=False
+    api_key: Annotated[SecretText, Doc("Key ID: ${ENV}, file:/path, keyring:service/name, or the text itself.")] = (
+        field(repr=False)
     )
     secret_key: Annotated[SecretText, Doc("Secret, in the same ways.")] = field(repr=False)
     paper: Annotated[bool, Doc("false is real money; acting on it also needs --live or SELLCTL_LIVE=1.")] = True
@@ -130,7 +140,9 @@ class MarketDataConfig:
     """Where quotes come from."""
 
     accounts: Annotated[
-        tuple[str, ...] | None, Doc("Accounts whose keys fetch quotes, in order; auto is every account in turn.")
+        tuple[str, ...] | None,
+        Doc("Accounts whose keys fetch quotes, in order; auto is every account in turn."),
+        Word("auto"),
     ] = None
     stock_feed: Annotated[StockFeed, Doc("sip, iex, delayed_sip, or auto: the best one granted.")] = StockFeed.AUTO
     option_feed: Annotated[OptionFeed, Doc("opra, indicative, or auto: the best one granted.")] = OptionFeed.AUTO
@@ -158,23 +170,23 @@ class PriceBasisConfig:
 class BroadEtfsConfig:
     """The later deadlines of broad ETFs, whose options Alpaca lets trade longer on their last day."""
 
-    symbols: Annotated[tuple[str, ...], Doc("Underlyings with the later deadlines.")] = ("SPY", "QQQ", "IWM", "DIA")
-    start: Annotated[Duration | None, Doc("Time exit from this long before the close; open is from the open on.")] = (
-        dt.timedelta(minutes=50)
-    )
-    eager: Annotated[Duration, Doc("Protective exit from this long before the close.")] = dt.timedelta(minutes=43)
-    final: Annotated[Duration, Doc("At any price from this long before the close.")] = dt.timedelta(minutes=35)
+    symbols: Annotated[tuple[Symbol, ...], Doc("Underlyings with the later deadlines.")] = ("SPY", "QQQ", "IWM", "DIA")
+    start: Annotated[
+        Minutes | None, Doc("Time exit from this long before the close; open is from the open on."), Word("open")
+    ] = dt.timedelta(minutes=50)
+    eager: Annotated[Minutes, Doc("Protective exit from this long before the close.")] = dt.timedelta(minutes=43)
+    final: Annotated[Minutes, Doc("At any price from this long before the close.")] = dt.timedelta(minutes=35)
 
 
 @dataclass(frozen=True, slots=True)
 class ZeroDayConfig:
     """When options that expire today are closed, counted back from that day's close. `start` None is "open"."""
 
-    start: Annotated[Duration | None, Doc("Time exit from this long before the close; open is from the open on.")] = (
-        dt.timedelta(minutes=65)
-    )
-    eager: Annotated[Duration, Doc("Protective exit from this long before the close.")] = dt.timedelta(minutes=58)
-    final: Annotated[Duration, Doc("At any price from this long before the close.")] = dt.timedelta(minutes=50)
+    start: Annotated[
+        Minutes | None, Doc("Time exit from this long before the close; open is from the open on."), Word("open")
+    ] = dt.timedelta(minutes=65)
+    eager: Annotated[Minutes, Doc("Protective exit from this long before the close.")] = dt.timedelta(minutes=58)
+    final: Annotated[Minutes, Doc("At any price from this long before the close.")] = dt.timedelta(minutes=50)
     broad_etfs: Annotated[BroadEtfsConfig, Doc("The later set for broad ETFs.")] = BroadEtfsConfig()
     shorts: Annotated[bool, Doc("true also closes covered calls and kept cash-secured puts.")] = False
 
@@ -192,8 +204,8 @@ class ShortPositionsConfig:
 class ExcludeConfig:
     """Positions that sellctl shows and never touches; a position is excluded when every key given here fits it."""
 
-    symbol: Annotated[tuple[str, ...], Doc("Exact symbols.")] = ()
-    underlying: Annotated[tuple[str, ...], Doc("Underlyings.")] = ()
+    symbol: Annotated[tuple[Symbol, ...], Doc("Exact symbols.")] = ()
+    underlying: Annotated[tuple[Symbol, ...], Doc("Underlyings.")] = ()
     account: Annotated[tuple[str, ...], Doc("Account names of this file.")] = ()
 
 
@@ -209,14 +221,14 @@ class SellModuleConfig:
     """The rules. The seed's block is valid as it stands."""
 
     enabled: Annotated[bool, Doc("false: read commands work; watch and run-once say so and exit 0.")] = True
-    check_interval: Annotated[Duration, Doc("Seconds between checks.")] = dt.timedelta(seconds=5)
+    check_interval: Annotated[Seconds, Doc("Time between checks; a bare number is seconds.")] = dt.timedelta(seconds=5)
     order_cancel_minutes: Annotated[Decimal, Doc("Cancel sell orders older than this many minutes.")] = Decimal(3)
     order_cancel_scope: Annotated[CancelScope, Doc("sells, own (only ours) or all (buys too).")] = CancelScope.SELLS
     zero_day_handling: Annotated[bool, Doc("Force-close options that expire today.")] = True
     zero_day: Annotated[ZeroDayConfig, Doc("The deadlines of the last day.")] = ZeroDayConfig()
     price_basis: Annotated[PriceBasisConfig, Doc("Which price a gain is measured on.")] = PriceBasisConfig()
     max_position_age: Annotated[
-        Duration, Doc("No order from an older view of the position; at least twice check_interval.")
+        Seconds, Doc("No order from an older view of the position; at least twice check_interval.")
     ] = dt.timedelta(seconds=15)
     take_over: Annotated[
         TakeOver, Doc("Whether an exit may cancel your own closing order that holds the quantity.")

@@ -1,0 +1,294 @@
+"""ConfigManager: finds the configuration, reads and checks it, says where each value came from, and masks the secrets.
+
+Nothing else sees files or the environment; the rest of the program gets the frozen Config.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sellctl.core.config_checks import Finding, findings
+from sellctl.core.config_keys import Key, leaves
+from sellctl.core.config_reader import ConfigReader
+from sellctl.core.config_secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
+from sellctl.core.config_units import value_text
+from sellctl.core.errors import ConfigError
+from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, Unit
+from sellctl.core.yaml_nodes import Problem, Spot, Table, parse
+
+FILE_NAME = "config.yml"
+KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
+_MOST_BYTES = 1_000_000
+_SHOWN_OF_KEY_ID = 4
+_LONG_ENOUGH_TO_SHOW = 16
+_NOTHING_HINT = (
+    "Try it without keys: sellctl demo. Write a file: sellctl config init. "
+    "Or export ALPACA_API_KEY and ALPACA_SECRET_KEY of a paper account."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `config show`; the value is masked where it is secret."""
+
+    key: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A checked configuration, its file (None: the environment), each key's origin, and what is odd about it."""
+
+    config: Config
+    path: Path | None
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret text, for the log's redactor; a disabled account's references aren't followed."""
+        texts = (text for account in self.config.accounts.values() for text in (account.api_key, account.secret_key))
+        return frozenset(text for text in texts if is_literal(text))
+
+    def show(self) -> list[Row]:
+        """Every key with its value and origin, secrets masked."""
+        return [
+            Row(key, _shown(described, value), self.origins.get(key, "default"))
+            for key, described, value in leaves(self.config)
+        ]
+
+
+def _shown(key: Key, value: object) -> str:
+    if key.unit is not Unit.SECRET:
+        return value_text(value, key.none_word)
+    text = str(value)
+    if not is_literal(text):
+        return "not read"
+    open_part = text[:_SHOWN_OF_KEY_ID] if key.name == "api_key" and len(text) >= _LONG_ENOUGH_TO_SHOW else ""
+    return f"{open_part}****"
+
+
+def state_dir(explicit: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of journal, locks and halt flag: --state-dir, SELLCTL_STATE_DIR, or the user's; it may not exist."""
+    named = (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR")
+    if explicit or named:
+        return (explicit or Path(named or "")).expanduser().absolute()
+    from platformdirs import user_state_path  # noqa: PLC0415  help and completion do without it
+
+    return user_state_path("sellctl", appauthor=False)
+
+
+class ConfigManager:
+    """Loads --config, SELLCTL_CONFIG, ./config.yml, the user's config.yml, or a key pair from the environment."""
+
+    def __init__(self, explicit: Path | None = None, *, environ: Mapping[str, str] | None = None) -> None:
+        self._explicit = explicit
+        self._environ = os.environ if environ is None else environ
+
+    def load(self) -> LoadedConfig:
+        """The configuration, or a ConfigError that names every problem."""
+        path = self.find()
+        return self._from_environment() if path is None else self._from_file(path)
+
+    def find(self) -> Path | None:
+        """The file that counts; None when there is none. A file that was named has to be there."""
+        named = self._environ.get("SELLCTL_CONFIG")
+        if self._explicit or named:
+            path = (self._explicit or Path(named or "")).expanduser()
+            source = "--config" if self._explicit else "SELLCTL_CONFIG"
+            if not path.is_file():
+                raise ConfigError(f"There is no file {path} ({source}).", hint=f"Write one: sellctl config init {path}")
+            return path
+        from platformdirs import user_config_path  # noqa: PLC0415  help and completion do without it
+
+        places = (Path(FILE_NAME), user_config_path("sellctl", appauthor=False) / FILE_NAME)
+        return next((place for place in places if place.is_file()), None)
+
+    def _from_environment(self) -> LoadedConfig:
+        pair = key_pair(self._environ)
+        if pair is None:
+            raise ConfigError("There is no configuration and no key in the environment.", hint=_NOTHING_HINT)
+        loading = _Loading(None, Path(), self._environ)
+        return loading.checked(loading.with_key_pair(Config(accounts={}), pair))
+
+    def _from_file(self, path: Path) -> LoadedConfig:
+        text, mode = _text_of(path)
+        node, problems = parse(text)
+        loading = _Loading(path, path.absolute().parent, self._environ)
+        loading.problems += problems
+        if node is None or not isinstance(node, Table) or not node.entries:
+            raise loading.error_about_whole(node is None)
+        config = loading.read(node)
+        loading.refuse_open_file(config, mode)
+        config = loading.resolved(config)
+        return loading.checked(config if "accounts" in node.entries else self._with_accounts(loading, config))
+
+    def _with_accounts(self, loading: "_Loading", config: Config) -> Config:
+        pair = key_pair(self._environ)
+        if pair:
+            return loading.with_key_pair(config, pair)
+        hint = "Add accounts: with a name and its keys, or export ALPACA_API_KEY and ALPACA_SECRET_KEY."
+        loading.note(None, "There are no accounts.", hint)
+        return config
+
+
+def key_pair(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The names of the two variables that hold a key pair; None without any; half a pair is an error."""
+    for names in KEY_PAIRS:
+        missing = [name for name in names if not environ.get(name, "").strip()]
+        if len(missing) == 1:
+            present = next(name for name in names if name not in missing)
+            raise ConfigError(f"{present} is set and {missing[0]} isn't.", hint=f"Run: export {missing[0]}=...")
+        if not missing:
+            return names
+    return None
+
+
+def _text_of(path: Path) -> tuple[str, int]:
+    try:
+        with path.open("rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for you.") from None
+    if len(content) > _MOST_BYTES:
+        raise ConfigError(f"{path} is larger than a megabyte.", hint="Name a configuration file.")
+    try:
+        return content.decode("utf-8-sig"), mode
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} isn't UTF-8 text.", hint="Save it as UTF-8.") from None
+
+
+class _Loading:
+    """One load in the making: gathers problems, warnings and origins until the end."""
+
+    def __init__(self, path: Path | None, folder: Path, environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._folder = folder
+        self._environ = environ
+        self._spots: dict[str, Spot] = {}
+        self._origins: dict[str, str] = {}
+        self._warnings: list[str] = []
+        self.problems: list[Problem] = []
+
+    def note(self, key: str | None, sentence: str, hint: str) -> None:
+        """Remember a problem at a dotted key."""
+        self.problems.append(Problem(sentence, hint, None if key is None else self._spot_of(key)))
+
+    def read(self, table: Table) -> Config:
+        """The file's tree as a Config, with stand-ins where there are problems."""
+        reader = ConfigReader()
+        config = reader.read(table)
+        self.problems += reader.problems
+        self._spots = reader.spots
+        self._origins = {key: f"{self._path}:{spot.line}" for key, spot in reader.spots.items()}
+        return config
+
+    def with_key_pair(self, config: Config, names: tuple[str, str]) -> Config:
+        """The configuration with one paper account from the environment."""
+        values: dict[str, Any] = {}
+        for field, name in zip(("api_key", "secret_key"), names, strict=True):
+            values[field] = self._secret(f"accounts.main.{field}", f"${{{name}}}")
+            self._origins[f"accounts.main.{field}"] = f"environment {name}"
+        return dataclasses.replace(config, accounts={"main": AccountConfig(**values)})
+
+    def refuse_open_file(self, config: Config, mode: int) -> None:
+        """A literal secret needs a file that only its owner can read."""
+        literal = [
+            key
+            for key, described, text in leaves(config)
+            if described.unit is Unit.SECRET and text and is_literal(text)
+        ]
+        if literal and readable_by_others(mode):
+            sentence = "Others can read this file, and it holds a secret."
+            self.note(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
+
+    def resolved(self, config: Config) -> Config:
+        """The configuration with every enabled account's references followed."""
+        accounts = {
+            name: self._account(f"accounts.{name}", account) if account.enabled else account
+            for name, account in config.accounts.items()
+        }
+        return dataclasses.replace(config, accounts=accounts)
+
+    def _account(self, path: str, account: AccountConfig) -> AccountConfig:
+        keys: dict[str, Any] = {
+            field: self._secret(f"{path}.{field}", getattr(account, field))
+            for field in ("api_key", "secret_key")
+            if getattr(account, field)
+        }
+        number = self._optional(f"{path}.account_number", account.account_number)
+        endpoints = EndpointsConfig(
+            **{
+                field.name: self._optional(f"{path}.endpoints.{field.name}", getattr(account.endpoints, field.name))
+                for field in dataclasses.fields(EndpointsConfig)
+            }
+        )
+        return dataclasses.replace(account, **keys, account_number=number, endpoints=endpoints)
+
+    def _optional(self, key: str, text: str | None) -> str | None:
+        return None if text is None else self._attempt(key, lambda: with_environment(text, self._environ))
+
+    def _secret(self, key: str, text: str) -> str:
+        return self._attempt(key, lambda: secret(text, self._environ, self._folder))
+
+    def _attempt(self, key: str, resolve: Callable[[], Resolved]) -> str:
+        try:
+            found = resolve()
+        except SecretError as error:
+            self.note(key, f"{key}: {error.sentence}", error.hint)
+            return ""
+        if found.source and key in self._origins:
+            self._origins[key] += f", {found.source}"
+        return found.value
+
+    def checked(self, config: Config) -> LoadedConfig:
+        """The end of a load: every rule on the whole, then the result or one error about everything."""
+        for finding in findings(config):
+            self._take(finding)
+        if self.problems:
+            raise self._error()
+        return LoadedConfig(self._with_position_age(config), self._path, self._origins, tuple(self._warnings))
+
+    def _take(self, finding: Finding) -> None:
+        if not finding.warning:
+            self.note(finding.key, finding.sentence, finding.hint)
+            return
+        spot = self._spot_of(finding.key)
+        self._warnings.append(f"{self._place(spot)}{finding.sentence} {finding.hint}")
+
+    def _with_position_age(self, config: Config) -> Config:
+        rules = config.sell_module
+        least = 2 * rules.check_interval
+        if rules.max_position_age >= least:
+            return config
+        self._origins["sell_module.max_position_age"] = "2 x check_interval"
+        return dataclasses.replace(config, sell_module=dataclasses.replace(rules, max_position_age=least))
+
+    def _spot_of(self, key: str) -> Spot | None:
+        while key and key not in self._spots:
+            key = key.rpartition(".")[0]
+        return self._spots.get(key)
+
+    def _place(self, spot: Spot | None) -> str:
+        if self._path is None:
+            return ""
+        return f"{self._path}:{spot.line}:{spot.column}: " if spot else f"{self._path}: "
+
+    def error_about_whole(self, unread: bool) -> ConfigError:
+        """The error about a file that holds no keys at all."""
+        if unread and not self.problems:
+            self.note(None, "This file is empty.", "Write one: sellctl config init")
+        elif not self.problems:
+            self.note(None, "This file holds no keys.", "Write accounts: and sell_module: with their keys below them.")
+        return self._error()
+
+    def _error(self) -> ConfigError:
+        problems = sorted(dict.fromkeys(self.problems), key=lambda problem: problem.spot or Spot(0, 0))
+        if len(problems) == 1:
+            return ConfigError(self._place(problems[0].spot) + problems[0].sentence, hint=problems[0].hint)
+        lines = [f"{self._place(problem.spot)}{problem.sentence} {problem.hint}" for problem in problems]
+        where = self._path or "The environment"
+        return ConfigError("\n  ".join([f"{where} has {len(problems)} problems:", *lines]))

@@ -1,0 +1,178 @@
+"""A YAML tree to a Config, key by key; what is unknown, missing or misspelled becomes a Problem and reading goes on."""
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any
+
+from sellctl.core.config_keys import REQUIRED, Key, Shape, joined, keys_of, paths_of
+from sellctl.core.config_units import UnitError, either, way_of
+from sellctl.core.model.config import Config, Unit
+from sellctl.core.yaml_nodes import Entry, Items, Node, Problem, Scalar, Spot, Table, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
+_RESERVED_NAMES = frozenset({"auto", "all", "null"})
+_MAY_BE_EMPTY = frozenset({"symbols", "exclude"})
+
+
+class _UnreadableError(Exception):
+    """The value can't be used; its problem is noted already."""
+
+
+class ConfigReader:
+    """Reads one file's tree. `spots` says where each key stood; with any problem the Config holds stand-ins."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.spots: dict[str, Spot] = {}
+
+    def read(self, table: Table) -> Config:
+        """The configuration that a file's top level says."""
+        config: Config = self._section(Config, table, "")
+        return config
+
+    def _note(self, spot: Spot, sentence: str, hint: str) -> None:
+        self.problems.append(Problem(sentence, hint, spot))
+
+    def _section(self, section: Any, table: Table, path: str) -> Any:
+        self._refuse_unknown(section, table, path)
+        values = {}
+        for key in keys_of(section):
+            entry = table.entries.get(key.name)
+            values[key.name] = self._missing(key, table, path) if entry is None else self._entry(key, entry, path)
+        return section(**values)
+
+    def _refuse_unknown(self, section: Any, table: Table, path: str) -> None:
+        known = [key.name for key in keys_of(section)]
+        for name, entry in table.entries.items():
+            if name not in known:
+                where = f" in {path}" if path else ""
+                self._note(entry.spot, f"{named(name)} isn't a key{where}.", _did_you_mean(name, known, path))
+
+    def _missing(self, key: Key, table: Table, path: str) -> Any:
+        if key.default is not REQUIRED:
+            return key.default
+        if key.shape is Shape.NAMED:
+            return {}  # the manager looks for keys in the environment before it complains
+        hint = f"Add it, for example {key.name}: ${{ALPACA_{key.name.upper()}}}."
+        self._note(table.spot, f"{path} has no {key.name}.", hint)
+        return _stand_in(key)
+
+    def _entry(self, key: Key, entry: Entry, path: str) -> Any:
+        dotted = joined(path, key.name)
+        self.spots[dotted] = entry.spot
+        try:
+            return self._by_shape(key, entry.node, dotted)
+        except _UnreadableError:
+            return _stand_in(key)
+
+    def _by_shape(self, key: Key, node: Node, dotted: str) -> Any:
+        if isinstance(node, Scalar) and node.is_null and key.none_word == "null":
+            return None
+        readers: Mapping[Shape, Callable[[Key, Node, str], Any]] = {
+            Shape.SCALAR: self._scalar,
+            Shape.LIST: self._list,
+            Shape.SECTION: self._subsection,
+            Shape.ENTRIES: self._entries,
+            Shape.NAMED: self._named,
+        }
+        return readers[key.shape](key, node, dotted)
+
+    def _scalar(self, key: Key, node: Node, dotted: str) -> Any:
+        if not isinstance(node, Scalar):
+            return self._unreadable(node.spot, f"{dotted} takes one value.", f"Write {key.name}: value.")
+        if key.none_word and node.text.lower() == key.none_word:
+            return None
+        if node.is_null:
+            return self._unreadable(node.spot, f"{dotted} is empty.", "Give it a value, or delete the key.")
+        try:
+            return way_of(key.kind, key.unit).read(key.name, node.text)
+        except UnitError as error:
+            return self._unreadable(node.spot, error.sentence, error.hint)
+
+    def _list(self, key: Key, node: Node, dotted: str) -> Any:
+        if isinstance(node, Scalar) and key.none_word and node.text.lower() == key.none_word:
+            return None
+        if isinstance(node, Table):
+            return self._unreadable(node.spot, f"{dotted} takes a list.", f"Write {key.name}: [one, two].")
+        nodes = node.nodes if isinstance(node, Items) else (node,)
+        if not nodes and key.name not in _MAY_BE_EMPTY:
+            return self._unreadable(node.spot, f"{dotted} is an empty list.", "Name at least one, or delete the key.")
+        values = []
+        for index, item in enumerate(nodes):
+            self.spots[f"{dotted}[{index}]"] = item.spot
+            values.append(self._scalar(key, item, dotted))
+        return tuple(dict.fromkeys(values))
+
+    def _subsection(self, key: Key, node: Node, dotted: str) -> Any:
+        if isinstance(node, Scalar) and node.is_null:
+            return self._section(key.kind, Table(node.spot), dotted)  # every key below is commented out
+        if not isinstance(node, Table):
+            hint = f"Indent its keys below it: {either([inner.name for inner in keys_of(key.kind)])}."
+            return self._unreadable(node.spot, f"{dotted} takes keys of its own, not a value.", hint)
+        return self._section(key.kind, node, dotted)
+
+    def _entries(self, key: Key, node: Node, dotted: str) -> Any:
+        names = either([inner.name for inner in keys_of(key.kind)])
+        if not isinstance(node, Items):
+            return self._unreadable(
+                node.spot, f"{dotted} takes a list.", f"Start each entry with - and one of {names}."
+            )
+        sections = []
+        for index, item in enumerate(node.nodes):
+            if not isinstance(item, Table) or not item.entries:
+                self._note(
+                    item.spot, f"An entry of {dotted} says nothing to go by.", f"Write - {names}, each with a value."
+                )
+                continue
+            self.spots[f"{dotted}[{index}]"] = item.spot
+            sections.append(self._section(key.kind, item, f"{dotted}[{index}]"))
+        return tuple(sections)
+
+    def _named(self, key: Key, node: Node, dotted: str) -> Any:
+        if isinstance(node, Scalar) and node.is_null:
+            node = Table(node.spot)
+        if not isinstance(node, Table):
+            return self._unreadable(node.spot, f"{dotted} takes a name and keys below it.", "Write main: below it.")
+        if not node.entries:
+            return self._unreadable(
+                node.spot, f"{dotted} is empty.", "Give it a name with api_key and secret_key below it, or delete it."
+            )
+        sections = {}
+        for name, entry in node.entries.items():
+            self._check_name(name, entry)
+            self.spots[joined(dotted, name)] = entry.spot
+            if isinstance(entry.node, Table):
+                sections[name] = self._section(key.kind, entry.node, joined(dotted, name))
+            else:
+                shown = f"{dotted}.{name}" if _ACCOUNT_NAME.fullmatch(name) else f"An entry of {dotted}"
+                self._note(entry.spot, f"{shown} takes keys of its own.", "Indent api_key and secret_key below it.")
+        return sections
+
+    def _check_name(self, name: str, entry: Entry) -> None:
+        if not _ACCOUNT_NAME.fullmatch(name) or name.lower() in _RESERVED_NAMES:
+            hint = "Use up to 32 letters, digits, - and _; auto, all and null mean something else."
+            self._note(entry.spot, "This can't be the name of an account.", hint)
+
+    def _unreadable(self, spot: Spot, sentence: str, hint: str) -> Any:
+        self._note(spot, sentence, hint)
+        raise _UnreadableError
+
+
+def _stand_in(key: Key) -> Any:
+    """What stands in for a value with a problem, so that the rest can be checked; it never leaves the manager."""
+    if key.default is not REQUIRED:
+        return key.default
+    return {} if key.shape is Shape.NAMED else "" if key.unit is Unit.SECRET else None
+
+
+def _did_you_mean(name: str, known: list[str], path: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"Did you mean {close[0]}?"
+    elsewhere = [place for place in paths_of(name) if place != path]
+    if elsewhere:
+        return f"It belongs under {elsewhere[0]}." if elsewhere[0] else "It belongs at the top level."
+    return f"Known here: {', '.join(known)}."

@@ -1,0 +1,122 @@
+"""Account texts to their values: ${ENV}, file:/path, keyring:service/name. No error shows what was read."""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_BARE_REFERENCE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_MOST_BYTES = 4096
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SecretError(ValueError):
+    """A reference can't be followed, or what it leads to isn't usable."""
+
+    def __init__(self, sentence: str, hint: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A value and where it came from; "" is the file itself, which makes it a literal."""
+
+    value: str
+    source: str
+
+
+def is_literal(text: str) -> bool:
+    """True when the text is the value itself."""
+    return "${" not in text and not text.startswith(tuple(_FETCHERS))
+
+
+def readable_by_others(mode: int) -> bool:
+    """Whether someone beside the owner can read, write or run a file of this mode; always false off POSIX."""
+    return os.name == "posix" and bool(mode & OTHERS)
+
+
+def with_environment(text: str, environ: Mapping[str, str]) -> Resolved:
+    """The text with every ${NAME} replaced."""
+    names: list[str] = []
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1]
+        if not _ENV_NAME.fullmatch(name):
+            raise SecretError("Between ${ and } stands something else than a variable's name.", "Write ${NAME}.")
+        if not environ.get(name, "").strip():
+            state = "is empty" if name in environ else "isn't set"
+            raise SecretError(f"The environment variable {name} {state}.", f"Run: export {name}=...")
+        names.append(name)
+        return environ[name].strip()
+
+    value = _REFERENCE.sub(value_of, text)
+    if names or "${" not in text:
+        return Resolved(value, ", ".join(f"environment {name}" for name in names))
+    raise SecretError("A ${ isn't closed.", "Write ${NAME}.")
+
+
+def secret(text: str, environ: Mapping[str, str], folder: Path) -> Resolved:
+    """The secret that a text means; relative paths count from `folder`, the config file's."""
+    if _BARE_REFERENCE.fullmatch(text):
+        raise SecretError("A variable's name stands without braces.", f"Write ${{{text[1:]}}}.")
+    named = with_environment(text, environ)
+    found = next(
+        (
+            fetch(named.value.removeprefix(prefix), folder)
+            for prefix, fetch in _FETCHERS.items()
+            if text.startswith(prefix)
+        ),
+        named,
+    )
+    return Resolved(_usable(found.value), found.source)
+
+
+def _usable(value: str) -> str:
+    value = value.strip()
+    if not value:
+        raise SecretError("The secret is empty.", "Put the key from Alpaca's dashboard there.")
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise SecretError("The secret holds a blank or an odd character.", "Copy it once more from Alpaca's dashboard.")
+    return value
+
+
+def _from_file(place: str, folder: Path) -> Resolved:
+    path = folder / Path(place).expanduser()
+    if not path.is_file():
+        raise SecretError(f"There is no file {path}.", "Create it with the secret as its only line, and chmod 600 it.")
+    try:
+        with path.open("rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise SecretError(f"The file {path} can't be read: {error.strerror}.", "Make it readable for you.") from None
+    if readable_by_others(mode):
+        raise SecretError(f"Others can read the file {path}.", f"Run: chmod 600 {path}")
+    if len(content) > _MOST_BYTES:
+        raise SecretError(f"The file {path} is too long for a secret.", "Let it hold the secret and nothing else.")
+    return Resolved(content.decode("utf-8", "replace"), f"file {path}")
+
+
+def _from_keyring(place: str, _folder: Path) -> Resolved:
+    service, slash, name = place.rpartition("/")
+    if not (service and slash and name):
+        raise SecretError("keyring: needs a service and a name.", "Write keyring:service/name.")
+    try:
+        import keyring  # noqa: PLC0415  an optional extra
+    except ImportError:
+        raise SecretError("The keyring extra isn't installed.", "Run: pip install 'sellctl[keyring]'") from None
+    try:
+        value = keyring.get_password(service, name)
+    except keyring.errors.KeyringError as error:
+        raise SecretError(f"The keyring can't be read ({type(error).__name__}).", "Unlock it, or use ${ENV}.") from None
+    if value is None:
+        raise SecretError(f"The keyring holds no {service}/{name}.", f"Run: keyring set {service} {name}")
+    return Resolved(value, f"keyring {service}/{name}")
+
+
+_FETCHERS: dict[str, Callable[[str, Path], Resolved]] = {"file:": _from_file, "keyring:": _from_keyring}
