@@ -13,15 +13,18 @@ CELLS = ("seq", "at", "account", "kind", "symbol", "reason", "client_order_id", 
 ARCHIVED = "archived"  # names the rows that retention moved out
 GAP = "gap"  # says that the file was found shorter than its head
 
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # made once: json.dumps makes one a call
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 def canonical(value: object) -> str:
     """One text for one value: sorted keys, no spaces, ASCII."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+    return _SORTED.encode(plain(value))
 
 
 def row_hash(cells: Sequence[object]) -> str:
     """The hash of one row from its CELLS. A cell of a type that no row ever has raises TypeError."""
-    return hashlib.sha256(json.dumps(cells, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_COMPACT.encode(cells).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from sellctl.core.errors import JournalError
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
+from sellctl.journal.transaction import transaction
 from sellctl.journal.trouble import told_clearly
 
 T = TypeVar("T")
@@ -37,10 +38,11 @@ class Database:
         self._lock = threading.RLock()
         with told_clearly(path):
             self._inode = _make_private(path)
-            self.engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=StaticPool)
-            sa.event.listen(self.engine, "begin", _begin_immediately)
-            self.version_found = migrate(self.engine, path, steps)
+            self.engine = sa.create_engine(
+                "sqlite://", creator=self._connect, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
+            )
             self._connection = self.engine.connect()
+            self.version_found = migrate(self._connection, path, steps)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -54,14 +56,14 @@ class Database:
         """One transaction: durable when the block has ended, undone when it raised."""
         with self._lock, told_clearly(self.path):
             self._still_ours()
-            with self._connection.begin():
+            with transaction(self._connection):
                 yield self._connection
                 self._still_ours()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """The state as of now, on the writing connection."""
-        with self._lock, told_clearly(self.path), self._connection.begin():
+        with self._lock, told_clearly(self.path), transaction(self._connection, begin="BEGIN"):
             yield self._connection
 
     def _still_ours(self) -> None:
@@ -80,11 +82,6 @@ class Database:
         with self._lock, told_clearly(self.path):
             self._connection.close()
             self.engine.dispose()
-
-
-def _begin_immediately(connection: sa.Connection) -> None:
-    """Take the write lock at once: a transaction that reads the chain's end first must not find it moved."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _make_private(path: Path) -> int:
@@ -133,9 +130,11 @@ def _ask_a_copy(path: Path, question: Callable[[sa.Connection], T]) -> T:
 def _ask(path: Path, how: str, question: Callable[[sa.Connection], T]) -> T:
     uri = f"{path.absolute().as_uri()}?{how}"
     engine = sa.create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None), poolclass=NullPool
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
     )
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    with told_clearly(path), engine.connect() as connection:
+    with told_clearly(path), engine.connect() as connection, transaction(connection, begin="BEGIN"):
         refuse_newer(version_of(connection), path)
         return question(connection)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
 from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, meta, tables
+from sellctl.journal.transaction import transaction
 
 Step = Callable[[sa.Connection], None]
 
@@ -42,15 +43,14 @@ def refuse_newer(version: int, path: Path, newest: int = len(STEPS)) -> None:
         )
 
 
-def migrate(engine: sa.Engine, path: Path, steps: Sequence[Step] = STEPS) -> int:
+def migrate(connection: sa.Connection, path: Path, steps: Sequence[Step] = STEPS) -> int:
     """Bring the file to the newest schema and return the version it had. An older file is copied first."""
-    with engine.connect() as connection:
-        found = version_of(connection)
+    found = version_of(connection)
     refuse_newer(found, path, len(steps))
     if 0 < found < len(steps):
         back_up(path, path.with_name(f"{path.name}.v{found}.bak"))
     if found < len(steps):
-        with engine.begin() as connection:
+        with transaction(connection):
             _climb(connection, version_of(connection), steps)  # asked again: another process may have been faster
     return found
 
@@ -58,6 +58,8 @@ def migrate(engine: sa.Engine, path: Path, steps: Sequence[Step] = STEPS) -> int
 def _climb(connection: sa.Connection, version: int, steps: Sequence[Step]) -> None:
     for step in steps[version:]:
         step(connection)
+    if version == len(steps):
+        return
     connection.execute(sa.delete(meta).where(meta.c.key == "schema"))
     connection.execute(sa.insert(meta).values(key="schema", value=str(len(steps))))
 

@@ -23,6 +23,7 @@ from sellctl.journal.database import Database
 from sellctl.journal.digest import fingerprint, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
+from sellctl.journal.transaction import driver
 from sellctl.journal.trouble import told_clearly
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
@@ -132,7 +133,7 @@ class SqliteJournal:
         entry = Entry(account, "intent", words, order.symbol, reason, order.client_order_id)
         with self.database.writing() as tx:
             last = self._insert(tx, [entry])
-            tx.exec_driver_sql(_REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, reason))
+            driver(tx).execute(_REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, reason))
         self._committed(last)
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
@@ -204,7 +205,7 @@ class SqliteJournal:
         for entry in entries:
             rows.append(self._row(entry, at, link))
             link = Link(link.seq + 1, str(rows[-1][-1]))
-        tx.exec_driver_sql(_INSERT, rows)
+        driver(tx).executemany(_INSERT, rows)
         self._step("journal.written")
         return link
 
@@ -238,7 +239,7 @@ _REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(d
 
 
 def _last(tx: sa.Connection) -> Link:
-    row = tx.exec_driver_sql(_LAST).first()
+    row = driver(tx).execute(_LAST).fetchone()
     return Link(row[0], row[1]) if row else START
 
 
