@@ -1,0 +1,63 @@
+"""What the live screen shows, as frozen values: the watcher fills them, `sellctl.screen` draws them. Stdlib only."""
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import Plan
+from sellctl.core.model.snapshot import AccountFacts
+
+
+class Mode(StrEnum):
+    """What acting means for an account."""
+
+    PAPER = "paper"
+    LIVE = "live"  # real money
+    DRY_RUN = "dry run"  # decides, sends nothing
+
+
+class Weight(StrEnum):
+    """How much an event matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: an order sent, a fill, a refusal, a lost connection. `account` "" is all of them."""
+
+    at: dt.datetime
+    text: str
+    account: str = ""
+    weight: Weight = Weight.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account as it was last seen. `market` and `plan` are None until a first look has succeeded.
+
+    `age` is how long ago that look was, None before it. `problem` says what is wrong now; "" when nothing is.
+    `requests_used` counts the requests of the last minute. `orders_working` counts open orders, whoever sent them.
+    """
+
+    facts: AccountFacts
+    mode: Mode
+    market: Market | None = None
+    plan: Plan | None = None
+    age: dt.timedelta | None = None
+    problem: str = ""
+    requests_used: int | None = None
+    orders_working: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchView:
+    """Everything on the screen at one instant of the broker's clock. `events` are oldest first."""
+
+    now: dt.datetime
+    accounts: tuple[AccountView, ...]
+    events: tuple[Event, ...] = ()
+    next_look_in: dt.timedelta | None = None
