@@ -148,7 +148,7 @@ def _endpoints(config: Config) -> Findings:
     for name, account in config.accounts.items():
         for kind, schemes in _SCHEMES.items():
             url = getattr(account.endpoints, kind)
-            if url is not None:
+            if account.enabled and url:
                 yield from _endpoint(f"accounts.{name}.endpoints.{kind}", url, schemes)
 
 

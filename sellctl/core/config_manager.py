@@ -16,12 +16,13 @@ from sellctl.core.config_reader import ConfigReader
 from sellctl.core.config_secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
 from sellctl.core.config_units import value_text
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, Unit
+from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, SellModuleConfig, Unit
 from sellctl.core.yaml_nodes import Problem, Spot, Table, parse
 
 FILE_NAME = "config.yml"
 KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
 _MOST_BYTES = 1_000_000
+_MOST_PROBLEMS = 30
 _SHOWN_OF_KEY_ID = 4
 _LONG_ENOUGH_TO_SHOW = 16
 _NOTHING_HINT = (
@@ -50,22 +51,51 @@ class LoadedConfig:
 
     def secrets(self) -> frozenset[str]:
         """Every secret text, for the log's redactor; a disabled account's references aren't followed."""
-        texts = (text for account in self.config.accounts.values() for text in (account.api_key, account.secret_key))
-        return frozenset(text for text in texts if is_literal(text))
+        return frozenset(
+            text
+            for account in self.config.accounts.values()
+            for text in (account.api_key, account.secret_key)
+            if account.enabled or is_literal(text)
+        )
 
     def show(self) -> list[Row]:
         """Every key with its value and origin, secrets masked."""
         return [
-            Row(key, _shown(described, value), self.origins.get(key, "default"))
+            Row(key, _shown(described, value, self.secrets()), self.origins.get(key, "default"))
             for key, described, value in leaves(self.config)
         ]
 
+    def summary(self) -> list[str]:
+        """What is set up, in a few lines for `config check`."""
+        rules, one = self.config.sell_module, self.config.sell_module.strategy_one
+        accounts = ", ".join(f"{name} ({_kind(account)})" for name, account in self.config.accounts.items())
+        target = f"out at {one.profit_rate} or {one.stop_loss_rate} x entry; {', '.join(one.applies_to)}"
+        return [
+            f"accounts: {accounts}",
+            f"check interval: {value_text(rules.check_interval)}",
+            f"strategy one: {target if one.enabled else 'off'}",
+            f"zero-day options: {_zero_day(rules)}",
+            f"execution: {self.config.execution.style.value}",
+        ]
 
-def _shown(key: Key, value: object) -> str:
+
+def _kind(account: AccountConfig) -> str:
+    return "off" if not account.enabled else "paper" if account.paper else "real money"
+
+
+def _zero_day(rules: SellModuleConfig) -> str:
+    if not rules.zero_day_handling:
+        return "left alone"
+    start, final = rules.zero_day.start, value_text(rules.zero_day.final)
+    begins = "the open" if start is None else value_text(start)
+    return f"closed from {begins}, at any price from {final} before the close"
+
+
+def _shown(key: Key, value: object, secrets: frozenset[str]) -> str:
     if key.unit is not Unit.SECRET:
         return value_text(value, key.none_word)
     text = str(value)
-    if not is_literal(text):
+    if text not in secrets:
         return "not read"
     open_part = text[:_SHOWN_OF_KEY_ID] if key.name == "api_key" and len(text) >= _LONG_ENOUGH_TO_SHOW else ""
     return f"{open_part}****"
@@ -75,7 +105,7 @@ def state_dir(explicit: Path | None = None, environ: Mapping[str, str] | None = 
     """The folder of journal, locks and halt flag: --state-dir, SELLCTL_STATE_DIR, or the user's; it may not exist."""
     named = (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR")
     if explicit or named:
-        return (explicit or Path(named or "")).expanduser().absolute()
+        return _expanded(explicit or Path(named or "")).absolute()
     from platformdirs import user_state_path  # noqa: PLC0415  help and completion do without it
 
     return user_state_path("sellctl", appauthor=False)
@@ -94,18 +124,14 @@ class ConfigManager:
         return self._from_environment() if path is None else self._from_file(path)
 
     def find(self) -> Path | None:
-        """The file that counts; None when there is none. A file that was named has to be there."""
+        """The file that counts; None when there is none. One that was named counts even when it isn't there."""
         named = self._environ.get("SELLCTL_CONFIG")
         if self._explicit or named:
-            path = (self._explicit or Path(named or "")).expanduser()
-            source = "--config" if self._explicit else "SELLCTL_CONFIG"
-            if not path.is_file():
-                raise ConfigError(f"There is no file {path} ({source}).", hint=f"Write one: sellctl config init {path}")
-            return path
+            return _expanded(self._explicit or Path(named or ""))
         from platformdirs import user_config_path  # noqa: PLC0415  help and completion do without it
 
         places = (Path(FILE_NAME), user_config_path("sellctl", appauthor=False) / FILE_NAME)
-        return next((place for place in places if place.is_file()), None)
+        return next((place for place in places if _is_there(place)), None)
 
     def _from_environment(self) -> LoadedConfig:
         pair = key_pair(self._environ)
@@ -147,10 +173,26 @@ def key_pair(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user
+        return path
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise ConfigError(f"{path} can't be looked for: {error.strerror}.", hint="Name a file with --config.") from None
+
+
 def _text_of(path: Path) -> tuple[str, int]:
     try:
         with path.open("rb") as file:
             mode, content = os.fstat(file.fileno()).st_mode, file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl config init {path}") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for you.") from None
     if len(content) > _MOST_BYTES:
@@ -290,5 +332,6 @@ class _Loading:
         if len(problems) == 1:
             return ConfigError(self._place(problems[0].spot) + problems[0].sentence, hint=problems[0].hint)
         lines = [f"{self._place(problem.spot)}{problem.sentence} {problem.hint}" for problem in problems]
-        where = self._path or "The environment"
-        return ConfigError("\n  ".join([f"{where} has {len(problems)} problems:", *lines]))
+        more = [f"... and {len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
+        head = f"{self._path or 'The environment'} has {len(problems)} problems:"
+        return ConfigError("\n  ".join([head, *lines[:_MOST_PROBLEMS], *more]))

@@ -142,19 +142,23 @@ class ConfigReader:
             )
         sections = {}
         for name, entry in node.entries.items():
-            self._check_name(name, entry)
+            if not self._is_name(name, entry):
+                continue
             self.spots[joined(dotted, name)] = entry.spot
             if isinstance(entry.node, Table):
                 sections[name] = self._section(key.kind, entry.node, joined(dotted, name))
             else:
-                shown = f"{dotted}.{name}" if _ACCOUNT_NAME.fullmatch(name) else f"An entry of {dotted}"
-                self._note(entry.spot, f"{shown} takes keys of its own.", "Indent api_key and secret_key below it.")
+                self._note(
+                    entry.spot, f"{dotted}.{name} takes keys of its own.", "Indent api_key and secret_key below it."
+                )
         return sections
 
-    def _check_name(self, name: str, entry: Entry) -> None:
-        if not _ACCOUNT_NAME.fullmatch(name) or name.lower() in _RESERVED_NAMES:
+    def _is_name(self, name: str, entry: Entry) -> bool:
+        fits = bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
+        if not fits:
             hint = "Use up to 32 letters, digits, - and _; auto, all and null mean something else."
             self._note(entry.spot, "This can't be the name of an account.", hint)
+        return fits
 
     def _unreadable(self, spot: Spot, sentence: str, hint: str) -> Any:
         self._note(spot, sentence, hint)

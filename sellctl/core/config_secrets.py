@@ -56,15 +56,15 @@ def with_environment(text: str, environ: Mapping[str, str]) -> Resolved:
         return environ[name].strip()
 
     value = _REFERENCE.sub(value_of, text)
-    if names or "${" not in text:
-        return Resolved(value, ", ".join(f"environment {name}" for name in names))
-    raise SecretError("A ${ isn't closed.", "Write ${NAME}.")
+    if "${" in _REFERENCE.sub("", text):
+        raise SecretError("A ${ isn't closed.", "Write ${NAME}.")
+    return Resolved(value, ", ".join(f"environment {name}" for name in names))
 
 
 def secret(text: str, environ: Mapping[str, str], folder: Path) -> Resolved:
     """The secret that a text means; relative paths count from `folder`, the config file's."""
     if _BARE_REFERENCE.fullmatch(text):
-        raise SecretError("A variable's name stands without braces.", f"Write ${{{text[1:]}}}.")
+        raise SecretError("A variable's name stands without braces.", "Write ${NAME}.")
     named = with_environment(text, environ)
     found = next(
         (
@@ -87,10 +87,13 @@ def _usable(value: str) -> str:
 
 
 def _from_file(place: str, folder: Path) -> Resolved:
-    path = folder / Path(place).expanduser()
-    if not path.is_file():
-        raise SecretError(f"There is no file {path}.", "Create it with the secret as its only line, and chmod 600 it.")
     try:
+        path = folder / Path(place).expanduser()
+    except RuntimeError:
+        raise SecretError("The file lies with a user that isn't there.", "Write the whole path.") from None
+    try:
+        if not path.is_file():
+            raise SecretError(f"There is no file {path}.", "Create it with the secret as its only line; chmod 600 it.")
         with path.open("rb") as file:
             mode, content = os.fstat(file.fileno()).st_mode, file.read(_MOST_BYTES + 1)
     except OSError as error:

@@ -1,0 +1,84 @@
+"""`sellctl config`: what counts and where it came from, a first file, every mistake in one go, a schema for editors."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sellctl.core.errors import ConfigError
+from sellctl.options import Options
+from sellctl.render import OutputFormat, emit
+
+_COLUMNS = ("key", "value", "origin")
+
+config_app = typer.Typer(no_args_is_help=True, help="Show, write and check the configuration.")
+
+
+def _options(context: typer.Context) -> Options:
+    return context.find_object(Options) or Options(None, None, live=False, debug=False, log_file=None)
+
+
+@config_app.command()
+def show(
+    context: typer.Context,
+    output: Annotated[
+        OutputFormat | None, typer.Option("--format", help="Left out: a table on a terminal, plain text elsewhere.")
+    ] = None,
+) -> None:
+    """Print every value that counts, secrets masked, and where each one came from."""
+    from sellctl.core.config_manager import ConfigManager  # noqa: PLC0415  help does without it
+
+    loaded = ConfigManager(_options(context).config).load()
+    rows = [(row.key, row.value, row.origin) for row in loaded.show()]
+    values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    document = {"version": 1, "file": str(loaded.path) if loaded.path else None, "values": values}
+    emit(_COLUMNS, rows, output, title="Configuration", document=document)
+
+
+@config_app.command()
+def init(
+    context: typer.Context,
+    path: Annotated[
+        Path | None, typer.Argument(help="Where to write it; ./config.yml when left out.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a first config.yml with every key, its default and a sentence on it. Nothing is overwritten."""
+    from sellctl.core.config_reference import example_text  # noqa: PLC0415  help does without it
+
+    target = path or _options(context).config or Path("config.yml")
+    _write_new(target, example_text())
+    typer.echo(f"Wrote {target}. Export ALPACA_API_KEY and ALPACA_SECRET_KEY, then run: sellctl config check")
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already.", hint="Name another file, or delete it first.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@config_app.command()
+def check(context: typer.Context) -> None:
+    """Read the configuration as a run would, and say what is set up. Every mistake is named with its line; exit 2."""
+    from sellctl.core.config_manager import ConfigManager  # noqa: PLC0415  help does without it
+
+    loaded = ConfigManager(_options(context).config).load()
+    typer.echo(f"ok: {loaded.path or 'key pair from the environment'}")
+    for line in (*loaded.summary(), *(f"warning: {text}" for text in loaded.warnings)):
+        typer.echo(line)
+
+
+@config_app.command()
+def schema() -> None:
+    """Print a JSON schema of the configuration, for an editor's completion."""
+    import json  # noqa: PLC0415  help does without it
+
+    from sellctl.core import config_reference  # noqa: PLC0415  help does without it
+
+    typer.echo(json.dumps(config_reference.schema(), indent=2))

@@ -1,0 +1,136 @@
+"""Logs through loguru: one line an event on stderr, and in a file when asked; secrets never get in, by value.
+
+Everything passes one patcher before any handler sees it, so that neither a message nor an exception nor a complaint of
+the handler itself can carry a secret or a forged line.
+"""
+
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sellctl.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+REDACTED = "[redacted]"
+_PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | {level} | {message}{extra[trace]}\n"
+_COLOURED = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> | <level>{level}</level> | {message}{extra[trace]}\n"
+_ROTATION = "10 MB"
+_KEPT_FILES = 10
+_CONTINUED = "\n    | "  # a traceback's lines can't be mistaken for events
+
+
+def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterable[str] = ()) -> None:
+    """Set up all logging of the process anew; `secrets` are the texts that never appear in it."""
+    from loguru import logger  # noqa: PLC0415  help and completion do without it
+
+    level = "DEBUG" if debug else "INFO"
+    redact = redactor(secrets)
+    logger.remove()
+    logger.configure(patcher=_patcher(redact, debug), extra={"trace": ""})
+    coloured = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    common: dict[str, Any] = {"level": level, "diagnose": False, "backtrace": False}
+    if sys.stderr:
+        text = _COLOURED if coloured else _PLAIN
+        logger.add(sys.stderr, format=lambda _record: text, colorize=coloured, **common)
+    if log_file is not None:
+        _check_writable(log_file)
+        logger.add(
+            log_file,
+            format=lambda _record: _PLAIN,
+            colorize=False,
+            rotation=_ROTATION,
+            retention=_KEPT_FILES,
+            encoding="utf-8",
+            opener=_private,
+            **common,
+        )
+    logging.basicConfig(handlers=[_Bridge()], level=level if debug else "WARNING", force=True)
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that blots these texts out, as they are and as they stand in an address."""
+    forms = {form for text in secrets if text.strip() for form in (text, quote(text, safe=""))}
+    ordered = sorted(forms, key=len, reverse=True)  # a secret that holds another one goes first
+
+    def redact(text: str) -> str:
+        for form in ordered:
+            text = text.replace(form, REDACTED)
+        return text
+
+    return redact
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks and control characters spelled out, so that it can't forge an event."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _patcher(redact: Callable[[str], str], debug: bool) -> "Callable[[Record], None]":
+    def patch(record: "Record") -> None:
+        record["message"] = one_line(redact(record["message"]))
+        for name, value in record["extra"].items():
+            record["extra"][name] = one_line(redact(str(value)))
+        if record["exception"] is not None:
+            record["extra"]["trace"] = _trace(record["exception"], redact, debug)
+            record["exception"] = None
+
+    return patch
+
+
+def _trace(exception: Any, redact: Callable[[str], str], debug: bool) -> str:
+    """An exception in the log: its last line, or with --debug all of it, indented."""
+    import traceback  # noqa: PLC0415  only when there is one
+
+    kind, error, where = exception
+    if kind is None:
+        return ""
+    if not debug:
+        return f" ({one_line(redact(f'{kind.__name__}: {error}'))})"
+    lines = redact("".join(traceback.format_exception(kind, error, where))).splitlines()
+    return "".join(_CONTINUED + one_line(line) for line in lines)
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    except OSError as error:
+        raise ConfigError(
+            f"The log file {path} can't be written: {error.strerror}.", hint="Name another one."
+        ) from None
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file so that only its owner can read it, also when it was there before."""
+    handle = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        Path(path).chmod(0o600)
+    return handle
+
+
+class _Bridge(logging.Handler):
+    """Brings what libraries log through the standard module into the same stream, redacted likewise."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand one record on."""
+        from loguru import logger  # noqa: PLC0415  help and completion do without it
+
+        known = record.levelname in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+        level = record.levelname if known else record.levelno
+        logger.opt(exception=record.exc_info).log(level, "{}", f"{record.name}: {_message_of(record)}")
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a library's arguments don't fit its own text
+        return str(record.msg)
