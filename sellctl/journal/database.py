@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
@@ -104,14 +104,21 @@ def look(path: Path, question: Callable[[sa.Connection], T], *, missing: T) -> T
     if not path.exists() or not path.stat().st_size:
         return missing
     if not _wal(path).exists():
-        try:
-            return _ask(path, "immutable=1", question)
-        except JournalError:
-            if not _wal(path).exists():
-                raise
+        answer, error = _tried(path, question)
+        if not _wal(path).exists():
+            if error:
+                raise error
+            return cast("T", answer)
     if not path.with_name(path.name + "-shm").exists():
         return _ask_a_copy(path, question)
     return _ask(path, "mode=ro", question)
+
+
+def _tried(path: Path, question: Callable[[sa.Connection], T]) -> tuple[T | None, JournalError | None]:
+    try:
+        return _ask(path, "immutable=1", question), None
+    except JournalError as error:
+        return None, error
 
 
 def _wal(path: Path) -> Path:

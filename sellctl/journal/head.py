@@ -49,12 +49,27 @@ def read_head(database: Path) -> Head | None:
     return Head(Link(int(seq), digest), Link(int(after_seq), after_digest))
 
 
+def write_new_head(database: Path, head: Head) -> None:
+    """Put a head file there, whole or not at all, and see it onto the disk."""
+    path = head_path(database)
+    new = path.with_name(path.name + ".new")
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, head.line())
+        os.fsync(file)
+    finally:
+        os.close(file)
+    new.replace(path)
+
+
 class HeadFile:
     """The head, held open for writing."""
 
     def __init__(self, database: Path) -> None:
         self.path = head_path(database)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not self.path.exists():
+            write_new_head(database, Head(START))
+        self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         os.fchmod(self._file, 0o600)
 
     def write(self, link: Link) -> None:

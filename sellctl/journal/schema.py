@@ -49,7 +49,6 @@ fills = sa.Table(
     sa.Column("order_id", sa.Text, primary_key=True),
     sa.Column("client_order_id", sa.Text, nullable=False),
     sa.Column("symbol", sa.Text, nullable=False),
-    sa.Column("side", sa.Text, nullable=False),
     sa.Column("filled_qty", sa.Text, nullable=False),
     sa.Column("price", sa.Text, nullable=False),  # the average; "" when unsaid
     sa.Column("day", sa.Text, nullable=False),

@@ -5,7 +5,8 @@ Each method is one transaction that is on disk when it returns (WAL, synchronous
 
 import datetime as dt
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from sellctl.core.errors import JournalError
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
+from sellctl.core.model.order import STATE_OF_STATUS, OrderState
 from sellctl.core.model.plan import Plan, SubmitOrder
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
@@ -28,8 +30,10 @@ from sellctl.journal.trouble import told_clearly
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
-# What ends an intent: the broker's terminal word, or ours that it never got there.
+FILL = "fill"
+# What ends an intent: the broker's terminal word, its definite no, or ours that it never got there.
 FINAL_OUTCOMES = frozenset(status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL) | {
+    "refused",
     "absent",
     "denied",
     "not_sent",
@@ -81,9 +85,9 @@ class SqliteJournal:
         self._reasons: dict[str, dict[str, str]] = {}
         self.database = Database(path, busy_timeout=busy_timeout)
         with told_clearly(path):
-            head = read_head(path)
+            head, fault = _head_or_fault(path)
             self._head = HeadFile(path)
-        self._catch_up(head)
+        self._catch_up(head, fault)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -91,20 +95,16 @@ class SqliteJournal:
             self._head.close()
         self.database.close()
 
-    def _catch_up(self, head: Head | None) -> None:
+    def _catch_up(self, head: Head | None, fault: str) -> None:
         """Bring a head that a crash left behind up to the last row; write down that rows are gone when it leads."""
         with self.database.reading() as tx:
             last = _last(tx)
-            known = tx.scalar(sa.select(audit.c.hash).where(audit.c.seq == head.link.seq)) if head else None
-        if head is None or head.link == START:
-            told = "" if last == START or head else "the head file was missing"
-        else:
-            told = "" if known == head.link.hash else f"the head named row {head.link.seq}, which is not in the file"
-        if told:
-            self.alarm = f"The journal {self.path} had lost rows: {told}."
-            self._append(Entry("", GAP, {"sentence": self.alarm, "head": head.link if head else None, "found": last}))
-        else:
+            fault = fault or _disagreement(tx, head, last)
+        if not fault:
             self._head.write(last)
+            return
+        self.alarm = f"The journal {self.path} may have lost rows: {fault}."
+        self._append(Entry("", GAP, {"sentence": self.alarm, "head": head and head.link, "found": last}))
 
     # The port.
 
@@ -137,7 +137,10 @@ class SqliteJournal:
         self._committed(last)
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
-        """What became of an order. A kind of FINAL_OUTCOMES ends its intent."""
+        """What became of an order. A kind of FINAL_OUTCOMES ends its intent; a fill is folded in once."""
+        if kind == FILL:
+            self.fold_fill(account, client_order_id, detail)
+            return
         with self.database.writing() as tx:
             symbol, reason = _known_order(tx, account, client_order_id)
             symbol = symbol or str(detail.get("symbol", ""))
@@ -159,28 +162,26 @@ class SqliteJournal:
 
     # Beyond the port.
 
-    def fold_fill(self, account: str, order: Order) -> Decimal:
-        """The quantity newly filled by what this order shows; 0 when it was folded in already (I8).
+    def fold_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
+        """The quantity newly filled by what an order shows; 0, and nothing written, when it was folded in already.
 
-        A fill is known by its order and the cumulative quantity, so doubled and reordered events change nothing.
+        `detail` names `order_id`, the cumulative `filled_qty` and the average `filled_avg_price`. A fill is known by
+        the first two, so doubled and reordered events change nothing (I8).
         """
+        order_id, total = str(detail["order_id"]), Decimal(str(detail["filled_qty"]))
+        this_one = (fills.c.account == account) & (fills.c.order_id == order_id)
         with self.database.writing() as tx:
-            known = Decimal(tx.scalar(sa.select(fills.c.filled_qty).where(_is_fill(account, order.id))) or 0)
-            new = order.filled_qty - known
+            new = total - Decimal(tx.scalar(sa.select(fills.c.filled_qty).where(this_one)) or 0)
             if new <= 0:
                 return Decimal(0)
-            entry = self._fill_entry(tx, account, order, new)
+            symbol, reason = _known_order(tx, account, client_order_id)
+            symbol = symbol or str(detail.get("symbol", ""))
+            entry = Entry(account, FILL, {**detail, "new": new}, symbol, reason, client_order_id)
             last = self._insert(tx, [entry])
-            tx.execute(sa.delete(fills).where(_is_fill(account, order.id)))
-            tx.execute(sa.insert(fills).values(_fill_row(account, order, _day(self._now()))))
+            tx.execute(sa.delete(fills).where(this_one))
+            tx.execute(sa.insert(fills).values(_fill_row(entry, order_id, total, _day(self._now()))))
         self._committed(last)
         return new
-
-    @staticmethod
-    def _fill_entry(tx: sa.Connection, account: str, order: Order, new: Decimal) -> Entry:
-        _, reason = _known_order(tx, account, order.client_order_id)
-        body = {"order_id": order.id, "filled_qty": order.filled_qty, "new": new, "price": order.filled_avg_price}
-        return Entry(account, "fill", {**body, "side": order.side}, order.symbol, reason, order.client_order_id)
 
     def run_started(self, version: str, config_hash: str) -> None:
         """A process came up, with which program and which configuration."""
@@ -192,10 +193,17 @@ class SqliteJournal:
 
     # How rows get in.
 
-    def _append(self, *entries: Entry) -> None:
+    @contextmanager
+    def adding(self, *entries: Entry) -> Iterator[sa.Connection]:
+        """One transaction that appends these rows and does whatever the block does with it; then the head moves."""
         with self.database.writing() as tx:
             last = self._insert(tx, entries)
+            yield tx
         self._committed(last)
+
+    def _append(self, *entries: Entry) -> None:
+        with self.adding(*entries):
+            pass
 
     def _insert(self, tx: sa.Connection, entries: Sequence[Entry], at: dt.datetime | None = None) -> Link:
         """Chain these rows behind the last one."""
@@ -243,23 +251,36 @@ def _last(tx: sa.Connection) -> Link:
     return Link(row[0], row[1]) if row else START
 
 
+def _head_or_fault(path: Path) -> tuple[Head | None, str]:
+    """The head, or why it can't be read: that is told, and no reason to leave positions alone."""
+    try:
+        return read_head(path), ""
+    except JournalError as error:
+        return None, str(error).rstrip(".")
+
+
+def _disagreement(tx: sa.Connection, head: Head | None, last: Link) -> str:
+    """How the head contradicts the rows; "" when it is where they are, or behind."""
+    if head is None:
+        return "" if last == START else "the head file was missing"
+    there = tx.scalar(sa.select(audit.c.hash).where(audit.c.seq == head.link.seq))
+    if head.link == START or there == head.link.hash:
+        return ""
+    return f"the head names row {head.link.seq}, and the last row that was there is {last.seq}"
+
+
 def _is_order(table: sa.Table, account: str, client_order_id: str) -> sa.ColumnElement[bool]:
     return (table.c.account == account) & (table.c.client_order_id == client_order_id)
 
 
-def _is_fill(account: str, order_id: str) -> sa.ColumnElement[bool]:
-    return (fills.c.account == account) & (fills.c.order_id == order_id)
-
-
-def _fill_row(account: str, order: Order, day: str) -> dict[str, str]:
+def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> dict[str, str]:
     return {
-        "account": account,
-        "order_id": order.id,
-        "client_order_id": order.client_order_id,
-        "symbol": order.symbol,
-        "side": order.side or "",
-        "filled_qty": str(order.filled_qty),
-        "price": "" if order.filled_avg_price is None else str(order.filled_avg_price),
+        "account": entry.account,
+        "order_id": order_id,
+        "client_order_id": entry.client_order_id,
+        "symbol": entry.symbol,
+        "filled_qty": str(total),
+        "price": str(entry.body.get("filled_avg_price") or ""),
         "day": day,
     }
 
