@@ -1,0 +1,70 @@
+"""From a configuration to open doors: a broker for every enabled account, one source of quotes, one set of threads."""
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from alpaca.common.enums import BaseURL
+
+from sellctl.alpaca.broker import AlpacaBroker
+from sellctl.alpaca.quotes import AlpacaQuotes
+from sellctl.alpaca.rest import DEFAULT_TIMEOUTS, Key, RestClient, Timeouts
+from sellctl.core.errors import ConfigError
+from sellctl.core.model.config import AccountConfig, Config
+
+_THREADS_AN_ACCOUNT = 4  # an account's reads at once, and an order beside them
+_THREADS_FOR_QUOTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Everything that talks to Alpaca. `brokers` are by account name."""
+
+    brokers: dict[str, AlpacaBroker]
+    quotes: AlpacaQuotes
+    _clients: tuple[RestClient, ...] = field(repr=False)
+    _threads: Executor = field(repr=False)
+
+    def close(self) -> None:
+        """Start nothing more and close the connections; what is under way ends by its own deadline."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            client.close()
+
+
+def connect(config: Config, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Connected:
+    """Doors to all enabled accounts. Nothing is sent yet. ConfigError when a key pair is not whole."""
+    enabled = {name: account for name, account in config.accounts.items() if account.enabled}
+    size = _THREADS_AN_ACCOUNT * len(enabled) + _THREADS_FOR_QUOTES
+    threads = ThreadPoolExecutor(size, thread_name_prefix="alpaca")
+    trading = {name: _client(name, each, _trading_url(each), timeouts, size) for name, each in enabled.items()}
+    data = [
+        _client(name, enabled[name], _data_url(enabled[name]), timeouts, size) for name in _data_names(config, enabled)
+    ]
+    return Connected(
+        brokers={name: AlpacaBroker(trading[name], threads, paper=enabled[name].paper) for name in trading},
+        quotes=AlpacaQuotes(data, threads, config.market_data),
+        _clients=(*trading.values(), *data),
+        _threads=threads,
+    )
+
+
+def _client(name: str, account: AccountConfig, url: str, timeouts: Timeouts, threads: int) -> RestClient:
+    if not (account.api_key and account.secret_key):
+        raise ConfigError(f"Account {name} has no whole key pair.", hint="Give both api_key and secret_key.")
+    return RestClient(url, Key(name, account.api_key, account.secret_key), timeouts=timeouts, threads=threads)
+
+
+def _trading_url(account: AccountConfig) -> str:
+    return account.endpoints.trading or (BaseURL.TRADING_PAPER if account.paper else BaseURL.TRADING_LIVE).value
+
+
+def _data_url(account: AccountConfig) -> str:
+    return account.endpoints.data or BaseURL.DATA.value
+
+
+def _data_names(config: Config, enabled: dict[str, AccountConfig]) -> list[str]:
+    """The accounts whose keys fetch quotes, in order."""
+    names = [name for name in config.market_data.accounts or enabled if name in enabled]
+    if not names:
+        raise ConfigError("No enabled account can fetch quotes.", hint="Check accounts and market_data.accounts.")
+    return names

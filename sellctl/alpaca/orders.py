@@ -1,0 +1,30 @@
+"""What is sent for an order, as a pure function: the journal hashes exactly this body."""
+
+from decimal import Decimal
+
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.plan import SubmitOrder
+
+
+def exact_text(value: Decimal) -> str:
+    """A decimal as plain digits that parse back to the same value; no exponent, no float in between."""
+    if not value.is_finite():
+        raise ValueError("only a finite number can be sent")
+    return f"{value:f}"
+
+
+def order_body(order: SubmitOrder) -> dict[str, str]:
+    """The JSON body of POST /v2/orders: all values texts, a price only on limits, the intent only on options."""
+    body = {
+        "symbol": order.symbol,
+        "qty": exact_text(order.qty),
+        "side": order.side.value,
+        "type": order.type.value,
+        "time_in_force": order.time_in_force,
+        "client_order_id": order.client_order_id,
+    }
+    if order.limit_price is not None:
+        body["limit_price"] = exact_text(order.limit_price)
+    if order.asset_class is AssetClass.OPTION:
+        body["position_intent"] = order.position_intent.value
+    return body

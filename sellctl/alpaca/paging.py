@@ -1,0 +1,81 @@
+"""Lists cut into requests: batches of symbols, and orders read page by page to the very end.
+
+A list that can't be read to its end is an error, never a shorter list.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from sellctl.alpaca.convert import UnreadableError, instant_of
+
+Page = list[object]
+Fetch = Callable[[Mapping[str, str]], Page]
+
+PAGE_LIMIT: Final = 500  # Alpaca's most
+BATCH = 100  # symbols a request; Alpaca's most for option quotes
+_DEFAULT_LIMIT = 50  # what a page of a server that overlooks `limit` holds
+_MOST_PAGES = 200
+_HAIR = dt.timedelta(microseconds=1)  # `after` is exclusive, so that a hair earlier is "at or after"
+
+
+def batches_of(symbols: Sequence[str]) -> list[tuple[str, ...]]:
+    """The symbols in batches that one request can carry."""
+    return [tuple(symbols[start : start + BATCH]) for start in range(0, len(symbols), BATCH)]
+
+
+def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symbols: str = "") -> Page:
+    """Every order row of a status (open, closed, all), oldest first, submitted at or after `start`.
+
+    Pages overlap by a hair and are told apart by order id: orders of the same instant at a page's edge are not lost.
+    """
+    query = {"status": status, "nested": "true", "direction": "asc", "limit": str(PAGE_LIMIT)}
+    if symbols:
+        query["symbols"] = symbols
+    rows: dict[str, object] = {}
+    for _ in range(_MOST_PAGES):
+        page = fetch(query if start is None else {**query, "after": _stamp(start - _HAIR)})
+        known = len(rows)
+        rows |= {_identity(row): row for row in page}
+        if not _is_full(page):
+            return list(rows.values())
+        start = _newest(page)
+        if len(rows) == known:
+            break
+    raise UnreadableError("the list of orders has no end")
+
+
+def _stamp(instant: dt.datetime) -> str:
+    return instant.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _is_full(page: Page) -> bool:
+    """Whether there may be more. A server may count legs as rows or not, so both counts are looked at."""
+    counts = (len(page), sum(1 + _legs(row) for row in page))
+    return any(count >= PAGE_LIMIT or count == _DEFAULT_LIMIT for count in counts)
+
+
+def _legs(row: object) -> int:
+    legs = row.get("legs") if isinstance(row, dict) else None
+    return len(legs) if isinstance(legs, list) else 0
+
+
+def _identity(row: object) -> str:
+    own = row.get("id") if isinstance(row, dict) else None
+    return own if isinstance(own, str) else repr(row)
+
+
+def _newest(page: Page) -> dt.datetime:
+    """The last submission of a page; rows whose stamp can't be read don't count."""
+    stamps = [stamp for row in page if (stamp := _submitted(row)) is not None]
+    if not stamps:
+        raise UnreadableError("a full page of orders has no readable submission time")
+    return max(stamps)
+
+
+def _submitted(row: object) -> dt.datetime | None:
+    value = (row.get("submitted_at") or row.get("created_at")) if isinstance(row, dict) else None
+    try:
+        return instant_of(value, "submitted_at")
+    except UnreadableError:
+        return None
