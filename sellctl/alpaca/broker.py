@@ -83,6 +83,10 @@ class AlpacaBroker:
         ask = Ask("looking an order up", "/orders:by_client_order_id", {"client_order_id": client_order_id})
         return await self._ask(ask, partial(_the_order, client_order_id=client_order_id))
 
+    def body(self, order: SubmitOrder) -> dict[str, str]:
+        """Exactly what `submit` sends."""
+        return order_body(order)
+
     async def submit(self, order: SubmitOrder) -> Order:
         """Send one order. RequestRejectedError: nothing happened. DoubtfulError: nobody knows; look it up next."""
         ask = Ask(f"sending an order for {order.symbol}", "/orders", order_body(order), Op.SUBMIT)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import threading
 from dataclasses import dataclass, field
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -15,11 +16,15 @@ from urllib.parse import parse_qs, urlsplit
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.rest import Timeouts
 from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, MarketDataConfig
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.order import OrderType, PositionIntent, Side
+from sellctl.core.model.plan import SubmitOrder
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping
 
     from sellctl.alpaca.connect import Connected
+    from sellctl.core.ports import Broker
 
 KEY = "CANARYKEYPKX7"
 SECRET = "CANARYSECRETzzz9"  # noqa: S105  a planted one
@@ -66,7 +71,16 @@ class Say:
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
 
 
-Answer = "Say | Callable[[Asked], Say]"
+OPTION = SubmitOrder(
+    client_order_id="sellctl-abc",
+    symbol="PTON240126C00000500",
+    asset_class=AssetClass.OPTION,
+    side=Side.SELL,
+    qty=Decimal(1),
+    type=OrderType.LIMIT,
+    limit_price=Decimal("1.05"),
+    position_intent=PositionIntent.SELL_TO_CLOSE,
+)
 
 
 class StandIn:
@@ -204,6 +218,24 @@ def caught(coroutine: "Coroutine[Any, Any, Any]") -> Exception:
     except Exception as error:  # noqa: BLE001  whatever it is, the test looks at it
         return error
     raise AssertionError(f"no error, but {answer!r}")
+
+
+def read(broker: "Broker") -> Exception:
+    """The error that a read ends in."""
+    return caught(broker.positions())
+
+
+def submit(broker: "Broker") -> Exception:
+    """The error that an order ends in."""
+    return caught(broker.submit(OPTION))
+
+
+def cancel(broker: "Broker") -> Exception:
+    """The error that a cancel ends in."""
+    return caught(broker.cancel("id-0001"))
+
+
+PATHS = {read: "/v2/positions", submit: "/v2/orders", cancel: "/v2/orders/id-0001"}
 
 
 def an_order_row(number: int = 1, **fields: Any) -> dict[str, Any]:

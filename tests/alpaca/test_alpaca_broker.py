@@ -4,6 +4,7 @@ from decimal import Decimal
 import pytest
 from alpaca_stand_in import (
     KEY,
+    OPTION,
     SECRET,
     Asked,
     Say,
@@ -20,20 +21,9 @@ from alpaca_stand_in import (
 from sellctl.alpaca.connect import connect
 from sellctl.core.errors import ConfigError, DoubtfulError, NotFoundError, Refusal, RequestRejectedError
 from sellctl.core.model.instrument import AssetClass
-from sellctl.core.model.order import OrderState, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import SubmitOrder
+from sellctl.core.model.order import OrderState
 from sellctl.core.model.position import Direction
 
-OPTION = SubmitOrder(
-    client_order_id="sellctl-abc",
-    symbol="PTON240126C00000500",
-    asset_class=AssetClass.OPTION,
-    side=Side.SELL,
-    qty=Decimal(1),
-    type=OrderType.LIMIT,
-    limit_price=Decimal("1.05"),
-    position_intent=PositionIntent.SELL_TO_CLOSE,
-)
 START = dt.datetime(2026, 11, 20, 5, tzinfo=dt.UTC)
 
 

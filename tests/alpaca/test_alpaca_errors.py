@@ -1,0 +1,304 @@
+import json
+import traceback
+
+import alpaca.common.exceptions
+import pytest
+import requests
+import urllib3
+from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, cancel, connected, read, submit
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, FeedNotGrantedError, Op, mapped
+from sellctl.core.errors import (
+    AuthError,
+    BrokerError,
+    DoubtfulError,
+    NotFoundError,
+    RateLimitedError,
+    Refusal,
+    RequestRejectedError,
+)
+
+HTML = "<html><body>Bad gateway</body></html>"
+INSUFFICIENT = {
+    "available": "0",
+    "code": 40310000,
+    "existing_qty": "3",
+    "held_for_orders": "3",
+    "message": "insufficient qty available for order (requested: 1, available: 0)",
+    "related_orders": ["uuid"],
+    "symbol": "F",
+}
+WASH = {
+    "code": 40310000,
+    "existing_order_id": "uuid",
+    "message": "potential wash trade detected. use complex orders",
+    "reject_reason": "opposite side market/stop order exists",
+}
+
+
+UNREADABLE = (
+    "",
+    "null",
+    HTML,
+    "{}",
+    '"text"',
+    '[{"qty": NaN}]',
+    "[" * 50_000,
+    '{"a": 1e999999999999999999999}',
+    b"\xff\xfe\x00",
+)
+
+
+def refused(stand_in: StandIn, call: object, say: Say) -> Exception:
+    """What a call makes of an answer, which must have cost exactly one request."""
+    stand_in.on(PATHS[call], say)
+    with connected(stand_in.url) as doors:
+        error = call(doors.brokers["a"])
+    assert len(stand_in.asked) == 1
+    assert str(error).startswith("a: ")
+    assert "\n" not in str(error)
+    return error
+
+
+def said(code: int | str | None, message: str) -> dict:
+    return {"message": message} if code is None else {"code": code, "message": message}
+
+
+# --- what the broker says
+
+ABOUT_THE_KEY = [
+    (read, 401, said(None, "unauthorized.")),
+    (read, 401, said(40110000, "request is not authorized")),
+    (read, 401, HTML),
+    (read, 401, ""),
+    (read, 403, said(None, "forbidden.")),
+    (read, 403, ""),
+    (read, 403, said(40110000, "access key verification failed")),
+    (submit, 401, said(None, "unauthorized.")),
+    (submit, 403, said(None, "forbidden.")),
+    (cancel, 401, said(40110000, "request is not authorized")),
+]
+REFUSALS = [
+    # 403 40310000 stands for half a dozen reasons: fields and message tell
+    (submit, 403, INSUFFICIENT, Refusal.INSUFFICIENT_QTY),
+    (submit, 403, {**INSUFFICIENT, "message": "new words"}, Refusal.INSUFFICIENT_QTY),
+    (submit, 403, said(None, "insufficient qty available for order"), Refusal.INSUFFICIENT_QTY),
+    (submit, 403, WASH, Refusal.WASH_TRADE),
+    (submit, 403, said(40310000, "potential wash trade detected"), Refusal.WASH_TRADE),
+    (submit, 403, said(40310000, "account not eligible to trade uncovered option contracts"), Refusal.UNCOVERED),
+    (submit, 403, said(40310000, "insufficient buying power"), Refusal.OTHER),
+    (submit, 403, said(40310100, "trade denied due to pattern day trading protection"), Refusal.OTHER),
+    (submit, 422, said(42210000, "position intent mismatch, inferred: sell_to_open"), Refusal.INTENT_MISMATCH),
+    (submit, 422, said(40010001, "client_order_id must be unique"), Refusal.DUPLICATE_ID),
+    (submit, 409, said(40910000, "conflict"), Refusal.DUPLICATE_ID),
+    # 40010001 is any malformed request, not only a second use of an id
+    (submit, 422, said(40010001, "us_equity orders not allowed for account"), Refusal.OTHER),
+    (submit, 422, said(40010001, "client_order_id must be no more than 128 characters"), Refusal.OTHER),
+    (submit, 422, said("42210000", "qty must be integer"), Refusal.OTHER),
+    (submit, 400, said(40010000, "bad request"), Refusal.OTHER),
+    (cancel, 422, said(42210000, "order pending cancel"), Refusal.NOT_CANCELABLE),
+    (cancel, 403, said(40310000, "insufficient qty"), Refusal.OTHER),
+]
+ABSENT = [
+    (read, said(40410000, "position does not exist")),
+    (read, said(None, "order not found")),
+    (cancel, said(40410000, "order not found for id")),
+]
+IN_DOUBT = [
+    *((submit, 422, body) for body in (HTML, "", "[]", "null", {"detail": "not Alpaca's words"})),
+    *((submit, status, HTML) for status in (401, 403, 404, 409, 429)),
+    (read, 403, HTML),
+    (submit, 429, ""),
+    (submit, 408, said(40810000, "request timeout")),
+    # a 404 of a gateway on the way
+    *((read, 404, body) for body in (HTML, said(None, "Not Found"), said(404, "/v2/orders was not found"))),
+    *((call, status, HTML) for call in PATHS for status in (500, 502, 503, 504, 520)),
+    *((call, 500, said(50010000, "internal server error")) for call in PATHS),
+    *((call, status, "") for call in PATHS for status in (301, 302, 304, 307)),
+    *((call, 200, body) for call in (read, submit) for body in UNREADABLE),
+]
+
+
+@pytest.mark.parametrize(("call", "status", "body"), ABOUT_THE_KEY)
+def test_a_401_and_a_403_without_a_reason_are_about_the_key(
+    stand_in: StandIn, call: object, status: int, body: object
+) -> None:
+    assert type(refused(stand_in, call, Say(body, status))) is AuthError
+
+
+@pytest.mark.parametrize(("call", "status", "body", "refusal"), REFUSALS)
+def test_a_definite_no_names_the_next_step_it_calls_for(
+    stand_in: StandIn, call: object, status: int, body: object, refusal: Refusal
+) -> None:
+    error = refused(stand_in, call, Say(body, status))
+    assert type(error) is RequestRejectedError
+    assert error.refusal is refusal
+
+
+@pytest.mark.parametrize(("call", "body"), ABSENT)
+def test_a_404_in_the_brokers_own_words_is_a_definite_absence(stand_in: StandIn, call: object, body: object) -> None:
+    assert type(refused(stand_in, call, Say(body, 404))) is NotFoundError
+
+
+@pytest.mark.parametrize(("call", "status", "body"), IN_DOUBT)
+def test_whatever_is_not_the_brokers_definite_word_is_doubt(
+    stand_in: StandIn, call: object, status: int, body: object
+) -> None:
+    assert type(refused(stand_in, call, Say(body, status))) is DoubtfulError
+
+
+@pytest.mark.parametrize("body", [said(42910000, "slow down"), said(None, "too many requests.")])
+@pytest.mark.parametrize("call", PATHS)
+def test_a_429_in_the_brokers_own_words_is_a_definite_no(stand_in: StandIn, call: object, body: object) -> None:
+    assert type(refused(stand_in, call, Say(body, 429))) is RateLimitedError
+
+
+def test_a_refusal_keeps_what_the_broker_said(stand_in: StandIn) -> None:
+    error = refused(stand_in, submit, Say(INSUFFICIENT, 403))
+    assert isinstance(error, RequestRejectedError)
+    assert (error.answer.status, error.answer.code) == (403, 40310000)
+    assert error.answer.message == INSUFFICIENT["message"]
+    assert error.answer.fields["held_for_orders"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("headers", "reset"),
+    [
+        ({"X-RateLimit-Reset": "1763650000"}, 1763650000),
+        ({"x-ratelimit-remaining": "0"}, None),
+        ({"X-RateLimit-Reset": "soon"}, None),
+    ],
+)
+def test_a_429_with_the_brokers_headers_is_a_definite_no(stand_in: StandIn, headers: dict, reset: float | None) -> None:
+    error = refused(stand_in, submit, Say(HTML, 429, headers))
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_at_epoch == reset
+
+
+@pytest.mark.parametrize(
+    "message", ["subscription does not permit querying recent SIP data", "OPRA agreement is not signed"]
+)
+def test_a_feed_that_is_not_granted_is_no_bad_key(stand_in: StandIn, message: str) -> None:
+    assert isinstance(refused(stand_in, read, Say({"message": message}, 403)), FeedNotGrantedError)
+
+
+def test_foreign_words_can_not_break_a_line_or_color_a_terminal(stand_in: StandIn) -> None:
+    error = refused(stand_in, read, Say({"code": 42210000, "message": "a\n\x1b[31mb" + "c" * 1000}, 422))
+    assert "\x1b" not in str(error)
+    assert "\n" not in str(error)
+    assert len(str(error)) < 400
+
+
+def test_the_sdk_has_no_errors_but_those_that_are_looked_at() -> None:
+    its_own = {each.__name__ for each in vars(alpaca.common.exceptions).values() if isinstance(each, type)}
+    assert its_own == {"APIError", "RetryException"}
+
+
+# --- every foreign error has a place in our tree
+
+
+def kinds(of: type[Exception]) -> set[type[Exception]]:
+    return {of}.union(*(kinds(sub) for sub in of.__subclasses__()))
+
+
+def ours(of: type[Exception]) -> bool:
+    return of.__module__.startswith("sellctl")
+
+
+FOREIGN = sorted(
+    kinds(requests.RequestException)
+    | kinds(urllib3.exceptions.HTTPError)
+    | kinds(json.JSONDecodeError)
+    | {each for each in kinds(OSError) if each.__module__ == "builtins"}
+    | {alpaca.common.exceptions.APIError, alpaca.common.exceptions.RetryException},
+    key=lambda each: f"{each.__module__}.{each.__qualname__}",
+)
+
+
+@pytest.mark.parametrize("kind", [each for each in FOREIGN if not ours(each)], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("op", Op)
+def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], op: Op) -> None:
+    foreign = kind.__new__(kind, "text")
+    Exception.__init__(foreign, "text with " + SECRET)
+    if kind is alpaca.common.exceptions.APIError:
+        foreign = kind("text")
+    error = mapped(foreign, Case("main", "host", "reading the positions", op, (SECRET,)))
+    assert isinstance(foreign, FOREIGN_ERRORS)
+    assert isinstance(error, DoubtfulError)
+    assert str(error).startswith("main: reading the positions failed: ")
+    assert SECRET not in str(error)
+
+
+@given(st.integers(100, 599), st.text(max_size=80) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
+def test_any_answer_at_all_becomes_an_error_of_ours(status: int, text: str) -> None:
+    response = requests.Response()
+    response.status_code = status
+    api_error = alpaca.common.exceptions.APIError(text, requests.HTTPError(response=response))
+    for op in Op:
+        assert isinstance(mapped(api_error, Case("main", "host", "reading", op)), BrokerError)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["code", "message", "x"]), st.none() | st.integers() | st.text() | st.lists(st.text())
+    ),
+    st.sampled_from([401, 403, 404, 409, 422, 429, 500]),
+)
+def test_any_json_at_all_becomes_an_error_of_ours(body: dict, status: int) -> None:
+    test_any_answer_at_all_becomes_an_error_of_ours.hypothesis.inner_test(status, json.dumps(body))
+
+
+# --- secrets
+
+
+def everything_in(error: BaseException) -> str:
+    """The text of an error, its parts, and every error that hangs on it, whether shown or not."""
+    texts, queue = [], [error]
+    while queue:
+        each = queue.pop()
+        texts += [str(each), repr(each), repr(vars(each)), "".join(traceback.format_exception(each))]
+        texts += [repr(vars(value)) for value in vars(each).values() if hasattr(value, "__dict__")]
+        queue += [more for more in (each.__cause__, each.__context__) if more is not None]
+    return "\n".join(texts)
+
+
+def echo(asked: Asked) -> Say:
+    """A server that says everything back that it was told, key and all."""
+    return Say({"code": 42210000, "message": str(asked.headers), "headers": asked.headers}, 422)
+
+
+LEAKY = {
+    "401": Say(status=401),
+    "page": Say(HTML, 502),
+    "redirect": Say("", 302, {"Location": f"http://x/{SECRET}a"}),
+    "echo": echo,
+    "reset": Say(reset=True),
+    "html": Say(f"<{SECRET}a>"),
+}
+
+
+@pytest.mark.parametrize("say", LEAKY.values(), ids=LEAKY)
+@pytest.mark.parametrize("call", PATHS)
+def test_no_error_carries_a_secret(stand_in: StandIn, call: object, say: object) -> None:
+    stand_in.on(PATHS[call], say)
+    with connected(stand_in.url) as doors:
+        error = call(doors.brokers["a"])
+        assert KEY not in repr(doors)
+        assert SECRET not in repr(doors)
+    assert isinstance(error, BrokerError)
+    assert KEY not in everything_in(error)
+    assert SECRET not in everything_in(error)
+
+
+@pytest.mark.parametrize("stray", ["\n", "\u2028", "é\u4e00"])
+def test_a_key_with_stray_characters_is_told_without_showing_it(stand_in: StandIn, stray: str) -> None:
+    stand_in.on("/v2/positions", Say([]))
+    with connected(stand_in.url) as doors:
+        broker = doors.brokers["a"]
+        object.__setattr__(broker._client, "_secret_key", f"{SECRET}{stray}x")  # noqa: SLF001  as a config could hold
+        error = read(broker)
+    assert "stray characters" in str(error)
+    assert SECRET not in everything_in(error)
+    assert stand_in.asked == []

@@ -1,0 +1,225 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from time import monotonic
+
+import pytest
+from alpaca.common.rest import RESTClient
+from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Say, StandIn, caught, connected, read, run
+
+from sellctl.alpaca.convert import UnreadableError
+from sellctl.alpaca.errors import FOREIGN_ERRORS
+from sellctl.alpaca.rest import Ask, Key, RateLimit, RestClient, exact_json, is_loopback
+from sellctl.core.errors import BrokerError, DoubtfulError
+
+POSITIONS = Ask("reading the positions", "/positions")
+PRIVATE = ("_retry", "_retry_codes", "_session")
+
+
+def a_client(url: str, **options: object) -> RestClient:
+    return RestClient(url, Key("main", KEY, SECRET), **options)
+
+
+def test_the_private_names_that_the_door_touches_are_still_the_sdks_own() -> None:
+    plain = type("Plain", (RESTClient,), {})("http://127.0.0.1:1", KEY, SECRET)
+    assert [name for name in PRIVATE if name not in vars(plain)] == []
+    assert plain._retry > 0  # noqa: SLF001  should it be off one day, the touch can go
+    assert plain._retry_codes == [429, 504]  # noqa: SLF001
+    plain._session.close()  # noqa: SLF001
+
+
+@pytest.mark.parametrize("status", [429, 504, 500, 503])
+@pytest.mark.parametrize("call", PATHS)
+def test_nothing_is_ever_sent_twice_behind_our_back(stand_in: StandIn, call: object, status: int) -> None:
+    stand_in.on(PATHS[call], Say("", status))
+    began = monotonic()
+    with connected(stand_in.url) as doors:
+        assert isinstance(call(doors.brokers["a"]), BrokerError)
+    assert len(stand_in.asked) == 1
+    assert monotonic() - began < 1
+
+
+def test_importing_the_adapter_loads_no_pandas() -> None:
+    modules = "broker connect convert errors orders paging quotes rest"
+    lines = [f"import sellctl.alpaca.{name}" for name in modules.split()]
+    code = "\n".join(
+        [*lines, "import sys", "print(sorted({'pandas', 'numpy', 'alpaca.trading', 'alpaca.data'} & set(sys.modules)))"]
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  our own code
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_body_of_an_order_is_built_without_the_sdk() -> None:
+    code = "import sellctl.alpaca.orders, sys; print('alpaca' in sys.modules, 'requests' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  our own code
+    assert done.stdout.split() == ["False", "False"]
+
+
+# --- waiting
+
+SLOW = {
+    "a server that says nothing": Say(hang=True),
+    "a body that drips": Say(b"x" * 10_000, drip=True),
+    "headers that drip": Say(drip_headers=True),
+}
+
+
+@pytest.mark.parametrize("say", SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize("call", PATHS)
+def test_nothing_keeps_a_call_waiting_beyond_its_deadline(stand_in: StandIn, call: object, say: Say) -> None:
+    stand_in.on(PATHS[call], say)
+    began = monotonic()
+    with connected(stand_in.url, timeouts=SHORT) as doors:
+        error = call(doors.brokers["a"])
+    assert monotonic() - began < 1
+    assert isinstance(error, DoubtfulError)
+    assert "did not answer in time" in str(error)
+
+
+def test_a_body_beyond_all_measure_is_not_read(stand_in: StandIn) -> None:
+    stand_in.on("/v2/positions", Say(b"[" + b" " * 500_000 + b"]"))
+    with connected(stand_in.url, timeouts=SHORT) as doors:
+        error = read(doors.brokers["a"])
+    assert isinstance(error, DoubtfulError)
+    assert "longer than 100000 bytes" in str(error)
+
+
+BROKEN = {
+    "reset": Say(reset=True),
+    "cut short": Say([], cut=True),
+    "not gzip": Say("x", headers={"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("say", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("call", list(PATHS)[:2])
+def test_an_answer_that_breaks_off_is_no_answer(stand_in: StandIn, call: object, say: Say) -> None:
+    stand_in.on(PATHS[call], say)
+    with connected(stand_in.url) as doors:
+        assert isinstance(call(doors.brokers["a"]), DoubtfulError)
+    assert len(stand_in.asked) == 1
+
+
+def test_a_redirect_to_another_host_is_not_followed_whatever_it_says(stand_in: StandIn) -> None:
+    with StandIn() as other:
+        other.on("/v2/positions", Say([]))
+        for status in (301, 302, 303, 307, 308):
+            stand_in.on("/v2/positions", Say([], status, {"Location": other.url + "/v2/positions"}))
+            with connected(stand_in.url) as doors:
+                error = read(doors.brokers["a"])
+            assert isinstance(error, DoubtfulError)
+            assert f"redirect ({status})" in str(error)
+        assert other.asked == []
+
+
+# --- the way
+
+
+def test_no_proxy_is_asked_on_the_way_to_this_machine(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in.on("/v2/positions", Say([]))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with connected(stand_in.url) as doors:
+        assert run(doors.brokers["a"].positions()).rows == ()
+
+
+def test_elsewhere_a_proxy_is_used_and_waits_no_longer(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, stand_in.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    stand_in.on("/v2/positions", Say([]), Say(b"x" * 10_000, drip=True))
+    with connected("http://alpaca.invalid", timeouts=SHORT) as doors:
+        assert run(doors.brokers["a"].positions()).rows == ()
+        assert "did not answer in time" in str(read(doors.brokers["a"]))
+    assert stand_in.asked[0].headers["Host"] == "alpaca.invalid"
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:9", True),
+        ("http://localhost", True),
+        ("http://[::1]:9", True),
+        ("https://api.alpaca.markets", False),
+        ("nonsense", False),
+    ],
+)
+def test_this_machine_is_known_by_its_addresses(url: str, here: bool) -> None:
+    assert is_loopback(url) is here
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "nonsense", "ftp://127.0.0.1", "http://[bad", "http://127.0.0.1:99999"]
+)
+def test_an_address_that_leads_nowhere_is_told_in_a_sentence(url: str) -> None:
+    try:
+        client = a_client(url, timeouts=SHORT)
+    except FOREIGN_ERRORS:
+        return
+    with pytest.raises(DoubtfulError, match="Check the"):
+        client.ask(POSITIONS, list)
+    client.close()
+
+
+def test_a_slash_at_the_end_of_an_address_changes_nothing(stand_in: StandIn) -> None:
+    stand_in.on("/v2/positions", Say([]))
+    with connected(stand_in.url + "/") as doors:
+        assert run(doors.brokers["a"].positions()).rows == ()
+
+
+def test_calls_share_their_connections_and_no_cookies(stand_in: StandIn) -> None:
+    stand_in.on("/v2/positions", Say([], headers={"Set-Cookie": "a=b"}), Say([]))
+    stand_in.on("/v2/orders/1", Say(status=204))
+    with connected(stand_in.url) as doors:
+        for _ in range(3):
+            run(doors.brokers["a"].positions())
+            run(doors.brokers["a"].cancel("1"))
+    assert stand_in.connections == 1
+    assert "Cookie" not in stand_in.asked[-1].headers
+
+
+def test_many_threads_share_one_client_and_no_connection_is_thrown_away(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.on("/v2/positions", Say([]))
+    client = a_client(stand_in.url, threads=8)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: client.ask(POSITIONS, list), range(40))) == [[]] * 40
+    client.close()
+    assert stand_in.connections <= 8
+    assert "pool is full" not in caplog.text
+
+
+# --- numbers and budgets
+
+
+def test_json_numbers_keep_every_digit(stand_in: StandIn) -> None:
+    stand_in.on("/v2/positions", Say('{"a": 172.620000000000000001, "b": 1, "c": 1e-9}'))
+    client = a_client(stand_in.url)
+    assert client.ask(POSITIONS, dict) == {"a": Decimal("172.620000000000000001"), "b": 1, "c": Decimal("1E-9")}
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "[Infinity]", '{"a": -Infinity}', "", "<html>", "[" * 100_000, "1" * 5000, "1e" + "9" * 30]
+)
+def test_what_is_no_json_number_does_not_pass(text: str) -> None:
+    with pytest.raises(UnreadableError):
+        exact_json(text.encode())
+
+
+def test_the_budget_is_the_one_of_the_last_answer_that_told_it(stand_in: StandIn) -> None:
+    told = {"X-Ratelimit-Limit": "200", "X-Ratelimit-Remaining": "199", "X-Ratelimit-Reset": "1763650000"}
+    stand_in.on("/v2/positions", Say([], headers=told), Say([]), Say("", 500, {**told, "X-Ratelimit-Remaining": "7"}))
+    with connected(stand_in.url) as doors:
+        broker = doors.brokers["a"]
+        assert broker.rate_limit is None
+        run(broker.positions())
+        assert broker.rate_limit == RateLimit(200, 199, 1763650000)
+        run(broker.positions())
+        caught(broker.positions())
+        assert broker.rate_limit == RateLimit(200, 7, 1763650000)
