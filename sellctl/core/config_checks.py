@@ -35,7 +35,7 @@ Findings = Iterator[Finding]
 
 
 def _percent(ratio: Decimal) -> str:
-    return f"{(ratio - 1) * 100:+.4g}%"
+    return f"{((ratio - 1) * 100).normalize():+f}%"
 
 
 def _profit_rate(config: Config) -> Findings:
@@ -75,12 +75,22 @@ def _order_cancel_minutes(config: Config) -> Findings:
 
 
 def _zero_day(config: Config) -> Findings:
-    rules = config.sell_module
-    yield from _deadlines("zero_day", rules.zero_day, rules.check_interval)
-    yield from _deadlines("zero_day.broad_etfs", rules.zero_day.broad_etfs, rules.check_interval)
+    day = config.sell_module.zero_day
+    yield from _deadlines("zero_day", day)
+    yield from _deadlines("zero_day.broad_etfs", day.broad_etfs)
 
 
-def _deadlines(name: str, day: ZeroDayConfig | BroadEtfsConfig, interval: dt.timedelta) -> Findings:
+def _looks_in_time(config: Config) -> Findings:
+    rules, day = config.sell_module, config.sell_module.zero_day
+    room = min(day.final - _LAST_ORDER["zero_day"], day.broad_etfs.final - _LAST_ORDER["zero_day.broad_etfs"])
+    if rules.zero_day_handling and _MINUTE <= room < rules.check_interval <= _HOUR:
+        shown = duration_text(rules.check_interval)
+        sentence = f"check_interval: {shown} could miss the time between zero_day.final and Alpaca's last order."
+        hint = f"Write at most {duration_text(room)}, or an earlier zero_day.final."
+        yield Finding("sell_module.check_interval", sentence, hint)
+
+
+def _deadlines(name: str, day: ZeroDayConfig | BroadEtfsConfig) -> Findings:
     start = day.start or _SESSION
     for longer, shorter, first, second in (
         ("start", "eager", start, day.eager),
@@ -95,12 +105,10 @@ def _deadlines(name: str, day: ZeroDayConfig | BroadEtfsConfig, interval: dt.tim
         sentence = f"{name}.start: {duration_text(start)} is longer than a session of 6h30m."
         yield Finding(f"sell_module.{name}.start", sentence, "Write start: open.")
     last = _LAST_ORDER[name]
-    least = last + max(_MINUTE, interval)
-    if day.final < least:
-        sentence = (
-            f"{name}.final: {duration_text(day.final)} is too late: Alpaca's last order is at {duration_text(last)}."
-        )
-        yield Finding(f"sell_module.{name}.final", sentence, f"Write at least {duration_text(least)}.")
+    if day.final < last + _MINUTE:
+        late = f"{name}.final: {duration_text(day.final)} is too late"
+        sentence = f"{late}: Alpaca's last order is at {duration_text(last)}."
+        yield Finding(f"sell_module.{name}.final", sentence, f"Write at least {duration_text(last + _MINUTE)}.")
 
 
 def _accounts(config: Config) -> Findings:
@@ -214,6 +222,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _max_position_age,
     _order_cancel_minutes,
     _zero_day,
+    _looks_in_time,
     _accounts,
     _same_key_twice,
     _key_kinds,

@@ -1,0 +1,79 @@
+"""The example, the reference and the schema say what the program does."""
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from sellctl.core import config_reference
+from sellctl.core.config_keys import leaves
+from sellctl.core.config_manager import ConfigManager
+from sellctl.core.model.config import Config
+
+ROOT = Path(__file__).parents[2]
+REWRITE = "python -m sellctl.core.config_reference rewrites it"
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPACA_API_KEY", "PKTESTTESTTESTTESTTE")
+    monkeypatch.setenv("ALPACA_SECRET_KEY", "secret")
+
+
+def uncommented(text: str) -> str:
+    """The example with every commented key in force."""
+    _head, body = text.split("\n\n", 1)
+    return "\n".join(map(_without_mark, body.splitlines()))
+
+
+def _without_mark(line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return indent + line.lstrip().removeprefix("# ")
+
+
+def test_the_example_file_is_the_generated_one() -> None:
+    assert (ROOT / "config.example.yml").read_text(encoding="utf-8") == config_reference.example_text(), REWRITE
+
+
+def test_the_reference_page_is_the_generated_one() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == config_reference.reference_markdown(), REWRITE
+
+
+@pytest.mark.parametrize("form", [str, uncommented])
+def test_the_example_says_the_defaults(tmp_path: Path, form: type[str]) -> None:
+    path = tmp_path / "example.yml"
+    path.write_text(form(config_reference.example_text()), encoding="utf-8")
+    loaded = ConfigManager(path).load()
+    assert loaded.config == Config(accounts=loaded.config.accounts)
+    assert loaded.warnings == ()
+
+
+def test_the_example_names_every_key(tmp_path: Path) -> None:
+    path = tmp_path / "example.yml"
+    path.write_text(uncommented(config_reference.example_text()), encoding="utf-8")
+    loaded = ConfigManager(path).load()
+    assert [key for key, *_ in leaves(loaded.config) if key not in loaded.origins] == []
+
+
+def test_the_reference_names_every_key_of_the_example() -> None:
+    page = config_reference.reference_markdown()
+    config = ConfigManager(ROOT / "config.example.yml").load().config
+    assert [name for name, *_ in leaves(config) if f"| `{name.rpartition('.')[2]}` |" not in page] == [
+        "sell_module.manage.exclude"
+    ]
+    assert "## `sell_module.manage.exclude[]`" in page
+
+
+def test_the_schema_takes_the_example_and_refuses_what_the_program_refuses() -> None:
+    validator = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(config_reference.schema())))
+    example = yaml.safe_load(uncommented(config_reference.example_text()))
+    assert validator.is_valid(example)
+    assert not validator.is_valid({"acounts": {}})
+    assert not validator.is_valid({"accounts": {}})
+    assert not validator.is_valid({"accounts": {"main": {"api_key": "a"}}})
+    assert not validator.is_valid({"sell_module": {"strategy_one": {"profit_rate": "10%"}}})
+    assert not validator.is_valid({"sell_module": {"check_interval": "1:30"}})
+    assert validator.is_valid({"sell_module": {"zero_day": {"start": "open"}, "check_interval": 5}})
