@@ -1,25 +1,65 @@
 """The Typer app: global options, the commands, and the one place where an error becomes an exit status."""
 
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from sellctl import __version__
+from sellctl.commands import cancel_stale, close, demo, history, positions, run_once, sim, watch
+from sellctl.commands.config import config_app
 from sellctl.core.errors import SellctlError
+from sellctl.options import Options
 
 app = typer.Typer(
     name="sellctl",
-    help="You enter a trade; sellctl gets you out. The exit manager for Alpaca accounts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, 4 partly failed, "
+    "5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode).",
 )
+
+app.command("watch")(watch.watch)
+app.command("run-once")(run_once.run_once)
+app.command("positions")(positions.positions)
+app.command("cancel-stale")(cancel_stale.cancel_stale)
+app.command("close")(close.close)
+app.command("history")(history.history)
+app.add_typer(config_app, name="config")
+app.command("demo")(demo.demo)
+app.command("sim")(sim.sim)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sellctl {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", envvar="SELLCTL_CONFIG", help="Configuration file; ./config.yml, then the user's folder."
+        ),
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(envvar="SELLCTL_STATE_DIR", help="Folder for the journal and the locks.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", envvar="SELLCTL_LIVE", help="Allow acting with real money.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log more, on stderr.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Log into this file too.")] = None,
+    _version: Annotated[
+        bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = None,
+) -> None:
+    """You enter a trade; sellctl gets you out. The exit manager for Alpaca accounts."""
+    context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 
 def main() -> None:
@@ -29,3 +69,6 @@ def main() -> None:
     except SellctlError as error:
         typer.echo(f"sellctl: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 from sellctl.core.model.instrument import Instrument
@@ -50,6 +51,9 @@ class Broker(Protocol):
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with our own id. NotFoundError is the definite no."""
 
+    def body(self, order: SubmitOrder) -> Mapping[str, str]:
+        """Exactly what `submit` sends, for the written intent."""
+
     async def submit(self, order: SubmitOrder) -> Order:
         """Send one order. RequestRejectedError: nothing happened. DoubtfulError: nobody knows; look it up next."""
 
@@ -79,11 +83,14 @@ class Journal(Protocol):
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """A plan that acts or denies."""
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, object], why: str) -> None:
+    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], why: str) -> None:
         """An order about to be sent: on disk before the first byte leaves."""
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """What became of it: accepted, rejected, unknown, filled, canceled ..."""
+
+    def fold_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
+        """What is newly filled; 0 when it was written down already (I8). `detail` has the broker's cumulative word."""
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
         """Anything else that is evidence: a cancel asked for, a refusal, an adoption, a halt."""

@@ -163,6 +163,11 @@ class Plan:
         return tuple(verdict for verdict in self.verdicts if verdict.submit)
 
     @property
+    def is_due(self) -> bool:
+        """Whether a rule wants a holding out, whatever stands in the way."""
+        return any(verdict.signal for verdict in self.verdicts)
+
+    @property
     def cancels(self) -> tuple[CancelOrder, ...]:
         """Every order to cancel: those in the way of an exit first, then the stale ones."""
         return tuple(dict.fromkeys((*self._in_the_way(), *self.stale)))
@@ -176,14 +181,10 @@ class Plan:
         for verdict in self.verdicts:
             yield from verdict.cancel_first
 
-    def without(self, symbols: frozenset[str], why: str) -> "Plan":
-        """The same plan with nothing sent for these symbols, for the reason given."""
+    def only(self, symbols: frozenset[str]) -> "Plan":
+        """The same plan with nothing carried out but for these symbols."""
         return replace(
             self,
-            verdicts=tuple(
-                replace(v, state=State.DENIED, submit=None, cancel_first=(), sentence=why)
-                if v.holding.symbol in symbols
-                else v
-                for v in self.verdicts
-            ),
+            verdicts=tuple(v for v in self.verdicts if v.holding.symbol in symbols),
+            stale=tuple(cancel for cancel in self.stale if cancel.order.symbol in symbols),
         )

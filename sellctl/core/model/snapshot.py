@@ -43,7 +43,8 @@ class Snapshot:
     """One account at one instant of the broker's clock.
 
     `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
-    state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for.
+    state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for. `by_hand`
+    are symbols that a person asked to close.
     """
 
     account: AccountFacts
@@ -53,6 +54,7 @@ class Snapshot:
     positions_at: dt.datetime
     history: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
     spoiled: tuple[SpoiledRow, ...] = ()
+    by_hand: frozenset[str] = frozenset()
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """The same instant, knowing today's orders of more symbols."""

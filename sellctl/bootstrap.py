@@ -1,0 +1,220 @@
+"""Config -> Runtime: the one composition root. Only this module names adapters, and it imports them in functions."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from sellctl import __version__
+from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
+from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
+from sellctl.core.fleet import Fleet
+from sellctl.core.market_clock import MarketClock
+from sellctl.core.order_manager import OrderManager
+from sellctl.core.policy import compile_policy
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.real_clock import RealClock
+from sellctl.core.reporter import Reporter
+from sellctl.core.sell_watcher import Mode, SellWatcher
+from sellctl.state import StateFolder
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from sellctl.core.model.config import Config
+    from sellctl.core.model.event import Event
+    from sellctl.core.model.plan import Plan, SubmitOrder
+    from sellctl.core.model.snapshot import AccountFacts, Snapshot
+    from sellctl.core.ports import Broker, Clock, Journal
+    from sellctl.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a command wants of a runtime: how far looks go, for which accounts, and which symbols to close by hand."""
+
+    what: str  # the command, as another process will read it
+    mode: Mode
+    accounts: Sequence[str] = ()
+    by_hand: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything that runs, assembled. Close it when done."""
+
+    loaded: LoadedConfig
+    fleet: Fleet
+    clock: "Clock"
+    _closers: list[Callable[[], None]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Let go of connections, files and locks."""
+        for closer in reversed(self._closers):
+            closer()
+
+
+def load(options: "Options") -> LoadedConfig:
+    """The configuration that the options and the environment name, with the log set up to hide its secrets."""
+    from sellctl.logs import configure  # noqa: PLC0415  help and completion do without it
+
+    configure(options.debug, options.log_file)
+    loaded = ConfigManager(options.config).load()
+    configure(options.debug, options.log_file, loaded.secrets())
+    return loaded
+
+
+def assemble(
+    loaded: LoadedConfig,
+    options: "Options",
+    wish: Wish,
+    listener: "Callable[[Event], None]",
+    clock: "Clock | None" = None,
+) -> Runtime:
+    """Build the runtime of the accounts wished for. ConfigError or SafetyRefusalError before anything is asked."""
+    from sellctl.alpaca.connect import connect  # noqa: PLC0415  the adapter loads requests
+
+    config = _chosen(loaded.config, wish.accounts)
+    _refuse_unasked_money(config, options, wish)
+    clock = clock or RealClock()
+    connected = connect(config)
+    state = StateFolder(state_dir(options.state_dir))
+    prices = PriceTracker(connected.quotes, clock)
+    market_clock = MarketClock(tuple(connected.brokers.values()), clock)
+    closers: list[Callable[[], None]] = [connected.close, state.release]
+    journal = _journal(loaded, state, market_clock, wish, closers)
+    watchers = [
+        _watcher(config, name, broker, _Parts(journal, prices, clock, market_clock, listener, state, wish))
+        for name, broker in connected.brokers.items()
+    ]
+    fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval)
+    return Runtime(loaded, fleet, clock, closers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What all watchers share."""
+
+    journal: "Journal"
+    prices: PriceTracker
+    clock: "Clock"
+    market_clock: MarketClock
+    listener: "Callable[[Event], None]"
+    state: StateFolder
+    wish: Wish
+
+
+def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> SellWatcher:
+    policy = compile_policy(config, name)
+    positions = PositionManager(parts.prices, parts.clock)
+    report = Reporter(name, _time_of(parts.market_clock, parts.clock), parts.listener)
+
+    def admit(facts: "AccountFacts") -> None:
+        if policy.account_number not in {None, facts.number}:
+            raise SafetyRefusalError(
+                f"The key of account {name} belongs to {facts.number}, not to {policy.account_number}.",
+                hint="Correct account_number or the key.",
+            )
+        if parts.wish.mode is not Mode.DRY_RUN:
+            parts.state.lock(facts.number, parts.wish.what)
+
+    return SellWatcher(
+        name=name,
+        policy=policy,
+        broker=broker,
+        journal=parts.journal,
+        positions=positions,
+        orders=OrderManager(name, broker, parts.journal, positions, parts.clock, report),
+        clock=parts.clock,
+        report=report,
+        admit=admit,
+        mode=parts.wish.mode,
+        by_hand=parts.wish.by_hand,
+        only=parts.wish.only,
+    )
+
+
+def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
+    """The broker's time, or the host's until the broker was asked."""
+
+    def now() -> "dt.datetime":
+        with suppress(BrokerError):
+            return market_clock.now().now
+        return clock.now()
+
+    return now
+
+
+def _chosen(config: "Config", names: Sequence[str]) -> "Config":
+    """The configuration with only the accounts named; all that are enabled when none is."""
+    from dataclasses import replace  # noqa: PLC0415  only here
+
+    unknown = [name for name in names if name not in config.accounts]
+    if unknown:
+        raise ConfigError(f"No account is called {unknown[0]}.", hint=f"There are: {', '.join(config.accounts)}.")
+    off = [name for name in names if not config.accounts[name].enabled]
+    if off:
+        raise ConfigError(f"Account {off[0]} has enabled: false.", hint="Set it to true to use it.")
+    wanted = {n: a for n, a in config.accounts.items() if a.enabled and (not names or n in names)}
+    return replace(config, accounts=wanted)
+
+
+def _refuse_unasked_money(config: "Config", options: "Options", wish: Wish) -> None:
+    """Acting on real money needs --live or SELLCTL_LIVE=1 besides `paper: false`."""
+    live = [name for name, account in config.accounts.items() if not account.paper]
+    if live and not options.live and wish.mode is not Mode.DRY_RUN:
+        raise SafetyRefusalError(
+            f"Account {live[0]} is real money, and --live was not given.",
+            hint="Add --live (or SELLCTL_LIVE=1), look first with --dry-run, or name paper accounts with --account.",
+        )
+
+
+def _journal(
+    loaded: LoadedConfig, state: StateFolder, market_clock: MarketClock, wish: Wish, closers: list[Callable[[], None]]
+) -> "Journal":
+    """The journal on disk; a run that doesn't act writes nothing anywhere."""
+    if wish.mode is Mode.DRY_RUN:
+        return NoJournal()
+    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
+    from sellctl.logs import redactor  # noqa: PLC0415  likewise
+
+    state.make()
+    journal = SqliteJournal(state.journal, _time_of(market_clock, RealClock()), redact=redactor(loaded.secrets()))
+    closers.append(journal.close)
+    journal.run_started(__version__, _fingerprint(loaded))
+    return journal
+
+
+def _fingerprint(loaded: LoadedConfig) -> str:
+    """A hash of the configuration as shown, secrets masked."""
+    text = "\n".join(f"{row.key}={row.value}" for row in loaded.show())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class NoJournal:
+    """The journal of a dry run: nothing is sent, so nothing is written."""
+
+    def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
+        """Nothing."""
+
+    def intend(self, account: str, order: "SubmitOrder", body: Mapping[str, str], why: str) -> None:
+        """A dry run sends nothing, so nobody may come here."""
+        raise AssertionError(f"a dry run tried to send {order.symbol} of {account}: {body}, {why}")
+
+    def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def fold_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
+        """Nothing."""
+        return Decimal(0)
+
+    def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def open_intents(self, _account: str) -> Sequence[str]:
+        """None."""
+        return ()

@@ -1,0 +1,38 @@
+"""`sellctl close SYMBOL`: close one position now, by the same path and guards as every other exit."""
+
+from typing import Annotated
+
+import typer
+
+from sellctl.commands.session import AccountOption, FormatOption, options_of, status_of, with_runtime
+from sellctl.core.errors import ConfigError
+from sellctl.exit_codes import ExitCode
+from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+
+
+def close(
+    context: typer.Context,
+    symbol: Annotated[str, typer.Argument(help="The position's symbol, as `sellctl positions` shows it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
+    account: AccountOption = None,
+    output: FormatOption = None,
+) -> None:
+    """Close one position now. Ends within 50 seconds; what is still working then is adopted by the next run."""
+    from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+
+    wanted = frozenset({symbol.upper()})
+    mode = Mode.DRY_RUN if dry_run else Mode.ACT
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.fleet.run_once()
+
+    wish = Wish(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted)
+    fleet = with_runtime(options_of(context), wish, work).fleet
+    plans = [plan.only(wanted) for plan in fleet.first_plans]
+    if not any(plan.verdicts for plan in plans) and all(w.problem is None for w in fleet.watchers):
+        raise ConfigError(f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` shows what is.")
+    emit(PLAN_COLUMNS, plan_rows(plans), output, title="Close", document=plan_document(plans, mode.value))
+    code = status_of(fleet)
+    refused = any(verdict.objections for plan in plans for verdict in plan.verdicts)
+    raise typer.Exit(ExitCode.REFUSED if code is ExitCode.OK and refused else code)

@@ -1,0 +1,58 @@
+"""`sellctl run-once`: one round from cron: look, decide, act, follow for at most 50 seconds, and say what happened."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sellctl.commands.session import (
+    AccountOption,
+    FormatOption,
+    is_enabled,
+    options_of,
+    status_of,
+    with_runtime,
+)
+from sellctl.exit_codes import ExitCode
+from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+
+
+class IfBusy(StrEnum):
+    """What to do when another sellctl works an account already."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+def run_once(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and show; send and write nothing.")] = False,
+    detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 10 when exits are due.")] = False,
+    if_busy: Annotated[
+        IfBusy, typer.Option("--if-busy", help="When another sellctl works the account: fail exits 6, skip exits 0.")
+    ] = IfBusy.FAIL,
+    account: AccountOption = None,
+    output: FormatOption = None,
+) -> None:
+    """Check every account once and sell what is due; for cron. Ends within 50 seconds."""
+    from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+
+    options = options_of(context)
+    if not is_enabled(options):
+        return
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.fleet.run_once()
+
+    wish = Wish("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or ())
+    fleet = with_runtime(options, wish, work).fleet
+    plans = fleet.first_plans
+    title = "What would be done" if dry_run else "What was done"
+    emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, wish.mode.value))
+    if fleet.market is not None and not fleet.market.is_open:
+        typer.echo("The market is closed: nothing is sold.", err=True)
+    code = status_of(fleet, busy_is_fine=if_busy is IfBusy.SKIP)
+    if code is ExitCode.OK and detailed_exitcode and any(plan.is_due for plan in plans):
+        code = ExitCode.EXITS_DUE
+    raise typer.Exit(code)

@@ -1,0 +1,88 @@
+"""`sellctl watch`: look every few seconds until told to stop; a live screen on a terminal, log lines elsewhere."""
+
+import asyncio
+import signal
+import sys
+from collections import deque
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sellctl.commands.session import AccountOption, is_enabled, log_event, options_of, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sellctl.bootstrap import Runtime
+    from sellctl.core.model.event import Event
+    from sellctl.live import Display
+
+_EVENTS_KEPT = 50
+
+
+class WatchFormat(StrEnum):
+    """How the watcher shows itself."""
+
+    TABLE = "table"  # a live screen
+    LOG = "log"  # one line an event
+    JSON = "json"  # one object a line, one line a look
+
+
+def watch(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and show; send and write nothing.")] = False,
+    account: AccountOption = None,
+    output: Annotated[
+        WatchFormat | None, typer.Option("--format", help="Left out: table on a terminal, log lines elsewhere.")
+    ] = None,
+) -> None:
+    """Watch all positions and sell what is due, until Ctrl-C."""
+    from sellctl.bootstrap import Wish, assemble, load  # noqa: PLC0415  help does without it
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+
+    options = options_of(context)
+    if not is_enabled(options):
+        return
+    shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
+    events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+
+    def listen(event: "Event") -> None:
+        events.append(event)
+        if shown is not WatchFormat.TABLE or options.log_file:
+            log_event(event)
+
+    wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or ())
+    runtime = assemble(load(options), options, wish, listen)
+    try:
+        asyncio.run(watching(runtime, _display(shown, runtime, events)))
+    finally:
+        runtime.close()
+    _say_what_is_left(runtime)
+    raise typer.Exit(status_of(runtime.fleet))
+
+
+async def watching(runtime: "Runtime", display: "Display") -> None:
+    """Run the fleet until SIGINT or SIGTERM, showing it meanwhile."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with display:
+        await runtime.fleet.watch(stop, display.update)
+
+
+def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":
+    from sellctl.live import JsonLines, LogOnly, Screen  # noqa: PLC0415  help does without it
+
+    if shown is WatchFormat.TABLE:
+        return Screen(runtime, events)
+    return JsonLines(runtime, events) if shown is WatchFormat.JSON else LogOnly()
+
+
+def _say_what_is_left(runtime: "Runtime") -> None:
+    """What still works at the broker, which goes on without us."""
+    for watcher in runtime.fleet.watchers:
+        for order in watcher.open_orders:
+            if order.is_ours and watcher.orders.working:
+                typer.echo(f"Still working at the broker: {watcher.name} {order.symbol} ({order.status}).", err=True)

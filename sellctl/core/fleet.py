@@ -1,0 +1,203 @@
+"""All accounts together: rounds of looks that share one clock and one set of quotes, and wait for no slow account.
+
+A round reads the clock, the quotes of what is known to be held and every account's positions and orders at the same
+time, then the quotes that were missing, then decides and acts for each account by itself. An account that is slow
+joins a later round; one that fails is asked ever more rarely, and the others never notice.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sellctl.core.errors import BrokerError, SellctlError
+from sellctl.core.market_clock import MarketClock
+from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import CancelOrder, Plan
+from sellctl.core.ports import Clock
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.sell_watcher import Mode, Observation, SellWatcher, instruments_of
+
+PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another is ready
+HURRY_SECONDS = 1.5  # between looks at an account with an order working
+CLOSED_SECONDS = 60.0  # between looks at the clock while the market is closed
+BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between looks at an account that fails, by failures in a row
+RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The watchers of all accounts."""
+
+    watchers: Sequence[SellWatcher]
+    market_clock: MarketClock
+    prices: PriceTracker
+    clock: Clock
+    interval: dt.timedelta
+    market: Market | None = None
+    problem: SellctlError | None = None
+    _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
+    _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
+    _due_at: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def first_plans(self) -> list[Plan]:
+        """What each account's first look decided; accounts that never had one are left out."""
+        return [watcher.first_plan for watcher in self.watchers if watcher.first_plan is not None]
+
+    # --- one round ----------------------------------------------------------------------------------------------------
+
+    async def look(self, *, hurried: bool = False) -> None:
+        """One round over the accounts that are due; `hurried` only over those with something under way."""
+        due = [w for w in self.watchers if self._is_due(w) and (w.in_a_hurry or not hurried)]
+        for watcher in due:
+            name = watcher.name
+            if name not in self._under_way:
+                self._under_way[name] = asyncio.create_task(watcher.observe())
+        market, _ = await asyncio.gather(self._read_market(hurried=hurried), self.prices.refresh(self._held_by(due)))
+        seen = await self._arrived()
+        if market is None:
+            return
+        await self.prices.refresh(self._missing(seen))
+        self._remember(seen)
+        market = self.market = self.market_clock.now()
+        await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
+        self._schedule(due)
+
+    async def _read_market(self, *, hurried: bool) -> Market | None:
+        try:
+            self.market = self.market_clock.now() if hurried else await self.market_clock.read()
+        except BrokerError as error:
+            self.problem = error
+            return None
+        self.problem = None
+        return self.market
+
+    async def _arrived(self) -> list[tuple[SellWatcher, Observation]]:
+        """What came in time. A slow account's answer is taken in the round in which it comes."""
+        await self._wait_patiently(set(self._under_way.values()))
+        arrived = []
+        for watcher in self.watchers:
+            task = self._under_way.get(watcher.name)
+            if task and task.done():
+                del self._under_way[watcher.name]
+                what = task.result()
+                arrived += [(watcher, what)] if what else []
+        return arrived
+
+    async def _wait_patiently(self, tasks: set[asyncio.Task[Observation | None]]) -> None:
+        """Until all are done, or some are and the patience with the others ran out."""
+        if not tasks:
+            return
+        _, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        patience = asyncio.ensure_future(self.clock.sleep(PATIENCE_SECONDS))
+        while waiting and not patience.done():
+            await asyncio.wait({*waiting, patience}, return_when=asyncio.FIRST_COMPLETED)
+            waiting = {task for task in waiting if not task.done()}
+        patience.cancel()
+
+    def _held_by(self, watchers: Iterable[SellWatcher]) -> list[Instrument]:
+        return [i for watcher in watchers for i in self._known.get(watcher.name, {}).values()]
+
+    def _missing(self, seen: Iterable[tuple[SellWatcher, Observation]]) -> list[Instrument]:
+        """Instruments in these observations whose quotes this round hasn't asked for."""
+        return [
+            instrument
+            for watcher, what in seen
+            for instrument in instruments_of(what)
+            if instrument.symbol not in self._known.get(watcher.name, {})
+        ]
+
+    def _remember(self, seen: Iterable[tuple[SellWatcher, Observation]]) -> None:
+        for watcher, what in seen:
+            self._known[watcher.name] = {i.symbol: i for i in instruments_of(what)}
+        self.prices.keep_only({symbol for known in self._known.values() for symbol in known})
+
+    # --- when to look next --------------------------------------------------------------------------------------------
+
+    def _is_due(self, watcher: SellWatcher) -> bool:
+        return self.clock.monotonic() >= self._due_at.get(watcher.name, 0.0)
+
+    def _schedule(self, watchers: Iterable[SellWatcher]) -> None:
+        """An account that fails is asked ever more rarely; every other one in each round."""
+        for watcher in watchers:
+            wait = 0.0
+            if watcher.failures:
+                wait = BACK_OFF_SECONDS[min(watcher.failures, len(BACK_OFF_SECONDS)) - 1]
+            self._due_at[watcher.name] = self.clock.monotonic() + wait
+
+    def _next_look_in(self) -> float:
+        """Seconds until the next round."""
+        if any(watcher.in_a_hurry for watcher in self.watchers):
+            return HURRY_SECONDS
+        if self.market is not None and not self.market.is_open:
+            return self._until_open()
+        return self.interval.total_seconds()
+
+    def _until_open(self) -> float:
+        opens = self.market_clock.next_open
+        if opens is None or self.market is None:
+            return CLOSED_SECONDS
+        return min(CLOSED_SECONDS, max((opens - self.market.now).total_seconds(), 1.0))
+
+    # --- the two ways to run ------------------------------------------------------------------------------------------
+
+    async def watch(self, stop: asyncio.Event, after_look: Callable[[float], None]) -> None:
+        """Look again and again until `stop` is set. `after_look` is told how many seconds remain until the next one."""
+        last_full = float("-inf")
+        while not stop.is_set():
+            hurried = self.clock.monotonic() - last_full < self.interval.total_seconds()
+            if not hurried:
+                last_full = self.clock.monotonic()
+            if await self._worth_a_look():
+                await self.look(hurried=hurried)
+            wait = self._next_look_in()
+            after_look(wait)
+            await self._sleep(wait, stop)
+
+    async def run_once(self) -> None:
+        """Look until nothing more is to be done, at most 45 s; then cancel what only a target still wants."""
+        ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
+        await self.look()
+        while self._unfinished() and self.clock.monotonic() < ends_at:
+            await self.clock.sleep(HURRY_SECONDS if all(self._has_looked(w) for w in self.watchers) else 0.1)
+            await self.look(hurried=self.market is not None and all(self._has_looked(w) for w in self.watchers))
+        await self._drop_targets()
+        for task in self._under_way.values():
+            task.cancel()
+
+    async def _worth_a_look(self) -> bool:
+        """While the market is closed one clock request a minute is enough, once every account was seen."""
+        if self.market is None or self.market.is_open or not all(self._has_looked(w) for w in self.watchers):
+            return True
+        market = await self._read_market(hurried=False)
+        return market is not None and market.is_open
+
+    def _unfinished(self) -> bool:
+        if self.problem is not None:
+            return False
+        return any(w.in_a_hurry or not self._has_looked(w) for w in self.watchers)
+
+    @staticmethod
+    def _has_looked(watcher: SellWatcher) -> bool:
+        return watcher.plan is not None or watcher.problem is not None
+
+    async def _drop_targets(self) -> None:
+        """An unfilled target doesn't outlive its run; everything more urgent stays working and is adopted next time."""
+        why = "the run is over and the target is not filled"
+        await asyncio.gather(
+            *(
+                w.orders.cancel(CancelOrder(order, why))
+                for w in self.watchers
+                if w.mode is Mode.ACT
+                for order in w.targets
+            )
+        )
+
+    async def _sleep(self, seconds: float, stop: asyncio.Event) -> None:
+        """Until the time is up or somebody wants to stop."""
+        nap, stopped = asyncio.ensure_future(self.clock.sleep(seconds)), asyncio.ensure_future(stop.wait())
+        await asyncio.wait({nap, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        nap.cancel()
+        stopped.cancel()

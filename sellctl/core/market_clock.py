@@ -1,0 +1,73 @@
+"""The market's time for all accounts: one clock request a look, the calendar once a day, by whichever key answers."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sellctl.core.errors import BrokerError
+from sellctl.core.model.market import NEW_YORK, BrokerClock, Market, Session, market_at
+from sellctl.core.ports import Broker, Clock
+
+_DAYS_BACK, _DAYS_AHEAD = 4, 10
+
+
+class MarketClock:
+    """Asks the broker for the time and carries it on between two askings by a clock that never steps."""
+
+    def __init__(self, brokers: Sequence[Broker], clock: Clock) -> None:
+        self._brokers = list(brokers)
+        self._clock = clock
+        self._read: BrokerClock | None = None
+        self._read_at = 0.0
+        self._sessions: tuple[Session, ...] | None = None
+        self._sessions_of: dt.date | None = None
+
+    async def read(self) -> Market:
+        """Ask the broker. BrokerError when no account's key gets an answer."""
+        self._read = await self._ask()
+        self._read_at = self._clock.monotonic()
+        await self._know_the_calendar(self._read.now.astimezone(NEW_YORK).date())
+        return self.now()
+
+    def now(self) -> Market:
+        """The market by the last answer and the time since. BrokerError when there never was an answer."""
+        if self._read is None:
+            raise BrokerError("The broker's clock is not known yet.")
+        passed = dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
+        return market_at(_carried_on(self._read, passed), self._sessions)
+
+    @property
+    def next_open(self) -> dt.datetime | None:
+        """The next open as the broker last said."""
+        return self._read.next_open if self._read else None
+
+    async def _ask(self) -> BrokerClock:
+        """The first answer; an account that doesn't give one moves to the end of the line."""
+        last: BrokerError | None = None
+        for broker in tuple(self._brokers):
+            try:
+                return await broker.clock()
+            except BrokerError as error:
+                last = error
+                self._brokers.remove(broker)
+                self._brokers.append(broker)
+        raise last or BrokerError("No account is left to ask for the time.")
+
+    async def _know_the_calendar(self, today: dt.date) -> None:
+        if self._sessions is not None and self._sessions_of == today:
+            return
+        first, last = today - dt.timedelta(days=_DAYS_BACK), today + dt.timedelta(days=_DAYS_AHEAD)
+        self._sessions = None
+        for broker in tuple(self._brokers):
+            try:
+                self._sessions, self._sessions_of = await broker.sessions(first, last), today
+            except BrokerError:
+                continue
+            return
+
+
+def _carried_on(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:
+    """The broker's clock some time after it was read; it opens and closes as it said it would."""
+    now = read.now + passed
+    turns_at = read.next_close if read.is_open else read.next_open
+    return replace(read, now=now, is_open=read.is_open != (now >= turns_at))

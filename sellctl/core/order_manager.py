@@ -1,0 +1,288 @@
+"""The only writer at the broker: one account's orders from the written intent to the broker's terminal word.
+
+An order is WORKING once the broker answered, and UNKNOWN after any doubtful answer. UNKNOWN ends by evidence only:
+the next request about it is the look-up by its client order id; two definite "not found" at least 5 s apart allow
+one repeat with the same id and the same body (invariants I2-I6).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from sellctl.core.errors import (
+    AuthError,
+    BrokerError,
+    DoubtfulError,
+    NotFoundError,
+    RateLimitedError,
+    Refusal,
+    RequestRejectedError,
+)
+from sellctl.core.model.event import Kind
+from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, SubmitOrder, Verdict
+from sellctl.core.ports import Broker, Clock, Journal
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.reporter import Reporter
+
+NOT_FOUND_APART_SECONDS = 5.0
+NOT_FOUND_NEEDED = 2
+CANCEL_POLLS = 8
+CANCEL_POLL_SECONDS = 0.25
+CANCEL_REREAD_SECONDS = 10.0
+CANCEL_ALERT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An order of ours that isn't terminal yet, as far as we know."""
+
+    client_order_id: str
+    symbol: str
+    order: SubmitOrder | None  # None: adopted, another process sent it
+    known: bool  # the broker has it
+    filled: Decimal = ZERO
+    not_found_at: tuple[float, ...] = ()
+
+
+@dataclass(slots=True)
+class _CancelAsked:
+    first_at: float
+    last_at: float
+    alerted: bool = False
+
+
+@dataclass(slots=True)
+class OrderManager:
+    """Carries plans out for one account and follows every order of ours to its end."""
+
+    account: str
+    broker: Broker
+    journal: Journal
+    positions: PositionManager
+    clock: Clock
+    report: Reporter
+    _pending: dict[str, _Pending] = field(default_factory=dict)
+    _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
+
+    @property
+    def working(self) -> int:
+        """How many orders of ours aren't terminal yet."""
+        return len(self._pending)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Client order ids whose fate is unknown."""
+        return tuple(p.client_order_id for p in self._pending.values() if not p.known)
+
+    # --- following orders to their end --------------------------------------------------------------------------------
+
+    async def settle(self, open_orders: Sequence[Order]) -> tuple[Order, ...]:
+        """Learn what became of our orders. The open orders, and with them those of ours that the list doesn't show."""
+        shown = {order.client_order_id: order for order in open_orders if order.is_ours}
+        for order in shown.values():
+            self._adopt(order)
+            self._learn(order)
+        missing = [pending for pending in self._pending.values() if pending.client_order_id not in shown]
+        found = await asyncio.gather(*(self._look_up(pending) for pending in missing))
+        return (*open_orders, *(order for order in found if order and not order.is_terminal))
+
+    def _adopt(self, order: Order) -> None:
+        """Take over an order of ours that another process sent."""
+        if order.client_order_id in self._pending or order.is_terminal:
+            return
+        self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
+        self._write("adopted", order.client_order_id, {"status": order.status})
+        self.report(order.symbol, Kind.ADOPTED, f"adopted an order of ours that works already ({order.status})")
+
+    async def _look_up(self, pending: _Pending) -> Order | None:
+        """Ask the broker about one order by our own id."""
+        try:
+            order = await self.broker.order_by_client_id(pending.client_order_id)
+        except NotFoundError:
+            await self._not_found(pending)
+            return None
+        except BrokerError as error:
+            self._write("lookup_failed", pending.client_order_id, {"error": error.sentence})
+            return None
+        self._learn(order)
+        return order
+
+    async def _not_found(self, pending: _Pending) -> None:
+        """A definite no. An order that the broker acknowledged stays pending; one it may never have got is repeated."""
+        if pending.known:
+            return
+        now = self.clock.monotonic()
+        seen = pending.not_found_at
+        if not seen or now - seen[-1] >= NOT_FOUND_APART_SECONDS:
+            seen = (*seen, now)
+            self._write("not_found", pending.client_order_id, {"times": len(seen)})
+        pending = self._pending[pending.client_order_id] = replace(pending, not_found_at=seen)
+        if len(seen) >= NOT_FOUND_NEEDED and pending.order:
+            self._pending[pending.client_order_id] = replace(pending, not_found_at=())
+            await self._send(pending.order)
+
+    def _learn(self, order: Order) -> None:
+        """Fold in what the broker shows of an order of ours."""
+        pending = self._pending.get(order.client_order_id)
+        if pending is None:
+            return
+        if not pending.known:
+            self.report(order.symbol, Kind.SENT, f"the broker has the order after all ({order.status})")
+        self.positions.resolved(order.symbol, order.client_order_id)
+        if order.filled_qty > pending.filled:
+            self._fill(order, order.filled_qty - pending.filled)
+        self._pending[order.client_order_id] = replace(pending, known=True, filled=order.filled_qty)
+        if order.is_terminal:
+            self._end(order)
+
+    def _fill(self, order: Order, news: Decimal) -> None:
+        self.positions.filled(order.symbol, order.client_order_id, order.filled_qty)
+        price = "?" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
+        words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
+        words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
+        self.journal.fold_fill(self.account, order.client_order_id, words)
+        self.report(order.symbol, Kind.FILLED, f"filled {news:f} of {order.qty or ZERO:f} at ${price}")
+
+    def _end(self, order: Order) -> None:
+        del self._pending[order.client_order_id]
+        self._cancels.pop(order.id, None)
+        self.positions.ended(order.symbol, order.client_order_id)
+        self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
+        if order.status == "rejected":
+            self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
+
+    # --- carrying out a plan ------------------------------------------------------------------------------------------
+
+    async def carry_out(self, plan: Plan) -> None:
+        """Cancel what the plan cancels and send what it sends, the most urgent first."""
+        await asyncio.gather(*(self.cancel(cancel) for cancel in plan.cancels))
+        await asyncio.gather(*(self._submit(verdict) for verdict in plan.submits))
+
+    async def _submit(self, verdict: Verdict) -> None:
+        """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up."""
+        order, signal = verdict.submit, verdict.signal
+        if order is None or signal is None:
+            return
+        self.journal.intend(self.account, order, self.broker.body(order), signal.sentence)
+        self._begin(order, signal)
+        await self._send(order)
+
+    def _begin(self, order: SubmitOrder, signal: ExitSignal) -> None:
+        track = signal.holding.track.exit
+        step = track.step + 1 if track and track.urgency == signal.urgency else 1
+        self.positions.sending(signal, order, step)
+        self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, order, known=False)
+
+    async def _send(self, order: SubmitOrder) -> None:
+        try:
+            answer = await self.broker.submit(order)
+        except RequestRejectedError as error:
+            await self._refused(order, error)
+        except AuthError as error:
+            self._withdraw(order, Kind.REJECTED, error.sentence, {"refusal": "key", "message": error.sentence})
+        except BrokerError as error:
+            await self._doubt(order, error)
+        else:
+            self._accepted(order, answer)
+
+    def _accepted(self, order: SubmitOrder, answer: Order) -> None:
+        pending = self._pending[order.client_order_id]
+        self._pending[order.client_order_id] = replace(pending, known=True)
+        self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
+        at = "at market" if order.limit_price is None else f"limit ${order.limit_price:f}"
+        self.report(order.symbol, Kind.SENT, f"{order.side.value} {order.qty:f} {at}")
+        self._learn(answer)
+
+    async def _doubt(self, order: SubmitOrder, error: BrokerError) -> None:
+        """Nobody knows whether it arrived: the very next request about it is the look-up (I3)."""
+        self._write("unknown", order.client_order_id, {"error": error.sentence})
+        text = f"no clear answer to the order, looking it up: {error.sentence}"
+        self.report(order.symbol, Kind.UNKNOWN, text, failed=True)
+        await self._look_up(self._pending[order.client_order_id])
+
+    async def _refused(self, order: SubmitOrder, error: RequestRejectedError) -> None:
+        """A definite no. A duplicate id means that the order exists (I5); every other refusal sends the next look."""
+        if error.refusal is Refusal.DUPLICATE_ID:
+            self._write("duplicate", order.client_order_id, {"error": error.sentence})
+            await self._look_up(self._pending[order.client_order_id])
+            return
+        kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
+        answer = error.answer
+        words = {"refusal": error.refusal.value, "status": answer.status, "message": answer.message}
+        self._withdraw(order, kind, _NEXT_STEP.get(error.refusal, error.sentence), words)
+
+    def _withdraw(self, order: SubmitOrder, kind: Kind, why: str, words: dict[str, object]) -> None:
+        """The broker definitely has no such order."""
+        del self._pending[order.client_order_id]
+        self.positions.refused(order.symbol, order.client_order_id)
+        self._write("refused", order.client_order_id, words)
+        self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
+
+    async def cancel(self, cancel: CancelOrder) -> bool:
+        """Ask the broker to end an order and wait a moment for its terminal word. Whether that came."""
+        if not self._may_ask(cancel.order):
+            return False
+        self.journal.note(
+            self.account,
+            "cancel",
+            {"client_order_id": cancel.order.client_order_id, "symbol": cancel.order.symbol, "why": cancel.why},
+        )
+        self.report(cancel.order.symbol, Kind.CANCELED, f"cancel asked: {cancel.why}")
+        try:
+            await self.broker.cancel(cancel.order.id)
+        except RequestRejectedError as error:
+            if error.refusal is not Refusal.NOT_CANCELABLE and not isinstance(error, NotFoundError):
+                self.report(cancel.order.symbol, Kind.REJECTED, f"cancel refused: {error.sentence}", failed=True)
+                return False
+        except DoubtfulError as error:
+            self._write("cancel_unknown", cancel.order.client_order_id, {"error": error.sentence})
+        except BrokerError as error:
+            self.report(cancel.order.symbol, Kind.DEGRADED, f"cancel failed: {error.sentence}", failed=True)
+            return False
+        return await self._terminal_word(cancel.order)
+
+    async def _terminal_word(self, order: Order) -> bool:
+        """Re-read a cancelled order until it is terminal; a 204 is not the end (I4)."""
+        for _ in range(CANCEL_POLLS):
+            try:
+                seen = await self.broker.order_by_client_id(order.client_order_id)
+            except RateLimitedError:
+                return False
+            except BrokerError:
+                seen = order
+            if seen.is_terminal:
+                self._cancels.pop(order.id, None)
+                self._learn(seen)
+                return True
+            await self.clock.sleep(CANCEL_POLL_SECONDS)
+        return False
+
+    def _may_ask(self, order: Order) -> bool:
+        """A cancel that hangs is asked again after 10 s, and a person hears of it after 30 s."""
+        now = self.clock.monotonic()
+        asked = self._cancels.get(order.id)
+        if asked is None:
+            self._cancels[order.id] = _CancelAsked(now, now)
+            return True
+        if now - asked.first_at >= CANCEL_ALERT_SECONDS and not asked.alerted:
+            asked.alerted = True
+            self.report(order.symbol, Kind.ALERT, "a cancel has hung for 30 s; look at the order", failed=True)
+        if now - asked.last_at < CANCEL_REREAD_SECONDS:
+            return False
+        asked.last_at = now
+        return True
+
+    def _write(self, kind: str, client_order_id: str, detail: dict[str, object]) -> None:
+        self.journal.outcome(self.account, client_order_id, kind, detail)
+
+
+_IN_THE_WAY = frozenset({Refusal.INSUFFICIENT_QTY, Refusal.WASH_TRADE})
+# The next look re-reads positions and orders and decides afresh; the sentence says what it will find.
+_NEXT_STEP = {
+    Refusal.INSUFFICIENT_QTY: "another order holds the quantity; positions and orders are read again",
+    Refusal.WASH_TRADE: "an opposite order rests (wash-trade rule); orders are read again",
+    Refusal.UNCOVERED: "it covers a short, which closes first",
+    Refusal.INTENT_MISMATCH: "the position is gone or has changed; it is read again",
+}

@@ -1,0 +1,20 @@
+"""Where one account's events go: to whoever listens (log, screen, notifications), stamped with the broker's time."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sellctl.core.model.event import Event, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Makes events of one account and hands them on."""
+
+    account: str
+    now: Callable[[], dt.datetime]
+    listener: Callable[[Event], None]
+
+    def __call__(self, symbol: str, kind: Kind, text: str, *, failed: bool = False) -> None:
+        """One event."""
+        self.listener(Event(self.now(), self.account, symbol, kind, text, failed=failed))

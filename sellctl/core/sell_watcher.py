@@ -1,0 +1,191 @@
+"""Watches one account: observe, decide, write down, carry out. Every decision is made from a whole snapshot."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sellctl.core.engine import decide
+from sellctl.core.errors import BrokerError, SellctlError
+from sellctl.core.model.event import Kind
+from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.market import NEW_YORK, Market
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import Plan, State, Urgency
+from sellctl.core.model.position import Position
+from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
+from sellctl.core.order_manager import OrderManager
+from sellctl.core.policy import Policy
+from sellctl.core.ports import Broker, Clock, Journal
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.reporter import Reporter
+
+
+class Mode(StrEnum):
+    """How far a look goes."""
+
+    ACT = "act"
+    DRY_RUN = "dry run"  # stop after the plan
+    STALE_ONLY = "stale only"  # carry out the cancels of stale orders and nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the broker said about one account, before quotes are known."""
+
+    positions: Rows[Position]
+    orders: tuple[Order, ...]
+    spoiled_orders: Rows[Order]
+    at: float  # monotonic seconds when it was asked
+
+
+@dataclass(slots=True)
+class SellWatcher:
+    """One account's watcher. `admit` refuses an account that may not be acted on; `by_hand` are symbols to close.
+
+    `only` limits what is carried out to these symbols.
+    """
+
+    name: str
+    policy: Policy
+    broker: Broker
+    journal: Journal
+    positions: PositionManager
+    orders: OrderManager
+    clock: Clock
+    report: Reporter
+    admit: Callable[[AccountFacts], None]
+    mode: Mode = Mode.ACT
+    by_hand: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    facts: AccountFacts | None = None
+    plan: Plan | None = None
+    first_plan: Plan | None = None
+    market: Market | None = None
+    problem: SellctlError | None = None
+    failures: int = 0
+    seen_at: float | None = None
+    open_orders: tuple[Order, ...] = ()
+    targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
+    _said: dict[str, str] = field(default_factory=dict)
+
+    async def observe(self) -> Observation | None:
+        """Positions and open orders, and what became of ours; None (and `problem` says why) when the broker fails."""
+        at = self.clock.monotonic()
+        try:
+            await self._join()
+            positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
+            known = await self.orders.settle(orders.rows) if self.mode is Mode.ACT else orders.rows
+        except SellctlError as error:
+            self.fail(error)
+            return None
+        return Observation(positions, known, orders, at)
+
+    async def _join(self) -> None:
+        """Learn once which account the key belongs to, and whether it may be acted on."""
+        if self.facts is None:
+            facts = await self.broker.account()
+            self.admit(facts)
+            self.facts = facts
+
+    async def decide_and_act(self, seen: Observation, market: Market) -> None:
+        """Decide on what was observed and carry it out; a failure is this account's own."""
+        try:
+            plan = await self._decide(seen, market)
+            self._tell(plan)
+            await self._carry_out(plan)
+        except SellctlError as error:
+            self.fail(error)
+        else:
+            self._recover()
+
+    def fail(self, error: SellctlError) -> None:
+        """Remember a failure; the first of a row is reported."""
+        self.failures += 1
+        if self.problem is None or self.problem.sentence != error.sentence:
+            self.report("", Kind.DEGRADED, str(error), failed=True)
+        self.problem = error
+
+    @property
+    def in_a_hurry(self) -> bool:
+        """Whether something is under way that shouldn't wait for the next ordinary look."""
+        if self.mode is not Mode.ACT or self.plan is None:
+            return False
+        return bool(self.orders.working or self.plan.acts)
+
+    async def _decide(self, seen: Observation, market: Market) -> Plan:
+        snapshot = self._snapshot(seen, market)
+        plan = decide(snapshot, self.policy)
+        if plan.needs_history:
+            snapshot = snapshot.with_history(await self._history(plan.needs_history, market))
+            plan = decide(snapshot, self.policy)
+        self.plan, self.market, self.seen_at = plan, market, seen.at
+        self.first_plan = self.first_plan or plan
+        self.open_orders = snapshot.orders
+        self.targets = tuple(_targets_of(snapshot))
+        if self.mode is Mode.ACT:
+            self.journal.plan_made(snapshot, plan)
+        return plan
+
+    def _snapshot(self, seen: Observation, market: Market) -> Snapshot:
+        age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
+        return Snapshot(
+            account=self.facts or AccountFacts(self.name, ""),
+            market=market,
+            holdings=self.positions.holdings(seen.positions.rows, market.now),
+            orders=seen.orders,
+            positions_at=market.now - age,
+            spoiled=(*seen.positions.spoiled, *seen.spoiled_orders.spoiled),
+            by_hand=self.by_hand,
+        )
+
+    async def _history(self, symbols: Iterable[str], market: Market) -> dict[str, tuple[Order, ...]]:
+        """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
+        midnight = dt.datetime.combine(market.today, dt.time(), NEW_YORK).astimezone(dt.UTC)
+        wanted = sorted(symbols)
+        rows = await self.broker.orders_since(midnight, wanted)
+        if rows.spoiled:
+            why = rows.spoiled[0].why
+            raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
+        return {symbol: tuple(o for o in rows.rows if o.symbol == symbol) for symbol in wanted}
+
+    async def _carry_out(self, plan: Plan) -> None:
+        if self.mode is Mode.ACT:
+            await self.orders.carry_out(plan if self.only is None else plan.only(self.only))
+        elif self.mode is Mode.STALE_ONLY:
+            await asyncio.gather(*(self.orders.cancel(cancel) for cancel in plan.stale))
+
+    def _tell(self, plan: Plan) -> None:
+        """Report what a person should hear of, once until it changes."""
+        for verdict in plan.verdicts:
+            symbol = verdict.holding.symbol
+            said = f"{verdict.state}:{verdict.signal.reason if verdict.signal else ''}"
+            if verdict.state in _TOLD and self._said.get(symbol) != said:
+                urgent = verdict.signal is not None and verdict.signal.urgency <= Urgency.PROTECTIVE
+                self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=urgent)
+            self._said[symbol] = said
+        for fault in plan.faults:
+            if self._said.get(fault) != fault:
+                self._said[fault] = fault
+                self.report("", Kind.DEGRADED, fault, failed=True)
+
+    def _recover(self) -> None:
+        if self.problem is not None:
+            self.report("", Kind.RECOVERED, "the account answers again")
+        self.problem, self.failures = None, 0
+
+
+_TOLD = {State.BLOCKED: Kind.BLOCKED, State.DENIED: Kind.DENIED, State.FAULT: Kind.DEGRADED}
+
+
+def instruments_of(seen: Observation) -> Iterable[Instrument]:
+    """What quotes are needed for."""
+    return (position.instrument for position in seen.positions.rows)
+
+
+def _targets_of(snapshot: Snapshot) -> Iterable[Order]:
+    for holding in snapshot.holdings:
+        track = holding.track.exit
+        if track and track.urgency >= Urgency.PROFIT:
+            yield from (o for o in snapshot.orders if o.client_order_id == track.client_order_id and not o.is_terminal)

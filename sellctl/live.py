@@ -1,0 +1,123 @@
+"""How a running watcher shows itself: a live screen, JSON lines, or nothing but the log. It reads the fleet, only."""
+
+import datetime as dt
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, Self
+
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.model.view import AccountView, Mode, Weight, WatchView
+from sellctl.core.model.view import Event as EventView
+from sellctl.core.sell_watcher import Mode as LookMode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+    from sellctl.bootstrap import Runtime
+    from sellctl.core.model.event import Event
+    from sellctl.core.sell_watcher import SellWatcher
+
+
+class Display(Protocol):
+    """Shows a fleet after each look."""
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+
+    def __exit__(self, *_error: object) -> None:
+        """Leave the terminal as it was found."""
+
+    def update(self, wait: float) -> None:
+        """Show the fleet as it is now; the next look is `wait` seconds away."""
+
+
+class LogOnly:
+    """Shows nothing: the log tells."""
+
+    def __enter__(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing to undo."""
+
+    def update(self, wait: float) -> None:
+        """Nothing to show."""
+
+
+class JsonLines(LogOnly):
+    """One versioned object a line, one line a look."""
+
+    def __init__(self, runtime: "Runtime", events: "Iterable[Event]") -> None:
+        self._runtime = runtime
+        self._events = events
+
+    def update(self, wait: float) -> None:
+        """One line."""
+        from sellctl.screen import json_line  # noqa: PLC0415  help does without it
+
+        sys.stdout.write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
+        sys.stdout.flush()
+
+
+class Screen(LogOnly):
+    """The live table of a terminal."""
+
+    def __init__(self, runtime: "Runtime", events: "Iterable[Event]", console: "Console | None" = None) -> None:
+        from rich.live import Live  # noqa: PLC0415  help does without it
+
+        self._runtime = runtime
+        self._events = events
+        self._live: Live = Live("Looking at the accounts ...", console=console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Leave the last picture standing."""
+        self._live.stop()
+
+    def update(self, wait: float) -> None:
+        """Draw the fleet as it is now."""
+        from sellctl.screen import watch_screen  # noqa: PLC0415  help does without it
+
+        self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
+
+
+def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
+    """The fleet as a frozen value, by the broker's clock; the host's until the broker was asked."""
+    fleet = runtime.fleet
+    return WatchView(
+        now=fleet.market.now if fleet.market else runtime.clock.now(),
+        accounts=tuple(_account_view(watcher, runtime) for watcher in fleet.watchers),
+        events=tuple(_event_view(event) for event in events),
+        next_look_in=dt.timedelta(seconds=wait),
+    )
+
+
+def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
+    seen = watcher.seen_at
+    return AccountView(
+        facts=watcher.facts or AccountFacts(watcher.name, ""),
+        mode=_mode(watcher, runtime),
+        market=runtime.fleet.market,
+        plan=watcher.plan,
+        age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
+        problem=watcher.problem.sentence if watcher.problem else "",
+        orders_working=None if watcher.plan is None else len(watcher.open_orders),
+    )
+
+
+def _event_view(event: "Event") -> EventView:
+    symbol = f"{event.symbol} " if event.symbol else ""
+    weight = Weight.WARNING if event.failed else Weight.INFO
+    return EventView(event.at, f"{symbol}{event.kind.value}: {event.text}", event.account, weight)
+
+
+def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:
+    if watcher.mode is LookMode.DRY_RUN:
+        return Mode.DRY_RUN
+    return Mode.PAPER if runtime.loaded.config.accounts[watcher.name].paper else Mode.LIVE
