@@ -1,0 +1,44 @@
+"""`sellctl sim`: serve a simulated Alpaca on loopback and write a configuration that points at it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sim(
+    scenario: Annotated[
+        str, typer.Option("--scenario", help="A scenario file, or the name of one that comes with sellctl.")
+    ] = "default",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 9001,
+    speed: Annotated[
+        float | None, typer.Option("--speed", min=0, help="Simulated seconds a second; 0 stands still.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the scenario and exit.")] = False,
+    config_out: Annotated[
+        Path, typer.Option("--config-out", help="Where the configuration that points at it is written.")
+    ] = Path("sellctl-sim.yml"),
+) -> None:
+    """Serve a simulated Alpaca on loopback: REST and streams, for sellctl and any other Alpaca client."""
+    from sellctl.sim.config_file import config_text, write_config  # noqa: PLC0415  heavy, and only this command needs it
+    from sellctl.sim.scenario import load_scenario, summary  # noqa: PLC0415  likewise
+
+    loaded = load_scenario(scenario)
+    if check:
+        typer.echo(f"{scenario}: ok. {summary(loaded)}")
+        return
+    from sellctl.sim.server import SimServer, opened  # noqa: PLC0415  likewise
+
+    with opened(lambda: SimServer(loaded, port=port, speed=speed), port) as server:
+        write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
+        say = "\n".join(
+            (
+                f"A simulated Alpaca listens on {server.url}: {summary(loaded)}",
+                f"Its configuration is {config_out}. Try: sellctl positions --config {config_out}",
+                f"Control it under {server.url}/sim/state. Ctrl-C ends it.",
+            )
+        )
+        typer.echo(say, err=True)
+        server.serve_here()

@@ -1,0 +1,102 @@
+"""What can be traded here: classes, identifiers, price steps and contract facts, all from the symbol itself. No state."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+from sellctl.core.model.instrument import Right, an_option
+from sellctl.sim.numbers import CONTRACT_SIZE, stable_id
+
+STOCK = "us_equity"
+OPTION = "us_option"
+CENT = Decimal("0.01")
+NICKEL = Decimal("0.05")
+DIME = Decimal("0.10")
+SUB_DOLLAR_TICK = Decimal("0.0001")
+ALWAYS_PENNY = frozenset({"SPY", "QQQ", "IWM"})
+PENNY_PROGRAM = frozenset(
+    {"AAPL", "AMD", "AMZN", "BAC", "DIA", "F", "GOOG", "GOOGL", "INTC", "META", "MSFT", "NFLX", "NVDA", "PLTR", "TSLA"}
+)
+BROAD_ETFS = frozenset({"SPY", "QQQ", "IWM", "DIA"})
+EUROPEAN_ROOTS = frozenset({"SPX", "SPXW", "NDX", "NDXP", "RUT", "RUTW", "VIX", "VIXW", "XSP", "OEX", "DJX"})
+_EXCHANGE_OF = {"SPY": "ARCA", "QQQ": "NASDAQ", "IWM": "ARCA", "DIA": "ARCA", "F": "NYSE", "BAC": "NYSE"}
+_NICKEL_FROM = Decimal(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One tradable symbol. For options `strike` is in dollars a share and `expires` an exchange date."""
+
+    symbol: str
+    asset_class: str
+    id: str
+    exchange: str
+    underlying: str
+    root: str = ""
+    is_call: bool = False
+    strike: Decimal = Decimal(0)
+    expires: dt.date = dt.date.max
+
+    @property
+    def is_option(self) -> bool:
+        """Whether option rules apply."""
+        return self.asset_class == OPTION
+
+    @property
+    def multiplier(self) -> Decimal:
+        """Shares that one unit stands for."""
+        return CONTRACT_SIZE if self.is_option else Decimal(1)
+
+    @property
+    def is_broad_etf(self) -> bool:
+        """Whether the later expiry-day cut-offs apply."""
+        return self.underlying in BROAD_ETFS
+
+
+@cache
+def asset_of(symbol: str) -> Asset:
+    """The asset that a symbol names; what is no option symbol is a stock."""
+    option = an_option(symbol)
+    if option is None or option.option is None:
+        return Asset(symbol, STOCK, stable_id("asset", symbol), _EXCHANGE_OF.get(symbol, "NASDAQ"), symbol)
+    contract = option.option
+    return Asset(
+        symbol,
+        OPTION,
+        stable_id("contract", symbol),
+        "",
+        option.underlying,
+        contract.root,
+        contract.right is Right.CALL,
+        contract.strike,
+        contract.expires,
+    )
+
+
+def tick_of(asset: Asset, price: Decimal) -> Decimal:
+    """The price step in dollars at a price. Source: Alpaca's article on options pricing increments; Reg NMS for stocks."""
+    if not asset.is_option:
+        return SUB_DOLLAR_TICK if abs(price) < 1 else CENT
+    if asset.underlying in ALWAYS_PENNY:
+        return CENT
+    if asset.underlying in PENNY_PROGRAM:
+        return CENT if abs(price) < _NICKEL_FROM else NICKEL
+    return NICKEL if abs(price) < _NICKEL_FROM else DIME
+
+
+def on_tick(asset: Asset, price: Decimal) -> bool:
+    """Whether a price lies on its step."""
+    return price % tick_of(asset, price) == 0
+
+
+def is_in_the_money(asset: Asset, underlying_price: Decimal) -> bool:
+    """Whether an option is worth at least a cent at expiry: then the clearing house exercises it."""
+    value = underlying_price - asset.strike if asset.is_call else asset.strike - underlying_price
+    return value >= CENT
+
+
+def intrinsic(asset: Asset, underlying_price: Decimal) -> Decimal:
+    """What an option would be worth exercised now, in dollars a share."""
+    value = underlying_price - asset.strike if asset.is_call else asset.strike - underlying_price
+    return max(value, Decimal(0))

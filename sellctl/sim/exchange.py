@@ -1,0 +1,290 @@
+"""The exchange in memory: accounts, quotes, orders and its own time. Pure: no host clock, no I/O, no threads.
+
+Time moves only by `advance_to`; everything that is due on the way (scenario events, stops, fills, closes, expiry,
+liquidation) happens at its own instant and in order. What each of those does lives in files of their own.
+"""
+
+import datetime as dt
+import heapq
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from sellctl.sim import calendar, refusals, wire
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.assets import STOCK, asset_of
+from sellctl.sim.behaviour import BehaviourBook, Misbehaviour
+from sellctl.sim.checks import Case, check_all
+from sellctl.sim.intake import OrderRequest, read_order
+from sellctl.sim.market import Market
+from sellctl.sim.matching import work_orders
+from sellctl.sim.numbers import stable_id
+from sellctl.sim.order_faults import on_accept
+from sellctl.sim.orders import TERMINAL, Event, SimOrder
+from sellctl.sim.paths import Level
+from sellctl.sim.settings import Settings
+
+STEP = dt.timedelta(seconds=1)
+Action = Callable[["Exchange"], None]
+Listener = Callable[[Event], None]
+GTC_LIFE = dt.timedelta(days=90)
+
+
+class Exchange:
+    """One venue with several accounts. All instants are UTC and in its own time."""
+
+    def __init__(
+        self,
+        start: dt.datetime,
+        accounts: Iterable[SimAccount] = (),
+        market: Market | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.now = start
+        self.settings = settings or Settings()
+        self.market = market or Market()
+        self.behaviours = BehaviourBook(self.settings.seed)
+        self.market.behaviours = self.behaviours
+        self.accounts = {account.name: account for account in accounts}
+        self.events: list[Event] = []
+        self.listeners: list[Listener] = []
+        self.dice = random.Random(self.settings.seed)  # noqa: S311  a simulation's seed, not a secret
+        self._timeline: list[tuple[dt.datetime, int, Action]] = []
+        self._count = 0
+        self.notes: list[str] = []  # what happened beside the books: refused orders of a script
+        self.stuck: set[str] = set()  # orders that a misbehaviour keeps from working
+        self._plan_sessions()
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def at(self, when: dt.datetime, action: Action) -> None:
+        """Do something at an instant; what is already past is done on the next move of time."""
+        heapq.heappush(self._timeline, (when, self.next_number(), action))
+
+    def advance_to(self, to: dt.datetime) -> None:
+        """Move time forward, never back; everything due on the way happens at its own instant."""
+        self._run_due()
+        while self.now < to:
+            self.now = self._next_instant(to)
+            self._run_due()
+            work_orders(self)
+
+    def _next_instant(self, to: dt.datetime) -> dt.datetime:
+        instant = to
+        if self._timeline:
+            instant = min(instant, max(self._timeline[0][0], self.now))
+        if any(account.open_orders for account in self.accounts.values()):
+            step = self.now.replace(microsecond=0) + STEP
+            instant = min(instant, step if self.trades_soon() else calendar.phase_at(self.now)[1])
+        return instant
+
+    def trades_soon(self) -> bool:
+        """Whether anything can trade in the present phase of the day."""
+        return calendar.phase_at(self.now)[0] != "closed"
+
+    def _run_due(self) -> None:
+        while self._timeline and self._timeline[0][0] <= self.now:
+            heapq.heappop(self._timeline)[2](self)
+
+    def _plan_sessions(self) -> None:
+        from sellctl.sim.lifecycle import plan_session  # noqa: PLC0415  the day's course acts on the exchange it plans
+
+        plan_session(self)
+
+    def shown_now(self) -> dt.datetime:
+        """What the clock endpoint says: now, unless it is told to be wrong."""
+        fault = self.behaviours.strike("H20", path="clock") if self.behaviours.active else None
+        return self.now if fault is None else self.now + dt.timedelta(seconds=float(fault["skew"]))
+
+    # --- names and news ---------------------------------------------------------------------------------------
+
+    def next_number(self) -> int:
+        """A number that this venue never gives twice."""
+        self._count += 1
+        return self._count
+
+    def new_id(self, kind: str = "order") -> str:
+        """A new UUID, the same in every run of the same scenario."""
+        return stable_id(kind, self.settings.seed, self.next_number())
+
+    def emit(self, kind: str, account: SimAccount, order: SimOrder, **detail: Any) -> None:
+        """Write an order event down and tell the listeners. The wire form is taken now."""
+        event = Event(self.next_number(), self.now, kind, account.name, wire.order_json(order), detail)
+        self.events.append(event)
+        for listener in tuple(self.listeners):
+            listener(event)
+
+    def misbehave(self, name: str, **options: Any) -> Misbehaviour:
+        """Switch a misbehaviour on; those that act on the books at once do so now."""
+        return self.behaviours.misbehave(name, **options)
+
+    # --- accounts ---------------------------------------------------------------------------------------------
+
+    def account_of(self, key: str, secret: str | None = None) -> SimAccount:
+        """The account of a key; RefusedError 401 when there is none or it is refused."""
+        for account in self.accounts.values():
+            if account.key == key and secret in {None, account.secret}:
+                if account.refused:
+                    raise refusals.unauthorized() if account.refused == 401 else refusals.forbidden()  # noqa: PLR2004  HTTP
+                return account
+        raise refusals.unauthorized()
+
+    # --- quotes -----------------------------------------------------------------------------------------------
+
+    def quote(self, symbol: str) -> Level | None:
+        """What stands in the book now; what clients are shown may differ (market.shown)."""
+        return self.market.level(symbol, self.now)
+
+    def set_quote(self, symbol: str, bid: Decimal | None, ask: Decimal | None, **sizes: int) -> None:
+        """From now on this quote stands, instead of the path."""
+        self.market.put(symbol, Level(bid, ask, **sizes), self.now)
+        work_orders(self)
+
+    # --- orders -----------------------------------------------------------------------------------------------
+
+    def submit(self, account: SimAccount, body: Any, *, source: str = "access_key") -> dict[str, Any]:
+        """Take an order as its JSON body says it. The answer is the order at acceptance; fills follow at once or later.
+
+        RefusedError when the broker says no.
+        """
+        from sellctl.sim.groups import is_grouped, submit_group  # noqa: PLC0415  groups are made of single orders
+
+        request = self._named(read_order(body))
+        if is_grouped(request):
+            order = submit_group(self, account, request)
+        else:
+            order = self.accept(account, request)
+        order.source = source
+        on_accept(self, account, order)
+        answer = wire.order_json(order)
+        self.emit(order.status, account, order)
+        work_orders(self)
+        return answer
+
+    def _named(self, request: OrderRequest) -> OrderRequest:
+        return request if request.client_order_id else replace(request, client_order_id=self.new_id("client"))
+
+    def accept(self, account: SimAccount, request: OrderRequest) -> SimOrder:
+        """Ask every rule and, if none objects, take one order into the books."""
+        case = Case(request, account, self.settings, self.now, self.quote(request.symbol))
+        check_all(case)
+        return self.enter(account, request, case.inferred)
+
+    def enter(self, account: SimAccount, request: OrderRequest, intent: str) -> SimOrder:
+        """Take an order into the books without asking."""
+        order = make_order(self, request, intent)
+        account.add(order)
+        return order
+
+    def cancel(self, account: SimAccount, order_id: str) -> None:
+        """Ask for an order's end. Idempotent on canceled ones; RefusedError 404 or 422 otherwise."""
+        order = self.order(account, order_id)
+        if order.status in {"canceled", "expired"}:
+            return
+        if order.status in TERMINAL:
+            raise refusals.unprocessable(f'order is already in "{order.status}" state')
+        if order.status in {"pending_cancel", "pending_replace"}:
+            raise refusals.unprocessable(f"order {order.status.replace('_', ' ')}")
+        self.request_cancel(account, order)
+
+    def request_cancel(self, account: SimAccount, order: SimOrder) -> None:
+        """Start a cancel: at once, after the settings' delay, or never when told to misbehave."""
+        order.cancel_requested_at = self.now
+        stuck = self.behaviours.strike("H19", account=account.name, symbol=order.symbol)
+        if self.behaviours.strike("O04", account=account.name, symbol=order.symbol):
+            order.set_status("pending_cancel", self.now)
+            self.emit("pending_cancel", account, order)
+            from sellctl.sim.matching import force_fill  # noqa: PLC0415  only this fault needs it
+
+            force_fill(self, account, order)
+            return
+        if not stuck and not self.settings.cancel_delay:
+            self.end(account, order, "canceled")
+            return
+        delay = self.settings.cancel_delay if stuck is None else _seconds(stuck["seconds"])
+        order.cancel_done_at = None if delay is None else self.now + delay
+        order.set_status("pending_cancel", self.now)
+        self.emit("pending_cancel", account, order)
+
+    def end(self, account: SimAccount, order: SimOrder, status: str) -> None:
+        """Give an order its last status, tell it, and end what hangs on it."""
+        from sellctl.sim.groups import after_end  # noqa: PLC0415  groups are made of single orders
+
+        if order.status in TERMINAL:
+            return
+        order.set_status(status, self.now)
+        account.forget_if_done(order)
+        self.emit(status, account, order)
+        after_end(self, account, order)
+
+    def order(self, account: SimAccount, order_id: str) -> SimOrder:
+        """An order by id; RefusedError 404."""
+        order = account.orders.get(order_id)
+        if order is None:
+            raise refusals.not_found(f"order not found for {order_id}")
+        return order
+
+    def order_by_client_id(self, account: SimAccount, client_order_id: str) -> SimOrder:
+        """An order by its client's id; RefusedError 404, also while it isn't visible yet."""
+        order = account.by_client_id.get(client_order_id)
+        if order is None or not self.is_visible(order):
+            raise refusals.not_found(f"order not found for {client_order_id}")
+        return order
+
+    def is_visible(self, order: SimOrder) -> bool:
+        """Whether lists and look-ups show it already."""
+        return order.visible_at is None or order.visible_at <= self.now
+
+    def load_orders(self, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Take a scenario's standing orders into the books, checked for form only, with their age."""
+        for body in bodies:
+            fields = dict(body)
+            age = fields.pop("age", dt.timedelta(0))
+            request = self._named(read_order(fields))
+            case = Case(request, account, self.settings, self.now, None)
+            order = self.enter(account, request, request.position_intent or case.inferred)
+            order.created_at = order.updated_at = self.now - age
+            order.status = "new"
+
+
+def make_order(exchange: Exchange, request: OrderRequest, intent: str) -> SimOrder:
+    """A new order, not yet in any book: pending while the market takes orders, accepted when it waits for the open."""
+    tradable = calendar.is_open(exchange.now) or (request.extended_hours and exchange.trades_soon())
+    limit = request.limit_price
+    return SimOrder(
+        id=exchange.new_id(),
+        client_order_id=request.client_order_id,
+        symbol=request.symbol,
+        side=request.side,
+        type=request.type,
+        time_in_force=request.time_in_force,
+        created_at=exchange.now,
+        qty=request.qty,
+        notional=request.notional,
+        limit_price=limit,
+        stop_price=request.stop_price,
+        trail_price=request.trail_price,
+        trail_percent=request.trail_percent,
+        order_class=request.order_class,
+        position_intent=request.position_intent or intent or None,
+        extended_hours=request.extended_hours,
+        status="pending_new" if tradable else "accepted",
+        expires_at=_expires_at(exchange.now, request),
+        ratio_qty=request.ratio_qty,
+    )
+
+
+def _expires_at(now: dt.datetime, request: OrderRequest) -> dt.datetime:
+    if request.time_in_force == "gtc":
+        return now + GTC_LIFE
+    hours = calendar.hours_at(now)
+    extended = request.extended_hours and asset_of(request.symbol).asset_class == STOCK
+    if hours and extended and now < hours.post_closes_at:
+        return hours.post_closes_at
+    return calendar.next_close(now)
+
+
+def _seconds(value: Any) -> dt.timedelta | None:
+    return None if value is None else dt.timedelta(seconds=float(value))

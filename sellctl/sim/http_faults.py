@@ -1,0 +1,234 @@
+"""The H family on the wire: what happens instead of an answer, and how an answer is spoiled."""
+
+import asyncio
+import copy
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sellctl.sim.behaviour import Misbehaviour
+from sellctl.sim.http_routes import NOTHING, Reply
+from sellctl.sim.refusals import duplicate_id, forbidden, insufficient_qty, unauthorized, unprocessable, wash_trade
+
+if TYPE_CHECKING:
+    from sellctl.sim.http_face import Face, Receive, Scope, Send
+
+Before = Callable[["Face", "Scope", "Receive", "Send", Misbehaviour], Awaitable[bool]]
+After = Callable[["Face", "Scope", "Send", Reply, Misbehaviour], Awaitable[bool]]
+HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+HUGE = 50_000_000
+HTML_TYPE = b"text/html"
+FAULT_NAMES = (
+    "H01", "H02", "H03", "H04", "H05", "H06", "H07", "H08", "H09", "H10", "H11", "H12", "H13", "H14", "H15", "H16",
+)  # fmt: skip
+
+
+async def _swallow(_face: "Face", _scope: "Scope", receive: "Receive", _send: "Send", fault: Misbehaviour) -> bool:
+    await _hold(receive, fault)
+    return True
+
+
+async def _hold(receive: "Receive", fault: Misbehaviour) -> None:
+    """Wait until the client has had enough, or for as long as told."""
+    try:
+        await asyncio.wait_for(receive(), float(fault["hold"]))
+    except TimeoutError:
+        return
+
+
+async def _reset(face: "Face", scope: "Scope", _receive: "Receive", _send: "Send", _fault: Misbehaviour) -> bool:
+    reset_connection(face, scope)
+    return True
+
+
+def reset_connection(face: "Face", scope: "Scope") -> None:
+    """Close the socket with a reset, as a broken path does."""
+    transport = face.transports.get(tuple(scope["client"]))
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _server_error(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+    if fault["after"]:
+        return False
+    await _send_error(send, fault)
+    return True
+
+
+async def _send_error(send: "Send", fault: Misbehaviour) -> None:
+    status = int(fault["status"])
+    body = HTML if fault["html"] else json.dumps({"code": 50010000, "message": "internal server error"}).encode()
+    await send_raw(send, status, body, HTML_TYPE if fault["html"] else b"application/json")
+
+
+async def send_raw(send: "Send", status: int, body: bytes, content_type: bytes = b"application/json") -> None:
+    """Bytes as they are."""
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _refusing(make: Callable[[Misbehaviour], Reply]) -> Before:
+    async def refuse(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+        reply = make(fault)
+        headers = [(key.encode(), value.encode()) for key, value in reply.headers.items()]
+        headers += [(b"content-type", b"application/json")]
+        body = reply.encoded()
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return True
+
+    return refuse
+
+
+def _too_many(fault: Misbehaviour) -> Reply:
+    offsets = {"now": 0, "past": -3600, "far": 86_400}
+    headers = {}
+    if fault["reset"] in offsets:
+        headers = {
+            "X-Ratelimit-Limit": "200",
+            "X-Ratelimit-Remaining": "0",
+            "X-Ratelimit-Reset": str(int(fault.params.get("_now", 0)) + offsets[fault["reset"]]),
+        }
+    return Reply(429, {"code": 42910000, "message": "rate limit exceeded"}, headers)
+
+
+def _key_refused(fault: Misbehaviour) -> Reply:
+    refused = unauthorized() if int(fault["status"]) == 401 else forbidden()  # noqa: PLR2004  HTTP
+    return Reply(refused.status, refused.body)
+
+
+def _no_quantity(_fault: Misbehaviour) -> Reply:
+    from decimal import Decimal  # noqa: PLC0415  only this fault needs it
+
+    refused = insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), ["00000000-0000-4000-8000-000000000000"])
+    return Reply(refused.status, refused.body)
+
+
+def _duplicate(fault: Misbehaviour) -> Reply:
+    refused = duplicate_id(int(fault["status"]))
+    return Reply(refused.status, refused.body)
+
+
+def _other_refusal(fault: Misbehaviour) -> Reply:
+    refused = (
+        wash_trade("00000000-0000-4000-8000-000000000000", None, None, rests="buy")
+        if fault["wash"]
+        else unprocessable(str(fault["message"]))
+    )
+    return Reply(refused.status, refused.body)
+
+
+def _redirect(fault: Misbehaviour) -> Reply:
+    return Reply(302, {}, {"location": str(fault["location"])})
+
+
+async def _never_answer(_face: "Face", _scope: "Scope", _send: "Send", _reply: Reply, fault: Misbehaviour) -> bool:
+    await asyncio.sleep(float(fault["hold"]))
+    return True
+
+
+async def _reset_midway(face: "Face", scope: "Scope", send: "Send", reply: Reply, _fault: Misbehaviour) -> bool:
+    body = reply.encoded() or b"{}"
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    await asyncio.sleep(0.05)
+    reset_connection(face, scope)
+    return True
+
+
+async def _late_error(_face: "Face", _scope: "Scope", send: "Send", _reply: Reply, fault: Misbehaviour) -> bool:
+    await _send_error(send, fault)
+    return True
+
+
+async def _bad_body(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Misbehaviour) -> bool:
+    whole = reply.encoded()
+    bodies: dict[str, bytes] = {
+        "truncated": whole[: max(len(whole) // 2, 1)],
+        "empty": b"",
+        "null": b"null",
+        "wrong_type": b"{}" if whole.startswith(b"[") else b"[]",
+        "html": HTML,
+    }
+    what = str(fault["body"])
+    body = b"[" + b" " * HUGE + b"]" if what == "huge" else bodies[what]
+    await send_raw(send, 200 if whole else reply.status, body, HTML_TYPE if what == "html" else b"application/json")
+    return True
+
+
+async def _drip(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Misbehaviour) -> bool:
+    body = reply.encoded()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    for place in range(len(body)):
+        await send({"type": "http.response.body", "body": body[place : place + 1], "more_body": True})
+        await asyncio.sleep(float(fault["delay"]))
+    await send({"type": "http.response.body", "body": b""})
+    return True
+
+
+BEFORE: dict[str, Before] = {
+    "H01": _swallow,
+    "H03": _reset,
+    "H05": _server_error,
+    "H06": _refusing(_too_many),
+    "H07": _refusing(_key_refused),
+    "H08": _refusing(_no_quantity),
+    "H09": _refusing(_duplicate),
+    "H10": _refusing(_other_refusal),
+    "H14": _refusing(_redirect),
+    "H15": _reset,
+}
+AFTER: dict[str, After] = {
+    "H02": _never_answer,
+    "H04": _reset_midway,
+    "H05": _late_error,
+    "H11": _bad_body,
+    "H13": _drip,
+}
+
+
+def spoil_reply(reply: Reply, fault: Misbehaviour, path: str) -> Reply:
+    """Change what the answer says (H12, H16); the others change how it travels."""
+    if fault.name == "H16" and path == "/v2/positions":
+        return Reply(200, [], reply.headers)
+    if fault.name == "H12" and reply.body is not NOTHING:
+        body = copy.deepcopy(reply.body)
+        _change(body, str(fault["change"]))
+        return Reply(reply.status, body, reply.headers)
+    return reply
+
+
+_ENUMS = ("status", "asset_class", "side", "type", "phase")
+_NUMBERS = ("qty", "cash", "bp", "filled_qty")
+
+
+def _change(body: Any, change: str) -> None:
+    """Spoil one object: the answer itself, or the first row of a list."""
+    if change == "bad_row" and isinstance(body, list):
+        body.insert(0, {"symbol": 17})
+        return
+    row = body[0] if isinstance(body, list) and body else body
+    if not isinstance(row, dict) or not row:
+        return
+    enum = next((key for key in _ENUMS if key in row), next(iter(row)))
+    amount = next((key for key in _NUMBERS if key in row), next(iter(row)))
+    if change == "unknown_enum":
+        row[enum] = "something_new"
+    elif change == "missing_field":
+        row.pop(amount)
+    elif change == "extra_field":
+        row["a_new_field"] = {"nested": True}
+    elif change == "number_for_string":
+        row[amount] = 1.5
+    elif change == "nan":
+        row[amount] = "NaN"

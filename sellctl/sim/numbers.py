@@ -1,0 +1,63 @@
+"""Numbers, instants and identifiers as Alpaca writes them. Money is Decimal on this side, text or JSON number on the other."""
+
+import datetime as dt
+import uuid
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+ZERO = Decimal(0)
+CONTRACT_SIZE = Decimal(100)
+SHARE_STEP = Decimal("1e-9")
+_NAMESPACE = uuid.UUID("5e11c71a-0000-4000-8000-000000000000")
+
+
+def text(value: Decimal) -> str:
+    """A decimal as Alpaca's trading API writes it: plain, no exponent, no trailing zeros."""
+    plain = format(value, "f")
+    if "." in plain:
+        plain = plain.rstrip("0").rstrip(".")
+    return "0" if plain in {"", "-0"} else plain
+
+
+def text_or_none(value: Decimal | None) -> str | None:
+    """A decimal as text, or null."""
+    return None if value is None else text(value)
+
+
+def number(value: Decimal | None) -> float | int:
+    """A decimal as the data API writes it: a JSON number, 0 when there is none."""
+    if value is None:
+        return 0
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def decimal_of(value: Any) -> Decimal | None:
+    """A JSON number or text as a decimal; None when absent or empty. ValueError when it is neither.
+
+    Floats arrive here as Decimal already (the face parses JSON with parse_float=Decimal), digit by digit as sent.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        raise ValueError("not a number")  # noqa: TRY004  one kind of error for the caller
+    try:
+        result = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("not a number") from None
+    if not result.is_finite():
+        raise ValueError("not a finite number")
+    return result
+
+
+def stamp(at: dt.datetime | None) -> str | None:
+    """An instant as RFC 3339 with nanoseconds and Z, or null."""
+    if at is None:
+        return None
+    utc = at.astimezone(dt.UTC)
+    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
+    return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def stable_id(*parts: object) -> str:
+    """A UUID that depends on its parts only, so that two runs of a scenario name everything alike."""
+    return str(uuid.uuid5(_NAMESPACE, "/".join(map(str, parts))))

@@ -1,0 +1,146 @@
+"""Price paths: a symbol's quote as a function of time. Pure; random walks depend on their seed only."""
+
+import datetime as dt
+import random
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_HALF_UP, Decimal
+
+CENT = Decimal("0.01")
+DEFAULT_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Both sides of a quote in dollars a share, and how much stands there. None is "no active side"."""
+
+    bid: Decimal | None
+    ask: Decimal | None
+    bid_size: int = DEFAULT_SIZE
+    ask_size: int = DEFAULT_SIZE
+
+    @property
+    def mid(self) -> Decimal:
+        """Halfway; the side that stands when only one does; zero without any."""
+        sides = [side for side in (self.bid, self.ask) if side is not None]
+        return sum(sides, Decimal(0)) / len(sides) if sides else Decimal(0)
+
+    @property
+    def spread(self) -> Decimal:
+        """Ask less bid; zero unless both stand."""
+        return Decimal(0) if self.bid is None or self.ask is None else self.ask - self.bid
+
+    def moved_to(self, mid: Decimal) -> "Level":
+        """The same spread and sizes around another mid, to the cent; a side at or below zero stands no more."""
+        half = self.spread / 2
+        bid = (mid - half).quantize(CENT, ROUND_HALF_UP)
+        ask = max(bid + self.spread, CENT)
+        return replace(self, bid=bid if bid > 0 else None, ask=ask)
+
+
+def level(mid: Decimal, spread: Decimal = CENT, *, bid_size: int = DEFAULT_SIZE, ask_size: int = DEFAULT_SIZE) -> Level:
+    """A quote of this mid and spread, to the cent."""
+    around = Level(mid - spread / 2, mid + spread / 2, bid_size, ask_size)
+    return around.moved_to(mid)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """One level from `start` on. A jump is a fixed level that follows something else."""
+
+    start: dt.datetime
+    to: Level
+
+    def at(self, _now: dt.datetime, _before: Level) -> Level:
+        """The level."""
+        return self.to
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A sudden move of the mid by a ratio (0.6 is -40%), with the spread kept."""
+
+    start: dt.datetime
+    ratio: Decimal
+
+    def at(self, _now: dt.datetime, before: Level) -> Level:
+        """The level it jumped to."""
+        return before.moved_to(before.mid * self.ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A straight move of both sides from what stood before to a level, between `start` and `until`."""
+
+    start: dt.datetime
+    until: dt.datetime
+    to: Level
+
+    def at(self, now: dt.datetime, before: Level) -> Level:
+        """The level on the way."""
+        if now >= self.until:
+            return self.to
+        share = Decimal((now - self.start) / (self.until - self.start))
+        return replace(
+            self.to, bid=_between(before.bid, self.to.bid, share), ask=_between(before.ask, self.to.ask, share)
+        )
+
+
+@dataclass(slots=True)
+class Walk:
+    """A random walk of the mid: every `step` seconds a normal move of `sigma` (a ratio) plus `drift` (a ratio a step)."""
+
+    start: dt.datetime
+    seed: int
+    sigma: float
+    step: float = 1.0
+    drift: float = 0.0
+    _random: random.Random = field(init=False, repr=False)
+    _factors: list[float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)  # noqa: S311  prices of a simulation, not a secret
+        self._factors = [1.0]
+
+    def at(self, now: dt.datetime, before: Level) -> Level:
+        """The level after as many steps as fit between the start and now."""
+        steps = int((now - self.start).total_seconds() / self.step)
+        while len(self._factors) <= steps:
+            move = max(1 + self.drift + self._random.gauss(0, self.sigma), 0.01)
+            self._factors.append(self._factors[-1] * move)
+        return before.moved_to(before.mid * Decimal(str(self._factors[steps])))
+
+
+Segment = Fixed | Jump | Linear | Walk
+
+
+class Path:
+    """The segments of one symbol in order of time. Each begins where the one before it stood at that instant."""
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self._segments = sorted(segments, key=lambda segment: segment.start)
+        self._starts = [segment.start for segment in self._segments]
+        self._bases = [Level(None, None)]
+        for earlier, later in zip(self._segments, self._segments[1:], strict=False):
+            self._bases.append(earlier.at(later.start, self._bases[-1]))
+
+    def at(self, now: dt.datetime) -> Level | None:
+        """The level at an instant; None before the first segment."""
+        place = bisect_right(self._starts, now) - 1
+        return self._segments[place].at(now, self._bases[place]) if place >= 0 else None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the level can change without a segment's start: a line or a walk is part of it."""
+        return any(isinstance(segment, (Linear, Walk)) for segment in self._segments)
+
+    @property
+    def starts(self) -> tuple[dt.datetime, ...]:
+        """When segments begin."""
+        return tuple(self._starts)
+
+
+def _between(before: Decimal | None, after: Decimal | None, share: Decimal) -> Decimal | None:
+    if before is None or after is None:
+        return after
+    return (before + (after - before) * share).quantize(CENT, ROUND_HALF_UP)

@@ -1,0 +1,121 @@
+"""Every definite no of the simulated broker: HTTP status and the exact key set of its body. Texts follow Alpaca's catalogue.
+
+The code and the status are Alpaca's contract; the message may change there, so clients must not lean on it.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from sellctl.sim.numbers import text
+
+FORBIDDEN = 40310000
+UNPROCESSABLE = 42210000
+NOT_FOUND = 40410000
+DUPLICATE = 40010001
+TOO_MANY = 42910000
+
+
+class RefusedError(Exception):
+    """The broker's definite no, as it goes over the wire."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        super().__init__(f"{status} {dict(body)}")
+        self.status = status
+        self.body = dict(body)
+
+
+def unauthorized() -> RefusedError:
+    """401: no key, or one that the broker doesn't know."""
+    return RefusedError(401, {"message": "unauthorized."})
+
+
+def forbidden() -> RefusedError:
+    """403 without a code: the key is known and may not."""
+    return RefusedError(403, {"message": "forbidden."})
+
+
+def unprocessable(message: str) -> RefusedError:
+    """422 42210000: the order breaks a rule."""
+    return RefusedError(422, {"code": UNPROCESSABLE, "message": message})
+
+
+def bad_request(message: str) -> RefusedError:
+    """400: a parameter can't be read."""
+    return RefusedError(400, {"code": 40010000, "message": message})
+
+
+def not_found(message: str) -> RefusedError:
+    """404 40410000."""
+    return RefusedError(404, {"code": NOT_FOUND, "message": message})
+
+
+def no_position() -> RefusedError:
+    """404 for a symbol that isn't held."""
+    return not_found("position does not exist")
+
+
+def not_allowed(message: str, **fields: object) -> RefusedError:
+    """403 40310000: understood, and not allowed for this account now."""
+    return RefusedError(403, {"code": FORBIDDEN, "message": message, **fields})
+
+
+def duplicate_id(status: int = 422) -> RefusedError:
+    """The client order id was used before in this account; some users report 409 instead of 422."""
+    return RefusedError(status, {"code": DUPLICATE, "message": "client_order_id must be unique"})
+
+
+def insufficient_qty(
+    symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: Iterable[str]
+) -> RefusedError:
+    """403: other open orders hold the quantity. Numbers are strings in this body."""
+    available = text(existing - held)
+    return not_allowed(
+        f"insufficient qty available for order (requested: {text(requested)}, available: {available})",
+        available=available,
+        existing_qty=text(existing),
+        held_for_orders=text(held),
+        related_orders=list(related),
+        symbol=symbol,
+    )
+
+
+def wash_trade(existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, rests: str) -> RefusedError:
+    """403: an opposite order of the same account could trade with this one. `rests` is the side that is resting."""
+    if buy_limit is None or sell_limit is None:
+        reason, prices = "opposite side market/stop order exists", {}
+    else:
+        reason = (
+            "sell order exists, buy limit price should be less than existing sell limit price"
+            if rests == "sell"
+            else "buy order exists, sell limit price should be greater than existing buy limit price"
+        )
+        prices = {"buy_limit_price": text(buy_limit), "sell_limit_price": text(sell_limit)}
+    return not_allowed(
+        "potential wash trade detected. use complex orders",
+        existing_order_id=existing_id,
+        reject_reason=reason,
+        **prices,
+    )
+
+
+def uncovered() -> RefusedError:
+    """403: the order would leave a short option with nothing that covers it."""
+    return not_allowed("account not eligible to trade uncovered option contracts")
+
+
+def intent_mismatch(inferred: str, specified: str) -> RefusedError:
+    """422: the broker sees another intent than the one sent; usually the position is gone."""
+    return unprocessable(f"position intent mismatch, inferred: {inferred}, specified: {specified}")
+
+
+def insufficient_buying_power(power: Decimal, cost: Decimal, *, option: bool) -> RefusedError:
+    """403: not enough buying power; options name theirs."""
+    if option:
+        return not_allowed("insufficient options buying power", options_buying_power=text(power), cost_basis=text(cost))
+    return not_allowed("insufficient buying power", buying_power=text(power), cost_basis=text(cost))
+
+
+def rate_limited() -> RefusedError:
+    """429 in the spelling with a code."""
+    return RefusedError(429, {"code": TOO_MANY, "message": "rate limit exceeded"})

@@ -1,0 +1,50 @@
+"""What is unknown, disputed or a matter of taste about Alpaca, as settings. Where facts are missing the stricter reading is the default."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One venue's settings; every field is a key of a scenario's `settings` block. Durations are simulated time."""
+
+    # market model (docs/market-model.md)
+    inside_fill: Decimal = Decimal(0)  # probability a second that a limit inside the spread fills
+    partial_fills: Decimal = Decimal(0)  # share of eligible orders that first fill in part (Alpaca's paper engine: 10%)
+    depth: bool = False  # True: a fill takes no more than the quote's size, a second
+    impact: Decimal = Decimal(0)  # share of the spread that the price moves against us for each full size taken
+    seed: int = 1
+
+    # how slowly the broker's own books follow
+    position_lag: dt.timedelta = dt.timedelta(0)  # positions show a fill this much later (real: 0-10 s)
+    cancel_delay: dt.timedelta = dt.timedelta(0)  # a cancel stays pending_cancel this long
+    activity_lag: bool = True  # non-trade activities appear the next day, as on paper
+
+    # orders
+    strict_options: bool = False  # True: options take only market and limit, and only day
+    reject_off_tick: bool = True  # option limits off their step are refused (the other reading: routed elsewhere)
+    shorting: bool = True
+    close_in_expiry_window: bool = False  # False: after the cut-off closing orders on expiring options are refused too
+    cutoff: dt.timedelta = dt.timedelta(minutes=45)  # before the close: 15:15
+    cutoff_broad_etf: dt.timedelta = dt.timedelta(minutes=30)  # 15:30
+    liquidation: dt.timedelta = dt.timedelta(minutes=30)  # the broker's own sell-out: 15:30
+    liquidation_broad_etf: dt.timedelta = dt.timedelta(minutes=15)  # 15:45
+    liquidate: bool = True
+    early_close_shifts: bool = True  # on half days the cut-offs are counted from the real close
+    index_options: bool = False
+
+    # shapes
+    signed_short_qty: bool = True  # "-2" rather than "2" with side short
+    inverted_short_plpc: bool = False  # the sign of unrealized_plpc on shorts is unverified
+    done_for_day_is_open: bool = True  # what status=open lists
+    bare_429: bool = False  # {"message":"too many requests."} rather than the body with a code
+
+    # limits
+    rate_limit: int = 200  # requests a minute a key, trading and data counted apart; 0: none
+    stock_stream_symbols: int = 30
+    option_stream_quotes: int = 200
+    trading_stream_connections: int = 1
+    data_stream_connections: int = 1
+    auth_timeout: float = 10.0  # seconds of the host: a socket that doesn't log in is closed
+    sip: bool = False  # Basic plan: IEX and indicative only
