@@ -44,7 +44,8 @@ def test_every_value_says_where_it_came_from(load: Load, main_account: str) -> N
 def test_values_arrive_in_their_units(load: Load, main_account: str) -> None:
     rules = load(
         f"{main_account}sell_module:\n  check_interval: 1m30s\n  order_cancel_minutes: 2.5\n"
-        "  zero_day:\n    start: open\n    eager: 1h\n    final: 55\n    broad_etfs: {symbols: []}\n  strategy_one: {applies_to: [stock, option]}\n"
+        "  zero_day:\n    start: open\n    eager: 1h\n    final: 55\n    broad_etfs: {symbols: []}\n"
+        "  strategy_one: {applies_to: [stock, option]}\n"
         "  manage: {exclude: [{symbol: [tsla, NO], account: main}]}\n"
     ).config.sell_module
     assert rules.check_interval == dt.timedelta(seconds=90)
