@@ -2,43 +2,43 @@
 
 For every holding, in this order: is it ours to manage; which rules are true; and then, in exits.py, is an exit under
 way already, what is in the way, what quantity is free, at what price, does a guard object. The answer is one Verdict
-with its sentence.
+with its sentence. What has no reason to leave gets its sentence in staying.py.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeVar
 
-from sellctl.core.exits import STEP, cancellable, describe, leave
-from sellctl.core.guards import PRICE_REASONS, price_rules_rest, stops_rest
-from sellctl.core.model.config import PutAction, ShortAction
-from sellctl.core.model.instrument import AssetClass, Right
-from sellctl.core.model.order import Order
-from sellctl.core.model.plan import ExitSignal, Plan, Reason, State, Urgency, Verdict
-from sellctl.core.model.position import ExitTrack, Holding
+from sellctl.core.exits import describe, leave
+from sellctl.core.guards import PRICE_REASONS, price_rules_rest, stops_rest, wrong_account
+from sellctl.core.model.config import ShortAction
+from sellctl.core.model.instrument import AssetClass, an_option
+from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, Reason, State, Trigger, Urgency, Verdict
+from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
-from sellctl.core.pricing import REPRICE_AFTER
 from sellctl.core.room import Room
-from sellctl.core.rules.gain import as_dollars, as_percent
 from sellctl.core.rules.stale import stale_orders
-from sellctl.core.rules.zero_day import expires_today
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, merged
+from sellctl.core.rules.zero_day import expired
+from sellctl.core.sell_strategies.base_strategy import merged
+from sellctl.core.sizing import STEP
+from sellctl.core.staying import held, is_kept_put, stay
 
-ZERO = Decimal(0)
+T = TypeVar("T")
 MANAGED = frozenset(STEP)
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every holding exactly once, most urgent first, and the stale orders to cancel."""
     room = Room.of(snapshot, policy)
-    verdicts = sorted((_judge(holding, room) for holding in room.holdings), key=_by_urgency)
-    running = {order.id for verdict in verdicts for order in _spoken_for(verdict, room)}
+    verdicts = tuple(sorted((_verdict(holding, room) for holding in room.holdings), key=_by_urgency))
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
-        verdicts=tuple(verdicts),
-        stale=stale_orders(snapshot, policy.stale_scope, policy.stale_after, running),
+        verdicts=verdicts,
+        stale=_stale(verdicts, room),
         faults=tuple(f"{row.symbol or 'a row'} could not be read: {row.why}" for row in snapshot.spoiled),
         needs_history=frozenset(v.holding.symbol for v in verdicts if _wants_history(v, snapshot)),
     )
@@ -52,52 +52,116 @@ def _wants_history(verdict: Verdict, snapshot: Snapshot) -> bool:
     return verdict.submit is not None and verdict.holding.symbol not in snapshot.history
 
 
-def _spoken_for(verdict: Verdict, room: Room) -> tuple[Order, ...]:
-    """Orders that a verdict deals with already: they are never stale besides."""
-    ours = room.ours_on(verdict.holding.symbol) if verdict.state is State.LEAVING else ()
+def _stale(verdicts: Iterable[Verdict], room: Room) -> tuple[CancelOrder, ...]:
+    """The stale orders that no exit deals with and that are ours to touch."""
+    snapshot, policy = room.snapshot, room.policy
+    if wrong_account(snapshot, policy):
+        return ()
+    spared = {order.id for verdict in verdicts for order in _dealt_with(verdict, room)}
+    spared |= {order.id for order in snapshot.orders if policy.excludes(order.symbol, _underlying(order.symbol))}
+    return stale_orders(snapshot, policy.stale_scope, policy.stale_after, spared)
+
+
+def _dealt_with(verdict: Verdict, room: Room) -> tuple[Order, ...]:
+    """The orders of the exit under way, and those that it cancels already."""
+    under_way = verdict.signal is not None or verdict.holding.track.exit is not None
+    ours = room.ours_on(verdict.holding.symbol) if under_way else ()
     return (*ours, *(cancel.order for cancel in verdict.cancel_first))
+
+
+def _underlying(symbol: str) -> str:
+    option = an_option(symbol)
+    return option.underlying if option else symbol
+
+
+# --- one holding ------------------------------------------------------------------------------------------------------
+
+
+def _verdict(holding: Holding, room: Room) -> Verdict:
+    """One holding's verdict, whatever happens while it is judged: a fault is this holding's own."""
+    judged = _attempt(lambda: _judge(holding, room))
+    return _fault(holding, judged) if isinstance(judged, _Failure) else judged
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    what: str
+
+
+def _attempt(judge: Callable[[], T]) -> T | _Failure:
+    try:
+        return judge()
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything; the rest goes on
+        return _Failure(f"{type(error).__name__}: {error}")
+
+
+def _fault(holding: Holding, failure: _Failure) -> Verdict:
+    return Verdict(holding, State.FAULT, f"it could not be judged: {failure.what}", alert=True)
+
+
+def _judge(holding: Holding, room: Room) -> Verdict:
+    if holding.symbol in room.unfit:
+        return _fault(holding, _Failure(room.unfit[holding.symbol]))
+    alone = _left_alone(holding, room)
+    if alone:
+        return replace(held(holding, alone), gain=holding.gain)
+    opinion = _attempt(lambda: _opinion(holding, room))
+    wrong = opinion.what if isinstance(opinion, _Failure) else _unseen_cover(holding, room)
+    view = _Opinion() if isinstance(opinion, _Failure) else opinion
+    signal = merged((*_signals(holding, room), *view.signals))
+    if signal:
+        verdict = leave(signal, room)
+        notes = [verdict.sentence, f"besides, it could not be judged: {wrong}"] if wrong else [verdict.sentence]
+        verdict = replace(verdict, sentence="; ".join(notes), alert=verdict.alert or bool(wrong) or _fires_wide(signal))
+    elif wrong:
+        verdict = _fault(holding, _Failure("; ".join((wrong, *map(describe, room.ours_on(holding.symbol))))))
+    else:
+        verdict = stay(holding, room, taken=view.taken)
+    return replace(verdict, gain=holding.gain, triggers=view.triggers)
+
+
+def _fires_wide(signal: ExitSignal) -> bool:
+    """A stop on a wide spread is worth a look (design, section 6)."""
+    return signal.reason is Reason.STOP_LOSS and signal.holding.prices.wide
+
+
+def _left_alone(holding: Holding, room: Room) -> str:
+    """Why a holding is only shown; "" when it is ours to manage."""
+    position, instrument, market = holding.position, holding.position.instrument, room.snapshot.market
+    asset = instrument.asset_class
+    if asset not in MANAGED:
+        return f"{asset.value}: shown, never touched"
+    if asset is AssetClass.STOCK and not position.is_long and asset not in room.policy.short_classes:
+        return "short stock: shown, never touched"
+    if room.policy.excludes(holding.symbol, instrument.underlying):
+        return "excluded by manage.exclude: shown, never touched"
+    if instrument.option and expired(holding, market):
+        return f"expired on {instrument.option.expires}: the broker settles it"
+    return ""
 
 
 # --- which rules are true ---------------------------------------------------------------------------------------------
 
 
-def _judge(holding: Holding, room: Room) -> Verdict:
-    """One holding's verdict."""
-    alone = _left_alone(holding, room)
-    if alone:
-        return _held(holding, alone)
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    """What the strategy that takes a holding says of it."""
+
+    signals: tuple[ExitSignal, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    taken: bool = False
+
+
+def _opinion(holding: Holding, room: Room) -> _Opinion:
     strategy = next((s for s in room.policy.strategies if s.takes(holding)), None)
-    signal = merged(tuple(_signals(holding, strategy, room)))
-    verdict = leave(signal, room) if signal else _stay(holding, strategy, room)
-    return replace(verdict, gain=holding.gain, triggers=strategy.triggers(holding) if strategy else ())
-
-
-def _left_alone(holding: Holding, room: Room) -> str | None:
-    """Why a holding is only shown."""
-    position = holding.position
-    asset = position.instrument.asset_class
-    if asset not in MANAGED:
-        return f"{asset.value}: shown, never touched"
-    if asset is AssetClass.STOCK and not position.is_long and asset not in room.policy.short_classes:
-        return "short stock: shown, never touched"
-    return room.policy.exclusion(holding)
-
-
-def _signals(holding: Holding, strategy: BaseStrategy | None, room: Room) -> Iterable[ExitSignal]:
-    """Every true reason for one holding to leave."""
+    if strategy is None:
+        return _Opinion()
     market = room.snapshot.market
-    if not market.is_open:
-        return
-    if room.policy.zero_day and _zero_day_applies(holding, room):
-        signal = room.policy.zero_day.evaluate(holding, market)
-        if signal:
-            yield signal
-    uncovered = _uncovered(holding, room)
-    if uncovered:
-        yield uncovered
-    signal = strategy.evaluate(holding, market) if strategy else None
-    if signal and not _rests(signal, room):
-        yield signal
+    signal = strategy.evaluate(holding, market) if market.is_open else None
+    if signal:
+        signal = replace(signal, holding=holding)
+    signals = (signal,) if signal and not _rests(signal, room) else ()
+    return _Opinion(signals, strategy.triggers(holding), taken=True)
 
 
 def _rests(signal: ExitSignal, room: Room) -> str:
@@ -110,97 +174,48 @@ def _rests(signal: ExitSignal, room: Room) -> str:
     return stops_rest(room.snapshot.market)
 
 
-def _zero_day_applies(holding: Holding, room: Room) -> bool:
-    """Longs always; a short only when an option covers it, or when the configuration wants shorts closed too."""
-    if holding.position.is_long or room.policy.zero_day_shorts:
-        return True
-    return any(holding.symbol in shorts and _is_option(long, room) for long, shorts in room.cover.leaning.items())
+def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
+    """Every true reason for one holding to leave that isn't a strategy's."""
+    if not room.snapshot.market.is_open:
+        return
+    qty = _expiring(holding, room)
+    zero_day = (
+        room.policy.zero_day.evaluate(holding, room.snapshot.market) if room.policy.zero_day and qty > 0 else None
+    )
+    if zero_day:
+        yield replace(zero_day, qty=qty)
+    missing = _uncovered(holding, room)
+    if missing > 0 and not _unseen_cover(holding, room):
+        all_of_it = room.policy.short_action is ShortAction.CLOSE
+        detail = "short, and all shorts are closed" if all_of_it else f"{missing:f} short with nothing that covers them"
+        yield ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
+    if holding.symbol in room.snapshot.by_hand:
+        yield ExitSignal(holding, holding.position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE)
 
 
-def _is_option(symbol: str, room: Room) -> bool:
-    return any(h.symbol == symbol and h.position.instrument.is_option for h in room.holdings)
+def _expiring(holding: Holding, room: Room) -> Decimal:
+    """What of a holding the last day closes: longs whole; of a short what options cover, or all when so configured."""
+    position = holding.position
+    if position.is_long or room.policy.zero_day_shorts:
+        return position.qty
+    return room.cover.by_options.get(holding.symbol, ZERO)
 
 
-def _uncovered(holding: Holding, room: Room) -> ExitSignal | None:
-    """The cover of a short that nothing covers; with `action: close`, of every short."""
+def _uncovered(holding: Holding, room: Room) -> Decimal:
+    """How much of a short is closed because nothing covers it; with `action: close`, all of every short."""
     position, policy = holding.position, room.policy
     if position.is_long or position.instrument.asset_class not in policy.short_classes:
-        return None
+        return ZERO
     if policy.short_action is ShortAction.IGNORE:
-        return None
+        return ZERO
     if policy.short_action is ShortAction.CLOSE:
-        return ExitSignal(
-            holding, position.qty, Reason.UNCOVERED_SHORT, "short, and all are closed", Urgency.PROTECTIVE
-        )
-    missing = room.cover.uncovered.get(holding.symbol, position.qty)
-    if missing <= 0 or _is_kept_put(holding, room):
-        return None
-    detail = f"{missing:f} short with nothing that covers them"
-    return ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
+        return position.qty
+    return ZERO if is_kept_put(holding, room) else room.cover.uncovered.get(holding.symbol, position.qty)
 
 
-def _is_kept_put(holding: Holding, room: Room) -> bool:
-    option = holding.position.instrument.option
-    return option is not None and option.right is Right.PUT and room.policy.cash_secured_puts is PutAction.KEEP
-
-
-# --- a holding without a reason to leave ------------------------------------------------------------------------------
-
-
-def _stay(holding: Holding, strategy: BaseStrategy | None, room: Room) -> Verdict:
-    """No rule is true: an exit under way goes on unless it was a target's."""
-    ours = room.ours_on(holding.symbol)
-    track = holding.track.exit
-    if ours and track and _target_is_missed(holding, track):
-        why = "the target is no longer met"
-        return Verdict(holding, State.LEAVING, why, cancel_first=cancellable(ours, why))
-    if ours and track:
-        return Verdict(holding, State.LEAVING, f"leaving: {track.reason}; {describe(ours[0])}")
-    return _held(holding, _why_held(holding, strategy, room))
-
-
-def _target_is_missed(holding: Holding, track: ExitTrack) -> bool:
-    """Whether the exit under way is a target's and the price, which is known, no longer meets it."""
-    known = holding.exit_price is not None and not holding.prices.wide
-    return track.urgency >= Urgency.PROFIT and known and track.age >= REPRICE_AFTER
-
-
-def _held(holding: Holding, sentence: str) -> Verdict:
-    return Verdict(holding, State.HELD, sentence, gain=holding.gain)
-
-
-def _why_held(holding: Holding, strategy: BaseStrategy | None, room: Room) -> str:
-    """The sentence on a holding that stays."""
-    if not room.snapshot.market.is_open:
-        return "the market is closed"
-    notes = [_cover_note(holding, room), _zero_day_note(holding, room), _price_note(holding, strategy, room)]
-    return "; ".join(note for note in notes if note)
-
-
-def _cover_note(holding: Holding, room: Room) -> str:
-    if holding.position.is_long or not holding.position.instrument.is_option:
-        return ""
-    if room.policy.short_action is ShortAction.IGNORE:
-        return "short positions are ignored"
-    covering = [long for long, shorts in room.cover.leaning.items() if holding.symbol in shorts]
-    return f"short, covered by {', '.join(covering)}" if covering else "short put kept: cash secures it"
-
-
-def _zero_day_note(holding: Holding, room: Room) -> str:
-    if not expires_today(holding, room.snapshot.market):
-        return ""
-    return "expires today, before its deadline" if room.policy.zero_day else "expires today, zero-day handling is off"
-
-
-def _price_note(holding: Holding, strategy: BaseStrategy | None, room: Room) -> str:
-    if strategy is None:
-        return "no strategy takes it" if holding.position.is_long else ""
-    if holding.position.entry_price is None:
-        return "entry price unknown: no percentage rule can fire"
-    rest = price_rules_rest(room.snapshot.market) or stops_rest(room.snapshot.market)
-    if rest:
-        return rest
-    if holding.gain is None:
-        return f"{holding.prices.problem}: no price rule can fire"
-    wide = ", wide spread: guarded" if holding.prices.wide else ""
-    return f"{as_percent(holding.gain)} at {as_dollars(holding.exit_price or ZERO)}, no rule is met{wide}"
+def _unseen_cover(holding: Holding, room: Room) -> str:
+    """Why a short can't be called uncovered: a row that could not be read may be its cover; "" when none may be."""
+    close_uncovered = room.policy.short_action is ShortAction.CLOSE_UNCOVERED
+    if close_uncovered and _uncovered(holding, room) > 0 and room.may_have_unseen_cover(holding):
+        return "nothing seen covers it, but a position that could not be read may"
+    return ""

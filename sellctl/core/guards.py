@@ -7,12 +7,12 @@ from decimal import Decimal
 
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market, Quote
-from sellctl.core.model.order import OrderType
+from sellctl.core.model.order import Order, OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
-from sellctl.core.pricing import CENT, reference_price
+from sellctl.core.pricing import CENT, believable, reference_price
 from sellctl.core.rules.cover import Cover
 
 # Quotes (design, section 6). Ages are by the broker's clock; widths are dollars a share and a share of the mid.
@@ -30,15 +30,21 @@ COLLAR = Decimal("0.15")
 
 
 def judge_quote(quote: Quote | None, asset: AssetClass, market: Market, wide_for: dt.timedelta) -> Prices:
-    """What of a quote is usable: nothing when it is missing, old, from the future, before today's open or crossed."""
-    problem = _problem(quote, asset, market)
-    if quote is None or problem:
+    """What of a quote is usable: nothing when it is missing, old, from the future, before today's open or crossed.
+
+    A side that is not a price (0, NaN, infinite, absurd) counts as missing (invariant D1).
+    """
+    if quote is None:
+        return Prices(problem="no quote")
+    bid, ask = believable(quote.bid), believable(quote.ask)
+    problem = _problem(quote, asset, market) or _crossed(bid, ask)
+    if problem:
         return Prices(problem=problem)
-    missing = " and ".join(side for side, price in (("bid", quote.bid), ("ask", quote.ask)) if price is None)
+    missing = " and ".join(side for side, price in (("bid", bid), ("ask", ask)) if price is None)
     wide = is_wide(quote, asset)
     return Prices(
-        bid=quote.bid,
-        ask=quote.ask,
+        bid=bid,
+        ask=ask,
         problem=f"no {missing}" if missing else "",
         wide=wide,
         wide_settled=wide and wide_for >= WIDE_SETTLES,
@@ -47,14 +53,13 @@ def judge_quote(quote: Quote | None, asset: AssetClass, market: Market, wide_for
 
 def is_wide(quote: Quote, asset: AssetClass) -> bool:
     """Whether the spread is so large that the mid means little."""
-    if quote.spread is None or quote.mid is None or asset not in WIDE_SHARE:
+    bid, ask = believable(quote.bid), believable(quote.ask)
+    if bid is None or ask is None or asset not in WIDE_SHARE:
         return False
-    return quote.spread > max(WIDE_DOLLARS, WIDE_SHARE[asset] * quote.mid)
+    return ask - bid > max(WIDE_DOLLARS, WIDE_SHARE[asset] * (bid + ask) / 2)
 
 
-def _problem(quote: Quote | None, asset: AssetClass, market: Market) -> str:
-    if quote is None:
-        return "no quote"
+def _problem(quote: Quote, asset: AssetClass, market: Market) -> str:
     age = market.now - quote.at
     if age > MAX_AGE.get(asset, dt.timedelta(0)):
         return f"quote is {int(age.total_seconds())} s old"
@@ -62,9 +67,13 @@ def _problem(quote: Quote | None, asset: AssetClass, market: Market) -> str:
         return "quote is stamped in the future"
     if market.opened_at is not None and quote.at < market.opened_at:
         return "quote is from before today's open"
-    if quote.spread is not None and quote.spread < 0:
-        return "quote is crossed"
     return ""
+
+
+def _crossed(bid: Decimal | None, ask: Decimal | None) -> str:
+    return (
+        f"quote is crossed: bid {bid:f} over ask {ask:f}" if bid is not None and ask is not None and bid > ask else ""
+    )
 
 
 def price_rules_rest(market: Market) -> str:
@@ -83,6 +92,50 @@ def stops_rest(market: Market) -> str:
     return "the first minute of the day: no stop yet" if since is not None and since < NO_STOPS_AFTER_OPEN else ""
 
 
+def standing_objections(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:
+    """What forbids every order of an account right now, whichever it is."""
+    found = (guard(snapshot, policy) for guard in STANDING_GUARDS)
+    return tuple(objection for objection in found if objection)
+
+
+def wrong_account(snapshot: Snapshot, policy: Policy) -> str | None:
+    """Whether the snapshot is of another account than the policy: then nothing at all may be touched (invariant S4)."""
+    facts = snapshot.account
+    if policy.account_number is not None and facts.number != policy.account_number:
+        return f"the key belongs to account {facts.number}, the configuration names {policy.account_number}"
+    if facts.name != policy.account:
+        return f"the snapshot is of {facts.name}, the policy of {policy.account}"
+    if facts.paper != policy.paper:
+        kinds = ("paper" if facts.paper else "live", "paper" if policy.paper else "live")
+        return f"the account is {kinds[0]}, the configuration says {kinds[1]}"
+    return None
+
+
+def _market_is_open(snapshot: Snapshot, _policy: Policy) -> str | None:
+    return None if snapshot.market.is_open else "the market is closed"
+
+
+def _broker_lets_it_trade(snapshot: Snapshot, _policy: Policy) -> str | None:
+    blocked = snapshot.account.blocked
+    return f"the broker does not let this account trade: {blocked}" if blocked else None
+
+
+def _positions_are_fresh(snapshot: Snapshot, policy: Policy) -> str | None:
+    age = snapshot.market.now - snapshot.positions_at
+    if age <= policy.max_position_age:
+        return None
+    allowed = policy.max_position_age.total_seconds()
+    return f"positions were read {age.total_seconds():.0f} s ago, {allowed:.0f} s allowed"
+
+
+STANDING_GUARDS: tuple[Callable[[Snapshot, Policy], str | None], ...] = (
+    _market_is_open,
+    wrong_account,
+    _broker_lets_it_trade,
+    _positions_are_fresh,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """What a guard sees besides the order: why it is wanted, and everything it is decided from."""
@@ -91,6 +144,7 @@ class Case:
     snapshot: Snapshot
     policy: Policy
     cover: Cover
+    open_orders: tuple[Order, ...]  # those that name the order's symbol
 
     @property
     def holding(self) -> Holding:
@@ -104,38 +158,15 @@ Guard = Callable[[SubmitOrder, Case], str | None]
 def objections(order: SubmitOrder, case: Case) -> tuple[str, ...]:
     """Every guard's refusal of an order, with its numbers; empty when none objects."""
     found = (guard(order, case) for guard in ORDER_GUARDS)
-    return tuple(objection for objection in found if objection)
-
-
-def _market_is_open(_order: SubmitOrder, case: Case) -> str | None:
-    return None if case.snapshot.market.is_open else "the market is closed"
-
-
-def _exact_account(_order: SubmitOrder, case: Case) -> str | None:
-    facts, policy = case.snapshot.account, case.policy
-    if policy.account_number is not None and facts.number != policy.account_number:
-        return f"the key belongs to account {facts.number}, the configuration names {policy.account_number}"
-    if facts.name != policy.account:
-        return f"the snapshot is of {facts.name}, the policy of {policy.account}"
-    return None
-
-
-def _trading_is_not_halted(_order: SubmitOrder, case: Case) -> str | None:
-    blocked = case.snapshot.account.blocked
-    return f"the broker lets this account not trade: {blocked}" if blocked else None
+    own = tuple(objection for objection in found if objection)
+    return (*standing_objections(case.snapshot, case.policy), *own)
 
 
 def _nothing_of_ours_works(order: SubmitOrder, case: Case) -> str | None:
-    ours = [o for o in case.snapshot.orders if o.symbol == order.symbol and o.is_ours and not o.is_terminal]
+    """By the open orders, and by today's orders, which may know of one that the list of open ones doesn't show yet."""
+    seen = (*case.open_orders, *case.snapshot.history.get(order.symbol, ()))
+    ours = [o for o in seen if o.is_ours and not o.is_terminal]
     return f"an order of ours is still working ({ours[0].status})" if ours else None
-
-
-def _position_is_fresh(_order: SubmitOrder, case: Case) -> str | None:
-    age = case.snapshot.market.now - case.snapshot.positions_at
-    if age <= case.policy.max_position_age:
-        return None
-    allowed = case.policy.max_position_age.total_seconds()
-    return f"the position was seen {age.total_seconds():.0f} s ago, {allowed:.0f} s allowed"
 
 
 def _price_collar(order: SubmitOrder, case: Case) -> str | None:
@@ -152,20 +183,16 @@ def _price_collar(order: SubmitOrder, case: Case) -> str | None:
 
 def _covering_legs(order: SubmitOrder, case: Case) -> str | None:
     """A long that covers a short never leaves alone (invariant S7)."""
-    reserved = case.cover.reserved.get(order.symbol)
-    if not reserved or case.policy.allow_legging_out or not case.holding.position.is_long:
+    if not case.holding.position.is_long or case.policy.allow_legging_out:
         return None
-    free = case.holding.position.qty - reserved
-    shorts = ", ".join(case.cover.leaning[order.symbol])
-    return f"{reserved} of it cover {shorts}, which closes first" if order.qty > free else None
+    reserved = case.cover.reserved.get(order.symbol)
+    over = reserved and order.qty > case.holding.position.qty - reserved
+    return covering_sentence(order.symbol, case.cover) if over else None
 
 
-ORDER_GUARDS: tuple[Guard, ...] = (
-    _market_is_open,
-    _exact_account,
-    _trading_is_not_halted,
-    _position_is_fresh,
-    _nothing_of_ours_works,
-    _price_collar,
-    _covering_legs,
-)
+def covering_sentence(symbol: str, cover: Cover) -> str:
+    """Why a long may not leave, or not all of it."""
+    return f"{cover.reserved[symbol]:f} of it cover {', '.join(cover.leaning[symbol])}, which closes first"
+
+
+ORDER_GUARDS: tuple[Guard, ...] = (_nothing_of_ours_works, _price_collar, _covering_legs)

@@ -16,7 +16,6 @@ from sellctl.core.model.config import (
 )
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import Urgency
-from sellctl.core.model.position import Holding
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
@@ -47,12 +46,9 @@ class Policy:
     max_position_age: dt.timedelta
     exclude: tuple[ExcludeConfig, ...]
 
-    def exclusion(self, holding: Holding) -> str | None:
-        """Why the user wants this holding left alone; None when not."""
-        for entry in self.exclude:
-            if _fits(entry, self.account, holding):
-                return "excluded by manage.exclude: shown, never touched"
-        return None
+    def excludes(self, symbol: str, underlying: str) -> bool:
+        """Whether the user wants everything on this symbol left alone."""
+        return any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
 
 
 def compile_policy(config: Config, account: str) -> Policy:
@@ -74,7 +70,7 @@ def compile_policy(config: Config, account: str) -> Policy:
         protective_market=config.execution.protective_market,
         stale_after=dt.timedelta(seconds=float(sell.order_cancel_minutes * Decimal(60))),
         stale_scope=sell.order_cancel_scope,
-        max_position_age=sell.max_position_age,
+        max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
         exclude=sell.manage.exclude,
     )
 
@@ -95,11 +91,7 @@ def _strategies(config: Config) -> tuple[BaseStrategy, ...]:
     )
 
 
-def _fits(entry: ExcludeConfig, account: str, holding: Holding) -> bool:
-    asked = (
-        (entry.symbol, holding.symbol),
-        (entry.underlying, holding.position.instrument.underlying),
-        (entry.account, account),
-    )
+def _fits(entry: ExcludeConfig, account: str, symbol: str, underlying: str) -> bool:
+    asked = ((entry.symbol, symbol), (entry.underlying, underlying), (entry.account, account))
     given = [(wanted, actual) for wanted, actual in asked if wanted]
     return bool(given) and all(actual in wanted for wanted, actual in given)

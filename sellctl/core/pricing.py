@@ -23,6 +23,8 @@ SUBPENNY = Decimal("0.0001")
 ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
 THREE_DOLLARS = Decimal(3)
 ONE_DOLLAR = Decimal(1)
+# No instrument trades above this many dollars (Berkshire Hathaway A stands below one million).
+HIGHEST_PRICE = Decimal(10_000_000)
 
 
 class Rung(Enum):
@@ -93,8 +95,13 @@ def reference_price(signal: ExitSignal) -> Decimal | None:
     if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _nobody_bids(holding):
         return holding.exit_price
     quote, long = holding.quote, holding.position.is_long
-    raw = (quote.bid if long else quote.ask) if quote else None
-    return raw or holding.position.current_price
+    raw = believable(quote.bid if long else quote.ask) if quote else None
+    return raw or believable(holding.position.current_price)
+
+
+def believable(price: Decimal | None) -> Decimal | None:
+    """`price` when it is one: finite, above zero and not absurd; else None."""
+    return price if price is not None and price.is_finite() and 0 < price <= HIGHEST_PRICE else None
 
 
 def _without_a_price(signal: ExitSignal, steps: int) -> Offer:
@@ -134,7 +141,9 @@ def tick_of(holding: Holding, price: Decimal) -> Decimal:
     if instrument.asset_class is not AssetClass.OPTION:
         return CENT if price >= ONE_DOLLAR else SUBPENNY
     coarse = _coarse_tick(instrument, price)
-    sides = [side for side in (holding.prices.bid, holding.prices.ask) if side is not None]
+    quote = holding.quote
+    raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
+    sides = [side for side in raw if side is not None]
     return next((tick for tick in (coarse, NICKEL) if tick <= coarse and _all_on(sides, tick)), CENT)
 
 

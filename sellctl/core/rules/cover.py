@@ -1,77 +1,114 @@
 """Which shorts nothing covers, and which longs may not leave alone because a short leans on them.
 
-Covered means: a short call against 100 shares each, or a short option against a long of the same type and underlying
-that expires no earlier. An adjusted contract delivers something else than 100 shares, so only its own root covers it.
+Covered means (design, section 4): a short call against 100 shares each, or a short option against a long of the same
+type and underlying that expires no earlier. An adjusted contract delivers something else than 100 shares, and its root
+is its own underlying here, so only its own root covers it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sellctl.core.model.instrument import AssetClass, Instrument, OptionContract, Right
 from sellctl.core.model.position import Holding
 
 SHARES_A_CONTRACT = Decimal(100)
+ONE = Decimal(1)
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """`uncovered`: contracts of each short option that nothing covers. `reserved`: what of each long covers a short.
+    """Who covers whom.
 
-    `leaning` names, for each long that covers, the shorts that lean on it.
+    `uncovered`: contracts of each short option that nothing covers. `by_options`: contracts of it that a long option
+    covers. `reserved`: what of each long covers a short. `leaning`: the shorts that lean on each long; `covering`: the
+    longs that cover each short.
     """
 
     uncovered: Mapping[str, Decimal]
+    by_options: Mapping[str, Decimal]
     reserved: Mapping[str, Decimal]
     leaning: Mapping[str, tuple[str, ...]]
+    covering: Mapping[str, tuple[str, ...]]
 
 
 def cover_of(holdings: Iterable[Holding]) -> Cover:
     """Match every short option with what covers it, the shorts that are hardest to cover first."""
     everything = tuple(holdings)
-    left = {h.symbol: h.position.qty for h in everything if h.position.is_long}
-    longs = {h.symbol: h.position.instrument for h in everything if h.position.is_long}
-    uncovered: dict[str, Decimal] = {}
-    reserved: dict[str, Decimal] = {}
-    leaning: dict[str, tuple[str, ...]] = {}
+    matching = _Matching(_longs_by_underlying(everything))
     for short, contract in _shorts(everything):
+        matching.match(short, contract)
+    return Cover(
+        uncovered=matching.uncovered,
+        by_options=matching.by_options,
+        reserved=matching.reserved,
+        leaning={long: tuple(shorts) for long, shorts in matching.leaning.items()},
+        covering={short: tuple(longs) for short, longs in matching.covering.items()},
+    )
+
+
+@dataclass(slots=True)
+class _Matching:
+    """The matching while it is made."""
+
+    longs: Mapping[str, list[Holding]]
+    uncovered: dict[str, Decimal] = field(default_factory=dict)
+    by_options: dict[str, Decimal] = field(default_factory=dict)
+    reserved: dict[str, Decimal] = field(default_factory=dict)
+    leaning: dict[str, list[str]] = field(default_factory=dict)
+    covering: dict[str, list[str]] = field(default_factory=dict)
+
+    def match(self, short: Holding, contract: OptionContract) -> None:
+        """Cover as much of one short as its candidates have left."""
         missing = short.position.qty
-        for symbol, each in _candidates(short.position.instrument, contract, longs):
-            taken = min(missing, left[symbol] // each)
+        underlying = short.position.instrument.underlying
+        for long, each in _candidates(contract, self.longs.get(underlying, [])):
+            left = long.position.qty - self.reserved.get(long.symbol, ZERO)
+            taken = min(missing, left // each)
             if taken > 0:
                 missing -= taken
-                left[symbol] -= taken * each
-                reserved[symbol] = reserved.get(symbol, ZERO) + taken * each
-                leaning[symbol] = (*leaning.get(symbol, ()), short.symbol)
-        uncovered[short.symbol] = missing
-    return Cover(uncovered, reserved, leaning)
+                self._lean(short, long, taken, each)
+        self.uncovered[short.symbol] = missing
+
+    def _lean(self, short: Holding, long: Holding, contracts: Decimal, each: Decimal) -> None:
+        self.reserved[long.symbol] = self.reserved.get(long.symbol, ZERO) + contracts * each
+        self.leaning.setdefault(long.symbol, []).append(short.symbol)
+        self.covering.setdefault(short.symbol, []).append(long.symbol)
+        if long.position.instrument.is_option:
+            self.by_options[short.symbol] = self.by_options.get(short.symbol, ZERO) + contracts
+
+
+def _longs_by_underlying(holdings: Iterable[Holding]) -> dict[str, list[Holding]]:
+    longs: dict[str, list[Holding]] = {}
+    for holding in holdings:
+        if holding.position.is_long:
+            longs.setdefault(holding.position.instrument.underlying, []).append(holding)
+    return longs
 
 
 def _shorts(holdings: Iterable[Holding]) -> list[tuple[Holding, OptionContract]]:
-    """Short options, latest expiry first: its candidates are a subset of every earlier one's."""
+    """Short options, latest expiry first: what can cover it can cover every earlier one."""
     shorts = [(h, h.position.instrument.option) for h in holdings if not h.position.is_long]
     known = [(holding, option) for holding, option in shorts if option is not None]
     return sorted(known, key=lambda pair: (pair[1].expires, pair[0].symbol), reverse=True)
 
 
-def _candidates(
-    short: Instrument, contract: OptionContract, longs: Mapping[str, Instrument]
-) -> Iterator[tuple[str, Decimal]]:
+def _candidates(contract: OptionContract, longs: Iterable[Holding]) -> Iterator[tuple[Holding, Decimal]]:
     """Longs that can cover one contract, with how many units that takes: options first, the earliest that serves."""
-    options = [
-        (long.option.expires, symbol)
-        for symbol, long in longs.items()
-        if long.option is not None and _covers(long.option, contract)
-    ]
-    yield from ((symbol, Decimal(1)) for _, symbol in sorted(options))
+    options = [(h.position.instrument.option, h) for h in longs if h.position.instrument.option is not None]
+    serving = [(option.expires, h.symbol, h) for option, h in options if option and _covers(option, contract)]
+    yield from ((holding, ONE) for _, _, holding in sorted(serving, key=lambda row: row[:2]))
     if contract.right is Right.CALL and not contract.is_adjusted:
-        yield from (
-            (symbol, SHARES_A_CONTRACT)
-            for symbol, long in longs.items()
-            if long.asset_class is AssetClass.STOCK and long.symbol == short.underlying
-        )
+        yield from ((h, SHARES_A_CONTRACT) for h in longs if _is_stock(h.position.instrument))
+
+
+def _is_stock(instrument: Instrument) -> bool:
+    return instrument.asset_class is AssetClass.STOCK
 
 
 def _covers(long: OptionContract, short: OptionContract) -> bool:
-    return long.root == short.root and long.right is short.right and long.expires >= short.expires
+    """Same right, no earlier; on the same date only the same root (SPX stops trading before SPXW does)."""
+    if long.right is not short.right:
+        return False
+    return long.expires > short.expires or (long.expires == short.expires and long.root == short.root)

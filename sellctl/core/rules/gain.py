@@ -11,6 +11,13 @@ def price_on(holding: Holding, basis: Basis) -> Decimal | None:
     return holding.exit_price if basis is Basis.BID else holding.prices.mid
 
 
+def side_name(position: Position, basis: Basis) -> str:
+    """What that price is called: a short is closed at the ask."""
+    if basis is Basis.MID:
+        return "mid"
+    return "bid" if position.is_long else "ask"
+
+
 def target_price(position: Position, rate: Decimal) -> Decimal | None:
     """The price at which price / entry reaches `rate`, mirrored for a short; None without an entry price."""
     if position.entry_price is None:
@@ -30,11 +37,11 @@ def is_at_or_below(position: Position, price: Decimal, threshold: Decimal) -> bo
 
 def as_percent(ratio: Decimal) -> str:
     """A ratio as the user reads it: +10%, -20.5%."""
-    number = (ratio * 100).quantize(Decimal("0.1"))
+    number = (ratio * 100).quantize(Decimal("0.1")) + 0  # + 0 makes a negative zero positive
     return f"{number:+f}%".replace(".0%", "%")
 
 
 def as_dollars(price: Decimal) -> str:
-    """A price as the user reads it, with two decimals at least."""
-    trimmed = price.quantize(Decimal("0.0001")).normalize()
-    return f"${max(trimmed, trimmed.quantize(Decimal('0.01')), key=lambda p: -(p.as_tuple().exponent or 0)):f}"
+    """A price as the user reads it: two decimals, more (up to four) only where they say something."""
+    whole, decimals = f"{price:.4f}".split(".")
+    return f"${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"

@@ -7,7 +7,15 @@ from sellctl.core.model.config import Basis
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason, Trigger, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.gain import as_dollars, as_percent, is_at_or_above, is_at_or_below, price_on, target_price
+from sellctl.core.rules.gain import (
+    as_dollars,
+    as_percent,
+    is_at_or_above,
+    is_at_or_below,
+    price_on,
+    side_name,
+    target_price,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,8 @@ class TakeProfit:
             return None
         if not is_at_or_above(holding.position, price, threshold):
             return None
-        reached = f"{self.basis.value} {as_dollars(price)} reached {as_dollars(threshold)}"
-        detail = f"target {as_percent(self.rate - 1)}: {reached}"
+        side = side_name(holding.position, self.basis)
+        detail = f"target {as_percent(self.rate - 1)}: {side} {as_dollars(price)} reached {as_dollars(threshold)}"
         return ExitSignal(holding, holding.position.qty, Reason.TAKE_PROFIT, detail, Urgency.PROFIT, floor=threshold)
 
     def trigger(self, holding: Holding) -> Trigger | None:
@@ -48,24 +56,27 @@ class StopLoss:
     def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
         """The exit; None when not reached or not known."""
         threshold = target_price(holding.position, self.rate)
-        price = self._price(holding)
+        side, price = self._price(holding)
         if threshold is None or price is None or not is_at_or_below(holding.position, price, threshold):
             return None
-        detail = f"stop {as_percent(self.rate - 1)}: {as_dollars(price)} fell to {as_dollars(threshold)}"
-        if not holding.position.is_long:
-            detail = detail.replace("fell", "rose")
-        if holding.prices.wide:
-            detail += " on a wide spread"
+        moved = "fell" if holding.position.is_long else "rose"
+        wide = " on a wide spread" if holding.prices.wide else ""
+        detail = (
+            f"stop {as_percent(self.rate - 1)}: {side} {as_dollars(price)} {moved} to {as_dollars(threshold)}{wide}"
+        )
         return ExitSignal(holding, holding.position.qty, Reason.STOP_LOSS, detail, Urgency.PROTECTIVE)
 
     def trigger(self, holding: Holding) -> Trigger | None:
         """The price at which it fires; None without an entry price."""
         return _trigger(holding, Reason.STOP_LOSS, self.rate, self.basis)
 
-    def _price(self, holding: Holding) -> Decimal | None:
-        if holding.prices.wide and not holding.prices.wide_settled:
-            return holding.prices.ask if holding.position.is_long else holding.prices.bid
-        return price_on(holding, self.basis)
+    def _price(self, holding: Holding) -> tuple[str, Decimal | None]:
+        """Which side is looked at, and its price."""
+        prices, is_long = holding.prices, holding.position.is_long
+        if prices.wide and not prices.wide_settled:
+            return ("ask", prices.ask) if is_long else ("bid", prices.bid)
+        basis = Basis.MID if prices.wide else self.basis
+        return side_name(holding.position, basis), price_on(holding, basis)
 
 
 def _trigger(holding: Holding, reason: Reason, rate: Decimal, basis: Basis) -> Trigger | None:

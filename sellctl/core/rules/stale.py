@@ -1,27 +1,32 @@
-"""Which resting orders have grown stale: simple day orders that close a held position and got no fill in time."""
+"""Which resting orders have grown stale: simple day orders that close a held position and got no fill in time.
+
+Source: design, section 5. Never a complex or multi-leg order, never a GTC or a stop, never an order that opens a
+position unless the scope is `all`.
+"""
 
 import datetime as dt
 from collections.abc import Collection
 
 from sellctl.core.model.config import CancelScope
 from sellctl.core.model.market import Market
-from sellctl.core.model.order import Order, OrderState, OrderType, PositionIntent, Side
+from sellctl.core.model.order import Order, OrderState, OrderType, Side
 from sellctl.core.model.plan import CancelOrder
 from sellctl.core.model.position import Direction
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.rules.claims import closes
 
-_STOPS = {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP}
+_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
 
 
 def stale_orders(
-    snapshot: Snapshot, scope: CancelScope, after: dt.timedelta, running: Collection[str]
+    snapshot: Snapshot, scope: CancelScope, after: dt.timedelta, spared: Collection[str]
 ) -> tuple[CancelOrder, ...]:
-    """The stale orders of a snapshot. `running` are the ids of orders that belong to an exit under way."""
+    """The stale orders of a snapshot. `spared` are ids of orders of an exit under way, or not ours to touch."""
     held = {h.symbol: h.position.direction for h in snapshot.holdings}
     return tuple(
         CancelOrder(order, f"stale: {_minutes(age)} min old, {_minutes(after)} min allowed")
         for order in snapshot.orders
-        if order.id not in running
+        if order.id not in spared
         and _is_in_scope(order, scope, held.get(order.symbol))
         and (age := age_in_session(order, snapshot.market)) is not None
         and age >= after
@@ -35,19 +40,10 @@ def age_in_session(order: Order, market: Market) -> dt.timedelta | None:
     return market.now - max(order.submitted_at, market.opened_at)
 
 
-def closes(order: Order, direction: Direction | None) -> bool:
-    """Whether an order closes a position held in that direction."""
-    if order.position_intent in {PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN}:
-        return False
-    return (direction is Direction.LONG and order.side is Side.SELL) or (
-        direction is Direction.SHORT and order.side is Side.BUY
-    )
-
-
 def _is_in_scope(order: Order, scope: CancelScope, direction: Direction | None) -> bool:
     if order.state is not OrderState.WORKING or not order.is_simple or order.side is None:
         return False
-    if order.time_in_force != "day" or order.type in _STOPS or order.type is OrderType.OTHER:
+    if order.time_in_force != "day" or order.type not in _TYPES:
         return False
     if scope is CancelScope.ALL:
         return True

@@ -23,8 +23,7 @@ class ZeroDay:
         urgency = self._urgency(self._deadlines(holding), left)
         if urgency is None:
             return None
-        closes = market.closes_at.astimezone(NEW_YORK) if market.closes_at else None
-        detail = f"expires today: {_minutes(left)} to the close at {closes:%H:%M} ET ({_STAGE[urgency]})"
+        detail = f"expires today: {_until(left, market)} ({_STAGE[urgency]})"
         return ExitSignal(holding, holding.position.qty, Reason.ZERO_DAY, detail, urgency)
 
     def _deadlines(self, holding: Holding) -> ZeroDayConfig | BroadEtfsConfig:
@@ -49,6 +48,15 @@ def expires_today(holding: Holding, market: Market) -> bool:
     return option is not None and option.expires == market.today
 
 
-def _minutes(left: dt.timedelta) -> str:
-    minutes = int(left.total_seconds() // 60)
-    return f"{minutes} min" if minutes else f"{int(left.total_seconds())} s"
+def expired(holding: Holding, market: Market) -> bool:
+    """Whether the holding is an option whose last day is over."""
+    option = holding.position.instrument.option
+    return option is not None and option.expires < market.today
+
+
+def _until(left: dt.timedelta, market: Market) -> str:
+    closes = f"the close at {market.closes_at.astimezone(NEW_YORK):%H:%M} ET" if market.closes_at else "the close"
+    if left <= dt.timedelta(0):
+        return f"{closes} is past"
+    minutes, seconds = divmod(int(left.total_seconds()), 60)
+    return f"{minutes} min to {closes}" if minutes else f"{seconds} s to {closes}"

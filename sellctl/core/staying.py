@@ -1,0 +1,106 @@
+"""A holding without a reason to leave, and the sentence why it stays. Pure."""
+
+from collections.abc import Iterable
+
+from sellctl.core.exits import cancellable, describe, why_astray
+from sellctl.core.guards import price_rules_rest, stops_rest
+from sellctl.core.model.config import Basis, PutAction, ShortAction
+from sellctl.core.model.instrument import Right
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import State, Urgency, Verdict
+from sellctl.core.model.position import ExitTrack, Holding
+from sellctl.core.pricing import REPRICE_AFTER
+from sellctl.core.room import Room
+from sellctl.core.rules.gain import as_dollars, as_percent, price_on, side_name
+from sellctl.core.rules.zero_day import expires_today
+
+
+def stay(holding: Holding, room: Room, *, taken: bool) -> Verdict:
+    """No rule is true: an exit under way goes on unless it was a target's. `taken`: a strategy looks after it."""
+    ours = room.ours_on(holding.symbol)
+    why = _why_end(holding, ours) if ours and not room.standing else ""
+    if why:
+        return Verdict(holding, State.LEAVING, why, cancel_first=cancellable(ours, why))
+    if ours:
+        reason = holding.track.exit.reason if holding.track.exit else "an exit from before"
+        return Verdict(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
+    entry_unknown = taken and holding.position.entry_price is None
+    return held(holding, _why_held(holding, room, taken=taken), alert=entry_unknown)
+
+
+def held(holding: Holding, sentence: str, *, alert: bool = False) -> Verdict:
+    """The verdict on a holding that stays."""
+    return Verdict(holding, State.HELD, sentence, alert=alert)
+
+
+def is_kept_put(holding: Holding, room: Room) -> bool:
+    """Whether it is a short put that the configuration keeps, as one that cash secures."""
+    option = holding.position.instrument.option
+    return option is not None and option.right is Right.PUT and room.policy.cash_secured_puts is PutAction.KEEP
+
+
+def _why_end(holding: Holding, ours: Iterable[Order]) -> str:
+    """Why a working order of ours should end though no rule asks for anything; "" when it should go on."""
+    track = holding.track.exit
+    return why_astray(holding, ours) or (
+        "the target is no longer met" if track and _target_is_missed(holding, track) else ""
+    )
+
+
+def _target_is_missed(holding: Holding, track: ExitTrack) -> bool:
+    """Whether the exit under way is a target's and the price, which is known, no longer meets it."""
+    known = holding.exit_price is not None and not holding.prices.wide
+    return track.urgency >= Urgency.PROFIT and known and track.age >= REPRICE_AFTER
+
+
+def _why_held(holding: Holding, room: Room, *, taken: bool) -> str:
+    if not room.snapshot.market.is_open:
+        return "the market is closed"
+    notes = (_cover_note(holding, room), _zero_day_note(holding, room), _price_note(holding, room, taken=taken))
+    return "; ".join(note for note in notes if note) or "no rule applies to it"
+
+
+def _cover_note(holding: Holding, room: Room) -> str:
+    if holding.position.is_long or not holding.position.instrument.is_option:
+        return ""
+    covering = room.cover.covering.get(holding.symbol)
+    if covering:
+        return f"short, covered by {', '.join(covering)}"
+    policy = room.policy
+    if policy.short_action is ShortAction.IGNORE or holding.position.instrument.asset_class not in policy.short_classes:
+        return "short, covered by nothing, and short options are ignored"
+    return "short put kept: cash is taken to secure it" if is_kept_put(holding, room) else ""
+
+
+def _zero_day_note(holding: Holding, room: Room) -> str:
+    if not expires_today(holding, room.snapshot.market):
+        return ""
+    if room.policy.zero_day is None:
+        return "expires today, zero-day handling is off"
+    applies = holding.position.is_long or room.policy.zero_day_shorts or holding.symbol in room.cover.by_options
+    return "expires today, before its deadline" if applies else "expires today, left alone (zero_day.shorts is off)"
+
+
+def _price_note(holding: Holding, room: Room, *, taken: bool) -> str:
+    market = room.snapshot.market
+    if not taken:
+        return "no strategy takes it" if holding.position.is_long else ""
+    if holding.position.entry_price is None:
+        return "entry price unknown: no percentage rule can fire"
+    rest = price_rules_rest(market) or stops_rest(market)
+    if rest:
+        return rest
+    gains = " and ".join(_gain_on(holding, basis) for basis in Basis if price_on(holding, basis) is not None)
+    if not gains:
+        return f"{holding.prices.problem}: no price rule can fire"
+    wide = " (wide spread: no target, and a stop only where both sides meet it)" if holding.prices.wide else ""
+    problem = f" ({holding.prices.problem})" if holding.prices.problem else ""
+    return f"{gains}: no rule is met{problem}{wide}"
+
+
+def _gain_on(holding: Holding, basis: Basis) -> str:
+    price = price_on(holding, basis)
+    gain = holding.gain_at(price)
+    if price is None or gain is None:
+        return ""
+    return f"{as_percent(gain)} at the {side_name(holding.position, basis)} of {as_dollars(price)}"
