@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from sellctl.app import main
 from sellctl.commands.config import config_app
 from sellctl.core.errors import ConfigError
 from sellctl.exit_codes import ExitCode
@@ -115,3 +116,29 @@ def test_reading_the_configuration_imports_no_heavy_library(write: Write) -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603  ours
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["config", "check"], "There is no configuration and no key in the environment. Try it without keys"),
+        (["--config", "gone.yml", "config", "show"], "There is no file gone.yml. Write one: sellctl config init"),
+        (["--config", "bad.yml", "config", "show"], "bad.yml:1:1: 'acounts' isn't a key. Did you mean accounts?"),
+    ],
+)
+def test_the_program_ends_with_the_sentence_and_the_usage_status(
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    sentence: str,
+) -> None:
+    write(f"acounts: {{}}\n{TEXT}", name="bad.yml")
+    monkeypatch.setattr(sys, "argv", ["sellctl", *words])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    streams = capsys.readouterr()
+    assert caught.value.code == ExitCode.USAGE
+    assert streams.err.startswith(f"sellctl: {sentence}")
+    assert streams.out == ""
+    assert "Traceback" not in streams.err

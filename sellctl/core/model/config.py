@@ -162,8 +162,8 @@ class StrategyOneConfig:
 class PriceBasisConfig:
     """Which price a gain is measured on."""
 
-    profit: Annotated[Basis, Doc("A target must be money one could take now.")] = Basis.BID
-    loss: Annotated[Basis, Doc("A stop must be a loss that isn't just the spread.")] = Basis.MID
+    profit: Annotated[Basis, Doc("bid or mid: a target must be money one could take now.")] = Basis.BID
+    loss: Annotated[Basis, Doc("mid or bid: a stop must be a loss that isn't just the spread.")] = Basis.MID
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,9 @@ class ExcludeConfig:
 class ManageConfig:
     """What is left alone."""
 
-    exclude: Annotated[tuple[ExcludeConfig, ...], Doc("Entries of symbol, underlying, account.")] = ()
+    exclude: Annotated[
+        tuple[ExcludeConfig, ...], Doc("Entries such as {symbol: TSLA} or {underlying: [SPY], account: main}.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,8 @@ class SellModuleConfig:
         Seconds, Doc("No order from an older view of the position; at least twice check_interval.")
     ] = dt.timedelta(seconds=15)
     take_over: Annotated[
-        TakeOver, Doc("Whether an exit may cancel your own closing order that holds the quantity.")
+        TakeOver,
+        Doc("forced, protective or never: which exits may cancel your own closing order that holds the quantity."),
     ] = TakeOver.FORCED
     allow_legging_out: Annotated[bool, Doc("true lets a long that covers a short be closed alone.")] = False
     short_positions: Annotated[ShortPositionsConfig, Doc("What happens to shorts.")] = ShortPositionsConfig()
