@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from alpaca.common.enums import BaseURL
 
 from sellctl.alpaca.broker import AlpacaBroker
-from sellctl.alpaca.quotes import AlpacaQuotes
+from sellctl.alpaca.quotes import QUOTE_THREADS, AlpacaQuotes
 from sellctl.alpaca.rest import DEFAULT_TIMEOUTS, Key, RestClient, Timeouts
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.config import AccountConfig, Config
 
 _THREADS_AN_ACCOUNT = 4  # an account's reads at once, and an order beside them
-_THREADS_FOR_QUOTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Connected:
 def connect(config: Config, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Connected:
     """Doors to all enabled accounts. Nothing is sent yet. ConfigError when a key pair is not whole."""
     enabled = {name: account for name, account in config.accounts.items() if account.enabled}
-    size = _THREADS_AN_ACCOUNT * len(enabled) + _THREADS_FOR_QUOTES
+    size = _THREADS_AN_ACCOUNT * len(enabled) + QUOTE_THREADS
     threads = ThreadPoolExecutor(size, thread_name_prefix="alpaca")
     trading = {name: _client(name, each, _trading_url(each), timeouts, size) for name, each in enabled.items()}
     data = [
@@ -51,7 +50,10 @@ def connect(config: Config, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Connected:
 def _client(name: str, account: AccountConfig, url: str, timeouts: Timeouts, threads: int) -> RestClient:
     if not (account.api_key and account.secret_key):
         raise ConfigError(f"Account {name} has no whole key pair.", hint="Give both api_key and secret_key.")
-    return RestClient(url, Key(name, account.api_key, account.secret_key), timeouts=timeouts, threads=threads)
+    try:
+        return RestClient(url, Key(name, account.api_key, account.secret_key), timeouts=timeouts, threads=threads)
+    except ValueError:
+        raise ConfigError(f"Account {name} has an endpoint that is no address: {url!r}.") from None
 
 
 def _trading_url(account: AccountConfig) -> str:

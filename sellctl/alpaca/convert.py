@@ -16,6 +16,7 @@ T = TypeVar("T")
 Row = Mapping[str, object]
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+_HOURS = re.compile(r"[0-9]{2}:[0-9]{2}")
 _LARGEST_EXPONENT = 15  # a quadrillion dollars or shares is nonsense, and so is a quintillionth
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
@@ -306,7 +307,7 @@ def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
 
 
 def _blocked_by(row: Row) -> str:
-    reasons = [reason for flag, reason in _BLOCKS.items() if row.get(flag) not in {None, False}]
+    reasons = [reason for flag, reason in _BLOCKS.items() if row.get(flag) not in (None, False)]
     status = _text_or_empty(row, "status")
     if status in _UNTRADABLE:
         reasons.append(f"its status is {status}")
@@ -337,15 +338,15 @@ def _session_of(row: Row) -> Session:
     """One day; `open` and `close` are HH:MM in New York."""
     try:
         date = dt.date.fromisoformat(text_of(row, "date"))
-        opens, closes = (dt.time.fromisoformat(text_of(row, key)) for key in ("open", "close"))
-    except UnreadableError:
-        raise
-    except ValueError:
+        opens, closes = (_in_new_york(date, text_of(row, key)) for key in ("open", "close"))
+    except (ValueError, OverflowError):
         raise UnreadableError(f"the calendar's day {shown(row.get('date'))} has no readable hours") from None
     if not opens < closes:
         raise UnreadableError(f"the calendar's day {shown(row.get('date'))} closes before it opens")
-    return Session(date, _in_new_york(date, opens), _in_new_york(date, closes))
+    return Session(date, opens, closes)
 
 
-def _in_new_york(date: dt.date, time: dt.time) -> dt.datetime:
-    return dt.datetime.combine(date, time, NEW_YORK).astimezone(dt.UTC)
+def _in_new_york(date: dt.date, hours: str) -> dt.datetime:
+    if not _HOURS.fullmatch(hours):
+        raise UnreadableError(f"{shown(hours)} is not HH:MM")
+    return dt.datetime.combine(date, dt.time.fromisoformat(hours), NEW_YORK).astimezone(dt.UTC)

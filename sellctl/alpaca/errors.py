@@ -68,7 +68,7 @@ class Case:
 
     def clean(self, text: str) -> str:
         """The text without our secrets."""
-        for secret in self.secrets:
+        for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
         return text
 
@@ -89,6 +89,8 @@ _NO_CALL = (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
 _NO_ANSWER = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 _NO_TRUST = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
 _NO_PASSAGE = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+_NO_NAME = (urllib3.exceptions.NameResolutionError,)
+_NO_DOOR = (urllib3.exceptions.NewConnectionError,)  # looked for before the time-out, whose kind it still is
 _NO_HEADER = (requests.exceptions.InvalidHeader, UnicodeEncodeError)
 _NO_ADDRESS = (
     requests.exceptions.InvalidURL,
@@ -108,6 +110,7 @@ _NO_END = (
     requests.exceptions.ChunkedEncodingError,
     urllib3.exceptions.ProtocolError,
     http.client.HTTPException,
+    requests.ConnectionError,
     ConnectionError,
 )
 _CHECK_NETWORK = "Check the network and the account's endpoints."
@@ -116,23 +119,31 @@ _CHECK_KEY = "Check api_key and secret_key, and whether they are for paper or li
 _CHECK_KEY_TEXT = "Check api_key and secret_key for stray characters."
 
 _WAYS: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
+    (_NO_NAME, "no host of the name {host} can be found", _CHECK_NETWORK),
+    (_NO_DOOR, "{host} can't be reached", _CHECK_NETWORK),
     (_NO_CALL, "{host} did not take the call in time", _CHECK_NETWORK),
     (_NO_ANSWER, "{host} did not answer in time", ""),
     (_NO_TRUST, "{host} has no certificate that can be trusted", _CHECK_NETWORK),
     (_NO_PASSAGE, "the proxy on the way to {host} did not let it through", _CHECK_NETWORK),
     (_NO_HEADER, "the key has characters that can't be sent", _CHECK_KEY_TEXT),
     (_NO_ADDRESS, "{host} is not an address that can be called", _CHECK_ADDRESS),
-    ((requests.ConnectionError,), "{host} can't be reached, or it broke the connection off", _CHECK_NETWORK),
     (_NO_JSON, "the answer of {host} is not JSON", ""),
-    (_NO_END, "{host} broke the connection off", ""),
+    (_NO_END, "{host} broke the connection off", _CHECK_NETWORK),
 )
 
 
 def _of_the_way(error: Exception, case: Case) -> DoubtfulError:
+    inner = _inner(error)
     for kinds, how, hint in _WAYS:
-        if isinstance(error, kinds):
+        if isinstance(error, kinds) or isinstance(inner, kinds):
             return DoubtfulError(case.sentence(how.format(host=case.host)), hint=hint)
     return DoubtfulError(case.sentence(f"the call to {case.host} ended in {type(error).__name__}"))
+
+
+def _inner(error: Exception) -> object:
+    """What urllib3 said, inside of an error of requests."""
+    wrapped = error.args[0] if error.args else None
+    return getattr(wrapped, "reason", wrapped)
 
 
 # --- what the broker answered
@@ -238,8 +249,9 @@ def _of_429(answer: BrokerAnswer | None, headers: Mapping[str, str], case: Case)
 
 def whole_number(text: object) -> int | None:
     """A header's or a body's digits as a number; anything else is unsaid."""
-    is_digits = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
-    return int(text) if is_digits and isinstance(text, str) else None
+    if not isinstance(text, str) or len(text) > _LONGEST_NUMBER:
+        return None
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _headers_of(error: APIError) -> Mapping[str, str]:
@@ -249,7 +261,7 @@ def _headers_of(error: APIError) -> Mapping[str, str]:
 def _parsed(status: int, text: str) -> BrokerAnswer | None:
     """What a refusal's body says, or None when it isn't a JSON object with a message or a code."""
     try:
-        body = json.loads(text)
+        body = json.loads(text, parse_float=str, parse_constant=str)  # kept as evidence, digit by digit
     except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict):

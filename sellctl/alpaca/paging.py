@@ -15,7 +15,7 @@ Fetch = Callable[[Mapping[str, str]], Page]
 PAGE_LIMIT: Final = 500  # Alpaca's most
 BATCH = 100  # symbols a request; Alpaca's most for option quotes
 _DEFAULT_LIMIT = 50  # what a page of a server that overlooks `limit` holds
-_MOST_PAGES = 200
+_MOST_PAGES = 50
 _HAIR = dt.timedelta(microseconds=1)  # `after` is exclusive, so that a hair earlier is "at or after"
 
 

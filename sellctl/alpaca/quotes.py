@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Final
 from sellctl.alpaca.convert import quotes_of
 from sellctl.alpaca.errors import FeedNotGrantedError
 from sellctl.alpaca.paging import batches_of
-from sellctl.alpaca.rest import Ask, RestClient
+from sellctl.alpaca.rest import Ask, RateLimit, RestClient
 from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimitedError, RequestRejectedError
 from sellctl.core.model.config import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.model.instrument import AssetClass, Instrument
@@ -19,6 +20,8 @@ from sellctl.core.model.market import Quote
 from sellctl.core.model.snapshot import Rows, SpoiledRow
 
 _BENCH: Final = 12  # looks during which a key that failed is asked last: a minute at the default interval
+QUOTE_THREADS: Final = 4  # batches at once, so that slow quotes leave threads for the accounts
+_PATIENCE: Final = 12.0  # seconds after which a batch isn't tried with one more key
 _NOT_ABOUT_SYMBOLS: Final = (FeedNotGrantedError, RateLimitedError, NotFoundError)
 _NO_ROWS: Final[Rows[Quote]] = Rows(())
 _WORD: Final = re.compile(r"[A-Za-z0-9./]+")
@@ -78,18 +81,32 @@ class _KeyState:
 class AlpacaQuotes:
     """The QuoteSource port on Alpaca's market data API. `last_problems` tells what the last look did not get."""
 
-    def __init__(self, clients: Sequence[RestClient], threads: Executor, config: MarketDataConfig) -> None:
+    def __init__(
+        self,
+        clients: Sequence[RestClient],
+        threads: Executor,
+        config: MarketDataConfig,
+        *,
+        patience: float = _PATIENCE,
+    ) -> None:
         self.last_problems: tuple[str, ...] = ()
         self._keys = [_KeyState(client) for client in clients]
         self._threads = threads
         self._markets = {AssetClass.STOCK: _stocks(config.stock_feed), AssetClass.OPTION: _options(config.option_feed)}
+        self._patience = patience
         self._look = 0
         self._turn = 0
+
+    @property
+    def rate_limits(self) -> dict[str, RateLimit | None]:
+        """The market data budget of each account's key, as its last answer told it."""
+        return {key.client.account: key.client.rate_limit for key in self._keys}
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
         batches = self._batches(instruments)
-        fetched = await asyncio.gather(*(self._in_thread(batch, self._in_turn()) for batch in batches))
+        slots = asyncio.Semaphore(QUOTE_THREADS)
+        fetched = await asyncio.gather(*(self._in_thread(batch, self._in_turn(), slots) for batch in batches))
         self._look += 1
         self.last_problems = tuple(problem for part in fetched for problem in part.problems)
         _raise_if_all_failed(fetched)
@@ -110,13 +127,17 @@ class AlpacaQuotes:
         rotated = self._keys[start:] + self._keys[:start]
         return sorted(rotated, key=lambda key: key.benched_until > self._look)
 
-    async def _in_thread(self, batch: _Batch, keys: list[_KeyState]) -> _Fetched:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(self._fetch, batch, keys))
+    async def _in_thread(self, batch: _Batch, keys: list[_KeyState], slots: asyncio.Semaphore) -> _Fetched:
+        async with slots:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(self._fetch, batch, keys))
 
     def _fetch(self, batch: _Batch, keys: list[_KeyState]) -> _Fetched:
-        """The batch by the first key that gets it."""
+        """The batch by the first key that gets it, as long as there is patience."""
         error: BrokerError | None = None
+        until = time.monotonic() + self._patience
         for key in keys:
+            if error is not None and time.monotonic() > until:
+                break
             try:
                 rows = _with_key(key, batch)
             except BrokerError as failed:

@@ -103,7 +103,7 @@ def _refuse_constant(name: str) -> None:
 
 # --- a deadline for the whole answer, headers included, however slowly it drips
 
-_ends_at: ContextVar[float] = ContextVar("_ends_at", default=math.inf)
+_ends_at: ContextVar[float] = ContextVar("_ends_at")  # set around each request; no request, no reading
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ class _Reader(io.RawIOBase):
         if left <= 0:
             raise TimeoutError
         silence = math.inf if self._longest_silence is None else self._longest_silence
-        self._sock.settimeout(None if math.inf == min(silence, left) else min(silence, left))
+        self._sock.settimeout(min(silence, left))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -221,6 +221,11 @@ def _whole_body(received: requests.Response, most: int) -> bytes:
     return bytes(body)
 
 
+def _no_other_key(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The headers hold the key already; without this, requests would add what ~/.netrc says of the host."""
+    return request
+
+
 class _Session(requests.Session):
     """A session that never waits for ever, follows no redirect, keeps no cookie and uses no proxy to this machine."""
 
@@ -229,6 +234,7 @@ class _Session(requests.Session):
         self.trust_env = trust_env
         self.rate_limit: RateLimit | None = None
         self._timeouts = timeouts
+        self.auth = _no_other_key
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(pool_maxsize=threads))

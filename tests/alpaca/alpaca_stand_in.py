@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KEY = "CANARYKEYPKX7"
 SECRET = "CANARYSECRETzzz9"  # noqa: S105  a planted one
-SHORT = Timeouts(connect=0.5, read=0.15, whole=0.4, body_bytes=100_000)
+SHORT = Timeouts(connect=0.5, read=0.12, whole=0.25, body_bytes=100_000)
 PATIENT = Timeouts(connect=2, read=5, whole=10)
 
 

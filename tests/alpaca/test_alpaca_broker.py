@@ -257,14 +257,18 @@ def test_sessions_are_new_york_hours_in_utc_half_days_and_all(stand_in: StandIn)
         {"date": "2026-11-27", "open": "09:30", "close": "13:00", "session_open": "0400"},
         {"date": "2026-07-06", "open": "09:30", "close": "16:00"},
     ]
-    stand_in.on("/v2/calendar", Say(days), Say(days), Say([{"date": "2026-11-27", "open": "09:30", "close": "soon"}]))
+    hours = [("09:30", "soon"), ("09:30", "0930"), ("16:00", "09:30"), ("09:30+00:00", "16:00"), ("24:00", "25:00")]
+    bad = [[{"date": "2026-11-27", "open": opens, "close": closes}] for opens, closes in hours]
+    bad.append([{"date": "9999-12-31", "open": "09:30", "close": "23:59"}])
+    stand_in.on("/v2/calendar", Say(days), Say(days), *map(Say, bad))
     with connected(stand_in.url) as doors:
         broker = doors.brokers["a"]
         (half,) = run(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 30)))
         assert half.closes_at == dt.datetime(2026, 11, 27, 18, tzinfo=dt.UTC)
         (summer,) = run(broker.sessions(dt.date(2026, 7, 1), dt.date(2026, 7, 31)))
         assert summer.opens_at == dt.datetime(2026, 7, 6, 13, 30, tzinfo=dt.UTC)
-        assert isinstance(caught(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 27))), DoubtfulError)
+        for _ in bad:
+            assert isinstance(caught(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 27))), DoubtfulError)
     assert stand_in.asked[0].query == {"start": "2026-11-27", "end": "2026-11-30"}
 
 
@@ -290,6 +294,8 @@ def test_disabled_accounts_are_left_out_and_half_a_key_pair_is_refused() -> None
     object.__setattr__(config.accounts["b"], "secret_key", "")
     with pytest.raises(ConfigError, match="b has no whole key pair"):
         connect(config)
+    with pytest.raises(ConfigError, match="no address"):
+        connect(a_config("http://[bad"))
     with pytest.raises(ConfigError, match="No enabled account"):
         connect(a_config())
 

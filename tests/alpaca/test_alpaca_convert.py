@@ -262,7 +262,10 @@ def test_quotes_never_break_on_anything(quotes: dict) -> None:
         assert quote.bid is None or (quote.bid > 0 and quote.bid.is_finite())
 
 
-@given(ANY_JSON | st.dictionaries(st.sampled_from(["account_number", "status", "is_open", "timestamp"]), ANY_JSON))
+ANY_KEYS = ["account_number", "status", "account_blocked", "trading_blocked", "is_open", "timestamp"]
+
+
+@given(ANY_JSON | st.dictionaries(st.sampled_from(ANY_KEYS), ANY_JSON))
 def test_single_answers_are_read_or_refused_and_nothing_else(answer: object) -> None:
     day = dt.date(2026, 11, 20)
     readers = (

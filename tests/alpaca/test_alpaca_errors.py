@@ -8,6 +8,7 @@ import urllib3
 from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, cancel, connected, read, submit
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, FeedNotGrantedError, Op, mapped
 from sellctl.core.errors import (
@@ -229,6 +230,30 @@ def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], op: Op)
     assert isinstance(error, DoubtfulError)
     assert str(error).startswith("main: reading the positions failed: ")
     assert SECRET not in str(error)
+
+
+NO_NAME = NameResolutionError("x", None, OSError())
+NO_DOOR = NewConnectionError(None, "refused")
+WORDS = [
+    (requests.ConnectTimeout(), "did not take the call in time"),
+    (requests.ReadTimeout(), "did not answer in time"),
+    (
+        requests.ConnectionError(MaxRetryError(None, "/", NameResolutionError("x", None, OSError()))),
+        "no host of the name",
+    ),
+    (requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused"))), "can't be reached"),
+    (requests.ConnectionError(ProtocolError("aborted", ConnectionResetError())), "broke the connection off"),
+    (requests.exceptions.SSLError(), "no certificate that can be trusted"),
+    (requests.exceptions.ProxyError(), "the proxy on the way"),
+    (requests.exceptions.MissingSchema(), "not an address"),
+    (requests.exceptions.InvalidHeader(SECRET), "characters that can't be sent"),
+    (requests.exceptions.JSONDecodeError("", "", 0), "is not JSON"),
+]
+
+
+@pytest.mark.parametrize(("foreign", "words"), WORDS)
+def test_what_happened_on_the_way_is_told_in_plain_words(foreign: Exception, words: str) -> None:
+    assert words in str(mapped(foreign, Case("main", "host", "reading the positions", Op.READ)))
 
 
 @given(st.integers(100, 599), st.text(max_size=80) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))

@@ -1,11 +1,14 @@
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from alpaca_stand_in import SHORT, Asked, Say, StandIn, a_quote_row, caught, connected, quotes_for, run
+from alpaca_stand_in import KEY, SECRET, SHORT, Asked, Say, StandIn, a_quote_row, caught, connected, quotes_for, run
 
+from sellctl.alpaca.quotes import AlpacaQuotes
+from sellctl.alpaca.rest import Key, RateLimit, RestClient
 from sellctl.core.errors import AuthError, DoubtfulError
-from sellctl.core.model.config import OptionFeed, StockFeed
+from sellctl.core.model.config import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.model.instrument import Instrument, a_stock, an_option, instrument_of
 
 STOCKS = "/v2/stocks/quotes/latest"
@@ -131,6 +134,25 @@ def test_a_key_that_fails_in_any_way_is_skipped_for_that_batch(stand_in: StandIn
     stand_in.on(STOCKS, lambda asked: failing if keys([asked]) == ["b"] else quotes_for(asked))
     with connected(stand_in.url, stand_in.url, timeouts=SHORT) as doors:
         assert len(run(doors.quotes.latest(stocks(1)))) == 1
+
+
+def test_keys_that_hang_one_after_the_other_exhaust_the_patience(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, Say(hang=True))
+    clients = [RestClient(stand_in.url, Key(name, KEY, SECRET), timeouts=SHORT) for name in "abcd"]
+    with ThreadPoolExecutor(1) as threads:
+        quotes = AlpacaQuotes(clients, threads, MarketDataConfig(), patience=0.15)
+        assert isinstance(caught(quotes.latest(stocks(1))), DoubtfulError)
+    assert len(stand_in.asked) == 2
+    for client in clients:
+        client.close()
+
+
+def test_the_budget_of_each_key_is_known(stand_in: StandIn) -> None:
+    told = {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "9"}
+    stand_in.on(STOCKS, Say({"quotes": {}}, headers=told))
+    with connected(stand_in.url, stand_in.url) as doors:
+        run(doors.quotes.latest(stocks(1)))
+        assert sorted(map(str, doors.quotes.rate_limits.values())) == ["None", str(RateLimit(200, 9, None))]
 
 
 def test_a_batch_that_no_key_gets_is_absent_and_reported(stand_in: StandIn) -> None:
