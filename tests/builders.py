@@ -4,11 +4,13 @@ import datetime as dt
 from dataclasses import replace
 from decimal import Decimal
 
+from sellctl.core.engine import decide
 from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, SellModuleConfig
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
-from sellctl.core.model.position import Direction, Holding, Position, Track
+from sellctl.core.model.plan import Verdict
+from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Track
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.policy import Policy, compile_policy
 
@@ -137,3 +139,24 @@ def a_config(sell: SellModuleConfig | None = None, execution: ExecutionConfig | 
 def a_policy(sell: SellModuleConfig | None = None, execution: ExecutionConfig | None = None) -> Policy:
     """The policy of that account."""
     return compile_policy(a_config(sell, execution), "main")
+
+
+def an_exit(urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10") -> Track:
+    """The memory of an exit under way whose last order was sent that many seconds ago."""
+    return Track(
+        exit=ExitTrack(
+            reason="an earlier reason",
+            urgency=urgency,
+            step=step,
+            age=dt.timedelta(seconds=seconds),
+            client_order_id="sellctl-abc",
+            limit_price=None if limit is None else Decimal(limit),
+        )
+    )
+
+
+def the_verdict(snapshot: Snapshot, policy: Policy | None = None, symbol: str | None = None) -> Verdict:
+    """What is decided about the one holding of a snapshot, or about the one named."""
+    plan = decide(snapshot, policy or a_policy())
+    (verdict,) = (v for v in plan.verdicts if symbol in {None, v.holding.symbol})
+    return verdict

@@ -1,0 +1,9 @@
+"""Property tests of the core draw the same examples on every run; a longer search is one option away (see below)."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "core", max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("core")  # pytest --hypothesis-profile=search
