@@ -1,1 +1,1 @@
-"""A simulated Alpaca: an exchange in memory, in process and behind Alpaca's own HTTP and WebSocket protocols on loopback."""
+"""A simulated Alpaca: an exchange in memory, in process and behind Alpaca's own HTTP and WebSocket protocols."""

@@ -1,4 +1,4 @@
-"""One account's books: cash, positions, orders, activities, and what other orders hold of a position. No rules, no clock."""
+"""One account's books: cash, positions, orders, activities, and what orders hold of a position. No rules, no clock."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Lag:
 
 @dataclass(slots=True)
 class SimAccount:
-    """One account at the simulated broker. `refused` is the status that every request of its key gets (401, 403), or 0."""
+    """One account at the simulated broker. `refused` is the status that its key gets (401, 403), or 0."""
 
     name: str
     key: str

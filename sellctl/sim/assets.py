@@ -1,4 +1,4 @@
-"""What can be traded here: classes, identifiers, price steps and contract facts, all from the symbol itself. No state."""
+"""What can be traded here: classes, identifiers, price steps, contract facts, all from the symbol itself."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def asset_of(symbol: str) -> Asset:
 
 
 def tick_of(asset: Asset, price: Decimal) -> Decimal:
-    """The price step in dollars at a price. Source: Alpaca's article on options pricing increments; Reg NMS for stocks."""
+    """The price step in dollars at a price. Sources: Alpaca's article on option increments; Reg NMS."""
     if not asset.is_option:
         return SUB_DOLLAR_TICK if abs(price) < 1 else CENT
     if asset.underlying in ALWAYS_PENNY:

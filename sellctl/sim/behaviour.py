@@ -119,7 +119,7 @@ CATALOGUE: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
 
 @dataclass(slots=True)
 class Misbehaviour:
-    """One that is switched on. Empty `account`, `symbol`, `path` and `method` mean "any"; `times` None is "until off"."""
+    """One that is switched on. Empty `account`, `symbol`, `path`, `method`: any; `times` None: until off."""
 
     name: str
     account: str = ""

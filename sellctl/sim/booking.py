@@ -1,4 +1,4 @@
-"""What a trade changes in an account: position, cash, activity, and what the position list goes on showing for a while."""
+"""What a trade changes in an account: position, cash, activity, and what the list still shows for a while."""
 
 import copy
 import datetime as dt

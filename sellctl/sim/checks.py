@@ -1,4 +1,4 @@
-"""The broker's rules on a new order, in the order in which they are asked. Each check is one question; a no is a RefusedError.
+"""The broker's rules on a new order, in the order of asking. Each check is one question; a no is a RefusedError.
 
 A check gets a Case: the request, the account's books and the market at that instant. None of them changes anything.
 """

@@ -1,4 +1,4 @@
-"""The sellctl configuration that points at a running simulator: its text, and writing it without overwriting anybody's own."""
+"""The sellctl configuration that points at a running simulator: its text, and writing it over nobody's own."""
 
 import os
 from pathlib import Path

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sellctl.sim import calendar, refusals, wire
@@ -152,10 +153,8 @@ class Exchange:
         from sellctl.sim.groups import is_grouped, submit_group  # noqa: PLC0415  groups are made of single orders
 
         request = self._named(read_order(body))
-        if is_grouped(request):
-            order = submit_group(self, account, request)
-        else:
-            order = self.accept(account, request)
+        enter = partial(submit_group, self) if is_grouped(request) else self.accept
+        order = enter(account, request)
         order.source = source
         on_accept(self, account, order)
         answer = wire.order_json(order)

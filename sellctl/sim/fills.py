@@ -21,7 +21,7 @@ class Fill:
 
 
 def touch_stop(order: SimOrder, quote: Level) -> None:
-    """Let a stop or trailing stop follow the price and note when it is touched. The last price is taken to be the mid."""
+    """Let a trailing stop follow the price, and note when a stop is touched. The mid stands for the last price."""
     if order.type == "trailing_stop":
         _follow(order, quote.mid)
     if order.stop_price is None or order.triggered:

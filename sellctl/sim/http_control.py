@@ -1,4 +1,4 @@
-"""The control endpoint under /sim: set quotes, move the clock, switch misbehaviours, read the logs. Loopback only, no key."""
+"""The control endpoint under /sim: set quotes, move the clock, misbehave, read the logs. Loopback only, no key."""
 
 import dataclasses
 import datetime as dt

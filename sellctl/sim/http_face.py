@@ -1,4 +1,4 @@
-"""The ASGI application: every request in turn is logged, let in by its key, counted, answered, and spoiled when told to be."""
+"""The ASGI application: a request is logged, let in by its key, counted, answered, and spoiled when told to be."""
 
 import asyncio
 import time
@@ -69,6 +69,7 @@ class Face:
             self.exchange.advance_to(self.time.now())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry."""
         if scope["type"] == "http":
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket" and self.streams is not None:

@@ -5,12 +5,22 @@ import copy
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sellctl.sim.behaviour import Misbehaviour
 from sellctl.sim.http_routes import NOTHING, Reply
-from sellctl.sim.refusals import duplicate_id, forbidden, insufficient_qty, unauthorized, unprocessable, wash_trade
+from sellctl.sim.refusals import (
+    RefusedError,
+    duplicate_id,
+    forbidden,
+    insufficient_qty,
+    rate_limited,
+    unauthorized,
+    unprocessable,
+    wash_trade,
+)
 
 if TYPE_CHECKING:
     from sellctl.sim.http_face import Face, Receive, Scope, Send
@@ -20,6 +30,7 @@ After = Callable[["Face", "Scope", "Send", Reply, Misbehaviour], Awaitable[bool]
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 HUGE = 50_000_000
 HTML_TYPE = b"text/html"
+NOBODY = "00000000-0000-4000-8000-000000000000"
 FAULT_NAMES = (
     "H01", "H02", "H03", "H04", "H05", "H06", "H07", "H08", "H09", "H10", "H11", "H12", "H13", "H14", "H15", "H16",
 )  # fmt: skip
@@ -67,67 +78,62 @@ async def _send_error(send: "Send", fault: Misbehaviour) -> None:
     await send_raw(send, status, body, HTML_TYPE if fault["html"] else b"application/json")
 
 
-async def send_raw(send: "Send", status: int, body: bytes, content_type: bytes = b"application/json") -> None:
+async def send_raw(
+    send: "Send",
+    status: int,
+    body: bytes,
+    content_type: bytes = b"application/json",
+    headers: Mapping[str, str] | None = None,
+) -> None:
     """Bytes as they are."""
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    sent = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    sent += [(key.encode(), value.encode()) for key, value in (headers or {}).items()]
+    await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": body})
 
 
-def _refusing(make: Callable[[Misbehaviour], Reply]) -> Before:
-    async def refuse(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
-        reply = make(fault)
-        headers = [(key.encode(), value.encode()) for key, value in reply.headers.items()]
-        headers += [(b"content-type", b"application/json")]
-        body = reply.encoded()
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        return True
-
-    return refuse
+def refusal_of(fault: Misbehaviour) -> RefusedError | None:
+    """The refusal that a fault invents, or None for the faults that don't refuse."""
+    make = _REFUSALS.get(fault.name)
+    return make(fault) if make else None
 
 
-def _too_many(fault: Misbehaviour) -> Reply:
-    offsets = {"now": 0, "past": -3600, "far": 86_400}
-    headers = {}
-    if fault["reset"] in offsets:
-        headers = {
-            "X-Ratelimit-Limit": "200",
-            "X-Ratelimit-Remaining": "0",
-            "X-Ratelimit-Reset": str(int(fault.params.get("_now", 0)) + offsets[fault["reset"]]),
-        }
-    return Reply(429, {"code": 42910000, "message": "rate limit exceeded"}, headers)
+async def _refuse(face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+    refused = refusal_of(fault)
+    if refused is not None:
+        headers = _reset_headers(face, fault) if fault.name == "H06" else {}
+        await send_raw(send, refused.status, json.dumps(refused.body).encode(), headers=headers)
+    return True
 
 
-def _key_refused(fault: Misbehaviour) -> Reply:
-    refused = unauthorized() if int(fault["status"]) == 401 else forbidden()  # noqa: PLR2004  HTTP
-    return Reply(refused.status, refused.body)
+_RESET_OFFSETS = {"now": 0, "past": -3600, "far": 86_400}
 
 
-def _no_quantity(_fault: Misbehaviour) -> Reply:
-    from decimal import Decimal  # noqa: PLC0415  only this fault needs it
-
-    refused = insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), ["00000000-0000-4000-8000-000000000000"])
-    return Reply(refused.status, refused.body)
-
-
-def _duplicate(fault: Misbehaviour) -> Reply:
-    refused = duplicate_id(int(fault["status"]))
-    return Reply(refused.status, refused.body)
+def _reset_headers(face: "Face", fault: Misbehaviour) -> dict[str, str]:
+    if fault["reset"] not in _RESET_OFFSETS:
+        return {}
+    reset = int(face.time.now().timestamp()) + _RESET_OFFSETS[fault["reset"]]
+    return {"x-ratelimit-limit": "200", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
 
 
-def _other_refusal(fault: Misbehaviour) -> Reply:
-    refused = (
-        wash_trade("00000000-0000-4000-8000-000000000000", None, None, rests="buy")
-        if fault["wash"]
-        else unprocessable(str(fault["message"]))
-    )
-    return Reply(refused.status, refused.body)
+async def _redirect(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+    await send_raw(send, 302, b"", headers={"location": str(fault["location"])})
+    return True
 
 
-def _redirect(fault: Misbehaviour) -> Reply:
-    return Reply(302, {}, {"location": str(fault["location"])})
+def _wash_or_else(fault: Misbehaviour) -> RefusedError:
+    if fault["wash"]:
+        return wash_trade(NOBODY, None, None, rests="buy")
+    return unprocessable(str(fault["message"]))
+
+
+_REFUSALS: dict[str, Callable[[Misbehaviour], RefusedError]] = {
+    "H06": lambda _fault: rate_limited(),
+    "H07": lambda fault: unauthorized() if int(fault["status"]) == 401 else forbidden(),  # noqa: PLR2004  HTTP
+    "H08": lambda _fault: insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), [NOBODY]),
+    "H09": lambda fault: duplicate_id(int(fault["status"])),
+    "H10": _wash_or_else,
+}
 
 
 async def _never_answer(_face: "Face", _scope: "Scope", _send: "Send", _reply: Reply, fault: Misbehaviour) -> bool:
@@ -180,12 +186,12 @@ BEFORE: dict[str, Before] = {
     "H01": _swallow,
     "H03": _reset,
     "H05": _server_error,
-    "H06": _refusing(_too_many),
-    "H07": _refusing(_key_refused),
-    "H08": _refusing(_no_quantity),
-    "H09": _refusing(_duplicate),
-    "H10": _refusing(_other_refusal),
-    "H14": _refusing(_redirect),
+    "H06": _refuse,
+    "H07": _refuse,
+    "H08": _refuse,
+    "H09": _refuse,
+    "H10": _refuse,
+    "H14": _redirect,
     "H15": _reset,
 }
 AFTER: dict[str, After] = {

@@ -1,4 +1,4 @@
-"""An order's body as it came over the wire, read into a value. Refuses what can't be read; rules come after (checks)."""
+"""An order's body as it came over the wire, read into a value. Refuses what can't be read; rules come later."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The course of a day: open, the broker's sell-out of expiring options, close, expiry, and the turn to the next session."""
+"""The course of a day: the broker's sell-out of expiring options, close, expiry, and the turn to the next session."""
 
 import datetime as dt
 from decimal import Decimal
@@ -91,7 +91,9 @@ def _drop(exchange: "Exchange", account: SimAccount, position: SimPosition) -> N
         exchange.end(account, order, "canceled")
 
 
-def _note(exchange: "Exchange", account: SimAccount, kind: str, symbol: str, *, qty: Decimal, amount: Decimal) -> None:
+def _note(  # noqa: PLR0913  the row's own fields
+    exchange: "Exchange", account: SimAccount, kind: str, symbol: str, *, qty: Decimal, amount: Decimal
+) -> None:
     book_non_trade(
         account,
         kind,

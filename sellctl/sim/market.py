@@ -1,4 +1,4 @@
-"""Prices: each symbol's path, what stands in the book, and what clients are shown of it (misbehaving quotes change only that)."""
+"""Prices: each symbol's path, what stands in the book, and what clients are shown of it."""
 
 import datetime as dt
 from collections.abc import Mapping

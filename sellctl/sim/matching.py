@@ -1,4 +1,4 @@
-"""Orders against the market at one instant: wake what waited, end what was cancelled, trigger stops, and book what trades."""
+"""Orders against the market at one instant: wake what waited, end what was cancelled, book what trades."""
 
 import datetime as dt
 from decimal import Decimal

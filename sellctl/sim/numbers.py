@@ -1,4 +1,4 @@
-"""Numbers, instants and identifiers as Alpaca writes them. Money is Decimal on this side, text or JSON number on the other."""
+"""Numbers, instants and identifiers as Alpaca writes them. Money is Decimal on this side."""
 
 import datetime as dt
 import uuid

@@ -1,4 +1,4 @@
-"""Orders inside the exchange: what was asked, how far it has come, and the table of statuses. Values and small questions only."""
+"""Orders inside the exchange: what was asked and how far it has come. Values and small questions only."""
 
 import datetime as dt
 from dataclasses import dataclass, field

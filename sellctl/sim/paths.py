@@ -88,7 +88,7 @@ class Linear:
 
 @dataclass(slots=True)
 class Walk:
-    """A random walk of the mid: every `step` seconds a normal move of `sigma` (a ratio) plus `drift` (a ratio a step)."""
+    """A random walk of the mid: every `step` seconds a normal move of `sigma` plus `drift`, as ratios."""
 
     start: dt.datetime
     seed: int

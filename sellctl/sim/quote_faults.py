@@ -1,4 +1,4 @@
-"""The Q family: how a shown quote is spoiled, one small function a name. The book itself stays as it is, except Q16 and Q17."""
+"""The Q family: how a shown quote is spoiled, one small function a name. The book itself stays as it is."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def _no_number(_market: "Market", shown: "Shown", fault: Misbehaviour, _now: dt.
     return replace(shown, literal=str(fault["value"]))
 
 
-def _frozen(market: "Market", shown: "Shown", fault: Misbehaviour, now: dt.datetime) -> "Shown":
+def _frozen(_market: "Market", shown: "Shown", fault: Misbehaviour, now: dt.datetime) -> "Shown":
     since = fault.params.setdefault("_since", now)
     return replace(shown, at=since)
 

@@ -1,4 +1,4 @@
-"""Every definite no of the simulated broker: HTTP status and the exact key set of its body. Texts follow Alpaca's catalogue.
+"""Every definite no of the simulated broker: HTTP status and the exact keys of its body.
 
 The code and the status are Alpaca's contract; the message may change there, so clients must not lean on it.
 """

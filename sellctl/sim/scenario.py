@@ -1,4 +1,4 @@
-"""Scenarios: a YAML file read into values, and those values made into an exchange. Every key of the format stands here."""
+"""Scenarios: a YAML file read into values, and those made into an exchange. Every key of the format stands here."""
 
 import dataclasses
 import datetime as dt

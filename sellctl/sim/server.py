@@ -6,7 +6,7 @@ import datetime as dt
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -77,7 +77,7 @@ class SimServer:
         """Move time forward by simulated seconds."""
         self.advance_to(self.face.time.now() + dt.timedelta(seconds=seconds))
 
-    def start(self) -> "SimServer":
+    def start(self) -> Self:
         """Serve in a thread; returns when it answers."""
         self.face.time.run_at(self.face.time.speed)
         self._thread.start()
@@ -93,7 +93,7 @@ class SimServer:
             self._thread.join(START_TIMEOUT)
         self._socket.close()
 
-    def __enter__(self) -> "SimServer":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_exc: object) -> None:
@@ -160,7 +160,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _protocol(face: Face) -> type[asyncio.Protocol]:
-    """uvicorn's own HTTP protocol, which also remembers its transport so that a fault can reset it."""
+    """Uvicorn's own HTTP protocol, which also remembers its transport so that a fault can reset it."""
 
     class Remembering(H11Protocol):
         def connection_made(self, transport: Any) -> None:

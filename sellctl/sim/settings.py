@@ -1,4 +1,4 @@
-"""What is unknown, disputed or a matter of taste about Alpaca, as settings. Where facts are missing the stricter reading is the default."""
+"""What is unknown, disputed or a matter of choice about Alpaca, as settings. The stricter reading is the default."""
 
 import datetime as dt
 from dataclasses import dataclass

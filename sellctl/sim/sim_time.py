@@ -1,4 +1,4 @@
-"""The simulator's time: an instant, and how fast it runs against the host's monotonic clock. The one place that reads one."""
+"""The simulator's time: an instant, and its speed against the host's monotonic clock. The one place that reads it."""
 
 import datetime as dt
 import time

@@ -1,4 +1,4 @@
-"""YAML read by hand, so that every mistake is named with its file, line and what was probably meant. Knows no scenario key.
+"""YAML read by hand, so that a mistake is named with its file, line and what was probably meant. Knows no key.
 
 Scalars stay text until a reader of a kind takes them: `NO`, `1:30` and `1e3` mean nothing by themselves.
 """
@@ -99,7 +99,7 @@ class Item:
             self.fail(f"{self.key}: {value!r} is not a time span.", "Write 90s, 5m, 1h30m or 2d.")
 
     def instant(self, start: dt.datetime | None = None) -> dt.datetime:
-        """The scalar as an instant, UTC: `2026-11-25 14:30` or `14:30:05` in New York, `+90s` after the start, `start`."""
+        """The scalar as an instant, UTC: `2026-11-25 14:30`, `14:30:05` (New York), `+90s` after the start, `start`."""
         value = self.text().strip()
         if start is not None and value == "start":
             return start
