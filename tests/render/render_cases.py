@@ -1,0 +1,134 @@
+"""An afternoon for the screen and the tables: plans that the engine itself made, so that the sentences are real."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from builders import CALL, PUT, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, an_order, at, our_order
+from rich.console import Console
+
+from sellctl.core.engine import decide
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import CancelOrder, Plan, Verdict
+from sellctl.core.model.position import ExitTrack, Holding, Track
+from sellctl.core.model.snapshot import AccountFacts, SpoiledRow
+from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
+
+LONGEST = "GOOGL1261218C00200000"  # 21 characters, the longest an OCC symbol gets
+STALE = an_order("TSLA", qty="3", limit="410", submitted=at("11:50"))
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]boo[/red]\u202e=1+1"
+
+
+def a_plan(*holdings: Holding, market: Market | None = None, **more: object) -> Plan:
+    """The engine's plan for these holdings."""
+    return decide(a_snapshot(*holdings, market=market, **more), a_policy())  # type: ignore[arg-type]
+
+
+def a_verdict(holding: Holding, **more: object) -> Verdict:
+    """The engine's verdict on one holding."""
+    return a_plan(holding, **more).verdicts[0]
+
+
+def under_way(step: int = 2) -> Track:
+    """Our memory of a stop that has sent some orders."""
+    age = dt.timedelta(seconds=1)
+    return Track(exit=ExitTrack("stop_loss", 1, step, age, "sellctl-abc", Decimal("1.90")))
+
+
+def an_afternoon(clock: str = "14:58") -> Plan:
+    """One of each: a target, a stop under way, a zero day, a blocked stop, a wide quote, no quote, a crypto."""
+    nvda, msft, amd = "NVDA261127P00180000", "MSFT261218C00500000", "AMD261218C00250000"
+    plan = a_plan(
+        a_holding(CALL, "2", "1.00", bid="1.04", ask="1.06"),
+        a_holding(LONGEST, "1", "2.00", bid="2.25", ask="2.30"),
+        a_holding(TODAYS_SPY_CALL, "3", "2.40", bid="2.10", ask="2.12"),
+        a_holding(nvda, "5", "2.40", bid="1.85", ask="1.95", track=under_way()),
+        a_holding(msft, "1", "10.00", bid="7.50", ask="7.60", available="0"),
+        a_holding(amd, "4", "3.00", bid="1.00", ask="4.00"),
+        a_holding("F261218C00012000", "10", "0.35", bid=None, ask=None),
+        a_holding(PUT, "1", "2.00", bid="1.50", ask="1.55", short=True),
+        a_holding("TSLA", "3", "400.125", bid="408.20", ask="408.30"),
+        market=a_market(clock),
+        orders=(our_order(nvda, qty="5", limit="1.90"), an_order(msft, limit="15")),
+    )
+    return replace(plan, stale=(CancelOrder(STALE, "8 min old, 3 min allowed"),))
+
+
+def a_second_account(clock: str = "14:58") -> Plan:
+    """A quiet one with a row that can't be read."""
+    plan = a_plan(
+        a_holding("QQQ261204C00610000", "1", "6.20", bid="6.55", ask="6.60"),
+        a_holding("QQQ261204P00590000", "1", "4.10", bid="3.60", ask="3.65"),
+        market=a_market(clock),
+        account=AccountFacts("main", "PA1"),
+    )
+    faults = tuple(f"{row.symbol} could not be read: {row.why}" for row in (SpoiledRow("XYZ", "qty is 'abc'"),))
+    return replace(plan, account="ira", faults=faults)
+
+
+def a_view(clock: str = "14:58", **more: object) -> WatchView:
+    """Three accounts: one busy, one quiet with real money, one whose key is refused."""
+    market, age = a_market(clock), dt.timedelta(seconds=1)
+    view = WatchView(
+        now=market.now,
+        accounts=(
+            AccountView(
+                AccountFacts("main", "PA1"),
+                Mode.PAPER,
+                market,
+                an_afternoon(clock),
+                age,
+                requests_used=42,
+                orders_working=2,
+            ),
+            AccountView(
+                AccountFacts("ira", "PA2", paper=False),
+                Mode.LIVE,
+                market,
+                a_second_account(clock),
+                age * 45,
+                requests_used=12,
+                orders_working=0,
+            ),
+            AccountView(
+                AccountFacts("old", ""), Mode.PAPER, problem="the broker refused the key (401): check ALPACA_API_KEY"
+            ),
+        ),
+        events=(
+            Event(at("14:57:58"), "sold 2 AAPL261218C00210000 at $1.10: target +10%: bid $1.10 reached $1.10", "main"),
+            Event(at("14:57:59"), "cancel sell 3 limit $410: 8 min old, 3 min allowed", "main"),
+            Event(at("14:58:00"), "no quotes from ira's key: falling back to main's", weight=Weight.WARNING),
+        ),
+        next_look_in=dt.timedelta(seconds=4),
+    )
+    return replace(view, **more)  # type: ignore[arg-type]
+
+
+def drawn(renderable: object, width: int, *, colour: bool = False, height: int | None = None) -> str:
+    """What a terminal of that size shows."""
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        height=height,
+        force_terminal=True,
+        color_system="truecolor" if colour else None,
+        no_color=not colour,
+    )
+    console.print(renderable)
+    return out.getvalue()
+
+
+@contextmanager
+def a_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *, colour: bool = False) -> Iterator[None]:
+    """Stdout pretends to be a terminal of that width."""
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        patch.setenv("COLUMNS", str(width))
+        patch.setenv("TERM", "xterm-256color")
+        patch.setenv("NO_COLOR", "" if colour else "1")
+        yield
