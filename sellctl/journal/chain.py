@@ -13,13 +13,18 @@ CELLS = ("seq", "at", "account", "kind", "symbol", "reason", "client_order_id", 
 ARCHIVED = "archived"  # names the rows that retention moved out
 GAP = "gap"  # says that the file was found shorter than its head
 
-_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # made once: json.dumps makes one a call
+_SORTED = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, default=plain
+)  # made once: json.dumps makes one a call
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def canonical(value: object) -> str:
-    """One text for one value: sorted keys, no spaces, ASCII."""
-    return _SORTED.encode(plain(value))
+    """One text for one value: sorted keys, no spaces, ASCII. Never fails."""
+    try:
+        return _SORTED.encode(value)
+    except (TypeError, ValueError):  # keys that don't sort, a number that JSON doesn't know
+        return _SORTED.encode(plain(value))
 
 
 def row_hash(cells: Sequence[object]) -> str:

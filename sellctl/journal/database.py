@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -15,8 +15,8 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from sellctl.core.errors import JournalError
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
-from sellctl.journal.transaction import transaction
-from sellctl.journal.trouble import told_clearly
+from sellctl.journal.transaction import driver, transaction
+from sellctl.journal.trouble import FOREIGN, journal_error, told_clearly
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class Database:
                 "sqlite://", creator=self._connect, poolclass=StaticPool, isolation_level="AUTOCOMMIT"
             )
             self._connection = self.engine.connect()
+            self.raw = driver(self._connection)
             self.version_found = migrate(self._connection, path, steps)
 
     def _connect(self) -> sqlite3.Connection:
@@ -52,19 +53,32 @@ class Database:
         return connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """One transaction: durable when the block has ended, undone when it raised."""
-        with self._lock, told_clearly(self.path):
-            self._still_ours()
-            with transaction(self._connection):
+    def writing(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sa.Connection]:
+        """One transaction: durable when the block has ended, undone when it raised.
+
+        It takes the write lock at once, because what reads the chain's end to add to it must not find it moved.
+        """
+        with self._lock:
+            try:
+                self.raw.execute(begin)
                 yield self._connection
                 self._still_ours()
+                self.raw.execute("COMMIT")
+            except FOREIGN as error:
+                self._still_ours()  # under a file that is gone every other sentence would mislead
+                raise journal_error(error, self.path) from error
+            finally:
+                self._undo()
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> AbstractContextManager[sa.Connection]:
         """The state as of now, on the writing connection."""
-        with self._lock, told_clearly(self.path), transaction(self._connection, begin="BEGIN"):
-            yield self._connection
+        return self.writing("BEGIN")
+
+    def _undo(self) -> None:
+        """Roll back what wasn't committed; after a commit there is nothing."""
+        if self.raw.in_transaction:
+            with suppress(sqlite3.Error):
+                self.raw.execute("ROLLBACK")
 
     def _still_ours(self) -> None:
         """Refuse to write into a file that no longer stands at its path."""
@@ -142,6 +156,6 @@ def _ask(path: Path, how: str, question: Callable[[sa.Connection], T]) -> T:
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
     )
-    with told_clearly(path), engine.connect() as connection, transaction(connection, begin="BEGIN"):
+    with told_clearly(path), engine.connect() as connection, transaction(driver(connection), begin="BEGIN"):
         refuse_newer(version_of(connection), path)
         return question(connection)

@@ -14,6 +14,7 @@ from sellctl.core.errors import JournalError
 from sellctl.journal.chain import START, Link
 from sellctl.journal.schema import HEAD_SUFFIX
 
+_FROM_THE_START = f" {START.seq:020d} {START.hash}\n".encode()
 _LINE = re.compile(r"(\d{20}) ([0-9a-f]{64}) (\d{20}) ([0-9a-f]{64})\n")
 
 
@@ -74,7 +75,7 @@ class HeadFile:
 
     def write(self, link: Link) -> None:
         """Say which row is the newest."""
-        os.pwrite(self._file, Head(link).line(), 0)
+        os.pwrite(self._file, b"%020d %b%b" % (link.seq, link.hash.encode(), _FROM_THE_START), 0)
         if not os.fstat(self._file).st_nlink:
             raise JournalError(f"The journal's head {self.path} was removed.", hint="Restart sellctl.")
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
 from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, meta, tables
-from sellctl.journal.transaction import transaction
+from sellctl.journal.transaction import driver, transaction
 
 Step = Callable[[sa.Connection], None]
 
@@ -50,7 +50,7 @@ def migrate(connection: sa.Connection, path: Path, steps: Sequence[Step] = STEPS
     if 0 < found < len(steps):
         back_up(path, path.with_name(f"{path.name}.v{found}.bak"))
     if found < len(steps):
-        with transaction(connection):
+        with transaction(driver(connection)):
             _climb(connection, version_of(connection), steps)  # asked again: another process may have been faster
     return found
 

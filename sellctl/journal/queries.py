@@ -12,7 +12,8 @@ from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.database import look
-from sellctl.journal.schema import audit, fills, unresolved
+from sellctl.journal.places import PAIR, SINGLE, pair, placed
+from sellctl.journal.schema import audit, fills, places, unresolved
 
 PAGE = 50
 FROZEN = "frozen"  # the key under which a plan's row holds its snapshot and itself, whole
@@ -58,28 +59,41 @@ class Fill:
     price: str
 
 
-# From the filter that leaves the fewest rows to the one that leaves the most: the first one given is looked up in its
-# index, the others are compared row by row: `x || ''` is x, and no index is taken for it.
-_SELECTIVE_FIRST = ("client_order_id", "symbol", "day", "reason", "account")
 _COLUMNS = [audit.c[name] for name in Row.__dataclass_fields__]
-
-
-def page_of(wanted: Filters) -> sa.Select[Any]:
-    """The statement for one page, newest first."""
-    given = [name for name in _SELECTIVE_FIRST if getattr(wanted, name)]
-    indexed = given if given == ["reason", "account"] else given[:1]  # one index holds both
-    page = sa.select(*_COLUMNS).order_by(audit.c.seq.desc()).limit(wanted.limit)
-    for name in given:
-        column = audit.c[name]
-        page = page.where((column if name in indexed else column.concat("")) == getattr(wanted, name))
-    if wanted.before is not None:
-        page = page.where(audit.c.seq < wanted.before)
-    return page.where(audit.c.seq.in_(sa.select(unresolved.c.seq))) if wanted.only_open else page
 
 
 def history(path: Path, wanted: Filters) -> tuple[Row, ...]:
     """One page of the history, newest first."""
-    return look(path, lambda tx: tuple(_row(row) for row in tx.execute(page_of(wanted))), missing=())
+    return look(path, lambda tx: _page(tx, wanted), missing=())
+
+
+def _page(tx: sa.Connection, wanted: Filters) -> tuple[Row, ...]:
+    """The rows that aren't indexed yet, read one by one; then those that the index names."""
+    name, value = _looked_up(wanted)
+    done = placed(tx) if name else 0
+    rows = tx.execute(_asked(wanted).where(audit.c.seq > done)).all()
+    if name and len(rows) < wanted.limit:
+        rest = sa.and_(places.c.name == name, places.c.value == value, places.c.seq == audit.c.seq)
+        older = _asked(wanted, by=places.c.seq).join_from(places, audit, rest)
+        rows = [*rows, *tx.execute(older.limit(wanted.limit - len(rows)))]
+    return tuple(_row(row) for row in rows)
+
+
+def _looked_up(wanted: Filters) -> tuple[str, str]:
+    """The filter that is looked up in the index: the one that leaves the fewest rows. The others are compared."""
+    given = [name for name in SINGLE if getattr(wanted, name)]
+    if given == ["reason", "account"]:
+        return PAIR, pair(wanted.account, wanted.reason)
+    return (given[0], getattr(wanted, given[0])) if given else ("", "")
+
+
+def _asked(wanted: Filters, by: sa.Column[int] = audit.c.seq) -> sa.Select[Any]:
+    given = [audit.c[name] == getattr(wanted, name) for name in SINGLE if getattr(wanted, name)]
+    if wanted.before is not None:
+        given.append(by < wanted.before)
+    if wanted.only_open:
+        given.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
+    return sa.select(*_COLUMNS).where(*given).order_by(by.desc()).limit(wanted.limit)
 
 
 def _row(row: sa.Row[Any]) -> Row:

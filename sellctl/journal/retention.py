@@ -16,7 +16,7 @@ from sellctl.core.errors import JournalError
 from sellctl.journal.chain import ARCHIVED, Link
 from sellctl.journal.database import Database
 from sellctl.journal.head import Head, head_path, write_new_head
-from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, unresolved
+from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, places, unresolved
 from sellctl.journal.store import Entry, SqliteJournal
 from sellctl.journal.trouble import told_clearly
 from sellctl.journal.verify import verify
@@ -94,3 +94,4 @@ def _let_go(journal: SqliteJournal, archive: Archive, after: Link) -> None:
         tx.exec_driver_sql(LIFT_REFUSE_DELETE)
         tx.execute(sa.delete(audit).where(audit.c.seq <= archive.last.seq))
         tx.exec_driver_sql(REFUSE_DELETE)
+        tx.execute(sa.delete(places).where(places.c.seq <= archive.last.seq))

@@ -22,12 +22,16 @@ audit = sa.Table(
     sa.Column("body", sa.Text, nullable=False),  # canonical JSON
     sa.Column("prev_hash", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
-    # Every entry of an SQLite index ends in the row's number, so each of these also pages newest first.
-    sa.Index("audit_symbol", "symbol"),
-    sa.Index("audit_account_reason", "account", "reason"),
-    sa.Index("audit_reason", "reason"),
-    sa.Index("audit_day", "day"),
-    sa.Index("audit_client_order_id", "client_order_id"),
+)
+
+# The index of the audit, written in batches by places.py.
+places = sa.Table(
+    "places",
+    tables,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 # Orders written down whose end nobody has seen; a row leaves when the end is seen. `seq` is the newest intent's.
@@ -39,6 +43,7 @@ unresolved = sa.Table(
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("symbol", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # How much of each order has filled as far as we have folded it in: the cumulative quantity only grows.
@@ -82,7 +87,7 @@ runs = sa.Table(
     sa.Column("config_hash", sa.Text, nullable=False),
 )
 
-# schema: the version; plan:<account>: the fingerprint of the last plan stored.
+# schema: the version; placed: the last row in `places`; plan:<account>: the fingerprint of the last plan stored.
 meta = sa.Table(
     "meta",
     tables,

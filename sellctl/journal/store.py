@@ -5,6 +5,7 @@ Each method is one transaction that is on disk when it returns (WAL, synchronous
 
 import datetime as dt
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.market import NEW_YORK
@@ -24,9 +25,9 @@ from sellctl.journal.chain import GAP, START, Link, canonical, row_hash
 from sellctl.journal.database import Database
 from sellctl.journal.digest import fingerprint, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
+from sellctl.journal.places import BATCH, place, placed
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
-from sellctl.journal.transaction import driver
-from sellctl.journal.trouble import told_clearly
+from sellctl.journal.trouble import journal_error, told_clearly
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
@@ -78,6 +79,8 @@ class SqliteJournal:
     ) -> None:
         self.path = path
         self.alarm = ""
+        self._placed = 0
+        self._tail = START
         self._now = now
         self._redact = redact
         self._step = step
@@ -98,7 +101,8 @@ class SqliteJournal:
     def _catch_up(self, head: Head | None, fault: str) -> None:
         """Bring a head that a crash left behind up to the last row; write down that rows are gone when it leads."""
         with self.database.reading() as tx:
-            last = _last(tx)
+            last = self._tail = _last(self.database.raw)
+            self._placed = placed(tx)
             fault = fault or _disagreement(tx, head, last)
         if not fault:
             self._head.write(last)
@@ -120,7 +124,8 @@ class SqliteJournal:
         body = {**summary(plan), "frozen": codec.pack(snapshot, plan)}
         denied = (Entry(account, "refusal", body, symbol, reason) for symbol, reason, body in refusals(plan))
         with self.database.writing() as tx:
-            last = self._insert(tx, [Entry(account, "plan", body), *denied], snapshot.market.now)
+            last = self._insert([Entry(account, "plan", body), *denied], snapshot.market.now)
+            self._index(tx, last)
             tx.execute(sa.delete(meta).where(meta.c.key == f"plan:{account}"))
             tx.execute(sa.insert(meta).values(key=f"plan:{account}", value=mark))
         self._committed(last)
@@ -131,9 +136,11 @@ class SqliteJournal:
         reason = self._reasons.get(account, {}).get(order.client_order_id, "")
         words = {"body": body, "why": why}
         entry = Entry(account, "intent", words, order.symbol, reason, order.client_order_id)
-        with self.database.writing() as tx:
-            last = self._insert(tx, [entry])
-            driver(tx).execute(_REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, reason))
+        with self.database.writing():
+            last = self._insert([entry])
+            self.database.raw.execute(
+                _REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, reason)
+            )
         self._committed(last)
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
@@ -144,9 +151,10 @@ class SqliteJournal:
         with self.database.writing() as tx:
             symbol, reason = _known_order(tx, account, client_order_id)
             symbol = symbol or str(detail.get("symbol", ""))
-            last = self._insert(tx, [Entry(account, kind, detail, symbol, reason, client_order_id)])
+            last = self._insert([Entry(account, kind, detail, symbol, reason, client_order_id)])
+            self._index(tx, last)
             if kind in FINAL_OUTCOMES:
-                tx.execute(sa.delete(unresolved).where(_is_order(unresolved, account, client_order_id)))
+                tx.execute(sa.delete(unresolved).where(_is_order(account, client_order_id)))
         self._committed(last)
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
@@ -177,7 +185,7 @@ class SqliteJournal:
             symbol, reason = _known_order(tx, account, client_order_id)
             symbol = symbol or str(detail.get("symbol", ""))
             entry = Entry(account, FILL, {**detail, "new": new}, symbol, reason, client_order_id)
-            last = self._insert(tx, [entry])
+            last = self._insert([entry])
             tx.execute(sa.delete(fills).where(this_one))
             tx.execute(sa.insert(fills).values(_fill_row(entry, order_id, total, _day(self._now()))))
         self._committed(last)
@@ -187,7 +195,7 @@ class SqliteJournal:
         """A process came up, with which program and which configuration."""
         row = {"pid": os.getpid(), "version": version, "config_hash": config_hash}
         with self.database.writing() as tx:
-            last = self._insert(tx, [Entry("", "start", {"version": version, "config_hash": config_hash})])
+            last = self._insert([Entry("", "start", {"version": version, "config_hash": config_hash})])
             tx.execute(sa.insert(runs).values(at=_text_of(self._now()), **row))
         self._committed(last)
 
@@ -197,7 +205,8 @@ class SqliteJournal:
     def adding(self, *entries: Entry) -> Iterator[sa.Connection]:
         """One transaction that appends these rows and does whatever the block does with it; then the head moves."""
         with self.database.writing() as tx:
-            last = self._insert(tx, entries)
+            last = self._insert(entries)
+            self._index(tx, last)
             yield tx
         self._committed(last)
 
@@ -205,17 +214,28 @@ class SqliteJournal:
         with self.adding(*entries):
             pass
 
-    def _insert(self, tx: sa.Connection, entries: Sequence[Entry], at: dt.datetime | None = None) -> Link:
-        """Chain these rows behind the last one."""
+    def _insert(self, entries: Sequence[Entry], at: dt.datetime | None = None) -> Link:
+        """Chain these rows behind the last one: the last that we know of, unless another process has added some."""
         at = at or self._now()
-        link = _last(tx)
-        rows = []
-        for entry in entries:
-            rows.append(self._row(entry, at, link))
-            link = Link(link.seq + 1, str(rows[-1][-1]))
-        driver(tx).executemany(_INSERT, rows)
+        try:
+            link = self._chain(entries, at, self._tail)
+        except sqlite3.IntegrityError:
+            link = self._chain(entries, at, _last(self.database.raw))
         self._step("journal.written")
         return link
+
+    def _chain(self, entries: Sequence[Entry], at: dt.datetime, link: Link) -> Link:
+        for entry in entries:
+            row = self._row(entry, at, link)
+            self.database.raw.execute(_INSERT, row)
+            link = Link(link.seq + 1, str(row[-1]))
+        return link
+
+    def _index(self, tx: sa.Connection, last: Link) -> None:
+        """Index the rows behind the last batch once they are enough for one. Never on the way of an order."""
+        if last.seq - self._placed >= BATCH:
+            place(tx, last.seq)
+            self._placed = last.seq
 
     def _row(self, entry: Entry, at: dt.datetime, before: Link) -> tuple[object, ...]:
         body = self._redact(canonical(entry.body))
@@ -225,8 +245,11 @@ class SqliteJournal:
 
     def _committed(self, last: Link) -> None:
         self._step("journal.committed")
-        with told_clearly(self.path):
+        self._tail = last
+        try:
             self._head.write(last)
+        except OSError as error:
+            raise journal_error(error, self._head.path) from error
         self._step("journal.headed")
 
     def _mark(self, account: str) -> str:
@@ -239,15 +262,15 @@ class SqliteJournal:
 
 
 # The statements of the order path, compiled once from the tables.
-_DIALECT = sqlite.dialect()
+_DIALECT = dialect()
 _INSERT = str(sa.insert(audit).compile(dialect=_DIALECT))
 _NEWEST = sa.select(sa.func.max(audit.c.seq)).scalar_subquery()
 _LAST = str(sa.select(audit.c.seq, audit.c.hash).where(audit.c.seq == _NEWEST).compile(dialect=_DIALECT))
 _REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(dialect=_DIALECT))
 
 
-def _last(tx: sa.Connection) -> Link:
-    row = driver(tx).execute(_LAST).fetchone()
+def _last(raw: sqlite3.Connection) -> Link:
+    row = raw.execute(_LAST).fetchone()
     return Link(row[0], row[1]) if row else START
 
 
@@ -269,8 +292,8 @@ def _disagreement(tx: sa.Connection, head: Head | None, last: Link) -> str:
     return f"the head names row {head.link.seq}, and the last row that was there is {last.seq}"
 
 
-def _is_order(table: sa.Table, account: str, client_order_id: str) -> sa.ColumnElement[bool]:
-    return (table.c.account == account) & (table.c.client_order_id == client_order_id)
+def _is_order(account: str, client_order_id: str) -> sa.ColumnElement[bool]:
+    return (unresolved.c.account == account) & (unresolved.c.client_order_id == client_order_id)
 
 
 def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> dict[str, str]:
@@ -286,11 +309,9 @@ def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> dict[str
 
 
 def _known_order(tx: sa.Connection, account: str, client_order_id: str) -> tuple[str, str]:
-    """Symbol and reason of an order as its newest intent said them; empty when it has none."""
-    intent = sa.select(audit.c.symbol, audit.c.reason).where(
-        _is_order(audit, account, client_order_id), audit.c.kind == "intent"
-    )
-    row = tx.execute(intent.order_by(audit.c.seq.desc()).limit(1)).first()
+    """Symbol and reason of an unresolved order as its newest intent said them; empty when it has none."""
+    asked = sa.select(unresolved.c.symbol, unresolved.c.reason).where(_is_order(account, client_order_id))
+    row = tx.execute(asked).first()
     return (row[0], row[1]) if row else ("", "")
 
 
@@ -304,4 +325,4 @@ def _day(at: dt.datetime) -> str:
 
 def _storable(text: str) -> str:
     """The same text without what UTF-8 can't hold; a broker's answer may bring half a surrogate pair."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

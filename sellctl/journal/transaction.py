@@ -17,15 +17,14 @@ def driver(connection: sa.Connection) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sa.Connection, *, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+def transaction(raw: sqlite3.Connection, *, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
     """Committed when the block has ended, undone when it raised.
 
     It takes the write lock at once, because what reads the chain's end to add to it must not find it moved.
     """
-    raw = driver(connection)
     raw.execute(begin)
     try:
-        yield raw
+        yield
         raw.execute("COMMIT")
     except BaseException:
         if raw.in_transaction:

@@ -14,6 +14,8 @@ _RESTORE = (
 )
 _ROOM = "Free some space; until then nothing new is sent."
 
+FOREIGN = (sqlite3.Error, sa.exc.SQLAlchemyError, OSError)
+
 # SQLite's result code (the start of its extended name), the sentence, and what to do. The first that fits speaks.
 TROUBLES = (
     ("SQLITE_BUSY", "The journal {path} is locked by another program.", "Close what holds it open and try again."),
@@ -31,6 +33,8 @@ TROUBLES = (
 
 def journal_error(error: Exception, path: Path) -> JournalError:
     """The JournalError that says what an SQLite or system error means."""
+    if isinstance(error, sa.exc.DBAPIError) and isinstance(error.orig, Exception):
+        error = error.orig
     name = getattr(error, "sqlite_errorname", "")
     for code, sentence, hint in TROUBLES:
         if name.startswith(code):
@@ -45,7 +49,5 @@ def told_clearly(path: Path) -> Iterator[None]:
     """Whatever SQLite, SQLAlchemy or the system raises inside comes out as a JournalError."""
     try:
         yield
-    except sa.exc.DBAPIError as error:
-        raise journal_error(error.orig if isinstance(error.orig, Exception) else error, path) from error
-    except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except FOREIGN as error:
         raise journal_error(error, path) from error

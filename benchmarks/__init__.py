@@ -1,0 +1,1 @@
+"""Measurements that `make bench` prints: ratios from one run, side by side."""

@@ -1,0 +1,189 @@
+"""The journal's figures: a durable intent beside a bare SQLite commit, and the first page of a year's history."""
+
+import datetime as dt
+import itertools
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.order import OrderType, PositionIntent, Side
+from sellctl.core.model.plan import SubmitOrder
+from sellctl.journal.database import Database, apply_pragmas
+from sellctl.journal.places import BATCH, place
+from sellctl.journal.queries import Filters, history
+from sellctl.journal.schema import FILE_NAME
+from sellctl.journal.store import SqliteJournal
+
+INTENT_BOUND = 1.7
+PAGE_BOUND_MS = 100.0
+YEAR_ROWS = 1_000_000
+_SYMBOLS = tuple(f"SPY2508{day:02}C00{strike}000" for day in range(10, 30) for strike in range(500, 550))
+_REASONS = ("", "take_profit", "stop_loss", "zero_day", "uncovered_short")
+_BATCH = 50
+_PLACED_AT_ONCE = 100_000
+
+
+def figures() -> list[tuple[str, str, str]]:
+    """Name, what was measured, and its bound."""
+    with tempfile.TemporaryDirectory() as folder:
+        ratio, bare, ours = intent_ratio(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        slowest, which = slowest_first_page(Path(folder))
+    return [
+        (
+            "durable intent / bare SQLite commit",
+            f"{ratio:.2f} x ({ours:.0f} / {bare:.0f} us)",
+            f"<= {INTENT_BOUND} x",
+        ),
+        (
+            f"history, first page of {YEAR_ROWS:,} rows, slowest filter ({which})",
+            f"{slowest:.1f} ms",
+            f"< {PAGE_BOUND_MS:.0f} ms",
+        ),
+    ]
+
+
+def intent_ratio(folder: Path, batches: int = 40) -> tuple[float, float, float]:
+    """The ratio, and the microseconds of a bare commit and of an intent, in turns so that both meet the same disk.
+
+    The bare commit writes a row of the same cells into one table without an index.
+    """
+    journal = SqliteJournal(folder / "state" / FILE_NAME, lambda: dt.datetime.now(dt.UTC))
+    intend = _intents(journal, batches * _BATCH)
+    with closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as connection:
+        commit = _bare_commits(connection)
+        pairs = [(_seconds_each(commit), _seconds_each(intend)) for _ in range(batches)]
+    journal.close()
+    bare, ours = (statistics.median(side) * 1e6 for side in zip(*pairs, strict=True))
+    return ours / bare, bare, ours
+
+
+def _seconds_each(act: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    for _ in range(_BATCH):
+        act()
+    return (time.perf_counter() - start) / _BATCH
+
+
+def _intents(journal: SqliteJournal, count: int) -> Callable[[], None]:
+    """Each call writes the next of `count` orders down."""
+    orders = [_order(number) for number in range(count)]
+    ready = iter([(order, _body(order)) for order in orders])
+
+    def intend() -> None:
+        order, body = next(ready)
+        journal.intend("main", order, body, "stop loss: -20.4% reached -20%")
+
+    return intend
+
+
+def _order(number: int) -> SubmitOrder:
+    symbol = _SYMBOLS[number % len(_SYMBOLS)]
+    price = Decimal("1.25")
+    return SubmitOrder(
+        client_order_id=f"sellctl-{number:020x}",
+        symbol=symbol,
+        asset_class=AssetClass.OPTION,
+        side=Side.SELL,
+        qty=Decimal(3),
+        type=OrderType.LIMIT,
+        limit_price=price,
+        position_intent=PositionIntent.SELL_TO_CLOSE,
+    )
+
+
+def _body(order: SubmitOrder) -> dict[str, str]:
+    return {
+        "symbol": order.symbol,
+        "qty": str(order.qty),
+        "side": order.side.value,
+        "type": order.type.value,
+        "time_in_force": order.time_in_force,
+        "limit_price": str(order.limit_price),
+        "client_order_id": order.client_order_id,
+        "position_intent": order.position_intent.value,
+    }
+
+
+def _bare_commits(connection: sqlite3.Connection) -> Callable[[], None]:
+    apply_pragmas(connection)
+    connection.execute(
+        "CREATE TABLE bare (seq INTEGER PRIMARY KEY, at, account, kind, symbol, id, day, body, prev, hash)"
+    )
+    numbers = itertools.count(1)
+
+    def commit() -> None:
+        number = next(numbers)
+        row = (number, "2025-08-26T14:30:00.000000+00:00", "main", "intent", _SYMBOLS[number % len(_SYMBOLS)])
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            "INSERT INTO bare VALUES (?,?,?,?,?,?,?,?,?,?)",
+            (*row, f"sellctl-{number:020x}", "2025-08-26", "b" * 290, "0" * 64, "f" * 64),
+        )
+        connection.execute("COMMIT")
+
+    return commit
+
+
+def slowest_first_page(folder: Path, rows: int = YEAR_ROWS) -> tuple[float, str]:
+    """The milliseconds of the slowest first page over every filter and pair of filters, and which one it was."""
+    path = folder / "state" / FILE_NAME
+    Database(path, busy_timeout=0).close()
+    _fill(path, rows)
+    return max((_milliseconds(path, wanted), name) for name, wanted in _questions())
+
+
+def _milliseconds(path: Path, wanted: Filters) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        history(path, wanted)
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def _questions() -> Iterator[tuple[str, Filters]]:
+    given = {"symbol": _SYMBOLS[7], "account": "acc3", "reason": "stop_loss", "day": "2025-03-03", "only_open": True}
+    absent = {"symbol": "NONE", "account": "none", "reason": "none", "day": "1999-01-01"}
+    yield "none", Filters()
+    for values, word in ((given, ""), (absent, "no such ")):
+        for count in (1, 2):
+            for names in itertools.combinations(values, count):
+                yield word + "+".join(names), Filters(**{name: values[name] for name in names})  # type: ignore[arg-type]
+
+
+def _fill(path: Path, rows: int) -> None:
+    """A year of rows. Hashes are left out: a page of the history doesn't look at them."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO audit VALUES (?,?,?,?,?,?,?,?,?,?,?)", _year(rows))
+        connection.execute("COMMIT")
+    database = Database(path, busy_timeout=0)
+    with database.writing() as tx:
+        for last in (*range(_PLACED_AT_ONCE, rows, _PLACED_AT_ONCE), rows - BATCH):
+            place(tx, last)
+    database.close()
+
+
+def _year(rows: int) -> Iterator[tuple[object, ...]]:
+    start = dt.date(2025, 1, 1)
+    for seq in range(1, rows + 1):
+        day = (start + dt.timedelta(days=seq * 365 // (rows + 1))).isoformat()
+        reason = _REASONS[seq * 7 // 3 % len(_REASONS)]
+        symbol = _SYMBOLS[seq * 31 % len(_SYMBOLS)]
+        at = f"{day}T15:00:00.000000+00:00"
+        yield seq, at, f"acc{seq % 5}", "intent", symbol, reason, f"sellctl-{seq // 4:012x}", day, _FILLED_BODY, "", ""
+
+
+_FILLED_BODY = '{"body":{"limit_price":"1.25","qty":"3","side":"sell"},"why":"stop loss: -20.4% reached -20%"}'
+
+if __name__ == "__main__":
+    for figure in figures():
+        print(*figure, sep=" | ")  # noqa: T201  its output
