@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KEY = "CANARYKEYPKX7"
 SECRET = "CANARYSECRETzzz9"  # noqa: S105  a planted one
-SHORT = Timeouts(connect=0.5, read=0.12, whole=0.25, body_bytes=100_000)
+SHORT = Timeouts(connect=1, read=0.3, whole=0.45, body_bytes=100_000)
 PATIENT = Timeouts(connect=2, read=5, whole=10)
 
 
@@ -93,7 +93,7 @@ class StandIn:
         self._script: dict[str, list[Any]] = {}
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.stand_in = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.001,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

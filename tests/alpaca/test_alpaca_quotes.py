@@ -140,7 +140,7 @@ def test_keys_that_hang_one_after_the_other_exhaust_the_patience(stand_in: Stand
     stand_in.on(STOCKS, Say(hang=True))
     clients = [RestClient(stand_in.url, Key(name, KEY, SECRET), timeouts=SHORT) for name in "abcd"]
     with ThreadPoolExecutor(1) as threads:
-        quotes = AlpacaQuotes(clients, threads, MarketDataConfig(), patience=0.15)
+        quotes = AlpacaQuotes(clients, threads, MarketDataConfig(), patience=0.4)
         assert isinstance(caught(quotes.latest(stocks(1))), DoubtfulError)
     assert len(stand_in.asked) == 2
     for client in clients:

