@@ -302,7 +302,7 @@ def _contract(holding: Holding, market: Market) -> str:
         return holding.position.instrument.asset_class.value
     left = days_left(holding, market.today)
     when = {0: "today", 1: "tomorrow"}.get(left or 0, f"in {left} days")
-    adjusted = "; adjusted: what it delivers isn't 100 shares for sure" if option.is_adjusted else ""
+    adjusted = "; adjusted: it may not deliver 100 shares" if option.is_adjusted else ""
     strike = f"{holding.position.instrument.underlying} {dollars(option.strike)} {option.right.value}"
     return f"{strike}, expires {when} ({option.expires:%a %d %b %Y}){adjusted}"
 

@@ -7,13 +7,13 @@ sight when the terminal is low, and sentences stand beside their holding when it
 
 import datetime as dt
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import State, Verdict
+from sellctl.core.model.plan import State, Urgency, Verdict
 from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
 from sellctl.render import VERSION, Document, holding_part, json_text, market_phase
 from sellctl.texts import (
@@ -148,13 +148,12 @@ class WatchScreen:
 def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs: Glyphs = UNICODE) -> list[Line]:
     """Every line of the screen, at most `height` less one of them when that is given."""
     grid = Grid.of(view, width, glyphs)
-    events = [*_events(view.events, width)]
     room = None if height is None else height - 1
     head = [_title(view, width), *grid.head()]
     accounts = [_Block.of(account, grid) for account in view.accounts]
     fixed = len(head) + sum(len(block.head) for block in accounts)
+    events = _events(view.events, width, EVENTS if room is None else min(max(room // 5, 2), EVENTS))
     if room is not None:
-        events = events[max(0, len(events) - max(room // 5, 2)) :]
         fixed += len(events) + bool(events)
         accounts = _thinned(accounts, room - fixed, glyphs)
     spare = room is None or room - fixed - sum(len(block.body) for block in accounts) >= len(accounts)
@@ -171,13 +170,23 @@ def _title(view: WatchView, width: int) -> Line:
     return [(left, "bold"), (" " * max(width - len(left) - len(right), 2), ""), (right, "dim")]
 
 
-def _events(events: Sequence[Event], width: int) -> Iterator[Line]:
-    for event in events[-EVENTS:]:
-        style = WEIGHTS[event.weight][1]
-        time, text = log_line(event).split("  ", 1)
-        first, *others = textwrap.wrap(text, max(width - len(time) - 2, 20)) or [""]
-        yield [(f"{time}  ", "dim"), (first, style)]
-        yield from ([(" " * (len(time) + 2) + other, style)] for other in others)
+def _events(events: Sequence[Event], width: int, most: int) -> list[Line]:
+    """The newest events, in no more lines than `most`."""
+    lines: list[Line] = []
+    for event in reversed(events[-most:]):
+        more = [*_event_lines(event, width)]
+        if len(more) + len(lines) > most:
+            break
+        lines = [*more, *lines]
+    return lines
+
+
+def _event_lines(event: Event, width: int) -> Iterator[Line]:
+    style = WEIGHTS[event.weight][1]
+    time, text = log_line(event).split("  ", 1)
+    first, *others = textwrap.wrap(text, max(width - len(time) - 2, 20)) or [""]
+    yield [(f"{time}  ", "dim"), (first, style)]
+    yield from ([(" " * (len(time) + 2) + other, style)] for other in others)
 
 
 # --- one account ------------------------------------------------------------------------------------------------------
@@ -188,7 +197,7 @@ class _Row:
     """The lines of one holding, and how much it matters that they are seen: the lower, the more."""
 
     lines: tuple[Line, ...]
-    rank: tuple[bool, Decimal]
+    rank: tuple[int, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +221,12 @@ class _Block:
         )
 
 
-def _rank(verdict: Verdict) -> tuple[bool, Decimal]:
+def _rank(verdict: Verdict) -> tuple[int, Decimal]:
+    """What is wanted first, by its urgency; then what is nearest to a trigger."""
     trigger = nearest(verdict)
     distance = trigger.distance if trigger else None
-    return verdict.state is State.HELD, FARTHEST if distance is None else abs(distance)
+    urgency = verdict.signal.urgency if verdict.signal else len(Urgency) + (verdict.state is State.HELD)
+    return urgency, FARTHEST if distance is None else abs(distance)
 
 
 def _account_line(account: AccountView) -> Line:
@@ -252,25 +263,34 @@ def _problems(account: AccountView, width: int) -> Iterator[Line]:
 
 
 def _thinned(blocks: Sequence[_Block], room: int, glyphs: Glyphs) -> list[_Block]:
-    """The accounts with only those holdings that fit: what is leaving first, then what is nearest to its trigger."""
+    """The accounts in as many lines as there is room for.
+
+    Every holding gets its own line before any gets its sentence; what is wanted first comes first in both.
+    """
     if sum(len(block.body) for block in blocks) <= room:
         return list(blocks)
-    left = room - sum(bool(block.rows) for block in blocks)
-    kept: set[tuple[int, int]] = set()
-    ranked = sorted((row.rank, place, at) for place, block in enumerate(blocks) for at, row in enumerate(block.rows))
-    for _, place, at in ranked:
-        size = len(blocks[place].rows[at].lines)
-        if size <= left:
-            kept.add((place, at))
-            left -= size
-    return [_with_only(block, {at for p, at in kept if p == place}, glyphs) for place, block in enumerate(blocks)]
+    rows = sorted((row.rank, place, at) for place, block in enumerate(blocks) for at, row in enumerate(block.rows))
+    fits = len(rows) <= room
+    kept = [(place, at) for _, place, at in rows[: room if fits else max(room - len(blocks), 0)]]
+    spare = room - len(kept) if fits else 0
+    lines = {}
+    for place, at in kept:
+        full = blocks[place].rows[at].lines
+        extra = len(full) - 1 if len(full) - 1 <= spare else 0
+        lines[place, at] = full[: 1 + extra]
+        spare -= extra
+    return [
+        _cut(block, {at: cut for (p, at), cut in lines.items() if p == place}, glyphs)
+        for place, block in enumerate(blocks)
+    ]
 
 
-def _with_only(block: _Block, kept: set[int], glyphs: Glyphs) -> _Block:
-    rows = tuple(row for at, row in enumerate(block.rows) if at in kept)
+def _cut(block: _Block, lines: Mapping[int, tuple[Line, ...]], glyphs: Glyphs) -> _Block:
+    """A block with only these lines of these rows, and a line that counts the rest."""
+    rows = tuple(replace(row, lines=lines[at]) for at, row in enumerate(block.rows) if at in lines)
     missing = len(block.rows) - len(rows)
-    hidden: tuple[Line, ...] = ([(f"  {glyphs.more} and {missing} more, calmer than these", "dim")],) if missing else ()
-    return _Block(block.head, rows, hidden)
+    note: Line = [(f"  {glyphs.more} and {missing} more that there is no room for", "dim")]
+    return _Block(block.head, rows, (note,) if missing else ())
 
 
 @dataclass(frozen=True, slots=True)

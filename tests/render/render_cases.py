@@ -1,6 +1,7 @@
 """An afternoon for the screen and the tables: plans that the engine itself made, so that the sentences are real."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
 
 LONGEST = "GOOGL1261218C00200000"  # 21 characters, the longest an OCC symbol gets
 STALE = an_order("TSLA", qty="3", limit="410", submitted=at("11:50"))
+ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the escapes of rich itself
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]boo[/red]\u202e=1+1"
 
 

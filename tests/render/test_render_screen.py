@@ -1,0 +1,138 @@
+import datetime as dt
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, at
+from render_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
+
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
+from sellctl.screen import ASCII, json_line, log_line, screen_lines, watch_screen
+
+
+def texts(view: WatchView, width: int, height: int | None = None) -> list[str]:
+    return ["".join(text for text, _ in line).rstrip() for line in screen_lines(view, width, height)]
+
+
+def with_holdings(count: int) -> WatchView:
+    holdings = [
+        a_holding(f"F261218C{strike:08}", "1", "1.00", bid=f"0.{99 - strike % 10}", ask="1.00")
+        for strike in range(1, count + 1)
+    ]
+    leaving = a_holding(LONGEST, "1", "2.00", bid="2.25", ask="2.30")
+    plan = a_plan(*holdings, leaving)
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), plan, dt.timedelta(seconds=1))
+    return WatchView(at("12:00"), (account,))
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_every_holding_has_its_row_and_nothing_is_cut(width: int) -> None:
+    view = a_view()
+    out = drawn(watch_screen(view), width, height=60)
+    assert all(len(line) <= width for line in out.splitlines())
+    assert "…" not in out
+    for account in view.accounts:
+        for verdict in account.plan.verdicts if account.plan else ():
+            assert sum(line.startswith(f"{verdict.holding.symbol} ") for line in out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_colour_only_repeats_what_the_words_say(width: int) -> None:
+    plain = drawn(watch_screen(a_view()), width, height=60)
+    coloured = drawn(watch_screen(a_view()), width, colour=True, height=60)
+    assert "\x1b[" in coloured
+    assert ANSI.sub("", coloured) == ANSI.sub("", plain)
+
+
+def test_each_account_says_what_it_is_and_how_it_fares() -> None:
+    lines = texts(a_view(), 80)
+    assert "main  PAPER  open, 1h 02m left  seen 1s ago  42 requests/min  2 orders working" in lines
+    assert "ira   LIVE   open, 1h 02m left  seen 45s ago  12 requests/min" in lines
+    assert "old  PAPER  not seen yet" in lines
+    assert "  problem: the broker refused the key (401): check ALPACA_API_KEY" in lines
+
+
+def test_a_narrow_screen_shows_the_sentence_of_what_isnt_simply_held() -> None:
+    lines = texts(a_view(), 80)
+    row = next(place for place, line in enumerate(lines) if line.startswith(LONGEST))
+    assert lines[row + 1] == "    target +10%: bid $2.25 reached $2.20; sell 1 limit $2.25"
+    calm = next(place for place, line in enumerate(lines) if line.startswith(CALL))
+    assert not lines[calm + 1].startswith(" ")
+
+
+def test_a_wide_screen_shows_every_sentence_beside_its_holding() -> None:
+    lines = texts(a_view(), 200)
+    calm = next(line for line in lines if line.startswith(TODAYS_SPY_CALL))
+    assert calm.endswith("expires today, before its deadline; -12.5% at $2.10, no rule is met")
+    assert "stop   1.92 -9.0%" in calm
+
+
+def test_the_bar_fills_on_the_way_from_the_entry_to_the_trigger() -> None:
+    bars = {bid: _bar_of(bid) for bid in ("1.00", "1.05", "1.09", "1.10", "1.30")}
+    assert bars == {"1.00": 0, "1.05": 6, "1.09": 10, "1.10": 12, "1.30": 12}
+
+
+def _bar_of(bid: str) -> int:
+    plan = a_plan(a_holding(entry="1.00", bid=bid, ask=bid))
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), plan)
+    return "\n".join(texts(WatchView(at("12:00"), (account,)), 200)).count("■")
+
+
+@pytest.mark.parametrize("height", [8, 12, 18, 24, 40])
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_low_terminal_is_never_overrun_and_keeps_what_is_leaving(width: int, height: int) -> None:
+    lines = texts(with_holdings(60), width, height)
+    assert len(lines) < height
+    assert any(line.startswith(LONGEST) for line in lines)
+    shown = sum(bool(re.match(r"F\d", line)) for line in lines)
+    assert f"  … and {60 - shown} more that there is no room for" in lines
+
+
+def test_a_tall_terminal_shows_them_all() -> None:
+    lines = texts(with_holdings(60), 80, 80)
+    assert sum(bool(re.match(r"F\d", line)) for line in lines) == 60
+    assert not any("no room" in line for line in lines)
+
+
+def test_an_ascii_terminal_gets_ascii() -> None:
+    lines = screen_lines(a_view(), 80, 20, ASCII)
+    assert all(text.isascii() for line in lines for text, _ in line)
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 80])
+def test_no_view_is_too_small_to_draw(width: int) -> None:
+    for view in (WatchView(at("12:00"), ()), a_view()):
+        assert drawn(watch_screen(view), width, height=5)
+
+
+def test_what_a_broker_says_cant_move_the_cursor() -> None:
+    account = AccountView(AccountFacts(HOSTILE, "", blocked=HOSTILE), Mode.LIVE, problem=HOSTILE)
+    event = Event(at("12:00"), HOSTILE, HOSTILE, Weight.ERROR)
+    view = WatchView(at("12:00"), (account,), (event,))
+    for out in (drawn(watch_screen(view), 80), log_line(event), json_line(view)):
+        assert not set(ANSI.sub("", out)) & set("\x1b\x07\u202e")
+
+
+def test_a_log_line_carries_time_account_and_weight() -> None:
+    assert log_line(Event(at("15:50:01"), "a stop was denied", "main", Weight.WARNING)) == (
+        "15:50:01 ET  warning: main: a stop was denied"
+    )
+
+
+def test_a_json_line_is_one_versioned_object() -> None:
+    line = json_line(a_view())
+    document = json.loads(line)
+    assert "\n" not in line
+    assert (document["version"], document["next_look_in_seconds"]) == (1, 4)
+    main, ira, old = document["accounts"]
+    assert (main["mode"], ira["mode"], old["mode"]) == ("paper", "live", "paper")
+    assert (old["market"], old["holdings"], old["age_seconds"]) == (None, None, None)
+    assert [event["weight"] for event in document["events"]] == ["info", "info", "warning"]
+
+
+def test_only_the_newest_events_are_kept_whole() -> None:
+    events = tuple(Event(at("12:00"), f"event {n}") for n in range(30))
+    lines = texts(replace(a_view(), events=events), 80)
+    assert [line.split()[-1] for line in lines[-8:]] == [str(n) for n in range(22, 30)]
