@@ -270,19 +270,15 @@ def _thinned(blocks: Sequence[_Block], room: int, glyphs: Glyphs) -> list[_Block
     if sum(len(block.body) for block in blocks) <= room:
         return list(blocks)
     rows = sorted((row.rank, place, at) for place, block in enumerate(blocks) for at, row in enumerate(block.rows))
-    fits = len(rows) <= room
-    kept = [(place, at) for _, place, at in rows[: room if fits else max(room - len(blocks), 0)]]
-    spare = room - len(kept) if fits else 0
-    lines = {}
-    for place, at in kept:
-        full = blocks[place].rows[at].lines
-        extra = len(full) - 1 if len(full) - 1 <= spare else 0
-        lines[place, at] = full[: 1 + extra]
-        spare -= extra
-    return [
-        _cut(block, {at: cut for (p, at), cut in lines.items() if p == place}, glyphs)
-        for place, block in enumerate(blocks)
-    ]
+    lines_for_counts = 0 if len(rows) <= room else len(blocks)
+    seen = rows[: max(room - lines_for_counts, 0)]
+    spare = room - lines_for_counts - len(seen)
+    lines: dict[int, dict[int, tuple[Line, ...]]] = {place: {} for place in range(len(blocks))}
+    for _, place, at in seen:
+        row = blocks[place].rows[at]
+        lines[place][at] = row.lines if len(row.lines) - 1 <= spare else row.lines[:1]
+        spare -= len(lines[place][at]) - 1
+    return [_cut(block, lines[place], glyphs) for place, block in enumerate(blocks)]
 
 
 def _cut(block: _Block, lines: Mapping[int, tuple[Line, ...]], glyphs: Glyphs) -> _Block:
