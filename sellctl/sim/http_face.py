@@ -12,9 +12,11 @@ from sellctl.sim import refusals
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.behaviour import Misbehaviour
 from sellctl.sim.exchange import Exchange
+from sellctl.sim.http_closing import add_closing_routes
 from sellctl.sim.http_control import add_control_routes
 from sellctl.sim.http_data import add_data_routes
 from sellctl.sim.http_faults import AFTER, BEFORE, FAULT_NAMES, spoil_reply
+from sellctl.sim.http_markets import add_market_routes
 from sellctl.sim.http_routes import Call, Reply, Routes
 from sellctl.sim.http_trading import add_trading_routes
 from sellctl.sim.rate_limits import RateLimits
@@ -60,6 +62,8 @@ class Face:
 
     def __post_init__(self) -> None:
         add_trading_routes(self.routes)
+        add_closing_routes(self.routes)
+        add_market_routes(self.routes)
         add_data_routes(self.routes)
         add_control_routes(self.control, self)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.exchange import Exchange
+from sellctl.sim.numbers import decimal_of
 from sellctl.sim.refusals import bad_request, unprocessable
 
 TRUE = frozenset({"true", "True", "1", "t"})
@@ -55,6 +56,13 @@ class Call:
         if not low <= value <= high:
             raise unprocessable(f"{key} must be between {low} and {high}")
         return value
+
+    def amount(self, key: str) -> Decimal | None:
+        """A query parameter as an exact number; RefusedError 422 otherwise."""
+        try:
+            return decimal_of(self.query.get(key))
+        except ValueError:
+            raise unprocessable(f"invalid {key}") from None
 
     def date(self, key: str, default: dt.date) -> dt.date:
         """A query parameter as a date; RefusedError 400 otherwise."""

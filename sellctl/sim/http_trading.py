@@ -6,8 +6,11 @@ from typing import Any
 
 from sellctl.sim import calendar, refusals, wire
 from sellctl.sim.assets import OPTION, Asset, asset_of
-from sellctl.sim.http_routes import NOTHING, Call, Reply, Routes
+from sellctl.sim.http_data import contract_fits
+from sellctl.sim.http_paging import page_start, page_token
+from sellctl.sim.http_routes import Call, Reply, Routes
 from sellctl.sim.orders import TERMINAL, SimOrder, SimPosition
+from sellctl.sim.replacing import replace_order
 
 ORDERS_DEFAULT, ORDERS_MAX = 50, 500
 CALENDAR_START, CALENDAR_END = dt.date(1970, 1, 1), dt.date(2029, 12, 31)
@@ -183,42 +186,25 @@ def known_assets(call: Call) -> list[Asset]:
 
 def get_contracts(call: Call) -> Reply:
     """GET /v2/options/contracts: filters, then pages; by default what expires until the next weekend."""
-    today = calendar.exchange_date(call.exchange.now)
-    weekend = today + dt.timedelta(days=(5 - today.weekday()) % 7 + 1)
-    bounds = (
-        call.date("expiration_date_gte", today),
-        call.date("expiration_date_lte", weekend if not call.text("expiration_date") else dt.date.max),
-    )
-    found = [asset for asset in known_assets(call) if asset.is_option and _contract_fits(call, asset, bounds)]
+    found = [asset for asset in known_assets(call) if asset.is_option and _is_listed(call, asset)]
     limit = call.whole("limit", CONTRACTS_DEFAULT, 1, CONTRACTS_MAX)
     first = page_start(call)
     rows = [_contract(call, asset) for asset in found[first : first + limit]]
     return Reply(body={"option_contracts": rows, "next_page_token": page_token(first + limit, len(found))})
 
 
-def _contract_fits(call: Call, asset: Asset, bounds: tuple[dt.date, dt.date]) -> bool:
-    low, high = call.text("strike_price_gte"), call.text("strike_price_lte")
-    exact, ppind = call.text("expiration_date"), call.text("ppind")
+def _is_listed(call: Call, asset: Asset) -> bool:
+    today = calendar.exchange_date(call.exchange.now)
+    weekend = today + dt.timedelta(days=(5 - today.weekday()) % 7 + 1)
+    unbounded = call.text("expiration_date") or call.text("expiration_date_lte")
+    wanted = "active" if asset.expires >= today else "inactive"
     return (
-        bounds[0] <= asset.expires <= bounds[1]
-        and (not exact or asset.expires.isoformat() == exact)
+        contract_fits(call, asset)
+        and (bool(unbounded) or asset.expires <= weekend)
+        and call.text("status", "active") == wanted
         and (not call.text("underlying_symbols") or asset.underlying in call.names("underlying_symbols"))
-        and call.text("root_symbol", asset.root) == asset.root
-        and call.text("type") in {"", "call" if asset.is_call else "put"}
-        and (not low or asset.strike >= _amount(low))
-        and (not high or asset.strike <= _amount(high))
-        and (not ppind or call.flag("ppind") == wire.is_penny_program(asset))
-        and call.text("status", "active") == "active"
+        and (not call.text("ppind") or call.flag("ppind") == wire.is_penny_program(asset))
     )
-
-
-def _amount(value: str) -> Any:
-    from decimal import Decimal, InvalidOperation  # noqa: PLC0415  only filters need it
-
-    try:
-        return Decimal(value)
-    except InvalidOperation:
-        raise refusals.unprocessable("invalid strike price") from None
 
 
 def get_contract(call: Call) -> Reply:
@@ -237,27 +223,9 @@ def _contract(call: Call, asset: Asset) -> dict[str, Any]:
     )
 
 
-def page_start(call: Call) -> int:
-    """Where a page begins; the token is the place in base 64, as Alpaca's looks."""
-    import base64  # noqa: PLC0415  only later pages need it
-
-    token = call.text("page_token")
-    try:
-        return int(base64.b64decode(token)) if token else 0
-    except ValueError:
-        raise refusals.unprocessable("invalid page_token") from None
-
-
-def page_token(after: int, total: int) -> str | None:
-    """The token of the next page, or null on the last one."""
-    import base64  # noqa: PLC0415  only later pages need it
-
-    return base64.b64encode(str(after).encode()).decode() if after < total else None
-
-
-def empty_answer(_call: Call) -> Reply:
-    """200 with an empty body."""
-    return Reply(200, NOTHING)
+def patch_order(call: Call) -> Reply:
+    """PATCH /v2/orders/{id}: the answer is the new order."""
+    return Reply(body=replace_order(call.exchange, call.account, call.args[0], call.json()))
 
 
 def add_trading_routes(routes: Routes) -> None:
@@ -274,6 +242,7 @@ def add_trading_routes(routes: Routes) -> None:
         ("GET", "/v2/orders:by_client_order_id", get_order_by_client_id),
         ("GET", "/v2/orders/{}", get_order),
         ("DELETE", "/v2/orders/{}", delete_order),
+        ("PATCH", "/v2/orders/{}", patch_order),
         ("GET", "/v2/clock", get_clock),
         ("GET", "/v2/calendar", get_calendar),
         ("GET", "/v2/assets", get_assets),

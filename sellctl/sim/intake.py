@@ -70,6 +70,25 @@ def read_order(body: Any) -> OrderRequest:
     return request
 
 
+def read_leg(body: Any, parent: OrderRequest) -> OrderRequest:
+    """One leg of a multi-leg request, its quantity counted out. RefusedError (422) when it can't be read."""
+    if not isinstance(body, Mapping):
+        raise unprocessable("invalid leg")
+    ratio = _number(body, "ratio_qty")
+    if ratio is None or ratio % 1 != 0:
+        raise unprocessable("ratio_qty must be a positive integer")
+    return OrderRequest(
+        symbol=_text(body, "symbol"),
+        side=_choice(body, "side", SIDES),
+        type=parent.type,
+        time_in_force=parent.time_in_force,
+        qty=ratio * (parent.qty or 0),
+        order_class="mleg",
+        position_intent=_choice(body, "position_intent", INTENTS, default="") or None,
+        ratio_qty=ratio,
+    )
+
+
 def _complete(request: OrderRequest) -> None:
     """Refuse what lacks a field that its kind needs."""
     multi_leg = request.order_class == "mleg"

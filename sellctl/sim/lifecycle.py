@@ -46,7 +46,8 @@ def _expire_orders(exchange: "Exchange", account: SimAccount) -> None:
     today = calendar.exchange_date(exchange.now)
     for order in list(account.open_orders.values()):
         over = order.expires_at is not None and order.expires_at <= exchange.now
-        if order.is_open and (over or (order.symbol and order.asset.expires <= today)):
+        leg = order.parent is not None and order.order_class == "mleg"
+        if order.is_open and not leg and (over or order.asset.expires <= today):
             exchange.end(account, order, "expired")
 
 

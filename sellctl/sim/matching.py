@@ -28,6 +28,8 @@ def work_orders(exchange: "Exchange") -> None:
 
 
 def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
+    if order.parent is not None and order.order_class == "mleg":
+        return  # it goes with its parent
     if order.expires_at and exchange.now >= order.expires_at:
         exchange.end(account, order, "expired")
         return
@@ -38,6 +40,10 @@ def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
         return
     if order.status in {"pending_new", "accepted"} and not _wake(exchange, account, order):
         return
+    if order.status == "held":
+        from sellctl.sim.groups import watch_held  # noqa: PLC0415  groups are made of single orders
+
+        watch_held(exchange, account, order)
     if order.status in {"new", "partially_filled", "pending_cancel"}:
         _try(exchange, account, order)
     order.touched_until = exchange.now
@@ -45,10 +51,8 @@ def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
 
 def can_trade(exchange: "Exchange", order: SimOrder) -> bool:
     """Whether the market is open for this order now."""
-    if order.parent is not None and order.order_class == "mleg":
-        return False
     if calendar.is_open(exchange.now):
-        return not exchange.market.is_halted(order.symbol)
+        return not any(exchange.market.is_halted(one.symbol) for one in (order, *order.legs) if one.symbol)
     return order.extended_hours and exchange.trades_soon() and not order.asset.is_option
 
 
@@ -59,6 +63,9 @@ def _wake(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> bool:
     if on_wake(exchange, account, order):
         return order.status in {"new", "partially_filled"}
     order.set_status("new", exchange.now)
+    if order.order_class == "mleg":
+        for leg in order.legs:
+            leg.set_status("new", exchange.now)
     exchange.emit("new", account, order)
     return order.is_open
 

@@ -13,6 +13,7 @@ def at(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text).replace(tzinfo=calendar.NEW_YORK).astimezone(UTC)
 
 
+@pytest.mark.filterwarnings("ignore:Series.values returning")
 def test_every_session_from_2015_to_2035_equals_the_oracles() -> None:
     exchange_calendars = pytest.importorskip("exchange_calendars")
     oracle = exchange_calendars.get_calendar("XNYS", start="2015-01-01", end="2035-12-31").schedule

@@ -1,0 +1,34 @@
+"""Whether a scenario's promises were kept: what the simulated broker's books say when it is over."""
+
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.scenario import Promise
+
+_OPEN = "open"
+
+
+def outcome_of(promise: Promise, exchange: Exchange) -> str:
+    """What became of the thing promised, in the words of `ends`.
+
+    An order is open or has its last status. A position is flat, untouched (no order of anybody's has been sent for it
+    since the start) or held. An account alone is refused when its key is.
+    """
+    account = exchange.accounts[promise.account]
+    if promise.order:
+        order = account.by_client_id[promise.order]
+        return _OPEN if order.is_open else order.status
+    if promise.symbol:
+        return _of_position(account, promise.symbol, exchange)
+    return "refused" if account.refused else "answered"
+
+
+def is_kept(promise: Promise, happened: str) -> bool:
+    """Whether what happened is what was promised; what is untouched is held as well."""
+    return happened == promise.ends or (promise.ends == "held" and happened == "untouched")
+
+
+def _of_position(account: SimAccount, symbol: str, exchange: Exchange) -> str:
+    if not account.qty_of(symbol):
+        return "flat"
+    touched = any(o.symbol == symbol and o.submitted_at >= exchange.started_at for o in account.orders.values())
+    return "held" if touched else "untouched"
