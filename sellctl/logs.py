@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loguru import Record
 
 REDACTED = "[redacted]"
+_SHORTEST_SECRET = 8  # what is shorter is no key, and would blot out ordinary words
 _PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | {level} | {message}{extra[trace]}\n"
 _COLOURED = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> | <level>{level}</level> | {message}{extra[trace]}\n"
 _ROTATION = "10 MB"
@@ -56,7 +57,7 @@ def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterab
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that blots these texts out, as they are and as they stand in an address."""
-    forms = {form for text in secrets if text.strip() for form in (text, quote(text, safe=""))}
+    forms = {form for text in secrets if len(text) >= _SHORTEST_SECRET for form in (text, quote(text, safe=""))}
     ordered = sorted(forms, key=len, reverse=True)  # a secret that holds another one goes first
 
     def redact(text: str) -> str:

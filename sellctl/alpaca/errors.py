@@ -40,6 +40,9 @@ FOREIGN_ERRORS: Final = (
 )
 
 
+_SHORTEST_SECRET = 8
+
+
 class FeedNotGrantedError(RequestRejectedError):
     """The key is good, but the market data feed that was asked for isn't granted to it."""
 
@@ -67,9 +70,10 @@ class Case:
         return f"{self.account}: {self.what} failed: {how}."
 
     def clean(self, text: str) -> str:
-        """The text without our secrets."""
-        for secret in filter(None, self.secrets):
-            text = text.replace(secret, "***")
+        """The text without our secrets; what is too short to be a key can't be told from ordinary words."""
+        for secret in self.secrets:
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
         return text
 
 

@@ -1,6 +1,7 @@
 """`sellctl demo`: the real watcher against a simulated market afternoon, then what happened and whether it had to."""
 
 import asyncio
+import datetime as dt
 import sys
 import tempfile
 from collections import deque
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from sellctl.live import Display
     from sellctl.sim.server import SimServer
 
+_FAST = dt.timedelta(seconds=90)
+_ALL = 1_000_000
 _COLUMNS = ("account", "what", "promised", "what happened", "kept")
 
 
 def demo(
     speed: Annotated[
-        float | None, typer.Option(min=1, help="Simulated seconds a second; left out: the scenario's.", show_default=False)
+        float | None,
+        typer.Option(min=1, help="Simulated seconds a second; left out: the scenario's.", show_default=False),
     ] = None,
     output: FormatOption = None,
 ) -> None:
@@ -87,37 +91,50 @@ async def _until_over(runtime: "Runtime", server: "SimServer", display: "Display
 
 def _config(server: "SimServer") -> "Config":
     """A configuration that points every account of the scenario at the simulator."""
-    from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig  # noqa: PLC0415  help does without it
+    from sellctl.core.model.config import (  # noqa: PLC0415  help does without it
+        AccountConfig,
+        AssetKind,
+        Config,
+        EndpointsConfig,
+        SellModuleConfig,
+        StrategyOneConfig,
+    )
 
     endpoints = EndpointsConfig(trading=server.url, data=server.url)
     return Config(
+        sell_module=SellModuleConfig(
+            strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
+            max_position_age=_FAST,  # at this speed a look takes many of the market's seconds
+        ),
         accounts={
             account.name: AccountConfig(account.key, account.secret, endpoints=endpoints)
             for account in server.scenario.accounts
-        }
+        },
     )
 
 
 def _promises(server: "SimServer", folder: Path) -> list[tuple[str, str, str, str, str]]:
     """Each promise of the scenario beside what the simulated broker and the journal show."""
-    from sellctl.sim.promises import outcome_of  # noqa: PLC0415  help does without it
+    from sellctl.sim.promises import is_kept, outcome_of  # noqa: PLC0415  help does without it
 
     reasons = _reasons(folder)
     rows = []
     with server.hold() as exchange:
         for promise in server.scenario.promises:
-            happened = outcome_of(promise, exchange)
+            happened = outcome_of(promise, server.scenario, exchange)
             why = reasons.get((promise.account, promise.symbol), "")
-            kept = happened == promise.ends and promise.reason in {"", why}
+            kept = is_kept(promise, happened) and promise.reason in {"", why}
             told = " ".join(part for part in (happened, why and f"({why})") if part)
             promised = " ".join(part for part in (promise.ends, promise.reason and f"({promise.reason})") if part)
-            rows.append((promise.account, promise.text or promise.symbol, promised, told, "yes" if kept else "NO"))
+            what = f"{promise.symbol or promise.order} {promise.text}".strip()
+            rows.append((promise.account, what, promised, told, "yes" if kept else "NO"))
     return rows
 
 
 def _reasons(folder: Path) -> dict[tuple[str, str], str]:
-    """The reason that the journal gives for each order's symbol: the last one."""
-    from sellctl.journal.queries import Filters, Reader  # noqa: PLC0415  help does without it
+    """The reason of the last intent on each symbol of each account, as the journal has it."""
+    from sellctl.journal.queries import Filters, history  # noqa: PLC0415  help does without SQLAlchemy
+    from sellctl.state import StateFolder  # noqa: PLC0415  likewise
 
-    del folder, Filters, Reader
-    return {}
+    newest_first = history(StateFolder(folder).journal, Filters(limit=_ALL))
+    return {(row.account, row.symbol): row.reason for row in reversed(newest_first) if row.kind == "intent"}

@@ -21,6 +21,7 @@ from sellctl.core.sell_watcher import Mode, Observation, SellWatcher, instrument
 
 PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another is ready
 HURRY_SECONDS = 1.5  # between looks at an account with an order working
+AT_ONCE_SECONDS = 0.25  # before the look that follows an order or a cancel
 CLOSED_SECONDS = 60.0  # between looks at the clock while the market is closed
 BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between looks at an account that fails, by failures in a row
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
@@ -129,6 +130,8 @@ class Fleet:
 
     def _next_look_in(self) -> float:
         """Seconds until the next round."""
+        if any(watcher.acted for watcher in self.watchers):
+            return AT_ONCE_SECONDS
         if any(watcher.in_a_hurry for watcher in self.watchers):
             return HURRY_SECONDS
         if self.market is not None and not self.market.is_open:
@@ -161,15 +164,15 @@ class Fleet:
         ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
         await self.look()
         while self._unfinished() and self.clock.monotonic() < ends_at:
-            await self.clock.sleep(HURRY_SECONDS if all(self._has_looked(w) for w in self.watchers) else 0.1)
-            await self.look(hurried=self.market is not None and all(self._has_looked(w) for w in self.watchers))
+            await self.clock.sleep(self._next_look_in() if self._all_have_looked() else AT_ONCE_SECONDS)
+            await self.look(hurried=self.market is not None and self._all_have_looked())
         await self._drop_targets()
         for task in self._under_way.values():
             task.cancel()
 
     async def _worth_a_look(self) -> bool:
         """While the market is closed one clock request a minute is enough, once every account was seen."""
-        if self.market is None or self.market.is_open or not all(self._has_looked(w) for w in self.watchers):
+        if self.market is None or self.market.is_open or not self._all_have_looked():
             return True
         market = await self._read_market(hurried=False)
         return market is not None and market.is_open
@@ -182,6 +185,9 @@ class Fleet:
     @staticmethod
     def _has_looked(watcher: SellWatcher) -> bool:
         return watcher.plan is not None or watcher.problem is not None
+
+    def _all_have_looked(self) -> bool:
+        return all(self._has_looked(watcher) for watcher in self.watchers)
 
     async def _drop_targets(self) -> None:
         """An unfilled target doesn't outlive its run; everything more urgent stays working and is adopted next time."""

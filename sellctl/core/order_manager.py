@@ -25,6 +25,7 @@ from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, SubmitOrder, 
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.reporter import Reporter
+from sellctl.core.rules.gain import as_dollars
 
 NOT_FOUND_APART_SECONDS = 5.0
 NOT_FOUND_NEEDED = 2
@@ -139,11 +140,13 @@ class OrderManager:
 
     def _fill(self, order: Order, news: Decimal) -> None:
         self.positions.filled(order.symbol, order.client_order_id, order.filled_qty)
-        price = "?" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
+        price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
         self.journal.fold_fill(self.account, order.client_order_id, words)
-        self.report(order.symbol, Kind.FILLED, f"filled {news:f} of {order.qty or ZERO:f} at ${price}")
+        self.report(
+            order.symbol, Kind.FILLED, f"{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
+        )
 
     def _end(self, order: Order) -> None:
         del self._pending[order.client_order_id]
@@ -155,10 +158,16 @@ class OrderManager:
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
-    async def carry_out(self, plan: Plan) -> None:
-        """Cancel what the plan cancels and send what it sends, the most urgent first."""
-        await asyncio.gather(*(self.cancel(cancel) for cancel in plan.cancels))
+    async def carry_out(self, plan: Plan) -> bool:
+        """Cancel what the plan cancels and send what it sends, the most urgent first. Whether there was anything."""
+        cancelled = await self.cancel_all(plan.cancels)
         await asyncio.gather(*(self._submit(verdict) for verdict in plan.submits))
+        return cancelled or bool(plan.submits)
+
+    async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
+        """Cancel these orders at the same time. Whether any was asked for now, and not a moment ago already."""
+        asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
+        return any(asked)
 
     async def _submit(self, verdict: Verdict) -> None:
         """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up."""
@@ -191,7 +200,7 @@ class OrderManager:
         pending = self._pending[order.client_order_id]
         self._pending[order.client_order_id] = replace(pending, known=True)
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
-        at = "at market" if order.limit_price is None else f"limit ${order.limit_price:f}"
+        at = "at market" if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
         self.report(order.symbol, Kind.SENT, f"{order.side.value} {order.qty:f} {at}")
         self._learn(answer)
 
@@ -221,7 +230,7 @@ class OrderManager:
         self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
-        """Ask the broker to end an order and wait a moment for its terminal word. Whether that came."""
+        """Ask the broker to end an order and wait a moment for its terminal word. Whether it was asked."""
         if not self._may_ask(cancel.order):
             return False
         self.journal.note(
@@ -241,23 +250,23 @@ class OrderManager:
         except BrokerError as error:
             self.report(cancel.order.symbol, Kind.DEGRADED, f"cancel failed: {error.sentence}", failed=True)
             return False
-        return await self._terminal_word(cancel.order)
+        await self._terminal_word(cancel.order)
+        return True
 
-    async def _terminal_word(self, order: Order) -> bool:
+    async def _terminal_word(self, order: Order) -> None:
         """Re-read a cancelled order until it is terminal; a 204 is not the end (I4)."""
         for _ in range(CANCEL_POLLS):
             try:
                 seen = await self.broker.order_by_client_id(order.client_order_id)
             except RateLimitedError:
-                return False
+                return
             except BrokerError:
                 seen = order
             if seen.is_terminal:
                 self._cancels.pop(order.id, None)
                 self._learn(seen)
-                return True
+                return
             await self.clock.sleep(CANCEL_POLL_SECONDS)
-        return False
 
     def _may_ask(self, order: Order) -> bool:
         """A cancel that hangs is asked again after 10 s, and a person hears of it after 30 s."""
@@ -276,6 +285,10 @@ class OrderManager:
 
     def _write(self, kind: str, client_order_id: str, detail: dict[str, object]) -> None:
         self.journal.outcome(self.account, client_order_id, kind, detail)
+
+
+def _dollars(price: Decimal | None) -> str:
+    return "an unknown price" if price is None else as_dollars(price)
 
 
 _IN_THE_WAY = frozenset({Refusal.INSUFFICIENT_QTY, Refusal.WASH_TRADE})

@@ -65,6 +65,7 @@ class SellWatcher:
     market: Market | None = None
     problem: SellctlError | None = None
     failures: int = 0
+    acted: bool = False  # whether the last look sent or cancelled anything
     seen_at: float | None = None
     open_orders: tuple[Order, ...] = ()
     targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
@@ -94,7 +95,7 @@ class SellWatcher:
         try:
             plan = await self._decide(seen, market)
             self._tell(plan)
-            await self._carry_out(plan)
+            self.acted = await self._carry_out(plan)
         except SellctlError as error:
             self.fail(error)
         else:
@@ -150,11 +151,13 @@ class SellWatcher:
             raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
         return {symbol: tuple(o for o in rows.rows if o.symbol == symbol) for symbol in wanted}
 
-    async def _carry_out(self, plan: Plan) -> None:
-        if self.mode is Mode.ACT:
-            await self.orders.carry_out(plan if self.only is None else plan.only(self.only))
-        elif self.mode is Mode.STALE_ONLY:
-            await asyncio.gather(*(self.orders.cancel(cancel) for cancel in plan.stale))
+    async def _carry_out(self, plan: Plan) -> bool:
+        """Whether anything was sent or cancelled."""
+        if self.mode is Mode.DRY_RUN:
+            return False
+        if self.mode is Mode.STALE_ONLY:
+            return await self.orders.cancel_all(plan.stale)
+        return await self.orders.carry_out(plan if self.only is None else plan.only(self.only))
 
     def _tell(self, plan: Plan) -> None:
         """Report what a person should hear of, once until it changes."""

@@ -2,12 +2,12 @@
 
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.exchange import Exchange
-from sellctl.sim.scenario import Promise
+from sellctl.sim.scenario import Promise, Scenario
 
 _OPEN = "open"
 
 
-def outcome_of(promise: Promise, exchange: Exchange) -> str:
+def outcome_of(promise: Promise, scenario: Scenario, exchange: Exchange) -> str:
     """What became of the thing promised, in the words of `ends`.
 
     An order is open or has its last status. A position is flat, untouched (no order of anybody's has been sent for it
@@ -18,7 +18,7 @@ def outcome_of(promise: Promise, exchange: Exchange) -> str:
         order = account.by_client_id[promise.order]
         return _OPEN if order.is_open else order.status
     if promise.symbol:
-        return _of_position(account, promise.symbol, exchange)
+        return _of_position(account, promise.symbol, scenario)
     return "refused" if account.refused else "answered"
 
 
@@ -27,8 +27,8 @@ def is_kept(promise: Promise, happened: str) -> bool:
     return happened == promise.ends or (promise.ends == "held" and happened == "untouched")
 
 
-def _of_position(account: SimAccount, symbol: str, exchange: Exchange) -> str:
+def _of_position(account: SimAccount, symbol: str, scenario: Scenario) -> str:
     if not account.qty_of(symbol):
         return "flat"
-    touched = any(o.symbol == symbol and o.submitted_at >= exchange.started_at for o in account.orders.values())
+    touched = any(o.symbol == symbol and o.created_at > scenario.start for o in account.orders.values())
     return "held" if touched else "untouched"

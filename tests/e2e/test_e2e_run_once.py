@@ -1,0 +1,116 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+from stage import Play
+
+TARGET = """
+    start: "2026-11-24 12:00"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
+    prices:
+      AAPL261218C00200000: [{fixed: {bid: 1.10, ask: 1.12}}]
+"""
+ZERO_DAY = """
+    start: "{start}"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{{symbol: {symbol}, qty: 2, entry: 1.00}}]
+    prices:
+      {symbol}: [{{fixed: {{bid: 1.00, ask: 1.02}}}}]
+"""
+
+
+def everything_in(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_target_is_sold_and_a_second_run_right_after_sends_nothing(play: Play) -> None:
+    stage = play(TARGET)
+    assert stage.run("run-once").status == 0
+    assert stage.held("AAPL261218C00200000") == 0
+    sent = stage.sent()
+    assert len(sent) == 1
+    assert stage.run("run-once").status == 0
+    assert stage.sent() == sent
+
+
+def test_a_dry_run_names_the_orders_of_the_real_run_and_changes_nothing(play: Play) -> None:
+    stage = play(TARGET)
+    stage.state.mkdir()
+    before = everything_in(stage.state)
+    dry = stage.run("run-once", "--dry-run", "--format", "json").document
+    assert everything_in(stage.state) == before
+    assert stage.sent() == []
+    real = stage.run("run-once", "--format", "json").document
+    orders = [[holding["order"] for holding in plan["holdings"]] for plan in dry["plans"]]
+    assert orders == [[holding["order"] for holding in plan["holdings"]] for plan in real["plans"]]
+    assert orders[0][0]["client_order_id"] == stage.orders()[0].client_order_id
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize(
+    ("start", "symbol", "leaves"),
+    [
+        ("2026-11-27 11:50", "AAPL261127C00200000", False),
+        ("2026-11-27 12:10", "AAPL261127C00200000", True),
+        ("2026-11-25 14:50", "AAPL261125C00200000", False),
+        ("2026-11-25 14:57", "AAPL261125C00200000", True),
+        ("2026-11-25 14:57", "SPY261125C00600000", False),
+        ("2026-11-25 15:12", "SPY261125C00600000", True),
+    ],
+)
+def test_a_zero_day_option_leaves_by_the_brokers_clock(
+    play: Play, monkeypatch: pytest.MonkeyPatch, zone: str, start: str, symbol: str, *, leaves: bool
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    stage = play(ZERO_DAY.format(start=start, symbol=symbol))
+    assert stage.run("run-once").status == 0
+    assert (stage.held(symbol) == 0) is leaves
+
+
+def test_the_seeds_block_works_as_it_stands(play: Play) -> None:
+    stage = play(
+        TARGET,
+        """
+        sell_module:
+          enabled: true                # false: read commands work; watch and run-once say so and exit 0
+          check_interval: 5            # seconds between checks
+          order_cancel_minutes: 3      # cancel sell orders older than this
+          zero_day_handling: true      # force-close options that expire today
+          strategy_one:
+            enabled: true
+            profit_rate: 1.1           # price / entry: +10% take profit
+            stop_loss_rate: 0.8        # price / entry: -20% stop loss
+        """,
+    )
+    assert stage.run("run-once").status == 0
+    assert stage.held("AAPL261218C00200000") == 0
+
+
+def test_detailed_exitcode_tells_that_exits_are_due(play: Play) -> None:
+    assert play(TARGET).run("run-once", "--dry-run", "--detailed-exitcode").status == 10
+
+
+def test_a_disabled_module_sells_nothing_and_says_so(play: Play) -> None:
+    stage = play(TARGET, "sell_module: {enabled: false}")
+    said = stage.run("run-once")
+    assert said.status == 0
+    assert "enabled is false" in said.err
+    assert stage.sent() == []
+
+
+def test_with_the_market_closed_nothing_is_sold_and_the_run_says_so(play: Play) -> None:
+    stage = play(TARGET.replace("12:00", "17:00"))
+    said = stage.run("run-once")
+    assert said.status == 0
+    assert "market is closed" in said.err
+    assert stage.sent() == []
