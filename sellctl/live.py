@@ -1,18 +1,15 @@
 """How a running watcher shows itself: a live screen, JSON lines, or nothing but the log. It reads the fleet, only."""
 
 import datetime as dt
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.model.view import AccountView, Mode, Weight, WatchView
-from sellctl.core.model.view import Event as EventView
+from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.core.sell_watcher import Mode as LookMode
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.live import Live
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
@@ -55,10 +52,10 @@ class JsonLines(LogOnly):
 
     def update(self, wait: float) -> None:
         """One line."""
+        from sellctl.render import write  # noqa: PLC0415  help does without it
         from sellctl.screen import json_line  # noqa: PLC0415  help does without it
 
-        sys.stdout.write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
-        sys.stdout.flush()
+        write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
 
 
 class Screen(LogOnly):
@@ -93,7 +90,7 @@ def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> Watch
     return WatchView(
         now=fleet.market.now if fleet.market else runtime.clock.now(),
         accounts=tuple(_account_view(watcher, runtime) for watcher in fleet.watchers),
-        events=tuple(_event_view(event) for event in events),
+        events=tuple(events),
         next_look_in=dt.timedelta(seconds=wait),
     )
 
@@ -109,12 +106,6 @@ def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
         problem=watcher.problem.sentence if watcher.problem else "",
         orders_working=None if watcher.plan is None else len(watcher.open_orders),
     )
-
-
-def _event_view(event: "Event") -> EventView:
-    symbol = f"{event.symbol} " if event.symbol else ""
-    weight = Weight.WARNING if event.failed else Weight.INFO
-    return EventView(event.at, f"{symbol}{event.kind.value}: {event.text}", event.account, weight)
 
 
 def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import State, Urgency, Verdict
-from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
+from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.render import VERSION, Document, holding_part, json_text, market_phase
 from sellctl.texts import (
     Cell,
@@ -75,7 +76,7 @@ ASCII = Glyphs("#", ".", "-", "...")
 def log_line(event: Event) -> str:
     """An event as one line, for a watch without a terminal."""
     account = f"{event.account}: " if event.account else ""
-    return harmless(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.text}")
+    return harmless(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
 
 
 def json_line(view: WatchView) -> str:
@@ -119,7 +120,14 @@ def _seconds(span: dt.timedelta | None) -> float | None:
 
 
 def _event_part(event: Event) -> Document:
-    return {"at": event.at, "account": event.account, "weight": event.weight, "text": event.text}
+    return {
+        "at": event.at,
+        "account": event.account,
+        "weight": event.weight,
+        "symbol": event.symbol,
+        "kind": event.kind,
+        "text": event.text,
+    }
 
 
 # --- on a terminal ----------------------------------------------------------------------------------------------------

@@ -47,8 +47,8 @@ def log_event(event: "Event") -> None:
     """One line of the log an event."""
     from loguru import logger  # noqa: PLC0415  help does without it
 
-    text = " ".join(part for part in (event.account, event.symbol, f"{event.kind.value}:", event.text) if part)
-    logger.log("WARNING" if event.failed else "INFO", "{}", text)
+    account = f"{event.account} " if event.account else ""
+    logger.log(event.weight.value.upper(), "{}", f"{account}{event.sentence}")
 
 
 def plans_of(fleet: "Fleet") -> "list[Plan]":

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sellctl.core.model.event import Event, Kind
+from sellctl.core.model.event import Event, Kind, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +16,6 @@ class Reporter:
     listener: Callable[[Event], None]
 
     def __call__(self, symbol: str, kind: Kind, text: str, *, failed: bool = False) -> None:
-        """One event."""
-        self.listener(Event(self.now(), self.account, symbol, kind, text, failed=failed))
+        """One event; `failed` when something that should have worked did not."""
+        weight = Weight.ERROR if kind is Kind.ALERT else Weight.WARNING if failed else Weight.INFO
+        self.listener(Event(self.now(), text, self.account, weight, symbol, kind))

@@ -13,11 +13,12 @@ from builders import CALL, PUT, TODAYS_SPY_CALL, a_holding, a_market, a_policy, 
 from rich.console import Console
 
 from sellctl.core.engine import decide
+from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, Verdict
 from sellctl.core.model.position import ExitTrack, Holding, Track
 from sellctl.core.model.snapshot import AccountFacts, SpoiledRow
-from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
+from sellctl.core.model.view import AccountView, Mode, WatchView
 
 LONGEST = "GOOGL1261218C00200000"  # 21 characters, the longest an OCC symbol gets
 STALE = an_order("TSLA", qty="3", limit="410", submitted=at("11:50"))

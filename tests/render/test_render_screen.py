@@ -7,8 +7,9 @@ import pytest
 from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, at
 from render_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
+from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.model.view import AccountView, Event, Mode, WatchView, Weight
+from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.screen import ASCII, json_line, log_line, screen_lines, watch_screen
 
 

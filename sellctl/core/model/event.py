@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an event is about."""
+    """What an event is about; NOTE is anything else."""
 
     SENT = "sent"
     FILLED = "filled"
@@ -16,18 +16,34 @@ class Kind(StrEnum):
     BLOCKED = "blocked"
     DENIED = "denied"
     ADOPTED = "adopted"
+    HALTED = "halted"
     DEGRADED = "degraded"
     RECOVERED = "recovered"
     ALERT = "alert"
+    NOTE = "note"
+
+
+class Weight(StrEnum):
+    """How much an event matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in one account. `at` is the broker's clock; `symbol` is "" when no symbol is meant."""
+    """One thing that happened. `at` is the broker's clock; `account` and `symbol` are "" when none is meant."""
 
     at: dt.datetime
-    account: str
-    symbol: str
-    kind: Kind
     text: str
-    failed: bool = False  # whether something that should have worked did not
+    account: str = ""
+    weight: Weight = Weight.INFO
+    symbol: str = ""
+    kind: Kind = Kind.NOTE
+
+    @property
+    def sentence(self) -> str:
+        """Symbol, kind and text as one line."""
+        about = " ".join(word for word in (self.symbol, "" if self.kind is Kind.NOTE else self.kind.value) if word)
+        return f"{about}: {self.text}" if about else self.text

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sellctl.core.model.event import Event
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import AccountFacts
@@ -15,24 +16,6 @@ class Mode(StrEnum):
     PAPER = "paper"
     LIVE = "live"  # real money
     DRY_RUN = "dry run"  # decides, sends nothing
-
-
-class Weight(StrEnum):
-    """How much an event matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened: an order sent, a fill, a refusal, a lost connection. `account` "" is all of them."""
-
-    at: dt.datetime
-    text: str
-    account: str = ""
-    weight: Weight = Weight.INFO
 
 
 @dataclass(frozen=True, slots=True)
