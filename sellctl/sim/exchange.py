@@ -21,7 +21,7 @@ from sellctl.sim.checks import Case, check_all
 from sellctl.sim.intake import OrderRequest, read_order
 from sellctl.sim.market import Market
 from sellctl.sim.matching import work_orders
-from sellctl.sim.numbers import stable_id
+from sellctl.sim.numbers import stable_id, stamp
 from sellctl.sim.order_faults import on_accept
 from sellctl.sim.orders import TERMINAL, Event, SimOrder
 from sellctl.sim.paths import Level
@@ -51,6 +51,7 @@ class Exchange:
         self.accounts = {account.name: account for account in accounts}
         self.events: list[Event] = []
         self.listeners: list[Listener] = []
+        self.quote_listeners: list[Callable[[str], None]] = []
         self.dice = random.Random(self.settings.seed)  # noqa: S311  a simulation's seed, not a secret
         self._timeline: list[tuple[dt.datetime, int, Action]] = []
         self._count = 0
@@ -112,6 +113,8 @@ class Exchange:
 
     def emit(self, kind: str, account: SimAccount, order: SimOrder, **detail: Any) -> None:
         """Write an order event down and tell the listeners. The wire form is taken now."""
+        if order.cancel_requested_at:
+            detail["cancel_requested_at"] = stamp(order.cancel_requested_at)
         event = Event(self.next_number(), self.now, kind, account.name, wire.order_json(order), detail)
         self.events.append(event)
         for listener in tuple(self.listeners):
@@ -141,6 +144,8 @@ class Exchange:
     def set_quote(self, symbol: str, bid: Decimal | None, ask: Decimal | None, **sizes: int) -> None:
         """From now on this quote stands, instead of the path."""
         self.market.put(symbol, Level(bid, ask, **sizes), self.now)
+        for listener in tuple(self.quote_listeners):
+            listener(symbol)
         work_orders(self)
 
     # --- orders -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sellctl.sim.exchange import Exchange
 from sellctl.sim.http_closing import add_closing_routes
 from sellctl.sim.http_control import add_control_routes
 from sellctl.sim.http_data import add_data_routes
+from sellctl.sim.http_face_keys import KEY, SECRET
 from sellctl.sim.http_faults import AFTER, BEFORE, FAULT_NAMES, spoil_reply
 from sellctl.sim.http_markets import add_market_routes
 from sellctl.sim.http_routes import Call, Reply, Routes
@@ -26,7 +27,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Streams = Callable[["Face", Scope, Receive, Send], Awaitable[None]]
-KEY, SECRET = b"apca-api-key-id", b"apca-api-secret-key"
 CONTROL = "/sim"
 
 

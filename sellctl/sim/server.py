@@ -16,6 +16,7 @@ from sellctl.sim.exchange import Exchange
 from sellctl.sim.http_face import Exchanged, Face
 from sellctl.sim.scenario import Scenario, load_scenario
 from sellctl.sim.sim_time import SimTime
+from sellctl.sim.streams import Hub
 
 LOOPBACK = "127.0.0.1"
 TICK = 0.02  # seconds of the host between looks at what is due
@@ -34,6 +35,8 @@ class SimServer:
         exchange = self.scenario.exchange()
         pace = float(self.scenario.speed) if speed is None else speed
         self.face = Face(exchange, SimTime(exchange.now, pace))
+        self.hub = Hub(self.face)
+        self.face.streams = self.hub
         self._socket = _listen(port)
         self.port: int = self._socket.getsockname()[1]
         self._server = uvicorn.Server(self._config())
@@ -136,6 +139,7 @@ class SimServer:
             if self._server.started:
                 self._ready.set()
             self.face.catch_up()
+            self.hub.tick()
             await asyncio.sleep(TICK)
 
 
