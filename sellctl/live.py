@@ -1,7 +1,6 @@
 """How a running watcher shows itself: a live screen, JSON lines, or nothing but the log. It reads the fleet, only."""
 
 import datetime as dt
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sellctl.core.model.snapshot import AccountFacts
@@ -9,6 +8,8 @@ from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.core.sell_watcher import Mode as LookMode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from sellctl.bootstrap import Runtime
