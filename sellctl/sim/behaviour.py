@@ -63,7 +63,11 @@ _KINDS = (
         "a cancel is accepted and the order stays pending_cancel (simulated seconds; never: null)",
         {"seconds": None},
     ),
-    Kind("H20", "clock or calendar is wrong by so many seconds, or down", {"skew": 3600, "down": False}),
+    Kind(
+        "H20",
+        "clock and calendar (or the one that path names) are wrong by so many seconds, or down",
+        {"skew": 3600, "down": False},
+    ),
     Kind("O01", "orders are rejected at once", {}, 1),
     Kind("O02", "orders are accepted, then rejected", {}, 1),
     Kind("O03", "orders fill in parts of this size", {"qty": 1}),

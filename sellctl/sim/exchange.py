@@ -97,8 +97,12 @@ class Exchange:
 
     def shown_now(self) -> dt.datetime:
         """What the clock endpoint says: now, unless it is told to be wrong."""
-        fault = self.behaviours.strike("H20", path="clock") if self.behaviours.active else None
-        return self.now if fault is None else self.now + dt.timedelta(seconds=float(fault["skew"]))
+        fault = self.behaviours.strike("H20", path="/v2/clock") if self.behaviours.active else None
+        if fault is None:
+            return self.now
+        if fault["down"]:
+            raise refusals.unavailable()
+        return self.now + dt.timedelta(seconds=float(fault["skew"]))
 
     # --- names and news ---------------------------------------------------------------------------------------
 
@@ -122,7 +126,18 @@ class Exchange:
 
     def misbehave(self, name: str, **options: Any) -> Misbehaviour:
         """Switch a misbehaviour on; those that act on the books at once do so now."""
-        return self.behaviours.misbehave(name, **options)
+        from sellctl.sim.deeds import act  # noqa: PLC0415  deeds act on the exchange that calls them
+
+        fault = self.behaviours.misbehave(name, **options)
+        act(self, fault)
+        return fault
+
+    def behave(self, name: str = "") -> None:
+        """Switch a misbehaviour off, or all of them."""
+        from sellctl.sim.deeds import undo  # noqa: PLC0415  likewise
+
+        self.behaviours.behave(name)
+        undo(self, name)
 
     # --- accounts ---------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def behave(name: str) -> Happening:
     """Switch a misbehaviour off, or all of them."""
 
     def happen(exchange: "Exchange") -> None:
-        exchange.behaviours.behave("" if name == "all" else name)
+        exchange.behave("" if name == "all" else name)
 
     return happen
 

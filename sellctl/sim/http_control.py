@@ -107,7 +107,7 @@ def _misbehave(call: Call) -> Reply:
 
 def _behave(call: Call) -> Reply:
     """{"name": "H01"}, or {} for all."""
-    call.exchange.behaviours.behave(str(call.json().get("name", "")))
+    call.exchange.behave(str(call.json().get("name", "")))
     return Reply(body={"ok": True})
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sellctl.sim import calendar, refusals, wire
@@ -66,6 +67,8 @@ def get_orders(call: Call) -> Reply:
     found = [order for order in _candidates(call, nested=nested) if _is_asked_for(call, order)]
     found.sort(key=lambda order: order.created_at, reverse=call.text("direction", "desc") != "asc")
     limit = call.whole("limit", ORDERS_DEFAULT, 1, ORDERS_MAX)
+    if cut := call.exchange.behaviours.strike("H17", account=call.account.name, path=call.path):
+        limit = min(limit, int(cut["page"]))
     return Reply(body=[wire.order_json(order, nested=nested) for order in found[:limit]])
 
 
@@ -156,7 +159,11 @@ def get_calendar(call: Call) -> Reply:
     """GET /v2/calendar."""
     start, end = call.date("start", CALENDAR_START), call.date("end", CALENDAR_END)
     days = calendar.sessions(max(start, CALENDAR_START), min(end, CALENDAR_END))
-    return Reply(body=[wire.calendar_json(hours) for hours in days])
+    wrong = call.exchange.behaviours.strike("H20", account=call.account.name, path=call.path)
+    if wrong and wrong["down"]:
+        raise refusals.unavailable()
+    late = dt.timedelta(seconds=float(wrong["skew"])) if wrong else dt.timedelta(0)
+    return Reply(body=[wire.calendar_json(replace(hours, closes_at=hours.closes_at + late)) for hours in days])
 
 
 def get_assets(call: Call) -> Reply:

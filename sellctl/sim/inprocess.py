@@ -228,6 +228,8 @@ def error_of(refused: RefusedError, account: str) -> BrokerError:
     code = refused.body.get("code")
     fields = {key: value for key, value in refused.body.items() if key not in {"code", "message"}}
     answer = BrokerAnswer(refused.status, code if isinstance(code, int) else None, message, fields)
+    if refused.status >= 500:  # noqa: PLR2004  HTTP
+        return DoubtfulError(sentence)
     if code is None and refused.status in {401, 403}:
         return AuthError(sentence)
     if refused.status == 404:  # noqa: PLR2004  HTTP

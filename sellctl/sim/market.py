@@ -8,7 +8,7 @@ from decimal import Decimal
 from sellctl.sim import calendar
 from sellctl.sim.assets import asset_of
 from sellctl.sim.behaviour import BehaviourBook, Misbehaviour
-from sellctl.sim.paths import CENT, Fixed, Level, Path
+from sellctl.sim.paths import CENT, Fixed, Level, Path, Segment
 from sellctl.sim.settings import Settings
 
 
@@ -45,6 +45,11 @@ class Market:
         if stamp is not None:
             self.stamps[symbol] = stamp
 
+    def follow(self, symbol: str, level: Level, now: dt.datetime, segment: Segment) -> None:
+        """Replace a symbol's path by a move that begins at a level now."""
+        self.put(symbol, level, now)
+        self.paths[symbol] = Path([Fixed(now, level), segment])
+
     def level(self, symbol: str, now: dt.datetime) -> Level | None:
         """What stands in the book."""
         if symbol in self.halted:
@@ -66,7 +71,7 @@ class Market:
 
     def is_halted(self, symbol: str) -> bool:
         """Whether a symbol's trading is stopped."""
-        return symbol in self.halted or self.behaviours.is_on("Q09", symbol=symbol) is not None
+        return symbol in self.halted
 
     def stamp(self, symbol: str, now: dt.datetime) -> dt.datetime:
         """When a quote was made: now while the market is open, the last close after it."""

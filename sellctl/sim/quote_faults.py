@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sellctl.sim.behaviour import Misbehaviour
+from sellctl.sim.calendar import hours_at
 from sellctl.sim.paths import CENT
 
 if TYPE_CHECKING:
     from sellctl.sim.market import Market, Shown
 
+FIRST_MINUTE = dt.timedelta(minutes=1)
 Spoiler = Callable[["Market", "Shown", Misbehaviour, dt.datetime], "Shown | None"]
 
 
@@ -80,9 +82,11 @@ def _no_number(_market: "Market", shown: "Shown", fault: Misbehaviour, _now: dt.
     return replace(shown, literal=str(fault["value"]))
 
 
-def _frozen(_market: "Market", shown: "Shown", fault: Misbehaviour, now: dt.datetime) -> "Shown":
-    since = fault.params.setdefault("_since", now)
-    return replace(shown, at=since)
+def _opening(market: "Market", shown: "Shown", fault: Misbehaviour, now: dt.datetime) -> "Shown":
+    """Wide in the first minute of the session, as it is on later looks."""
+    hours = hours_at(now)
+    young = hours is not None and hours.opens_at <= now < hours.opens_at + FIRST_MINUTE
+    return _wide(market, shown, fault, now) if young else shown
 
 
 SPOILERS: dict[str, Spoiler] = {
@@ -94,8 +98,7 @@ SPOILERS: dict[str, Spoiler] = {
     "Q06": _scaled,
     "Q07": _wide,
     "Q08": _size_zero,
-    "Q09": _frozen,
-    "Q10": _wide,
+    "Q10": _opening,
     "Q11": _indicative,
     "Q12": _of_another,
     "Q13": _none,

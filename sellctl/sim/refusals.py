@@ -116,6 +116,11 @@ def insufficient_buying_power(power: Decimal, cost: Decimal, *, option: bool) ->
     return not_allowed("insufficient buying power", buying_power=text(power), cost_basis=text(cost))
 
 
+def unavailable() -> RefusedError:
+    """503: the endpoint is down."""
+    return RefusedError(503, {"code": 50310000, "message": "service unavailable"})
+
+
 def rate_limited() -> RefusedError:
     """429 in the spelling with a code."""
     return RefusedError(429, {"code": TOO_MANY, "message": "rate limit exceeded"})

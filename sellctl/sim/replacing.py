@@ -45,6 +45,11 @@ def swap(exchange: "Exchange", account: "SimAccount", old: SimOrder, new: SimOrd
     exchange.emit(new.status, account, new)
 
 
+def twin(exchange: "Exchange", old: SimOrder, client_id: str) -> SimOrder:
+    """The same order under another name."""
+    return _successor(exchange, old, {}, client_id)
+
+
 def _changes(old: SimOrder, body: Any) -> dict[str, Any]:
     if not isinstance(body, Mapping):
         raise refusals.unprocessable("request body format is invalid")
