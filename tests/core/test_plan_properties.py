@@ -1,0 +1,258 @@
+"""Whatever the snapshot: nothing raises, every holding has its place and its sentence, and no order breaks a safety rule."""
+
+import datetime as dt
+import random
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from builders import a_config, a_holding, a_market, a_quote, a_snapshot, an_order, at
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sellctl.core.engine import decide
+from sellctl.core.model.config import (
+    Config,
+    ExecutionConfig,
+    PutAction,
+    SellModuleConfig,
+    ShortAction,
+    ShortPositionsConfig,
+    Style,
+    TakeOver,
+    ZeroDayConfig,
+)
+from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.order import STATE_OF_STATUS, ZERO, Order, OrderType, PositionIntent, Side
+from sellctl.core.model.plan import Plan, State
+from sellctl.core.model.position import ExitTrack, Holding, Track
+from sellctl.core.model.snapshot import AccountFacts, Snapshot, SpoiledRow
+from sellctl.core.policy import Policy, compile_policy
+from sellctl.core.rules.cover import cover_of
+
+SYMBOLS = [
+    "AAPL",
+    "MSFT",
+    "AAPL261124C00200000",
+    "AAPL261218C00200000",
+    "AAPL261218P00200000",
+    "AAPL1261124C00200000",
+    "SPY261124C00600000",
+    "SPY261218C00600000",
+    "AAPL261120C00200000",
+]
+DOLLARS = st.sampled_from(["0", "0.01", "0.05", "0.79", "0.80", "1.00", "1.10", "2.97", "3.05", "1E+30", "NaN", "-1"])
+PRICES = st.none() | DOLLARS.map(Decimal)
+QUANTITIES = st.sampled_from(["1", "2", "3", "5", "100", "250", "0.5"]).map(Decimal)
+SECONDS = st.sampled_from([0, 1, 3, 61, 901, -2, -60]).map(lambda seconds: dt.timedelta(seconds=seconds))
+CLOCKS = st.sampled_from(
+    ["09:00", "09:30:10", "12:00", "14:56", "15:05", "15:12", "15:20", "15:30", "15:59:57", "16:30"]
+)
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> Market:
+    market = a_market(draw(CLOCKS), agreed=draw(st.booleans()))
+    return replace(market, opened_at=draw(st.sampled_from([market.opened_at, None])))
+
+
+@st.composite
+def tracks(draw: st.DrawFn) -> Track:
+    under_way = st.builds(
+        ExitTrack,
+        reason=st.just("an earlier reason"),
+        urgency=st.integers(0, 3),
+        step=st.integers(1, 6),
+        age=SECONDS,
+        client_order_id=st.just("sellctl-1"),
+    )
+    return Track(
+        qty_left=draw(st.none() | QUANTITIES | st.just(ZERO)),
+        unresolved=draw(st.sampled_from([ZERO, ZERO, ZERO, Decimal(1)])),
+        exit=draw(st.none() | under_way),
+        wide_for=draw(SECONDS),
+    )
+
+
+@st.composite
+def some_holdings(draw: st.DrawFn, symbol: str, now: dt.datetime) -> Holding:
+    quote = Quote(symbol, draw(PRICES), draw(PRICES), now - draw(SECONDS))
+    qty = draw(QUANTITIES)
+    free = draw(st.none() | QUANTITIES.map(lambda part: min(part, qty)) | st.just(ZERO) | st.just(qty))
+    built = a_holding(symbol, str(qty), short=draw(st.booleans()), track=draw(tracks()))
+    entry = draw(st.sampled_from([None, "1.00", "1.00", "2.50", "1E-9"]))
+    position = replace(
+        built.position,
+        available=free,
+        entry_price=None if entry is None else Decimal(entry),
+        current_price=draw(PRICES),
+    )
+    return replace(built, position=position, quote=draw(st.sampled_from([quote, quote, None])))
+
+
+@st.composite
+def some_orders(draw: st.DrawFn, now: dt.datetime, number: int) -> Order:
+    side = draw(st.sampled_from(Side))
+    name = draw(st.sampled_from(["by-hand", "sellctl"]))
+    order = an_order(
+        draw(st.sampled_from(SYMBOLS)),
+        side.value,
+        str(draw(QUANTITIES)),
+        limit=draw(st.sampled_from([None, "0.80", "1.10", "3.05"])),
+        status=draw(st.sampled_from([*STATE_OF_STATUS, "a_status_of_tomorrow"])),
+        client_order_id=f"{name}-{number}",
+        submitted=now - draw(SECONDS),
+    )
+    leg = replace(order, id=f"leg-{number}")
+    return replace(
+        order,
+        filled_qty=draw(st.sampled_from([ZERO, Decimal(1)])),
+        filled_at=draw(st.none() | st.just(now)),
+        qty=draw(st.sampled_from([order.qty, order.qty, None])),
+        position_intent=draw(st.sampled_from([*PositionIntent, None])),
+        type=draw(st.sampled_from([order.type, *OrderType])),
+        legs=draw(st.sampled_from([(), (), (leg,)])),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    market = draw(markets())
+    symbols = draw(st.lists(st.sampled_from(SYMBOLS), max_size=6, unique=True))
+    doubled = draw(st.sampled_from([False, False, False, True]))
+    holdings = [draw(some_holdings(symbol, market.now)) for symbol in (*symbols, *symbols[:1] * doubled)]
+    orders = tuple(draw(some_orders(market.now, number)) for number in range(draw(st.integers(0, 4))))
+    history = draw(st.sampled_from([None, (), orders]))
+    spoiled = draw(st.lists(st.sampled_from(["", "AAPL", "SPY261124C00600000", "MSFT"]), max_size=1))
+    blocked = draw(st.sampled_from(["", "", "", "trading_blocked"]))
+    facts = AccountFacts("main", "PA1", blocked=blocked)
+    snapshot = a_snapshot(*holdings, orders=orders, market=market, history=history, account=facts)
+    return replace(
+        snapshot,
+        positions_at=market.now - draw(SECONDS),
+        spoiled=tuple(SpoiledRow(symbol, "unreadable") for symbol in spoiled),
+        by_hand=frozenset(draw(st.lists(st.sampled_from(SYMBOLS), max_size=2))),
+    )
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    shorts = ShortPositionsConfig(
+        draw(st.sampled_from(ShortAction)), cash_secured_puts=draw(st.sampled_from(PutAction))
+    )
+    sell = SellModuleConfig(
+        take_over=draw(st.sampled_from(TakeOver)),
+        short_positions=shorts,
+        zero_day=ZeroDayConfig(shorts=draw(st.booleans())),
+        zero_day_handling=draw(st.booleans()),
+    )
+    execution = ExecutionConfig(draw(st.sampled_from(Style)), protective_market=draw(st.booleans()))
+    config: Config = a_config(sell, execution)
+    return compile_policy(config, "main")
+
+
+@given(snapshots(), policies())
+def test_every_holding_stands_in_the_plan_exactly_once_with_a_sentence(snapshot: Snapshot, policy: Policy) -> None:
+    plan = decide(snapshot, policy)
+    assert Counter(v.holding.symbol for v in plan.verdicts) == Counter(h.symbol for h in snapshot.holdings)
+    for verdict in plan.verdicts:
+        assert verdict.sentence.strip(" ;")
+        assert "None" not in verdict.sentence
+        assert not (verdict.submit and verdict.cancel_first)
+        assert not (verdict.submit or verdict.cancel_first) or verdict.state is State.LEAVING
+        assert (verdict.state is State.DENIED) <= bool(verdict.objections)
+        assert (verdict.state is State.FAULT) <= verdict.alert
+
+
+@given(snapshots(), policies())
+def test_only_what_makes_no_sense_is_a_fault(snapshot: Snapshot, policy: Policy) -> None:
+    """An error of ours would show here as a fault that names an exception."""
+    for verdict in decide(snapshot, policy).of(State.FAULT):
+        known = ("the broker lists it", "a position that could not be read may", "its quantity is")
+        assert any(words in verdict.sentence for words in known), verdict.sentence
+
+
+@given(snapshots(), policies())
+def test_no_order_sells_more_than_is_free_or_turns_a_position(snapshot: Snapshot, policy: Policy) -> None:
+    """S1, S2, S6, S8."""
+    for verdict in decide(snapshot, policy).submits:
+        order, position, track = verdict.submit, verdict.holding.position, verdict.holding.track
+        assert order is not None
+        side = Side.SELL if position.is_long else Side.BUY
+        open_orders = [o for o in snapshot.orders if o.symbol == order.symbol and o.side is side and not o.is_terminal]
+        opening = {PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN}
+        claimed = sum((o.leaves for o in open_orders if o.position_intent not in opening), ZERO)
+        assert 0 < order.qty <= position.qty - claimed - track.unresolved
+        assert position.available is None or order.qty <= position.available
+        assert track.qty_left is None or order.qty <= track.qty_left
+        assert not position.instrument.is_option or order.qty % 1 == 0
+
+
+@given(snapshots(), policies())
+def test_every_order_is_on_the_closing_side_of_a_healthy_market(snapshot: Snapshot, policy: Policy) -> None:
+    """S3, S4, T3, and at most one order a symbol."""
+    plan = decide(snapshot, policy)
+    if plan.submits:
+        assert snapshot.market.is_open
+        assert not snapshot.account.blocked
+    for verdict in plan.submits:
+        order, long = verdict.submit, verdict.holding.position.is_long
+        assert order is not None
+        assert order.symbol == verdict.holding.symbol
+        assert order.position_intent == ("sell_to_close" if long else "buy_to_close")
+        assert order.side == ("sell" if long else "buy")
+        assert order.limit_price is None or (order.limit_price.is_finite() and order.limit_price > 0)
+        assert not [o for o in snapshot.orders if o.is_ours and o.symbol == order.symbol and not o.is_terminal]
+    assert len({v.holding.symbol for v in plan.submits}) == len(plan.submits)
+    assert len({v.submit.client_order_id for v in plan.submits if v.submit}) == len(plan.submits)
+
+
+@given(snapshots(), policies())
+def test_no_long_that_covers_a_short_leaves_alone(snapshot: Snapshot, policy: Policy) -> None:
+    """S7."""
+    times = Counter(h.symbol for h in snapshot.holdings)
+    cover = cover_of(h for h in snapshot.holdings if times[h.symbol] == 1)
+    for verdict in decide(snapshot, policy).submits:
+        assert verdict.submit is not None
+        if verdict.holding.position.is_long:
+            kept = verdict.holding.position.qty - verdict.submit.qty
+            assert kept >= cover.reserved.get(verdict.holding.symbol, ZERO)
+
+
+@given(snapshots(), policies(), st.integers(0, 999))
+def test_the_order_of_the_rows_changes_nothing_and_neither_does_deciding_again(
+    snapshot: Snapshot, policy: Policy, seed: int
+) -> None:
+    plan = decide(snapshot, policy)
+    assert decide(snapshot, policy) == plan
+    if max(Counter(h.symbol for h in snapshot.holdings).values(), default=1) == 1:
+        shuffled = list(snapshot.holdings)
+        random.Random(seed).shuffle(shuffled)  # noqa: S311  a shuffle, not a secret
+        assert decide(replace(snapshot, holdings=tuple(shuffled)), policy) == plan
+
+
+@given(snapshots(), policies())
+def test_a_cancel_is_of_an_order_that_still_lives_and_is_asked_once(snapshot: Snapshot, policy: Policy) -> None:
+    plan = decide(snapshot, policy)
+    for verdict in plan.verdicts:
+        assert all(cancel.order.status != "pending_cancel" for cancel in verdict.cancel_first)
+    in_the_way = {cancel.order.id for verdict in plan.verdicts for cancel in verdict.cancel_first}
+    assert not in_the_way & {cancel.order.id for cancel in plan.stale}
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("bid", [None, "0.01", "1.00", "NaN"])
+@pytest.mark.parametrize("ask", [None, "0.05", "1.02", "1E+30"])
+def test_a_free_option_always_leaves_at_its_final_deadline(bid: str | None, ask: str | None, *, short: bool) -> None:
+    """Never selling must not pass: whatever the quote, an order goes out."""
+    built = a_holding("AAPL261124C00200000", short=short)
+    holding = replace(built, quote=a_quote(built.symbol, bid, ask, at("15:30")))
+    plan: Plan = decide(a_snapshot(holding, market=a_market("15:30")), compile_policy(a_config(), "main"))
+    free = plan.submits or (short and _unpriceable(ask))
+    assert free, plan.verdicts[0].sentence
+
+
+def _unpriceable(ask: str | None) -> bool:
+    """An uncovered short is protective, not forced: without an ask it waits for one."""
+    return ask in {None, "1E+30"}
