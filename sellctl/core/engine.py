@@ -194,11 +194,16 @@ def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
 
 
 def _expiring(holding: Holding, room: Room) -> Decimal:
-    """What of a holding the last day closes: longs whole; of a short what options cover, or all when so configured."""
+    """What of a holding the last day closes: a long whole; of a short all but covered calls and kept puts.
+
+    With `zero_day.shorts` those too.
+    """
     position = holding.position
     if position.is_long or room.policy.zero_day_shorts:
         return position.qty
-    return room.cover.by_options.get(holding.symbol, ZERO)
+    by_options = room.cover.by_options.get(holding.symbol, ZERO)
+    uncovered = ZERO if _unseen_cover(holding, room) else _uncovered(holding, room)
+    return min(by_options + uncovered, position.qty)
 
 
 def _uncovered(holding: Holding, room: Room) -> Decimal:

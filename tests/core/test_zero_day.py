@@ -179,6 +179,14 @@ def test_a_covered_call_is_left_alone_on_its_last_day() -> None:
     assert the_verdict(snapshot, closing, TODAYS_CALL).submit is not None
 
 
+def test_an_uncovered_short_is_forced_out_on_its_last_day() -> None:
+    snapshot = a_snapshot(a_holding(TODAYS_CALL, short=True, bid=None, ask=None), market=a_market("15:10"))
+    verdict = the_verdict(snapshot)
+    assert verdict.signal is not None
+    assert (verdict.signal.reason, verdict.signal.urgency) == (Reason.ZERO_DAY, Urgency.FORCED)
+    assert verdict.submit is not None
+
+
 def test_of_a_short_only_what_options_cover_leaves_on_its_last_day() -> None:
     longer = "AAPL261124C00210000"
     snapshot = a_snapshot(
