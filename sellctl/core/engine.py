@@ -21,13 +21,13 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
 from sellctl.core.room import Room
 from sellctl.core.rules.stale import stale_orders
-from sellctl.core.rules.zero_day import expired
 from sellctl.core.sell_strategies.base_strategy import merged
 from sellctl.core.sizing import STEP
 from sellctl.core.staying import held, is_kept_put, stay
 
 T = TypeVar("T")
 MANAGED = frozenset(STEP)
+_NOT_URGENT = len(Urgency)
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
@@ -45,7 +45,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
 
 
 def _by_urgency(verdict: Verdict) -> tuple[int, str]:
-    return (verdict.signal.urgency if verdict.signal else len(Urgency), verdict.holding.symbol)
+    return (verdict.signal.urgency if verdict.signal else _NOT_URGENT, verdict.holding.symbol)
 
 
 def _wants_history(verdict: Verdict, snapshot: Snapshot) -> bool:
@@ -127,7 +127,7 @@ def _fires_wide(signal: ExitSignal) -> bool:
 
 def _left_alone(holding: Holding, room: Room) -> str:
     """Why a holding is only shown; "" when it is ours to manage."""
-    position, instrument, market = holding.position, holding.position.instrument, room.snapshot.market
+    position, instrument = holding.position, holding.position.instrument
     asset = instrument.asset_class
     if asset not in MANAGED:
         return f"{asset.value}: shown, never touched"
@@ -135,7 +135,7 @@ def _left_alone(holding: Holding, room: Room) -> str:
         return "short stock: shown, never touched"
     if room.policy.excludes(holding.symbol, instrument.underlying):
         return "excluded by manage.exclude: shown, never touched"
-    if instrument.option and expired(holding, market):
+    if instrument.option and instrument.option.expires < room.today:
         return f"expired on {instrument.option.expires}: the broker settles it"
     return ""
 
@@ -189,6 +189,10 @@ def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
         all_of_it = room.policy.short_action is ShortAction.CLOSE
         detail = "short, and all shorts are closed" if all_of_it else f"{missing:f} short with nothing that covers them"
         yield ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
+    if room.snapshot.panic:
+        yield ExitSignal(
+            holding, holding.position.qty, Reason.PANIC, "panic: everything managed leaves", Urgency.FORCED
+        )
     if holding.symbol in room.snapshot.by_hand:
         yield ExitSignal(holding, holding.position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sellctl.core.guards import Case, objections
 from sellctl.core.identity import attempt_number, client_order_id
 from sellctl.core.model.order import Order, OrderState, OrderType
-from sellctl.core.model.plan import CancelOrder, ExitSignal, State, SubmitOrder, Urgency, Verdict
+from sellctl.core.model.plan import CancelOrder, ExitSignal, Reason, State, SubmitOrder, Urgency, Verdict
 from sellctl.core.model.position import ExitTrack, Holding
 from sellctl.core.pricing import REPRICE_AFTER, NoPriceError, Offer, offer
 from sellctl.core.room import Room
@@ -164,14 +164,19 @@ def _what_is_sent(order: SubmitOrder, price: Offer, size: Size) -> str:
 
 def _go_on(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict:
     """Our order works: leave it, or end it so that a more urgent or a fresher one can follow."""
-    if room.standing:
-        return _leaving(signal, f"{describe(ours[0])}, untouched: {'; '.join(room.standing)}")
+    untouched = room.standing or ((f"halted: {room.snapshot.halted}",) if _is_halted(signal, room) else ())
+    if untouched:
+        return _leaving(signal, f"{describe(ours[0])}, untouched: {'; '.join(untouched)}")
     why = why_astray(signal.holding, ours) or _why_replace(signal, ours[0], room)
     cancels = cancellable(ours, why) if why else ()
     if cancels:
         return replace(_leaving(signal, why), cancel_first=cancels)
     canceling = any(order.state is OrderState.CANCELING for order in ours)
     return _leaving(signal, "waiting for the broker's word on its cancel" if canceling else describe(ours[0]))
+
+
+def _is_halted(signal: ExitSignal, room: Room) -> bool:
+    return bool(room.snapshot.halted) and signal.reason is not Reason.PANIC
 
 
 def why_astray(holding: Holding, ours: Iterable[Order]) -> str:

@@ -27,6 +27,11 @@ NO_PRICE_EXITS_BEFORE_CLOSE = dt.timedelta(seconds=5)
 PRICE_REASONS = frozenset({Reason.STOP_LOSS, Reason.TAKE_PROFIT})
 # An order's limit may be this far through the side it trades against, and never further.
 COLLAR = Decimal("0.15")
+# Orders a minute: for a symbol, for an account.
+MOST_A_MINUTE_PATIENT = (6, 30)
+MOST_A_MINUTE = (20, 120)
+REJECTS_IN_A_ROW = 3
+RETRY_AFTER_REJECTS = dt.timedelta(seconds=60)
 
 
 def judge_quote(quote: Quote | None, asset: AssetClass, market: Market, wide_for: dt.timedelta) -> Prices:
@@ -195,4 +200,46 @@ def covering_sentence(symbol: str, cover: Cover) -> str:
     return f"{cover.reserved[symbol]:f} of it cover {', '.join(cover.leaning[symbol])}, which closes first"
 
 
-ORDER_GUARDS: tuple[Guard, ...] = (_nothing_of_ours_works, _price_collar, _covering_legs)
+def _not_halted(_order: SubmitOrder, case: Case) -> str | None:
+    """A halt stops every new order but a panic's."""
+    halted = case.snapshot.halted
+    return f"halted: {halted}" if halted and case.signal.reason is not Reason.PANIC else None
+
+
+def _orders_a_minute(_order: SubmitOrder, case: Case) -> str | None:
+    """At most so many orders a minute for a symbol and for an account (invariant K2)."""
+    patient = case.signal.urgency >= Urgency.TIME
+    caps = MOST_A_MINUTE_PATIENT if patient else MOST_A_MINUTE
+    for what, sent, most in zip(
+        ("symbol", "account"), (case.holding.track.sent, case.snapshot.sent), caps, strict=True
+    ):
+        count = sent.patient if patient else sent.all
+        if count >= most:
+            return f"{count} orders for this {what} in a minute, {most} allowed"
+    return None
+
+
+def _not_rejected_again(_order: SubmitOrder, case: Case) -> str | None:
+    """Three rejects in a row halt the symbol; a protective or forced exit is tried again every 60 s (K4)."""
+    track = case.holding.track
+    if track.rejects < REJECTS_IN_A_ROW:
+        return None
+    if case.signal.urgency <= Urgency.PROTECTIVE and track.rejected_for >= RETRY_AFTER_REJECTS:
+        return None
+    return f"the broker rejected {track.rejects} orders for it in a row"
+
+
+def _is_explained(_order: SubmitOrder, case: Case) -> str | None:
+    """A position that our ledger can't explain is left alone until it can (invariant S5)."""
+    return case.holding.track.quarantine or None
+
+
+ORDER_GUARDS: tuple[Guard, ...] = (
+    _not_halted,
+    _is_explained,
+    _nothing_of_ours_works,
+    _price_collar,
+    _orders_a_minute,
+    _not_rejected_again,
+    _covering_legs,
+)

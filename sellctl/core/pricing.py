@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
 
 from sellctl.core.model.config import Style
-from sellctl.core.model.instrument import AssetClass, Instrument
+from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import Holding
 
@@ -122,7 +122,9 @@ def _nobody_bids(holding: Holding) -> bool:
 def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
     long = signal.holding.position.is_long
     price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
-    price = to_tick(price, tick_of(signal.holding, price), up=(signal.urgency >= Urgency.TIME) == long)
+    patient = signal.urgency >= Urgency.TIME
+    tick = tick_of(signal.holding, price) if patient else _coarse_tick_of(signal.holding, price)
+    price = to_tick(price, tick, up=patient == long)
     if signal.floor is not None:
         price = max(price, signal.floor) if long else min(price, signal.floor)
         price = to_tick(price, tick_of(signal.holding, price), up=long)
@@ -137,17 +139,23 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 
 def tick_of(holding: Holding, price: Decimal) -> Decimal:
     """The price increment at `price`. An unknown option tick is the coarser one, unless the quote itself is finer."""
-    instrument = holding.position.instrument
-    if instrument.asset_class is not AssetClass.OPTION:
-        return CENT if price >= ONE_DOLLAR else SUBPENNY
-    coarse = _coarse_tick(instrument, price)
+    coarse = _coarse_tick_of(holding, price)
+    if holding.position.instrument.asset_class is not AssetClass.OPTION:
+        return coarse
     quote = holding.quote
     raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
     sides = [side for side in raw if side is not None]
     return next((tick for tick in (coarse, NICKEL) if tick <= coarse and _all_on(sides, tick)), CENT)
 
 
-def _coarse_tick(instrument: Instrument, price: Decimal) -> Decimal:
+def _coarse_tick_of(holding: Holding, price: Decimal) -> Decimal:
+    """The increment that the broker takes whatever the contract's programme; rounded towards the fill it costs nothing.
+
+    A limit through the market fills at the market's price all the same.
+    """
+    instrument = holding.position.instrument
+    if instrument.asset_class is not AssetClass.OPTION:
+        return CENT if price >= ONE_DOLLAR else SUBPENNY
     if instrument.underlying in ALWAYS_CENT:
         return CENT
     return NICKEL if price < THREE_DOLLARS else DIME

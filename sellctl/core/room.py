@@ -1,8 +1,9 @@
 """Everything that judging one holding may look at: the snapshot with its quotes judged, who covers whom, the policy."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sellctl.core.guards import judge_quote, standing_objections
 from sellctl.core.model.instrument import an_option
@@ -28,6 +29,7 @@ class Room:
     unfit: Mapping[str, str]
     cover: Cover
     standing: tuple[str, ...]
+    today: dt.date
     _orders: Mapping[str, tuple[Order, ...]]
     _unseen: frozenset[str]
 
@@ -43,6 +45,7 @@ class Room:
             unfit=unfit,
             cover=cover_of(holding for holding in holdings if holding.symbol not in unfit),
             standing=standing_objections(snapshot, policy),
+            today=snapshot.market.today,
             _orders=_by_symbol(snapshot.orders),
             _unseen=frozenset(_underlying(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
         )
@@ -62,7 +65,8 @@ class Room:
 
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
     asset = holding.position.instrument.asset_class
-    return replace(holding, prices=judge_quote(holding.quote, asset, snapshot.market, holding.track.wide_for))
+    prices = judge_quote(holding.quote, asset, snapshot.market, holding.track.wide_for)
+    return Holding(holding.position, holding.quote, holding.track, prices)
 
 
 def _unfit(holdings: Iterable[Holding]) -> dict[str, str]:

@@ -48,12 +48,6 @@ def expires_today(holding: Holding, market: Market) -> bool:
     return option is not None and option.expires == market.today
 
 
-def expired(holding: Holding, market: Market) -> bool:
-    """Whether the holding is an option whose last day is over."""
-    option = holding.position.instrument.option
-    return option is not None and option.expires < market.today
-
-
 def _until(left: dt.timedelta, market: Market) -> str:
     closes = f"the close at {market.closes_at.astimezone(NEW_YORK):%H:%M} ET" if market.closes_at else "the close"
     if left <= dt.timedelta(0):
