@@ -39,10 +39,10 @@ def read_head(database: Path) -> Head | None:
     """The head, or None when there is none. JournalError when it can't be read."""
     path = head_path(database)
     try:
-        match = _LINE.fullmatch(path.read_text(encoding="ascii"))
+        match = _LINE.fullmatch(path.read_text(encoding="ascii", errors="replace"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise JournalError(f"The journal's head {path} can't be read.", hint=str(error)) from error
     if match is None:
         raise JournalError(f"The journal's head {path} is damaged.", hint="Its one line was changed or cut short.")
@@ -72,6 +72,7 @@ class HeadFile:
             write_new_head(database, Head(START))
         self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         os.fchmod(self._file, 0o600)
+        os.ftruncate(self._file, len(Head(START).line()))  # a damaged one may be longer
 
     def write(self, link: Link) -> None:
         """Say which row is the newest."""

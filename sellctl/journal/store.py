@@ -79,11 +79,12 @@ class SqliteJournal:
     ) -> None:
         self.path = path
         self.alarm = ""
+        self._closed = False
         self._placed = 0
         self._tail = START
         self._now = now
         self._redact = redact
-        self._step = step
+        self.step = step
         self._marks: dict[str, str] = {}
         self._reasons: dict[str, dict[str, str]] = {}
         self.database = Database(path, busy_timeout=busy_timeout)
@@ -93,7 +94,10 @@ class SqliteJournal:
         self._catch_up(head, fault)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         with told_clearly(self.path):
             self._head.close()
         self.database.close()
@@ -221,7 +225,7 @@ class SqliteJournal:
             link = self._chain(entries, at, self._tail)
         except sqlite3.IntegrityError:
             link = self._chain(entries, at, _last(self.database.raw))
-        self._step("journal.written")
+        self.step("journal.written")
         return link
 
     def _chain(self, entries: Sequence[Entry], at: dt.datetime, link: Link) -> Link:
@@ -244,13 +248,13 @@ class SqliteJournal:
         return (*cells, row_hash(cells))
 
     def _committed(self, last: Link) -> None:
-        self._step("journal.committed")
+        self.step("journal.committed")
         self._tail = last
         try:
             self._head.write(last)
         except OSError as error:
             raise journal_error(error, self._head.path) from error
-        self._step("journal.headed")
+        self.step("journal.headed")
 
     def _mark(self, account: str) -> str:
         """The fingerprint of the last plan stored for this account, by any process; "" before the first."""

@@ -1,0 +1,97 @@
+"""Builders for the journal's tests: a journal, an order, a holding, a plan, and an attacker's view of the file."""
+
+import datetime as dt
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+from sellctl.core.model.instrument import AssetClass, a_stock, an_option
+from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
+from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, Reason, State, SubmitOrder, Urgency, Verdict
+from sellctl.core.model.position import Direction, Holding, Position
+from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.journal.schema import FILE_NAME
+from sellctl.journal.store import SqliteJournal
+
+NOON = dt.datetime(2025, 8, 26, 16, 0, tzinfo=dt.UTC)
+CALL = "SPY250829C00500000"
+
+
+class Ticking:
+    """A broker's clock that moves a second with each look."""
+
+    def __init__(self, start: dt.datetime = NOON) -> None:
+        self.at = start
+
+    def __call__(self) -> dt.datetime:
+        self.at += dt.timedelta(seconds=1)
+        return self.at
+
+
+def a_journal(folder: Path, **options: object) -> SqliteJournal:
+    return SqliteJournal(folder / FILE_NAME, Ticking(), **options)
+
+
+def an_order(client_order_id: str = "sellctl-1", symbol: str = CALL, price: str = "1.25") -> SubmitOrder:
+    return SubmitOrder(
+        client_order_id=client_order_id,
+        symbol=symbol,
+        asset_class=AssetClass.OPTION,
+        side=Side.SELL,
+        qty=Decimal(3),
+        type=OrderType.LIMIT,
+        limit_price=Decimal(price),
+        position_intent=PositionIntent.SELL_TO_CLOSE,
+    )
+
+
+def a_body(order: SubmitOrder) -> dict[str, str]:
+    return {"client_order_id": order.client_order_id, "symbol": order.symbol, "qty": str(order.qty)}
+
+
+def intend(journal: SqliteJournal, client_order_id: str = "sellctl-1", account: str = "main") -> None:
+    order = an_order(client_order_id)
+    journal.intend(account, order, a_body(order), "stop loss: -20.4% reached -20%")
+
+
+def a_holding(symbol: str = CALL, bid: str = "1.20") -> Holding:
+    position = Position(
+        an_option(symbol) or a_stock(symbol), Direction.LONG, Decimal(3), Decimal(3), entry_price=Decimal("1.50")
+    )
+    return Holding(position, Quote(symbol, Decimal(bid), Decimal("1.30"), NOON))
+
+
+def a_snapshot(*holdings: Holding, orders: tuple[Order, ...] = ()) -> Snapshot:
+    market = Market(NOON, is_open=True, closes_at=NOON + dt.timedelta(hours=4))
+    return Snapshot(AccountFacts("main", "PA1"), market, holdings, orders, NOON)
+
+
+def a_plan(*verdicts: Verdict, stale: tuple[CancelOrder, ...] = ()) -> Plan:
+    return Plan("main", NOON, verdicts, stale=stale)
+
+
+def a_signal(holding: Holding, reason: Reason = Reason.STOP_LOSS) -> ExitSignal:
+    return ExitSignal(holding, Decimal(3), reason, "stop loss: -20%", Urgency.PROTECTIVE)
+
+
+def leaving(holding: Holding, client_order_id: str = "sellctl-1") -> Verdict:
+    order = an_order(client_order_id, holding.symbol)
+    return Verdict(holding, State.LEAVING, "sell 3: stop loss", signal=a_signal(holding), submit=order)
+
+
+def denied(holding: Holding, objection: str) -> Verdict:
+    return Verdict(holding, State.DENIED, objection, signal=a_signal(holding), objections=(objection,))
+
+
+def held(holding: Holding) -> Verdict:
+    return Verdict(holding, State.HELD, "nothing is due")
+
+
+def as_attacker(path: Path, statement: str, *values: object) -> None:
+    """Change the file behind the journal's back, triggers dropped."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(statement, values)

@@ -1,0 +1,106 @@
+"""`sellctl history` reads and never writes; its exit status says whether the record holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from click.testing import Result
+from journal_builders import a_holding, a_journal, a_plan, a_snapshot, as_attacker, denied, intend
+from typer.testing import CliRunner
+
+from sellctl.commands import history as command
+from sellctl.core.errors import JournalError
+from sellctl.options import Options
+from sellctl.render import OutputFormat
+
+app = typer.Typer()
+app.command()(command.history)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state folder with a denied plan, an intent and a note that looks like a formula."""
+    folder = tmp_path / "state"
+    journal = a_journal(folder)
+    holding = a_holding()
+    journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "the spread 0.40 is above 0.25")))
+    intend(journal)
+    journal.note("main", "halt", {"sentence": "=HYPERLINK(1)", "reason": "panic"})
+    journal.close()
+    return folder
+
+
+def run(state: Path, *arguments: str) -> Result:
+    options = Options(config=None, state_dir=state, live=False, debug=False, log_file=None)
+    return CliRunner().invoke(app, arguments, obj=options)
+
+
+def rows(state: Path, *arguments: str) -> list[dict[str, Any]]:
+    result = run(state, *arguments, "--format", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_newest_stands_first(state: Path) -> None:
+    assert [row["kind"] for row in rows(state)] == ["halt", "intent", "refusal", "plan"]
+
+
+def test_json_leaves_the_frozen_snapshot_out(state: Path) -> None:
+    assert rows(state)[-1]["body"] == {"denied": ["SPY250829C00500000"]}
+
+
+@pytest.mark.parametrize(
+    ("filters", "kinds"),
+    [
+        (["spy250829c00500000"], ["intent", "refusal"]),
+        (["--account", "other"], []),
+        (["--reason", "stop_loss"], ["refusal"]),
+        (["--day", "2025-08-26", "--limit", "2"], ["halt", "intent"]),
+        (["--before", "3"], ["refusal", "plan"]),
+        (["--open"], ["intent"]),
+    ],
+)
+def test_filters_narrow_it(state: Path, filters: list[str], kinds: list[str]) -> None:
+    assert [row["kind"] for row in rows(state, *filters)] == kinds
+
+
+@pytest.mark.parametrize("fmt", list(OutputFormat))
+def test_every_format_prints(state: Path, fmt: OutputFormat) -> None:
+    assert "halt" in run(state, "--format", fmt).stdout
+
+
+def test_a_day_that_is_no_date_is_a_usage_error(state: Path) -> None:
+    assert "is no date" in str(run(state, "--day", "yesterday").exception)
+
+
+def test_no_journal_is_an_empty_history_that_says_so(tmp_path: Path) -> None:
+    result = run(tmp_path / "none", "--format", "json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert "The history is empty" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_verify_passes_and_says_how_many_rows(state: Path) -> None:
+    assert run(state, "--verify").stdout.startswith("The journal holds: 4 rows")
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET body = '{}' WHERE seq = 4", "DELETE FROM audit WHERE seq = 4"])
+def test_verify_fails_and_names_the_row(state: Path, statement: str) -> None:
+    as_attacker(state / "journal.sqlite", statement)
+    result = run(state, "--verify")
+    assert isinstance(result.exception, JournalError)
+    assert "row 4" in str(result.exception)
+    assert result.exception.exit_code == 1
+
+
+def test_text_that_looks_like_a_formula_isharmless() -> None:
+    assert [command.harmless(cell) for cell in ("=1", "+1", "-1", "@x", "fine", 3)] == [
+        "'=1",
+        "'+1",
+        "'-1",
+        "'@x",
+        "fine",
+        3,
+    ]

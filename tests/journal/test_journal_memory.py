@@ -1,0 +1,78 @@
+"""Position memory is what was saved last, whole, whichever process asks."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from journal_builders import NOON, a_journal
+
+from sellctl.core.errors import JournalError
+from sellctl.core.model.episode import Episode
+from sellctl.core.model.position import Direction
+from sellctl.journal.memory import PositionMemory
+from sellctl.journal.store import SqliteJournal
+
+SPY = Episode("SPY", Direction.LONG, NOON, Decimal(10), Decimal("1.10"))
+QQQ = Episode(
+    "QQQ",
+    Direction.SHORT,
+    NOON,
+    Decimal("0.5"),
+    opened_at=NOON - dt.timedelta(days=2),
+    peak=Decimal("4.20"),
+    trough=Decimal("3.9"),
+    armed=True,
+    scaled_out=("50%",),
+    frozen="split",
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    opened = a_journal(tmp_path)
+    yield opened
+    opened.close()
+
+
+def fresh(journal: SqliteJournal) -> PositionMemory:
+    return PositionMemory(journal.database)
+
+
+def test_nothing_is_remembered_at_first(journal: SqliteJournal) -> None:
+    assert fresh(journal).load("main") == {}
+
+
+def test_episodes_come_back_as_saved(journal: SqliteJournal) -> None:
+    PositionMemory(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ})
+    assert fresh(journal).load("main") == {"SPY": SPY, "QQQ": QQQ}
+    assert fresh(journal).load("other") == {}
+
+
+def test_saving_is_all_that_is_remembered(journal: SqliteJournal) -> None:
+    memory = PositionMemory(journal.database)
+    memory.save("main", {"SPY": SPY, "QQQ": QQQ})
+    memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))})
+    assert fresh(journal).load("main") == {"SPY": replace(SPY, peak=Decimal(2))}
+    memory.save("main", {})
+    assert fresh(journal).load("main") == {}
+
+
+def test_what_is_unchanged_is_not_written_again(journal: SqliteJournal) -> None:
+    memory = PositionMemory(journal.database)
+    memory.save("main", {"SPY": SPY})
+    before = journal.database.raw.total_changes
+    memory.save("main", {"SPY": SPY})
+    assert journal.database.raw.total_changes == before
+
+
+def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> None:
+    memory = PositionMemory(journal.database)
+    journal.database.raw.execute("PRAGMA query_only=ON")
+    with pytest.raises(JournalError):
+        memory.save("main", {"SPY": SPY})
+    journal.database.raw.execute("PRAGMA query_only=OFF")
+    memory.save("main", {"SPY": SPY})
+    assert fresh(journal).load("main") == {"SPY": SPY}

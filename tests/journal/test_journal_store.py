@@ -1,0 +1,259 @@
+"""What is written down, once, durably, and found again."""
+
+import datetime as dt
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journal_builders import (
+    CALL,
+    a_holding,
+    a_journal,
+    a_plan,
+    a_snapshot,
+    denied,
+    held,
+    intend,
+    leaving,
+)
+
+from sellctl.core.errors import JournalError
+from sellctl.core.model.order import Order, OrderType, Side
+from sellctl.journal.places import BATCH
+from sellctl.journal.queries import Filters, fills_of, history, thaw
+from sellctl.journal.schema import FILE_NAME
+from sellctl.journal.store import SqliteJournal
+from sellctl.journal.verify import verify
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    opened = a_journal(tmp_path)
+    yield opened
+    opened.close()
+
+
+def kinds(journal: SqliteJournal, **wanted: Any) -> list[str]:
+    return [row.kind for row in history(journal.path, Filters(**wanted))]
+
+
+def test_an_intent_is_open_until_its_end_is_seen(journal: SqliteJournal) -> None:
+    intend(journal, "sellctl-1")
+    intend(journal, "sellctl-2")
+    intend(journal, "sellctl-3", account="other")
+    journal.outcome("main", "sellctl-1", "accepted", {"order_id": "x"})
+    journal.outcome("main", "sellctl-1", "unknown", {"error": "time-out"})
+    assert journal.open_intents("main") == ("sellctl-1", "sellctl-2")
+    journal.outcome("main", "sellctl-1", "filled", {})
+    assert journal.open_intents("main") == ("sellctl-2",)
+    assert [row.client_order_id for row in history(journal.path, Filters(only_open=True))] == ["sellctl-3", "sellctl-2"]
+
+
+@pytest.mark.parametrize("end", ["filled", "canceled", "expired", "rejected", "replaced", "refused", "absent"])
+def test_every_end_resolves_an_intent(journal: SqliteJournal, end: str) -> None:
+    intend(journal)
+    journal.outcome("main", "sellctl-1", end, {})
+    assert journal.open_intents("main") == ()
+
+
+@pytest.mark.parametrize("word", ["accepted", "unknown", "not_found", "lookup_failed", "done_for_day", "brand_new"])
+def test_no_other_word_resolves_an_intent(journal: SqliteJournal, word: str) -> None:
+    intend(journal)
+    journal.outcome("main", "sellctl-1", word, {})
+    assert journal.open_intents("main") == ("sellctl-1",)
+
+
+def test_an_intent_repeated_with_the_same_id_stays_one_open_intent(journal: SqliteJournal) -> None:
+    intend(journal)
+    intend(journal)
+    assert journal.open_intents("main") == ("sellctl-1",)
+    assert kinds(journal) == ["intent", "intent"]
+
+
+def test_intents_survive_a_restart(tmp_path: Path) -> None:
+    first = a_journal(tmp_path)
+    intend(first)
+    first.close()
+    second = a_journal(tmp_path)
+    assert second.open_intents("main") == ("sellctl-1",)
+    assert second.alarm == ""
+    second.close()
+
+
+def test_an_outcome_carries_the_symbol_and_reason_of_its_intent(journal: SqliteJournal) -> None:
+    holding = a_holding()
+    journal.plan_made(a_snapshot(holding), a_plan(leaving(holding)))
+    intend(journal)
+    journal.outcome("main", "sellctl-1", "accepted", {})
+    assert kinds(journal, symbol=CALL, reason="stop_loss") == ["accepted", "intent"]
+
+
+def test_a_plan_is_stored_once_while_it_says_the_same(journal: SqliteJournal) -> None:
+    holding = a_holding()
+    for bid in ("1.20", "1.19", "1.18"):
+        moved = a_holding(bid=bid)
+        journal.plan_made(a_snapshot(moved), a_plan(denied(moved, f"the spread {bid} is above 0.25")))
+    assert kinds(journal) == ["refusal", "plan"]
+    journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "halted")))
+    journal.plan_made(a_snapshot(holding), a_plan(held(holding)))
+    journal.plan_made(a_snapshot(holding), a_plan(held(holding)))
+    assert kinds(journal) == ["plan", "refusal", "plan", "refusal", "plan"]
+
+
+def test_a_plan_that_has_nothing_to_say_is_not_stored(journal: SqliteJournal) -> None:
+    journal.plan_made(a_snapshot(a_holding()), a_plan(held(a_holding())))
+    assert kinds(journal) == []
+
+
+def test_a_working_exit_that_changes_is_news(journal: SqliteJournal) -> None:
+    order = Order("o1", "sellctl-1", CALL, Side.SELL, "new", OrderType.LIMIT, "day", Decimal(3), Decimal(0), None)
+    for now in (order, order, replace(order, filled_qty=Decimal(1), status="partially_filled")):
+        journal.plan_made(a_snapshot(a_holding(), orders=(now,)), a_plan(held(a_holding())))
+    assert kinds(journal) == ["plan", "plan"]
+
+
+def test_the_next_process_knows_what_plan_was_stored_last(tmp_path: Path) -> None:
+    holding = a_holding()
+    for _ in range(2):
+        journal = a_journal(tmp_path)
+        journal.plan_made(a_snapshot(holding), a_plan(leaving(holding)))
+        journal.close()
+    assert kinds(journal) == ["plan"]
+
+
+def test_a_stored_plan_thaws_to_what_was_decided(journal: SqliteJournal) -> None:
+    holding = a_holding()
+    snapshot, plan = a_snapshot(holding), a_plan(leaving(holding))
+    journal.plan_made(snapshot, plan)
+    assert thaw(history(journal.path, Filters())[0]) == (snapshot, plan)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from("123"), min_size=1, max_size=8))
+def test_fills_fold_to_the_largest_quantity_however_they_arrive(
+    tmp_path_factory: pytest.TempPathFactory, events: list[str]
+) -> None:
+    journal = a_journal(tmp_path_factory.mktemp("fills"))
+    intend(journal)
+    new = [journal.fold_fill("main", "sellctl-1", {"order_id": "o1", "filled_qty": qty}) for qty in events]
+    journal.close()
+    (fill,) = fills_of(journal.path, "main", "2025-08-26")
+    assert Decimal(fill.filled_qty) == max(map(Decimal, events)) == sum(new)
+    assert (fill.symbol, fill.client_order_id) == (CALL, "sellctl-1")
+
+
+def test_a_doubled_fill_outcome_is_written_once(journal: SqliteJournal) -> None:
+    for _ in range(3):
+        journal.outcome("main", "sellctl-1", "fill", {"order_id": "o1", "filled_qty": "2", "filled_avg_price": "1.2"})
+    assert kinds(journal) == ["fill"]
+
+
+def test_strange_evidence_is_still_evidence(journal: SqliteJournal) -> None:
+    journal.note("ma\ud800in", "refusal", {"symbol": "A\x00\ud83d", "x": float("nan"), "when": object, 3: {"b", "a"}})
+    journal.note("main", "halt", {"symbol": None, "sentence": "halted by hand"})
+    assert kinds(journal) == ["halt", "refusal"]
+    assert verify(journal.path).fault == ""
+
+
+def test_known_secrets_are_masked_in_whatever_is_written(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path, redact=lambda text: text.replace("canary", "***"))
+    journal.note("main", "error", {"error": "the header APCA: canary was refused"})
+    journal.close()
+    assert b"canary" not in journal.path.read_bytes()
+
+
+def test_a_run_is_written_down_with_its_configuration(journal: SqliteJournal) -> None:
+    journal.run_started("0.1.0", "abc123")
+    assert history(journal.path, Filters())[0].body == {"version": "0.1.0", "config_hash": "abc123"}
+
+
+def test_the_day_is_the_exchanges(tmp_path: Path) -> None:
+    late = dt.datetime(2025, 8, 27, 2, 30, tzinfo=dt.UTC)
+    journal = SqliteJournal(tmp_path / FILE_NAME, lambda: late)
+    journal.note("main", "halt", {})
+    journal.close()
+    assert history(journal.path, Filters(day="2025-08-26"))[0].at == "2025-08-27T02:30:00.000000+00:00"
+
+
+def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path / "state")
+    intend(journal)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "state").iterdir()}
+    journal.close()
+    assert set(modes) >= {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}.head"}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+def test_audit_rows_refuse_update_and_delete(journal: SqliteJournal) -> None:
+    intend(journal)
+    for statement in ("UPDATE audit SET body = '{}'", "DELETE FROM audit"):
+        with pytest.raises(JournalError, match="never"), journal.database.writing() as tx:
+            tx.exec_driver_sql(statement)
+    assert kinds(journal) == ["intent"]
+
+
+def test_two_processes_share_one_chain(tmp_path: Path) -> None:
+    first, second = a_journal(tmp_path), a_journal(tmp_path)
+    for turn in range(6):
+        intend(first if turn % 2 else second, f"sellctl-{turn}", account=f"acc{turn % 2}")
+    first.close()
+    second.close()
+    assert verify(first.path) == verify(second.path)
+    assert verify(first.path).rows == 6
+    assert verify(first.path).fault == ""
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 3])
+def test_pages_are_whole_whether_rows_are_indexed_yet_or_not(journal: SqliteJournal, count: int) -> None:
+    for number in range(count):
+        symbol = "SPY" if number % 3 else "QQQ"
+        journal.note(f"acc{number % 2}", "note", {"symbol": symbol, "reason": "stop_loss" if number % 5 else ""})
+    wanted = Filters(symbol="QQQ", account="acc0", limit=7)
+    seen = []
+    while page := history(journal.path, wanted):
+        seen += [row.seq for row in page]
+        wanted = replace(wanted, before=page[-1].seq)
+    assert seen == [n + 1 for n in reversed(range(count)) if n % 6 == 0]
+    pairs = history(journal.path, Filters(account="acc1", reason="stop_loss", limit=count))
+    assert [row.seq for row in pairs] == [n + 1 for n in reversed(range(count)) if n % 2 and n % 5]
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from journal_builders import a_journal, intend
+def die(step: str) -> None:
+    if step == {step!r} and armed: os.kill(os.getpid(), signal.SIGKILL)
+armed = False
+journal = a_journal(Path({folder!r}), step=die)
+intend(journal, "sellctl-1")
+armed = True
+intend(journal, "sellctl-2")
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "survives"), [("journal.written", False), ("journal.committed", True), ("journal.headed", True)]
+)
+def test_kill_9_leaves_a_whole_journal(tmp_path: Path, step: str, survives: bool) -> None:
+    script = KILLED.format(tests=str(Path(__file__).parent), step=step, folder=str(tmp_path))
+    killed = subprocess.run([sys.executable, "-c", script], check=False)  # noqa: S603  our own words
+    assert killed.returncode == -signal.SIGKILL
+    assert verify(tmp_path / FILE_NAME).fault == ""
+    journal = a_journal(tmp_path)
+    assert journal.alarm == ""
+    assert journal.open_intents("main") == (("sellctl-1", "sellctl-2") if survives else ("sellctl-1",))
+    intend(journal, "sellctl-3")
+    journal.close()
+    assert verify(tmp_path / FILE_NAME).fault == ""
