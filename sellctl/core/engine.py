@@ -105,19 +105,24 @@ def _judge(holding: Holding, room: Room) -> Verdict:
     alone = _left_alone(holding, room)
     if alone:
         return replace(held(holding, alone), gain=holding.gain)
-    opinion = _attempt(lambda: _opinion(holding, room))
-    wrong = opinion.what if isinstance(opinion, _Failure) else _unseen_cover(holding, room)
-    view = _Opinion() if isinstance(opinion, _Failure) else opinion
-    signal = merged((*_signals(holding, room), *view.signals))
+    asked = _attempt(lambda: _opinion(holding, room))
+    opinion = _Opinion() if isinstance(asked, _Failure) else asked
+    doubt = asked.what if isinstance(asked, _Failure) else _unseen_cover(holding, room)
+    signal = merged((*_signals(holding, room), *opinion.signals))
     if signal:
-        verdict = leave(signal, room)
-        notes = [verdict.sentence, f"besides, it could not be judged: {wrong}"] if wrong else [verdict.sentence]
-        verdict = replace(verdict, sentence="; ".join(notes), alert=verdict.alert or bool(wrong) or _fires_wide(signal))
-    elif wrong:
-        verdict = _fault(holding, _Failure("; ".join((wrong, *map(describe, room.ours_on(holding.symbol))))))
+        verdict = _doubted(leave(signal, room), doubt)
+    elif doubt:
+        verdict = _fault(holding, _Failure("; ".join((doubt, *map(describe, room.ours_on(holding.symbol))))))
     else:
-        verdict = stay(holding, room, taken=view.taken)
-    return replace(verdict, gain=holding.gain, triggers=view.triggers)
+        verdict = stay(holding, room, taken=opinion.taken)
+    return replace(verdict, gain=holding.gain, triggers=opinion.triggers)
+
+
+def _doubted(verdict: Verdict, doubt: str) -> Verdict:
+    """An exit that goes on though something about its holding could not be judged, or that fires on a wide spread."""
+    sentence = f"{verdict.sentence}; besides, it could not be judged: {doubt}" if doubt else verdict.sentence
+    alert = verdict.alert or bool(doubt) or (verdict.signal is not None and _fires_wide(verdict.signal))
+    return replace(verdict, sentence=sentence, alert=alert)
 
 
 def _fires_wide(signal: ExitSignal) -> bool:
