@@ -1,23 +1,28 @@
-"""The state folder: who works which account. One writer an account, by a lock that dies with its process."""
+"""The state folder: who works which account, whether trading is halted, and what other commands ask of the holder."""
 
 import json
 import os
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sellctl.core.errors import BusyError, SellctlError
+from sellctl.core.model.request import Request, Verb
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
+_HALT = "halted"
+_REQUESTS = "requests"
 
 
 @dataclass(slots=True)
 class StateFolder:
-    """The folder with the journal, the locks and the logs. It is made, for its owner only, when first needed."""
+    """The folder with the journal, the locks and the halt flag. It is made, for its owner only, when first needed."""
 
     path: Path
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
@@ -37,6 +42,8 @@ class StateFolder:
         """Where the journal lives."""
         return self.path / "journal.sqlite"
 
+    # --- one writer an account ----------------------------------------------------------------------------------------
+
     def lock(self, account_number: str, what: str) -> None:
         """Become the only writer of an account, until this process ends. BusyError says who is it already."""
         from filelock import FileLock, Timeout  # noqa: PLC0415  read commands take no lock
@@ -52,8 +59,13 @@ class StateFolder:
                 f"Account {account_number} is already worked by {self._holder(account_number)}.",
                 hint="Stop that one, or use --if-busy skip.",
             ) from None
+        except OSError as error:
+            raise SellctlError(
+                f"The lock of account {account_number} in {self.path} can't be taken: {error.strerror}.",
+                hint="sellctl needs to write there; see --state-dir.",
+            ) from None
         self._locks[account_number] = lock
-        self._sign(account_number, what)
+        _write(self._signature(account_number), {"pid": os.getpid(), "what": what})
 
     def release(self) -> None:
         """Let go of every account."""
@@ -62,18 +74,89 @@ class StateFolder:
             lock.release()
         self._locks.clear()
 
-    def _sign(self, number: str, what: str) -> None:
-        text = json.dumps({"pid": os.getpid(), "what": what})
-        descriptor = os.open(self._signature(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-
     def _holder(self, number: str) -> str:
-        try:
-            signed = json.loads(self._signature(number).read_text(encoding="utf-8"))
-            return f"`sellctl {signed['what']}` (process {signed['pid']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another sellctl"
+        signed = _read(self._signature(number))
+        return f"`sellctl {signed['what']}` (process {signed['pid']})" if signed else "another sellctl"
 
     def _signature(self, number: str) -> Path:
         return self.path / f"account-{number}.holder"
+
+    # --- the halt -----------------------------------------------------------------------------------------------------
+
+    def halt(self, reason: str, by: str) -> None:
+        """Stop all new orders of every process on this folder (K1). It survives restarts and needs no database."""
+        self.make()
+        _write(self.path / _HALT, {"reason": reason, "by": by})
+
+    def resume(self) -> bool:
+        """Lift the halt; whether there was one."""
+        try:
+            (self.path / _HALT).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise SellctlError(
+                f"The halt flag {self.path / _HALT} can't be removed: {error.strerror}.", hint="Remove it by hand."
+            ) from None
+        return True
+
+    def halted(self) -> str:
+        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt."""
+        try:
+            (self.path / _HALT).lstat()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return f"the halt flag can't be read ({error.strerror})"
+        said = _read(self.path / _HALT)
+        return str(said.get("reason", "")) or "the halt flag can't be read"
+
+    # --- requests to the holder ---------------------------------------------------------------------------------------
+
+    def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
+        """Leave a request; the holder removes the file when it has taken it up."""
+        folder = self.path / _REQUESTS
+        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        request = folder / f"{uuid.uuid4().hex}.json"
+        _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
+        return request
+
+    def take_requests(self) -> Iterator[Request]:
+        """Every request left here, each once; what can't be read is thrown away."""
+        for file in sorted((self.path / _REQUESTS).glob("*.json")):
+            said = _read(file)
+            file.unlink(missing_ok=True)
+            if said.get("verb") in set(Verb):
+                yield Request(
+                    id=file.stem,
+                    verb=Verb(said["verb"]),
+                    symbol=str(said.get("symbol", "")),
+                    accounts=tuple(str(name) for name in said.get("accounts", ())),
+                    by=str(said.get("by", "")),
+                )
+
+    def forget_requests(self) -> None:
+        """Throw away what was asked of a process that has ended: a new one must not act on old wishes."""
+        for file in (self.path / _REQUESTS).glob("*.json"):
+            file.unlink(missing_ok=True)
+
+
+def _write(path: Path, words: Mapping[str, object]) -> None:
+    """A whole file or none: written beside and moved into place."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(words))
+        draft.replace(path)
+    except OSError as error:
+        raise SellctlError(f"{path} can't be written: {error.strerror}.", hint="Look at the state folder.") from None
+
+
+def _read(path: Path) -> "dict[str, Any]":
+    """What a file of ours says; empty when it can't be read."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

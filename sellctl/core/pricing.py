@@ -120,15 +120,28 @@ def _nobody_bids(holding: Holding) -> bool:
 
 
 def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
+    """The limit of one step: on the contract's grid, rounded towards the fill, and never beyond the floor.
+
+    A limit a little through the market costs nothing, since it fills at the market's price; one that is rounded away
+    from it may not fill at all. Where the floor leaves no room for that, the quote's own price is sent if it keeps the
+    floor, else the floor itself.
+    """
     long = signal.holding.position.is_long
     price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
-    patient = signal.urgency >= Urgency.TIME
-    tick = tick_of(signal.holding, price) if patient else _coarse_tick_of(signal.holding, price)
-    price = to_tick(price, tick, up=patient == long)
-    if signal.floor is not None:
-        price = max(price, signal.floor) if long else min(price, signal.floor)
-        price = to_tick(price, tick_of(signal.holding, price), up=long)
-    return price
+    rounded = to_tick(price, tick_of(signal.holding, price), up=not long)
+    if long and rounded > price:  # less than one tick is bid
+        rounded = to_tick(price, CENT, up=False)
+    floor = signal.floor
+    if floor is None or _keeps(rounded, floor, long=long):
+        return rounded
+    exact = to_tick(price, CENT, up=long)
+    if exact == price and _keeps(exact, floor, long=long):
+        return exact
+    return to_tick(floor, tick_of(signal.holding, floor), up=long)
+
+
+def _keeps(price: Decimal, floor: Decimal, *, long: bool) -> bool:
+    return price >= floor if long else price <= floor
 
 
 def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
@@ -139,27 +152,17 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 
 def tick_of(holding: Holding, price: Decimal) -> Decimal:
     """The price increment at `price`. An unknown option tick is the coarser one, unless the quote itself is finer."""
-    coarse = _coarse_tick_of(holding, price)
-    if holding.position.instrument.asset_class is not AssetClass.OPTION:
-        return coarse
-    quote = holding.quote
-    raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
-    sides = [side for side in raw if side is not None]
-    return next((tick for tick in (coarse, NICKEL) if tick <= coarse and _all_on(sides, tick)), CENT)
-
-
-def _coarse_tick_of(holding: Holding, price: Decimal) -> Decimal:
-    """The increment that the broker takes whatever the contract's programme; rounded towards the fill it costs nothing.
-
-    A limit through the market fills at the market's price all the same.
-    """
     instrument = holding.position.instrument
     if instrument.asset_class is not AssetClass.OPTION:
         return CENT if price >= ONE_DOLLAR else SUBPENNY
     if instrument.underlying in ALWAYS_CENT:
         return CENT
-    return NICKEL if price < THREE_DOLLARS else DIME
+    fine, coarse = (CENT, NICKEL) if price < THREE_DOLLARS else (NICKEL, DIME)
+    return fine if _is_in_penny_programme(holding) else coarse
 
 
-def _all_on(sides: list[Decimal], tick: Decimal) -> bool:
-    return all(side % tick == 0 for side in sides)
+def _is_in_penny_programme(holding: Holding) -> bool:
+    """Whether a side of the quote stands on a price that only the penny programme has."""
+    quote = holding.quote
+    raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
+    return any(side % (NICKEL if side < THREE_DOLLARS else DIME) for side in raw if side is not None)

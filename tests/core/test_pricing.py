@@ -12,7 +12,7 @@ from sellctl.core.model.instrument import a_stock
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, State, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.pricing import NoPriceError, Rung, ladder, offer, tick_of
+from sellctl.core.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, offer, tick_of
 from sellctl.core.room import Room
 from sellctl.core.rules.gain import as_dollars, as_percent
 
@@ -73,10 +73,10 @@ def test_a_cover_walks_up() -> None:
     [
         ("AAPL", "1.00", "1.01", "0.01"),
         ("AAPL", "0.9999", "1.01", "0.0001"),
-        (CALL, "2.95", "3.05", "0.05"),  # below three dollars
+        (CALL, "2.95", "3.05", "0.01"),  # only the penny programme has 3.05
         (CALL, "3.00", "3.10", "0.1"),
         (CALL, "3.05", "3.15", "0.05"),  # the quote itself is finer
-        (CALL, "3.01", "3.15", "0.01"),
+        (CALL, "3.01", "3.15", "0.05"),  # nothing above three dollars is finer than a nickel
         (CALL, "1.00", "1.02", "0.01"),
         (SPY, "5.00", "5.10", "0.01"),  # always a cent
         ("SPY1261218C00600000", "5.00", "5.10", "0.1"),  # an adjusted root isn't SPY
@@ -91,12 +91,12 @@ def test_the_tick_is_the_coarser_one_unless_the_quote_is_finer(symbol: str, bid:
     ("short", "urgency", "expected"),
     [
         (False, Urgency.PROTECTIVE, "10.00"),  # towards the fill
-        (False, Urgency.TIME, "10.01"),  # in our favour
+        (False, Urgency.TIME, "10.00"),
         (True, Urgency.PROTECTIVE, "10.02"),
-        (True, Urgency.TIME, "10.01"),
+        (True, Urgency.TIME, "10.02"),
     ],
 )
-def test_urgent_classes_round_towards_the_fill_and_others_in_our_favour(
+def test_limits_round_towards_the_fill_which_costs_nothing(
     urgency: Urgency, expected: str, *, short: bool
 ) -> None:
     off_grid = a_holding("AAPL", bid="10.005", ask="10.015", short=short)
@@ -127,13 +127,11 @@ def test_every_limit_is_on_its_grid_on_the_right_side_and_within_the_collar(
     side = bid + spread if short else bid
     worse = price - side if short else side - price  # how far through the market it goes
     assert price > 0
-    assert price % tick_of(signal.holding, price) == 0
-    if urgency <= Urgency.PROTECTIVE:
+    assert price % (SUBPENNY if symbol == "AAPL" and price < 1 else CENT) == 0
+    assert worse <= max(side * COLLAR, Decimal("0.10"))
+    if floor is None:
         assert worse >= 0
-        assert worse <= max(side * COLLAR, Decimal("0.05"))
     else:
-        assert worse <= 0
-    if floor is not None:
         assert price <= floor if short else price >= floor
 
 

@@ -23,6 +23,7 @@ class Urgency(IntEnum):
 class Reason(StrEnum):
     """Why a holding leaves, in the order of the table: the first true one names the exit."""
 
+    PANIC = "panic"
     ZERO_DAY = "zero_day"
     UNCOVERED_SHORT = "uncovered_short"
     STOP_LOSS = "stop_loss"

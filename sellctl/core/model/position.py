@@ -57,12 +57,24 @@ class ExitTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """How many orders of ours went out in the last minute, for a symbol or an account: all, and those of class 2-3."""
+
+    all: int = 0
+    patient: int = 0
+
+
+NOTHING_SENT = Sent()
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """Our memory of a position.
 
     `qty_left` is what our ledger says is left after fills that the position may not show yet; None when it has
     nothing to add. `unresolved` is the quantity of orders sent whose fate is unknown. `exit` is the exit under way.
-    `wide_for` is how long the spread has been wide without a break.
+    `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's refusals in a row,
+    the last one `rejected_for` ago. `quarantine` says what about the position nobody can explain; "" when nothing.
     """
 
     first_seen: dt.datetime | None = None
@@ -70,6 +82,10 @@ class Track:
     unresolved: Decimal = Decimal(0)
     exit: ExitTrack | None = None
     wide_for: dt.timedelta = dt.timedelta(0)
+    sent: Sent = NOTHING_SENT
+    rejects: int = 0
+    rejected_for: dt.timedelta = dt.timedelta(0)
+    quarantine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from sellctl.core.model.market import Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import NOTHING_SENT, Holding, Sent
 
 T = TypeVar("T")
 
@@ -44,7 +44,8 @@ class Snapshot:
 
     `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
     state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for. `by_hand`
-    are symbols that a person asked to close.
+    are symbols that a person asked to close; `panic` closes everything that is managed, also while `halted` says why
+    no other order may be sent. `sent` counts the account's orders.
     """
 
     account: AccountFacts
@@ -55,6 +56,9 @@ class Snapshot:
     history: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
     spoiled: tuple[SpoiledRow, ...] = ()
     by_hand: frozenset[str] = frozenset()
+    panic: bool = False
+    halted: str = ""
+    sent: Sent = NOTHING_SENT
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """The same instant, knowing today's orders of more symbols."""
