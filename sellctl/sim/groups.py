@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sellctl.sim import refusals
+from sellctl.sim.assets import asset_of
 from sellctl.sim.fills import touch_stop
 from sellctl.sim.intake import OrderRequest, is_simple
 from sellctl.sim.numbers import decimal_of
@@ -34,6 +35,8 @@ def submit_group(exchange: "Exchange", account: "SimAccount", request: OrderRequ
         from sellctl.sim.multi_leg import submit_multi_leg  # noqa: PLC0415  it is made of this file's pieces
 
         return submit_multi_leg(exchange, account, request)
+    if asset_of(request.symbol).is_option:
+        raise refusals.unprocessable("complex orders not supported for options trading")
     target, stop = _legs_asked(request)
     if request.order_class == "oco":
         request = replace(request, type="limit", limit_price=target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from sellctl.sim import calendar
-from sellctl.sim.assets import asset_of
+from sellctl.sim.assets import Asset, asset_of, tick_of
 from sellctl.sim.behaviour import BehaviourBook, Misbehaviour
 from sellctl.sim.paths import CENT, Fixed, Level, Path, Segment
 from sellctl.sim.settings import Settings
@@ -58,8 +58,9 @@ class Market:
         level = path.at(now) if path else None
         if level is None or (level.bid is None and level.ask is None):
             return None
-        shift = self._shift.get(symbol)
-        return level.moved_to(level.mid + shift) if shift else level
+        if shift := self._shift.get(symbol):
+            level = level.moved_to(level.mid + shift)
+        return quoted(asset_of(symbol), level) if shift or (path and path.moves) else level
 
     def halt(self, symbol: str, now: dt.datetime) -> None:
         """Stop trading in a symbol; its quote stands still."""
@@ -128,6 +129,13 @@ class Market:
         return spoiler(self, shown, fault, now) if spoiler else shown
 
 
-def without_bid(level: Level) -> Level:
-    """The same quote with nobody who buys."""
-    return replace(level, bid=None, bid_size=0)
+def quoted(asset: Asset, level: Level) -> Level:
+    """A computed level as an exchange quotes it: outwards to the option's price step; a bid below one step is none."""
+    if not asset.is_option:
+        return level
+    bid, ask = level.bid, level.ask
+    if bid is not None:
+        bid -= bid % tick_of(asset, bid)
+    if ask is not None and (over := ask % tick_of(asset, ask)):
+        ask += tick_of(asset, ask) - over
+    return replace(level, bid=bid or None, ask=ask)

@@ -120,6 +120,7 @@ class Path:
     def __init__(self, segments: list[Segment]) -> None:
         self._segments = sorted(segments, key=lambda segment: segment.start)
         self._starts = [segment.start for segment in self._segments]
+        self._moves = any(not isinstance(segment, Fixed) for segment in self._segments)
         self._bases = [Level(None, None)]
         for earlier, later in zip(self._segments, self._segments[1:], strict=False):
             self._bases.append(earlier.at(later.start, self._bases[-1]))
@@ -131,8 +132,8 @@ class Path:
 
     @property
     def moves(self) -> bool:
-        """Whether the level can change without a segment's start: a line or a walk is part of it."""
-        return any(isinstance(segment, (Linear, Walk)) for segment in self._segments)
+        """Whether levels are computed (a line, a walk, a jump by a ratio) and not only written down."""
+        return self._moves
 
     @property
     def starts(self) -> tuple[dt.datetime, ...]:

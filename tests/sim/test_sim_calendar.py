@@ -17,7 +17,9 @@ def at(text: str) -> dt.datetime:
 def test_every_session_from_2015_to_2035_equals_the_oracles() -> None:
     exchange_calendars = pytest.importorskip("exchange_calendars")
     oracle = exchange_calendars.get_calendar("XNYS", start="2015-01-01", end="2035-12-31").schedule
-    expected = [(opens.to_pydatetime(), closes.to_pydatetime()) for opens, closes in zip(oracle.open, oracle.close, strict=True)]
+    expected = [
+        (opens.to_pydatetime(), closes.to_pydatetime()) for opens, closes in zip(oracle.open, oracle.close, strict=True)
+    ]
     ours = [(day.opens_at, day.closes_at) for day in calendar.sessions(dt.date(2015, 1, 1), dt.date(2035, 12, 31))]
     assert ours == expected
 
