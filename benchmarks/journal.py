@@ -26,6 +26,7 @@ YEAR_ROWS = 1_000_000
 _SYMBOLS = tuple(f"SPY2508{day:02}C00{strike}000" for day in range(10, 30) for strike in range(500, 550))
 _REASONS = ("", "take_profit", "stop_loss", "zero_day", "uncovered_short")
 _BATCH = 50
+BODY_LENGTH = 244  # that of the intents here
 _PLACED_AT_ONCE = 100_000
 
 
@@ -61,7 +62,7 @@ def intent_ratio(folder: Path, batches: int = 40) -> tuple[float, float, float]:
         pairs = [(_seconds_each(commit), _seconds_each(intend)) for _ in range(batches)]
     journal.close()
     bare, ours = (statistics.median(side) * 1e6 for side in zip(*pairs, strict=True))
-    return ours / bare, bare, ours
+    return statistics.median(after / before for before, after in pairs), bare, ours
 
 
 def _seconds_each(act: Callable[[], None]) -> float:
@@ -124,7 +125,7 @@ def _bare_commits(connection: sqlite3.Connection) -> Callable[[], None]:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(
             "INSERT INTO bare VALUES (?,?,?,?,?,?,?,?,?,?)",
-            (*row, f"sellctl-{number:020x}", "2025-08-26", "b" * 290, "0" * 64, "f" * 64),
+            (*row, f"sellctl-{number:020x}", "2025-08-26", "b" * BODY_LENGTH, "0" * 64, "f" * 64),
         )
         connection.execute("COMMIT")
 

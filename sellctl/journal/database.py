@@ -99,14 +99,15 @@ class Database:
 
 
 def _make_private(path: Path) -> int:
-    """Make the folder (0700) and the file (0600) where they are missing, and return the file's inode."""
+    """Make the folder (0700) and the file (0600) where they are missing, and return the file's inode.
+
+    A file that is there isn't opened: closing it would drop the locks that this process holds on it through SQLite.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(file, 0o600)
-        return os.fstat(file).st_ino
-    finally:
-        os.close(file)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    return path.stat().st_ino
 
 
 def look(path: Path, question: Callable[[sa.Connection], T], *, missing: T) -> T:

@@ -77,8 +77,6 @@ class HeadFile:
     def write(self, link: Link) -> None:
         """Say which row is the newest."""
         os.pwrite(self._file, b"%020d %b%b" % (link.seq, link.hash.encode(), _FROM_THE_START), 0)
-        if not os.fstat(self._file).st_nlink:
-            raise JournalError(f"The journal's head {self.path} was removed.", hint="Restart sellctl.")
 
     def sync(self) -> None:
         """See it onto the disk."""

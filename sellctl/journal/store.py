@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from sellctl.core.model.order import STATE_OF_STATUS, OrderState
 from sellctl.core.model.plan import Plan, SubmitOrder
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
-from sellctl.journal.chain import GAP, START, Link, canonical, row_hash
+from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
 from sellctl.journal.database import Database
 from sellctl.journal.digest import fingerprint, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
@@ -29,6 +30,7 @@ from sellctl.journal.places import BATCH, place, placed
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 from sellctl.journal.trouble import journal_error, told_clearly
 
+_HOUR = 3600
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
 FILL = "fill"
@@ -244,8 +246,8 @@ class SqliteJournal:
     def _row(self, entry: Entry, at: dt.datetime, before: Link) -> tuple[object, ...]:
         body = self._redact(canonical(entry.body))
         facts = (entry.account, entry.kind, entry.symbol, entry.reason, entry.client_order_id, _day(at), body)
-        cells = (before.seq + 1, _text_of(at), *map(_storable, facts), before.hash)
-        return (*cells, row_hash(cells))
+        cells = (_text_of(at), *map(storable, facts), before.hash)
+        return (before.seq + 1, *cells, row_hash(before.seq + 1, cells))
 
     def _committed(self, last: Link) -> None:
         self.step("journal.committed")
@@ -320,13 +322,14 @@ def _known_order(tx: sa.Connection, account: str, client_order_id: str) -> tuple
 
 
 def _text_of(at: dt.datetime) -> str:
-    return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+    return (at if at.tzinfo is dt.UTC else at.astimezone(dt.UTC)).isoformat(timespec="microseconds")
 
 
 def _day(at: dt.datetime) -> str:
-    return at.astimezone(NEW_YORK).date().isoformat()
+    return _day_of_hour(int(at.timestamp()) // _HOUR)
 
 
-def _storable(text: str) -> str:
-    """The same text without what UTF-8 can't hold; a broker's answer may bring half a surrogate pair."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+@lru_cache(maxsize=8)
+def _day_of_hour(hour: int) -> str:
+    """The exchange's date; midnight and every change of its clock fall on a full hour."""
+    return dt.datetime.fromtimestamp(hour * _HOUR, NEW_YORK).date().isoformat()

@@ -101,7 +101,7 @@ def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verdict:
 
 
 def _rows(tx: sa.Connection) -> Iterator[Mapping[str, Any]]:
-    asked = sa.select(*(audit.c[cell] for cell in CELLS), audit.c.hash).order_by(audit.c.seq)
+    asked = sa.select(audit.c.seq, *(audit.c[cell] for cell in CELLS), audit.c.hash).order_by(audit.c.seq)
     return (dict(row) for row in tx.execution_options(yield_per=_CHUNK).execute(asked).mappings())
 
 

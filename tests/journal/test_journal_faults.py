@@ -77,10 +77,14 @@ def test_a_database_removed_under_us_is_told(journal: SqliteJournal, replaced: b
         intend(journal, "sellctl-2")
 
 
-def test_a_head_removed_under_us_is_told(journal: SqliteJournal) -> None:
+def test_a_head_removed_under_us_is_told_by_the_check_and_at_the_next_start(journal: SqliteJournal) -> None:
     (journal.path.parent / f"{FILE_NAME}.head").unlink()
-    with pytest.raises(JournalError, match=r"head .* was removed"):
-        intend(journal, "sellctl-2")
+    intend(journal, "sellctl-2")
+    assert verify(journal.path).fault == "the head file is missing"
+    journal.close()
+    again = a_journal(journal.path.parent)
+    again.close()
+    assert "the head file was missing" in again.alarm
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
