@@ -35,6 +35,8 @@ PLACES = {
     "sellctl.core.real_clock": "shell",
     "sellctl.core.market_clock": "shell",
     "sellctl.core.price_tracker": "shell",
+    "sellctl.core.ledger": "shell",
+    "sellctl.core.pace": "shell",
     "sellctl.core.position_manager": "shell",
     "sellctl.core.order_manager": "shell",
     "sellctl.core.reporter": "shell",
