@@ -41,6 +41,7 @@ class Fleet:
     _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
     _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
     _due_at: dict[str, float] = field(default_factory=dict)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def first_plans(self) -> list[Plan]:
@@ -150,7 +151,9 @@ class Fleet:
         """Look again and again until `stop` is set. `after_look` is told how many seconds remain until the next one."""
         last_full = float("-inf")
         while not stop.is_set():
-            hurried = self.clock.monotonic() - last_full < self.interval.total_seconds()
+            woken = self._woken.is_set()
+            self._woken.clear()
+            hurried = not woken and self.clock.monotonic() - last_full < self.interval.total_seconds()
             if not hurried:
                 last_full = self.clock.monotonic()
             if await self._worth_a_look():
@@ -158,6 +161,17 @@ class Fleet:
             wait = self._next_look_in()
             after_look(wait)
             await self._sleep(wait, stop)
+        self._let_go()
+
+    def wake(self) -> None:
+        """Let a running `watch` look at every account now, instead of when its time comes."""
+        self._woken.set()
+
+    def _let_go(self) -> None:
+        """Leave no observation behind that a later run could take for a fresh one."""
+        for task in self._under_way.values():
+            task.cancel()
+        self._under_way.clear()
 
     async def run_once(self) -> None:
         """Look until nothing more is to be done, at most 45 s; then cancel what only a target still wants."""
@@ -167,8 +181,7 @@ class Fleet:
             await self.clock.sleep(self._next_look_in() if self._all_have_looked() else AT_ONCE_SECONDS)
             await self.look(hurried=self.market is not None and self._all_have_looked())
         await self._drop_targets()
-        for task in self._under_way.values():
-            task.cancel()
+        self._let_go()
 
     async def _worth_a_look(self) -> bool:
         """While the market is closed one clock request a minute is enough, once every account was seen."""
@@ -202,8 +215,9 @@ class Fleet:
         )
 
     async def _sleep(self, seconds: float, stop: asyncio.Event) -> None:
-        """Until the time is up or somebody wants to stop."""
-        nap, stopped = asyncio.ensure_future(self.clock.sleep(seconds)), asyncio.ensure_future(stop.wait())
-        await asyncio.wait({nap, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        nap.cancel()
-        stopped.cancel()
+        """Until the time is up, or somebody wants to stop or to look now."""
+        waits = (self.clock.sleep(seconds), stop.wait(), self._woken.wait())
+        waiting = [asyncio.ensure_future(each) for each in waits]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
