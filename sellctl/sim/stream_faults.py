@@ -27,11 +27,9 @@ class Spoiler:
         if not self._book.active:
             await deliver(messages)
             return
-        out: list[Any] = []
         for message in messages:
-            out += await self._spoiled(message)
-        if out:
-            await deliver(out)
+            if out := await self._spoiled(message):
+                await deliver(out)
 
     def _strike(self, *names: str) -> Any:
         return self._book.strike(*names, account=self._link.account, path=self._link.path)
