@@ -11,9 +11,10 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.order import OrderType, PositionIntent, Side
-from sellctl.core.model.plan import SubmitOrder
+from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
+from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.journal.database import Database, apply_pragmas
 from sellctl.journal.places import BATCH, place
 from sellctl.journal.queries import Filters, history
@@ -26,8 +27,9 @@ YEAR_ROWS = 1_000_000
 _SYMBOLS = tuple(f"SPY2508{day:02}C00{strike}000" for day in range(10, 30) for strike in range(500, 550))
 _REASONS = ("", "take_profit", "stop_loss", "zero_day", "uncovered_short")
 _BATCH = 50
-BODY_LENGTH = 244  # that of the intents here
+BODY_LENGTH = 295  # that of the intents here
 _PLACED_AT_ONCE = 100_000
+_HOLDING = Holding(Position(a_stock("SPY"), Direction.LONG, Decimal(3), Decimal(3), Decimal(2)))
 
 
 def figures() -> list[tuple[str, str, str]]:
@@ -75,11 +77,12 @@ def _seconds_each(act: Callable[[], None]) -> float:
 def _intents(journal: SqliteJournal, count: int) -> Callable[[], None]:
     """Each call writes the next of `count` orders down."""
     orders = [_order(number) for number in range(count)]
+    signal = ExitSignal(_HOLDING, Decimal(3), Reason.STOP_LOSS, "stop loss: -20.4% reached -20%", Urgency.PROTECTIVE)
     ready = iter([(order, _body(order)) for order in orders])
 
     def intend() -> None:
         order, body = next(ready)
-        journal.intend("main", order, body, "stop loss: -20.4% reached -20%")
+        journal.intend("main", order, body, signal, 1)
 
     return intend
 

@@ -99,7 +99,7 @@ def _cells(row: "Row") -> list[object]:
 def _detail(body: "Any") -> str:
     for key in _TELLING:
         if told := body.get(key):
-            return _words(told)
+            return _words(told if isinstance(told, str) else {key: told})
     return _words({key: value for key, value in body.items() if key != "frozen"})
 
 

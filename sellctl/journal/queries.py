@@ -28,6 +28,7 @@ class Filters:
     reason: str = ""
     day: str = ""
     client_order_id: str = ""
+    kind: str = ""
     only_open: bool = False
     before: int | None = None
     limit: int = PAGE
@@ -64,10 +65,10 @@ _COLUMNS = [audit.c[name] for name in Row.__dataclass_fields__]
 
 def history(path: Path, wanted: Filters) -> tuple[Row, ...]:
     """One page of the history, newest first."""
-    return look(path, lambda tx: _page(tx, wanted), missing=())
+    return look(path, lambda tx: page(tx, wanted), missing=())
 
 
-def _page(tx: sa.Connection, wanted: Filters) -> tuple[Row, ...]:
+def page(tx: sa.Connection, wanted: Filters) -> tuple[Row, ...]:
     """The rows that aren't indexed yet, read one by one; then those that the index names."""
     name, value = _looked_up(wanted)
     done = placed(tx) if name else 0
@@ -88,7 +89,7 @@ def _looked_up(wanted: Filters) -> tuple[str, str]:
 
 
 def _asked(wanted: Filters, by: sa.Column[int] = audit.c.seq) -> sa.Select[Any]:
-    given = [audit.c[name] == getattr(wanted, name) for name in SINGLE if getattr(wanted, name)]
+    given = [audit.c[name] == getattr(wanted, name) for name in (*SINGLE, "kind") if getattr(wanted, name)]
     if wanted.before is not None:
         given.append(by < wanted.before)
     if wanted.only_open:

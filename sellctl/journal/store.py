@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
+from sellctl.core.model.intent import Intent
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import STATE_OF_STATUS, OrderState
-from sellctl.core.model.plan import Plan, SubmitOrder
+from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
@@ -27,12 +28,14 @@ from sellctl.journal.database import Database
 from sellctl.journal.digest import fingerprint, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.places import BATCH, place, placed
+from sellctl.journal.queries import Filters, Row, page
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 from sellctl.journal.trouble import journal_error, told_clearly
 
 _HOUR = 3600
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
+INTENT = "intent"
 FILL = "fill"
 # What ends an intent: the broker's terminal word, its definite no, or ours that it never got there.
 FINAL_OUTCOMES = frozenset(status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL) | {
@@ -88,7 +91,6 @@ class SqliteJournal:
         self._redact = redact
         self.step = step
         self._marks: dict[str, str] = {}
-        self._reasons: dict[str, dict[str, str]] = {}
         self.database = Database(path, busy_timeout=busy_timeout)
         with told_clearly(path):
             head, fault = _head_or_fault(path)
@@ -122,9 +124,6 @@ class SqliteJournal:
         """A plan with its snapshot, whole, when its actions, denials or working exits differ from the last one's."""
         account = plan.account
         mark = fingerprint(snapshot, plan)
-        self._reasons[account] = {
-            v.submit.client_order_id: v.signal.reason for v in plan.submits if v.submit and v.signal
-        }
         if mark == self._mark(account):
             return
         body = {**summary(plan), "frozen": codec.pack(snapshot, plan)}
@@ -137,17 +136,30 @@ class SqliteJournal:
         self._committed(last)
         self._marks[account] = mark
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, object], why: str) -> None:
-        """An order about to be sent: on disk before this returns. The same id may be intended again."""
-        reason = self._reasons.get(account, {}).get(order.client_order_id, "")
-        words = {"body": body, "why": why}
-        entry = Entry(account, "intent", words, order.symbol, reason, order.client_order_id)
+    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
+        """An order about to be sent, step `step` of an exit: on disk before this returns. An id may come again."""
+        words = {
+            "body": body,
+            "why": signal.sentence,
+            "qty": str(order.qty),
+            "limit_price": None if order.limit_price is None else str(order.limit_price),
+            "urgency": signal.urgency,
+            "step": step,
+        }
+        entry = Entry(account, INTENT, words, order.symbol, signal.reason, order.client_order_id)
         with self.database.writing():
             last = self._insert([entry])
             self.database.raw.execute(
-                _REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, reason)
+                _REMEMBER_INTENT, (account, order.client_order_id, last.seq, order.symbol, signal.reason)
             )
         self._committed(last)
+
+    def intent_of(self, account: str, client_order_id: str) -> Intent | None:
+        """What was written down last of an order of ours, by any process; None when nothing was."""
+        wanted = Filters(client_order_id=client_order_id, account=account, kind=INTENT, limit=1)
+        with self.database.reading() as tx:
+            rows = page(tx, wanted)
+        return _intent(rows[0]) if rows else None
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """What became of an order. A kind of FINAL_OUTCOMES ends its intent; a fill is folded in once."""
@@ -319,6 +331,20 @@ def _known_order(tx: sa.Connection, account: str, client_order_id: str) -> tuple
     asked = sa.select(unresolved.c.symbol, unresolved.c.reason).where(_is_order(account, client_order_id))
     row = tx.execute(asked).first()
     return (row[0], row[1]) if row else ("", "")
+
+
+def _intent(row: Row) -> Intent:
+    price = row.body["limit_price"]
+    return Intent(
+        client_order_id=row.client_order_id,
+        symbol=row.symbol,
+        qty=Decimal(row.body["qty"]),
+        reason=row.reason,
+        urgency=row.body["urgency"],
+        step=row.body["step"],
+        limit_price=None if price is None else Decimal(price),
+        at=dt.datetime.fromisoformat(row.at),
+    )
 
 
 def _text_of(at: dt.datetime) -> str:

@@ -53,7 +53,7 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
 
 def intend(journal: SqliteJournal, client_order_id: str = "sellctl-1", account: str = "main") -> None:
     order = an_order(client_order_id)
-    journal.intend(account, order, a_body(order), "stop loss: -20.4% reached -20%")
+    journal.intend(account, order, a_body(order), a_signal(a_holding()), 1)
 
 
 def a_holding(symbol: str = CALL, bid: str = "1.20") -> Holding:

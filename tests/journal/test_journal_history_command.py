@@ -56,7 +56,7 @@ def test_json_leaves_the_frozen_snapshot_out(state: Path) -> None:
     [
         (["spy250829c00500000"], ["intent", "refusal"]),
         (["--account", "other"], []),
-        (["--reason", "stop_loss"], ["refusal"]),
+        (["--reason", "stop_loss"], ["intent", "refusal"]),
         (["--day", "2025-08-26", "--limit", "2"], ["halt", "intent"]),
         (["--before", "3"], ["refusal", "plan"]),
         (["--open"], ["intent"]),

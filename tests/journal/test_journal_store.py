@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_builders import (
     CALL,
+    NOON,
     a_holding,
     a_journal,
     a_plan,
@@ -27,12 +28,16 @@ from journal_builders import (
 )
 
 from sellctl.core.errors import JournalError
+from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import Order, OrderType, Side
+from sellctl.core.model.plan import Reason, Urgency
 from sellctl.journal.places import BATCH
 from sellctl.journal.queries import Filters, fills_of, history, thaw
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
 from sellctl.journal.verify import verify
+
+SECOND = dt.timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -89,9 +94,21 @@ def test_intents_survive_a_restart(tmp_path: Path) -> None:
     second.close()
 
 
+@pytest.mark.parametrize("later", [0, BATCH + 5])
+def test_an_intent_is_read_back_even_after_its_end(journal: SqliteJournal, later: int) -> None:
+    intend(journal)
+    journal.outcome("main", "sellctl-1", "filled", {})
+    for _ in range(later):
+        journal.note("main", "note", {})
+    intent = journal.intent_of("main", "sellctl-1")
+    assert intent == Intent(
+        "sellctl-1", CALL, Decimal(3), Reason.STOP_LOSS, Urgency.PROTECTIVE, 1, Decimal("1.25"), NOON + SECOND
+    )
+    assert journal.intent_of("main", "sellctl-2") is None
+    assert journal.intent_of("other", "sellctl-1") is None
+
+
 def test_an_outcome_carries_the_symbol_and_reason_of_its_intent(journal: SqliteJournal) -> None:
-    holding = a_holding()
-    journal.plan_made(a_snapshot(holding), a_plan(leaving(holding)))
     intend(journal)
     journal.outcome("main", "sellctl-1", "accepted", {})
     assert kinds(journal, symbol=CALL, reason="stop_loss") == ["accepted", "intent"]
