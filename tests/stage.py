@@ -1,8 +1,11 @@
-"""A simulated Alpaca and the real program against it, in process."""
+"""A simulated Alpaca and the real program against it, in process or as a process of its own."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,9 @@ from typer.testing import CliRunner
 from sellctl.app import app
 from sellctl.core.errors import SellctlError
 from sellctl.sim.server import SimServer
+
+MAIN = [sys.executable, "-c", "from sellctl.app import main; main()"]
+_NOT_OURS = ("SELLCTL_", "ALPACA_", "APCA_")
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,10 @@ class Said:
         return json.loads(self.out)
 
 
-@dataclass
-class Stage:
-    """One simulated broker, a folder for the program, and a way to run it."""
+@dataclass(frozen=True)
+class Program:
+    """The real program with a folder of its own: configuration and state."""
 
-    server: SimServer
     folder: Path
 
     @property
@@ -42,24 +47,69 @@ class Stage:
     def state(self) -> Path:
         return self.folder / "state"
 
+    def write(self, text: str, mode: int = 0o600) -> None:
+        """A configuration, readable by its owner only unless told otherwise."""
+        self.config.write_text(textwrap.dedent(text))
+        self.config.chmod(mode)
+
+    def words(self, *words: str) -> list[str]:
+        return ["--config", str(self.config), "--state-dir", str(self.state), *words]
+
+    def run(self, *words: str) -> Said:
+        """A command, as a user types it, with this configuration and state folder."""
+        result = CliRunner().invoke(app, self.words(*words))
+        if isinstance(result.exception, SellctlError):
+            return Said(int(result.exception.exit_code), result.stdout, f"{result.stderr}{result.exception}")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Said(result.exit_code, result.stdout, result.stderr)
+
+    def spawn(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """The command as a process; the caller ends it."""
+        return subprocess.Popen(  # noqa: S603  our own interpreter
+            [*MAIN, *self.words(*words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=clean_environment(self.folder) | dict(env or {}),
+        )
+
+    def shell(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
+        """The command as a process, to its end."""
+        return end_of(self.spawn(*words, env=env))
+
+
+def end_of(process: "subprocess.Popen[str]", seconds: float = 30) -> Said:
+    """What a process said, once it has ended."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return Said(process.returncode, out, err)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """An environment that says nothing of sellctl or Alpaca, with a home of its own."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_OURS)}
+    return kept | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "xdg"), "XDG_STATE_HOME": str(home / "xdg-state")}
+
+
+@dataclass(frozen=True)
+class Stage(Program):
+    """One simulated broker and the program against it."""
+
+    server: SimServer
+
     def configure(self, rules: str = "") -> None:
         accounts = "".join(
             f"  {a.name}:\n    api_key: {a.key}\n    secret_key: {a.secret}\n"
             f"    endpoints: {{trading: '{self.server.url}', data: '{self.server.url}'}}\n"
             for a in self.server.scenario.accounts
         )
-        self.config.write_text(f"accounts:\n{accounts}{textwrap.dedent(rules)}")
-        self.config.chmod(0o600)
-
-    def run(self, *words: str) -> Said:
-        """A command, as a user types it, with this stage's configuration and state folder."""
-        given = ["--config", str(self.config), "--state-dir", str(self.state), *words]
-        result = CliRunner().invoke(app, given)
-        if isinstance(result.exception, SellctlError):
-            return Said(int(result.exception.exit_code), result.stdout, f"{result.stderr}{result.exception}")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Said(result.exit_code, result.stdout, result.stderr)
+        self.write(f"accounts:\n{accounts}{textwrap.dedent(rules)}")
 
     def orders(self, account: str = "main") -> list[Any]:
         """Every order that the broker ever accepted in an account, oldest first."""
@@ -71,6 +121,10 @@ class Stage:
     def sent(self) -> list[str]:
         """Every request that could change something."""
         return [f"{r.method} {r.path}" for r in self.server.requests if r.method not in {"GET", "HEAD"}]
+
+    def misbehave(self, name: str, **options: Any) -> None:
+        with self.server.hold() as exchange:
+            exchange.behaviours.misbehave(name, **options)
 
 
 Play = Callable[..., Stage]

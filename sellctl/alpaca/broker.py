@@ -80,7 +80,7 @@ class AlpacaBroker:
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with our own id. NotFoundError is the definite no."""
-        ask = Ask("looking an order up", "/orders:by_client_order_id", {"client_order_id": client_order_id})
+        ask = Ask("looking an order up", "/orders:by_client_order_id", {"client_order_id": client_order_id}, Op.LOOK_UP)
         return await self._ask(ask, partial(_the_order, client_order_id=client_order_id))
 
     def body(self, order: SubmitOrder) -> dict[str, str]:

@@ -51,6 +51,7 @@ class Op(Enum):
     """What a request does. Only a read may be taken at the word of an answer that can't be read."""
 
     READ = "read"
+    LOOK_UP = "look up"  # an order by our own id
     SUBMIT = "submit"
     CANCEL = "cancel"
 
@@ -155,6 +156,9 @@ def _inner(error: Exception) -> object:
 _CLIENT_ERRORS = range(400, 500)
 _DOUBTFUL_STATUSES = frozenset({408, 425, 499})  # a time-out on the way, whoever says it
 _NO_KEY = (401, 403)
+_READS = (Op.READ, Op.LOOK_UP)
+_MESSAGE = ("message",)
+_MESSAGE_OF_A_LOOK_UP = ("message", "error", "detail")  # Alpaca's own, and what others put in its place
 _LONGEST_MESSAGE = 300
 _LONGEST_NUMBER = 15
 _ABSENT = re.compile(r"\b(order|position|asset|contract|account) (is |was |does )?not (found|exist)", re.IGNORECASE)
@@ -201,7 +205,7 @@ def refusal_of(answer: BrokerAnswer, op: Op) -> Refusal:
 def _of_answer(error: APIError, case: Case) -> BrokerError:
     status = error.status_code or 0
     text = case.clean(str(error))
-    answer = _parsed(status, text)
+    answer = _parsed(status, text, _MESSAGE_OF_A_LOOK_UP if case.op is Op.LOOK_UP else _MESSAGE)
     if status == requests.codes.too_many_requests:
         return _of_429(answer, _headers_of(error), case)
     if _refuses_key(status, text, answer, case.op):
@@ -216,15 +220,18 @@ def _of_answer(error: APIError, case: Case) -> BrokerError:
 def _of_definite(answer: BrokerAnswer, case: Case) -> BrokerError:
     sentence = case.sentence(f"{answer.message} ({answer.status})")
     if answer.status == requests.codes.not_found:
-        return NotFoundError(sentence, answer=answer) if _is_absence(answer) else DoubtfulError(sentence)
+        return NotFoundError(sentence, answer=answer) if _is_absence(answer, case.op) else DoubtfulError(sentence)
     if _FEED.search(answer.message):
         return FeedNotGrantedError(sentence, answer=answer)
     return RequestRejectedError(sentence, answer=answer, refusal=refusal_of(answer, case.op))
 
 
-def _is_absence(answer: BrokerAnswer) -> bool:
-    """Whether a 404 is the broker's word on the thing asked for, and not a gateway's on the path."""
-    return answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
+def _is_absence(answer: BrokerAnswer, op: Op) -> bool:
+    """Whether a 404 is the broker's word on the thing asked for, and not a gateway's on the path.
+
+    A look-up takes any JSON for it: what follows is a second look-up and the same id, which the broker takes once.
+    """
+    return op is Op.LOOK_UP or answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
 
 
 def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, op: Op) -> bool:
@@ -232,7 +239,7 @@ def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, op: Op) ->
     if status not in _NO_KEY:
         return False
     if answer is None:
-        return op is Op.READ and (status == requests.codes.unauthorized or not text.strip())
+        return op in _READS and (status == requests.codes.unauthorized or not text.strip())
     if status == requests.codes.unauthorized or answer.code in _KEY_CODES:
         return True
     has_reason = _FEED.search(answer.message) or refusal_of(answer, op) is not Refusal.OTHER
@@ -262,18 +269,19 @@ def _headers_of(error: APIError) -> Mapping[str, str]:
     return {} if error.response is None else error.response.headers
 
 
-def _parsed(status: int, text: str) -> BrokerAnswer | None:
-    """What a refusal's body says, or None when it isn't a JSON object with a message or a code."""
+def _parsed(status: int, text: str, keys: tuple[str, ...]) -> BrokerAnswer | None:
+    """What a refusal's body says, or None when it isn't a JSON object with a message (under `keys`) or a code."""
     try:
         body = json.loads(text, parse_float=str, parse_constant=str)  # kept as evidence, digit by digit
     except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict):
         return None
-    message, code = body.pop("message", None), _code_of(body.pop("code", None))
-    if not isinstance(message, str) and code is None:
+    code = _code_of(body.pop("code", None))
+    message = next((body.pop(key) for key in keys if isinstance(body.get(key), str)), None)
+    if message is None and code is None:
         return None
-    return BrokerAnswer(status, code, _one_line(message if isinstance(message, str) else ""), body)
+    return BrokerAnswer(status, code, _one_line(message or ""), body)
 
 
 def _code_of(code: object) -> int | None:

@@ -37,7 +37,7 @@ def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symb
         page = fetch(query if start is None else {**query, "after": _stamp(start - _HAIR)})
         known = len(rows)
         rows |= {_identity(row): row for row in page}
-        if not _is_full(page):
+        if not _is_full(page) or (len(rows) == known and _overlooks(page, start)):
             return list(rows.values())
         start = _newest(page)
         if len(rows) == known:
@@ -53,6 +53,11 @@ def _is_full(page: Page) -> bool:
     """Whether there may be more. A server may count legs as rows or not, so both counts are looked at."""
     counts = (len(page), sum(1 + _legs(row) for row in page))
     return any(count >= PAGE_LIMIT or count == _DEFAULT_LIMIT for count in counts)
+
+
+def _overlooks(page: Page, start: dt.datetime | None) -> bool:
+    """Whether a page holds what was not asked for: a server that pays `after` no heed shows all that it has."""
+    return start is not None and any((at := _submitted(row)) is not None and at < start - _HAIR for row in page)
 
 
 def _legs(row: object) -> int:

@@ -235,7 +235,17 @@ def cancel(broker: "Broker") -> Exception:
     return caught(broker.cancel("id-0001"))
 
 
-PATHS = {read: "/v2/positions", submit: "/v2/orders", cancel: "/v2/orders/id-0001"}
+def look_up(broker: "Broker") -> Exception:
+    """The error that a look-up by our own id ends in."""
+    return caught(broker.order_by_client_id("sellctl-abc"))
+
+
+PATHS = {
+    read: "/v2/positions",
+    submit: "/v2/orders",
+    cancel: "/v2/orders/id-0001",
+    look_up: "/v2/orders:by_client_order_id",
+}
 
 
 def an_order_row(number: int = 1, **fields: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import alpaca.common.exceptions
 import pytest
 import requests
 import urllib3
-from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, cancel, connected, read, submit
+from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, cancel, connected, look_up, read, submit
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
@@ -141,6 +141,15 @@ def test_a_definite_no_names_the_next_step_it_calls_for(
 @pytest.mark.parametrize(("call", "body"), ABSENT)
 def test_a_404_in_the_brokers_own_words_is_a_definite_absence(stand_in: StandIn, call: object, body: object) -> None:
     assert type(refused(stand_in, call, Say(body, 404))) is NotFoundError
+
+
+@pytest.mark.parametrize("body", [said(None, "Not Found"), said(404, "no"), {"error": "x"}, {"detail": "Not Found"}])
+def test_a_look_up_takes_any_404_in_json_for_an_absence(stand_in: StandIn, body: object) -> None:
+    assert type(refused(stand_in, look_up, Say(body, 404))) is NotFoundError
+
+
+def test_a_look_up_is_in_doubt_over_a_404_that_is_no_json(stand_in: StandIn) -> None:
+    assert type(refused(stand_in, look_up, Say(HTML, 404))) is DoubtfulError
 
 
 @pytest.mark.parametrize(("call", "status", "body"), IN_DOUBT)

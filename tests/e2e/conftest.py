@@ -19,7 +19,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
     def on_stage(scenario: str, rules: str = "", speed: float = 0) -> Stage:
         server = SimServer(parse_scenario(textwrap.dedent(scenario)), speed=speed).start()
         running.append(server)
-        stage = Stage(server, tmp_path)
+        stage = Stage(tmp_path, server)
         stage.configure(rules)
         return stage
 
