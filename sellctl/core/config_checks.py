@@ -194,6 +194,47 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _api(config: Config) -> Findings:
+    api = config.api
+    if not is_address(api.host) and api.host != "localhost":
+        yield Finding("api.host", f"api.host: {quoted(api.host)} isn't an address.", "Write 127.0.0.1, 0.0.0.0 or ::.")
+    if not 1 <= api.port <= _LAST_PORT:
+        yield Finding("api.port", f"api.port: {api.port} isn't a port.", "8090 is usual.")
+    if not 1 <= api.requests_a_second <= _MOST_REQUESTS:
+        sentence = f"api.requests_a_second: {api.requests_a_second} isn't between 1 and {_MOST_REQUESTS}."
+        yield Finding("api.requests_a_second", sentence, "30 is usual.")
+    for key, networks in (("api.allow", api.allow), ("api.proxies", api.proxies)):
+        for text in networks:
+            if not is_network(text):
+                hint = "Write it like 192.0.2.7 or 192.0.2.0/24."
+                yield Finding(key, f"{key}: {quoted(text)} is neither an address nor a network.", hint)
+    if (api.tls_cert is None) != (api.tls_key is None):
+        missing = "tls_key" if api.tls_key is None else "tls_cert"
+        yield Finding("api", f"api has no {missing} beside the other.", "TLS needs both files.")
+
+
+_LAST_PORT = 65_535
+_MOST_REQUESTS = 10_000
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_network(text: str) -> bool:
+    """Whether a text is an IP address or a network in CIDR notation, with nothing set beyond its mask."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _unwatched(config: Config) -> Findings:
     rules = config.sell_module
     if not rules.enabled:
@@ -228,6 +269,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _key_kinds,
     _account_names,
     _endpoints,
+    _api,
     _unwatched,
     _live,
 )

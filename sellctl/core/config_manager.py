@@ -50,13 +50,14 @@ class LoadedConfig:
     warnings: tuple[str, ...]
 
     def secrets(self) -> frozenset[str]:
-        """Every secret text, for the log's redactor; a disabled account's references aren't followed."""
-        return frozenset(
+        """Every secret text, for the log's redactor; what nobody uses isn't followed, and a reference is no secret."""
+        keys = {
             text
             for account in self.config.accounts.values()
             for text in (account.api_key, account.secret_key)
             if account.enabled or is_literal(text)
-        )
+        }
+        return frozenset(keys | {text for text in (self.config.api.secret,) if is_literal(text)})
 
     def show(self) -> list[Row]:
         """Every key with its value and origin, secrets masked."""
@@ -114,9 +115,12 @@ def state_dir(explicit: Path | None = None, environ: Mapping[str, str] | None = 
 class ConfigManager:
     """Loads --config, SELLCTL_CONFIG, ./config.yml, the user's config.yml, or a key pair from the environment."""
 
-    def __init__(self, explicit: Path | None = None, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, explicit: Path | None = None, *, environ: Mapping[str, str] | None = None, with_api: bool = False
+    ) -> None:
         self._explicit = explicit
         self._environ = os.environ if environ is None else environ
+        self._with_api = with_api  # whether the control API's secret is looked up too
 
     def load(self) -> LoadedConfig:
         """The configuration, or a ConfigError that names every problem."""
@@ -138,7 +142,7 @@ class ConfigManager:
         if pair is None:
             raise ConfigError("There is no configuration and no key in the environment.", hint=_NOTHING_HINT)
         loading = _Loading(None, Path(), self._environ)
-        return loading.checked(loading.with_key_pair(Config(accounts={}), pair))
+        return loading.checked(self._and_api(loading, loading.with_key_pair(Config(accounts={}), pair)))
 
     def _from_file(self, path: Path) -> LoadedConfig:
         text, mode = _text_of(path)
@@ -149,8 +153,11 @@ class ConfigManager:
             raise loading.error_about_whole(node is None)
         config = loading.read(node)
         loading.refuse_open_file(config, mode)
-        config = loading.resolved(config)
+        config = self._and_api(loading, loading.resolved(config))
         return loading.checked(config if "accounts" in node.entries else self._with_accounts(loading, config))
+
+    def _and_api(self, loading: "_Loading", config: Config) -> Config:
+        return loading.with_api_secret(config) if self._with_api else config
 
     def _with_accounts(self, loading: "_Loading", config: Config) -> Config:
         pair = key_pair(self._environ)
@@ -254,6 +261,11 @@ class _Loading:
             for name, account in config.accounts.items()
         }
         return dataclasses.replace(config, accounts=accounts)
+
+    def with_api_secret(self, config: Config) -> Config:
+        """The configuration with the control API's secret looked up."""
+        found = self._secret("api.secret", config.api.secret)
+        return dataclasses.replace(config, api=dataclasses.replace(config.api, secret=found))
 
     def _account(self, path: str, account: AccountConfig) -> AccountConfig:
         keys: dict[str, Any] = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
 _RESERVED_NAMES = frozenset({"auto", "all", "null"})
-_MAY_BE_EMPTY = frozenset({"symbols", "exclude"})
+_MAY_BE_EMPTY = frozenset({"symbols", "exclude", "names", "allow", "proxies"})
 
 
 class _UnreadableError(Exception):

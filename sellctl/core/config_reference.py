@@ -91,7 +91,8 @@ def _json_default(key: Key) -> object:
     if isinstance(key.default, bool) or (key.default is None and key.none_word == "null"):
         return key.default
     text = value_text(key.default, key.none_word)
-    return float(text) if way_of(key.kind, key.unit).schema.get("type") == "number" else text
+    kind = way_of(key.kind, key.unit).schema.get("type")
+    return int(text) if kind == "integer" else float(text) if kind == "number" else text
 
 
 def _scalar_schema(key: Key) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import Any
 from sellctl.core.model.config import Unit
 
 _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 _DURATION = re.compile("".join(rf"(?:(\d{{1,6}}(?:\.\d{{1,6}})?){unit})?" for unit in "dhms"), re.ASCII)
 _SECONDS_IN = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./]{0,24}", re.ASCII)
@@ -38,6 +39,12 @@ def number(name: str, text: str) -> Decimal:
         hint = "Write it with a point." if "," in text else "Write a plain number."
         raise UnitError(f"{name}: {quoted(text)} isn't a number.", hint)
     return Decimal(text)
+
+
+def _whole(name: str, text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise UnitError(f"{name}: {quoted(text)} isn't a whole number.", "Write digits only.")
+    return int(text)
 
 
 def ratio(name: str, text: str) -> Decimal:
@@ -133,6 +140,7 @@ WAYS: dict[object, Way] = {
     Unit.SYMBOL: Way(_symbol, "symbol", _TEXT_SCHEMA),
     Unit.SECRET: Way(_text, "secret", _TEXT_SCHEMA),
     Decimal: Way(number, "number", _NUMBER_SCHEMA),
+    int: Way(_whole, "whole number", {"type": "integer"}),
     bool: Way(_boolean, "true or false", {"type": "boolean"}),
     str: Way(_text, "text", _TEXT_SCHEMA),
 }

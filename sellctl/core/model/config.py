@@ -251,6 +251,28 @@ class ExecutionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """The control API of `sellctl serve`."""
+
+    host: Annotated[str, Doc("Address it listens on; beyond this machine it needs TLS files or a named proxy.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Doc("Port it listens on.")] = 8090
+    names: Annotated[tuple[str, ...], Doc("Host names it answers to, besides localhost and bare addresses.")] = ()
+    secret: Annotated[SecretText, Doc("What signs its tokens, 32 bytes or more; only serve and token read it.")] = (
+        field(default="${SELLCTL_API_SECRET}", repr=False)
+    )
+    allow: Annotated[tuple[str, ...], Doc("Addresses and networks that may call it; empty is this machine only.")] = ()
+    proxies: Annotated[
+        tuple[str, ...], Doc("Addresses and networks of your proxies, the only ones whose X-Forwarded-For counts.")
+    ] = ()
+    tls_cert: Annotated[str | None, Doc("Certificate chain, PEM; a relative path counts from this file.")] = None
+    tls_key: Annotated[str | None, Doc("Its private key, PEM.")] = None
+    requests_a_second: Annotated[int, Doc("Requests a second from one address, on average.")] = 30
+    autostart: Annotated[bool, Doc("false: watch only from POST start on.")] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a file says."""
 
@@ -258,3 +280,4 @@ class Config:
     market_data: Annotated[MarketDataConfig, Doc("Where quotes come from.")] = MarketDataConfig()
     sell_module: Annotated[SellModuleConfig, Doc("The rules.")] = SellModuleConfig()
     execution: Annotated[ExecutionConfig, Doc("How exits are sent.")] = ExecutionConfig()
+    api: Annotated[ApiConfig, Doc("The control API, `sellctl serve`.")] = ApiConfig()
