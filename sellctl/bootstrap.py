@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.config import Config
     from sellctl.core.model.event import Event
-    from sellctl.core.model.plan import Plan, SubmitOrder
+    from sellctl.core.model.intent import Intent
+    from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal
     from sellctl.options import Options
@@ -128,7 +129,7 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         broker=broker,
         journal=parts.journal,
         positions=positions,
-        orders=OrderManager(name, broker, parts.journal, positions, parts.clock, report),
+        orders=OrderManager(name, broker, parts.journal, positions, parts.clock, report, parts.state.halted),
         clock=parts.clock,
         report=report,
         admit=admit,
@@ -201,9 +202,15 @@ class NoJournal:
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Nothing."""
 
-    def intend(self, account: str, order: "SubmitOrder", body: Mapping[str, str], why: str) -> None:
+    def intend(
+        self, account: str, order: "SubmitOrder", body: Mapping[str, str], signal: "ExitSignal", step: int
+    ) -> None:
         """A dry run sends nothing, so nobody may come here."""
-        raise AssertionError(f"a dry run tried to send {order.symbol} of {account}: {body}, {why}")
+        raise AssertionError(f"a dry run tried to send {order.symbol} of {account}: {body}, {signal}, {step}")
+
+    def intent_of(self, _account: str, _client_order_id: str) -> "Intent | None":
+        """Nothing was written."""
+        return None
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """Nothing."""

@@ -6,7 +6,8 @@ one repeat with the same id and the same body (invariants I2-I6).
 """
 
 import asyncio
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -20,8 +21,10 @@ from sellctl.core.errors import (
     RequestRejectedError,
 )
 from sellctl.core.model.event import Kind
+from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, SubmitOrder, Verdict
+from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder, Verdict
+from sellctl.core.model.position import ExitTrack
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.reporter import Reporter
@@ -29,6 +32,7 @@ from sellctl.core.rules.gain import as_dollars
 
 NOT_FOUND_APART_SECONDS = 5.0
 NOT_FOUND_NEEDED = 2
+REPEAT_WITHIN_SECONDS = 60.0
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
 CANCEL_REREAD_SECONDS = 10.0
@@ -45,6 +49,7 @@ class _Pending:
     known: bool  # the broker has it
     filled: Decimal = ZERO
     not_found_at: tuple[float, ...] = ()
+    begun_at: float = 0.0  # monotonic seconds
 
 
 @dataclass(slots=True)
@@ -64,8 +69,10 @@ class OrderManager:
     positions: PositionManager
     clock: Clock
     report: Reporter
+    halted: Callable[[], str]
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
+    _reconciled: bool = False
 
     @property
     def working(self) -> int:
@@ -79,23 +86,44 @@ class OrderManager:
 
     # --- following orders to their end --------------------------------------------------------------------------------
 
-    async def settle(self, open_orders: Sequence[Order]) -> tuple[Order, ...]:
-        """Learn what became of our orders. The open orders, and with them those of ours that the list doesn't show."""
+    async def settle(self, open_orders: Sequence[Order], now: dt.datetime) -> tuple[Order, ...]:
+        """Learn what became of our orders. The open orders, and with them those of ours that the list doesn't show.
+
+        The first time this is the start-up reconciliation (R2): intents that an earlier process left without an end
+        are looked up before anything can be sent for their symbols. `now` is the broker's clock.
+        """
+        if not self._reconciled:
+            self._take_up_intents()
         shown = {order.client_order_id: order for order in open_orders if order.is_ours}
         for order in shown.values():
-            self._adopt(order)
+            self._adopt(order, now)
             self._learn(order)
         missing = [pending for pending in self._pending.values() if pending.client_order_id not in shown]
         found = await asyncio.gather(*(self._look_up(pending) for pending in missing))
         return (*open_orders, *(order for order in found if order and not order.is_terminal))
 
-    def _adopt(self, order: Order) -> None:
-        """Take over an order of ours that another process sent."""
-        if order.client_order_id in self._pending or order.is_terminal:
+    def _take_up_intents(self) -> None:
+        """What an earlier process wrote down and never saw the end of."""
+        for client_order_id in self.journal.open_intents(self.account):
+            intent = self.journal.intent_of(self.account, client_order_id)
+            if intent and client_order_id not in self._pending:
+                self._pending[client_order_id] = _Pending(client_order_id, intent.symbol, None, known=False)
+                self.positions.unresolved(intent.symbol, client_order_id, intent.qty)
+        self._reconciled = True
+
+    def _adopt(self, order: Order, now: dt.datetime) -> None:
+        """Take over an order of ours that another process sent, with what the journal knows of its exit."""
+        if order.is_terminal:
             return
-        self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
-        self._write("adopted", order.client_order_id, {"status": order.status})
+        if order.client_order_id not in self._pending:
+            self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
+        elif self._pending[order.client_order_id].known or self._pending[order.client_order_id].order:
+            return
+        self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
         self.report(order.symbol, Kind.ADOPTED, f"adopted an order of ours that works already ({order.status})")
+        intent = self.journal.intent_of(self.account, order.client_order_id)
+        if intent:
+            self.positions.adopted(order.symbol, _track_of(intent, order, now))
 
     async def _look_up(self, pending: _Pending) -> Order | None:
         """Ask the broker about one order by our own id."""
@@ -120,9 +148,19 @@ class OrderManager:
             seen = (*seen, now)
             self._write("not_found", pending.client_order_id, {"times": len(seen)})
         pending = self._pending[pending.client_order_id] = replace(pending, not_found_at=seen)
-        if len(seen) >= NOT_FOUND_NEEDED and pending.order:
+        if len(seen) < NOT_FOUND_NEEDED:
+            return
+        if pending.order and now - pending.begun_at < REPEAT_WITHIN_SECONDS and not self.halted():
             self._pending[pending.client_order_id] = replace(pending, not_found_at=())
             await self._send(pending.order)
+        else:
+            self._never_arrived(pending)
+
+    def _never_arrived(self, pending: _Pending) -> None:
+        """Too old to repeat, or another process's: the next look decides afresh, with the same id."""
+        del self._pending[pending.client_order_id]
+        self.positions.resolved(pending.symbol, pending.client_order_id)
+        self._write("absent", pending.client_order_id, {"symbol": pending.symbol})
 
     def _learn(self, order: Order) -> None:
         """Fold in what the broker shows of an order of ours."""
@@ -151,9 +189,10 @@ class OrderManager:
     def _end(self, order: Order) -> None:
         del self._pending[order.client_order_id]
         self._cancels.pop(order.id, None)
-        self.positions.ended(order.symbol, order.client_order_id)
+        rejected = order.status == "rejected"
+        self.positions.ended(order.symbol, order.client_order_id, rejected=rejected)
         self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
-        if order.status == "rejected":
+        if rejected:
             self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
@@ -161,7 +200,7 @@ class OrderManager:
     async def carry_out(self, plan: Plan) -> bool:
         """Cancel what the plan cancels and send what it sends, the most urgent first. Whether there was anything."""
         cancelled = await self.cancel_all(plan.cancels)
-        await asyncio.gather(*(self._submit(verdict) for verdict in plan.submits))
+        await asyncio.gather(*(self._submit(verdict, plan.made_at) for verdict in plan.submits))
         return cancelled or bool(plan.submits)
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
@@ -169,20 +208,23 @@ class OrderManager:
         asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
         return any(asked)
 
-    async def _submit(self, verdict: Verdict) -> None:
+    async def _submit(self, verdict: Verdict, now: dt.datetime) -> None:
         """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up."""
         order, signal = verdict.submit, verdict.signal
         if order is None or signal is None:
             return
-        self.journal.intend(self.account, order, self.broker.body(order), signal.sentence)
-        self._begin(order, signal)
-        await self._send(order)
-
-    def _begin(self, order: SubmitOrder, signal: ExitSignal) -> None:
+        halted = self.halted()
+        if halted and signal.reason is not Reason.PANIC:
+            self.report(order.symbol, Kind.HALTED, f"not sent: {halted}")
+            return
         track = signal.holding.track.exit
         step = track.step + 1 if track and track.urgency == signal.urgency else 1
-        self.positions.sending(signal, order, step)
-        self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, order, known=False)
+        self.journal.intend(self.account, order, self.broker.body(order), signal, step)
+        self.positions.sending(signal, order, step, now)
+        self._pending[order.client_order_id] = _Pending(
+            order.client_order_id, order.symbol, order, known=False, begun_at=self.clock.monotonic()
+        )
+        await self._send(order)
 
     async def _send(self, order: SubmitOrder) -> None:
         try:
@@ -199,6 +241,7 @@ class OrderManager:
     def _accepted(self, order: SubmitOrder, answer: Order) -> None:
         pending = self._pending[order.client_order_id]
         self._pending[order.client_order_id] = replace(pending, known=True)
+        self.positions.taken(order.symbol)
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
         at = "at market" if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
         self.report(order.symbol, Kind.SENT, f"{order.side.value} {order.qty:f} {at}")
@@ -220,12 +263,14 @@ class OrderManager:
         kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
         answer = error.answer
         words = {"refusal": error.refusal.value, "status": answer.status, "message": answer.message}
-        self._withdraw(order, kind, _NEXT_STEP.get(error.refusal, error.sentence), words)
+        self._withdraw(order, kind, _NEXT_STEP.get(error.refusal, error.sentence), words, rejected=_counts(error))
 
-    def _withdraw(self, order: SubmitOrder, kind: Kind, why: str, words: dict[str, object]) -> None:
-        """The broker definitely has no such order."""
+    def _withdraw(
+        self, order: SubmitOrder, kind: Kind, why: str, words: dict[str, object], *, rejected: bool = False
+    ) -> None:
+        """The broker definitely has no such order. `rejected` ones count towards halting the symbol (K4)."""
         del self._pending[order.client_order_id]
-        self.positions.refused(order.symbol, order.client_order_id)
+        self.positions.refused(order.symbol, order.client_order_id, has_next_step=not rejected)
         self._write("refused", order.client_order_id, words)
         self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
 
@@ -285,6 +330,22 @@ class OrderManager:
 
     def _write(self, kind: str, client_order_id: str, detail: dict[str, object]) -> None:
         self.journal.outcome(self.account, client_order_id, kind, detail)
+
+
+def _counts(error: RequestRejectedError) -> bool:
+    """Whether a refusal counts as a reject: one with a known next step doesn't."""
+    return error.refusal not in _NEXT_STEP and not isinstance(error, RateLimitedError)
+
+
+def _track_of(intent: Intent, order: Order, now: dt.datetime) -> ExitTrack:
+    return ExitTrack(
+        reason=intent.reason,
+        urgency=intent.urgency,
+        step=intent.step,
+        age=now - (order.submitted_at or intent.at),
+        client_order_id=order.client_order_id,
+        limit_price=order.limit_price,
+    )
 
 
 def _dollars(price: Decimal | None) -> str:

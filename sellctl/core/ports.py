@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Protocol
 
 from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.intent import Intent
 from sellctl.core.model.market import BrokerClock, Quote, Session
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, SubmitOrder
+from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
 
@@ -83,8 +84,11 @@ class Journal(Protocol):
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """A plan that acts or denies."""
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], why: str) -> None:
-        """An order about to be sent: on disk before the first byte leaves."""
+    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
+        """An order about to be sent, step `step` of an exit: on disk before the first byte leaves."""
+
+    def intent_of(self, account: str, client_order_id: str) -> Intent | None:
+        """What was written down of an order of ours, by any process; None when this journal has nothing of it."""
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """What became of it: accepted, rejected, unknown, filled, canceled ..."""

@@ -1,32 +1,36 @@
 """Joins the broker's positions with our memory of them: what we sold, what is under way. It places no orders."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from sellctl.core.model.order import ZERO
-from sellctl.core.model.plan import ExitSignal, SubmitOrder
-from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Track
+from sellctl.core.ledger import Ledger, net_of_others
+from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
+from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Sent, Track
+from sellctl.core.pace import Pace
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 
 # A position is forgotten after this many looks in a row without it: one empty answer is not flat.
 ABSENCES = 3
-# Orders and positions at the broker may disagree for 10 s after a fill; the ledger speaks for twice as long.
-LEDGER_SECONDS = 20.0
 # An exit whose last order ended this long ago is over: the next one starts its ladder anew.
 EXIT_OVER_SECONDS = 60.0
+# A position that nobody can explain is looked into again after this long.
+DOUBT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """The last order of an exit under way."""
+class _UnderWay:
+    """The last order of an exit. Instants are monotonic seconds."""
 
-    order: SubmitOrder
-    signal: ExitSignal
+    client_order_id: str
+    reason: str
+    urgency: Urgency
     step: int
-    at: float  # monotonic seconds
+    at: float
+    limit_price: Decimal | None
     ended_at: float | None = None
 
 
@@ -37,11 +41,12 @@ class _Memory:
     direction: Direction
     first_seen: dt.datetime
     absent: int = 0
-    held: Decimal = ZERO  # when the ledger was opened
-    fills: dict[str, Decimal] = field(default_factory=dict)  # client order id -> cumulative quantity
-    ledger_until: float = 0.0
-    sent: _Sent | None = None
+    qty: Decimal = ZERO
+    ledger: Ledger = field(default_factory=Ledger)
+    exit: _UnderWay | None = None
     unresolved: dict[str, Decimal] = field(default_factory=dict)
+    quarantine: str = ""
+    doubted_at: float = float("-inf")
 
 
 class PositionManager:
@@ -51,6 +56,13 @@ class PositionManager:
         self._prices = prices
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
+        self._orphans: dict[str, dict[str, Decimal]] = {}  # unresolved orders of symbols not seen yet
+        self._pace = Pace()
+
+    @property
+    def sent(self) -> Sent:
+        """The account's orders of the last minute."""
+        return self._pace.sent(self._clock.monotonic())
 
     def holdings(self, positions: Iterable[Position], now: dt.datetime) -> tuple[Holding, ...]:
         """The positions with their newest quotes and our memory. `now` is the broker's clock."""
@@ -58,54 +70,128 @@ class PositionManager:
         self._forget_the_gone({position.symbol for position in seen})
         return tuple(self._holding(position, now) for position in seen)
 
-    def sending(self, signal: ExitSignal, order: SubmitOrder, step: int) -> None:
-        """An order is about to leave: until its fate is known, its quantity counts as gone."""
-        memory = self._memories[order.symbol]
-        self._open_ledger(memory, signal.holding)
+    # --- what OrderManager tells --------------------------------------------------------------------------------------
+
+    def sending(self, signal: ExitSignal, order: SubmitOrder, step: int, at: dt.datetime) -> None:
+        """An order is about to leave: until its fate is known, its quantity counts as gone. `at`: broker's clock."""
+        memory, now = self._memories[order.symbol], self._clock.monotonic()
+        memory.ledger.open(signal.holding.position.qty, at, now)
         memory.unresolved[order.client_order_id] = order.qty
-        memory.sent = _Sent(order, signal, step, self._clock.monotonic())
+        memory.exit = _UnderWay(order.client_order_id, signal.reason, signal.urgency, step, now, order.limit_price)
+        self._pace.sending(order.symbol, signal.urgency, now)
+
+    def unresolved(self, symbol: str, client_order_id: str, qty: Decimal) -> None:
+        """An order that an earlier process wrote down and nobody knows the fate of."""
+        known = self._memories[symbol].unresolved if symbol in self._memories else self._orphans.setdefault(symbol, {})
+        known[client_order_id] = qty
+
+    def adopted(self, symbol: str, exit_track: ExitTrack) -> None:
+        """An order that an earlier process sent is an exit under way."""
+        memory = self._memories.get(symbol)
+        if memory and memory.exit is None:
+            at = self._clock.monotonic() - exit_track.age.total_seconds()
+            memory.exit = _UnderWay(
+                exit_track.client_order_id,
+                exit_track.reason,
+                Urgency(exit_track.urgency),
+                exit_track.step,
+                at,
+                exit_track.limit_price,
+            )
 
     def resolved(self, symbol: str, client_order_id: str) -> None:
         """The order's fate is known: the broker has it, or certainly hasn't."""
+        self._orphans.get(symbol, {}).pop(client_order_id, None)
         if symbol in self._memories:
             self._memories[symbol].unresolved.pop(client_order_id, None)
 
-    def refused(self, symbol: str, client_order_id: str) -> None:
+    def taken(self, symbol: str) -> None:
+        """The broker took an order."""
+        self._pace.taken(symbol)
+
+    def refused(self, symbol: str, client_order_id: str, *, has_next_step: bool) -> None:
         """The broker definitely has no such order: the step wasn't taken."""
         self.resolved(symbol, client_order_id)
+        if not has_next_step:
+            self._pace.rejected(symbol, self._clock.monotonic())
         memory = self._memories.get(symbol)
-        if memory and memory.sent and memory.sent.order.client_order_id == client_order_id:
-            memory.sent = replace(memory.sent, step=memory.sent.step - 1) if memory.sent.step > 1 else None
+        if memory and memory.exit and memory.exit.client_order_id == client_order_id:
+            memory.exit = replace(memory.exit, step=memory.exit.step - 1) if memory.exit.step > 1 else None
 
-    def ended(self, symbol: str, client_order_id: str) -> None:
+    def ended(self, symbol: str, client_order_id: str, *, rejected: bool) -> None:
         """The order is terminal at the broker."""
         self.resolved(symbol, client_order_id)
+        if rejected:
+            self._pace.rejected(symbol, self._clock.monotonic())
         memory = self._memories.get(symbol)
-        if memory and memory.sent and memory.sent.order.client_order_id == client_order_id:
-            memory.sent = replace(memory.sent, ended_at=self._clock.monotonic())
+        if memory and memory.exit and memory.exit.client_order_id == client_order_id:
+            memory.exit = replace(memory.exit, ended_at=self._clock.monotonic())
 
     def filled(self, symbol: str, client_order_id: str, cumulative: Decimal) -> bool:
         """Fold a fill in, once whatever arrives how often (I8). Whether it was news."""
         memory = self._memories.get(symbol)
-        if memory is None or cumulative <= memory.fills.get(client_order_id, ZERO):
-            return False
-        memory.fills[client_order_id] = cumulative
-        memory.ledger_until = self._clock.monotonic() + LEDGER_SECONDS
-        return True
+        return bool(memory and memory.ledger.fill(client_order_id, cumulative, self._clock.monotonic()))
 
-    def _holding(self, position: Position, now: dt.datetime) -> Holding:
-        memory = self._memories.get(position.symbol)
-        if memory is None or memory.direction is not position.direction:
-            memory = self._memories[position.symbol] = _Memory(position.direction, first_seen=now)
-        memory.absent = 0
+    # --- what the broker's word can't explain -------------------------------------------------------------------------
+
+    def in_doubt(self) -> tuple[str, ...]:
+        """Symbols whose position shows more than our fills have left, and that are due to be looked into."""
+        now = self._clock.monotonic()
+        found = []
+        for symbol, memory in self._memories.items():
+            if memory.absent or not memory.ledger.fills or now <= memory.ledger.until:
+                continue
+            if not memory.ledger.is_in_doubt(memory.qty, now):
+                memory.ledger.close()
+                memory.quarantine = ""
+            elif now - memory.doubted_at >= DOUBT_SECONDS:
+                memory.doubted_at = now
+                found.append(symbol)
+        return tuple(found)
+
+    def explain(self, todays: Mapping[str, tuple[Order, ...]]) -> tuple[str, ...]:
+        """Hold these symbols' orders of today against their positions; the sentences on those newly quarantined."""
+        news = []
+        for symbol, orders in todays.items():
+            memory = self._memories[symbol]
+            ledger = memory.ledger
+            if ledger.opened_at is None:
+                continue
+            expected = ledger.held - ledger.filled + net_of_others(orders, memory.direction, ledger.opened_at)
+            if expected == memory.qty:
+                ledger.close()
+                memory.quarantine = ""
+            else:
+                sentence = f"quarantined: {memory.qty:f} held, {expected:f} expected after our fills"
+                news += [f"{symbol} {sentence}"] if not memory.quarantine else []
+                memory.quarantine = sentence
+        return tuple(news)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _holding(self, position: Position, at: dt.datetime) -> Holding:
+        memory, now = self._memory_of(position, at), self._clock.monotonic()
+        memory.absent, memory.qty = 0, position.qty
+        rejects, rejected_for = self._pace.rejects(position.symbol, now)
         track = Track(
             first_seen=memory.first_seen,
-            qty_left=self._left(memory),
+            qty_left=memory.ledger.left(now),
             unresolved=sum(memory.unresolved.values(), ZERO),
-            exit=self._exit(memory),
+            exit=_track_of(memory.exit, now),
             wide_for=self._prices.wide_for(position.symbol),
+            sent=self._pace.sent(now, position.symbol),
+            rejects=rejects,
+            rejected_for=rejected_for,
+            quarantine=memory.quarantine,
         )
         return Holding(position, self._prices.newest(position.symbol), track)
+
+    def _memory_of(self, position: Position, at: dt.datetime) -> _Memory:
+        memory = self._memories.get(position.symbol)
+        if memory is None or (memory.direction is not position.direction and not memory.unresolved):
+            orphans = self._orphans.pop(position.symbol, {})
+            memory = self._memories[position.symbol] = _Memory(position.direction, at, unresolved=orphans)
+        return memory
 
     def _forget_the_gone(self, held: set[str]) -> None:
         for symbol in self._memories.keys() - held:
@@ -114,25 +200,15 @@ class PositionManager:
             if memory.absent >= ABSENCES and not memory.unresolved:
                 del self._memories[symbol]
 
-    def _open_ledger(self, memory: _Memory, holding: Holding) -> None:
-        if self._clock.monotonic() > memory.ledger_until:
-            memory.held, memory.fills = holding.position.qty, {}
-        memory.ledger_until = max(memory.ledger_until, self._clock.monotonic() + LEDGER_SECONDS)
 
-    def _left(self, memory: _Memory) -> Decimal | None:
-        if self._clock.monotonic() > memory.ledger_until:
-            return None
-        return max(memory.held - sum(memory.fills.values(), ZERO), ZERO)
-
-    def _exit(self, memory: _Memory) -> ExitTrack | None:
-        sent = memory.sent
-        if sent is None or (sent.ended_at and self._clock.monotonic() - sent.ended_at > EXIT_OVER_SECONDS):
-            return None
-        return ExitTrack(
-            reason=sent.signal.reason,
-            urgency=sent.signal.urgency,
-            step=sent.step,
-            age=dt.timedelta(seconds=self._clock.monotonic() - sent.at),
-            client_order_id=sent.order.client_order_id,
-            limit_price=sent.order.limit_price,
-        )
+def _track_of(exit_: _UnderWay | None, now: float) -> ExitTrack | None:
+    if exit_ is None or (exit_.ended_at is not None and now - exit_.ended_at > EXIT_OVER_SECONDS):
+        return None
+    return ExitTrack(
+        reason=exit_.reason,
+        urgency=exit_.urgency,
+        step=exit_.step,
+        age=dt.timedelta(seconds=now - exit_.at),
+        client_order_id=exit_.client_order_id,
+        limit_price=exit_.limit_price,
+    )

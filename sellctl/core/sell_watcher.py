@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -42,9 +42,10 @@ class Observation:
 
 @dataclass(slots=True)
 class SellWatcher:
-    """One account's watcher. `admit` refuses an account that may not be acted on; `by_hand` are symbols to close.
+    """One account's watcher.
 
-    `only` limits what is carried out to these symbols.
+    `admit` refuses an account that may not be acted on. `by_hand` are symbols to close, `panic` closes everything that
+    is managed, and `only` limits what is carried out to these symbols.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SellWatcher:
     mode: Mode = Mode.ACT
     by_hand: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
+    panic: bool = False
     facts: AccountFacts | None = None
     plan: Plan | None = None
     first_plan: Plan | None = None
@@ -77,11 +79,21 @@ class SellWatcher:
         try:
             await self._join()
             positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
-            known = await self.orders.settle(orders.rows) if self.mode is Mode.ACT else orders.rows
+            known = await self._settle(orders.rows) if self.mode is Mode.ACT else orders.rows
         except SellctlError as error:
             self.fail(error)
             return None
         return Observation(positions, known, orders, at)
+
+    async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
+        """What became of our orders; and whether the broker's word on a position agrees with our fills (S5)."""
+        known = await self.orders.settle(orders, self.report.now())
+        doubted = self.positions.in_doubt()
+        if doubted:
+            for sentence in self.positions.explain(await self._history(doubted)):
+                self.report("", Kind.ALERT, sentence)
+                self.journal.note(self.name, "quarantine", {"sentence": sentence})
+        return known
 
     async def _join(self) -> None:
         """Learn once which account the key belongs to, and whether it may be acted on."""
@@ -119,7 +131,7 @@ class SellWatcher:
         snapshot = self._snapshot(seen, market)
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
-            snapshot = snapshot.with_history(await self._history(plan.needs_history, market))
+            snapshot = snapshot.with_history(await self._history(plan.needs_history))
             plan = decide(snapshot, self.policy)
         self.plan, self.market, self.seen_at = plan, market, seen.at
         self.first_plan = self.first_plan or plan
@@ -139,11 +151,15 @@ class SellWatcher:
             positions_at=market.now - age,
             spoiled=(*seen.positions.spoiled, *seen.spoiled_orders.spoiled),
             by_hand=self.by_hand,
+            panic=self.panic,
+            halted=self.orders.halted(),
+            sent=self.positions.sent,
         )
 
-    async def _history(self, symbols: Iterable[str], market: Market) -> dict[str, tuple[Order, ...]]:
+    async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
-        midnight = dt.datetime.combine(market.today, dt.time(), NEW_YORK).astimezone(dt.UTC)
+        today = self.report.now().astimezone(NEW_YORK).date()
+        midnight = dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
         wanted = sorted(symbols)
         rows = await self.broker.orders_since(midnight, wanted)
         if rows.spoiled:

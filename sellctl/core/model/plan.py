@@ -171,7 +171,8 @@ class Plan:
     @property
     def cancels(self) -> tuple[CancelOrder, ...]:
         """Every order to cancel: those in the way of an exit first, then the stale ones."""
-        return tuple(dict.fromkeys((*self._in_the_way(), *self.stale)))
+        by_id = {cancel.order.id: cancel for cancel in (*self.stale, *reversed(tuple(self._in_the_way())))}
+        return tuple(reversed(by_id.values()))
 
     @property
     def acts(self) -> bool:

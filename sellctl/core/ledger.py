@@ -1,0 +1,66 @@
+"""What our own fills have left of a position while the broker's word on it may lag, and whether it came to agree."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sellctl.core.model.order import ZERO, Order, Side
+from sellctl.core.model.position import Direction
+
+# Orders and positions at the broker may disagree for 10 s after a fill; the ledger speaks for twice as long (S5).
+LEDGER_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One symbol's account of an exit: what was held when it began, and what we have sold or bought back since."""
+
+    held: Decimal = ZERO
+    opened_at: dt.datetime | None = None  # broker's clock; None: closed
+    until: float = 0.0  # monotonic seconds
+    fills: dict[str, Decimal] = field(default_factory=dict)  # client order id -> cumulative quantity
+
+    def open(self, held: Decimal, at: dt.datetime, now: float) -> None:
+        """An order is about to be sent: begin, or go on when the last one has just been."""
+        if self.opened_at is None or (now > self.until and not self.fills):
+            self.held, self.opened_at, self.fills = held, at, {}
+        self.until = max(self.until, now + LEDGER_SECONDS)
+
+    def fill(self, client_order_id: str, cumulative: Decimal, now: float) -> bool:
+        """Fold a fill in, once whatever arrives how often (I8). Whether it was news."""
+        if cumulative <= self.fills.get(client_order_id, ZERO):
+            return False
+        self.fills[client_order_id] = cumulative
+        self.until = now + LEDGER_SECONDS
+        return True
+
+    @property
+    def filled(self) -> Decimal:
+        """Everything filled since it was opened."""
+        return sum(self.fills.values(), ZERO)
+
+    def left(self, now: float) -> Decimal | None:
+        """What is left by our own account; None when it has nothing to add to the broker's word."""
+        return max(self.held - self.filled, ZERO) if self.opened_at and (now <= self.until or self.fills) else None
+
+    def is_in_doubt(self, qty: Decimal, now: float) -> bool:
+        """Whether the broker has had its time and shows more than our fills have left."""
+        return bool(self.fills) and now > self.until and qty > self.held - self.filled
+
+    def close(self) -> None:
+        """The broker's word and ours agree, or somebody else's orders explain the difference."""
+        self.opened_at, self.fills = None, {}
+
+
+def net_of_others(orders: Iterable[Order], direction: Direction, since: dt.datetime) -> Decimal:
+    """What orders that aren't ours have added to a position since then; negative when they took from it."""
+    opening = Side.BUY if direction is Direction.LONG else Side.SELL
+    return sum(
+        (
+            order.filled_qty if order.side is opening else -order.filled_qty
+            for order in orders
+            if not order.is_ours and (order.filled_at or order.updated_at or since) >= since
+        ),
+        ZERO,
+    )

@@ -1,0 +1,42 @@
+"""How fast orders go out: what was sent in the last minute, and what the broker rejected in a row."""
+
+import datetime as dt
+from collections import deque
+from dataclasses import dataclass, field
+
+from sellctl.core.model.plan import Urgency
+from sellctl.core.model.position import Sent
+
+MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """The orders of one account in the last minute, and its rejects. Instants are monotonic seconds."""
+
+    _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
+    _rejects: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
+        """An order goes out."""
+        self._sent.append((now, symbol, urgency))
+
+    def rejected(self, symbol: str, now: float) -> None:
+        """The broker refused one, for no reason that has a next step."""
+        self._rejects[symbol] = (self._rejects.get(symbol, (0, 0.0))[0] + 1, now)
+
+    def taken(self, symbol: str) -> None:
+        """The broker took one: the row of rejects is over."""
+        self._rejects.pop(symbol, None)
+
+    def sent(self, now: float, symbol: str = "") -> Sent:
+        """The last minute's orders of a symbol, or of the whole account."""
+        while self._sent and now - self._sent[0][0] > MINUTE:
+            self._sent.popleft()
+        urgencies = [urgency for _, its, urgency in self._sent if symbol in {"", its}]
+        return Sent(len(urgencies), sum(urgency >= Urgency.TIME for urgency in urgencies))
+
+    def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
+        """How many in a row, and how long ago the last one was."""
+        count, at = self._rejects.get(symbol, (0, now))
+        return count, dt.timedelta(seconds=now - at)
