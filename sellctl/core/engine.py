@@ -194,10 +194,8 @@ def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
         all_of_it = room.policy.short_action is ShortAction.CLOSE
         detail = "short, and all shorts are closed" if all_of_it else f"{missing:f} short with nothing that covers them"
         yield ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
-    if room.snapshot.panic:
-        yield ExitSignal(
-            holding, holding.position.qty, Reason.PANIC, "panic: everything managed leaves", Urgency.FORCED
-        )
+    if holding.symbol in room.snapshot.panic:
+        yield ExitSignal(holding, holding.position.qty, Reason.PANIC, "panic: everything leaves", Urgency.FORCED)
     if holding.symbol in room.snapshot.by_hand:
         yield ExitSignal(holding, holding.position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE)
 

@@ -38,6 +38,7 @@ class Fleet:
     interval: dt.timedelta
     market: Market | None = None
     problem: SellctlError | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)  # set it to have the next look at once
     _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
     _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
     _due_at: dict[str, float] = field(default_factory=dict)
@@ -166,6 +167,11 @@ class Fleet:
     def wake(self) -> None:
         """Let a running `watch` look at every account now, instead of when its time comes."""
         self._woken.set()
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether a look that was asked for hasn't begun yet."""
+        return self._woken.is_set()
 
     def _let_go(self) -> None:
         """Leave no observation behind that a later run could take for a fresh one."""

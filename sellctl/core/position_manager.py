@@ -64,6 +64,11 @@ class PositionManager:
         """The account's orders of the last minute."""
         return self._pace.sent(self._clock.monotonic())
 
+    @property
+    def remembered(self) -> frozenset[str]:
+        """Symbols that are held, or were a look or two ago."""
+        return frozenset(self._memories)
+
     def holdings(self, positions: Iterable[Position], now: dt.datetime) -> tuple[Holding, ...]:
         """The positions with their newest quotes and our memory. `now` is the broker's clock."""
         seen = tuple(positions)

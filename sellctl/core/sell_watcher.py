@@ -14,6 +14,7 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import Plan, State, Urgency
 from sellctl.core.model.position import Position
+from sellctl.core.model.request import Request, Verb
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.policy import Policy
@@ -44,8 +45,8 @@ class Observation:
 class SellWatcher:
     """One account's watcher.
 
-    `admit` refuses an account that may not be acted on. `by_hand` are symbols to close, `panic` closes everything that
-    is managed, and `only` limits what is carried out to these symbols.
+    `admit` refuses an account that may not be acted on. `by_hand` are symbols to close, and `panic`
+    those to close even under a halt, until they are gone; `only` limits what is carried out to these symbols.
     """
 
     name: str
@@ -60,7 +61,7 @@ class SellWatcher:
     mode: Mode = Mode.ACT
     by_hand: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
-    panic: bool = False
+    panic: frozenset[str] = frozenset()
     facts: AccountFacts | None = None
     plan: Plan | None = None
     first_plan: Plan | None = None
@@ -71,6 +72,7 @@ class SellWatcher:
     seen_at: float | None = None
     open_orders: tuple[Order, ...] = ()
     targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
+    _panics: bool = False
     _said: dict[str, str] = field(default_factory=dict)
 
     async def observe(self) -> Observation | None:
@@ -141,7 +143,25 @@ class SellWatcher:
             self.journal.plan_made(snapshot, plan)
         return plan
 
+    def ask(self, request: Request) -> None:
+        """Take up what another command asks for; the next look carries it out."""
+        if request.verb is Verb.CLOSE:
+            self.by_hand |= {request.symbol}
+        elif request.verb is Verb.PANIC:
+            self._panics = True
+        text = f"{request.verb.value} {request.symbol}".strip() + f", asked by {request.by or 'another command'}"
+        self.report(request.symbol, Kind.NOTE, text)
+        self.journal.note(
+            self.name, "request", {"symbol": request.symbol, "verb": request.verb.value, "by": request.by}
+        )
+
     def _snapshot(self, seen: Observation, market: Market) -> Snapshot:
+        held = frozenset(position.symbol for position in seen.positions.rows)
+        if self._panics:
+            self.panic, self._panics = held, False
+        elif self.plan is not None:
+            known = held | self.positions.remembered
+            self.by_hand, self.panic = self.by_hand & known, self.panic & known
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
             account=self.facts or AccountFacts(self.name, ""),

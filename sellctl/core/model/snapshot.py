@@ -44,8 +44,8 @@ class Snapshot:
 
     `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
     state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for. `by_hand`
-    are symbols that a person asked to close; `panic` closes everything that is managed, also while `halted` says why
-    no other order may be sent. `sent` counts the account's orders.
+    are symbols that a person asked to close; `panic` those to close also while `halted` says why no other order may
+    be sent. `sent` counts the account's orders.
     """
 
     account: AccountFacts
@@ -56,7 +56,7 @@ class Snapshot:
     history: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
     spoiled: tuple[SpoiledRow, ...] = ()
     by_hand: frozenset[str] = frozenset()
-    panic: bool = False
+    panic: frozenset[str] = frozenset()
     halted: str = ""
     sent: Sent = NOTHING_SENT
 
