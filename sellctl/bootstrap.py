@@ -51,6 +51,7 @@ class Runtime:
     loaded: LoadedConfig
     fleet: Fleet
     clock: "Clock"
+    state: StateFolder
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ def assemble(
         for name, broker in connected.brokers.items()
     ]
     fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval)
-    return Runtime(loaded, fleet, clock, closers)
+    return Runtime(loaded, fleet, clock, state, closers)
 
 
 @dataclass(frozen=True, slots=True)

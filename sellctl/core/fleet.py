@@ -38,7 +38,6 @@ class Fleet:
     interval: dt.timedelta
     market: Market | None = None
     problem: SellctlError | None = None
-    wake: asyncio.Event = field(default_factory=asyncio.Event)  # set it to have the next look at once
     _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
     _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
     _due_at: dict[str, float] = field(default_factory=dict)
