@@ -2,9 +2,11 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from sellctl.core.engine import decide
 from sellctl.core.errors import BrokerError, SellctlError
@@ -21,6 +23,11 @@ from sellctl.core.policy import Policy
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.reporter import Reporter
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+_BUG_HINT = "Please report it; --debug logs where it was."
 
 
 class Mode(StrEnum):
@@ -76,15 +83,14 @@ class SellWatcher:
     _said: dict[str, str] = field(default_factory=dict)
 
     async def observe(self) -> Observation | None:
-        """Positions and open orders, and what became of ours; None (and `problem` says why) when the broker fails."""
+        """Positions and open orders, and what became of ours; None (and `problem` says why) when that fails."""
+        return await self._own(self._observe())
+
+    async def _observe(self) -> Observation:
         at = self.clock.monotonic()
-        try:
-            await self._join()
-            positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
-            known = await self._settle(orders.rows) if self.mode is Mode.ACT else orders.rows
-        except SellctlError as error:
-            self.fail(error)
-            return None
+        await self._join()
+        positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
+        known = await self._settle(orders.rows) if self.mode is Mode.ACT else orders.rows
         return Observation(positions, known, orders, at)
 
     async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
@@ -105,19 +111,32 @@ class SellWatcher:
             self.facts = facts
 
     async def decide_and_act(self, seen: Observation, market: Market) -> None:
-        """Decide on what was observed and carry it out; a failure is this account's own."""
+        """Decide on what was observed and carry it out."""
+        if await self._own(self._decide_and_act(seen, market)):
+            self._recover()
+
+    async def _decide_and_act(self, seen: Observation, market: Market) -> bool:
+        plan = await self._decide(seen, market)
+        self._tell(plan)
+        self.acted = await self._carry_out(plan)
+        return True
+
+    async def _own(self, work: Awaitable[T]) -> T | None:
+        """What comes of it; None after a failure, which is this account's own (R7)."""
         try:
-            plan = await self._decide(seen, market)
-            self._tell(plan)
-            self.acted = await self._carry_out(plan)
+            return await work
         except SellctlError as error:
             self.fail(error)
-        else:
-            self._recover()
+        except Exception as error:  # noqa: BLE001  the boundary: our bug, or a strategy's, stops no other account
+            _LOG.debug("%s: the look ended in a bug", self.name, exc_info=error)
+            self.fail(SellctlError(f"A bug of ours ended the look: {type(error).__name__}.", hint=_BUG_HINT))
+        return None
 
     def fail(self, error: SellctlError) -> None:
         """Remember a failure; the first of a row is reported."""
         self.failures += 1
+        self.acted = False
+        self.acted = False
         if self.problem is None or self.problem.sentence != error.sentence:
             self.report("", Kind.DEGRADED, str(error), failed=True)
         self.problem = error
@@ -176,12 +195,20 @@ class SellWatcher:
             sent=self.positions.sent,
         )
 
+    async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
+        """Today's orders of one symbol, in any state, for a person; none (and `problem` says why) on failure."""
+        rows = await self._own(self.broker.orders_since(self._midnight(), [symbol]))
+        return tuple(order for order in rows.rows if order.symbol == symbol) if rows else ()
+
+    def _midnight(self) -> dt.datetime:
+        """When the exchange's day began."""
+        today = self.report.now().astimezone(NEW_YORK).date()
+        return dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
+
     async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
-        today = self.report.now().astimezone(NEW_YORK).date()
-        midnight = dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
         wanted = sorted(symbols)
-        rows = await self.broker.orders_since(midnight, wanted)
+        rows = await self.broker.orders_since(self._midnight(), wanted)
         if rows.spoiled:
             why = rows.spoiled[0].why
             raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
@@ -202,7 +229,8 @@ class SellWatcher:
             said = f"{verdict.state}:{verdict.signal.reason if verdict.signal else ''}"
             if verdict.state in _TOLD and self._said.get(symbol) != said:
                 urgent = verdict.signal is not None and verdict.signal.urgency <= Urgency.PROTECTIVE
-                self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=urgent)
+                failed = urgent or verdict.state is State.FAULT
+                self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed)
             self._said[symbol] = said
         for fault in plan.faults:
             if self._said.get(fault) != fault:
