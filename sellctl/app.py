@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, 4 partly failed, "
-    "5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode).",
+    "5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode), 130 interrupted.",
 )
 
 app.command("watch")(watch.watch)

@@ -14,3 +14,4 @@ class ExitCode(IntEnum):
     REFUSED = 5  # a safety rule said no
     BUSY = 6  # another instance holds the account
     EXITS_DUE = 10  # only with --detailed-exitcode
+    INTERRUPTED = 130  # Ctrl-C, where it isn't the way to end

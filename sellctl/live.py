@@ -26,8 +26,8 @@ class Display(Protocol):
     def __exit__(self, *_error: object) -> None:
         """Leave the terminal as it was found."""
 
-    def update(self, wait: float) -> None:
-        """Show the fleet as it is now; the next look is `wait` seconds away."""
+    def update(self, wait: float) -> bool:
+        """Show the fleet as it is now; the next look is `wait` seconds away. False when nobody reads it any more."""
 
 
 class LogOnly:
@@ -40,8 +40,9 @@ class LogOnly:
     def __exit__(self, *_error: object) -> None:
         """Nothing to undo."""
 
-    def update(self, wait: float) -> None:
+    def update(self, wait: float) -> bool:  # noqa: ARG002  there is nothing to show
         """Nothing to show."""
+        return True
 
 
 class JsonLines(LogOnly):
@@ -51,12 +52,12 @@ class JsonLines(LogOnly):
         self._runtime = runtime
         self._events = events
 
-    def update(self, wait: float) -> None:
+    def update(self, wait: float) -> bool:
         """One line."""
         from sellctl.render import write  # noqa: PLC0415  help does without it
         from sellctl.screen import json_line  # noqa: PLC0415  help does without it
 
-        write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
+        return write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
 
 
 class Screen(LogOnly):
@@ -78,11 +79,12 @@ class Screen(LogOnly):
         """Leave the last picture standing."""
         self._live.stop()
 
-    def update(self, wait: float) -> None:
+    def update(self, wait: float) -> bool:
         """Draw the fleet as it is now."""
         from sellctl.screen import watch_screen  # noqa: PLC0415  help does without it
 
         self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
+        return True
 
 
 def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:

@@ -9,15 +9,23 @@ from sellctl.core.errors import ConfigError
 from sellctl.render import (
     PAGE_COLUMNS,
     POSITION_COLUMNS,
+    VERSION,
     OutputFormat,
+    Row,
     emit,
+    position_document,
     position_page,
     positions_document,
     positions_rows,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from sellctl.core.fleet import Fleet
+    from sellctl.core.model.order import Order
+    from sellctl.core.model.plan import Verdict
+    from sellctl.core.sell_watcher import SellWatcher
 
 
 def positions(
@@ -30,27 +38,46 @@ def positions(
     from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
     from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
 
+    wanted = symbol.upper() if symbol else ""
+    todays: dict[str, tuple[Order, ...]] = {}
+
     async def work(runtime: Runtime) -> None:
         await runtime.fleet.run_once()
+        for watcher, _ in _holding(runtime.fleet, wanted):
+            todays[watcher.name] = await watcher.todays_orders(wanted)
 
     fleet = with_runtime(options_of(context), Wish("positions", Mode.DRY_RUN, account or ()), work).fleet
-    if symbol:
-        _page(fleet, symbol.upper(), output)
+    if wanted:
+        _page(fleet, wanted, todays, output)
     else:
         plans = plans_of(fleet)
         emit(POSITION_COLUMNS, positions_rows(plans), output, title="Positions", document=positions_document(plans))
     raise typer.Exit(status_of(fleet))
 
 
-def _page(fleet: "Fleet", symbol: str, output: OutputFormat | None) -> None:
-    pages = [
-        position_page(verdict, [o for o in watcher.open_orders if o.symbol == symbol], watcher.market, watcher.name)
-        for watcher in fleet.watchers
-        if watcher.plan is not None and watcher.market is not None
-        for verdict in watcher.plan.verdicts
-        if verdict.holding.symbol == symbol
-    ]
-    if not pages and all(watcher.problem is None for watcher in fleet.watchers):
+def _holding(fleet: "Fleet", symbol: str) -> "Iterator[tuple[SellWatcher, Verdict]]":
+    """Each account that holds a symbol, with the verdict on it."""
+    for watcher in fleet.watchers:
+        for verdict in watcher.plan.verdicts if watcher.plan else ():
+            if verdict.holding.symbol == symbol:
+                yield watcher, verdict
+
+
+def _page(fleet: "Fleet", symbol: str, todays: "Mapping[str, tuple[Order, ...]]", output: OutputFormat | None) -> None:
+    """Everything about a symbol in every account that holds it."""
+    rows: list[Row] = []
+    documents = []
+    for watcher, verdict in _holding(fleet, symbol):
+        if watcher.market is None:
+            continue
+        orders = _orders(watcher.open_orders, todays.get(watcher.name, ()), symbol)
+        rows += position_page(verdict, orders, watcher.market, watcher.name)
+        documents.append(position_document(verdict, orders, watcher.market, watcher.name))
+    if not documents and all(watcher.problem is None for watcher in fleet.watchers):
         raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` shows what is.")
-    for page in pages:
-        emit(PAGE_COLUMNS, page, output, title=symbol)
+    emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
+
+
+def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":
+    """Open and today's, each once, its newest word counting."""
+    return tuple({order.id: order for order in (*open_ones, *todays) if order.symbol == symbol}.values())

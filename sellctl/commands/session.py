@@ -34,10 +34,15 @@ def options_of(context: typer.Context) -> Options:
 def with_runtime(options: Options, wish: "Wish", work: "Callable[[Runtime], Coroutine[Any, Any, None]]") -> "Runtime":
     """Assemble a runtime, do the work in it and close it. Events go to the log."""
     from sellctl.bootstrap import assemble, load  # noqa: PLC0415  help does without it
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
 
     runtime = assemble(load(options), options, wish, log_event)
     try:
         asyncio.run(work(runtime))
+    except KeyboardInterrupt:
+        acts = "" if wish.mode is Mode.DRY_RUN else " What was sent goes on working; the next run takes it up."
+        typer.echo(f"sellctl: interrupted.{acts}", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     finally:
         runtime.close()
     return runtime
@@ -66,10 +71,18 @@ def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
         typer.echo(f"sellctl: {fleet.problem}", err=True)
         return fleet.problem.exit_code
     if not counted:
-        return ExitCode.OK
+        return ExitCode.FAILED if _say_what_is_unknown(fleet) else ExitCode.OK
     if len(counted) < len(fleet.watchers):
         return ExitCode.PARTLY
     return _common(problem for _, problem in counted)
+
+
+def _say_what_is_unknown(fleet: "Fleet") -> bool:
+    """Name the orders whose fate the broker hasn't told; whether there are any."""
+    unknown = [(watcher.name, order_id) for watcher in fleet.watchers for order_id in watcher.orders.unknown]
+    for name, order_id in unknown:
+        typer.echo(f"sellctl: {name}: nobody knows yet what became of {order_id}; the next run looks it up.", err=True)
+    return bool(unknown)
 
 
 def _common(problems: Iterable[SellctlError]) -> ExitCode:

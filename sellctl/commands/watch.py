@@ -63,13 +63,18 @@ def watch(
 
 
 async def watching(runtime: "Runtime", display: "Display") -> None:
-    """Run the fleet until SIGINT or SIGTERM, showing it meanwhile."""
+    """Run the fleet until SIGINT or SIGTERM, or until nobody reads what it shows."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+
+    def show(wait: float) -> None:
+        if not display.update(wait):
+            stop.set()
+
     with display:
-        await runtime.fleet.watch(stop, display.update)
+        await runtime.fleet.watch(stop, show)
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":
@@ -83,6 +88,5 @@ def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") 
 def _say_what_is_left(runtime: "Runtime") -> None:
     """What still works at the broker, which goes on without us."""
     for watcher in runtime.fleet.watchers:
-        for order in watcher.open_orders:
-            if order.is_ours and watcher.orders.working:
-                typer.echo(f"Still working at the broker: {watcher.name} {order.symbol} ({order.status}).", err=True)
+        for symbol in watcher.orders.symbols_working:
+            typer.echo(f"Still working at the broker: our order for {symbol} of {watcher.name}.", err=True)

@@ -80,6 +80,11 @@ class OrderManager:
         return len(self._pending)
 
     @property
+    def symbols_working(self) -> tuple[str, ...]:
+        """The symbols of those orders."""
+        return tuple(sorted({pending.symbol for pending in self._pending.values()}))
+
+    @property
     def unknown(self) -> tuple[str, ...]:
         """Client order ids whose fate is unknown."""
         return tuple(p.client_order_id for p in self._pending.values() if not p.known)
