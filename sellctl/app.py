@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sellctl import __version__
-from sellctl.commands import cancel_stale, close, demo, history, positions, run_once, sim, watch
+from sellctl.commands import cancel_stale, close, demo, halt, history, panic, positions, run_once, sim, watch
 from sellctl.commands.config import config_app
 from sellctl.core.errors import SellctlError
 from sellctl.options import Options
@@ -27,6 +27,9 @@ app.command("run-once")(run_once.run_once)
 app.command("positions")(positions.positions)
 app.command("cancel-stale")(cancel_stale.cancel_stale)
 app.command("close")(close.close)
+app.command("halt")(halt.halt)
+app.command("resume")(halt.resume)
+app.command("panic")(panic.panic)
 app.command("history")(history.history)
 app.add_typer(config_app, name="config")
 app.command("demo")(demo.demo)

@@ -12,6 +12,7 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
 from sellctl.core.fleet import Fleet
 from sellctl.core.market_clock import MarketClock
+from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.policy import compile_policy
 from sellctl.core.position_manager import PositionManager
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.model.config import Config
-    from sellctl.core.model.event import Event
     from sellctl.core.model.intent import Intent
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal
+    from sellctl.journal.store import SqliteJournal
     from sellctl.options import Options
 
 
@@ -42,6 +43,8 @@ class Wish:
     accounts: Sequence[str] = ()
     by_hand: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
+    panic: bool = False
+    yes: bool = False  # agreed beforehand to the first run with real money
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ def assemble(
     loaded: LoadedConfig,
     options: "Options",
     wish: Wish,
-    listener: "Callable[[Event], None]",
+    listener: Callable[[Event], None],
     clock: "Clock | None" = None,
 ) -> Runtime:
     """Build the runtime of the accounts wished for. ConfigError or SafetyRefusalError before anything is asked."""
@@ -84,11 +87,13 @@ def assemble(
     _refuse_unasked_money(config, options, wish)
     clock = clock or RealClock()
     connected = connect(config)
-    state = StateFolder(state_dir(options.state_dir))
+    state = state_of(options)
     prices = PriceTracker(connected.quotes, clock)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock)
     closers: list[Callable[[], None]] = [connected.close, state.release]
-    journal = _journal(loaded, state, market_clock, wish, closers)
+    journal = _journal(loaded, state, _time_of(market_clock, clock), wish, closers)
+    if journal.alarm:
+        listener(Event(clock.now(), journal.alarm, weight=Weight.ERROR, kind=Kind.ALERT))
     watchers = [
         _watcher(config, name, broker, _Parts(journal, prices, clock, market_clock, listener, state, wish))
         for name, broker in connected.brokers.items()
@@ -105,9 +110,38 @@ class _Parts:
     prices: PriceTracker
     clock: "Clock"
     market_clock: MarketClock
-    listener: "Callable[[Event], None]"
+    listener: Callable[[Event], None]
     state: StateFolder
     wish: Wish
+
+
+def state_of(options: "Options") -> StateFolder:
+    """The state folder that the options and the environment name."""
+    return StateFolder(state_dir(options.state_dir))
+
+
+def unconfirmed_live(loaded: LoadedConfig, options: "Options", wish: Wish) -> dict[str, str]:
+    """Accounts with real money that nobody has agreed to act on yet: their names, and a mark of each key."""
+    accounts = _chosen(loaded.config, wish.accounts).accounts
+    marks = {name: _mark(account.api_key) for name, account in accounts.items() if not account.paper}
+    confirmed = state_of(options).confirmed_live()
+    return {name: mark for name, mark in marks.items() if mark not in confirmed and options.live}
+
+
+def _mark(api_key: str) -> str:
+    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
+
+
+def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
+    """Write one line of evidence that belongs to no run. JournalError when it can't be written."""
+    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
+
+    state.make()
+    journal = SqliteJournal(state.journal, RealClock().now)
+    try:
+        journal.note("", kind, detail)
+    finally:
+        journal.close()
 
 
 def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> SellWatcher:
@@ -137,6 +171,7 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         mode=parts.wish.mode,
         by_hand=parts.wish.by_hand,
         only=parts.wish.only,
+        panics=parts.wish.panic,
     )
 
 
@@ -176,8 +211,12 @@ def _refuse_unasked_money(config: "Config", options: "Options", wish: Wish) -> N
 
 
 def _journal(
-    loaded: LoadedConfig, state: StateFolder, market_clock: MarketClock, wish: Wish, closers: list[Callable[[], None]]
-) -> "Journal":
+    loaded: LoadedConfig,
+    state: StateFolder,
+    now: "Callable[[], dt.datetime]",
+    wish: Wish,
+    closers: list[Callable[[], None]],
+) -> "SqliteJournal | NoJournal":
     """The journal on disk; a run that doesn't act writes nothing anywhere."""
     if wish.mode is Mode.DRY_RUN:
         return NoJournal()
@@ -185,7 +224,7 @@ def _journal(
     from sellctl.logs import redactor  # noqa: PLC0415  likewise
 
     state.make()
-    journal = SqliteJournal(state.journal, _time_of(market_clock, RealClock()), redact=redactor(loaded.secrets()))
+    journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
     journal.run_started(__version__, _fingerprint(loaded))
     return journal
@@ -199,6 +238,8 @@ def _fingerprint(loaded: LoadedConfig) -> str:
 
 class NoJournal:
     """The journal of a dry run: nothing is sent, so nothing is written."""
+
+    alarm = ""
 
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Nothing."""

@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
 _HALT = "halted"
 _REQUESTS = "requests"
+_LIVE = "live-confirmed"
 
 
 @dataclass(slots=True)
@@ -111,6 +112,17 @@ class StateFolder:
         said = _read(self.path / _HALT)
         return str(said.get("reason", "")) or "the halt flag can't be read"
 
+    # --- the first run with real money --------------------------------------------------------------------------------
+
+    def confirmed_live(self) -> frozenset[str]:
+        """Marks of the keys with real money that somebody has agreed to act on."""
+        return frozenset(str(mark) for mark in _read(self.path / _LIVE).get("keys", ()))
+
+    def confirm_live(self, marks: Iterable[str]) -> None:
+        """Remember that somebody agreed."""
+        self.make()
+        _write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(marks))})
+
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
     def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
@@ -121,24 +133,17 @@ class StateFolder:
         _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
         return request
 
-    def take_requests(self) -> Iterator[Request]:
-        """Every request left here, each once; what can't be read is thrown away."""
+    def take_requests(self, accounts: Collection[str]) -> Iterator[Request]:
+        """Every request to a holder of these accounts, each once; what can't be read is thrown away."""
         for file in sorted((self.path / _REQUESTS).glob("*.json")):
             said = _read(file)
+            names = said.get("accounts", [])
+            if said and not set(names) & set(accounts):
+                continue
             file.unlink(missing_ok=True)
             if said.get("verb") in set(Verb):
-                yield Request(
-                    id=file.stem,
-                    verb=Verb(said["verb"]),
-                    symbol=str(said.get("symbol", "")),
-                    accounts=tuple(str(name) for name in said.get("accounts", ())),
-                    by=str(said.get("by", "")),
-                )
-
-    def forget_requests(self) -> None:
-        """Throw away what was asked of a process that has ended: a new one must not act on old wishes."""
-        for file in (self.path / _REQUESTS).glob("*.json"):
-            file.unlink(missing_ok=True)
+                symbol, by = str(said.get("symbol", "")), str(said.get("by", ""))
+                yield Request(file.stem, Verb(said["verb"]), symbol, tuple(names), by)
 
 
 def _write(path: Path, words: Mapping[str, object]) -> None:
@@ -148,6 +153,8 @@ def _write(path: Path, words: Mapping[str, object]) -> None:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(json.dumps(words))
+            file.flush()
+            os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
         raise SellctlError(f"{path} can't be written: {error.strerror}.", hint="Look at the state folder.") from None

@@ -4,8 +4,17 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of, status_of, with_runtime
+from sellctl.commands.session import (
+    AccountOption,
+    FormatOption,
+    YesOption,
+    hand_over,
+    options_of,
+    status_of,
+    with_runtime,
+)
 from sellctl.core.errors import ConfigError
+from sellctl.core.model.request import Verb
 from sellctl.exit_codes import ExitCode
 from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
 
@@ -14,6 +23,7 @@ def close(
     context: typer.Context,
     symbol: Annotated[str, typer.Argument(help="The position's symbol, as `sellctl positions` shows it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
+    yes: YesOption = False,
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
@@ -27,10 +37,14 @@ def close(
     async def work(runtime: Runtime) -> None:
         await runtime.fleet.run_once()
 
-    wish = Wish(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted)
-    fleet = with_runtime(options_of(context), wish, work).fleet
+    wish = Wish(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
+    runtime = with_runtime(options_of(context), wish, work)
+    fleet = runtime.fleet
+    hand_over(runtime, Verb.CLOSE, symbol.upper())
     plans = [plan.only(wanted) for plan in fleet.first_plans]
-    if not any(plan.verdicts for plan in plans) and all(w.problem is None for w in fleet.watchers):
+    if not any(plan.verdicts for plan in plans) and all(
+        w.problem is None and w.plan is not None for w in fleet.watchers
+    ):
         raise ConfigError(f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` shows what is.")
     emit(PLAN_COLUMNS, plan_rows(plans), output, title="Close", document=plan_document(plans, mode.value))
     code = status_of(fleet)

@@ -8,6 +8,7 @@ import typer
 from sellctl.commands.session import (
     AccountOption,
     FormatOption,
+    YesOption,
     is_enabled,
     options_of,
     status_of,
@@ -31,6 +32,7 @@ def run_once(
     if_busy: Annotated[
         IfBusy, typer.Option("--if-busy", help="When another sellctl works the account: fail exits 6, skip exits 0.")
     ] = IfBusy.FAIL,
+    yes: YesOption = False,
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
@@ -45,7 +47,7 @@ def run_once(
     async def work(runtime: Runtime) -> None:
         await runtime.fleet.run_once()
 
-    wish = Wish("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or ())
+    wish = Wish("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
     fleet = with_runtime(options, wish, work).fleet
     plans = fleet.first_plans
     title = "What would be done" if dry_run else "What was done"

@@ -1,21 +1,26 @@
 """What the commands that look at accounts share: options, one run of the fleet, the log of events, the exit status."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sellctl.core.errors import BusyError, SellctlError
+from sellctl.core.errors import BusyError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.exit_codes import ExitCode
 from sellctl.options import Options
 from sellctl.render import OutputFormat
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime, Wish
+    from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.fleet import Fleet
     from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
+    from sellctl.core.model.request import Verb
+    from sellctl.state import StateFolder
 
 FormatOption = Annotated[
     OutputFormat | None, typer.Option("--format", help="Left out: a table on a terminal, plain text elsewhere.")
@@ -23,6 +28,7 @@ FormatOption = Annotated[
 AccountOption = Annotated[
     list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 NO_OPTIONS = Options(None, None, live=False, debug=False, log_file=None)
 
 
@@ -34,18 +40,73 @@ def options_of(context: typer.Context) -> Options:
 def with_runtime(options: Options, wish: "Wish", work: "Callable[[Runtime], Coroutine[Any, Any, None]]") -> "Runtime":
     """Assemble a runtime, do the work in it and close it. Events go to the log."""
     from sellctl.bootstrap import assemble, load  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
 
-    runtime = assemble(load(options), options, wish, log_event)
+    loaded = load(options)
+    confirm_first_live(loaded, options, wish)
+    runtime = assemble(loaded, options, wish, log_event)
     try:
         asyncio.run(work(runtime))
-    except KeyboardInterrupt:
-        acts = "" if wish.mode is Mode.DRY_RUN else " What was sent goes on working; the next run takes it up."
-        typer.echo(f"sellctl: interrupted.{acts}", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
     finally:
         runtime.close()
     return runtime
+
+
+def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -> None:
+    """The first run that would act with real money shows what it would do at once, and asks.
+
+    SafetyRefusalError when the answer is no, or when there is nobody to ask and --yes was not given.
+    """
+    from sellctl.bootstrap import state_of, unconfirmed_live  # noqa: PLC0415  help does without it
+
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+
+    new = unconfirmed_live(loaded, options, wish)
+    if not new or wish.mode is Mode.DRY_RUN:
+        return
+    if not wish.yes:
+        _show_what_would_happen(loaded, options, wish)
+        question = f"This is the first run that acts with real money ({', '.join(new)}). Go on?"
+        if not sys.stdin.isatty():
+            raise SafetyRefusalError("The first run with real money needs a yes.", hint="Add --yes to agree.")
+        if not typer.confirm(question, err=True):
+            raise SafetyRefusalError("Nothing was sent.")
+    state_of(options).confirm_live(new.values())
+
+
+def _show_what_would_happen(loaded: "LoadedConfig", options: Options, wish: "Wish") -> None:
+    from sellctl.bootstrap import assemble  # noqa: PLC0415  help does without it
+    from sellctl.render import PLAN_COLUMNS, emit, plan_rows  # noqa: PLC0415  likewise
+
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+
+    runtime = assemble(loaded, options, replace(wish, mode=Mode.DRY_RUN), log_event)
+    try:
+        asyncio.run(runtime.fleet.run_once())
+    finally:
+        runtime.close()
+    emit(PLAN_COLUMNS, plan_rows(runtime.fleet.first_plans), None, title="What would be done at once")
+
+
+def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
+    """Ask the holders of busy accounts to do it; what they take up is no problem any more."""
+    from sellctl.errands import was_taken_up  # noqa: PLC0415  help does without it
+
+    for watcher in runtime.fleet.watchers:
+        if isinstance(watcher.problem, BusyError):
+            request = runtime.state.ask(verb, symbol=symbol, accounts=(watcher.name,), by=f"sellctl {verb.value}")
+            if was_taken_up(request):
+                typer.echo(f"{watcher.name}: handed to the watcher that holds the account.", err=True)
+                watcher.problem = None
+
+
+def written_down(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
+    """Put it into the journal when that works; a halt must not depend on it."""
+    from sellctl.bootstrap import note  # noqa: PLC0415  help does without it
+
+    try:
+        note(state, kind, detail)
+    except JournalError as error:
+        typer.echo(f"sellctl: not written down: {error}", err=True)
 
 
 def log_event(event: "Event") -> None:

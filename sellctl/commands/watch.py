@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, is_enabled, log_event, options_of, status_of
+from sellctl.commands.session import (
+    AccountOption,
+    YesOption,
+    confirm_first_live,
+    is_enabled,
+    log_event,
+    options_of,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +40,7 @@ class WatchFormat(StrEnum):
 def watch(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and show; send and write nothing.")] = False,
+    yes: YesOption = False,
     account: AccountOption = None,
     output: Annotated[
         WatchFormat | None, typer.Option("--format", help="Left out: table on a terminal, log lines elsewhere.")
@@ -52,29 +61,38 @@ def watch(
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
-    wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or ())
-    runtime = assemble(load(options), options, wish, listen)
+    wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
+    loaded = load(options)
+    confirm_first_live(loaded, options, wish)
+    runtime = assemble(loaded, options, wish, listen)
     try:
-        asyncio.run(watching(runtime, _display(shown, runtime, events)))
+        asyncio.run(_until_told(runtime, _display(shown, runtime, events)))
     finally:
         runtime.close()
     _say_what_is_left(runtime)
     raise typer.Exit(status_of(runtime.fleet))
 
 
-async def watching(runtime: "Runtime", display: "Display") -> None:
-    """Run the fleet until SIGINT or SIGTERM, or until nobody reads what it shows."""
+async def _until_told(runtime: "Runtime", display: "Display") -> None:
+    """Watch until SIGINT or SIGTERM."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await watching(runtime, display, stop)
+
+
+async def watching(runtime: "Runtime", display: "Display", stop: asyncio.Event) -> None:
+    """Run the fleet until told to stop or nobody reads what it shows, taking up what other commands ask for."""
+    from sellctl.errands import serve  # noqa: PLC0415  help does without it
 
     def show(wait: float) -> None:
         if not display.update(wait):
             stop.set()
 
+    errands = asyncio.create_task(serve(runtime.fleet, runtime.state))
     with display:
         await runtime.fleet.watch(stop, show)
+    errands.cancel()
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":

@@ -78,8 +78,8 @@ class SellWatcher:
     acted: bool = False  # whether the last look sent or cancelled anything
     seen_at: float | None = None
     open_orders: tuple[Order, ...] = ()
+    panics: bool = False  # whether the next look takes everything held into `panic`
     targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
-    _panics: bool = False
     _said: dict[str, str] = field(default_factory=dict)
 
     async def observe(self) -> Observation | None:
@@ -167,7 +167,7 @@ class SellWatcher:
         if request.verb is Verb.CLOSE:
             self.by_hand |= {request.symbol}
         elif request.verb is Verb.PANIC:
-            self._panics = True
+            self.panics = True
         text = f"{request.verb.value} {request.symbol}".strip() + f", asked by {request.by or 'another command'}"
         self.report(request.symbol, Kind.NOTE, text)
         self.journal.note(
@@ -176,8 +176,8 @@ class SellWatcher:
 
     def _snapshot(self, seen: Observation, market: Market) -> Snapshot:
         held = frozenset(position.symbol for position in seen.positions.rows)
-        if self._panics:
-            self.panic, self._panics = held, False
+        if self.panics:
+            self.panic, self.panics = held, False
         elif self.plan is not None:
             known = held | self.positions.remembered
             self.by_hand, self.panic = self.by_hand & known, self.panic & known

@@ -9,7 +9,6 @@ class Verb(StrEnum):
 
     CLOSE = "close"
     PANIC = "panic"
-    CANCEL_STALE = "cancel-stale"
 
 
 @dataclass(frozen=True, slots=True)

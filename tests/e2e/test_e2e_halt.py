@@ -1,0 +1,141 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from stage import Play, Stage
+
+from sellctl.bootstrap import Wish, assemble, load
+from sellctl.commands.watch import watching
+from sellctl.core.sell_watcher import Mode
+from sellctl.live import LogOnly
+from sellctl.options import Options
+from sellctl.state import StateFolder
+
+CALL = "AAPL261218C00200000"
+PUT = "MSFT261218P00400000"
+HELD = """
+    start: "2026-11-24 12:00"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions:
+          - {symbol: AAPL261218C00200000, qty: 3, entry: 1.00}
+          - {symbol: MSFT261218P00400000, qty: 1, entry: 2.00}
+    prices:
+      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
+      MSFT261218P00400000: [{fixed: {bid: 2.00, ask: 2.05}}]
+"""
+DUE = HELD.replace("bid: 1.00, ask: 1.02", "bid: 1.20, ask: 1.22")
+
+
+@contextmanager
+def a_watcher(stage: Stage) -> Iterator[None]:
+    """`sellctl watch` in a thread of its own, until the block ends."""
+    options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
+    runtime = assemble(load(options), options, Wish("watch", Mode.ACT), lambda _event: None)
+    started, loop = threading.Event(), asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    class Started(LogOnly):
+        def update(self, wait: float) -> bool:
+            started.set()
+            return super().update(wait) is not False
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(watching(runtime, Started(), stop)))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        runtime.close()
+        loop.close()
+
+
+def until(stage: Stage, symbol: str, held: int) -> None:
+    """Wait for the broker's books; a second or two is plenty."""
+    for _ in range(200):
+        if stage.held(symbol) == held:
+            return
+        threading.Event().wait(0.02)
+    pytest.fail(f"{symbol}: {stage.held(symbol)} held, {held} expected")
+
+
+def test_a_halt_stops_every_new_order_and_a_resume_lets_them_go(play: Play) -> None:
+    stage = play(DUE)
+    assert stage.run("halt", "--reason", "fed day").status == 0
+    said = stage.run("run-once")
+    assert "halted: fed day" in said.out
+    assert stage.sent() == []
+    assert stage.run("resume", "--reason", "over").status == 0
+    assert stage.run("run-once").status == 0
+    assert stage.held(CALL) == 0
+
+
+def test_a_resume_needs_a_reason(play: Play) -> None:
+    assert play(HELD).run("resume").status == 2
+
+
+def test_a_halt_flag_that_can_not_be_read_is_a_halt(play: Play) -> None:
+    stage = play(DUE)
+    stage.state.mkdir()
+    (stage.state / "halted").write_bytes(b"\xff\x00garbage")
+    stage.run("run-once")
+    assert stage.sent() == []
+
+
+def test_a_halt_works_without_the_database(play: Play) -> None:
+    stage = play(DUE)
+    stage.state.mkdir()
+    (stage.state / "journal.sqlite").write_bytes(b"not a database" * 100)
+    assert stage.run("halt").status == 0
+    assert StateFolder(stage.state).halted()
+
+
+def test_a_panic_flattens_everything_also_under_a_halt(play: Play) -> None:
+    stage = play(HELD)
+    stage.run("halt")
+    assert stage.run("panic", "--yes").status == 0
+    assert (stage.held(CALL), stage.held(PUT)) == (0, 0)
+    assert "panic" in stage.run("history", "--format", "csv").out
+
+
+def test_a_panic_without_a_yes_or_a_terminal_sends_nothing(play: Play) -> None:
+    stage = play(HELD)
+    assert stage.run("panic").status == 5
+    assert stage.sent() == []
+
+
+def test_close_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play) -> None:
+    stage = play(HELD)
+    with a_watcher(stage):
+        said = stage.run("close", CALL)
+        assert said.status == 0
+        assert "handed to the watcher" in said.err
+        until(stage, CALL, 0)
+    assert stage.held(PUT) == 1
+
+
+def test_panic_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play) -> None:
+    stage = play(HELD)
+    with a_watcher(stage):
+        assert stage.run("panic", "--yes").status == 0
+        until(stage, CALL, 0)
+        until(stage, PUT, 0)
+
+
+def test_the_first_run_with_real_money_shows_what_it_would_do_and_needs_a_yes(play: Play) -> None:
+    stage = play(DUE)
+    stage.config.write_text(stage.config.read_text().replace("secret_key: s", "secret_key: s\n    paper: false"))
+    said = stage.run("--live", "run-once")
+    assert said.status == 5
+    assert CALL in said.out
+    assert stage.sent() == []
+    assert stage.run("--live", "run-once", "--yes").status == 0
+    assert stage.held(CALL) == 0
+    assert stage.run("--live", "run-once").status == 0
