@@ -21,7 +21,8 @@ OPEN_STATUS, CLOSED_STATUS = "open", "closed"
 
 def get_account(call: Call) -> Reply:
     """GET /v2/account."""
-    return Reply(body=wire.account_json(call.account, call.exchange.quote, call.exchange.now))
+    body = wire.account_json(call.account, call.exchange.quote, call.exchange.now)
+    return Reply(body={**body, **wire.DAY_TRADING} if call.exchange.settings.day_trading_fields else body)
 
 
 def get_configuration(call: Call) -> Reply:

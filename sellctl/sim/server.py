@@ -160,7 +160,11 @@ def _listen(port: int) -> socket.socket:
     # the protocol is named so that asyncio sends small answers at once (TCP_NODELAY)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((LOOPBACK, port))
+    try:
+        listening.bind((LOOPBACK, port))
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

@@ -38,6 +38,7 @@ class Settings:
     signed_short_qty: bool = True  # "-2" rather than "2" with side short
     inverted_short_plpc: bool = False  # the sign of unrealized_plpc on shorts is unverified
     done_for_day_is_open: bool = True  # what status=open lists
+    day_trading_fields: bool = False  # True: accounts as before 2026-07-06, when Alpaca ended daytrade_count and others
     bare_429: bool = False  # {"message":"too many requests."} rather than the body with a code
 
     # limits

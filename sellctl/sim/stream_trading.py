@@ -96,6 +96,11 @@ class TradingStream:
         """Whose updates it gets; empty before the handshake."""
         return self._link.account
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether it gets updates."""
+        return bool(self._listening)
+
     async def _authorization(self, status: str, action: str) -> None:
         await self._link.say({"stream": "authorization", "data": {"status": status, "action": action}})
 

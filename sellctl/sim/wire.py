@@ -16,6 +16,8 @@ from sellctl.sim.settings import Settings
 
 Quotes = Callable[[str], Level | None]
 Json = dict[str, Any]
+# What an account carried until Alpaca ended it on 2026-07-06.
+DAY_TRADING: Json = {"daytrade_count": 0, "daytrading_buying_power": "0", "pattern_day_trader": False}
 
 
 def order_json(order: SimOrder, *, nested: bool = True) -> Json:
