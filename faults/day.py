@@ -1,0 +1,188 @@
+"""Plays one market day: the exchange, the lives of the program one after the other, the faults, and all the checkers."""
+
+import datetime as dt
+import random
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.checkers import ExchangeChecker, is_ours
+from faults.draw import DUE, Day, Role, draw_day
+from faults.evidence import EvidenceChecker
+from faults.life import Doors, Life
+from faults.liveness import LivenessChecker
+from faults.loop import LoopClock
+from faults.mischief import Mischief
+from faults.steps import Steps
+from faults.verdicts import Findings, Outcome
+from faults.wire import Wire
+from sellctl.core.model.config import (
+    AccountConfig,
+    AssetKind,
+    Config,
+    ExecutionConfig,
+    SellModuleConfig,
+    StrategyOneConfig,
+    Style,
+    TakeOver,
+)
+from sellctl.core.policy import compile_policy
+from sellctl.journal.head import read_head
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.inprocess import SimBroker, SimQuotes
+from sellctl.sim.market import Market
+from sellctl.sim.orders import SimPosition
+from sellctl.sim.paths import Path as PricePath
+
+ACCOUNT = "main"
+DoorsOf = Callable[[Exchange], Doors]
+_MEMORY = Path("/dev/shm")  # noqa: S108  where a disk would only cost time
+
+
+def scratch() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for a state folder: in memory where there is one, because crashes here don't cut the power."""
+    return tempfile.TemporaryDirectory(prefix="sellctl-faults-", dir=_MEMORY if _MEMORY.is_dir() else None)
+
+
+def in_process(exchange: Exchange) -> Doors:
+    """Straight to the exchange, without the adapter."""
+    return lambda _wire: ({name: SimBroker(exchange, name) for name in exchange.accounts}, SimQuotes(exchange))
+
+
+def exchange_of(day: Day) -> Exchange:
+    """The exchange at the day's start."""
+    positions = {lot.symbol: SimPosition(lot.symbol, lot.qty, lot.entry) for lot in day.lots}
+    account = SimAccount(ACCOUNT, "key-main", "secret-main", "PA0001", positions=positions)
+    market = Market({lot.symbol: PricePath(list(lot.path)) for lot in day.lots})
+    return Exchange(day.begins, [account], market, day.settings)
+
+
+def config_of(day: Day) -> Config:
+    """The program's configuration on that day."""
+    return Config(
+        sell_module=SellModuleConfig(
+            strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
+            take_over=TakeOver(day.take_over),
+        ),
+        execution=ExecutionConfig(style=Style(day.style)),
+        accounts={ACCOUNT: AccountConfig("key-main", "secret-main")},
+    )
+
+
+@dataclass(slots=True)
+class Stage:
+    """One day with everything that takes part in it."""
+
+    day: Day
+    exchange: Exchange
+    folder: Path
+    findings: Findings
+    steps: Steps
+    mischief: Mischief
+    liveness: LivenessChecker
+    evidence: EvidenceChecker
+    wire: Wire
+    clock: LoopClock
+    doors: Doors
+    now: Life | None = None
+    lives: int = 0
+    looks: int = 0
+
+    def play(self) -> None:
+        """From the first look to after the close, over as many lives as it takes."""
+        self.mischief.plan()
+        self.liveness.plan()
+        while self.exchange.now < self.day.ends:
+            self._live()
+            self.evidence.whole()
+            self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=2))
+        self.liveness.at_the_end()
+        self.evidence.all(compile_policy(config_of(self.day), ACCOUNT), self.wire.log)
+
+    def _live(self) -> None:
+        self.lives += 1
+        self.wire.life = self.lives
+        self.steps.revive()
+        life = self.now = Life(
+            self.exchange, self.folder, config_of(self.day), self.doors, self.clock, self.wire, self.mischief.step,
+            self.liveness.hear, self.day.interval_at,
+        )  # fmt: skip
+        try:
+            life.run(self.day.ends)
+        except Exception as error:  # noqa: BLE001  whatever ends the program is a finding
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"the watcher died: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+            self.findings.add("R7", self.exchange.now, text)
+            life.close()
+        self.looks += life.looks
+
+
+def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process) -> Stage:
+    """Everything set up, nothing begun."""
+    exchange = exchange_of(day)
+    account = exchange.accounts[ACCOUNT]
+    findings, steps, clock = Findings(), Steps(dice=_dice(day.seed + 2)), LoopClock(exchange)
+    quiet = frozenset(lot.symbol for lot in day.lots_of(Role.QUIET, Role.COVERED, Role.COVERING))
+    quiet -= {deed.symbol for deed in day.deeds} | _beside(day)
+    checker = ExchangeChecker(exchange, findings, (folder,), quiet)
+    checker.listen()
+    stage: Stage
+    mischief = Mischief(day, exchange, account, steps, lambda: stage.now)
+    stage = Stage(
+        day=day,
+        exchange=exchange,
+        folder=folder,
+        findings=findings,
+        steps=steps,
+        mischief=mischief,
+        liveness=LivenessChecker(day, exchange, account, findings, mischief.touched),
+        evidence=EvidenceChecker(exchange, findings, (folder,)),
+        wire=Wire(clock, mischief.step, day.latency, _dice(day.seed + 3).random, checker.arrives, checker.cancels),
+        clock=clock,
+        doors=doors_of(exchange),
+    )
+    return stage
+
+
+def _beside(day: Day) -> set[str]:
+    """A cover and what it covers, when a person deals with one of them."""
+    pair = {lot.symbol for lot in day.lots_of(Role.COVERED, Role.COVERING)}
+    return pair if any(deed.symbol in pair for deed in day.deeds) else set()
+
+
+def _dice(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311  a bench's seed, not a secret
+
+
+def play(seed: int, families: Sequence[str] | None = None, doors_of: DoorsOf = in_process) -> Outcome:
+    """One day from its seed."""
+    started = time.perf_counter()
+    day = draw_day(seed, families)
+    with scratch() as name:
+        stage = a_stage(day, Path(name) / "state", doors_of)
+        stage.play()
+        head = read_head(stage.folder / "journal.sqlite")
+        fired = stage.mischief.all_fired
+        unfired = tuple(sorted({p.fault.name for p in day.faults} - set(fired)))
+        return Outcome(
+            seed=seed,
+            looks=stage.looks,
+            exits=_exits(stage),
+            orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
+            lives=stage.lives,
+            faults=fired,
+            unfired=unfired,
+            violations=tuple(stage.findings.found),
+            head=f"{head.link.seq}:{head.link.hash}" if head else "",
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _exits(stage: Stage) -> int:
+    """How many due holdings are gone."""
+    account = stage.exchange.accounts[ACCOUNT]
+    return sum(not account.qty_of(lot.symbol) for lot in stage.day.lots if lot.role in DUE)

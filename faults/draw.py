@@ -1,0 +1,317 @@
+"""One seed -> one market day: what is held, how prices move, what goes wrong and when. Pure: a value, and no clock."""
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from faults.catalogue import FAMILIES, Fault, How, drawable
+from sellctl.sim import calendar
+from sellctl.sim.paths import Fixed, Level, Linear, Segment, Walk, level
+from sellctl.sim.settings import Settings
+
+# Ordinary days, both days after a change of New York's clock, a leap day, half days, the year's last.
+DATES = tuple(
+    dt.date.fromisoformat(text)
+    for text in (
+        "2026-11-24", "2026-03-09", "2026-11-02", "2028-02-29", "2026-11-27", "2026-12-24", "2026-12-31", "2027-06-15",
+    )
+)  # fmt: skip
+LEVELS = (0.0, 0.001, 0.01, 0.1)
+HOUR, MINUTE, SECOND = dt.timedelta(hours=1), dt.timedelta(minutes=1), dt.timedelta(seconds=1)
+BUSY, DULL = dt.timedelta(seconds=12), dt.timedelta(minutes=10)
+WINDOW = 6 * MINUTE
+
+
+class Role(StrEnum):
+    """What a holding is in the day for."""
+
+    TARGET = "target"  # reaches its target: must be sold
+    CRASH = "crash"  # Q16: must be sold
+    GRIND = "grind"  # Q17: must be sold
+    LATE = "late"  # falls through its stop when the faults are over: must be sold
+    ZERO_DAY = "zero day"  # expires today: must be closed
+    UNCOVERED = "uncovered"  # a short that nothing covers: must be bought back
+    COVERING = "covering"  # covers a short and reaches its target: must not be sold alone
+    COVERED = "covered"  # the short that it covers: must stay
+    QUIET = "quiet"  # no rule is ever true: must stay
+
+
+DUE = frozenset({Role.TARGET, Role.CRASH, Role.GRIND, Role.LATE, Role.ZERO_DAY, Role.UNCOVERED})
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """One holding of the day; `due_at` is when its rule becomes true on the book."""
+
+    symbol: str
+    qty: Decimal
+    entry: Decimal
+    role: Role
+    path: tuple[Segment, ...]
+    due_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One fault of the day. `at` to `until` it strikes with `rate`, `times` often (None: any)."""
+
+    fault: Fault
+    at: dt.datetime
+    until: dt.datetime
+    rate: float = 1.0
+    times: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that a person does by hand."""
+
+    at: dt.datetime
+    what: str
+    symbol: str
+    share: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Everything about one run."""
+
+    seed: int
+    date: dt.date
+    begins: dt.datetime
+    heals: dt.datetime
+    ends: dt.datetime
+    lots: tuple[Lot, ...]
+    settings: Settings
+    levels: dict[str, float]
+    faults: tuple[Planned, ...]
+    deeds: tuple[Deed, ...]
+    busy: tuple[tuple[dt.datetime, dt.datetime], ...]
+    style: str
+    take_over: str
+    latency: float
+
+    @property
+    def opens(self) -> dt.datetime:
+        """The day's open."""
+        hours = calendar.hours_on(self.date)
+        return hours.opens_at if hours else self.begins
+
+    @property
+    def closes(self) -> dt.datetime:
+        """The day's close."""
+        hours = calendar.hours_on(self.date)
+        return hours.closes_at if hours else self.ends
+
+    def lots_of(self, *roles: Role) -> tuple[Lot, ...]:
+        """The holdings that are in the day for one of these."""
+        return tuple(lot for lot in self.lots if lot.role in roles)
+
+    def interval_at(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
+        """How often looks are worth their time now, and until when that holds."""
+        for start, end in self.busy:
+            if now < start:
+                return DULL, start
+            if now < end:
+                return BUSY, end
+        return DULL, self.ends
+
+
+def draw_day(seed: int, families: Sequence[str] | None = None) -> Day:
+    """The day of a seed; `families` limits what may go wrong ((): nothing does)."""
+    dice = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
+    date = dice.choice(DATES)
+    hours = calendar.hours_on(date)
+    if hours is None:
+        raise ValueError(f"{date} has no session")
+    opens, closes = hours.opens_at, hours.closes_at
+    heals = closes - dice.choice((70, 70, 34, 12)) * MINUTE
+    lots = _lots(dice, opens, heals, closes)
+    levels = _levels(dice, families)
+    begins = opens + dice.choice((-40, 90, 200)) * SECOND
+    return Day(
+        seed=seed,
+        date=date,
+        begins=begins,
+        heals=heals,
+        ends=closes + 90 * SECOND,
+        lots=lots,
+        settings=_settings(dice, seed),
+        levels=levels,
+        faults=_faults(dice, levels, lots, begins, heals),
+        deeds=_deeds(dice, lots, opens, heals) if levels.get("O") else (),
+        busy=_busy(dice, lots, begins, heals, closes),
+        style="market" if dice.random() < 0.15 else "smart",
+        take_over=dice.choice(("forced", "protective")),
+        latency=dice.choice((0.0, 0.02, 0.3)),
+    )
+
+
+def _levels(dice: random.Random, families: Sequence[str] | None) -> dict[str, float]:
+    """Each family off, or at 0.1 %, 1 % or 10 %."""
+    drawn = {family: dice.choice(LEVELS) for family in FAMILIES}
+    if families is None:
+        return drawn
+    return {family: (rate or LEVELS[2]) if family in families else 0.0 for family, rate in drawn.items()}
+
+
+def _settings(dice: random.Random, seed: int) -> Settings:
+    return Settings(
+        seed=seed,
+        partial_fills=dice.choice((Decimal(0), Decimal("0.3"))),
+        inside_fill=dice.choice((Decimal(0), Decimal("0.2"))),
+        position_lag=dice.choice((0, 0, 2, 9)) * SECOND,
+        cancel_delay=dice.choice((0.0, 0.2, 3.0)) * SECOND,
+        rate_limit=0,
+    )
+
+
+# --- what is held, and how its price moves ----------------------------------------------------------------------------
+
+
+def occ(root: str, expires: dt.date, right: str, strike: int) -> str:
+    """An option's symbol."""
+    return f"{root}{expires:%y%m%d}{right}{strike * 1000:08d}"
+
+
+def _lots(dice: random.Random, opens: dt.datetime, heals: dt.datetime, closes: dt.datetime) -> tuple[Lot, ...]:
+    today = calendar.exchange_date(opens)
+    later = calendar.next_session_date(today + dt.timedelta(days=23))
+    first = opens + dice.randint(4, 20) * MINUTE
+    second = opens + dice.randint(30, 60) * MINUTE
+    maker = _Maker(dice, opens)
+    lots = [
+        maker.moving(occ("AAPL", later, "C", 200), Role.TARGET, "2.00", "2.40", first, dice.choice((5, 60, 240))),
+        maker.moving("MSFT", Role.CRASH, "100.00", "60.00", second, 2, spread="0.02", most=150),
+        maker.moving(occ("NVDA", later, "C", 150), Role.GRIND, "5.00", "2.50", second + 5 * MINUTE, 3600),
+        maker.still(occ("SPY", today, "C", 600), Role.ZERO_DAY, "1.50", closes - 50 * MINUTE),
+        maker.still(occ("AMD", today, "P", 90), Role.ZERO_DAY, "0.80", closes - 65 * MINUTE),
+        maker.still(occ("TSLA", later, "C", 400), Role.UNCOVERED, "3.20", opens, short=True),
+        maker.moving(occ("META", later, "C", 700), Role.LATE, "8.00", "5.00", heals + 2 * MINUTE, 30, spread="0.10"),
+        maker.still("INTC", Role.QUIET, "30.00"),
+        maker.still(occ("BAC", later, "P", 40), Role.QUIET, "1.20"),
+        *_spread(maker, dice, later, first),
+    ]
+    due = [lot for lot in lots if lot.role in DUE]
+    dropped = dice.sample(due, dice.randint(0, len(due) - 5))
+    return tuple(lot for lot in lots if lot not in dropped)
+
+
+def _spread(maker: "_Maker", dice: random.Random, later: dt.date, rises: dt.datetime) -> list[Lot]:
+    """A vertical whose long leg reaches its target, or shares under a covered call."""
+    if dice.random() < 0.5:
+        long = maker.moving(occ("AMZN", later, "C", 200), Role.COVERING, "2.00", "2.60", rises, 30)
+        short = maker.still(occ("AMZN", later, "C", 210), Role.COVERED, "1.10", short=True)
+        return [long, Lot(short.symbol, -long.qty, short.entry, short.role, short.path)]
+    shares = maker.moving("F", Role.COVERING, "12.00", "14.00", rises, 30, spread="0.02")
+    call = maker.still(occ("F", later, "C", 15), Role.COVERED, "0.40", short=True)
+    return [
+        Lot(shares.symbol, Decimal(100), shares.entry, shares.role, shares.path, shares.due_at),
+        Lot(call.symbol, Decimal(-1), call.entry, call.role, call.path),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes lots; each takes its quantity and its noise from the dice."""
+
+    dice: random.Random
+    opens: dt.datetime
+
+    def moving(  # noqa: PLR0913, PLR0917  a lot's own facts
+        self,
+        symbol: str,
+        role: Role,
+        entry: str,
+        to: str,
+        at: dt.datetime,
+        over: int,
+        spread: str = "0.04",
+        most: int = 9,
+    ) -> Lot:
+        """A holding whose price moves once, from its entry to another level."""
+        before, after = level(Decimal(entry), Decimal(spread)), level(Decimal(to), Decimal(spread))
+        move = Linear(at, at + over * SECOND, after)
+        return Lot(symbol, self._qty(most), Decimal(entry), role, (*self._noise(before), move), at + over * SECOND)
+
+    def still(
+        self, symbol: str, role: Role, entry: str, due_at: dt.datetime | None = None, *, short: bool = False
+    ) -> Lot:
+        """A holding whose price stays about where it was bought."""
+        qty = self._qty(9)
+        path = self._noise(level(Decimal(entry), Decimal("0.04")))
+        return Lot(symbol, -qty if short else qty, Decimal(entry), role, path, due_at)
+
+    def _qty(self, most: int) -> Decimal:
+        return Decimal(self.dice.randint(1, most))
+
+    def _noise(self, around: Level) -> tuple[Segment, ...]:
+        start = self.opens - HOUR
+        return (Fixed(start, around), Walk(start, self.dice.randint(0, 1 << 30), 0.0008, 60.0))
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def _faults(
+    dice: random.Random, levels: dict[str, float], lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime
+) -> tuple[Planned, ...]:
+    planned: list[Planned] = []
+    for family, rate in levels.items():
+        known = drawable(family)
+        if rate and known:
+            for fault in dice.sample(known, min(len(known), dice.randint(1, 3))):
+                planned += _plan(dice, fault, rate, lots, begins, heals)
+    return tuple(planned)
+
+
+def _plan(  # noqa: PLR0913, PLR0917  what a fault's plan depends on
+    dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime
+) -> list[Planned]:
+    """A fault by chance all the time and once for sure; or for a while; or at an instant."""
+    options = fault.options(dice)
+    if fault.how is How.RATE:
+        sure = Planned(fault, begins, heals, times=1, options=options)
+        return [sure, Planned(fault, begins, heals, rate, None, options)]
+    at = begins + dice.random() * (heals - begins) * 0.8
+    if fault.how is How.WHILE:
+        if fault.family == "Q":
+            options = {**options, "symbol": dice.choice([lot for lot in lots if lot.role is Role.QUIET]).symbol}
+        return [Planned(fault, at, min(at + dice.choice((1, 4, 12)) * MINUTE, heals), options=options)]
+    return [Planned(fault, at, heals, rate, 1, options)]
+
+
+def _deeds(dice: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: dt.datetime) -> tuple[Deed, ...]:
+    """A person trades by hand now and then."""
+    count = dice.choice((0, 1, 1, 2, 3))
+    whats = ("sell", "buy", "rest", "close", "cancel")
+    return tuple(
+        Deed(
+            at=opens + dice.random() * (heals - opens),
+            what=dice.choice(whats),
+            symbol=dice.choice(lots).symbol,
+            share=Decimal(dice.choice(("0.3", "0.5", "1"))),
+        )
+        for _ in range(count)
+    )
+
+
+def _busy(
+    dice: random.Random, lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime, closes: dt.datetime
+) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
+    """When looks are close together: around what happens, and twice at random."""
+    starts = [begins, heals - MINUTE, closes - 66 * MINUTE, closes - 51 * MINUTE, closes - 36 * MINUTE]
+    starts += [lot.due_at - MINUTE for lot in lots if lot.due_at]
+    starts += [begins + dice.random() * (closes - begins) for _ in range(2)]
+    windows: list[tuple[dt.datetime, dt.datetime]] = []
+    for start in sorted(starts):
+        if windows and start <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], max(windows[-1][1], start + WINDOW))
+        else:
+            windows.append((start, start + WINDOW))
+    return tuple(windows)

@@ -1,0 +1,142 @@
+"""What must hold between the journal, the wire and the exchange: the A, R and D lines and I3, asked at the end of a run."""
+
+import datetime as dt
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from faults.checkers import ZERO, is_ours
+from faults.verdicts import Findings
+from faults.wire import Said
+from sellctl.core.engine import decide
+from sellctl.core.policy import Policy
+from sellctl.journal import codec
+from sellctl.journal.verify import verify
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.orders import SimOrder
+
+APART = dt.timedelta(seconds=5)
+LEARNS = dt.timedelta(seconds=120)
+_ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+_NEVER_THERE = frozenset({"refused", "never_arrived", "absent", "denied", "not_sent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One audit row."""
+
+    kind: str
+    symbol: str
+    reason: str
+    client_order_id: str
+    body: dict[str, Any]
+
+
+def rows_of(folder: Path) -> list[Row]:
+    """All that a journal says, oldest first."""
+    path = folder / "journal.sqlite"
+    if not path.exists():
+        return []
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        asked = "SELECT kind, symbol, reason, client_order_id, body FROM audit ORDER BY seq"
+        return [Row(*row[:4], json.loads(row[4])) for row in connection.execute(asked)]
+    finally:
+        connection.close()
+
+
+@dataclass(slots=True)
+class EvidenceChecker:
+    """Holds what was written down against what happened."""
+
+    exchange: Exchange
+    findings: Findings
+    folders: tuple[Path, ...]
+
+    def whole(self) -> None:
+        """R3, A2: the journal is whole; asked after every restart."""
+        for folder in self.folders:
+            if (folder / "journal.sqlite").exists() and (fault := verify(folder / "journal.sqlite").fault):
+                self._say("R3", fault)
+
+    def all(self, policy: Policy, log: Sequence[Said]) -> None:
+        """Everything that is asked at the end."""
+        self.whole()
+        rows = [row for folder in self.folders for row in rows_of(folder)]
+        orders = [o for account in self.exchange.accounts.values() for o in account.orders.values() if is_ours(o)]
+        self._chains(rows, orders)
+        self._fills(rows, orders)
+        self._replays(rows, policy)
+        self._looked_before_repeating(log)
+
+    def _chains(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
+        """A1 both ways."""
+        kinds: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            kinds[row.client_order_id].append(row.kind)
+        there = {order.client_order_id: order for order in orders}
+        for name, order in there.items():
+            self._has_chain(order, kinds.get(name, []))
+        for name, said in kinds.items():
+            if "intent" in said and name not in there and not _NEVER_THERE.intersection(said):
+                self._say("A1", f"{name} was intended, is not at the broker, and no row says why ({said})")
+
+    def _has_chain(self, order: SimOrder, said: Sequence[str]) -> None:
+        if "intent" not in said:
+            self._say("A1", f"{order.symbol}: an order of ours without an intent ({said})")
+        ended = order.updated_at or order.created_at
+        if not order.is_open and self.exchange.now - ended > LEARNS and order.status not in said:
+            self._say("A1", f"{order.symbol}: {order.status} at the broker since {ended:%H:%M:%S}, unknown here ({said})")
+
+    def _fills(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
+        """A5, I8: what filled is written down once."""
+        written: dict[str, Decimal] = defaultdict(Decimal)
+        for row in rows:
+            if row.kind == "fill":
+                written[row.client_order_id] += Decimal(str(row.body["new"]))
+        for order in orders:
+            late = self.exchange.now - (order.updated_at or order.created_at) > LEARNS
+            here = written.get(order.client_order_id, ZERO)
+            if here > order.filled_qty or (late and here != order.filled_qty):
+                self._say("A5", f"{order.symbol}: {order.filled_qty} filled at the broker and {here} written down")
+
+    def _replays(self, rows: Iterable[Row], policy: Policy) -> None:
+        """D4: the plan follows from the snapshot that was stored with it."""
+        for row in rows:
+            if row.kind == "plan":
+                snapshot, plan = codec.unpack(row.body["frozen"])
+                if decide(snapshot, policy) != plan:
+                    self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
+
+    def _looked_before_repeating(self, log: Sequence[Said]) -> None:
+        """I3, I4: after a doubt the next request about an id is its look-up; a repeat has two definite noes behind it."""
+        by_id: dict[str, list[Said]] = defaultdict(list)
+        for said in log:
+            if said.what in {"submit", "sending", "look-up"}:
+                by_id[said.client_order_id].append(said)
+        for name, told in by_id.items():
+            self._judge(name, told)
+
+    def _judge(self, name: str, told: Sequence[Said]) -> None:
+        doubted, taken, noes = False, False, []
+        for said in told:
+            if said.what == "look-up":
+                taken = taken or said.answer == "ok"
+                noes += [said.at] if said.answer == "not found" else []
+            elif said.what == "sending":
+                if taken:
+                    self._say("I5", f"{name} was sent again though the broker had it")
+                if doubted and not (len(noes) > 1 and noes[-1] - noes[0] >= APART):
+                    self._say("I3", f"{name} was repeated after a doubt with {len(noes)} definite noes")
+                doubted, noes = True, []
+            else:
+                doubted = said.answer == "doubt"
+                taken = taken or said.answer == "ok"
+
+    def _say(self, invariant: str, text: str) -> None:
+        self.findings.add(invariant, self.exchange.now, text)

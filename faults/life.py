@@ -1,0 +1,141 @@
+"""One life of the program inside the bench: assembled by its own composition root, run, stopped or killed."""
+
+import asyncio
+import datetime as dt
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from faults.loop import LoopClock, VirtualLoop
+from faults.patching import patched
+from faults.steps import Killed, Step
+from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
+from sellctl import bootstrap
+from sellctl.alpaca import connect as connecting
+from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.model.config import Config
+from sellctl.core.model.event import Event
+from sellctl.core.ports import Broker, Journal, QuoteSource
+from sellctl.core.sell_watcher import Mode
+from sellctl.journal.store import SqliteJournal
+from sellctl.options import Options
+from sellctl.sim.exchange import Exchange
+
+Doors = Callable[[Wire], tuple[dict[str, Broker], QuoteSource]]
+PACE = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    """What the composition root gets instead of doors to Alpaca."""
+
+    brokers: dict[str, ProbedBroker]
+    quotes: ProbedQuotes
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(slots=True)
+class Life:
+    """One process of sellctl on a state folder, against an exchange that outlives it."""
+
+    exchange: Exchange
+    folder: Path
+    config: Config
+    doors: Doors
+    clock: LoopClock
+    wire: Wire
+    steps: Step
+    listener: Callable[[Event], None]
+    pace: PACE
+    looks: int = 0
+    runtime: Runtime | None = None
+    loop: VirtualLoop | None = None
+    _stop: asyncio.Event | None = field(default=None)
+
+    def run(self, until: dt.datetime) -> bool:
+        """Watch until an instant. False when it was killed on the way."""
+        self.loop = VirtualLoop(self.exchange)
+        self.runtime = self._assembled()
+        try:
+            self.loop.run_until_complete(self._watch(until))
+        except Killed:
+            self._abandon()
+            return False
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """The orderly end."""
+        if self.runtime:
+            self.runtime.close()
+        if self.loop:
+            self.loop.close()
+
+    def stop(self) -> None:
+        """What SIGTERM does."""
+        if self._stop:
+            self._stop.set()
+
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP, or a lid that closes: time goes on, the process does not."""
+        self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=seconds))
+
+    async def _watch(self, until: dt.datetime) -> None:
+        self._stop = asyncio.Event()
+        fleet = cast("Runtime", self.runtime).fleet
+        setting_pace = asyncio.ensure_future(self._set_pace(until))
+        watching = asyncio.ensure_future(fleet.watch(self._stop, self._after_look))
+        await asyncio.wait({setting_pace, watching}, return_when=asyncio.FIRST_COMPLETED)
+        self._stop.set()
+        setting_pace.cancel()
+        await watching
+
+    async def _set_pace(self, until: dt.datetime) -> None:
+        fleet = cast("Runtime", self.runtime).fleet
+        while self.exchange.now < until:
+            fleet.interval, then = self.pace(self.exchange.now)
+            fleet.wake()
+            left = (min(then, until) - self.exchange.now).total_seconds()
+            await self.clock.sleep(max(left, 1.0))
+
+    def _after_look(self, _wait: float) -> None:
+        self.looks += 1
+
+    def _assembled(self) -> Runtime:
+        loaded = LoadedConfig(self.config, None, {}, ())
+        options = Options(None, self.folder, live=False, debug=False, log_file=None)
+        with self._our_doors():
+            runtime = assemble(loaded, options, Wish("watch", Mode.ACT), self.listener, self.clock)
+        for watcher in runtime.fleet.watchers:
+            probed = cast("Journal", ProbedJournal(watcher.journal, self.steps))
+            cast("SqliteJournal", watcher.journal).step = self.steps
+            watcher.journal = watcher.orders.journal = probed
+        return runtime
+
+    @contextmanager
+    def _our_doors(self) -> Iterator[None]:
+        """The composition root as it is, with our doors and our clock in the two places where it makes its own."""
+        brokers, quotes = self.doors(self.wire)
+        connected = _Connected({n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire))
+        with ExitStack() as stack:
+            stack.enter_context(patched(connecting, "connect", lambda *_: connected))
+            stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
+            yield
+
+    def _abandon(self) -> None:
+        """What is left of a killed process: its files as they stand. Its lock is gone with it, as the system does."""
+        left = self.folder.with_name(self.folder.name + "-left")
+        shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
+        self.close()
+        shutil.rmtree(self.folder)
+        left.rename(self.folder)
+
+
+def nothing(_event: Any) -> None:
+    """A listener that doesn't listen."""

@@ -1,0 +1,95 @@
+"""That selling happens: T2 deadlines, the must-fire holdings, R6 once the faults are over. Never selling must not pass."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from faults.checkers import ZERO, is_ours
+from faults.draw import DUE, Day, Lot, Role
+from faults.verdicts import Findings
+from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.assets import asset_of
+from sellctl.sim.checks import cutoff
+from sellctl.sim.exchange import Exchange
+
+WITHIN = dt.timedelta(seconds=75)  # R6's 60 s, and one look in between
+RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once a minute (K4)
+
+
+@dataclass(slots=True)
+class LivenessChecker:
+    """Asks at instants of the day whether what was due is gone."""
+
+    day: Day
+    exchange: Exchange
+    account: SimAccount
+    findings: Findings
+    touched: set[str]
+    told: list[Event] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def hear(self, event: Event) -> None:
+        """What the program tells a person."""
+        self.told.append(event)
+
+    def plan(self) -> None:
+        """Put the questions on the exchange's timeline."""
+        for lot in self.day.lots_of(Role.ZERO_DAY):
+            self._ask(cutoff(asset_of(lot.symbol), self.exchange.settings), lambda lot=lot: self._t2(lot))
+        for lot in self.day.lots:
+            if lot.role in DUE and lot.due_at:
+                self._ask(max(lot.due_at, self.day.heals) + RETRY, lambda lot=lot: self._r6(lot))
+
+    def _ask(self, at: dt.datetime, question: Callable[[], None]) -> None:
+        if at < self.day.closes:
+            self.exchange.at(at, lambda _exchange: question())
+
+    def _t2(self, lot: Lot) -> None:
+        """A position that expires today is flat by its deadline, or a person knows."""
+        if self.account.qty_of(lot.symbol) and not self._was_told(lot.symbol):
+            self._say("T2", f"{lot.symbol}: {self.account.qty_of(lot.symbol)} held at the deadline and nobody was told")
+
+    def _r6(self, lot: Lot) -> None:
+        """With everything working again, what is due is gone or on its way, unless a person was told why not."""
+        if not self._is_left(lot) or self._works(lot.symbol) or self._may_stay(lot):
+            return
+        self._say("R6", f"{lot.symbol} ({lot.role}) is due, {self.account.qty_of(lot.symbol)} held and nothing works")
+
+    def at_the_end(self) -> None:
+        """Must fire: what was due while the market was open is gone."""
+        for lot in self.day.lots:
+            if lot.role in DUE and lot.role is not Role.ZERO_DAY and self._is_left(lot) and not self._may_stay(lot):
+                self._say("must-fire", f"{lot.symbol} ({lot.role}): {self.account.qty_of(lot.symbol)} never left")
+
+    def _is_left(self, lot: Lot) -> bool:
+        return self.account.qty_of(lot.symbol) * lot.qty > ZERO
+
+    def _works(self, symbol: str) -> bool:
+        return any(is_ours(order) for order in self.account.open_on(symbol))
+
+    def _may_stay(self, lot: Lot) -> bool:
+        """A person changed it, somebody else's order holds it, or its entry price is gone."""
+        position = self.account.positions.get(lot.symbol)
+        unknown_entry = position is not None and position.avg_entry_price <= 0
+        return lot.symbol in self.touched or unknown_entry or not self._still_due(lot)
+
+    def _still_due(self, lot: Lot) -> bool:
+        """Whether the book still says that it should leave; a target may be over."""
+        if lot.role in {Role.ZERO_DAY, Role.UNCOVERED}:
+            return self.exchange.now < cutoff(asset_of(lot.symbol), self.exchange.settings)
+        quote, rate = self.exchange.quote(lot.symbol), Decimal("1.1") if lot.role is Role.TARGET else Decimal("0.8")
+        if quote is None or quote.bid is None:
+            return False
+        return quote.bid >= lot.entry * rate if lot.role is Role.TARGET else quote.mid <= lot.entry * rate
+
+    def _was_told(self, symbol: str) -> bool:
+        """Whether anything above a note was said of the symbol, or of the account as a whole, in the last half hour."""
+        since = self.exchange.now - dt.timedelta(minutes=30)
+        return any(
+            event.at >= since and event.symbol in {symbol, ""} and event.weight is not Weight.INFO for event in self.told
+        ) or any(event.kind is Kind.ALERT and event.symbol == symbol for event in self.told)
+
+    def _say(self, invariant: str, text: str) -> None:
+        self.findings.add(invariant, self.exchange.now, text)

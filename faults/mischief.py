@@ -1,0 +1,188 @@
+"""Brings a day's faults about: switches them on and off at the exchange, and does itself what no broker can do."""
+
+import datetime as dt
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import ROUND_UP, Decimal
+
+from faults.catalogue import How
+from faults.checkers import is_ours
+from faults.draw import Day, Deed, Planned
+from faults.life import Life
+from faults.steps import Steps
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.happenings import human_cancel, human_order
+from sellctl.sim.orders import Event
+
+MOST_KILLS = 12
+SOON = dt.timedelta(seconds=1)
+_DISK = {"D01": "database is locked", "D02": "database or disk is full"}
+
+
+@dataclass(slots=True)
+class Mischief:
+    """The faults of one day at work. `life` is the process of the moment; `touched` are symbols that others changed."""
+
+    day: Day
+    exchange: Exchange
+    account: SimAccount
+    steps: Steps
+    life: Callable[[], Life | None]
+    fired: Counter[str] = field(default_factory=Counter)
+    touched: set[str] = field(default_factory=set)
+    healed: bool = False
+    frozen: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    _disk: dict[str, float] = field(default_factory=dict)
+    _dice: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dice = random.Random(self.day.seed + 1)  # noqa: S311  a bench's seed, not a secret
+
+    def plan(self) -> None:
+        """Put everything on the exchange's timeline."""
+        for planned in self.day.faults:
+            self.exchange.at(planned.at, lambda _exchange, planned=planned: self._begin(planned))
+        for deed in self.day.deeds:
+            self.exchange.at(deed.at, lambda _exchange, deed=deed: self._do(deed))
+        self.exchange.at(self.day.heals, lambda _exchange: self.heal())
+
+    # --- the faults ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, planned: Planned) -> None:
+        name, how = planned.fault.name, planned.fault.how
+        if how in {How.RATE, How.WHILE}:
+            self.exchange.misbehave(name, rate=planned.rate, times=planned.times, **planned.options)
+            if how is How.WHILE:
+                self.exchange.at(planned.until, lambda exchange: exchange.behave(name))
+        elif how is How.AT_ORDER:
+            self.exchange.listeners.append(lambda event: self._at_order(event, planned))
+        else:
+            _OWN[name](self, planned)
+
+    def _at_order(self, event: Event, planned: Planned) -> None:
+        """The first order of ours gets it for sure, every other one by chance."""
+        if self.healed or event.kind != "new" or event.order is None:
+            return
+        order = self.account.orders[event.order["id"]]
+        name = planned.fault.name
+        if is_ours(order) and (not self.fired[name] or self._dice.random() < planned.rate):
+            self.fired[name] += 1
+            self.touched.add(order.symbol)
+            self.exchange.at(self.exchange.now + SOON, lambda exchange: exchange.misbehave(name, symbol=order.symbol))
+
+    def _skew(self, planned: Planned) -> None:
+        life = self.life()
+        if life:
+            self.fired[planned.fault.name] += 1
+            life.clock.skew = dt.timedelta(seconds=self._dice.choice((-600, 600, 7200)))
+
+    def _freeze(self, planned: Planned) -> None:
+        """A lid that closes (T07) or SIGSTOP (P03), and not over the hour in which options of today must be sold."""
+        life, most = self.life(), 3 * 3600 if planned.fault.name == "T07" else self._dice.choice((30, 600))
+        latest = self.day.closes - dt.timedelta(minutes=72)
+        seconds = min(most, (latest - self.exchange.now).total_seconds())
+        if life and seconds > 0:
+            self.frozen.append((self.exchange.now, self.exchange.now + dt.timedelta(seconds=seconds)))
+            life.freeze(seconds)
+        self.fired[planned.fault.name] += 1
+
+    def _terminate(self, planned: Planned) -> None:
+        life = self.life()
+        self.fired[planned.fault.name] += 1
+        if life:
+            life.stop()
+
+    def _kill(self, planned: Planned) -> None:
+        self.steps.rate = min(planned.rate, 0.03)
+        self.steps.sure = self.steps.total + self._dice.randint(5, 120)
+
+    def _spoil_disk(self, planned: Planned) -> None:
+        self._disk[planned.fault.name] = planned.rate
+
+    def _block(self, _planned: Planned) -> None:
+        self.account.trading_blocked = True
+        self.fired["A04"] += 1
+        self.exchange.at(self.exchange.now + dt.timedelta(minutes=3), lambda _exchange: self._unblock())
+
+    def _unblock(self) -> None:
+        self.account.trading_blocked = False
+
+    def _no_entry(self, _planned: Planned) -> None:
+        symbol = self._dice.choice(sorted(self.account.positions))
+        self.account.positions[symbol].avg_entry_price = Decimal(0)
+        self.touched.add(symbol)
+        self.fired["A08"] += 1
+
+    def step(self, name: str) -> None:
+        """Every step of the program passes here: the disk may fail, the process may die."""
+        if name == "journal.written" and not self.healed:
+            for fault, rate in self._disk.items():
+                if not self.fired[fault] or self._dice.random() < rate:
+                    self.fired[fault] += 1
+                    raise sqlite3.OperationalError(_DISK[fault])
+        if self.steps.kills >= MOST_KILLS or self.healed:
+            self.steps.rate = 0.0
+        self.steps(name)
+
+    def heal(self) -> None:
+        """The liveness phase begins: everything works again, and what hung at the broker moves on."""
+        self.healed = True
+        self.exchange.behave()
+        self.exchange.stuck.clear()
+        self._unblock()
+        for order in list(self.account.open_orders.values()):
+            order.visible_at = None
+            if order.status == "pending_cancel":
+                order.cancel_done_at = self.exchange.now
+            elif order.status in {"held", "suspended", "stopped", "calculated", "done_for_day"}:
+                order.set_status("new", self.exchange.now)
+
+    @property
+    def all_fired(self) -> Counter[str]:
+        """How often each fault struck."""
+        theirs = Counter({p.fault.name: self.exchange.behaviours.fired[p.fault.name] for p in self.day.faults})
+        return +(theirs + self.fired + Counter({"P01": self.steps.kills}))
+
+    # --- a person -----------------------------------------------------------------------------------------------------
+
+    def _do(self, deed: Deed) -> None:
+        held = self.account.qty_of(deed.symbol)
+        self.fired["O10"] += 1
+        if not held:
+            return
+        self.touched.add(deed.symbol)
+        if deed.what == "cancel":
+            human_cancel(self.account.name, "", deed.symbol)(self.exchange)
+            return
+        human_order(self.account.name, self._body(deed, held))(self.exchange)
+
+    def _body(self, deed: Deed, held: Decimal) -> dict[str, str]:
+        closing = "sell" if held > 0 else "buy"
+        opening = "buy" if held > 0 else "sell"
+        share = Decimal(1) if deed.what == "close" else deed.share
+        qty = (abs(held) * share).to_integral_value(ROUND_UP)
+        side = opening if deed.what == "buy" else closing
+        body = {"symbol": deed.symbol, "side": side, "qty": str(qty), "time_in_force": "day", "type": "market"}
+        quote = self.exchange.quote(deed.symbol)
+        if deed.what == "rest" and quote:
+            far = quote.mid * (3 if closing == "sell" else Decimal("0.3"))
+            body |= {"type": "limit", "limit_price": str(far.quantize(Decimal("0.1")))}
+        return body
+
+
+_OWN: dict[str, Callable[[Mischief, Planned], None]] = {
+    "T01": Mischief._skew,  # noqa: SLF001  the table of its own methods
+    "T02": Mischief._skew,  # noqa: SLF001  likewise
+    "T07": Mischief._freeze,  # noqa: SLF001  likewise
+    "P01": Mischief._kill,  # noqa: SLF001  likewise
+    "P02": Mischief._terminate,  # noqa: SLF001  likewise
+    "P03": Mischief._freeze,  # noqa: SLF001  likewise
+    "D01": Mischief._spoil_disk,  # noqa: SLF001  likewise
+    "D02": Mischief._spoil_disk,  # noqa: SLF001  likewise
+    "A04": Mischief._block,  # noqa: SLF001  likewise
+    "A08": Mischief._no_entry,  # noqa: SLF001  likewise
+}

@@ -1,0 +1,54 @@
+"""What a run found: violations by the names of the invariants, and the figures that it prints."""
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken invariant."""
+
+    invariant: str
+    at: dt.datetime
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} at {self.at:%H:%M:%S.%f}: {self.text}"
+
+
+@dataclass(slots=True)
+class Findings:
+    """The violations of one run, each sentence once."""
+
+    found: list[Violation] = field(default_factory=list)
+
+    def add(self, invariant: str, at: dt.datetime, text: str) -> None:
+        """One more, unless it was said already."""
+        if not any(v.invariant == invariant and v.text == text for v in self.found):
+            self.found.append(Violation(invariant, at, text))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one day came to."""
+
+    seed: int
+    looks: int
+    exits: int
+    orders: int
+    lives: int
+    faults: Counter[str]
+    unfired: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    head: str
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """One line for a person."""
+        fired = " ".join(f"{name}x{count}" for name, count in sorted(self.faults.items()))
+        return (
+            f"seed {self.seed}: {self.looks} looks, {self.exits} exits, {self.orders} orders, {self.lives} lives, "
+            f"faults {fired or 'none'}, {len(self.violations)} violations, {self.seconds:.2f} s"
+        )
