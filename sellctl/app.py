@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from sellctl import __version__
-from sellctl.commands import cancel_stale, close, demo, halt, history, panic, positions, run_once, sim, watch
+from sellctl.commands import cancel_stale, close, demo, halt, history, panic, positions, run_once, serve, sim, watch
 from sellctl.commands.config import config_app
+from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
 from sellctl.options import Options
 
@@ -34,6 +35,8 @@ app.command("history")(history.history)
 app.add_typer(config_app, name="config")
 app.command("demo")(demo.demo)
 app.command("sim")(sim.sim)
+app.command("serve")(serve.serve)
+app.add_typer(token_app, name="token")
 
 
 def _print_version(wanted: bool) -> None:

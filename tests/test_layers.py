@@ -53,7 +53,9 @@ PLACES = {
     "sellctl.state": "process",
     "sellctl.options": "process",
     "sellctl.bootstrap": "bootstrap",
-    "sellctl.live": "commands",
+    "sellctl.live": "views",
+    "sellctl.errands": "views",
+    "sellctl.api.*": "api",
     "sellctl.commands.*": "commands",
     "sellctl.app": "app",
 }
@@ -78,7 +80,9 @@ MAY_IMPORT = {
     "face": ("words", "model"),
     "process": ("words", "model", "configuration"),
     "bootstrap": (*INNER, "process", "alpaca", "journal", "sim"),
-    "commands": (*INNER, "process", "face", "bootstrap"),
+    "views": (*INNER, "process", "face", "bootstrap"),
+    "api": (*INNER, "process", "face", "bootstrap", "views"),
+    "commands": (*INNER, "process", "face", "bootstrap", "views", "api"),
     "app": (*INNER, "process", "face", "bootstrap", "commands"),
 }
 # The exceptions: two commands start the simulator, and what was written down is read back by its own queries.
@@ -86,6 +90,9 @@ ALSO = {
     "sellctl.commands.sim": {"sim"},
     "sellctl.commands.demo": {"sim", "journal"},
     "sellctl.commands.history": {"journal"},
+    "sellctl.api.routes": {"journal"},
+    "sellctl.api.documents": {"journal"},
+    "sellctl.api.lifespan": {"commands"},
 }
 ADAPTERS = ("alpaca", "journal", "sim")
 

@@ -1,0 +1,8 @@
+"""The control API: the seed's routes over HTTP, on the same Runtime as the commands. Needs the extra `api`.
+
+`sell_router` also goes into an application of your own: `app.include_router(sell_router, prefix="/api/v1")`.
+"""
+
+from sellctl.api.routes import sell_router
+
+__all__ = ["sell_router"]

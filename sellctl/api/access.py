@@ -1,0 +1,115 @@
+"""Where a call comes from, and whether that place may call: addresses, proxies, host names. Values in, values out."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sellctl.core.errors import SafetyRefusalError
+
+if TYPE_CHECKING:
+    from sellctl.core.model.config import ApiConfig
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+_MOST_HOPS = 20
+
+
+class AccessError(Exception):
+    """This place may not call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call from where. `bare_peers` are those that may speak to us without TLS; None is anybody."""
+
+    allow: tuple[Network, ...]
+    proxies: tuple[Network, ...]
+    names: frozenset[str]
+    bare_peers: tuple[Network, ...] | None = None
+
+    @classmethod
+    def of(cls, api: "ApiConfig") -> "Access":
+        """What the configuration allows."""
+        proxies = _networks(api.proxies)
+        return cls(
+            allow=_networks(api.allow or LOOPBACK),
+            proxies=proxies,
+            names=frozenset({"localhost", *(name.lower().rstrip(".") for name in api.names)}),
+            bare_peers=None if api.tls_cert else (*_networks(LOOPBACK), *proxies),
+        )
+
+    def caller(self, peer: str | None, forwarded: Sequence[str]) -> Address:
+        """The address a call comes from. AccessError when it may not call.
+
+        It is the socket's peer; only when that is a named proxy, the last address that the proxies forwarded and that
+        isn't a proxy itself. What stands further left in X-Forwarded-For is the caller's own word and counts nothing.
+        """
+        address = _address(peer)
+        if self.bare_peers is not None and not _within(address, self.bare_peers):
+            raise AccessError("Without TLS only this machine and the named proxies may connect.")
+        if _within(address, self.proxies):
+            address = self._behind(address, forwarded)
+        if not _within(address, self.allow):
+            raise AccessError(f"{address} isn't in api.allow.")
+        return address
+
+    def _behind(self, proxy: Address, forwarded: Sequence[str]) -> Address:
+        hops = [hop.strip() for line in forwarded for hop in line.split(",") if hop.strip()]
+        if len(hops) > _MOST_HOPS:
+            raise AccessError("X-Forwarded-For is too long.")
+        for hop in reversed(hops):
+            address = _address(hop)
+            if not _within(address, self.proxies):
+                return address
+        return proxy
+
+    def answers_to(self, host: str | None) -> bool:
+        """Whether a Host header names us: a listed name, or any bare address, which no foreign name can lead to."""
+        name = _host_of(host or "")
+        return name in self.names or _is_address(name)
+
+
+def check_exposed(api: "ApiConfig") -> None:
+    """SafetyRefusalError when it would listen beyond this machine with neither TLS nor a named proxy."""
+    local = api.host == "localhost" or ipaddress.ip_address(api.host).is_loopback
+    if not local and not api.tls_cert and not api.proxies:
+        raise SafetyRefusalError(
+            f"api.host {api.host} can be reached from other machines, and tokens would travel unencrypted.",
+            hint="Give api.tls_cert and api.tls_key, name your proxy in api.proxies, or listen on 127.0.0.1.",
+        )
+
+
+def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def _address(text: str | None) -> Address:
+    """An address; an IPv4 one that came over IPv6 as IPv4."""
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0])
+    except ValueError:
+        raise AccessError("The caller's address can't be read.") from None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _within(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _host_of(header: str) -> str:
+    """The name or address in a Host header, without its port."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0].lower().rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

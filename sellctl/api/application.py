@@ -1,0 +1,116 @@
+"""The whole application of `sellctl serve`: the router, the page, the health check, and what surrounds every answer."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+
+from sellctl import __version__
+from sellctl.api import schemas
+from sellctl.api.audit import Call
+from sellctl.api.control import State
+from sellctl.api.guarded import control_of
+from sellctl.api.routes import sell_router
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from sellctl.api.lifespan import Station
+
+PREFIX = "/api/v1"
+PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+# Nothing but our own two files and our own routes: no inline code, no frame, no form, no other host.
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": CONTENT_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def application(station: "Station") -> FastAPI:
+    """The application around a station, which its lifespan runs."""
+    app = FastAPI(
+        title="sellctl",
+        version=__version__,
+        description="The exit manager's control API. It acts within the configuration only and can't lift a halt.",
+        docs_url=None,  # their page loads scripts from another host
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+    )
+    app.state.sellctl_station = station
+    app.include_router(sell_router, prefix=PREFIX, tags=["sell_module"])
+    app.add_api_route("/healthz", healthz, response_model=schemas.Health, tags=["health"], responses=_FAILING)
+    for path in PAGE:
+        app.add_api_route(path, page, include_in_schema=False)
+    app.add_middleware(Surroundings, station=station)
+    return app
+
+
+async def healthz(request: Request) -> Response:
+    """Whether the process does its work; 503 when the watcher ended by a fault."""
+    failing = control_of(request).state is State.FAILED
+    return JSONResponse({"status": "failing" if failing else "ok"}, 503 if failing else 200)
+
+
+_FAILING: "dict[int | str, dict[str, object]]" = {503: {"model": schemas.Health, "description": "The watcher ended."}}
+
+
+async def page(request: Request) -> Response:
+    """One of the page's files."""
+    name, media_type = PAGE[request.url.path]
+    return Response(files("sellctl.api").joinpath("page", name).read_bytes(), media_type=media_type)
+
+
+class Surroundings:
+    """Around every answer: the Host and address checks before it, the headers on it."""
+
+    def __init__(self, app: "ASGIApp", station: "Station") -> None:
+        self._app = app
+        self._gate = station.gate
+        self._headers = {**HEADERS, **(TLS_HEADERS if station.control.runtime.loaded.config.api.tls_cert else {})}
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Let a request in, or answer why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+            await send(message)
+
+        try:
+            self._check(scope)
+        except HTTPException as error:
+            answer = JSONResponse({"detail": error.detail}, error.status_code, dict(error.headers or {}))
+            await answer(scope, receive, with_headers)
+            return
+        await self._app(scope, receive, with_headers)
+
+    def _check(self, scope: "Scope") -> None:
+        """A name that isn't ours leads here only by DNS rebinding (X04)."""
+        address = self._gate.enter(scope)
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self._gate.access.answers_to(hosts[0]):
+            self._gate.audit.count(Call("", "", address, "by another host name"), 421)
+            raise HTTPException(421, "This isn't a name of this server: list it in api.names.")

@@ -1,0 +1,230 @@
+"""Control: the one running Runtime behind the API. It starts, stops and wakes the fleet in this event loop, and halts.
+
+It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, turns paper into live, or
+lifts a halt. Reads come from the last look's memory and ask the broker nothing.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from sellctl.api.events import Hub
+from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
+from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.errands import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from sellctl.bootstrap import Runtime
+    from sellctl.core.model.order import Order
+    from sellctl.core.model.plan import Plan
+    from sellctl.core.ports import Journal
+    from sellctl.core.sell_watcher import SellWatcher
+
+SETTLE_SECONDS = 15.0  # what a look under way may take to end after a stop (R5)
+LOOK_SECONDS = 45.0  # what a look that was asked for may take
+ORDERS_SECONDS = 10.0  # what reading the orders left at the broker may take
+
+
+class State(StrEnum):
+    """What the fleet is doing."""
+
+    WATCHING = "watching"
+    STOPPED = "stopped"
+    RUNNING_ONCE = "running once"
+    FAILED = "failed"  # it ended by a fault of its own
+
+
+@dataclass(slots=True)
+class Control:
+    """The fleet's on and off switch. All of it happens in one event loop."""
+
+    runtime: "Runtime"
+    hub: Hub
+    fault: str = ""
+    looks: int = 0
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    _next_look_at: float | None = None
+    _task: asyncio.Task[None] | None = None
+    _once: bool = False
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    # --- what it says -------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """What the fleet is doing now."""
+        if self._task is not None and not self._task.done():
+            return State.RUNNING_ONCE if self._once else State.WATCHING
+        return State.FAILED if self.fault else State.STOPPED
+
+    @property
+    def journal(self) -> "Journal":
+        """The journal that the watchers write."""
+        return self.runtime.fleet.watchers[0].journal
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the sell module is switched on."""
+        return self.runtime.loaded.config.sell_module.enabled
+
+    @property
+    def plans(self) -> "list[Plan]":
+        """The last plan of each account that has one."""
+        return [watcher.plan for watcher in self.runtime.fleet.watchers if watcher.plan is not None]
+
+    @property
+    def next_look_in(self) -> float | None:
+        """Seconds until the next look; None when none is planned."""
+        if self._next_look_at is None or self.state is not State.WATCHING:
+            return None
+        return max(0.0, self._next_look_at - self.runtime.clock.monotonic())
+
+    # --- what it does -------------------------------------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Watch from now on; False when it does so already."""
+        if self.state is State.WATCHING:
+            return False
+        self._be_ready()
+        self._stop.clear()
+        self._run(self._watch(), once=False)
+        self._say("Watching.")
+        return True
+
+    async def stop(self) -> bool:
+        """Make no new decision and end; False when nothing was running. Orders at the broker stay as they are."""
+        if self.state is State.RUNNING_ONCE:
+            raise BusyError("A single run is under way.", hint="It ends by itself within 50 s.")
+        if self.state is not State.WATCHING:
+            return False
+        await self._end()
+        self._say("Stopped: nothing is watched and nothing is sold.")
+        return True
+
+    async def run_once(self) -> bool:
+        """One look at every account now; whether it ended in time. While nothing is watched, what `run-once` does."""
+        if self.state is State.WATCHING:
+            return await self._look_now()
+        self._be_ready()
+        task = self._run(self.runtime.fleet.run_once(), once=True)
+        await asyncio.wait({task}, timeout=LOOK_SECONDS + SETTLE_SECONDS)
+        return task.done()
+
+    def halt(self, reason: str, by: str) -> None:
+        """Stop all new orders of every process on this state folder. Only the command line lifts it."""
+        self.runtime.state.halt(reason, by)
+        self._say(f"Halted by {by}: {reason}", Kind.HALTED, Weight.WARNING)
+
+    def halted(self) -> str:
+        """Why trading is halted; "" when it isn't."""
+        return self.runtime.state.halted()
+
+    async def left_at_broker(self) -> "list[tuple[str, Order]]":
+        """Our orders that still work at the broker, each with its account's name, freshly read where that succeeds."""
+        found = await asyncio.gather(*(_ours(watcher) for watcher in self.runtime.fleet.watchers))
+        return [each for orders in found for each in orders]
+
+    def begin_to_close(self) -> None:
+        """Make no new decision from now on, and end the streams."""
+        self._stop.set()
+        self.hub.close()
+
+    async def close(self) -> None:
+        """End everything."""
+        self.begin_to_close()
+        await self._end()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Watch, and take up what other commands ask for meanwhile."""
+        errands = asyncio.create_task(serve(self.runtime.fleet, self.runtime.state))
+        try:
+            await self.runtime.fleet.watch(self._stop, self._after_look)
+        finally:
+            errands.cancel()
+
+    async def _end(self) -> None:
+        """Let what is under way come to its end; when that takes too long, cut it off."""
+        self._stop.set()
+        task = self._task
+        if task is None or task.done():
+            return
+        await asyncio.wait({task}, timeout=SETTLE_SECONDS)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+    def _be_ready(self) -> None:
+        """Become the only writer of every account again. SafetyRefusalError or BusyError when that can't be."""
+        if not self.enabled:
+            raise SafetyRefusalError("sell_module.enabled is false: nothing is watched and nothing is sold.")
+        if self.state is State.RUNNING_ONCE:
+            raise BusyError("A single run is under way.", hint="Wait until it has ended; it takes at most 50 s.")
+        try:
+            for watcher in self.runtime.fleet.watchers:
+                if watcher.facts is not None:
+                    watcher.admit(watcher.facts)
+        except SellctlError:
+            self.runtime.state.release()
+            raise
+
+    def _run(self, work: "Coroutine[object, object, None]", *, once: bool) -> asyncio.Task[None]:
+        self.fault, self._once = "", once
+        self._task = asyncio.create_task(work, name="sellctl-fleet")
+        self._task.add_done_callback(self._ended)
+        return self._task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The fleet has ended and others may work its accounts; an error of its own is a bug of ours, told loudly."""
+        self._next_look_at = None
+        self._release()
+        self.runtime.state.release()
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        self.fault = error.sentence if isinstance(error, SellctlError) else f"{type(error).__name__} in the watcher"
+        logger.opt(exception=error).critical("The watcher has ended by a fault")
+        self._say(f"The watcher has ended by a fault: {self.fault}", Kind.ALERT, Weight.ERROR)
+        self.failed.set()
+
+    async def _look_now(self) -> bool:
+        looked = asyncio.get_running_loop().create_future()
+        self._waiting.append(looked)
+        self.runtime.fleet.wake()
+        done, _ = await asyncio.wait({looked}, timeout=LOOK_SECONDS)
+        return bool(done)
+
+    def _after_look(self, wait: float) -> None:
+        self.looks += 1
+        self._next_look_at = self.runtime.clock.monotonic() + wait
+        if not self.runtime.fleet.is_woken:  # else the look that was asked for is yet to come
+            self._release()
+        self.hub.nudge("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
+
+    def _release(self) -> None:
+        for looked in self._waiting:
+            if not looked.done():
+                looked.set_result(None)
+        self._waiting.clear()
+
+    def _say(self, text: str, kind: Kind = Kind.NOTE, weight: Weight = Weight.INFO) -> None:
+        market = self.runtime.fleet.market
+        at = market.now if market else self.runtime.clock.now()
+        logger.log(weight.value.upper(), "{}", text)
+        self.hub.tell(Event(at, text, weight=weight, kind=kind))
+
+
+async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":
+    try:
+        async with asyncio.timeout(ORDERS_SECONDS):
+            orders = (await watcher.broker.open_orders()).rows
+    except (BrokerError, TimeoutError):
+        orders = watcher.open_orders
+    return [(watcher.name, order) for order in orders if order.is_ours]

@@ -1,0 +1,119 @@
+"""The answers as plain documents: the fleet's last look in, JSON-able values out. Nothing is asked of the broker."""
+
+from typing import TYPE_CHECKING
+
+from sellctl import __version__
+from sellctl.core.model.plan import State
+from sellctl.live import view_of
+from sellctl.render import VERSION, Document, market_phase, order_part, plan_document, positions_document
+from sellctl.texts import harmless
+
+if TYPE_CHECKING:
+    from sellctl.api.control import Control
+    from sellctl.core.model.market import Market
+    from sellctl.core.model.order import Order
+    from sellctl.core.model.view import AccountView
+    from sellctl.journal.queries import Row
+
+FROZEN = "frozen"  # a plan's snapshot inside its row is for replay, not for reading
+
+
+def status_document(control: "Control") -> Document:
+    """What the watcher is doing."""
+    fleet = control.runtime.fleet
+    view = view_of(control.runtime, (), 0)
+    return {
+        "version": VERSION,
+        "program": __version__,
+        "state": control.state.value,
+        "fault": control.fault,
+        "halted": control.halted(),
+        "enabled": control.enabled,
+        "market": _market_part(fleet.market),
+        "looks": control.looks,
+        "next_look_in_seconds": _rounded(control.next_look_in),
+        "problem": harmless(str(fleet.problem)) if fleet.problem else "",
+        "accounts": [
+            _account_part(watcher.name, account) for watcher, account in zip(fleet.watchers, view.accounts, strict=True)
+        ],
+    }
+
+
+def _market_part(market: "Market | None") -> Document | None:
+    if market is None:
+        return None
+    return {
+        "now": market.now.isoformat(),
+        "is_open": market.is_open,
+        "closes_at": market.closes_at.isoformat() if market.closes_at else None,
+        "phase": market_phase(market),
+    }
+
+
+def _account_part(name: str, account: "AccountView") -> Document:
+    plan = account.plan
+    return {
+        "account": name,
+        "number": account.facts.number,
+        "mode": account.mode.value,
+        "holdings": None if plan is None else len(plan.verdicts),
+        "leaving": None if plan is None else len(plan.of(State.LEAVING)),
+        "blocked": None if plan is None else len(plan.of(State.BLOCKED) + plan.of(State.DENIED)),
+        "orders_working": account.orders_working,
+        "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
+        "problem": harmless(account.problem or account.facts.blocked),
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def config_document(control: "Control") -> Document:
+    """The configuration as `config show` prints it."""
+    loaded = control.runtime.loaded
+    values = [{"key": row.key, "value": row.value, "origin": row.origin} for row in loaded.show()]
+    return {"version": VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
+
+
+def positions_with_orders(control: "Control") -> Document:
+    """Every holding, and each account's open orders."""
+    document = positions_document(control.plans)
+    orders = {watcher.name: watcher.open_orders for watcher in control.runtime.fleet.watchers}
+    for account in document["accounts"]:
+        account["orders"] = [order_part(order) for order in orders[account["account"]]]
+    return document
+
+
+def plans_document(control: "Control") -> Document:
+    """What was decided at the last look."""
+    return plan_document(control.plans, control.runtime.fleet.watchers[0].mode.value)
+
+
+def history_document(rows: "tuple[Row, ...]", limit: int) -> Document:
+    """A page of the history."""
+    return {
+        "version": VERSION,
+        "rows": [_row_part(row) for row in rows],
+        "next": rows[-1].seq if rows and len(rows) == limit else None,
+    }
+
+
+def _row_part(row: "Row") -> Document:
+    body = {key: value for key, value in row.body.items() if key != FROZEN}
+    return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"body": body}
+
+
+def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, changed: bool) -> Document:
+    """What a stop did; the orders of ours that it left at the broker stand in its sentence and in its list."""
+    said = "Stopped." if changed else "Nothing was watched."
+    symbols = ", ".join(sorted({order.symbol for _, order in orders}))
+    left = f"{len(orders)} of our orders go on working at the broker: {symbols}." if orders else ""
+    none = "None of our orders is left at the broker." if not orders else ""
+    working = [{"account": account, **order_part(order)} for account, order in orders]
+    return {**done_document(control, f"{said} {left or none}", changed=changed), "working": working}
+
+
+def done_document(control: "Control", sentence: str, *, changed: bool) -> Document:
+    """What a call did."""
+    return {"state": control.state.value, "changed": changed, "sentence": sentence, "halted": control.halted()}

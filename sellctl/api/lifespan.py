@@ -1,0 +1,115 @@
+"""From the configuration to a running control, and back: what an application that includes the router needs."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sellctl.api.access import Access
+from sellctl.api.audit import EVERY_SECONDS, Audit
+from sellctl.api.control import Control
+from sellctl.api.events import Hub
+from sellctl.api.guarded import Gate
+from sellctl.api.throttle import Throttle
+from sellctl.api.tokens import check_secret
+from sellctl.bootstrap import Wish
+from sellctl.core.config_manager import ConfigManager, LoadedConfig
+from sellctl.core.errors import SafetyRefusalError
+from sellctl.core.sell_watcher import Mode
+from sellctl.options import Options
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from sellctl.core.model.event import Event
+
+WISH = Wish("serve", Mode.ACT)
+_YES = frozenset({"1", "true", "yes", "on", "t", "y"})
+
+
+@dataclass(slots=True)
+class Station:
+    """A control and the gate in front of it, assembled and not running yet."""
+
+    control: Control
+    gate: Gate
+
+    def close(self) -> None:
+        """Let go of files, locks and connections."""
+        self.control.runtime.close()
+
+
+def load(options: Options) -> LoadedConfig:
+    """The configuration with the API's secret, which must be one that can't be guessed."""
+    from sellctl.logs import configure  # noqa: PLC0415  loguru
+
+    configure(options.debug, options.log_file)
+    loaded = ConfigManager(options.config, with_api=True).load()
+    configure(options.debug, options.log_file, loaded.secrets())
+    check_secret(loaded.config.api.secret)
+    return loaded
+
+
+def build(loaded: LoadedConfig, options: Options) -> Station:
+    """Assemble everything. ConfigError or SafetyRefusalError before anything is asked of the broker."""
+    from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
+    from sellctl.commands.session import log_event  # noqa: PLC0415  likewise
+
+    if unconfirmed_live(loaded, options, WISH):
+        hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."
+        raise SafetyRefusalError("Nobody has agreed yet to act with real money.", hint=hint)
+    hub = Hub()
+
+    def listen(event: "Event") -> None:
+        log_event(event)
+        hub.tell(event)
+
+    runtime = assemble(loaded, options, WISH, listen)
+    control = Control(runtime, hub)
+    api = loaded.config.api
+    throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)
+    return Station(control, Gate(Access.of(api), throttle, Audit(control.journal), api.secret))
+
+
+@asynccontextmanager
+async def running(app: "FastAPI") -> AsyncIterator[None]:
+    """Run what the router needs: the station somebody put in place, else one of the environment's configuration."""
+    station: Station | None = getattr(app.state, "sellctl_station", None)
+    if station is not None:
+        async with attended(app, station):
+            yield
+        return
+    live = os.environ.get("SELLCTL_LIVE", "").lower() in _YES
+    options = Options(None, None, live=live, debug=False, log_file=None)
+    station = build(load(options), options)
+    try:
+        async with attended(app, station):
+            yield
+    finally:
+        station.close()
+
+
+@asynccontextmanager
+async def attended(app: "FastAPI", station: Station) -> AsyncIterator[None]:
+    """The station at work behind an application."""
+    control, audit = station.control, station.gate.audit
+    app.state.sellctl_control, app.state.sellctl_gate = control, station.gate
+    writing = asyncio.create_task(_write_calls(audit))
+    if control.enabled and control.runtime.loaded.config.api.autostart:
+        control.start()
+    try:
+        yield
+    finally:
+        await control.close()
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        audit.flush()
+
+
+async def _write_calls(audit: Audit) -> None:
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        audit.flush()

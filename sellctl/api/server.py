@@ -1,0 +1,167 @@
+"""Serves the application over HTTP in the watcher's own event loop; slow and greedy connections are cut off."""
+
+import asyncio
+import signal
+import socket
+import ssl
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sellctl.api.access import check_exposed
+from sellctl.api.application import application
+from sellctl.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sellctl.api.lifespan import Station
+    from sellctl.core.config_manager import LoadedConfig
+    from sellctl.core.model.config import ApiConfig
+
+HEAD_SECONDS = 10.0  # a request's head has to be here by then
+MOST_CONNECTIONS = 200
+MOST_HEAD_BYTES = 16_384
+LAST_WORDS_SECONDS = 2  # answers under way at the end
+
+
+def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
+    """A socket at the configured place. SafetyRefusalError when that is exposed, ConfigError when it is taken."""
+    check_exposed(api)
+    host = "127.0.0.1" if api.host == "localhost" else api.host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, api.port if port is None else port))
+    except OSError as error:
+        listening.close()
+        hint = "Take another api.port, or end the one that is there."
+        raise ConfigError(
+            f"{host}:{api.port if port is None else port} can't be used: {error.strerror}.", hint=hint
+        ) from None
+    return listening
+
+
+def url_of(listening: socket.socket, api: "ApiConfig") -> str:
+    """The address of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if api.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def tls_context(loaded: "LoadedConfig") -> ssl.SSLContext | None:
+    """TLS 1.2 or newer with the configured files; None without. ConfigError when they can't be used."""
+    api = loaded.config.api
+    if not api.tls_cert or not api.tls_key:
+        return None
+    folder = loaded.path.absolute().parent if loaded.path else Path()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(folder / Path(api.tls_cert).expanduser(), folder / Path(api.tls_key).expanduser())
+    except (OSError, RuntimeError, ValueError) as error:  # an SSLError is an OSError
+        hint = "Both are PEM files, and the key belongs to the certificate."
+        raise ConfigError(f"api.tls_cert and api.tls_key can't be used: {error}.", hint=hint) from None
+    return context
+
+
+async def serve(station: "Station", listening: socket.socket, context: ssl.SSLContext | None) -> None:
+    """Serve until SIGINT or SIGTERM, or until the watcher ends by a fault of its own."""
+    control = station.control
+    server = _Server(_settings(application(station), context))
+
+    def end() -> None:
+        control.begin_to_close()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    watching = asyncio.create_task(_end_on_fault(control.failed, end))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        watching.cancel()
+
+
+async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> None:
+    """A watcher that ended by a bug ends the process: whoever supervises it starts a new one."""
+    await failed.wait()
+    end()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers: the watcher has to hear of a signal first."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
+    more: dict[str, Any] = {} if context is None else {"ssl_context_factory": lambda _config, _default: context}
+    return uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # ours counts the caller's address itself, and only from named proxies
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=LAST_WORDS_SECONDS,
+        **more,
+    )
+
+
+class PatientProtocol(H11Protocol):
+    """Uvicorn's protocol with an end to its patience: for a request's head, and in the number of connections (X03)."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Take a connection, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+            return
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take some bytes; a head that trickles in has the same deadline as one that doesn't come."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self._expect_head()
+        else:
+            self._got_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other side is gone."""
+        self._got_head()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """After an answer the next head may take its time again, within uvicorn's keep-alive."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.conn.their_state is h11.IDLE:
+            self._expect_head()
+
+    def _expect_head(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _got_head(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.conn.their_state is h11.IDLE:
+            self.transport.abort()

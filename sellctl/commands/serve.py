@@ -1,0 +1,46 @@
+"""`sellctl serve`: the watcher and its control API with a page, in one process."""
+
+import asyncio
+import importlib.util
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from sellctl.commands.session import YesOption, confirm_first_live, options_of, status_of
+from sellctl.core.errors import ConfigError
+from sellctl.exit_codes import ExitCode
+
+
+def serve(
+    context: typer.Context,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Instead of api.port; 0 takes a free one.", show_default=False)
+    ] = None,
+    yes: YesOption = False,
+) -> None:
+    """Watch all positions, sell what is due, and answer the control API and its page, until Ctrl-C."""
+    need_api()
+    from sellctl.api.lifespan import WISH, build, load  # noqa: PLC0415  the extra, and help does without it
+    from sellctl.api.server import listen, tls_context, url_of  # noqa: PLC0415  likewise
+    from sellctl.api.server import serve as served  # noqa: PLC0415  likewise
+
+    options = options_of(context)
+    loaded = load(options)
+    tls = tls_context(loaded)
+    confirm_first_live(loaded, options, replace(WISH, yes=yes))
+    with listen(loaded.config.api, port) as listening:
+        station = build(loaded, options)
+        typer.echo(f"sellctl listens on {url_of(listening, loaded.config.api)}. Ctrl-C ends it.", err=True)
+        try:
+            asyncio.run(served(station, listening, tls))
+        finally:
+            station.close()
+    status = status_of(station.control.runtime.fleet)
+    raise typer.Exit(ExitCode.FAILED if station.control.fault else status)
+
+
+def need_api() -> None:
+    """ConfigError when the extra isn't installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("fastapi", "jwt")):
+        raise ConfigError("The control API isn't installed.", hint="Run: pip install 'sellctl[api]'")

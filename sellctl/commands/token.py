@@ -1,0 +1,58 @@
+"""`sellctl token`: bearer tokens for the control API, and a fresh secret to sign them with."""
+
+import datetime as dt
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sellctl.commands.serve import need_api
+from sellctl.commands.session import options_of
+from sellctl.core.errors import ConfigError
+
+token_app = typer.Typer(no_args_is_help=True, help="Make tokens for the control API.")
+
+
+class RoleName(StrEnum):
+    """What a token is good for."""
+
+    VIEWER = "viewer"
+    ADMIN = "admin"
+
+
+@token_app.command()
+def create(
+    context: typer.Context,
+    sub: Annotated[str, typer.Option("--sub", help="Who will use it; the audit shows this name.")],
+    role: Annotated[
+        RoleName, typer.Option(help="viewer reads; admin also starts, stops, runs once and halts.")
+    ] = RoleName.VIEWER,
+    ttl: Annotated[str, typer.Option(help="How long it counts: 15m, 12h, 7d; at most 30d.")] = "12h",
+) -> None:
+    """Print a token, signed with api.secret. Nothing is stored: a new secret ends every token made with the old one."""
+    need_api()
+    from sellctl.api.lifespan import load  # noqa: PLC0415  the extra, and help does without it
+    from sellctl.api.tokens import Role, make_token  # noqa: PLC0415  likewise
+
+    secret = load(options_of(context)).config.api.secret
+    typer.echo(make_token(secret, sub, Role(role.value), _lifetime(ttl), dt.datetime.now(dt.UTC)))
+
+
+@token_app.command()
+def secret() -> None:
+    """Print a fresh secret: export SELLCTL_API_SECRET=$(sellctl token secret)."""
+    need_api()
+    from sellctl.api.tokens import fresh_secret  # noqa: PLC0415  the extra, and help does without it
+
+    typer.echo(fresh_secret())
+
+
+def _lifetime(text: str) -> dt.timedelta:
+    from sellctl.core.config_units import UnitError, way_of  # noqa: PLC0415  help does without it
+    from sellctl.core.model.config import Unit  # noqa: PLC0415  likewise
+
+    try:
+        lifetime: dt.timedelta = way_of(dt.timedelta, Unit.SECONDS).read("--ttl", text)
+    except UnitError as error:
+        raise ConfigError(error.sentence, hint=error.hint) from None
+    return lifetime
