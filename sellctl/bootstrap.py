@@ -86,7 +86,7 @@ def assemble(
     config = _chosen(loaded.config, wish.accounts)
     _refuse_unasked_money(config, options, wish)
     clock = clock or RealClock()
-    connected = connect(config)
+    connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options)
     prices = PriceTracker(connected.quotes, clock)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock)

@@ -83,6 +83,11 @@ class AlpacaBroker:
         ask = Ask("looking an order up", "/orders:by_client_order_id", {"client_order_id": client_order_id}, Op.LOOK_UP)
         return await self._ask(ask, partial(_the_order, client_order_id=client_order_id))
 
+    @property
+    def requests_last_minute(self) -> int:
+        """How many requests this account's trading key has sent in the last minute."""
+        return self._client.budget.used
+
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """Exactly what `submit` sends."""
         return order_body(order)
@@ -113,7 +118,7 @@ class AlpacaBroker:
             raise DoubtfulError(f"{self.name}: {_ORDERS.what} failed: {error}.") from None
 
     def _order_page(self, query: Mapping[str, str]) -> list[object]:
-        return self._client.ask(replace(_ORDERS, data=query), list_of)
+        return self._client.ask(replace(_ORDERS, data=query, for_order=query["status"] == "all"), list_of)
 
     async def _ask(self, ask: Ask, read: Callable[[Any], T]) -> T:
         return await self._run(self._client.ask, ask, read)

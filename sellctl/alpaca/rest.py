@@ -26,8 +26,10 @@ from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from sellctl.alpaca.budget import Budget
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, Op, mapped, whole_number
+from sellctl.core.errors import BrokerAnswer, RateLimitedError
 
 if TYPE_CHECKING:
     import socket
@@ -85,6 +87,7 @@ class Ask:
     data: Mapping[str, str] = field(default_factory=dict)
     op: Op = Op.READ
     version: str = "v2"
+    for_order: bool = False  # a read that an order waits for: it may use what is kept for orders
 
 
 def exact_json(body: bytes) -> Any:
@@ -278,7 +281,15 @@ def is_loopback(url: str) -> bool:
 class RestClient(RESTClient):
     """One account's key at one of Alpaca's addresses. Blocking, and safe to call from `threads` threads at once."""
 
-    def __init__(self, base_url: str, key: Key, *, timeouts: Timeouts = DEFAULT_TIMEOUTS, threads: int = 4) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        key: Key,
+        *,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        threads: int = 4,
+        budget: Budget | None = None,
+    ) -> None:
         base = base_url.rstrip("/")
         super().__init__(base_url=base, api_key=key.api_key, secret_key=key.secret_key, raw_data=True)
         self._wire = _Session(timeouts, threads, trust_env=not is_loopback(base))
@@ -287,6 +298,7 @@ class RestClient(RESTClient):
         self._retry_codes = []
         self._key = key
         self.account = key.account
+        self.budget = budget or Budget(time.monotonic)
         self.host = urlsplit(base).netloc.rpartition("@")[2]
 
     @property
@@ -299,11 +311,20 @@ class RestClient(RESTClient):
 
         The error is raised outside the handler, so that no foreign one, which could carry the key, hangs on it.
         """
+        self._spend(ask)
         try:
             return read(self._send(ask))
         except FOREIGN_ERRORS as foreign:
             error = mapped(foreign, Case(self.account, self.host, ask.what, ask.op, self._key.secrets))
         raise error
+
+    def _spend(self, ask: Ask) -> None:
+        """RateLimitedError, and nothing sent, when the minute's own budget is used up."""
+        self.budget.grants(self.rate_limit.limit if self.rate_limit else None)
+        wait = self.budget.take(for_order=ask.for_order or ask.op is not Op.READ)
+        if wait:
+            sentence = f"{self.account}: {ask.what} waits: the minute's budget of requests is used up for {wait:.0f} s."
+            raise RateLimitedError(sentence, answer=BrokerAnswer(429, None, "sellctl's own budget"))
 
     def _send(self, ask: Ask) -> Any:
         data = dict(ask.data) or None

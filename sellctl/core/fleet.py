@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sellctl.core.errors import BrokerError, SellctlError
+from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
@@ -23,7 +23,9 @@ PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another
 HURRY_SECONDS = 1.5  # between looks at an account with an order working
 AT_ONCE_SECONDS = 0.25  # before the look that follows an order or a cancel
 CLOSED_SECONDS = 60.0  # between looks at the clock while the market is closed
+BUDGET_SECONDS = 3.0  # before an account whose request budget is used up is looked at again
 BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between looks at an account that fails, by failures in a row
+GRACE_SECONDS = 2.0  # what run-once gives a step that has cancelled and not yet sent
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
 
@@ -125,7 +127,9 @@ class Fleet:
         """An account that fails is asked ever more rarely; every other one in each round."""
         for watcher in watchers:
             wait = 0.0
-            if watcher.failures:
+            if isinstance(watcher.problem, RateLimitedError):
+                wait = BUDGET_SECONDS
+            elif watcher.failures:
                 wait = BACK_OFF_SECONDS[min(watcher.failures, len(BACK_OFF_SECONDS)) - 1]
             self._due_at[watcher.name] = self.clock.monotonic() + wait
 
@@ -182,7 +186,9 @@ class Fleet:
         """Look until nothing more is to be done, at most 45 s; then cancel what only a target still wants."""
         ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
         await self.look()
-        while self._unfinished() and self.clock.monotonic() < ends_at:
+        while self._unfinished() and self.clock.monotonic() < (
+            ends_at + GRACE_SECONDS if self._mid_step() else ends_at
+        ):
             await self.clock.sleep(self._next_look_in() if self._all_have_looked() else AT_ONCE_SECONDS)
             await self.look(hurried=self.market is not None and self._all_have_looked())
         await self._drop_targets()
@@ -194,6 +200,10 @@ class Fleet:
             return True
         market = await self._read_market(hurried=False)
         return market is not None and market.is_open
+
+    def _mid_step(self) -> bool:
+        """Whether an account acted in its last look, so that what it cancelled may still lack its successor."""
+        return any(watcher.acted for watcher in self.watchers)
 
     def _unfinished(self) -> bool:
         if self.problem is not None:
