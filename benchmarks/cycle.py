@@ -1,0 +1,86 @@
+"""The broker's share: requests of a steady cycle with nothing due, and what start-up and each day cost besides."""
+
+import asyncio
+import math
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig
+from sellctl.core.sell_watcher import Mode
+from sellctl.options import Options
+from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.server import SimServer
+
+ACCOUNTS, OPTIONS, STOCKS = 4, 150, 120
+BATCH = 100  # symbols in one quote request
+BOUND = 2 * ACCOUNTS + math.ceil(OPTIONS / BATCH) + math.ceil(STOCKS / BATCH) + 1
+_ONE_DAY = 24 * 60 * 60
+
+
+def figures() -> list[tuple[str, str, str]]:
+    """Name, what was measured, and its bound."""
+    first, steady, next_day = looks()
+    held = f"{ACCOUNTS} accounts, {OPTIONS} options and {STOCKS} stocks"
+    return [
+        (f"requests of a steady cycle, {held}", f"{steady.total()}: {_listed(steady)}", f"<= {BOUND}"),
+        ("requests that start-up costs besides", _listed(first - steady), "listed"),
+        ("requests that each new day costs besides", _listed(next_day - steady), "listed"),
+    ]
+
+
+def looks() -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """The requests of the first look, of a later one, and of the first one of the next day."""
+    with SimServer(parse_scenario(_scenario()), speed=0) as server, tempfile.TemporaryDirectory() as folder:
+        runtime = _runtime(server, Path(folder))
+        try:
+            return asyncio.run(_counted(runtime, server))
+        finally:
+            runtime.close()
+
+
+async def _counted(runtime: Runtime, server: SimServer) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    first = await _look(runtime, server)
+    await _look(runtime, server)
+    steady = await _look(runtime, server)
+    server.advance(_ONE_DAY)
+    return first, steady, await _look(runtime, server)
+
+
+async def _look(runtime: Runtime, server: SimServer) -> Counter[str]:
+    before = len(server.requests)
+    await runtime.fleet.look()
+    problems = [watcher.problem for watcher in runtime.fleet.watchers if watcher.problem]
+    if problems or any(watcher.acted for watcher in runtime.fleet.watchers):
+        raise RuntimeError(f"not a steady cycle: {problems or 'something was due'}")
+    return Counter(f"{made.method} {made.path}" for made in server.requests[before:])
+
+
+def _listed(requests: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(requests.items())) or "none"
+
+
+def _runtime(server: SimServer, folder: Path) -> Runtime:
+    endpoints = EndpointsConfig(trading=server.url, data=server.url)
+    accounts = {
+        each.name: AccountConfig(each.key, each.secret, endpoints=endpoints) for each in server.scenario.accounts
+    }
+    options = Options(None, folder, live=False, debug=False, log_file=None)
+    loaded = LoadedConfig(Config(accounts=accounts), None, {}, ())
+    return assemble(loaded, options, Wish("bench", Mode.ACT), lambda _event: None)
+
+
+def _scenario() -> str:
+    """Accounts that share the symbols, every one of them far from its triggers and from its expiry."""
+    options = [f"AAPL261218C00{100 + number}000" for number in range(OPTIONS)]
+    stocks = [f"Q{chr(65 + number // 26)}{chr(65 + number % 26)}" for number in range(STOCKS)]
+    symbols = [*options, *stocks]
+    accounts = "".join(
+        f"  a{number}:\n    key: k{number}\n    secret: s\n    number: PA{number}\n    positions:\n"
+        + "".join(f"      - {{symbol: {symbol}, qty: 1, entry: 2.00}}\n" for symbol in symbols[number::ACCOUNTS])
+        for number in range(ACCOUNTS)
+    )
+    prices = "".join(f"  {symbol}: {{bid: 2.00, ask: 2.01}}\n" for symbol in symbols)
+    return f'start: "2026-11-24 12:00"\naccounts:\n{accounts}prices:\n{prices}  AAPL: {{bid: 230.00, ask: 230.02}}\n'
