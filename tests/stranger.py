@@ -109,10 +109,10 @@ class Stranger:
             "/v2/account": lambda: (200, {"cash": 1, "account_number": "STRANGE1", "status": "ACTIVE", "new": []}),
             "/v2/positions": lambda: (200, list(self.positions.values())),
             "/v2/calendar": lambda: (200, self._days()) if self.calendar else (404, "<h1>404</h1>"),
-            _ORDERS: lambda: (200, [self._shown(order) for order in reversed(self.orders)]),
+            _ORDERS: lambda: (200, [self._shown(order) for order in reversed(self.orders) if "_hidden" not in order]),
         }
         if method == "POST":
-            return self._take(body)
+            return self.take(body)
         if method == "DELETE":
             return self._drop(path.rpartition("/")[2])
         if path == f"{_ORDERS}:by_client_order_id":
@@ -144,12 +144,12 @@ class Stranger:
         bid, ask = self.quotes[symbol]
         return {"t": self.now().astimezone(dt.UTC).isoformat().replace("+00:00", "Z"), "ap": ask, "bp": bid, "z": "?"}
 
-    def _take(self, body: dict[str, Any]) -> Answer:
+    def take(self, body: dict[str, Any]) -> Answer:
         self.bodies.append(body)
         if any(order.get("client_order_id") == body["client_order_id"] for order in self.orders):
             return 422, {"code": 40010001, "message": "client_order_id must be unique"}
         born = {"id": str(uuid.uuid4()), "_at": time.monotonic(), "submitted_at": self.now().isoformat()}
-        order = {**body, **born, "status": "accepted", "filled_qty": 0}
+        order = {**body, **born, "status": "accepted", "filled_qty": 0}  # one that is `_hidden` shows by its id only
         self.orders.append(order)
         return self.submitted_status, self._shown(order)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.session import AccountOption, FormatOption, options_of, status_of, with_runtime
+from sellctl.exit_codes import ExitCode
 from sellctl.render import ORDER_COLUMNS, emit, orders_rows
 
 
@@ -25,4 +26,16 @@ def cancel_stale(
     fleet = with_runtime(options_of(context), wish, work).fleet
     stale = [(plan.account, cancel.order) for plan in fleet.first_plans for cancel in plan.stale]
     emit(ORDER_COLUMNS, orders_rows(stale), output, title="Stale orders" if dry_run else "Stale orders, cancelled")
-    raise typer.Exit(status_of(fleet))
+    hanging = {order_id for watcher in fleet.watchers for order_id in watcher.orders.hanging}
+    still_open = [(name, order) for name, order in stale if order.id in hanging]
+    for name, order in still_open:
+        typer.echo(
+            f"sellctl: {name}: the order for {order.symbol} is still open although its cancel was asked.", err=True
+        )
+    code = status_of(fleet)
+    raise typer.Exit(_with_open(code, all_of_them=len(still_open) == len(stale)) if still_open else code)
+
+
+def _with_open(code: ExitCode, *, all_of_them: bool) -> ExitCode:
+    """The status when some orders did not end."""
+    return code or (ExitCode.FAILED if all_of_them else ExitCode.PARTLY)

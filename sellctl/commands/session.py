@@ -57,7 +57,6 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -
     SafetyRefusalError when the answer is no, or when there is nobody to ask and --yes was not given.
     """
     from sellctl.bootstrap import state_of, unconfirmed_live  # noqa: PLC0415  help does without it
-
     from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
 
     new = unconfirmed_live(loaded, options, wish)
@@ -75,9 +74,8 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, wish: "Wish") -> None:
     from sellctl.bootstrap import assemble  # noqa: PLC0415  help does without it
-    from sellctl.render import PLAN_COLUMNS, emit, plan_rows  # noqa: PLC0415  likewise
-
     from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.render import PLAN_COLUMNS, emit, plan_rows  # noqa: PLC0415  likewise
 
     runtime = assemble(loaded, options, replace(wish, mode=Mode.DRY_RUN), log_event)
     try:
@@ -127,7 +125,7 @@ def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
     problems = [(w.name, w.problem) for w in fleet.watchers if w.problem is not None]
     counted = [(name, p) for name, p in problems if not (busy_is_fine and isinstance(p, BusyError))]
     for name, problem in problems:
-        typer.echo(f"sellctl: {name}: {problem}", err=True)
+        typer.echo(f"sellctl: {_named(name, problem)}", err=True)
     if fleet.problem is not None and not counted and len(problems) < len(fleet.watchers):
         typer.echo(f"sellctl: {fleet.problem}", err=True)
         return fleet.problem.exit_code
@@ -136,6 +134,11 @@ def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
     if len(counted) < len(fleet.watchers):
         return ExitCode.PARTLY
     return _common(problem for _, problem in counted)
+
+
+def _named(account: str, problem: SellctlError) -> str:
+    """A problem with the account's name in front, once."""
+    return str(problem) if problem.sentence.startswith(f"{account}: ") else f"{account}: {problem}"
 
 
 def _say_what_is_unknown(fleet: "Fleet") -> bool:

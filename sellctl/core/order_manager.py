@@ -85,6 +85,11 @@ class OrderManager:
         return tuple(sorted({pending.symbol for pending in self._pending.values()}))
 
     @property
+    def hanging(self) -> frozenset[str]:
+        """The broker's ids of orders whose cancel was asked for and has no end yet."""
+        return frozenset(self._cancels)
+
+    @property
     def unknown(self) -> tuple[str, ...]:
         """Client order ids whose fate is unknown."""
         return tuple(p.client_order_id for p in self._pending.values() if not p.known)
