@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import TypeVar
 
 from sellctl.core.errors import (
@@ -208,10 +209,13 @@ def order_of(order: SimOrder) -> Order:
     )
 
 
+_instrument = cache(instrument_of)
+
+
 def _position(exchange: Exchange, books: SimAccount, one: SimPosition) -> Position:
     quote = exchange.quote(one.symbol)
     return Position(
-        instrument=instrument_of(one.symbol, one.asset.asset_class),
+        instrument=_instrument(one.symbol, one.asset.asset_class),
         direction=Direction.LONG if one.qty > 0 else Direction.SHORT,
         qty=abs(one.qty),
         available=abs(one.qty) - books.held_for_orders(one.symbol),

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from sellctl.sim import calendar
@@ -30,6 +30,8 @@ class Market:
         self.halted: dict[str, tuple[dt.datetime, Level | None]] = {}
         self._taken: dict[tuple[str, str], tuple[dt.datetime, Decimal]] = {}
         self._shift: dict[str, Decimal] = {}
+        self._kept: dict[str, Level | None] = {}
+        self._kept_at: dt.datetime | None = None
         self.stamps: dict[str, dt.datetime] = {}
 
     @property
@@ -42,6 +44,7 @@ class Market:
         self.paths[symbol] = Path([Fixed(now, level)])
         self.stamps.pop(symbol, None)
         self._shift.pop(symbol, None)
+        self._kept_at = None
         if stamp is not None:
             self.stamps[symbol] = stamp
 
@@ -49,9 +52,17 @@ class Market:
         """Replace a symbol's path by a move that begins at a level now."""
         self.put(symbol, level, now)
         self.paths[symbol] = Path([Fixed(now, level), segment])
+        self._kept_at = None
 
     def level(self, symbol: str, now: dt.datetime) -> Level | None:
-        """What stands in the book."""
+        """What stands in the book. Kept for the instant, since one look asks several times."""
+        if now != self._kept_at:
+            self._kept, self._kept_at = {}, now
+        if symbol not in self._kept:
+            self._kept[symbol] = self._level(symbol, now)
+        return self._kept[symbol]
+
+    def _level(self, symbol: str, now: dt.datetime) -> Level | None:
         if symbol in self.halted:
             return self.halted[symbol][1]
         path = self.paths.get(symbol)
@@ -62,13 +73,20 @@ class Market:
             level = level.moved_to(level.mid + shift)
         return quoted(asset_of(symbol), level) if shift or (path and path.moves) else level
 
+    def moves(self, symbol: str) -> bool:
+        """Whether a symbol's prices are computed and may change at any instant."""
+        path = self.paths.get(symbol)
+        return path is not None and path.moves
+
     def halt(self, symbol: str, now: dt.datetime) -> None:
         """Stop trading in a symbol; its quote stands still."""
         self.halted.setdefault(symbol, (now, self.level(symbol, now)))
+        self._kept_at = None
 
     def resume(self, symbol: str) -> None:
         """Let it trade again."""
         self.halted.pop(symbol, None)
+        self._kept_at = None
 
     def is_halted(self, symbol: str) -> bool:
         """Whether a symbol's trading is stopped."""
@@ -100,6 +118,7 @@ class Market:
             size = Decimal(max(level.ask_size if side == "buy" else level.bid_size, 1))
             move = settings.impact * level.spread * qty / size
             self._shift[symbol] = self._shift.get(symbol, Decimal(0)) + (move if side == "buy" else -move)
+            self._kept_at = None
 
     def shown(self, symbol: str, now: dt.datetime) -> Shown | None:
         """What clients see, misbehaviours applied; None is no quote at all."""
@@ -138,4 +157,4 @@ def quoted(asset: Asset, level: Level) -> Level:
         bid -= bid % tick_of(asset, bid)
     if ask is not None and (over := ask % tick_of(asset, ask)):
         ask += tick_of(asset, ask) - over
-    return replace(level, bid=bid or None, ask=ask)
+    return Level(bid or None, ask, level.bid_size, level.ask_size)

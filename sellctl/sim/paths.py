@@ -22,8 +22,9 @@ class Level:
     @property
     def mid(self) -> Decimal:
         """Halfway; the side that stands when only one does; zero without any."""
-        sides = [side for side in (self.bid, self.ask) if side is not None]
-        return sum(sides, Decimal(0)) / len(sides) if sides else Decimal(0)
+        if self.bid is not None and self.ask is not None:
+            return (self.bid + self.ask) / 2
+        return self.ask or self.bid or Decimal(0)
 
     @property
     def spread(self) -> Decimal:
@@ -32,10 +33,9 @@ class Level:
 
     def moved_to(self, mid: Decimal) -> "Level":
         """The same spread and sizes around another mid, to the cent; a side at or below zero stands no more."""
-        half = self.spread / 2
-        bid = (mid - half).quantize(CENT, ROUND_HALF_UP)
-        ask = max(bid + self.spread, CENT)
-        return replace(self, bid=bid if bid > 0 else None, ask=ask)
+        spread = self.spread
+        bid = (mid - spread / 2).quantize(CENT, ROUND_HALF_UP)
+        return Level(bid if bid > 0 else None, max(bid + spread, CENT), self.bid_size, self.ask_size)
 
 
 def level(mid: Decimal, spread: Decimal = CENT, *, bid_size: int = DEFAULT_SIZE, ask_size: int = DEFAULT_SIZE) -> Level:

@@ -37,7 +37,7 @@ class SimServer:
         self.face = Face(exchange, SimTime(exchange.now, pace))
         self.hub = Hub(self.face)
         self.face.streams = self.hub
-        self._socket = _listen(port)
+        self._socket = listen(port)
         self.port: int = self._socket.getsockname()[1]
         self._server = uvicorn.Server(self._config())
         self._thread = threading.Thread(target=self._run, name="sellctl-sim", daemon=True)
@@ -156,7 +156,8 @@ def opened(make: Callable[[], SimServer], port: int) -> Iterator[SimServer]:
         server.stop()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """A listening socket on loopback; port 0 takes a free one."""
     # the protocol is named so that asyncio sends small answers at once (TCP_NODELAY)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

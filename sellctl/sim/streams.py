@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from sellctl.sim.orders import Event
+from sellctl.sim.paths import Level
 from sellctl.sim.stream_data import DataStream
 from sellctl.sim.stream_faults import end_gaps
 from sellctl.sim.stream_link import GoneError, Link
@@ -88,17 +89,23 @@ class Hub:
                 stream.offer_trade(event.order["symbol"], event.detail["price"], event.detail["qty"])
 
     def _on_quote(self, symbol: str) -> None:
+        self._quoted[symbol] = self._level(symbol)
         for stream in self.data:
             stream.offer_quote(symbol)
+
+    def _level(self, symbol: str) -> Level | None:
+        """What stands; of a moving price what stood at the last full second, so that it is told once a second."""
+        exchange = self.face.exchange
+        moves = exchange.market.moves(symbol)
+        return exchange.market.level(symbol, exchange.now.replace(microsecond=0) if moves else exchange.now)
 
     def tick(self) -> None:
         """Once a look: moved paths go out as quotes, and misbehaviours of whole connections strike."""
         wanted = {symbol for stream in self.data for symbol in stream.watched()}
         with self.face.lock:
             for symbol in wanted:
-                level = self.face.exchange.market.level(symbol, self.face.exchange.now.replace(microsecond=0))
+                level = self._level(symbol)
                 if level is not None and self._quoted.get(symbol) != level:
-                    self._quoted[symbol] = level
                     self._on_quote(symbol)
         end_gaps(self.face.exchange.behaviours)
         streams: list[TradingStream | DataStream] = [*self.trading, *self.data]
