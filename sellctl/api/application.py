@@ -24,6 +24,7 @@ PREFIX = "/api/v1"
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 # Nothing but our own two files and our own routes: no inline code, no frame, no form, no other host.

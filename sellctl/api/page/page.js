@@ -1,0 +1,324 @@
+// The control page: signs in, shows what the watcher knows, listens to its events, and halts. It keeps the token in
+// this closure only, builds every element by hand (no HTML from text), and changes only what changed.
+"use strict";
+
+(() => {
+  const API = "/api/v1/sell";
+  const MOST_EVENTS = 100;
+  const REFRESH_EVERY = 15_000; // besides after each look
+  const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
+  const NAMES = { take_profit: "target", stop_loss: "stop" };
+  const TONES = { held: "", leaving: "good", blocked: "warn", denied: "warn", fault: "bad" };
+  const $ = (id) => document.getElementById(id);
+
+  let session = null; // {token, role, stopper}; gone with the page
+
+  // --- small words ---------------------------------------------------------------------------------------------------
+
+  const dollars = (text) => (text === null ? "?" : `$${Number(text).toFixed(2).replace(/^(-?)0\.00$/, `$1${text}`)}`);
+
+  const percent = (text) => {
+    if (text === null) return "?";
+    const value = Number(text) * 100;
+    return `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${Math.abs(value).toFixed(1)}%`;
+  };
+
+  const contract = (symbol) => {
+    const parts = /^([A-Z.]+\d?)(\d{2})(\d{2})(\d{2})([CP])(\d{8})$/.exec(symbol);
+    if (!parts) return "";
+    const day = new Date(Date.UTC(2000 + Number(parts[2]), Number(parts[3]) - 1, Number(parts[4])));
+    const when = day.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+    return `${parts[1]} $${Number(parts[6]) / 1000} ${parts[5] === "C" ? "call" : "put"}, ${when}`;
+  };
+
+  const name = (reason) => NAMES[reason] || reason.replaceAll("_", " ");
+  const clock = (instant) => new Date(instant).toLocaleTimeString();
+  const seconds = (value) => (value < 90 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`);
+
+  // --- elements ------------------------------------------------------------------------------------------------------
+
+  const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+
+  const part = (tag, words = "", className = "") => {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    node.textContent = words;
+    return node;
+  };
+
+  // Makes the children of `parent` those of `items`: known keys are updated in place, so nothing jumps or is read anew.
+  const keep = (parent, items, key, make, update) => {
+    const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+    items.forEach((item, place) => {
+      const id = key(item);
+      const node = known.get(id) || make(item);
+      known.delete(id);
+      node.dataset.key = id;
+      update(node, item);
+      if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] || null);
+    });
+    known.forEach((node) => node.remove());
+  };
+
+  const row = (columns) => () => {
+    const tr = part("tr");
+    tr.setAttribute("role", "row");
+    columns.forEach(([label, className], place) => {
+      const cell = part(place ? "td" : "th", "", className);
+      cell.setAttribute("role", place ? "cell" : "rowheader");
+      if (!place) cell.scope = "row";
+      cell.dataset.label = label;
+      tr.append(cell);
+    });
+    return tr;
+  };
+
+  const twoLines = (cell, first, second) => {
+    if (!cell.firstChild) cell.append(part("span"), part("span", "", "small"));
+    say(cell.firstChild, first);
+    say(cell.lastChild, second);
+  };
+
+  // --- what is shown -------------------------------------------------------------------------------------------------
+
+  const POSITION = [["Position", ""], ["Quantity", "number"], ["Entry", "number"], ["Now", "number"],
+    ["Gain", "number"], ["Triggers", ""], ["State", "wide"]];
+  const EXIT = [["Position", ""], ["Order", ""], ["Filled", "number"], ["Status", ""], ["Why", "wide"]];
+
+  const showPositions = (accounts) => {
+    const held = accounts.flatMap((account) => account.holdings.map((holding) => ({ account: account.account, ...holding })));
+    say($("positions-count"), held.length ? `(${held.length})` : "");
+    $("positions").hidden = !held.length;
+    $("positions-empty").hidden = held.length > 0;
+    keep($("positions").tBodies[0], held, (it) => `${it.account} ${it.symbol} ${it.side}`, row(POSITION), showPosition);
+  };
+
+  const showPosition = (tr, it) => {
+    const [what, qty, entry, now, gain, triggers, state] = tr.children;
+    twoLines(what, it.symbol, [contract(it.symbol), it.account, left(it.days_left)].filter(Boolean).join(" · "));
+    say(qty, it.side === "short" ? `\u2212${it.qty}` : it.qty);
+    say(entry, dollars(it.entry));
+    say(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`);
+    say(gain, it.gain === null ? "unknown" : percent(it.gain));
+    gain.className = `number ${it.gain === null ? "warn" : Number(it.gain) < 0 ? "bad" : "good"}`;
+    showTriggers(triggers, it.triggers);
+    twoLines(state, it.state, it.sentence);
+    state.firstChild.className = `state ${TONES[it.state] || ""}`;
+  };
+
+  const left = (days) => (days === null ? "" : days === 0 ? "expires today" : days === 1 ? "expires tomorrow" : `${days} days left`);
+
+  const showTriggers = (cell, triggers) => {
+    const list = cell.firstChild || cell.appendChild(part("ul", "", "triggers"));
+    list.setAttribute("role", "list");
+    const words = (it) => `${name(it.reason)} ${dollars(it.price)}${it.distance === null ? "" : ` (${percent(it.distance)})`}`;
+    keep(list, triggers, (it) => it.reason, () => part("li"), (node, it) => say(node, words(it)));
+  };
+
+  const showExits = (accounts) => {
+    const working = accounts.flatMap((account) => account.orders.filter((order) => order.by === "sellctl").map((order) => {
+      const holding = account.holdings.find((it) => it.symbol === order.symbol);
+      return { account: account.account, why: holding ? holding.sentence : "", ...order };
+    }));
+    say($("exits-count"), working.length ? `(${working.length})` : "");
+    $("exits").hidden = !working.length;
+    $("exits-empty").hidden = working.length > 0;
+    keep($("exits").tBodies[0], working, (it) => it.id, row(EXIT), showExit);
+  };
+
+  const showExit = (tr, it) => {
+    const [what, order, filled, status, why] = tr.children;
+    twoLines(what, it.symbol, [contract(it.symbol), it.account].filter(Boolean).join(" · "));
+    say(order, `${it.side || ""} ${it.qty || "?"} ${it.limit_price === null ? it.type : `at ${dollars(it.limit_price)}`}`);
+    say(filled, `${it.filled_qty} of ${it.qty || "?"}`);
+    say(status, it.status.replaceAll("_", " "));
+    say(why, it.why);
+  };
+
+  const showAccounts = (accounts) => {
+    const make = () => { const li = part("li"); li.append(part("strong"), part("span", "", "pill"), part("span", "", "small"), part("span", "", "error")); return li; };
+    keep($("accounts"), accounts, (it) => it.account, make, (li, it) => {
+      const [title, mode, facts, problem] = li.children;
+      say(title, it.account);
+      say(mode, it.mode === "live" ? "real money" : "paper");
+      mode.className = `pill ${it.mode}`;
+      const counts = it.holdings === null ? "not seen yet" : `${it.holdings} held, ${it.leaving} leaving, ${it.blocked} blocked`;
+      const age = it.age_seconds === null ? "" : `, looked at ${seconds(it.age_seconds)} ago`;
+      say(facts, counts + age);
+      say(problem, it.problem);
+    });
+  };
+
+  const showStatus = (status) => {
+    const market = status.market ? `Market ${status.market.phase}.` : "";
+    const next = status.next_look_in_seconds === null ? "" : ` Next look in ${seconds(status.next_look_in_seconds)}.`;
+    const doing = status.state[0].toUpperCase() + status.state.slice(1);
+    say($("state"), `${doing}. ${market}`);
+    say($("foot"), `sellctl ${status.program}, ${status.looks} looks.${next}`);
+    const live = status.accounts.some((it) => it.mode === "live");
+    $("mode").hidden = false;
+    say($("mode"), live ? "real money" : "paper");
+    $("mode").className = `pill ${live ? "live" : ""}`;
+    const leaving = status.accounts.reduce((sum, it) => sum + (it.leaving || 0), 0);
+    document.title = `${status.halted ? "HALTED " : leaving ? `${leaving} leaving ` : ""}sellctl`;
+    const troubles = [status.halted && `Halted: ${status.halted}. On the machine, sellctl resume lifts it.`,
+      status.fault && `The watcher has ended: ${status.fault}`, status.problem].filter(Boolean);
+    $("banner").hidden = !troubles.length;
+    say($("banner"), troubles.join(" "));
+    $("halt").disabled = session.role !== "admin" || Boolean(status.halted);
+    $("halt").title = session.role !== "admin" ? "This token may only read." : status.halted ? "It is halted already." : "";
+    showAccounts(status.accounts);
+  };
+
+  const showEvent = (event) => {
+    $("events-empty").hidden = true;
+    const item = part("li", "", event.weight === "error" ? "bad" : event.weight === "warning" ? "warn" : "");
+    const time = part("time", clock(event.at));
+    time.dateTime = event.at;
+    item.append(time, part("span", `${event.account ? `${event.account} ` : ""}${event.sentence}`));
+    $("events").prepend(item);
+    while ($("events").children.length > MOST_EVENTS) $("events").lastChild.remove();
+  };
+
+  // --- talking to the server -----------------------------------------------------------------------------------------
+
+  class Refused extends Error {}
+
+  const call = async (path, options = {}) => {
+    const { token, stopper } = session;
+    const headers = { Authorization: `Bearer ${token}`, ...(options.headers || {}) };
+    const answer = await fetch(API + path, { ...options, headers, signal: stopper.signal, cache: "no-store", credentials: "omit" });
+    if (answer.ok) return answer;
+    const problem = await answer.json().catch(() => ({}));
+    const words = typeof problem.detail === "string" ? problem.detail : `The server answered ${answer.status}.`;
+    if (answer.status === 401) throw new Refused(words);
+    throw new Error(words);
+  };
+
+  const failed = (error) => {
+    if (error.name === "AbortError" || !session) return;
+    if (error instanceof Refused) { signOut(error.message); return; }
+    say($("state"), `Not connected: ${error.message}`);
+  };
+
+  let refreshing = false;
+  let again = false;
+
+  const refresh = async () => {
+    if (refreshing) { again = true; return; }
+    refreshing = true;
+    try {
+      do {
+        again = false;
+        const [status, positions] = await Promise.all([call("/status"), call("/positions")].map(async (it) => (await it).json()));
+        if (!session) return;
+        showStatus(status);
+        showPositions(positions.accounts);
+        showExits(positions.accounts);
+      } while (again && session);
+    } catch (error) {
+      failed(error);
+    } finally {
+      refreshing = false;
+    }
+  };
+
+  const listen = async () => {
+    let last = "0";
+    for (let failures = 0; session;) {
+      try {
+        const answer = await call("/events", { headers: { "Last-Event-ID": last } });
+        failures = 0;
+        await refresh();
+        for await (const message of messages(answer.body)) {
+          if (message.id) last = message.id;
+          if (message.event === "event") showEvent(JSON.parse(message.data));
+          refresh();
+        }
+      } catch (error) {
+        failed(error);
+      }
+      await new Promise((done) => { setTimeout(done, RETRY_AFTER[Math.min(failures, RETRY_AFTER.length - 1)]); });
+      failures += 1;
+    }
+  };
+
+  async function* messages(body) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = "";;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const frames = (text + value).split("\n\n");
+      text = frames.pop();
+      for (const frame of frames) {
+        const fields = Object.fromEntries(frame.split("\n").map((line) => line.split(/: (.*)/s, 2)));
+        if (fields.data) yield fields;
+      }
+    }
+  }
+
+  // --- signing in and out --------------------------------------------------------------------------------------------
+
+  const roleIn = (token) => {
+    try {
+      return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).role;
+    } catch {
+      return ""; // the server says what is wrong with it
+    }
+  };
+
+  const signIn = async (event) => {
+    event.preventDefault();
+    const token = $("token").value.trim();
+    $("token").value = "";
+    say($("sign-in-error"), "");
+    session = { token, role: roleIn(token), stopper: new AbortController() };
+    try {
+      await call("/status");
+    } catch (error) {
+      session = null;
+      say($("sign-in-error"), error.message);
+      $("token").focus();
+      return;
+    }
+    $("sign-in").hidden = true;
+    $("board").hidden = $("actions").hidden = false;
+    $("main").focus();
+    listen();
+  };
+
+  const signOut = (why = "") => {
+    if (session) session.stopper.abort();
+    session = null;
+    $("sign-in").hidden = false;
+    $("board").hidden = $("actions").hidden = $("banner").hidden = $("mode").hidden = true;
+    for (const id of ["accounts", "events"]) $(id).replaceChildren();
+    for (const id of ["positions", "exits"]) $(id).tBodies[0].replaceChildren();
+    document.title = "sellctl";
+    if ($("halt-dialog").open) $("halt-dialog").close();
+    say($("state"), "Not signed in.");
+    say($("sign-in-error"), why);
+    $("token").focus();
+  };
+
+  const halt = async (event) => {
+    event.preventDefault();
+    const body = JSON.stringify({ reason: $("reason").value.trim() });
+    try {
+      await call("/halt", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    } catch (error) {
+      say($("halt-error"), `Not halted: ${error.message}`);
+      return;
+    }
+    $("halt-dialog").close();
+    refresh();
+  };
+
+  $("sign-in-form").addEventListener("submit", signIn);
+  $("sign-out").addEventListener("click", () => signOut());
+  $("halt").addEventListener("click", () => { say($("halt-error"), ""); $("halt-dialog").showModal(); $("halt-cancel").focus(); });
+  $("halt-cancel").addEventListener("click", () => $("halt-dialog").close());
+  $("halt-form").addEventListener("submit", halt);
+  setInterval(() => { if (session) refresh(); }, REFRESH_EVERY);
+  $("token").focus();
+})();
