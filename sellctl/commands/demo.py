@@ -1,10 +1,9 @@
 """`sellctl demo`: the real watcher against a simulated market afternoon, then what happened and whether it had to."""
 
-import asyncio
 import datetime as dt
 import sys
-import tempfile
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,19 +11,20 @@ import typer
 
 from sellctl.commands.session import FormatOption, log_event
 from sellctl.exit_codes import ExitCode
+from sellctl.formats import OutputFormat
 from sellctl.options import Options
-from sellctl.render import OutputFormat, emit
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.config import Config
     from sellctl.core.model.event import Event
     from sellctl.live import Display
+    from sellctl.sim.scenario import Promise
     from sellctl.sim.server import SimServer
 
 _FAST = dt.timedelta(seconds=90)
 _ALL = 1_000_000
-_COLUMNS = ("account", "what", "promised", "what happened", "kept")
+_COLUMNS = ("account", "what", "promise", "ended", "kept")
 
 
 def demo(
@@ -35,9 +35,11 @@ def demo(
     output: FormatOption = None,
 ) -> None:
     """Play a market afternoon in under a minute: no keys, no real market, the real program."""
-    from sellctl.logs import configure  # noqa: PLC0415  help does without it
-    from sellctl.sim.scenario import load_scenario  # noqa: PLC0415  likewise
-    from sellctl.sim.server import SimServer  # noqa: PLC0415  likewise
+    import tempfile
+
+    from sellctl.logs import configure
+    from sellctl.sim.scenario import load_scenario
+    from sellctl.sim.server import SimServer
 
     configure(debug=False)
     scenario = load_scenario("demo")
@@ -45,20 +47,32 @@ def demo(
     typer.echo(f"{scenario.name}: {scenario.description}", err=True)
     with tempfile.TemporaryDirectory(prefix="sellctl-demo-") as folder, SimServer(scenario, speed=pace) as server:
         _play(server, Path(folder), pace, on_screen=sys.stdout.isatty() and output in {None, OutputFormat.TABLE})
-        rows = _promises(server, Path(folder))
-    emit(_COLUMNS, rows, output, title="What was promised, and what happened")
-    broken = [row for row in rows if row[-1] != "yes"]
-    typer.echo(f"{len(rows) - len(broken)} of {len(rows)} promises kept.", err=True)
-    raise typer.Exit(ExitCode.FAILED if broken else ExitCode.OK)
+        findings = _findings(server, Path(folder))
+    raise typer.Exit(_report(findings, output))
+
+
+def _report(findings: "list[_Finding]", output: OutputFormat | None) -> ExitCode:
+    """Show what was promised and what happened; the status says whether it is the same."""
+    from sellctl.render import VERSION, emit
+
+    document = {"version": VERSION, "promises": [finding.document for finding in findings]}
+    emit(_COLUMNS, [finding.row for finding in findings], output, title="Promised and kept", document=document)
+    broken = [finding for finding in findings if not finding.kept]
+    for finding in broken:
+        typer.echo(f"Broken: {finding.sentence}", err=True)
+    typer.echo(f"{len(findings) - len(broken)} of {len(findings)} promises kept.", err=True)
+    return ExitCode.FAILED if broken else ExitCode.OK
 
 
 def _play(server: "SimServer", folder: Path, pace: float, *, on_screen: bool) -> None:
     """Run the watcher until the scenario is over."""
-    from sellctl.bootstrap import Wish, assemble  # noqa: PLC0415  help does without it
-    from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
-    from sellctl.core.real_clock import RealClock  # noqa: PLC0415  likewise
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
-    from sellctl.live import LogOnly, Screen  # noqa: PLC0415  likewise
+    import asyncio
+
+    from sellctl.bootstrap import Wish, assemble
+    from sellctl.core.config_manager import LoadedConfig
+    from sellctl.core.real_clock import RealClock
+    from sellctl.core.sell_watcher import Mode
+    from sellctl.live import LogOnly, Screen
 
     events: deque[Event] = deque(maxlen=50)
 
@@ -77,6 +91,8 @@ def _play(server: "SimServer", folder: Path, pace: float, *, on_screen: bool) ->
 
 
 async def _until_over(runtime: "Runtime", server: "SimServer", display: "Display") -> None:
+    import asyncio
+
     stop = asyncio.Event()
     until = server.scenario.until
 
@@ -91,7 +107,7 @@ async def _until_over(runtime: "Runtime", server: "SimServer", display: "Display
 
 def _config(server: "SimServer") -> "Config":
     """A configuration that points every account of the scenario at the simulator."""
-    from sellctl.core.model.config import (  # noqa: PLC0415  help does without it
+    from sellctl.core.model.config import (
         AccountConfig,
         AssetKind,
         Config,
@@ -113,28 +129,53 @@ def _config(server: "SimServer") -> "Config":
     )
 
 
-def _promises(server: "SimServer", folder: Path) -> list[tuple[str, str, str, str, str]]:
-    """Each promise of the scenario beside what the simulated broker and the journal show."""
-    from sellctl.sim.promises import is_kept, outcome_of  # noqa: PLC0415  help does without it
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One promise of the scenario beside what the simulated broker and the journal show."""
+
+    promise: "Promise"
+    ended: str
+    reason: str
+    kept: bool
+
+    @property
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Under _COLUMNS. The reason stands in the promise's own words, unless it is another."""
+        what = self.promise.symbol or self.promise.order
+        return self.promise.account, what, self.promise.text, self.ended, "yes" if self.kept else "NO"
+
+    @property
+    def document(self) -> dict[str, object]:
+        """The same with every name."""
+        promised = {name: getattr(self.promise, name) for name in self.promise.__dataclass_fields__}
+        return promised | {"ended": self.ended, "ended_for": self.reason, "kept": self.kept}
+
+    @property
+    def sentence(self) -> str:
+        """What was promised and what came of it."""
+        account, what, *_ = self.row
+        promised = f"{self.promise.ends} {self.promise.reason}".strip()
+        return f"{account} {what}: promised {promised}, ended {self.ended} {self.reason}".rstrip()
+
+
+def _findings(server: "SimServer", folder: Path) -> list[_Finding]:
+    from sellctl.sim.promises import is_kept, outcome_of
 
     reasons = _reasons(folder)
-    rows = []
+    findings = []
     with server.hold() as exchange:
         for promise in server.scenario.promises:
-            happened = outcome_of(promise, server.scenario, exchange)
-            why = reasons.get((promise.account, promise.symbol), "")
-            kept = is_kept(promise, happened) and promise.reason in {"", why}
-            told = " ".join(part for part in (happened, why and f"({why})") if part)
-            promised = " ".join(part for part in (promise.ends, promise.reason and f"({promise.reason})") if part)
-            what = f"{promise.symbol or promise.order} {promise.text}".strip()
-            rows.append((promise.account, what, promised, told, "yes" if kept else "NO"))
-    return rows
+            ended = outcome_of(promise, server.scenario, exchange)
+            reason = reasons.get((promise.account, promise.symbol), "")
+            kept = is_kept(promise, ended) and promise.reason in {"", reason}
+            findings.append(_Finding(promise, ended, reason, kept))
+    return findings
 
 
 def _reasons(folder: Path) -> dict[tuple[str, str], str]:
     """The reason of the last intent on each symbol of each account, as the journal has it."""
-    from sellctl.journal.queries import Filters, history  # noqa: PLC0415  help does without SQLAlchemy
-    from sellctl.state import StateFolder  # noqa: PLC0415  likewise
+    from sellctl.journal.queries import Filters, history
+    from sellctl.state import StateFolder
 
     newest_first = history(StateFolder(folder).journal, Filters(limit=_ALL))
     return {(row.account, row.symbol): row.reason for row in reversed(newest_first) if row.kind == "intent"}
