@@ -146,7 +146,9 @@ class SellWatcher:
         """Whether something is under way that shouldn't wait for the next ordinary look."""
         if self.mode is not Mode.ACT or self.plan is None:
             return False
-        return bool(self.orders.working or self.plan.acts)
+        if self.only is None:
+            return bool(self.orders.working or self.plan.acts)
+        return self.plan.only(self.only).acts or not self.only.isdisjoint(self.orders.symbols_working)
 
     async def _decide(self, seen: Observation, market: Market) -> Plan:
         snapshot = self._snapshot(seen, market)
@@ -157,7 +159,7 @@ class SellWatcher:
         self.plan, self.market, self.seen_at = plan, market, seen.at
         self.first_plan = self.first_plan or plan
         self.open_orders = snapshot.orders
-        self.targets = tuple(_targets_of(snapshot))
+        self.targets = tuple(o for o in _targets_of(snapshot) if self.only is None or o.symbol in self.only)
         if self.mode is Mode.ACT:
             self.journal.plan_made(snapshot, plan)
         return plan
