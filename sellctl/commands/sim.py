@@ -1,5 +1,6 @@
 """`sellctl sim`: serve a simulated Alpaca on loopback and write a configuration that points at it."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,19 +18,25 @@ def sim(
         float | None, typer.Option("--speed", min=0, help="Simulated seconds a second; 0 stands still.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Check the scenario and exit.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the scenarios' JSON schema and exit.")] = False,
     config_out: Annotated[
         Path, typer.Option("--config-out", help="Where the configuration that points at it is written.")
     ] = Path("sellctl-sim.yml"),
 ) -> None:
     """Serve a simulated Alpaca on loopback: REST and streams, for sellctl and any other Alpaca client."""
-    from sellctl.sim.config_file import config_text, write_config  # noqa: PLC0415  heavy, and only this command needs it
-    from sellctl.sim.scenario import load_scenario, summary  # noqa: PLC0415  likewise
+    from sellctl.sim.config_file import config_text, write_config
+    from sellctl.sim.scenario import load_scenario, summary
 
+    if schema:
+        from sellctl.sim.scenario_schema import scenario_schema
+
+        typer.echo(json.dumps(scenario_schema(), indent=2))
+        return
     loaded = load_scenario(scenario)
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
-    from sellctl.sim.server import SimServer, opened  # noqa: PLC0415  likewise
+    from sellctl.sim.server import SimServer, opened
 
     with opened(lambda: SimServer(loaded, port=port, speed=speed), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))

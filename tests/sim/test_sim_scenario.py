@@ -1,13 +1,24 @@
 """Scenarios: what the file can say, and every mistake named with its line and what was probably meant."""
 
+import dataclasses
 import datetime as dt
+import json
+import re
 from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any
 
+import jsonschema_rs
 import pytest
+import yaml
 from sim_builders import at
 
 from sellctl.core.errors import ConfigError
+from sellctl.sim.behaviour import CATALOGUE
 from sellctl.sim.scenario import Promise, load_scenario, packaged, parse_scenario, summary
+from sellctl.sim.scenario_schema import scenario_schema
+from sellctl.sim.settings import Settings
 
 START = 'start: "2026-11-25 11:00"\n'
 ACCOUNT = START + "accounts: {main: {}}\n"
@@ -149,3 +160,59 @@ def test_a_mistake_is_named_with_its_line(text: str, sentence: str) -> None:
 def test_a_file_that_is_not_there_names_what_comes_with_sellctl() -> None:
     with pytest.raises(ConfigError, match="Did you mean demo"):
         load_scenario("demoo")
+
+
+# --- the schema, and the scenarios of the documentation
+
+
+def as_written(text: str) -> Any:
+    """YAML as an editor's schema check sees it: numbers as numbers, everything else as text."""
+    return json.loads(json.dumps(yaml.safe_load(text), default=str))
+
+
+def documented() -> list[tuple[str, str]]:
+    """Every scenario in the documentation, by the heading above it."""
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^### (.+?)$.*?```yaml\n(.*?)```", page, re.MULTILINE | re.DOTALL)
+    return [(title, text) for title, text in blocks if text.startswith(("start:", "name:"))]
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_the_schema_takes_every_scenario_that_comes_with_sellctl(name: str) -> None:
+    text = (resources.files("sellctl.sim") / "scenarios" / f"{name}.yml").read_text(encoding="utf-8")
+    assert jsonschema_rs.validator_for(scenario_schema()).is_valid(as_written(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "speed: 1\n",
+        START + "acounts: {}\n",
+        START + "prices: {F: [{fixt: 1}]}\n",
+        START + "misbehaviours: [H99]\n",
+        START + "misbehaviours: [{name: H05, stats: 1}]\n",
+        START + "events: [{at: start}]\n",
+        START + "promises: [{account: a, ends: flatt}]\n",
+    ],
+)
+def test_the_schema_finds_what_the_reader_finds(text: str) -> None:
+    assert not jsonschema_rs.validator_for(scenario_schema()).is_valid(as_written(text))
+
+
+def test_the_documentation_shows_at_least_five_scenarios() -> None:
+    assert len(documented()) >= 5
+
+
+@pytest.mark.parametrize(("title", "text"), documented())
+def test_every_scenario_of_the_documentation_is_read_plays_and_fits_the_schema(title: str, text: str) -> None:
+    scenario = parse_scenario(text, title)
+    exchange = scenario.exchange()
+    exchange.advance_to(scenario.start + dt.timedelta(hours=8))
+    assert jsonschema_rs.validator_for(scenario_schema()).is_valid(as_written(text))
+
+
+def test_the_documentation_names_every_setting_and_every_misbehaviour() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    model = (Path(__file__).parents[2] / "docs" / "market-model.md").read_text(encoding="utf-8")
+    names = [field.name for field in dataclasses.fields(Settings)] + list(CATALOGUE)
+    assert [name for name in names if f"`{name}`" not in page + model] == []
