@@ -151,6 +151,9 @@ class OrderManager:
     async def _not_found(self, pending: _Pending) -> None:
         """A definite no. An order that the broker acknowledged stays pending; one it may never have got is repeated."""
         if pending.known:
+            if pending.order:  # taken, and not shown yet: its quantity is spoken for
+                left = pending.order.qty - pending.filled
+                self.positions.unresolved(pending.symbol, pending.client_order_id, left)
             return
         now = self.clock.monotonic()
         seen = pending.not_found_at
@@ -197,36 +200,42 @@ class OrderManager:
         )
 
     def _end(self, order: Order) -> None:
-        del self._pending[order.client_order_id]
+        self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
+        del self._pending[order.client_order_id]  # only now: what could not be written is learnt again (A1)
         self._cancels.pop(order.id, None)
         rejected = order.status == "rejected"
         self.positions.ended(order.symbol, order.client_order_id, rejected=rejected)
-        self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
         if rejected:
             self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
     async def carry_out(self, plan: Plan) -> bool:
-        """Cancel what the plan cancels and send what it sends, the most urgent first. Whether there was anything."""
+        """Cancel what the plan cancels and send what it sends, the most urgent first.
+
+        Whether the next look should follow at once: something was cancelled, or sent and not refused.
+        """
         cancelled = await self.cancel_all(plan.cancels)
-        await asyncio.gather(*(self._submit(verdict, plan.made_at) for verdict in plan.submits))
-        return cancelled or bool(plan.submits)
+        sent = await asyncio.gather(*(self._submit(verdict, plan.made_at) for verdict in plan.submits))
+        return cancelled or any(sent)
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
         """Cancel these orders at the same time. Whether any was asked for now, and not a moment ago already."""
         asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
         return any(asked)
 
-    async def _submit(self, verdict: Verdict, now: dt.datetime) -> None:
-        """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up."""
+    async def _submit(self, verdict: Verdict, now: dt.datetime) -> bool:
+        """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up.
+
+        Whether the broker took the order, or may have.
+        """
         order, signal = verdict.submit, verdict.signal
         if order is None or signal is None:
-            return
+            return False
         halted = self.halted()
         if halted and signal.reason is not Reason.PANIC:
             self.report(order.symbol, Kind.HALTED, f"not sent: {halted}")
-            return
+            return False
         track = signal.holding.track.exit
         step = track.step + 1 if track and track.urgency == signal.urgency else 1
         self.journal.intend(self.account, order, self.broker.body(order), signal, step)
@@ -234,19 +243,23 @@ class OrderManager:
         self._pending[order.client_order_id] = _Pending(
             order.client_order_id, order.symbol, order, known=False, begun_at=self.clock.monotonic()
         )
-        await self._send(order)
+        return await self._send(order)
 
-    async def _send(self, order: SubmitOrder) -> None:
+    async def _send(self, order: SubmitOrder) -> bool:
+        """Whether the broker took it, or may have."""
         try:
             answer = await self.broker.submit(order)
         except RequestRejectedError as error:
             await self._refused(order, error)
+            return False
         except AuthError as error:
             self._withdraw(order, Kind.REJECTED, error.sentence, {"refusal": "key", "message": error.sentence})
+            return False
         except BrokerError as error:
             await self._doubt(order, error)
         else:
             self._accepted(order, answer)
+        return True
 
     def _accepted(self, order: SubmitOrder, answer: Order) -> None:
         pending = self._pending[order.client_order_id]
