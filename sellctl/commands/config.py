@@ -8,7 +8,7 @@ import typer
 
 from sellctl.core.errors import ConfigError
 from sellctl.options import Options
-from sellctl.render import OutputFormat, emit
+from sellctl.render import OutputFormat, emit, write
 
 _COLUMNS = ("key", "value", "origin")
 
@@ -69,9 +69,9 @@ def check(context: typer.Context) -> None:
     from sellctl.core.config_manager import ConfigManager  # noqa: PLC0415  help does without it
 
     loaded = ConfigManager(_options(context).config).load()
-    typer.echo(f"ok: {loaded.path or 'key pair from the environment'}")
-    for line in (*loaded.summary(), *(f"warning: {text}" for text in loaded.warnings)):
-        typer.echo(line)
+    first = f"ok: {loaded.path or 'key pair from the environment'}"
+    lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings))
+    write("".join(f"{line}\n" for line in lines))
 
 
 @config_app.command()
@@ -81,4 +81,4 @@ def schema() -> None:
 
     from sellctl.core import config_reference  # noqa: PLC0415  help does without it
 
-    typer.echo(json.dumps(config_reference.schema(), indent=2))
+    write(json.dumps(config_reference.schema(), indent=2) + "\n")
