@@ -20,7 +20,44 @@ from sellctl.sim.streams import Hub
 
 LOOPBACK = "127.0.0.1"
 TICK = 0.02  # seconds of the host between looks at what is due
+UVICORN_TICK = 0.1  # uvicorn counts its looks in tenths of a second
 START_TIMEOUT = 10.0
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which ends when it is told to rather than at its next look, and cuts what is open."""
+
+    _told: asyncio.Event | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def end(self) -> None:
+        """Stop now, from any thread."""
+        self.should_exit = self.force_exit = True
+        if self._loop and self._told and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # it ended in this very moment
+                self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        """Wait for the end; the looks in between keep the Date header right."""
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        count = 0
+        while not await self.on_tick(count):
+            count += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), UVICORN_TICK)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut everything at once when told to end; in good order after a signal."""
+        if not self.force_exit:
+            await super().shutdown(sockets)
+            return
+        for listening in self.servers:
+            listening.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.sleep(0.01)  # closed transports say so on the loop's next turns
 
 
 class SimServer:
@@ -39,7 +76,7 @@ class SimServer:
         self.face.streams = self.hub
         self._socket = listen(port)
         self.port: int = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(self._config())
+        self._server = _Server(self._config())
         self._thread = threading.Thread(target=self._run, name="sellctl-sim", daemon=True)
         self._ready = threading.Event()
 
@@ -90,8 +127,7 @@ class SimServer:
 
     def stop(self) -> None:
         """Stop serving; open connections are cut."""
-        self._server.should_exit = True
-        self._server.force_exit = True
+        self._server.end()
         if self._thread.is_alive():
             self._thread.join(START_TIMEOUT)
         self._socket.close()
