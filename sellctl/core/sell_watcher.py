@@ -138,7 +138,7 @@ class SellWatcher:
         self.acted = False
         self.acted = False
         if self.problem is None or self.problem.sentence != error.sentence:
-            self.report("", Kind.DEGRADED, str(error), failed=True)
+            self.report("", Kind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
         self.problem = error
 
     @property
