@@ -10,24 +10,39 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from sellctl.core.exits import describe, leave
-from sellctl.core.guards import PRICE_REASONS, price_rules_rest, stops_rest, wrong_account
-from sellctl.core.model.config import ShortAction
+from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
+from sellctl.core.exits import describe, leave, wait
+from sellctl.core.guards import price_rules_rest, stops_rest, wrong_account
+from sellctl.core.model.config import GuardAction, ShortAction
 from sellctl.core.model.instrument import AssetClass, an_option
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, Reason, State, Trigger, Urgency, Verdict
+from sellctl.core.model.plan import (
+    NO_STRATEGYS_REASON,
+    PRICE_REASONS,
+    STOPS,
+    TABLE,
+    CancelOrder,
+    ExitSignal,
+    Plan,
+    Reason,
+    State,
+    Trigger,
+    Urgency,
+    Verdict,
+)
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
 from sellctl.core.room import Room
 from sellctl.core.rules.stale import stale_orders
-from sellctl.core.sell_strategies.base_strategy import merged
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, merged
 from sellctl.core.sizing import STEP
 from sellctl.core.staying import held, is_kept_put, stay
 
 T = TypeVar("T")
 MANAGED = frozenset(STEP)
 _NOT_URGENT = len(Urgency)
+_PAIR_REASONS = frozenset(Reason) - NO_STRATEGYS_REASON
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
@@ -40,6 +55,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         verdicts=verdicts,
         stale=_stale(verdicts, room),
         faults=tuple(f"{row.symbol or 'a row'} could not be read: {row.why}" for row in snapshot.spoiled),
+        tripped=room.tripped,
         needs_history=frozenset(v.holding.symbol for v in verdicts if _wants_history(v, snapshot)),
     )
 
@@ -58,8 +74,13 @@ def _stale(verdicts: Iterable[Verdict], room: Room) -> tuple[CancelOrder, ...]:
     if wrong_account(snapshot, policy):
         return ()
     spared = {order.id for verdict in verdicts for order in _dealt_with(verdict, room)}
-    spared |= {order.id for order in snapshot.orders if policy.excludes(order.symbol, _underlying(order.symbol))}
+    spared |= {order.id for order in snapshot.orders if _is_not_ours_to_touch(order.symbol, room)}
     return stale_orders(snapshot, policy.stale_scope, policy.stale_after, spared)
+
+
+def _is_not_ours_to_touch(symbol: str, room: Room) -> bool:
+    underlying = _underlying(symbol)
+    return room.policy.excludes(symbol, underlying) or not room.snapshot.exempt.isdisjoint({symbol, underlying})
 
 
 def _dealt_with(verdict: Verdict, room: Room) -> tuple[Order, ...]:
@@ -110,12 +131,24 @@ def _judge(holding: Holding, room: Room) -> Verdict:
     doubt = asked.what if isinstance(asked, _Failure) else _unseen_cover(holding, room)
     signal = merged((*_signals(holding, room), *opinion.signals))
     if signal:
-        verdict = _doubted(leave(signal, room), doubt)
+        verdict = _doubted(_leave(signal, room), doubt)
+    elif opinion.unconfirmed and not room.ours_on(holding.symbol):
+        verdict = wait(opinion.unconfirmed, opinion.waits)
     elif doubt:
         verdict = _fault(holding, _Failure("; ".join((doubt, *map(describe, room.ours_on(holding.symbol))))))
     else:
         verdict = stay(holding, room, taken=opinion.taken)
-    return replace(verdict, gain=holding.gain, triggers=opinion.triggers)
+    waits = opinion.waits == SECOND_QUOTE
+    return replace(verdict, gain=holding.gain, triggers=opinion.triggers, unconfirmed=waits)
+
+
+def _leave(signal: ExitSignal, room: Room) -> Verdict:
+    """The next step of an exit; the long leg of a pair waits until the short one is closed."""
+    pair = room.pairs.get(signal.holding.symbol)
+    if pair and signal.reason in _PAIR_REASONS and signal.holding.symbol == pair.long.symbol:
+        sentence = f"{signal.sentence}; {pair.short.symbol} closes first"
+        return Verdict(signal.holding, State.LEAVING, sentence, signal=signal)
+    return leave(signal, room)
 
 
 def _doubted(verdict: Verdict, doubt: str) -> Verdict:
@@ -127,7 +160,7 @@ def _doubted(verdict: Verdict, doubt: str) -> Verdict:
 
 def _fires_wide(signal: ExitSignal) -> bool:
     """A stop on a wide spread is worth a look (design, section 6)."""
-    return signal.reason is Reason.STOP_LOSS and signal.holding.prices.wide
+    return signal.reason in STOPS and signal.holding.prices.wide
 
 
 def _left_alone(holding: Holding, room: Room) -> str:
@@ -138,6 +171,8 @@ def _left_alone(holding: Holding, room: Room) -> str:
         return f"{asset.value}: shown, never touched"
     if asset is AssetClass.STOCK and not position.is_long and asset not in room.policy.short_classes:
         return "short stock: shown, never touched"
+    if not room.snapshot.exempt.isdisjoint({holding.symbol, instrument.underlying}):
+        return "exempt by hand: shown, never touched"
     if room.policy.excludes(holding.symbol, instrument.underlying):
         return "excluded by manage.exclude: shown, never touched"
     if instrument.option and instrument.option.expires < room.today:
@@ -155,18 +190,66 @@ class _Opinion:
     signals: tuple[ExitSignal, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     taken: bool = False
+    unconfirmed: ExitSignal | None = None
+    waits: str = ""
 
 
 def _opinion(holding: Holding, room: Room) -> _Opinion:
-    strategy = next((s for s in room.policy.strategies if s.takes(holding)), None)
+    strategy, subject = room.strategy_of(holding)
     if strategy is None:
         return _Opinion()
     market = room.snapshot.market
-    signal = strategy.evaluate(holding, market) if market.is_open else None
-    if signal:
-        signal = replace(signal, holding=holding)
-    signals = (signal,) if signal and not _rests(signal, room) else ()
-    return _Opinion(signals, strategy.triggers(holding), taken=True)
+    if holding.track.frozen:
+        return _Opinion(taken=True)
+    triggers = strategy.triggers(subject, market)
+    if not market.is_open:
+        return _Opinion((), triggers, taken=True)
+    looks = [
+        _agreed(_checked(s, subject), strategy, room) for s in strategy.signals(subject, market) if not _rests(s, room)
+    ]
+    signals = tuple(_on_the_leg(look.signal, holding, room) for look in looks if look.signal)
+    unconfirmed = next((look for look in looks if look.unconfirmed), None)
+    if unconfirmed is None or unconfirmed.unconfirmed is None:
+        return _Opinion(signals, triggers, taken=True)
+    waiting = _on_the_leg(unconfirmed.unconfirmed, holding, room)
+    return _Opinion(signals, triggers, taken=True, unconfirmed=waiting, waits=unconfirmed.waits)
+
+
+def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
+    """A strategy's signal on what it was asked about; SignalError when it asks for what is not a strategy's to ask."""
+    reason, qty = signal.reason, signal.qty
+    if reason in NO_STRATEGYS_REASON or signal.urgency not in TABLE[reason].classes:
+        raise SignalError(f"a strategy can't leave for {reason} with urgency {signal.urgency}")
+    if not (qty.is_finite() and qty > 0):
+        raise SignalError(f"a strategy asked to close {qty}")
+    return signal if signal.holding is subject else replace(signal, holding=subject)
+
+
+class SignalError(ValueError):
+    """A strategy's signal makes no sense."""
+
+
+def _agreed(signal: ExitSignal, strategy: BaseStrategy, room: Room) -> Agreed:
+    """What may act of one signal: a stop needs two looks."""
+    market = room.snapshot.market
+
+    def same_rule(at_another_price: Holding) -> ExitSignal | None:
+        others = strategy.signals(at_another_price, market)
+        return next((other for other in others if other.reason is signal.reason), None)
+
+    return agreed(signal, same_rule, room.at_the_best)
+
+
+def _on_the_leg(signal: ExitSignal, holding: Holding, room: Room) -> ExitSignal:
+    """A signal as one of this holding: what a pair's rules say, its short leg does first and its long leg after it."""
+    if signal.holding is holding:
+        return signal
+    pair = room.pairs.get(holding.symbol)
+    if pair is None or signal.holding is not pair.whole:
+        return replace(signal, holding=holding)
+    leads = (pair.long.symbol,) if holding.symbol == pair.short.symbol else ()
+    qty = min(signal.qty, holding.position.qty)
+    return replace(signal, holding=holding, qty=qty, detail=f"{pair.kind}: {signal.detail}", floor=None, leads=leads)
 
 
 def _rests(signal: ExitSignal, room: Room) -> str:
@@ -174,9 +257,7 @@ def _rests(signal: ExitSignal, room: Room) -> str:
     if signal.reason not in PRICE_REASONS:
         return ""
     rest = price_rules_rest(room.snapshot.market)
-    if rest or signal.reason is not Reason.STOP_LOSS:
-        return rest
-    return stops_rest(room.snapshot.market)
+    return rest or (stops_rest(room.snapshot.market) if signal.reason in STOPS else "")
 
 
 def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
@@ -196,6 +277,11 @@ def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
         yield ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
     if holding.symbol in room.snapshot.panic:
         yield ExitSignal(holding, holding.position.qty, Reason.PANIC, "panic: everything leaves", Urgency.FORCED)
+    if room.tripped and room.policy.account_guard.action is GuardAction.FLATTEN:
+        yield ExitSignal(holding, holding.position.qty, Reason.ACCOUNT_GUARD, room.tripped, Urgency.FORCED)
+    if holding.track.follow and holding.position.qty > room.cover.reserved.get(holding.symbol, ZERO):
+        detail = f"its short leg was closed: {holding.track.follow}"
+        yield ExitSignal(holding, holding.position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
     if holding.symbol in room.snapshot.by_hand:
         yield ExitSignal(holding, holding.position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE)
 

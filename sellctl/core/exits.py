@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from sellctl.core.agreement import SECOND_QUOTE
 from sellctl.core.guards import Case, objections
 from sellctl.core.identity import attempt_number, client_order_id
 from sellctl.core.model.order import Order, OrderState, OrderType
@@ -37,6 +38,11 @@ def leave(signal: ExitSignal, room: Room) -> Verdict:
 
 def _leaving(signal: ExitSignal, what: str) -> Verdict:
     return Verdict(signal.holding, State.LEAVING, f"{signal.sentence}; {what}", signal=signal)
+
+
+def wait(signal: ExitSignal, what: str) -> Verdict:
+    """A stop whose looks don't agree yet: nothing is sent. A second quote comes soon; anything else, a person hears."""
+    return replace(_denied(signal, (what,)), alert=what != SECOND_QUOTE)
 
 
 def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> Verdict:

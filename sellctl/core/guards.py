@@ -24,7 +24,6 @@ WIDE_SETTLES = dt.timedelta(seconds=60)
 # The edges of the day.
 NO_STOPS_AFTER_OPEN = dt.timedelta(seconds=60)
 NO_PRICE_EXITS_BEFORE_CLOSE = dt.timedelta(seconds=5)
-PRICE_REASONS = frozenset({Reason.STOP_LOSS, Reason.TAKE_PROFIT})
 # An order's limit may be this far through the side it trades against, and never further.
 COLLAR = Decimal("0.15")
 # Orders a minute: for a symbol, for an account.

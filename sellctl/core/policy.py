@@ -1,16 +1,21 @@
 """The configuration compiled for one account: what the engine asks while it decides. What is off isn't in here."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from sellctl.core.model.config import (
+    AccountGuardConfig,
     AssetKind,
     CancelScope,
     Config,
     ExcludeConfig,
+    PriceBasisConfig,
     PutAction,
     ShortAction,
+    StrategyConfig,
     Style,
     TakeOver,
 )
@@ -18,8 +23,11 @@ from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import Urgency
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
+from sellctl.core.sell_strategies.declared import Declared, Narrowed, rules_of
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 
+OwnStrategies = Mapping[int, BaseStrategy]
+NO_OWN: OwnStrategies = MappingProxyType({})
 _MAY_TAKE_OVER = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
 _CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
 
@@ -45,20 +53,26 @@ class Policy:
     stale_scope: CancelScope
     max_position_age: dt.timedelta
     exclude: tuple[ExcludeConfig, ...]
+    account_guard: AccountGuardConfig
+    knows_structures: bool
+    needs_underlyings: bool
+    needs_openings: bool  # whether a rule or a match asks for the opening orders
 
     def excludes(self, symbol: str, underlying: str) -> bool:
         """Whether the user wants everything on this symbol left alone."""
         return any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
 
 
-def compile_policy(config: Config, account: str) -> Policy:
-    """The policy of one account of the configuration."""
+def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) -> Policy:
+    """The policy of one account of the configuration. `own` are strategies of the user's own, by their place in it."""
     sell = config.sell_module
+    strategies = _strategies(config, account, own)
+    entries = [entry for entry in sell.strategies if not entry.match.account or account in entry.match.account]
     return Policy(
         account=account,
         paper=config.accounts[account].paper,
         account_number=config.accounts[account].account_number,
-        strategies=_strategies(config),
+        strategies=strategies,
         zero_day=ZeroDay(sell.zero_day) if sell.zero_day_handling else None,
         zero_day_shorts=sell.zero_day.shorts,
         short_action=sell.short_positions.action,
@@ -72,10 +86,33 @@ def compile_policy(config: Config, account: str) -> Policy:
         stale_scope=sell.order_cancel_scope,
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
         exclude=sell.manage.exclude,
+        account_guard=sell.account_guard,
+        knows_structures=any(entry.match.structure for entry in entries),
+        needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
+        needs_openings=any(entry.match.tag or entry.rules.max_hold or entry.rules.roi_table for entry in entries),
     )
 
 
-def _strategies(config: Config) -> tuple[BaseStrategy, ...]:
+def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseStrategy, ...]:
+    """The strategies that may take something in this account, first come first served; strategy one comes last."""
+    sell = config.sell_module
+    declared = (
+        own_or_declared(place, entry, sell.price_basis, own)
+        for place, entry in enumerate(sell.strategies)
+        if not entry.match.account or account in entry.match.account
+    )
+    return (*declared, *_strategy_one(config))
+
+
+def own_or_declared(place: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:
+    """The strategy that one entry of the list makes. KeyError when its class was not loaded."""
+    name = entry.name or entry.use or f"strategy {place + 1}"
+    if entry.use:
+        return Narrowed(name=name, match=entry.match, inner=own[place])
+    return Declared(name=name, match=entry.match, compiled=rules_of(entry.rules, basis))
+
+
+def _strategy_one(config: Config) -> tuple[BaseStrategy, ...]:
     one = config.sell_module.strategy_one
     basis = config.sell_module.price_basis
     if not one.enabled:

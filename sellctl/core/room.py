@@ -3,16 +3,20 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sellctl.core.agreement import at_the_best
 from sellctl.core.guards import judge_quote, standing_objections
-from sellctl.core.model.instrument import an_option
+from sellctl.core.model.instrument import AssetClass, an_option
 from sellctl.core.model.order import Order
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
+from sellctl.core.rules.account_guard import tripped
 from sellctl.core.rules.claims import is_live
 from sellctl.core.rules.cover import Cover, cover_of
+from sellctl.core.rules.structures import Pair, kind_of, pair_at, pairs_of
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Room:
     """A snapshot made ready for judging.
 
     `unfit` says, by symbol, why a row of positions makes no sense. `standing` is what forbids every order and every
-    cancel of this account right now.
+    cancel of this account right now. `pairs` are option legs that belong together, by the symbol of either leg, where
+    a strategy judges pairs. `tripped` is the account guard's limit that is reached, or was earlier today.
     """
 
     snapshot: Snapshot
@@ -30,6 +35,8 @@ class Room:
     cover: Cover
     standing: tuple[str, ...]
     today: dt.date
+    pairs: Mapping[str, Pair]
+    tripped: str
     _orders: Mapping[str, tuple[Order, ...]]
     _unseen: frozenset[str]
 
@@ -38,17 +45,42 @@ class Room:
         """The room for one decision."""
         unfit = _unfit(snapshot.holdings)
         holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
+        cover = cover_of(holding for holding in holdings if holding.symbol not in unfit)
+        pairs: dict[str, Pair] = {}
+        if policy.knows_structures:
+            found = pairs_of((h for h in holdings if h.symbol not in unfit), cover, snapshot.structures)
+            pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
+            holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
         return cls(
             snapshot=snapshot,
             policy=policy,
             holdings=holdings,
             unfit=unfit,
-            cover=cover_of(holding for holding in holdings if holding.symbol not in unfit),
+            cover=cover,
             standing=standing_objections(snapshot, policy),
             today=snapshot.market.today,
+            pairs=pairs,
+            tripped=snapshot.tripped or tripped(policy.account_guard, snapshot.account),
             _orders=_by_symbol(snapshot.orders),
             _unseen=frozenset(_underlying(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
         )
+
+    def strategy_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
+        """The first strategy that takes a holding, and what it judges: the holding, or the pair that it is a leg of."""
+        pair, market = self.pairs.get(holding.symbol), self.snapshot.market
+        for strategy in self.policy.strategies:
+            subject = pair.whole if pair and strategy.judges_pairs else holding
+            if strategy.takes(subject, market):
+                return strategy, subject
+        return None, holding
+
+    def at_the_best(self, holding: Holding) -> Holding | None:
+        """A holding, or a pair, at its best prices over the looks that must agree; None without an earlier look."""
+        pair = next((pair for pair in self.pairs.values() if pair.whole is holding), None)
+        if pair is None:
+            return at_the_best(holding, self.snapshot)
+        short, long = at_the_best(pair.short, self.snapshot), at_the_best(pair.long, self.snapshot)
+        return pair_at(pair, short.prices, long.prices) if short and long else None
 
     def orders_on(self, symbol: str) -> tuple[Order, ...]:
         """Open orders that name the symbol, alone or as a leg."""
@@ -66,7 +98,11 @@ class Room:
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
     asset = holding.position.instrument.asset_class
     prices = judge_quote(holding.quote, asset, snapshot.market, holding.track.wide_for)
-    return Holding(holding.position, holding.quote, holding.track, prices)
+    quote = snapshot.underlyings.get(holding.position.instrument.underlying)
+    if quote is None:
+        return Holding(holding.position, holding.quote, holding.track, prices)
+    underlying = judge_quote(quote, AssetClass.STOCK, snapshot.market, dt.timedelta(0))
+    return Holding(holding.position, holding.quote, holding.track, prices, underlying)
 
 
 def _unfit(holdings: Iterable[Holding]) -> dict[str, str]:

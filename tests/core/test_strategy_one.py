@@ -2,12 +2,12 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_policy, a_snapshot, the_verdict
+from builders import CALL, a_holding, a_market, a_policy, a_snapshot, the_verdict
 
-from sellctl.core.model.config import AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
+from sellctl.core.model.config import Amount, AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
 from sellctl.core.model.plan import ExitSignal, Reason, State
 from sellctl.core.model.position import Holding, Prices
-from sellctl.core.rules.price import StopLoss, TakeProfit
+from sellctl.core.rules.entry import StopLoss, TakeProfit
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 
 ONE = StrategyOne()
@@ -24,32 +24,32 @@ def evaluated(rule: TakeProfit | StopLoss, holding: Holding) -> ExitSignal | Non
 
 @pytest.mark.parametrize(("bid", "fires"), [("1.09", False), ("1.0999", False), ("1.10", True), ("1.11", True)])
 def test_a_long_meets_its_target_at_the_threshold(bid: str, *, fires: bool) -> None:
-    assert bool(evaluated(TakeProfit(Decimal("1.1")), judged(bid, "9"))) is fires
+    assert bool(evaluated(TakeProfit(Amount(Decimal("0.1"))), judged(bid, "9"))) is fires
 
 
 @pytest.mark.parametrize(("ask", "fires"), [("0.91", False), ("0.9001", False), ("0.90", True), ("0.89", True)])
 def test_a_short_meets_its_target_in_the_mirror(ask: str, *, fires: bool) -> None:
-    assert bool(evaluated(TakeProfit(Decimal("1.1")), judged("0.01", ask, short=True))) is fires
+    assert bool(evaluated(TakeProfit(Amount(Decimal("0.1"))), judged("0.01", ask, short=True))) is fires
 
 
 @pytest.mark.parametrize(("mid", "fires"), [("0.81", False), ("0.8001", False), ("0.80", True), ("0.79", True)])
 def test_a_long_meets_its_stop_at_the_threshold(mid: str, *, fires: bool) -> None:
-    assert bool(evaluated(StopLoss(Decimal("0.8")), judged(mid, mid))) is fires
+    assert bool(evaluated(StopLoss(Amount(Decimal("0.2"))), judged(mid, mid))) is fires
 
 
 @pytest.mark.parametrize(("mid", "fires"), [("1.19", False), ("1.1999", False), ("1.20", True), ("1.21", True)])
 def test_a_short_meets_its_stop_in_the_mirror(mid: str, *, fires: bool) -> None:
-    assert bool(evaluated(StopLoss(Decimal("0.8")), judged(mid, mid, short=True))) is fires
+    assert bool(evaluated(StopLoss(Amount(Decimal("0.2"))), judged(mid, mid, short=True))) is fires
 
 
 def test_a_target_counts_what_one_could_take_now_and_not_the_mid() -> None:
-    assert evaluated(TakeProfit(Decimal("1.1")), judged("1.08", "1.14")) is None
-    assert evaluated(TakeProfit(Decimal("1.1"), Basis.MID), judged("1.08", "1.14")) is not None
+    assert evaluated(TakeProfit(Amount(Decimal("0.1"))), judged("1.08", "1.14")) is None
+    assert evaluated(TakeProfit(Amount(Decimal("0.1")), Basis.MID), judged("1.08", "1.14")) is not None
 
 
 def test_a_stop_counts_the_mid_and_not_the_spread() -> None:
-    assert evaluated(StopLoss(Decimal("0.8")), judged("0.78", "0.86")) is None
-    assert evaluated(StopLoss(Decimal("0.8"), Basis.BID), judged("0.78", "0.86")) is not None
+    assert evaluated(StopLoss(Amount(Decimal("0.2"))), judged("0.78", "0.86")) is None
+    assert evaluated(StopLoss(Amount(Decimal("0.2")), Basis.BID), judged("0.78", "0.86")) is not None
 
 
 @pytest.mark.parametrize("entry", [None])
@@ -65,8 +65,8 @@ def test_without_an_entry_price_no_percentage_rule_fires_and_a_person_hears_of_i
 
 def test_a_target_carries_the_price_that_met_it_as_its_floor_and_a_stop_has_none() -> None:
     target, stop = (
-        evaluated(TakeProfit(Decimal("1.1")), judged("1.2", "1.3")),
-        evaluated(StopLoss(Decimal("0.8")), judged("0.7", "0.7")),
+        evaluated(TakeProfit(Amount(Decimal("0.1"))), judged("1.2", "1.3")),
+        evaluated(StopLoss(Amount(Decimal("0.2"))), judged("0.7", "0.7")),
     )
     assert target is not None
     assert stop is not None
@@ -75,7 +75,7 @@ def test_a_target_carries_the_price_that_met_it_as_its_floor_and_a_stop_has_none
 
 def test_a_wide_spread_fires_no_target() -> None:
     wide = replace(judged("1.20", "3.00"), prices=replace(judged("1.20", "3.00").prices, wide=True))
-    assert evaluated(TakeProfit(Decimal("1.1")), wide) is None
+    assert evaluated(TakeProfit(Amount(Decimal("0.1"))), wide) is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_stop_on_a_wide_spread_needs_the_far_side_or_a_settled_mid(
 ) -> None:
     wide = judged(bid, ask)
     wide = replace(wide, prices=replace(wide.prices, wide=True, wide_settled=settled))
-    assert bool(evaluated(StopLoss(Decimal("0.8"), basis), wide)) is fires
+    assert bool(evaluated(StopLoss(Amount(Decimal("0.2")), basis), wide)) is fires
 
 
 def test_a_stop_on_a_wide_spread_is_an_alert() -> None:
@@ -106,10 +106,10 @@ def test_a_stop_on_a_wide_spread_is_an_alert() -> None:
 
 def test_it_takes_longs_of_the_assets_it_applies_to() -> None:
     both = StrategyOne(applies_to=(AssetKind.OPTION, AssetKind.STOCK))
-    assert ONE.takes(a_holding())
-    assert not ONE.takes(a_holding(short=True))
-    assert not ONE.takes(a_holding("AAPL"))
-    assert both.takes(a_holding("AAPL"))
+    assert ONE.takes(a_holding(), a_market())
+    assert not ONE.takes(a_holding(short=True), a_market())
+    assert not ONE.takes(a_holding("AAPL"), a_market())
+    assert both.takes(a_holding("AAPL"), a_market())
 
 
 def test_what_no_strategy_takes_is_held_with_that_sentence() -> None:

@@ -31,6 +31,11 @@ class Unit(StrEnum):
     SECONDS = "seconds"  # a duration: 15s, 5m, 1h30m, 2d; a bare number is seconds
     MINUTES = "minutes"  # a duration likewise; a bare number is minutes
     SYMBOL = "symbol"  # a ticker, in capitals
+    GAIN = "gain"  # a share of the entry price: 40% or 40
+    AMOUNT = "amount"  # how far from entry, four ways: 40%, $120/contract, $500/position, price 1.50
+    PULLBACK = "pullback"  # how far below the peak: 15pt of return, or 10% of the peak's price
+    COUNTS = "counts"  # whole numbers: 7, <=7, >=30, 7-30
+    TIME = "time"  # a time of day in New York: 15:30
     SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a unit's name
 
 
@@ -39,6 +44,59 @@ Seconds = Annotated[dt.timedelta, Unit.SECONDS]
 Minutes = Annotated[dt.timedelta, Unit.MINUTES]
 Symbol = Annotated[str, Unit.SYMBOL]
 SecretText = Annotated[str, Unit.SECRET]
+
+
+class Per(StrEnum):
+    """What an amount counts in."""
+
+    GAIN = "gain"  # a share of the entry price
+    CONTRACT = "contract"  # dollars a contract of 100 shares, or a share of stock
+    POSITION = "position"  # dollars of the whole position
+    PRICE = "price"  # the price itself, in dollars a share
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How far a target or a stop is from entry; always positive, the rule knows the direction."""
+
+    value: Decimal
+    per: Per = Per.GAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Pullback:
+    """How far a price may fall back from its peak: points of return on entry, or a share of the peak's price."""
+
+    value: Decimal
+    of_price: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A range of whole numbers, both ends included; None is open."""
+
+    least: int | None = None
+    most: int | None = None
+
+    def __contains__(self, number: Decimal | int) -> bool:
+        return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Marks a tuple of two-field steps that YAML writes as a table: {0: 100%, 60m: 50%}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Marks the field that takes every other key of its section, as text: the options of a strategy of one's own."""
+
+
+Gain = Annotated[Decimal, Unit.GAIN]
+AmountText = Annotated[Amount, Unit.AMOUNT]
+PullbackText = Annotated[Pullback, Unit.PULLBACK]
+CountsText = Annotated[Counts, Unit.COUNTS]
+TimeOfDay = Annotated[dt.time, Unit.TIME]
 
 
 class Basis(StrEnum):
@@ -84,6 +142,38 @@ class PutAction(StrEnum):
 
     CLOSE = "close"
     KEEP = "keep"
+
+
+class SideKind(StrEnum):
+    """Long or short."""
+
+    LONG = "long"
+    SHORT = "short"
+
+
+class StructureKind(StrEnum):
+    """What option positions make together; a condor is two verticals."""
+
+    SINGLE = "single"
+    VERTICAL = "vertical"
+    CALENDAR = "calendar"  # one strike, two dates
+    DIAGONAL = "diagonal"  # two strikes, two dates
+    COVERED_CALL = "covered_call"
+    SHORT_PUT = "short_put"
+
+
+class Hours(StrEnum):
+    """How minutes held are counted."""
+
+    WALL = "wall"
+    SESSION = "session"
+
+
+class GuardAction(StrEnum):
+    """What the account guard does."""
+
+    FLATTEN = "flatten"
+    HALT = "halt"
 
 
 class AssetKind(StrEnum):
@@ -219,6 +309,125 @@ class ManageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchConfig:
+    """Which positions a strategy takes: a position fits when every key given here fits it. Without keys, all fit."""
+
+    account: Annotated[tuple[str, ...], Doc("Account names of this file.")] = ()
+    symbol: Annotated[tuple[Symbol, ...], Doc("Exact symbols.")] = ()
+    underlying: Annotated[tuple[Symbol, ...], Doc("Underlyings.")] = ()
+    asset: Annotated[tuple[AssetKind, ...], Doc("option, stock.")] = ()
+    side: Annotated[SideKind | None, Doc("long or short.")] = None
+    dte: Annotated[CountsText | None, Doc("Calendar days until expiry, 0 on the last day.")] = None
+    size: Annotated[CountsText | None, Doc("Contracts or shares held.")] = None
+    tag: Annotated[tuple[str, ...], Doc("How the client order id of the opening order begins.")] = ()
+    structure: Annotated[
+        tuple[StructureKind, ...],
+        Doc("What the option is part of. With vertical, calendar or diagonal the rules judge the whole of it."),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrailingStopConfig:
+    """A stop that follows the best price. It never moves back, and the look that arms it doesn't fire it."""
+
+    trail: Annotated[PullbackText, Doc("Out this far below the peak: points of return, or a share of its price.")]
+    activation: Annotated[Gain, Doc("Armed once the peak's gain reaches this.")] = Decimal(0)
+    floor: Annotated[Gain | None, Doc("Once armed, never out below this gain by design.")] = None
+    max_pullback: Annotated[PullbackText | None, Doc("A second trail; the nearer of the two counts.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakevenConfig:
+    """A stop at entry once the position was ahead."""
+
+    activation: Annotated[Gain, Doc("Armed once the peak's gain reaches this.")]
+    keep: Annotated[Gain, Doc("Out at this gain; 0 is entry.")] = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class LockStep:
+    """One rung of the profit lock: once the peak's gain reached `at`, out when the gain falls to `keep`."""
+
+    at: Annotated[Gain, Doc("The peak's gain that sets this rung.")]
+    keep: Annotated[Gain, Doc("The gain that it keeps.")]
+
+
+@dataclass(frozen=True, slots=True)
+class RoiStep:
+    """From `after` held on, out at `gain`."""
+
+    after: Minutes
+    gain: Gain
+
+
+@dataclass(frozen=True, slots=True)
+class DteConfig:
+    """Out when few days are left."""
+
+    days: Annotated[int, Doc("Out when this many calendar days or fewer are left.")]
+    gain: Annotated[Gain | None, Doc("Only while the gain is at least this.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingConfig:
+    """Out when the underlying touches a price, on its mid."""
+
+    above: Annotated[Decimal | None, Doc("Out at or above this many dollars.")] = None
+    below: Annotated[Decimal | None, Doc("Out at or below this many dollars.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleStep:
+    """One slice of a scale-out: at this gain, sell so much of what the position once was."""
+
+    at: Annotated[Gain, Doc("The gain that sells this slice.")]
+    sell: Annotated[Gain, Doc("How much of the whole position; less than one contract sells nothing.")]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesConfig:
+    """The exit rules of a strategy. Percentages are of the entry price; for a short, the mirror."""
+
+    take_profit: Annotated[AmountText | None, Doc("Out when so far ahead, on price_basis.profit.")] = None
+    stop_loss: Annotated[AmountText | None, Doc("Out when so far behind, on price_basis.loss.")] = None
+    trailing_stop: Annotated[TrailingStopConfig | None, Doc("A stop that follows the best price.")] = None
+    breakeven: Annotated[BreakevenConfig | None, Doc("A stop at entry once ahead.")] = None
+    profit_lock: Annotated[tuple[LockStep, ...], Doc("Rungs such as {at: 50%, keep: 20%}.")] = ()
+    roi_table: Annotated[tuple[RoiStep, ...], Ladder(), Doc("Time held to gain, as {0: 100%, 60m: 50%}.")] = ()
+    roi_hours: Annotated[Hours, Doc("wall or session: whether nights and weekends count in roi_table.")] = Hours.WALL
+    max_hold: Annotated[Minutes | None, Doc("Out when held this long, nights included.")] = None
+    before_close: Annotated[Minutes | None, Doc("Out this long before each day's close.")] = None
+    exit_at: Annotated[TimeOfDay | None, Doc("Out from this time of day on, New York.")] = None
+    days_to_expiry: Annotated[int | None, Doc("Out when this many calendar days or fewer are left.")] = None
+    days_to_expiry_with_gain: Annotated[DteConfig | None, Doc("The same, only while ahead.")] = None
+    underlying: Annotated[UnderlyingConfig | None, Doc("Out when the underlying touches a price.")] = None
+    in_the_money: Annotated[
+        Decimal | None, Doc("Out when the option is this many dollars in the money; 0 is at the strike.")
+    ] = None
+    scale_out: Annotated[tuple[ScaleStep, ...], Doc("Slices such as {at: 50%, sell: 50%}.")] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyConfig:
+    """One strategy: a name, what it takes and its rules; or `use`, a class of your own with its fields as keys."""
+
+    name: Annotated[str | None, Doc("A word of your choice; reasons and pages show it.")] = None
+    use: Annotated[str | None, Doc("./file.py:Class beside this file, or the name of an installed strategy.")] = None
+    match: Annotated[MatchConfig, Doc("Which positions it takes.")] = MatchConfig()
+    rules: Annotated[RulesConfig, Doc("When they leave.")] = RulesConfig()
+    options: Annotated[tuple[tuple[str, str], ...], Rest(), Doc("With use: the fields of your class.")] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountGuardConfig:
+    """The day's profit or loss of the whole account, equity against the day before: a share of that, or dollars."""
+
+    loss: Annotated[AmountText | None, Doc("5% or $1000/position: acts when the day's loss reaches it.")] = None
+    profit: Annotated[AmountText | None, Doc("Likewise for the day's profit.")] = None
+    action: Annotated[GuardAction, Doc("flatten what is managed, or halt.")] = GuardAction.FLATTEN
+
+
+@dataclass(frozen=True, slots=True)
 class SellModuleConfig:
     """The rules. The seed's block is valid as it stands."""
 
@@ -239,6 +448,10 @@ class SellModuleConfig:
     allow_legging_out: Annotated[bool, Doc("true lets a long that covers a short be closed alone.")] = False
     short_positions: Annotated[ShortPositionsConfig, Doc("What happens to shorts.")] = ShortPositionsConfig()
     manage: Annotated[ManageConfig, Doc("What is left alone.")] = ManageConfig()
+    strategies: Annotated[
+        tuple[StrategyConfig, ...], Doc("Your strategies; the first whose match fits decides, strategy_one comes last.")
+    ] = ()
+    account_guard: Annotated[AccountGuardConfig, Doc("The day's limit for the whole account.")] = AccountGuardConfig()
     strategy_one: Annotated[StrategyOneConfig, Doc("Profit and stop ratios.")] = StrategyOneConfig()
 
 
@@ -248,6 +461,15 @@ class ExecutionConfig:
 
     style: Annotated[Style, Doc("smart: limits at a price one can get; market: market orders.")] = Style.SMART
     protective_market: Annotated[bool, Doc("true lets a stop end in a market order after its limits.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuardsConfig:
+    """What a price has to prove before it sells."""
+
+    confirm: Annotated[Seconds, Doc("Time between the two agreeing looks that a stop needs; 0s needs only one.")] = (
+        dt.timedelta(seconds=1.5)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,4 +502,5 @@ class Config:
     market_data: Annotated[MarketDataConfig, Doc("Where quotes come from.")] = MarketDataConfig()
     sell_module: Annotated[SellModuleConfig, Doc("The rules.")] = SellModuleConfig()
     execution: Annotated[ExecutionConfig, Doc("How exits are sent.")] = ExecutionConfig()
+    guards: Annotated[GuardsConfig, Doc("What a price has to prove.")] = GuardsConfig()
     api: Annotated[ApiConfig, Doc("The control API, `sellctl serve`.")] = ApiConfig()

@@ -32,6 +32,14 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The highest and the lowest sides of a symbol's quotes over the looks that have to agree on a stop."""
+
+    high: Quote
+    low: Quote
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One trading day of the exchange: its date in New York and its hours in UTC (half days close early)."""
 

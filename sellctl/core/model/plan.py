@@ -1,7 +1,7 @@
 """What was decided: every holding exactly once, each with its sentence, and the orders and cancels that follow."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -24,14 +24,87 @@ class Reason(StrEnum):
     """Why a holding leaves, in the order of the table: the first true one names the exit."""
 
     PANIC = "panic"
+    ACCOUNT_GUARD = "account_guard"
     ZERO_DAY = "zero_day"
     UNCOVERED_SHORT = "uncovered_short"
     STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
+    BREAKEVEN = "breakeven"
+    PROFIT_LOCK = "profit_lock"
+    UNDERLYING = "underlying"
+    IN_THE_MONEY = "in_the_money"
+    STRUCTURE = "structure"
     CLOSED_BY_HAND = "closed_by_hand"
+    BEFORE_CLOSE = "before_close"
+    EXIT_AT = "exit_at"
+    MAX_HOLD = "max_hold"
+    DAYS_TO_EXPIRY = "days_to_expiry"
+    OWN_RULE = "own_rule"
     TAKE_PROFIT = "take_profit"
+    ROI_TABLE = "roi_table"
+    SCALE_OUT = "scale_out"
 
 
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """A reason's row in the table (design, section 4): its order there, and the classes that it may have."""
+
+    order: int
+    classes: tuple[Urgency, ...]
+    means: str
+
+    @property
+    def urgency(self) -> Urgency:
+        """The class that it has unless its rule knows better."""
+        return self.classes[0]
+
+
+_FORCED, _PROTECTIVE, _TIME, _PROFIT = ((urgency,) for urgency in Urgency)
+TABLE: Mapping[Reason, Precedence] = {
+    Reason.PANIC: Precedence(1, _FORCED, "panic: everything managed leaves"),
+    Reason.ACCOUNT_GUARD: Precedence(2, _FORCED, "the account's loss or profit of the day"),
+    Reason.ZERO_DAY: Precedence(
+        3, (Urgency.TIME, Urgency.PROTECTIVE, Urgency.FORCED), "an option's last day: start, eager, final"
+    ),
+    Reason.UNCOVERED_SHORT: Precedence(4, _PROTECTIVE, "a short that nothing covers"),
+    Reason.STOP_LOSS: Precedence(5, _PROTECTIVE, "a loss on entry"),
+    Reason.TRAILING_STOP: Precedence(6, _PROTECTIVE, "a fall from the best price"),
+    Reason.BREAKEVEN: Precedence(6, _PROTECTIVE, "back at entry after a gain"),
+    Reason.PROFIT_LOCK: Precedence(6, _PROTECTIVE, "back at the profit that was locked in"),
+    Reason.UNDERLYING: Precedence(6, _PROTECTIVE, "the underlying's price"),
+    Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
+    Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure whose short leg was closed"),
+    Reason.CLOSED_BY_HAND: Precedence(7, _PROTECTIVE, "sellctl close"),
+    Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
+    Reason.EXIT_AT: Precedence(8, _TIME, "a time of day"),
+    Reason.MAX_HOLD: Precedence(8, _TIME, "time held"),
+    Reason.DAYS_TO_EXPIRY: Precedence(8, _TIME, "days to expiry"),
+    Reason.OWN_RULE: Precedence(8, (Urgency.TIME, Urgency.PROTECTIVE, Urgency.PROFIT), "a strategy of your own"),
+    Reason.TAKE_PROFIT: Precedence(9, _PROFIT, "a gain on entry"),
+    Reason.ROI_TABLE: Precedence(9, _PROFIT, "a gain on entry that shrinks with time held"),
+    Reason.SCALE_OUT: Precedence(9, _PROFIT, "a gain on entry that sells a part"),
+}
+# What only the engine says; a strategy that does is at fault.
+NO_STRATEGYS_REASON = frozenset(
+    {
+        Reason.PANIC,
+        Reason.ACCOUNT_GUARD,
+        Reason.ZERO_DAY,
+        Reason.UNCOVERED_SHORT,
+        Reason.STRUCTURE,
+        Reason.CLOSED_BY_HAND,
+    }
+)
 PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
+# Reasons that rest on a price, and those of them that are stops.
+STOPS = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.BREAKEVEN, Reason.PROFIT_LOCK})
+PRICE_REASONS = STOPS | {
+    Reason.UNDERLYING,
+    Reason.IN_THE_MONEY,
+    Reason.TAKE_PROFIT,
+    Reason.ROI_TABLE,
+    Reason.SCALE_OUT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +118,7 @@ class ExitSignal:
     urgency: Urgency
     also: tuple[str, ...] = ()  # the details of every other true reason
     floor: Decimal | None = None  # a target never sells below the price that met it
+    leads: tuple[str, ...] = ()  # long legs that leave once this short one is closed
 
     @property
     def sentence(self) -> str:
@@ -137,6 +211,7 @@ class Verdict:
     gain: Decimal | None = None
     triggers: tuple[Trigger, ...] = ()
     alert: bool = False
+    unconfirmed: bool = False  # a stop is true and waits for a second look
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +219,7 @@ class Plan:
     """Every holding exactly once, most urgent first, and the stale orders to cancel.
 
     `needs_history` names symbols with an exit due whose orders of today were not in the snapshot: look them up and
-    decide again; until then nothing is sent for them.
+    decide again; until then nothing is sent for them. `tripped` is the account guard's limit that was reached today.
     """
 
     account: str
@@ -153,6 +228,7 @@ class Plan:
     stale: tuple[CancelOrder, ...] = ()
     faults: tuple[str, ...] = ()
     needs_history: frozenset[str] = frozenset()
+    tripped: str = ""
 
     def of(self, state: State) -> tuple[Verdict, ...]:
         """The verdicts in one state."""
@@ -162,6 +238,17 @@ class Plan:
     def submits(self) -> tuple[Verdict, ...]:
         """The verdicts with an order to send, most urgent first."""
         return tuple(verdict for verdict in self.verdicts if verdict.submit)
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether a stop waits for a second look."""
+        return any(verdict.unconfirmed for verdict in self.verdicts)
+
+    def confirmed_by(self, later: "Plan") -> "Plan":
+        """The same plan, with what waited for a second look as a later plan has it."""
+        waiting = {verdict.holding.symbol for verdict in self.verdicts if verdict.unconfirmed}
+        news = {v.holding.symbol: v for v in later.verdicts if v.holding.symbol in waiting}
+        return replace(self, verdicts=tuple(news.get(v.holding.symbol, v) for v in self.verdicts))
 
     @property
     def is_due(self) -> bool:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from sellctl.core.model.config import StructureKind
 from sellctl.core.model.instrument import Instrument
-from sellctl.core.model.market import Quote
+from sellctl.core.model.market import Quote, Window
 
 
 class Direction(StrEnum):
@@ -75,6 +76,11 @@ class Track:
     nothing to add. `unresolved` is the quantity of orders sent whose fate is unknown. `exit` is the exit under way.
     `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's refusals in a row,
     the last one `rejected_for` ago. `quarantine` says what about the position nobody can explain; "" when nothing.
+    `window` spans the looks that have to agree on a stop; None until there were two. `last_trade` confirms IEX quotes.
+
+    Of the episode, from flat to flat: `opened_at` is the earliest opening fill that orders showed, `tag` that order's
+    client id, `peak` the best price seen for this side (None: none yet), `base` what the position once was whole (what
+    scale-outs count from), `frozen` why the strategies' rules rest, `follow` why it leaves after its short leg.
     """
 
     first_seen: dt.datetime | None = None
@@ -86,6 +92,19 @@ class Track:
     rejects: int = 0
     rejected_for: dt.timedelta = dt.timedelta(0)
     quarantine: str = ""
+    window: Window | None = None
+    last_trade: Decimal | None = None
+    opened_at: dt.datetime | None = None
+    tag: str = ""
+    peak: Decimal | None = None
+    base: Decimal | None = None
+    frozen: str = ""
+    follow: str = ""
+
+    @property
+    def held_since(self) -> dt.datetime | None:
+        """Since when time held counts: the opening fill, else the first sight."""
+        return self.opened_at or self.first_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +127,23 @@ class Prices:
         return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
 
 
+NO_PRICES = Prices()
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position with its newest quote (None: none came), what of it is usable, and our memory of the position."""
+    """A position with its newest quote (None: none came), what of it is usable, and our memory of the position.
+
+    `underlying` is what is usable of the underlying's quote and `structure` what an option is part of, where a rule
+    asks for it.
+    """
 
     position: Position
     quote: Quote | None = None
     track: Track = Track()
     prices: Prices = Prices()
+    underlying: Prices = NO_PRICES
+    structure: StructureKind | None = None
 
     @property
     def symbol(self) -> str:

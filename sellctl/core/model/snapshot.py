@@ -3,11 +3,12 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Generic, TypeVar
 
-from sellctl.core.model.market import Market
+from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.position import NOTHING_SENT, Holding, Sent
+from sellctl.core.model.position import NOTHING_SENT, Holding, Sent, Track
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class AccountFacts:
     number: str
     paper: bool = True
     blocked: str = ""  # the broker's reason why it can't trade; "" when it can
+    equity: Decimal | None = None  # dollars now, and at the close before; None when not asked for or not said
+    last_equity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,9 @@ class Snapshot:
     `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
     state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for. `by_hand`
     are symbols that a person asked to close; `panic` those to close also while `halted` says why no other order may
-    be sent. `sent` counts the account's orders.
+    be sent. `sent` counts the account's orders. `exempt` are symbols or underlyings that a person asked to leave
+    alone. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
+    underlyings, where a rule asks for them. `structures` is our memory of pairs of legs, by the symbols of both.
     """
 
     account: AccountFacts
@@ -59,6 +64,10 @@ class Snapshot:
     panic: frozenset[str] = frozenset()
     halted: str = ""
     sent: Sent = NOTHING_SENT
+    exempt: frozenset[str] = frozenset()
+    tripped: str = ""
+    underlyings: Mapping[str, Quote] = field(default_factory=dict)
+    structures: Mapping[str, Track] = field(default_factory=dict)
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """The same instant, knowing today's orders of more symbols."""

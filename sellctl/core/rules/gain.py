@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 
-from sellctl.core.model.config import Basis
+from sellctl.core.model.config import Amount, Basis, Per
 from sellctl.core.model.position import Holding, Position
+
+SHARES_A_CONTRACT = 100
 
 
 def price_on(holding: Holding, basis: Basis) -> Decimal | None:
@@ -18,11 +20,39 @@ def side_name(position: Position, basis: Basis) -> str:
     return "bid" if position.is_long else "ask"
 
 
-def target_price(position: Position, rate: Decimal) -> Decimal | None:
-    """The price at which price / entry reaches `rate`, mirrored for a short; None without an entry price."""
+def price_at_gain(position: Position, gain: Decimal) -> Decimal | None:
+    """The price at which the gain is `gain` (0.1 is +10%), mirrored for a short; None without an entry price."""
+    entry = position.entry_price
+    if entry is None:
+        return None
+    return entry * (1 + gain if position.is_long else 1 - gain)
+
+
+def price_at(position: Position, amount: Amount, *, ahead: bool) -> Decimal | None:
+    """The price that is `amount` ahead of entry, or behind it; None without an entry price it would need."""
+    if amount.per is Per.PRICE:
+        return amount.value
+    if amount.per is Per.GAIN:
+        return price_at_gain(position, amount.value if ahead else -amount.value)
     if position.entry_price is None:
         return None
-    return position.entry_price * (rate if position.is_long else 2 - rate)
+    units = position.qty if amount.per is Per.POSITION else 1
+    away = amount.value / (units * shares_a_unit(position))
+    return position.entry_price + (away if ahead is position.is_long else -away)
+
+
+def shares_a_unit(position: Position) -> int:
+    """How many shares one unit stands for: 100 a contract (adjusted ones keep their multiplier), 1 a share."""
+    return SHARES_A_CONTRACT if position.instrument.is_option else 1
+
+
+def amount_text(amount: Amount) -> str:
+    """An amount as the configuration writes it."""
+    if amount.per is Per.GAIN:
+        return as_percent(amount.value).removeprefix("+")
+    if amount.per is Per.PRICE:
+        return f"price {amount.value:f}"
+    return f"${amount.value:f}/{amount.per.value}"
 
 
 def is_at_or_above(position: Position, price: Decimal, threshold: Decimal) -> bool:

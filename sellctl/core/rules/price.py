@@ -1,87 +1,101 @@
-"""Take profit and stop loss: the two rules on price against entry."""
+"""What every rule on a price shares: which side is looked at, when it is reached, how the sentence reads.
 
-from dataclasses import dataclass
+A protective rule fires when the price falls to its threshold, a profit rule when it rises to it; a subclass says only
+where the threshold is. All prices are dollars a share, all thresholds count as reached when met exactly.
+"""
+
+from abc import ABC, abstractmethod
 from decimal import Decimal
+from typing import ClassVar
 
 from sellctl.core.model.config import Basis
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import ExitSignal, Reason, Trigger, Urgency
+from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.gain import (
-    as_dollars,
-    as_percent,
-    is_at_or_above,
-    is_at_or_below,
-    price_on,
-    side_name,
-    target_price,
-)
+from sellctl.core.rules.gain import as_dollars, is_at_or_above, is_at_or_below, price_on, side_name
 
 
-@dataclass(frozen=True, slots=True)
-class TakeProfit:
-    """Leave when price / entry reaches `rate`. A wide quote never fires it."""
+class PriceRule(ABC):
+    """A rule with one threshold in dollars a share."""
 
-    rate: Decimal
-    basis: Basis = Basis.BID
+    __slots__ = ()
+    needs_underlying: ClassVar[bool] = False
+    needs_peak: ClassVar[bool] = False
+    reason: ClassVar[Reason]
+    basis: Basis
 
-    def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
+    @abstractmethod
+    def threshold(self, holding: Holding, market: Market) -> Decimal | None:
+        """The price at which it fires; None while it can't fire, or can't be known."""
+
+    @abstractmethod
+    def label(self, holding: Holding, market: Market) -> str:
+        """What the rule is called in a sentence, with its numbers."""
+
+    @abstractmethod
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
+        """The exit; None when not reached or not known."""
+
+    def trigger(self, holding: Holding, market: Market) -> Trigger | None:
+        """The price at which it fires and how far away that is."""
+        threshold = self.threshold(holding, market)
+        if threshold is None:
+            return None
+        price = price_on(holding, self.basis)
+        return Trigger(self.reason, threshold, (threshold - price) / price if price else None)
+
+
+class ProtectiveRule(PriceRule):
+    """Fires when the price falls to the threshold (rises to it, for a short).
+
+    On a wide quote it fires only when even the far side (the ask, for a long) is at or beyond the threshold, or when
+    the wideness has settled: then at the mid, and a person hears of it.
+    """
+
+    __slots__ = ()
+
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
+        """The exit; None when not reached or not known."""
+        threshold = self.threshold(holding, market)
+        if threshold is None:
+            return None
+        side, price = _loss_price(holding, self.basis)
+        if price is None or not is_at_or_below(holding.position, price, threshold):
+            return None
+        moved = "fell" if holding.position.is_long else "rose"
+        wide = " on a wide spread" if holding.prices.wide else ""
+        label = self.label(holding, market)
+        detail = f"{label}: {side} {as_dollars(price)} {moved} to {as_dollars(threshold)}{wide}"
+        return ExitSignal(holding, holding.position.qty, self.reason, detail, TABLE[self.reason].urgency)
+
+
+class ProfitRule(PriceRule):
+    """Fires when the price reaches the threshold, which then is the exit's floor. A wide quote never fires it."""
+
+    __slots__ = ()
+
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
         """The exit, with the price that met it as its floor; None when not reached or not known."""
-        threshold = target_price(holding.position, self.rate)
+        threshold = self.threshold(holding, market)
         price = price_on(holding, self.basis)
         if threshold is None or price is None or holding.prices.wide:
             return None
         if not is_at_or_above(holding.position, price, threshold):
             return None
         side = side_name(holding.position, self.basis)
-        detail = f"target {as_percent(self.rate - 1)}: {side} {as_dollars(price)} reached {as_dollars(threshold)}"
-        return ExitSignal(holding, holding.position.qty, Reason.TAKE_PROFIT, detail, Urgency.PROFIT, floor=threshold)
+        detail = f"{self.label(holding, market)}: {side} {as_dollars(price)} reached {as_dollars(threshold)}"
+        urgency = TABLE[self.reason].urgency
+        return ExitSignal(holding, self.qty(holding), self.reason, detail, urgency, floor=threshold)
 
-    def trigger(self, holding: Holding) -> Trigger | None:
-        """The price at which it fires; None without an entry price."""
-        return _trigger(holding, Reason.TAKE_PROFIT, self.rate, self.basis)
-
-
-@dataclass(frozen=True, slots=True)
-class StopLoss:
-    """Leave when price / entry falls to `rate`.
-
-    On a wide quote it fires only when even the far side (the ask, for a long) is at or beyond the threshold, or when
-    the wideness has settled: then at the mid, and a person hears of it.
-    """
-
-    rate: Decimal
-    basis: Basis = Basis.MID
-
-    def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
-        """The exit; None when not reached or not known."""
-        threshold = target_price(holding.position, self.rate)
-        side, price = self._price(holding)
-        if threshold is None or price is None or not is_at_or_below(holding.position, price, threshold):
-            return None
-        moved = "fell" if holding.position.is_long else "rose"
-        wide = " on a wide spread" if holding.prices.wide else ""
-        detail = (
-            f"stop {as_percent(self.rate - 1)}: {side} {as_dollars(price)} {moved} to {as_dollars(threshold)}{wide}"
-        )
-        return ExitSignal(holding, holding.position.qty, Reason.STOP_LOSS, detail, Urgency.PROTECTIVE)
-
-    def trigger(self, holding: Holding) -> Trigger | None:
-        """The price at which it fires; None without an entry price."""
-        return _trigger(holding, Reason.STOP_LOSS, self.rate, self.basis)
-
-    def _price(self, holding: Holding) -> tuple[str, Decimal | None]:
-        """Which side is looked at, and its price."""
-        prices, is_long = holding.prices, holding.position.is_long
-        if prices.wide and not prices.wide_settled:
-            return ("ask", prices.ask) if is_long else ("bid", prices.bid)
-        basis = Basis.MID if prices.wide else self.basis
-        return side_name(holding.position, basis), price_on(holding, basis)
+    def qty(self, holding: Holding) -> Decimal:
+        """How much leaves; all of it unless the rule says otherwise."""
+        return holding.position.qty
 
 
-def _trigger(holding: Holding, reason: Reason, rate: Decimal, basis: Basis) -> Trigger | None:
-    threshold = target_price(holding.position, rate)
-    if threshold is None:
-        return None
-    price = price_on(holding, basis)
-    return Trigger(reason, threshold, (threshold - price) / price if price else None)
+def _loss_price(holding: Holding, basis: Basis) -> tuple[str, Decimal | None]:
+    """Which side a protective rule looks at, and its price."""
+    prices, is_long = holding.prices, holding.position.is_long
+    if prices.wide and not prices.wide_settled:
+        return ("ask", prices.ask) if is_long else ("bid", prices.bid)
+    basis = Basis.MID if prices.wide else basis
+    return side_name(holding.position, basis), price_on(holding, basis)

@@ -1,15 +1,16 @@
 """Strategy one: a profit and a stop ratio on the entry price, for the longs of the assets it applies to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sellctl.core.model.config import AssetKind, Basis
+from sellctl.core.model.config import Amount, AssetKind, Basis
 from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Market
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.price import StopLoss, TakeProfit
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, PriceRule
+from sellctl.core.rules.entry import StopLoss, TakeProfit
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
 
-_CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
+CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,21 @@ class StrategyOne(BaseStrategy):
     applies_to: tuple[AssetKind, ...] = (AssetKind.OPTION,)
     profit_basis: Basis = Basis.BID
     loss_basis: Basis = Basis.MID
+    _rules: tuple[Rule, ...] = field(init=False, repr=False, compare=False, default=())
+    _classes: frozenset[AssetClass] = field(init=False, repr=False, compare=False, default=frozenset())
 
-    def takes(self, holding: Holding) -> bool:
+    def __post_init__(self) -> None:
+        rules = (
+            StopLoss(Amount(1 - self.stop_loss_rate), self.loss_basis),
+            TakeProfit(Amount(self.profit_rate - 1), self.profit_basis),
+        )
+        object.__setattr__(self, "_rules", rules)
+        object.__setattr__(self, "_classes", frozenset(CLASS_OF[kind] for kind in self.applies_to))
+
+    def takes(self, holding: Holding, _market: Market) -> bool:
         """Longs of the assets it applies to."""
-        classes = {_CLASS_OF[kind] for kind in self.applies_to}
-        return holding.position.is_long and holding.position.instrument.asset_class in classes
+        return holding.position.is_long and holding.position.instrument.asset_class in self._classes
 
-    def rules(self) -> tuple[PriceRule, ...]:
+    def rules(self) -> tuple[Rule, ...]:
         """The stop and the target."""
-        return (StopLoss(self.stop_loss_rate, self.loss_basis), TakeProfit(self.profit_rate, self.profit_basis))
+        return self._rules

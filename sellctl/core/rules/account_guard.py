@@ -1,0 +1,23 @@
+"""The day's profit or loss of a whole account, equity against the day before's: whether its limit is reached."""
+
+from decimal import Decimal
+
+from sellctl.core.model.config import AccountGuardConfig, Amount, Per
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.rules.gain import as_dollars, as_percent
+
+
+def tripped(guard: AccountGuardConfig, facts: AccountFacts) -> str:
+    """Which limit is reached, with its numbers; "" when none is, or when the equity isn't known."""
+    equity, before = facts.equity, facts.last_equity
+    if equity is None or before is None or before <= 0:
+        return ""
+    change = equity - before
+    for word, limit, amount in (("lost", guard.loss, -change), ("gained", guard.profit, change)):
+        if limit is not None and amount >= _dollars(limit, before):
+            return f"the account {word} {as_dollars(amount)} today ({as_percent(change / before)})"
+    return ""
+
+
+def _dollars(limit: Amount, before: Decimal) -> Decimal:
+    return limit.value * before if limit.per is Per.GAIN else limit.value

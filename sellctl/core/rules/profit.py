@@ -1,0 +1,102 @@
+"""Profit rules that know more than the price: the ROI table knows time held, the scale-out what was sold before."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import ClassVar
+
+from sellctl.core.model.config import Basis, Hours, RoiStep, ScaleStep
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal, Reason
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.clock import held_text, session_time_held, time_held
+from sellctl.core.rules.gain import as_percent, price_at_gain
+from sellctl.core.rules.price import ProfitRule
+
+NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class RoiTable(ProfitRule):
+    """Leave when the gain reaches that of the last step whose time has been held. Before the first step it rests."""
+
+    reason: ClassVar[Reason] = Reason.ROI_TABLE
+    steps: tuple[RoiStep, ...]  # by time, ascending
+    hours: Hours = Hours.WALL
+    basis: Basis = Basis.BID
+
+    def threshold(self, holding: Holding, market: Market) -> Decimal | None:
+        """Entry and the gain of the step in force."""
+        step = self._step(holding, market)
+        return None if step is None else price_at_gain(holding.position, step.gain)
+
+    def label(self, holding: Holding, market: Market) -> str:
+        """+50% from 60 min held on."""
+        step = self._step(holding, market)
+        return f"{as_percent(step.gain)} from {held_text(step.after)} held on" if step else "ROI table"
+
+    def _step(self, holding: Holding, market: Market) -> RoiStep | None:
+        held = self._held(holding, market)
+        reached = [step for step in self.steps if held is not None and step.after <= held]
+        return max(reached, key=_after, default=None)
+
+    def _held(self, holding: Holding, market: Market) -> dt.timedelta | None:
+        return time_held(holding, market) if self.hours is Hours.WALL else session_time_held(holding, market)
+
+
+def _after(step: RoiStep) -> dt.timedelta:
+    return step.after
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOut(ProfitRule):
+    """Sell slices at rising gains. What each slice sells counts from what the position once was whole.
+
+    What was sold is seen in what is left: after a slice, at most the rest of it is kept, and it doesn't sell again.
+    A slice of less than one contract sells nothing.
+    """
+
+    reason: ClassVar[Reason] = Reason.SCALE_OUT
+    slices: tuple[ScaleStep, ...]  # by gain, ascending
+    basis: Basis = Basis.BID
+
+    def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
+        """The gain of the first slice that isn't sold; None when none is left."""
+        step = self._next(holding)
+        return None if step is None else price_at_gain(holding.position, step.at)
+
+    def label(self, holding: Holding, _market: Market) -> str:
+        """Slice of 50% at +50%."""
+        step = self._next(holding)
+        return f"slice of {as_percent(step.sell).removeprefix('+')} at {as_percent(step.at)}" if step else "scale-out"
+
+    def qty(self, holding: Holding) -> Decimal:
+        """What of the first slice that isn't sold is left to sell."""
+        return next((left for _, left in self._unsold(holding)), NOTHING)
+
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
+        """The exit of one slice; None when nothing of any is left to sell."""
+        return ProfitRule.evaluate(self, holding, market) if self.qty(holding) > 0 else None
+
+    def _next(self, holding: Holding) -> ScaleStep | None:
+        return next((step for step, _ in self._unsold(holding)), None)
+
+    def _unsold(self, holding: Holding) -> list[tuple[ScaleStep, Decimal]]:
+        """Slices with something left to sell, in their order, each with how much."""
+        position, track = holding.position, holding.track
+        whole = max(track.base or NOTHING, position.qty)
+        held = position.qty if track.qty_left is None else min(track.qty_left, position.qty)
+        found, share = [], NOTHING
+        for step in self.slices:
+            share += step.sell
+            left = held - _rounded_up(whole * (1 - min(share, Decimal(1))), holding)
+            if left > 0:
+                found.append((step, left))
+        return found
+
+
+def _rounded_up(kept: Decimal, holding: Holding) -> Decimal:
+    """What is kept, in whole contracts: a part of one isn't sold."""
+    whole = holding.position.instrument.asset_class is AssetClass.OPTION
+    return kept.to_integral_value(ROUND_CEILING) if whole else kept

@@ -1,0 +1,75 @@
+"""Rules on the underlying's price: it touches a level, or the option is in the money. On the mid of its own quote."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from sellctl.core.model.config import UnderlyingConfig
+from sellctl.core.model.instrument import Right
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal, Reason
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.clock import TimeRule
+from sellctl.core.rules.gain import as_dollars
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingTouch(TimeRule):
+    """Leave when the underlying is at or above `above`, or at or below `below`, dollars a share."""
+
+    reason: ClassVar[Reason] = Reason.UNDERLYING
+    needs_underlying: ClassVar[bool] = True
+    touch: UnderlyingConfig
+
+    def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
+        """The exit; None while the price lies between, or isn't known."""
+        price = underlying_price(holding)
+        if price is None:
+            return None
+        name = holding.position.instrument.underlying
+        if self.touch.above is not None and price >= self.touch.above:
+            return self.leave(holding, f"{name} {as_dollars(price)} rose to {as_dollars(self.touch.above)}")
+        if self.touch.below is not None and price <= self.touch.below:
+            return self.leave(holding, f"{name} {as_dollars(price)} fell to {as_dollars(self.touch.below)}")
+        return None
+
+    def label(self, holding: Holding, _market: Market) -> str:
+        """Out when SPY is at or above $610."""
+        levels = (("at or above", self.touch.above), ("at or below", self.touch.below))
+        words = " or ".join(f"{side} {as_dollars(level)}" for side, level in levels if level is not None)
+        return f"out when {holding.position.instrument.underlying} is {words}"
+
+
+@dataclass(frozen=True, slots=True)
+class InTheMoney(TimeRule):
+    """Leave when the option is `by` dollars a share in the money."""
+
+    reason: ClassVar[Reason] = Reason.IN_THE_MONEY
+    needs_underlying: ClassVar[bool] = True
+    by: Decimal = Decimal(0)
+
+    def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
+        """The exit; None while it is not so far in the money, or when that isn't known."""
+        inside = in_the_money(holding)
+        if inside is None or inside < self.by:
+            return None
+        name, price = holding.position.instrument.underlying, underlying_price(holding) or Decimal(0)
+        return self.leave(holding, f"in the money by {as_dollars(inside)}: {name} {as_dollars(price)}")
+
+    def label(self, _holding: Holding, _market: Market) -> str:
+        """Out when $0.50 in the money."""
+        return f"out when {as_dollars(self.by)} in the money"
+
+
+def underlying_price(holding: Holding) -> Decimal | None:
+    """The underlying's mid; None when it isn't usable. A stock is its own underlying."""
+    prices = holding.underlying if holding.position.instrument.is_option else holding.prices
+    return None if prices.wide else prices.mid
+
+
+def in_the_money(holding: Holding) -> Decimal | None:
+    """How many dollars a share an option is in the money, negative when out of it; None when not known."""
+    option, price = holding.position.instrument.option, underlying_price(holding)
+    if option is None or price is None or option.is_adjusted:
+        return None
+    return price - option.strike if option.right is Right.CALL else option.strike - price

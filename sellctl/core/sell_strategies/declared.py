@@ -1,0 +1,111 @@
+"""Strategies that the configuration spells out: what they take, and their rules compiled from its keys."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sellctl.core.model.config import Basis, MatchConfig, PriceBasisConfig, RulesConfig, ScaleStep
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal, Trigger
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.clock import BeforeClose, DaysToExpiry, ExitAt, MaxHold
+from sellctl.core.rules.entry import StopLoss, TakeProfit
+from sellctl.core.rules.matching import fits
+from sellctl.core.rules.profit import RoiTable, ScaleOut
+from sellctl.core.rules.structures import PAIRS
+from sellctl.core.rules.trailing import Breakeven, ProfitLock, TrailingStop
+from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
+
+EVERYTHING = MatchConfig()
+
+
+@dataclass(frozen=True)
+class Declared(BaseStrategy):
+    """A strategy of the configuration."""
+
+    match: MatchConfig = EVERYTHING
+    compiled: tuple[Rule, ...] = ()
+
+    @property
+    def judges_pairs(self) -> bool:
+        """Whether its match names a kind of pair."""
+        return not PAIRS.isdisjoint(self.match.structure)
+
+    def takes(self, holding: Holding, market: Market) -> bool:
+        """What its match fits."""
+        return fits(self.match, holding, market)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that its keys name."""
+        return self.compiled
+
+
+@dataclass(frozen=True)
+class Narrowed(BaseStrategy):
+    """A strategy of one's own that takes only what its entry's match fits, and what it takes itself."""
+
+    match: MatchConfig = EVERYTHING
+    inner: BaseStrategy = field(default_factory=BaseStrategy)
+
+    def takes(self, holding: Holding, market: Market) -> bool:
+        """What both take."""
+        return fits(self.match, holding, market) and self.inner.takes(holding, market)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The inner one's."""
+        return self.inner.rules()
+
+    def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
+        """The inner one's."""
+        return self.inner.signals(holding, market)
+
+    def triggers(self, holding: Holding, market: Market) -> tuple[Trigger, ...]:
+        """The inner one's."""
+        return self.inner.triggers(holding, market)
+
+
+def rules_of(rules: RulesConfig, basis: PriceBasisConfig) -> tuple[Rule, ...]:
+    """The rules that a strategy's keys name."""
+    return (*_stops(rules, basis.loss), *_clocks(rules, basis.profit), *_targets(rules, basis.profit))
+
+
+def _stops(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
+    if rules.stop_loss:
+        yield StopLoss(rules.stop_loss, basis)
+    if trail := rules.trailing_stop:
+        yield TrailingStop(trail.trail, trail.activation, trail.floor, trail.max_pullback, basis)
+    if rules.breakeven:
+        yield Breakeven(rules.breakeven.activation, rules.breakeven.keep, basis)
+    if rules.profit_lock:
+        yield ProfitLock(rules.profit_lock, basis)
+    if rules.underlying:
+        yield UnderlyingTouch(rules.underlying)
+    if rules.in_the_money is not None:
+        yield InTheMoney(rules.in_the_money)
+
+
+def _clocks(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
+    if rules.before_close is not None:
+        yield BeforeClose(rules.before_close)
+    if rules.exit_at is not None:
+        yield ExitAt(rules.exit_at)
+    if rules.max_hold is not None:
+        yield MaxHold(rules.max_hold)
+    if rules.days_to_expiry is not None:
+        yield DaysToExpiry(rules.days_to_expiry)
+    if combined := rules.days_to_expiry_with_gain:
+        yield DaysToExpiry(combined.days, combined.gain, basis)
+
+
+def _targets(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
+    if rules.take_profit:
+        yield TakeProfit(rules.take_profit, basis)
+    if rules.roi_table:
+        yield RoiTable(tuple(sorted(rules.roi_table, key=lambda step: step.after)), rules.roi_hours, basis)
+    if rules.scale_out:
+        yield ScaleOut(tuple(sorted(rules.scale_out, key=_at)), basis)
+
+
+def _at(step: ScaleStep) -> Decimal:
+    return step.at
