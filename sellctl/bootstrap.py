@@ -46,6 +46,11 @@ class Wish:
     panic: bool = False
     yes: bool = False  # agreed beforehand to the first run with real money
 
+    @property
+    def acts(self) -> bool:
+        """Whether anything may be sent."""
+        return self.mode is not Mode.DRY_RUN
+
 
 @dataclass(slots=True)
 class Runtime:
@@ -155,7 +160,7 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
                 f"The key of account {name} belongs to {facts.number}, not to {policy.account_number}.",
                 hint="Correct account_number or the key.",
             )
-        if parts.wish.mode is not Mode.DRY_RUN:
+        if parts.wish.acts:
             parts.state.lock(facts.number, parts.wish.what)
 
     return SellWatcher(
@@ -203,7 +208,7 @@ def _chosen(config: "Config", names: Sequence[str]) -> "Config":
 def _refuse_unasked_money(config: "Config", options: "Options", wish: Wish) -> None:
     """Acting on real money needs --live or SELLCTL_LIVE=1 besides `paper: false`."""
     live = [name for name, account in config.accounts.items() if not account.paper]
-    if live and not options.live and wish.mode is not Mode.DRY_RUN:
+    if live and not options.live and wish.acts:
         raise SafetyRefusalError(
             f"Account {live[0]} is real money, and --live was not given.",
             hint="Add --live (or SELLCTL_LIVE=1), look first with --dry-run, or name paper accounts with --account.",

@@ -12,7 +12,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 from sellctl.core.errors import SellctlError
@@ -20,6 +19,7 @@ from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, State, SubmitOrder, Trigger, Verdict
 from sellctl.core.model.position import Holding
+from sellctl.formats import OutputFormat
 from sellctl.texts import (
     Cell,
     Tone,
@@ -57,16 +57,6 @@ PAGE_COLUMNS = ("what", "value")
 
 Row = tuple[object, ...]
 Document = dict[str, Any]
-
-
-class OutputFormat(StrEnum):
-    """How a command prints its data."""
-
-    TABLE = "table"
-    PLAIN = "plain"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "sellctl"
 PLACES = {
     "sellctl": "words",
     "sellctl.exit_codes": "words",
+    "sellctl.formats": "words",
     "sellctl.core": "words",
     "sellctl.core.errors": "words",
     "sellctl.core.model.*": "model",

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of, status_of, with_runtime
+from sellctl.commands.session import AccountOption, FormatOption, options_of, run, status_of
 from sellctl.exit_codes import ExitCode
-from sellctl.render import ORDER_COLUMNS, emit, orders_rows
 
 
 def cancel_stale(
@@ -16,14 +15,12 @@ def cancel_stale(
     output: FormatOption = None,
 ) -> None:
     """Cancel sell orders older than order_cancel_minutes."""
-    from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
-
-    async def work(runtime: Runtime) -> None:
-        await runtime.fleet.run_once()
+    from sellctl.bootstrap import Wish
+    from sellctl.core.sell_watcher import Mode
+    from sellctl.render import ORDER_COLUMNS, emit, orders_rows
 
     wish = Wish("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
-    fleet = with_runtime(options_of(context), wish, work).fleet
+    fleet = run(options_of(context), wish).fleet
     stale = [(plan.account, cancel.order) for plan in fleet.first_plans for cancel in plan.stale]
     emit(ORDER_COLUMNS, orders_rows(stale), output, title="Stale orders" if dry_run else "Stale orders, cancelled")
     hanging = {order_id for watcher in fleet.watchers for order_id in watcher.orders.hanging}

@@ -10,13 +10,13 @@ from sellctl.commands.session import (
     YesOption,
     hand_over,
     options_of,
+    run,
+    show_plans,
     status_of,
-    with_runtime,
 )
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.request import Verb
 from sellctl.exit_codes import ExitCode
-from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
 
 
 def close(
@@ -28,17 +28,13 @@ def close(
     output: FormatOption = None,
 ) -> None:
     """Close one position now. Ends within 50 seconds; what is still working then is adopted by the next run."""
-    from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.bootstrap import Wish
+    from sellctl.core.sell_watcher import Mode
 
     wanted = frozenset({symbol.upper()})
     mode = Mode.DRY_RUN if dry_run else Mode.ACT
-
-    async def work(runtime: Runtime) -> None:
-        await runtime.fleet.run_once()
-
     wish = Wish(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
-    runtime = with_runtime(options_of(context), wish, work)
+    runtime = run(options_of(context), wish)
     fleet = runtime.fleet
     hand_over(runtime, Verb.CLOSE, symbol.upper())
     plans = [plan.only(wanted) for plan in fleet.first_plans]
@@ -46,7 +42,7 @@ def close(
         w.problem is None and w.plan is not None for w in fleet.watchers
     ):
         raise ConfigError(f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` shows what is.")
-    emit(PLAN_COLUMNS, plan_rows(plans), output, title="Close", document=plan_document(plans, mode.value))
+    show_plans(plans, wish, output, "Close")
     code = status_of(fleet)
     refused = any(verdict.objections for plan in plans for verdict in plan.verdicts)
     raise typer.Exit(ExitCode.REFUSED if code is ExitCode.OK and refused else code)

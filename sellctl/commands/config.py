@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from sellctl.core.errors import ConfigError
+from sellctl.formats import OutputFormat
 from sellctl.options import Options
-from sellctl.render import OutputFormat, emit, write
 
 _COLUMNS = ("key", "value", "origin")
 
@@ -27,7 +27,8 @@ def show(
     ] = None,
 ) -> None:
     """Print every value that counts, secrets masked, and where each one came from."""
-    from sellctl.core.config_manager import ConfigManager  # noqa: PLC0415  help does without it
+    from sellctl.core.config_manager import ConfigManager
+    from sellctl.render import emit
 
     loaded = ConfigManager(_options(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
@@ -44,7 +45,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a first config.yml with every key, its default and a sentence on it. Nothing is overwritten."""
-    from sellctl.core.config_reference import example_text  # noqa: PLC0415  help does without it
+    from sellctl.core.config_reference import example_text
 
     target = path or _options(context).config or Path("config.yml")
     _write_new(target, example_text())
@@ -66,7 +67,8 @@ def _write_new(path: Path, text: str) -> None:
 @config_app.command()
 def check(context: typer.Context) -> None:
     """Read the configuration as a run would, and say what is set up. Every mistake is named with its line; exit 2."""
-    from sellctl.core.config_manager import ConfigManager  # noqa: PLC0415  help does without it
+    from sellctl.core.config_manager import ConfigManager
+    from sellctl.render import write
 
     loaded = ConfigManager(_options(context).config).load()
     first = f"ok: {loaded.path or 'key pair from the environment'}"
@@ -77,8 +79,9 @@ def check(context: typer.Context) -> None:
 @config_app.command()
 def schema() -> None:
     """Print a JSON schema of the configuration, for an editor's completion."""
-    import json  # noqa: PLC0415  help does without it
+    import json
 
-    from sellctl.core import config_reference  # noqa: PLC0415  help does without it
+    from sellctl.core import config_reference
+    from sellctl.render import write
 
     write(json.dumps(config_reference.schema(), indent=2) + "\n")

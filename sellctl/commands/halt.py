@@ -13,7 +13,7 @@ def halt(
     reason: Annotated[str, typer.Option(help="Why; it is shown until the halt is lifted.")] = "halted by hand",
 ) -> None:
     """Stop all new orders, in every process on this state folder, until `sellctl resume`."""
-    from sellctl.bootstrap import state_of  # noqa: PLC0415  help does without it
+    from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))
     state.halt(reason, by="sellctl halt")
@@ -26,7 +26,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="Why it is safe again; it is written down.")],
 ) -> None:
     """Lift a halt."""
-    from sellctl.bootstrap import state_of  # noqa: PLC0415  help does without it
+    from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))
     if not state.resume():

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sellctl.core.errors import ConfigError, JournalError
+from sellctl.formats import OutputFormat
 from sellctl.options import Options
-from sellctl.render import OutputFormat, emit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def history(
     ] = None,
 ) -> None:
     """Show what was decided, sent, refused and filled, newest first."""
-    from sellctl.journal.queries import Filters  # noqa: PLC0415  help does without SQLAlchemy
+    from sellctl.journal.queries import Filters
 
     path = _journal_path(ctx)
     if check:
@@ -54,8 +54,8 @@ def history(
 
 
 def _journal_path(ctx: typer.Context) -> "Path":
-    from sellctl.core.config_manager import state_dir  # noqa: PLC0415  help does without it
-    from sellctl.journal.schema import FILE_NAME  # noqa: PLC0415  help does without SQLAlchemy
+    from sellctl.core.config_manager import state_dir
+    from sellctl.journal.schema import FILE_NAME
 
     options = ctx.find_object(Options)
     return state_dir(options.state_dir if options else None) / FILE_NAME
@@ -69,7 +69,7 @@ def _date(text: str | None) -> str:
 
 
 def _verify(path: "Path") -> None:
-    from sellctl.journal.verify import verify  # noqa: PLC0415  help does without SQLAlchemy
+    from sellctl.journal.verify import verify
 
     verdict = verify(path)
     if verdict.fault:
@@ -78,7 +78,8 @@ def _verify(path: "Path") -> None:
 
 
 def _show(path: "Path", wanted: "Filters", fmt: OutputFormat | None) -> None:
-    from sellctl.journal.queries import history as page  # noqa: PLC0415  help does without SQLAlchemy
+    from sellctl.journal.queries import history as page
+    from sellctl.render import emit
 
     rows = page(path, wanted)
     if not path.exists():

@@ -4,28 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of, plans_of, status_of, with_runtime
+from sellctl.commands.session import AccountOption, FormatOption, options_of, plans_of, run, status_of
 from sellctl.core.errors import ConfigError
-from sellctl.render import (
-    PAGE_COLUMNS,
-    POSITION_COLUMNS,
-    VERSION,
-    OutputFormat,
-    Row,
-    emit,
-    position_document,
-    position_page,
-    positions_document,
-    positions_rows,
-)
+from sellctl.formats import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from sellctl.bootstrap import Runtime
     from sellctl.core.fleet import Fleet
     from sellctl.core.model.order import Order
     from sellctl.core.model.plan import Verdict
     from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.render import Row
 
 
 def positions(
@@ -35,18 +26,18 @@ def positions(
     output: FormatOption = None,
 ) -> None:
     """Show every position with its gain, its nearest trigger, and why it is held or leaving. Changes nothing."""
-    from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.bootstrap import Wish
+    from sellctl.core.sell_watcher import Mode
+    from sellctl.render import POSITION_COLUMNS, emit, positions_document, positions_rows
 
     wanted = symbol.upper() if symbol else ""
     todays: dict[str, tuple[Order, ...]] = {}
 
-    async def work(runtime: Runtime) -> None:
-        await runtime.fleet.run_once()
+    async def ask(runtime: "Runtime") -> None:
         for watcher, _ in _holding(runtime.fleet, wanted):
             todays[watcher.name] = await watcher.todays_orders(wanted)
 
-    fleet = with_runtime(options_of(context), Wish("positions", Mode.DRY_RUN, account or ()), work).fleet
+    fleet = run(options_of(context), Wish("positions", Mode.DRY_RUN, account or ()), ask).fleet
     if wanted:
         _page(fleet, wanted, todays, output)
     else:
@@ -65,6 +56,8 @@ def _holding(fleet: "Fleet", symbol: str) -> "Iterator[tuple[SellWatcher, Verdic
 
 def _page(fleet: "Fleet", symbol: str, todays: "Mapping[str, tuple[Order, ...]]", output: OutputFormat | None) -> None:
     """Everything about a symbol in every account that holds it."""
+    from sellctl.render import PAGE_COLUMNS, VERSION, emit, position_document, position_page
+
     rows: list[Row] = []
     documents = []
     for watcher, verdict in _holding(fleet, symbol):

@@ -11,11 +11,11 @@ from sellctl.commands.session import (
     YesOption,
     is_enabled,
     options_of,
+    run,
+    show_plans,
     status_of,
-    with_runtime,
 )
 from sellctl.exit_codes import ExitCode
-from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
 
 
 class IfBusy(StrEnum):
@@ -37,21 +37,16 @@ def run_once(
     output: FormatOption = None,
 ) -> None:
     """Check every account once and sell what is due; for cron. Ends within 50 seconds."""
-    from sellctl.bootstrap import Runtime, Wish  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.bootstrap import Wish
+    from sellctl.core.sell_watcher import Mode
 
     options = options_of(context)
     if not is_enabled(options):
         return
-
-    async def work(runtime: Runtime) -> None:
-        await runtime.fleet.run_once()
-
     wish = Wish("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
-    fleet = with_runtime(options, wish, work).fleet
+    fleet = run(options, wish).fleet
     plans = fleet.first_plans
-    title = "What would be done" if dry_run else "What was done"
-    emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, wish.mode.value))
+    show_plans(plans, wish, output, "What would be done" if dry_run else "What was done")
     if fleet.market is not None and not fleet.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)
     code = status_of(fleet, busy_is_fine=if_busy is IfBusy.SKIP)

@@ -1,6 +1,5 @@
 """`sellctl serve`: the watcher and its control API with a page, in one process."""
 
-import asyncio
 import importlib.util
 from dataclasses import replace
 from typing import Annotated
@@ -20,10 +19,12 @@ def serve(
     yes: YesOption = False,
 ) -> None:
     """Watch all positions, sell what is due, and answer the control API and its page, until Ctrl-C."""
+    import asyncio
+
     need_api()
-    from sellctl.api.lifespan import WISH, build, load  # noqa: PLC0415  the extra, and help does without it
-    from sellctl.api.server import listen, tls_context, url_of  # noqa: PLC0415  likewise
-    from sellctl.api.server import serve as served  # noqa: PLC0415  likewise
+    from sellctl.api.lifespan import WISH, build, load
+    from sellctl.api.server import listen, tls_context, url_of
+    from sellctl.api.server import serve as served
 
     options = options_of(context)
     loaded = load(options)

@@ -1,17 +1,16 @@
 """What the commands that look at accounts share: options, one run of the fleet, the log of events, the exit status."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sellctl.core.errors import BusyError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.exit_codes import ExitCode
+from sellctl.formats import OutputFormat
 from sellctl.options import Options
-from sellctl.render import OutputFormat
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime, Wish
@@ -37,15 +36,39 @@ def options_of(context: typer.Context) -> Options:
     return context.find_object(Options) or NO_OPTIONS
 
 
-def with_runtime(options: Options, wish: "Wish", work: "Callable[[Runtime], Coroutine[Any, Any, None]]") -> "Runtime":
-    """Assemble a runtime, do the work in it and close it. Events go to the log."""
-    from sellctl.bootstrap import assemble, load  # noqa: PLC0415  help does without it
+def run(options: Options, wish: "Wish", then: "Callable[[Runtime], Awaitable[None]] | None" = None) -> "Runtime":
+    """Do what `run-once` does with a wish, and `then` something more. Events go to the log; the runtime is closed."""
+    from sellctl.bootstrap import load
 
     loaded = load(options)
     confirm_first_live(loaded, options, wish)
-    runtime = assemble(loaded, options, wish, log_event)
     try:
-        asyncio.run(work(runtime))
+        return _ran(loaded, options, wish, then)
+    except KeyboardInterrupt:
+        acts = " What was sent goes on working; the next run takes it up." if wish.acts else ""
+        typer.echo(f"sellctl: interrupted.{acts}", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _ran(
+    loaded: "LoadedConfig",
+    options: Options,
+    wish: "Wish",
+    then: "Callable[[Runtime], Awaitable[None]] | None" = None,
+) -> "Runtime":
+    import asyncio
+
+    from sellctl.bootstrap import assemble
+
+    runtime = assemble(loaded, options, wish, log_event)
+
+    async def work() -> None:
+        await runtime.fleet.run_once()
+        if then is not None:
+            await then(runtime)
+
+    try:
+        asyncio.run(work())
     finally:
         runtime.close()
     return runtime
@@ -56,11 +79,10 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -
 
     SafetyRefusalError when the answer is no, or when there is nobody to ask and --yes was not given.
     """
-    from sellctl.bootstrap import state_of, unconfirmed_live  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.bootstrap import state_of, unconfirmed_live
 
     new = unconfirmed_live(loaded, options, wish)
-    if not new or wish.mode is Mode.DRY_RUN:
+    if not new or not wish.acts:
         return
     if not wish.yes:
         _show_what_would_happen(loaded, options, wish)
@@ -73,21 +95,22 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, wish: "Wish") -> None:
-    from sellctl.bootstrap import assemble  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
-    from sellctl.render import PLAN_COLUMNS, emit, plan_rows  # noqa: PLC0415  likewise
+    from sellctl.core.sell_watcher import Mode
 
-    runtime = assemble(loaded, options, replace(wish, mode=Mode.DRY_RUN), log_event)
-    try:
-        asyncio.run(runtime.fleet.run_once())
-    finally:
-        runtime.close()
-    emit(PLAN_COLUMNS, plan_rows(runtime.fleet.first_plans), None, title="What would be done at once")
+    dry = replace(wish, mode=Mode.DRY_RUN)
+    show_plans(_ran(loaded, options, dry).fleet.first_plans, dry, None, "What would be done at once")
+
+
+def show_plans(plans: "Sequence[Plan]", wish: "Wish", output: OutputFormat | None, title: str) -> None:
+    """Print what is decided on every holding, and why."""
+    from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+
+    emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, wish.mode.value))
 
 
 def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
     """Ask the holders of busy accounts to do it; what they take up is no problem any more."""
-    from sellctl.errands import was_taken_up  # noqa: PLC0415  help does without it
+    from sellctl.errands import was_taken_up
 
     for watcher in runtime.fleet.watchers:
         if isinstance(watcher.problem, BusyError):
@@ -99,7 +122,7 @@ def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
 
 def written_down(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
     """Put it into the journal when that works; a halt must not depend on it."""
-    from sellctl.bootstrap import note  # noqa: PLC0415  help does without it
+    from sellctl.bootstrap import note
 
     try:
         note(state, kind, detail)
@@ -109,7 +132,7 @@ def written_down(state: "StateFolder", kind: str, detail: dict[str, object]) -> 
 
 def log_event(event: "Event") -> None:
     """One line of the log an event."""
-    from loguru import logger  # noqa: PLC0415  help does without it
+    from loguru import logger
 
     account = f"{event.account} " if event.account else ""
     logger.log(event.weight.value.upper(), "{}", f"{account}{event.sentence}")
@@ -157,7 +180,7 @@ def _common(problems: Iterable[SellctlError]) -> ExitCode:
 
 def is_enabled(options: Options) -> bool:
     """Whether the sell module is switched on; if not, say so."""
-    from sellctl.bootstrap import load  # noqa: PLC0415  help does without it
+    from sellctl.bootstrap import load
 
     if load(options).config.sell_module.enabled:
         return True

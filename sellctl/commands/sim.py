@@ -43,7 +43,7 @@ def sim(
         say = "\n".join(
             (
                 f"A simulated Alpaca listens on {server.url}: {summary(loaded)}",
-                f"Its configuration is {config_out}. Try: sellctl positions --config {config_out}",
+                f"Its configuration is {config_out}. Try: sellctl --config {config_out} positions",
                 f"Control it under {server.url}/sim/state. Ctrl-C ends it.",
             )
         )

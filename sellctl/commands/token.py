@@ -31,8 +31,8 @@ def create(
 ) -> None:
     """Print a token, signed with api.secret. Nothing is stored: a new secret ends every token made with the old one."""
     need_api()
-    from sellctl.api.lifespan import load  # noqa: PLC0415  the extra, and help does without it
-    from sellctl.api.tokens import Role, make_token  # noqa: PLC0415  likewise
+    from sellctl.api.lifespan import load
+    from sellctl.api.tokens import Role, make_token
 
     secret = load(options_of(context)).config.api.secret
     typer.echo(make_token(secret, sub, Role(role.value), _lifetime(ttl), dt.datetime.now(dt.UTC)))
@@ -42,14 +42,14 @@ def create(
 def secret() -> None:
     """Print a fresh secret: export SELLCTL_API_SECRET=$(sellctl token secret)."""
     need_api()
-    from sellctl.api.tokens import fresh_secret  # noqa: PLC0415  the extra, and help does without it
+    from sellctl.api.tokens import fresh_secret
 
     typer.echo(fresh_secret())
 
 
 def _lifetime(text: str) -> dt.timedelta:
-    from sellctl.core.config_units import UnitError, way_of  # noqa: PLC0415  help does without it
-    from sellctl.core.model.config import Unit  # noqa: PLC0415  likewise
+    from sellctl.core.config_units import UnitError, way_of
+    from sellctl.core.model.config import Unit
 
     try:
         lifetime: dt.timedelta = way_of(dt.timedelta, Unit.SECONDS).read("--ttl", text)

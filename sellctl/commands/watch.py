@@ -1,6 +1,5 @@
 """`sellctl watch`: look every few seconds until told to stop; a live screen on a terminal, log lines elsewhere."""
 
-import asyncio
 import signal
 import sys
 from collections import deque
@@ -20,6 +19,7 @@ from sellctl.commands.session import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
     from sellctl.bootstrap import Runtime
@@ -47,8 +47,10 @@ def watch(
     ] = None,
 ) -> None:
     """Watch all positions and sell what is due, until Ctrl-C."""
-    from sellctl.bootstrap import Wish, assemble, load  # noqa: PLC0415  help does without it
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    import asyncio
+
+    from sellctl.bootstrap import Wish, assemble, load
+    from sellctl.core.sell_watcher import Mode
 
     options = options_of(context)
     if not is_enabled(options):
@@ -75,15 +77,19 @@ def watch(
 
 async def _until_told(runtime: "Runtime", display: "Display") -> None:
     """Watch until SIGINT or SIGTERM."""
+    import asyncio
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await watching(runtime, display, stop)
 
 
-async def watching(runtime: "Runtime", display: "Display", stop: asyncio.Event) -> None:
+async def watching(runtime: "Runtime", display: "Display", stop: "asyncio.Event") -> None:
     """Run the fleet until told to stop or nobody reads what it shows, taking up what other commands ask for."""
-    from sellctl.errands import serve  # noqa: PLC0415  help does without it
+    import asyncio
+
+    from sellctl.errands import serve
 
     def show(wait: float) -> None:
         if not display.update(wait):
@@ -96,7 +102,7 @@ async def watching(runtime: "Runtime", display: "Display", stop: asyncio.Event) 
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":
-    from sellctl.live import JsonLines, LogOnly, Screen  # noqa: PLC0415  help does without it
+    from sellctl.live import JsonLines, LogOnly, Screen
 
     if shown is WatchFormat.TABLE:
         return Screen(runtime, events)

@@ -11,13 +11,15 @@ import pytest
 from render_cases import ANSI, HOSTILE, LONGEST, a_terminal
 
 from sellctl.core.errors import SellctlError
-from sellctl.render import OutputFormat, emit
+from sellctl.formats import OutputFormat
+from sellctl.render import emit
 
 COLUMNS = ("symbol", "entry price", "why")
 ROWS = [(LONGEST, Decimal("1.50"), "held"), ("F", Decimal("1E+3"), "no strategy takes it, so it stays where it is")]
 MANY = """
 import sys
-from sellctl.render import OutputFormat, emit
+from sellctl.formats import OutputFormat
+from sellctl.render import emit
 emit(("n",), [(n,) for n in range(30_000)], OutputFormat.{fmt})
 emit(("n",), [(1,)], OutputFormat.PLAIN)
 sys.exit(10)
