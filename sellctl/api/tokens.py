@@ -115,10 +115,10 @@ def read_token(secret: str, token: str) -> Claims:
 
 def _claims(words: dict[str, object]) -> Claims:
     subject, role, issued, expires = (words[name] for name in ("sub", "role", "iat", "exp"))
-    if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject) or role not in set(Role):
+    if not (isinstance(subject, str) and _SUBJECT.fullmatch(subject) and isinstance(role, str) and role in set(Role)):
         raise TokenError("The token names no caller and role known here.", forged=True)
     if not isinstance(issued, int | float) or not isinstance(expires, int | float):
         raise TokenError("The token's times aren't numbers.", forged=True)
     if not 0 < expires - issued <= LONGEST.total_seconds():
         raise TokenError("The token lives longer than 30 days.", forged=True)
-    return Claims(subject, Role(str(role)), dt.datetime.fromtimestamp(expires, dt.UTC))
+    return Claims(subject, Role(role), dt.datetime.fromtimestamp(expires, dt.UTC))

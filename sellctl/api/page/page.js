@@ -224,8 +224,9 @@
   };
 
   const listen = async () => {
+    const mine = session;
     let last = "0";
-    for (let failures = 0; session;) {
+    for (let failures = 0; session === mine;) {
       try {
         const answer = await call("/events", { headers: { "Last-Event-ID": last } });
         failures = 0;

@@ -1,0 +1,43 @@
+"""Random requests made from the API's own OpenAPI document: no server error, and every answer as documented."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from api_stage import TARGET, a_token
+from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
+from schemathesis import checks
+from schemathesis.specs.openapi import checks as openapi_checks
+from served import Served, serving
+
+from sellctl.api import sell_router
+
+APPLICATION = FastAPI()
+APPLICATION.include_router(sell_router, prefix="/api/v1")
+ENDLESS = "/events$"  # it answers for as long as the token lives
+SCHEMA = schemathesis.openapi.from_dict(APPLICATION.openapi()).exclude(path_regex=ENDLESS)
+CHECKS = [
+    checks.not_a_server_error,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_schema_conformance,
+    openapi_checks.status_code_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    rules = "sell_module: {check_interval: 1s}\napi: {requests_a_second: 10000}\n"
+    with serving(tmp_path_factory.mktemp("fuzz"), TARGET, rules) as served:
+        yield served
+        assert served.process.poll() is None, "the process has ended"
+        status, document = served.ask("GET", "/api/v1/sell/status", a_token())
+        assert (status, document["fault"]) == (200, "")
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+def test_no_request_made_from_the_document_breaks_the_server(case: schemathesis.Case, fuzzed: Served) -> None:
+    headers = {"Authorization": f"Bearer {a_token()}"}
+    answer = case.call(base_url=f"http://127.0.0.1:{fuzzed.port}", headers=headers, timeout=20)
+    case.validate_response(answer, checks=CHECKS)

@@ -1,0 +1,236 @@
+import asyncio
+import http.client
+import importlib.util
+import itertools
+import json
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_stage import CALL, CANARY, HELD, SECRET, TARGET, a_token, until
+from served import Served, run, serving, write_config
+from stage import Program
+
+from sellctl.api import server as ours
+from sellctl.journal.queries import Filters, history
+from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.server import SimServer
+
+RULES = "sell_module: {check_interval: 1s}\n"
+STATUS = "/api/v1/sell/status"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One process for the tests that leave it as it was."""
+    with serving(tmp_path_factory.mktemp("serve"), HELD, RULES) as running:
+        yield running
+
+
+def looks(served: Served) -> int:
+    _, document = served.ask("GET", STATUS, a_token())
+    return int(document["looks"])
+
+
+def test_the_seeds_three_curl_lines_work_as_written(served: Served) -> None:
+    made = served.command("token", "create", "--role", "admin", "--sub", "seed", "--ttl", "12h")
+    assert made.returncode == 0
+    token = made.stdout.strip()
+    curl = shutil.which("curl")
+    for line in (
+        'curl -X GET http://localhost:8090/api/v1/sell/status -H "Authorization: Bearer <token>"',
+        'curl -X POST http://localhost:8090/api/v1/sell/start -H "Authorization: Bearer <token>"',
+        'curl -X POST http://localhost:8090/api/v1/sell/run-once -H "Authorization: Bearer <token>"',
+    ):
+        _, _, method, url, _, header = line.replace(":8090", f":{served.port}").split(" ", 5)
+        header = header.strip('"').replace("<token>", token)
+        if curl:
+            words = [curl, "-sS", "--fail", "-X", method, url, "-H", header]
+            document = json.loads(subprocess.run(words, capture_output=True, check=True, timeout=30).stdout)  # noqa: S603
+        else:
+            status, document = served.ask(method, url.split(f":{served.port}")[1], token)
+            assert status == 200
+        assert document.get("state", "watching") == "watching"
+
+
+def test_asking_twenty_times_a_second_makes_no_look_late(served: Served) -> None:
+    """The watcher looks every second, by its own count and the broker's, while the API is asked 20 times a second."""
+    token, seconds = a_token("viewer"), 4.0
+    took: list[float] = []
+    seen: list[tuple[float, int]] = []
+    begun = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    for number in range(int(20 * seconds)):
+        time.sleep(max(0.0, begun + number / 20 - time.monotonic()))
+        asked = time.monotonic()
+        connection.request("GET", STATUS, headers={"Authorization": f"Bearer {token}"})
+        document = json.loads(connection.getresponse().read())
+        took.append(time.monotonic() - asked)
+        if not seen or document["looks"] != seen[-1][1]:
+            seen.append((time.monotonic(), document["looks"]))
+    connection.close()
+    gaps = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(seen[1:])]
+    assert [count - seen[0][1] for _, count in seen] == list(range(len(seen))), "a look was missed"
+    assert len(seen) >= seconds - 1
+    assert max(gaps) < 2, f"looks were {gaps} apart, answers took {statistics.median(took):.4f} s"
+
+
+def test_a_head_that_trickles_in_or_never_comes_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow loris, against the protocol itself with a shorter patience."""
+    monkeypatch.setattr(ours, "HEAD_SECONDS", 0.3)
+
+    async def app(scope: dict[str, object], _receive: object, send: object) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
+            await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
+
+    async def seconds_until_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, drip: bytes) -> float:
+        begun = asyncio.get_running_loop().time()
+        while not reader.at_eof() and asyncio.get_running_loop().time() - begun < 5:
+            writer.write(drip)
+            try:
+                async with asyncio.timeout(0.05):
+                    await reader.read(1024)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        writer.close()
+        return asyncio.get_running_loop().time() - begun
+
+    async def scene() -> None:
+        settings = ours._settings(app, None)  # noqa: SLF001  the very settings of `serve`
+        settings.lifespan = "off"
+        running = ours._Server(settings)  # noqa: SLF001  likewise
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            port = listening.getsockname()[1]
+            task = asyncio.create_task(running.serve(sockets=[listening]))
+            await until(lambda: running.started)
+            for first in (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(first)
+                assert await seconds_until_cut(reader, writer, b"x" if first else b"") < 2
+            running.should_exit = True
+            await task
+
+    asyncio.run(scene())
+
+
+def test_a_huge_head_is_refused(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000)
+        assert connection.recv(64).startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+
+
+def test_hammering_and_hanging_up_stop_nothing(served: Served) -> None:
+    before = looks(served)
+    held = []
+    for _ in range(150):
+        connection = served.connect()
+        connection.sendall(b"GET /api/v1/sell/events HTTP/1.1\r\nHost: localhost\r\nAuth")
+        held.append(connection)
+    workers = [threading.Thread(target=hammer, args=(served,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for connection in held:
+        connection.close()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        status, document = served.ask("GET", STATUS, a_token())
+        if status == 200 and document["looks"] > before:
+            break
+        time.sleep(0.2)
+    assert document["state"] == "watching"
+    assert document["looks"] > before
+
+
+def hammer(served: Served) -> None:
+    """Requests good, bad and broken off, as fast as they go."""
+    ends_at = time.monotonic() + 1
+    while time.monotonic() < ends_at:
+        with served.connect() as connection:
+            head = f"GET {STATUS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {a_token()}\r\n\r\n"
+            connection.sendall(head.encode())
+
+
+def test_a_term_ends_it_and_keeps_the_accounts_free(tmp_path: Path) -> None:
+    with serving(tmp_path, HELD, RULES) as served:
+        stream = served.connect()
+        head = f"GET /api/v1/sell/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {a_token()}\r\n\r\n"
+        stream.sendall(head.encode())
+        assert stream.recv(16).startswith(b"HTTP/1.1 200")
+        begun = time.monotonic()
+        assert served.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - begun < 5
+        stream.close()
+        assert served.command("run-once").returncode == 0
+        rows = history(tmp_path / "state" / "journal.sqlite", Filters(limit=1_000))
+        calls = [call for row in rows if row.kind == "api" for call in row.body.get("calls", ())]
+        assert [call["route"] for call in calls if call["who"] == "tester"] == ["GET /sell/events"]
+
+
+def test_a_target_is_sold_while_it_serves(tmp_path: Path) -> None:
+    with serving(tmp_path, TARGET, RULES) as served:
+        deadline = time.monotonic() + 15
+        while served.server.exchange.accounts["main"].qty_of(CALL) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert served.server.exchange.accounts["main"].qty_of(CALL) == 0
+        served.stop()
+    assert CANARY not in served.log.read_text()
+    assert SECRET not in served.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("rules", "secret", "status", "says"),
+    [
+        ("", "", 2, "SELLCTL_API_SECRET"),
+        ("", "too short", 5, "shorter than 32 bytes"),
+        ("", "a" * 64, 5, "can be guessed"),
+        ("api: {host: 0.0.0.0}\n", SECRET, 5, "can be reached from other machines"),
+        ("api: {tls_cert: gone.pem, tls_key: gone.pem}\n", SECRET, 2, "can't be used"),
+        ("api: {tls_cert: c.pem}\n", SECRET, 2, "tls_key"),
+        ("api: {allow: [everybody]}\n", SECRET, 2, "neither an address nor a network"),
+        ("api: {host: example.org}\n", SECRET, 2, "isn't an address"),
+    ],
+)
+def test_it_refuses_to_start_where_it_could_be_abused(
+    tmp_path: Path, rules: str, secret: str, status: int, says: str
+) -> None:
+    with SimServer(parse_scenario(HELD), speed=0) as server:
+        write_config(tmp_path, server, rules)
+        ended = run(tmp_path, "serve", SELLCTL_API_SECRET=secret)
+    assert ended.returncode == status
+    assert says in ended.stderr
+    assert not (secret and secret in ended.stderr)
+
+
+def test_a_port_that_is_taken_is_one_sentence(served: Served) -> None:
+    ended = served.command("serve", "--port", str(served.port))
+    assert ended.returncode == 2
+    assert "can't be used" in ended.stderr
+
+
+def test_without_the_extra_it_says_how_to_install_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "jwt" else known(name, *more))
+    for words in (("serve",), ("token", "secret"), ("token", "create", "--sub", "me")):
+        said = Program(served.folder).run(*words)
+        assert said.status == 2
+        assert "pip install 'sellctl[api]'" in said.err
+
+
+@pytest.mark.parametrize("words", [("--sub", "a b"), ("--sub", "me", "--ttl", "31d"), ("--sub", "me", "--ttl", "soon")])
+def test_a_token_nobody_could_use_is_refused_in_a_sentence(served: Served, words: tuple[str, ...]) -> None:
+    ended = served.command("token", "create", *words)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("sellctl: ")
