@@ -104,8 +104,8 @@ class SellWatcher:
         return known
 
     async def _join(self) -> None:
-        """Learn once which account the key belongs to, and whether it may be acted on."""
-        if self.facts is None:
+        """Learn which account the key belongs to and whether it may be acted on: once, or until it may trade."""
+        if self.facts is None or self.facts.blocked:
             facts = await self.broker.account()
             self.admit(facts)
             self.facts = facts
@@ -228,9 +228,10 @@ class SellWatcher:
         """Report what a person should hear of, once until it changes."""
         for verdict in plan.verdicts:
             symbol = verdict.holding.symbol
-            said = f"{verdict.state}:{verdict.signal.reason if verdict.signal else ''}"
+            signal = verdict.signal
+            said = f"{verdict.state}:{signal.reason}:{signal.urgency}" if signal else verdict.state
             if verdict.state in _TOLD and self._said.get(symbol) != said:
-                urgent = verdict.signal is not None and verdict.signal.urgency <= Urgency.PROTECTIVE
+                urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
                 failed = urgent or verdict.state is State.FAULT
                 self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed)
             self._said[symbol] = said
