@@ -16,7 +16,7 @@ def main() -> int:
     asked = parser.parse_args()
     broken = 0
     for seed in range(asked.seed, asked.seed + asked.days):
-        outcome = play(seed, asked.family)
+        outcome = play(seed, asked.family, tell=print if asked.verbose else None)
         sys.stdout.write(f"{outcome.line} unfired={outcome.unfired}\n")
         for violation in outcome.violations:
             sys.stdout.write(f"  {violation}\n")

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faults.checkers import ExchangeChecker, is_ours
 from faults.draw import DUE, Day, Role, draw_day
@@ -39,6 +40,7 @@ from sellctl.sim.orders import SimPosition
 from sellctl.sim.paths import Path as PricePath
 
 ACCOUNT = "main"
+MOST_LIVES, MOST_FOUND = 60, 40  # a run beyond them has told enough
 DoorsOf = Callable[[Exchange], Doors]
 _MEMORY = Path("/dev/shm")  # noqa: S108  where a disk would only cost time
 
@@ -99,6 +101,8 @@ class Stage:
         while self.exchange.now < self.day.ends:
             self._live()
             self.evidence.whole()
+            if len(self.findings.found) > MOST_FOUND or self.lives > MOST_LIVES:
+                break
             self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=2))
         self.liveness.at_the_end()
         self.evidence.all(compile_policy(config_of(self.day), ACCOUNT), self.wire.log)
@@ -158,28 +162,57 @@ def _dice(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311  a bench's seed, not a secret
 
 
-def play(seed: int, families: Sequence[str] | None = None, doors_of: DoorsOf = in_process) -> Outcome:
-    """One day from its seed."""
+def play(
+    seed: int,
+    families: Sequence[str] | None = None,
+    doors_of: DoorsOf = in_process,
+    tell: Callable[[str], None] | None = None,
+) -> Outcome:
+    """One day from its seed; `tell` hears its whole story."""
     started = time.perf_counter()
     day = draw_day(seed, families)
     with scratch() as name:
         stage = a_stage(day, Path(name) / "state", doors_of)
         stage.play()
-        head = read_head(stage.folder / "journal.sqlite")
-        fired = stage.mischief.all_fired
-        unfired = tuple(sorted({p.fault.name for p in day.faults} - set(fired)))
-        return Outcome(
-            seed=seed,
-            looks=stage.looks,
-            exits=_exits(stage),
-            orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
-            lives=stage.lives,
-            faults=fired,
-            unfired=unfired,
-            violations=tuple(stage.findings.found),
-            head=f"{head.link.seq}:{head.link.hash}" if head else "",
-            seconds=time.perf_counter() - started,
-        )
+        if tell:
+            tell_story(stage, tell)
+        return _outcome(stage, time.perf_counter() - started)
+
+
+def _outcome(stage: Stage, seconds: float) -> Outcome:
+    day, fired = stage.day, stage.mischief.all_fired
+    head = read_head(stage.folder / "journal.sqlite")
+    return Outcome(
+        seed=day.seed,
+        looks=stage.looks,
+        exits=_exits(stage),
+        orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
+        lives=stage.lives,
+        faults=fired,
+        unfired=tuple(sorted({p.fault.name for p in day.faults} - set(fired))),
+        violations=tuple(stage.findings.found),
+        head=f"{head.link.seq}:{head.link.hash}" if head else "",
+        seconds=seconds,
+    )
+
+
+def tell_story(stage: Stage, tell: Callable[[str], None]) -> None:
+    """The day in order: what was planned, what happened at the exchange, on the wire, and what a person was told."""
+    lines = [(p.at, f"plan  {p.fault.name} rate {p.rate} until {p.until:%H:%M:%S} {p.options}") for p in stage.day.faults]
+    lines += [(d.at, f"deed  {d.what} {d.symbol} {d.share}") for d in stage.day.deeds]
+    lines += [(lot.due_at, f"due   {lot.symbol} {lot.qty} ({lot.role})") for lot in stage.day.lots if lot.due_at]
+    lines += [(e.at, f"venue {e.kind} {_order_words(e.order)}") for e in stage.exchange.events]
+    lines += [(s.at, f"wire  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.wire.log]
+    lines += [(e.at, f"told  {e.weight} {e.sentence}") for e in stage.liveness.told]
+    lines += [(v.at, f"***   {v}") for v in stage.findings.found]
+    lines += [(stage.day.heals, "heal")]
+    for at, text in sorted(lines, key=lambda line: line[0]):
+        tell(f"{at:%H:%M:%S.%f} {text}")
+
+
+def _order_words(order: dict[str, Any] | None) -> str:
+    keys = ("symbol", "side", "qty", "filled_qty", "limit_price", "status")
+    return "" if order is None else " ".join(str(order[key]) for key in keys) + " " + order["client_order_id"][-6:]
 
 
 def _exits(stage: Stage) -> int:

@@ -134,6 +134,8 @@ def draw_day(seed: int, families: Sequence[str] | None = None) -> Day:
     lots = _lots(dice, opens, heals, closes)
     levels = _levels(dice, families)
     begins = opens + dice.choice((-40, 90, 200)) * SECOND
+    busy = _busy(dice, lots, begins, heals, closes)
+    frame = _Frame(begins, heals, tuple(start for start, _ in busy if begins <= start < heals - WINDOW))
     return Day(
         seed=seed,
         date=date,
@@ -143,9 +145,9 @@ def draw_day(seed: int, families: Sequence[str] | None = None) -> Day:
         lots=lots,
         settings=_settings(dice, seed),
         levels=levels,
-        faults=_faults(dice, levels, lots, begins, heals),
+        faults=_faults(dice, levels, lots, frame),
         deeds=_deeds(dice, lots, opens, heals) if levels.get("O") else (),
-        busy=_busy(dice, lots, begins, heals, closes),
+        busy=busy,
         style="market" if dice.random() < 0.15 else "smart",
         take_over=dice.choice(("forced", "protective")),
         latency=dice.choice((0.0, 0.02, 0.3)),
@@ -258,31 +260,40 @@ class _Maker:
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """When faults may begin and end, and the starts of the busy windows between."""
+
+    begins: dt.datetime
+    heals: dt.datetime
+    windows: tuple[dt.datetime, ...]
+
+
 def _faults(
-    dice: random.Random, levels: dict[str, float], lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime
+    dice: random.Random, levels: dict[str, float], lots: Sequence[Lot], frame: _Frame
 ) -> tuple[Planned, ...]:
     planned: list[Planned] = []
     for family, rate in levels.items():
         known = drawable(family)
         if rate and known:
             for fault in dice.sample(known, min(len(known), dice.randint(1, 3))):
-                planned += _plan(dice, fault, rate, lots, begins, heals)
+                planned += _plan(dice, fault, rate, lots, frame)
     return tuple(planned)
 
 
-def _plan(  # noqa: PLR0913, PLR0917  what a fault's plan depends on
-    dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime
-) -> list[Planned]:
+def _plan(dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], frame: _Frame) -> list[Planned]:
     """A fault by chance all the time and once for sure; or for a while; or at an instant."""
-    options = fault.options(dice)
+    options, begins, heals = fault.options(dice), frame.begins, frame.heals
     if fault.how is How.RATE:
         sure = Planned(fault, begins, heals, times=1, options=options)
         return [sure, Planned(fault, begins, heals, rate, None, options)]
-    at = begins + dice.random() * (heals - begins) * 0.8
+    if fault.how in {How.AT_ORDER, How.ALWAYS}:
+        return [Planned(fault, begins, heals, rate, 1, options)]
+    at = dice.choice(frame.windows) + dice.randint(0, 90) * SECOND
     if fault.how is How.WHILE:
         if fault.family == "Q":
             options = {**options, "symbol": dice.choice([lot for lot in lots if lot.role is Role.QUIET]).symbol}
-        return [Planned(fault, at, min(at + dice.choice((1, 4, 12)) * MINUTE, heals), options=options)]
+        return [Planned(fault, at, min(at + dice.choice((3, 5, 12)) * MINUTE, heals), options=options)]
     return [Planned(fault, at, heals, rate, 1, options)]
 
 

@@ -124,7 +124,7 @@ class Life:
         brokers, quotes = self.doors(self.wire)
         connected = _Connected({n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire))
         with ExitStack() as stack:
-            stack.enter_context(patched(connecting, "connect", lambda *_: connected))
+            stack.enter_context(patched(connecting, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
             yield
 

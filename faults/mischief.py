@@ -19,6 +19,7 @@ from sellctl.sim.happenings import human_cancel, human_order
 from sellctl.sim.orders import Event
 
 MOST_KILLS = 12
+UNSTICKS = dt.timedelta(minutes=7)
 SOON = dt.timedelta(seconds=1)
 _DISK = {"D01": "database is locked", "D02": "database or disk is full"}
 
@@ -48,6 +49,9 @@ class Mischief:
             self.exchange.at(planned.at, lambda _exchange, planned=planned: self._begin(planned))
         for deed in self.day.deeds:
             self.exchange.at(deed.at, lambda _exchange, deed=deed: self._do(deed))
+        at = self.day.begins
+        while (at := at + UNSTICKS) < self.day.heals:
+            self.exchange.at(at, lambda _exchange: self._unstick())
         self.exchange.at(self.day.heals, lambda _exchange: self.heal())
 
     # --- the faults ---------------------------------------------------------------------------------------------------
@@ -132,8 +136,12 @@ class Mischief:
         """The liveness phase begins: everything works again, and what hung at the broker moves on."""
         self.healed = True
         self.exchange.behave()
-        self.exchange.stuck.clear()
         self._unblock()
+        self._unstick()
+
+    def _unstick(self) -> None:
+        """What hung at the broker for minutes moves on; hours of it would only be more of the same looks."""
+        self.exchange.stuck.clear()
         for order in list(self.account.open_orders.values()):
             order.visible_at = None
             if order.status == "pending_cancel":

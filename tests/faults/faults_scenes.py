@@ -1,0 +1,38 @@
+"""Days made to order for the bench's tests: which holdings, which faults, how long."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from faults.catalogue import CATALOGUE
+from faults.day import Stage, a_stage
+from faults.draw import Day, Planned, Role, draw_day
+
+
+def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
+    """A day on which nothing goes wrong, with the holdings of these roles only, or all; `hours` cuts it short."""
+    day = replace(draw_day(seed, ()), deeds=(), style="smart", latency=0.0)
+    lots = tuple(lot for lot in day.lots if not roles or lot.role in roles)
+    ends = day.ends if hours is None else day.begins + dt.timedelta(hours=hours)
+    return replace(day, lots=lots, ends=ends)
+
+
+def with_fault(day: Day, name: str, at: dt.datetime, minutes: float = 5, **options: Any) -> Day:
+    """The day with one more fault, for some minutes."""
+    fault = next(each for each in CATALOGUE if each.name == name)
+    planned = Planned(fault, at, at + dt.timedelta(minutes=minutes), options=options)
+    return replace(day, faults=(*day.faults, planned))
+
+
+def played(day: Day, folder: Path) -> Stage:
+    """The day, played to its end."""
+    stage = a_stage(day, folder / "state")
+    stage.play()
+    return stage
+
+
+def found(stage: Stage) -> Sequence[str]:
+    """What was violated, one sentence each."""
+    return [str(violation) for violation in stage.findings.found]
