@@ -170,7 +170,10 @@ def test_real_money_needs_live_and_nothing_is_asked_before(tmp_path: Path, stran
     is_one_clear_word(said, "--live", "--dry-run")
     assert program.run("run-once", "--dry-run").status == 0
     assert stranger.sent == []
-    assert program.run("--live", "run-once").status == 0
+    unasked = program.run("--live", "run-once")
+    assert (unasked.status, stranger.sent) == (5, [])
+    assert "--yes" in unasked.err
+    assert program.run("--live", "run-once", "--yes").status == 0
     assert len(stranger.sent) == 1
 
 

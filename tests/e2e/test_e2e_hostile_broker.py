@@ -66,6 +66,7 @@ def test_one_refused_account_keeps_no_other_from_selling(play: Play) -> None:
     assert said.status == 4
     assert stage.held(CALL, "good") == 0
     assert "bad: bad: " not in said.err
+    assert "degraded: bad: " not in said.err
     assert "Check api_key" in said.err
 
 

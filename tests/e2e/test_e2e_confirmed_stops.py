@@ -1,0 +1,36 @@
+"""Stops through the whole program: two looks, real crashes that fire, and bad ticks that don't."""
+
+import pytest
+from stage import Play
+
+CALL = "AAPL261218C00200000"
+STOP = """
+    start: "2026-11-24 12:00"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
+    prices:
+      AAPL261218C00200000: [{fixed: {bid: 0.70, ask: 0.72}}]
+"""
+
+
+def test_run_once_takes_the_second_look_itself_and_a_dry_run_names_the_same_order(play: Play) -> None:
+    stage = play(STOP)
+    dry = stage.run("run-once", "--dry-run", "--format", "json").document
+    real = stage.run("run-once", "--format", "json").document
+    orders = [[holding["order"] for holding in plan["holdings"]] for plan in (*dry["plans"], *real["plans"])]
+    assert orders[0] == orders[1]
+    assert orders[0][0]["client_order_id"] == stage.orders()[0].client_order_id
+    assert stage.held(CALL) == 0
+
+
+@pytest.mark.parametrize("factor", [100, "0.01"])
+def test_one_bad_tick_sells_nothing(play: Play, factor: object) -> None:
+    stage = play(STOP.replace("0.70", "0.99").replace("0.72", "1.01"))
+    stage.misbehave("Q06", symbol=CALL, times=1, factor=factor)
+    assert stage.run("run-once").status == 0
+    assert stage.held(CALL) == 3
+    assert not [order for order in stage.orders() if order.status == "filled"]
