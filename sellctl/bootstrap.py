@@ -93,8 +93,8 @@ def assemble(
     clock = clock or RealClock()
     connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options)
-    prices = PriceTracker(connected.quotes, clock)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock)
+    prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
     journal = _journal(loaded, state, _time_of(market_clock, clock), wish, closers)
     if journal.alarm:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sellctl.core.engine import decide
 from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, SellModuleConfig
 from sellctl.core.model.instrument import a_stock, an_option
-from sellctl.core.model.market import NEW_YORK, Market, Quote
+from sellctl.core.model.market import NEW_YORK, Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import Verdict
 from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Track
@@ -113,18 +113,28 @@ def a_snapshot(
     market: Market | None = None,
     history: tuple[Order, ...] | None = (),
     account: AccountFacts | None = None,
+    agreed: bool = True,
 ) -> Snapshot:
     """A snapshot taken just now that knows today's orders of every holding; `history=None` knows none.
 
-    Quotes stamped at noon are moved to the market's now, unless a test set another stamp.
+    Quotes stamped at noon are moved to the market's now, unless a test set another stamp. `agreed=False` is a first
+    look, at whose prices no other has agreed yet.
     """
     market = market or a_market()
     fresh = tuple(
         replace(h, quote=replace(h.quote, at=market.now)) if h.quote and h.quote.at == at("12:00") else h
         for h in holdings
     )
+    if agreed:
+        fresh = tuple(an_agreed(h) if h.quote and not h.track.window else h for h in fresh)
     known = {} if history is None else {h.symbol: tuple(o for o in history if o.symbol == h.symbol) for h in holdings}
     return Snapshot(account or AccountFacts("main", "PA1"), market, fresh, orders, market.now, known)
+
+
+def an_agreed(holding: Holding) -> Holding:
+    """The same holding, at whose quote an earlier look agrees."""
+    window = Window(holding.quote, holding.quote) if holding.quote else None
+    return replace(holding, track=replace(holding.track, window=window))
 
 
 def a_config(sell: SellModuleConfig | None = None, execution: ExecutionConfig | None = None) -> Config:

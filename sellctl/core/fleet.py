@@ -54,7 +54,7 @@ class Fleet:
 
     async def look(self, *, hurried: bool = False) -> None:
         """One round over the accounts that are due; `hurried` only over those with something under way."""
-        due = [w for w in self.watchers if self._is_due(w) and (w.in_a_hurry or not hurried)]
+        due = [w for w in self.watchers if self._is_due(w) and (not hurried or w.in_a_hurry or self._doubts(w))]
         for watcher in due:
             name = watcher.name
             if name not in self._under_way:
@@ -118,6 +118,10 @@ class Fleet:
             self._known[watcher.name] = {i.symbol: i for i in instruments_of(what)}
         self.prices.keep_only({symbol for known in self._known.values() for symbol in known})
 
+    def _doubts(self, watcher: SellWatcher) -> bool:
+        """Whether a price of the account's has jumped and waits for a second quote."""
+        return not self.prices.doubted.isdisjoint(self._known.get(watcher.name, ()))
+
     # --- when to look next --------------------------------------------------------------------------------------------
 
     def _is_due(self, watcher: SellWatcher) -> bool:
@@ -137,6 +141,8 @@ class Fleet:
         """Seconds until the next round."""
         if any(watcher.acted for watcher in self.watchers):
             return AT_ONCE_SECONDS
+        if self.prices.doubted or any(watcher.plan and watcher.plan.is_unconfirmed for watcher in self.watchers):
+            return self.prices.second_look_in
         if any(watcher.in_a_hurry for watcher in self.watchers):
             return HURRY_SECONDS
         if self.market is not None and not self.market.is_open:

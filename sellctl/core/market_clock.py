@@ -37,6 +37,13 @@ class MarketClock:
         return market_at(_carried_on(self._read, passed), self._sessions)
 
     @property
+    def instant(self) -> dt.datetime | None:
+        """The broker's time by its last answer; None when there never was one."""
+        if self._read is None:
+            return None
+        return self._read.now + dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
+
+    @property
     def next_open(self) -> dt.datetime | None:
         """The next open as the broker last said."""
         return self._read.next_open if self._read else None

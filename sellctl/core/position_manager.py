@@ -188,6 +188,8 @@ class PositionManager:
             rejects=rejects,
             rejected_for=rejected_for,
             quarantine=memory.quarantine,
+            window=self._prices.window(position.symbol),
+            last_trade=self._prices.last_trade(position.symbol),
         )
         return Holding(position, self._prices.newest(position.symbol), track)
 

@@ -1,30 +1,55 @@
-"""The newest quote a symbol, for all accounts at once, and how long its spread has been wide."""
+"""The newest usable quote a symbol, for all accounts at once, whichever way it came: fetched, or streamed."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 
 from sellctl.core.errors import BrokerError
-from sellctl.core.guards import is_wide
+from sellctl.core.guards import MAX_AHEAD
 from sellctl.core.model.instrument import AssetClass, Instrument
-from sellctl.core.model.market import Quote
+from sellctl.core.model.market import Quote, Window
 from sellctl.core.ports import Clock, QuoteSource
+from sellctl.core.quote_book import JUMP_CONFIRM, QuoteBook, Source
 
-_QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
+QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
+CONFIRM = dt.timedelta(seconds=1.5)
+_MARGIN = 0.1  # seconds on top, so that the second look doesn't come a hair too early
 
 
 class PriceTracker:
-    """Fetches each symbol once for all accounts and keeps the newest quote; an older one never replaces it."""
+    """Fetches each symbol once for all accounts and keeps a book of each.
 
-    def __init__(self, source: QuoteSource, clock: Clock) -> None:
+    `confirm` is how far apart two looks of a stop are. `broker_now` is the broker's clock, None while it is unknown.
+    """
+
+    def __init__(
+        self,
+        source: QuoteSource,
+        clock: Clock,
+        confirm: dt.timedelta = CONFIRM,
+        broker_now: Callable[[], dt.datetime | None] = lambda: None,
+    ) -> None:
         self._source = source
         self._clock = clock
-        self._quotes: dict[str, Quote] = {}
-        self._wide_since: dict[str, float] = {}
+        self._confirm = confirm.total_seconds()
+        self._broker_now = broker_now
+        self._books: dict[str, QuoteBook] = {}
         self.problem = ""
+
+    @property
+    def second_look_in(self) -> float:
+        """Seconds after which a second look can confirm a stop or a jump."""
+        return max(self._confirm, JUMP_CONFIRM if self.doubted else 0.0) + _MARGIN
+
+    @property
+    def doubted(self) -> frozenset[str]:
+        """Symbols with a jump that waits for a second quote."""
+        now = self._clock.monotonic()
+        return frozenset(symbol for symbol, book in self._books.items() if book.is_in_doubt(now))
 
     async def refresh(self, instruments: Iterable[Instrument]) -> None:
         """Fetch the newest quotes. A failure leaves what is known, which then ages until no rule believes it."""
-        wanted = {i.symbol: i for i in instruments if i.asset_class in _QUOTED}
+        wanted = {i.symbol: i for i in instruments if i.asset_class in QUOTED}
         if not wanted:
             return
         try:
@@ -33,31 +58,50 @@ class PriceTracker:
         except BrokerError as error:
             self.problem = error.sentence
 
-    def accept(self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument]) -> None:
-        """Take newer quotes, from whichever way they came."""
+    def accept(
+        self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL
+    ) -> frozenset[str]:
+        """Take newer quotes, from whichever way they came; the symbols whose newest quote this was."""
+        now, latest = self._clock.monotonic(), self._broker_now()
+        taken = set()
         for symbol, quote in quotes.items():
-            known = self._quotes.get(symbol)
-            if known is None or quote.at >= known.at:
-                self._quotes[symbol] = quote
-                self._mind_the_width(quote, instruments[symbol])
+            book = self._books.get(symbol)
+            if book is None:
+                book = self._books[symbol] = QuoteBook(instruments[symbol].asset_class, self._confirm)
+            if book.take(quote, now, source, future=latest is not None and quote.at - latest > MAX_AHEAD):
+                taken.add(symbol)
+        return frozenset(taken)
+
+    def traded(self, symbol: str, price: Decimal) -> None:
+        """A stock's latest trade, which confirms what IEX quotes."""
+        if symbol in self._books:
+            self._books[symbol].last_trade = price
 
     def newest(self, symbol: str) -> Quote | None:
         """The newest quote; None when none ever came."""
-        return self._quotes.get(symbol)
+        book = self._books.get(symbol)
+        return book.newest if book else None
+
+    def book(self, symbol: str) -> QuoteBook | None:
+        """Everything known of a symbol's quotes; None when none ever came."""
+        return self._books.get(symbol)
 
     def wide_for(self, symbol: str) -> dt.timedelta:
         """How long the spread has been wide without a break."""
-        since = self._wide_since.get(symbol)
-        return dt.timedelta(seconds=0 if since is None else self._clock.monotonic() - since)
+        book = self._books.get(symbol)
+        return book.wide_for(self._clock.monotonic()) if book else dt.timedelta(0)
+
+    def window(self, symbol: str) -> Window | None:
+        """The best and the worst since a look that is `confirm` older than the newest; None without such a look."""
+        book = self._books.get(symbol)
+        return book.window() if book else None
+
+    def last_trade(self, symbol: str) -> Decimal | None:
+        """The latest trade that a stream told; None when none did."""
+        book = self._books.get(symbol)
+        return book.last_trade if book else None
 
     def keep_only(self, symbols: Collection[str]) -> None:
         """Forget what is no longer held by anybody."""
-        for symbol in self._quotes.keys() - symbols:
-            del self._quotes[symbol]
-            self._wide_since.pop(symbol, None)
-
-    def _mind_the_width(self, quote: Quote, instrument: Instrument) -> None:
-        if is_wide(quote, instrument.asset_class):
-            self._wide_since.setdefault(quote.symbol, self._clock.monotonic())
-        else:
-            self._wide_since.pop(quote.symbol, None)
+        for symbol in self._books.keys() - symbols:
+            del self._books[symbol]

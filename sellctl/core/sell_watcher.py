@@ -144,8 +144,10 @@ class SellWatcher:
     @property
     def in_a_hurry(self) -> bool:
         """Whether something is under way that shouldn't wait for the next ordinary look."""
-        if self.mode is not Mode.ACT or self.plan is None:
+        if self.plan is None or self.mode is Mode.STALE_ONLY:
             return False
+        if self.plan.is_unconfirmed or self.mode is Mode.DRY_RUN:
+            return self.plan.is_unconfirmed
         if self.only is None:
             return bool(self.orders.working or self.plan.acts)
         return self.plan.only(self.only).acts or not self.only.isdisjoint(self.orders.symbols_working)
@@ -157,7 +159,7 @@ class SellWatcher:
             snapshot = snapshot.with_history(await self._history(plan.needs_history))
             plan = decide(snapshot, self.policy)
         self.plan, self.market, self.seen_at = plan, market, seen.at
-        self.first_plan = self.first_plan or plan
+        self.first_plan = self.first_plan.confirmed_by(plan) if self.first_plan else plan
         self.open_orders = snapshot.orders
         self.targets = tuple(o for o in _targets_of(snapshot) if self.only is None or o.symbol in self.only)
         if self.mode is Mode.ACT:
@@ -230,7 +232,7 @@ class SellWatcher:
             symbol = verdict.holding.symbol
             signal = verdict.signal
             said = f"{verdict.state}:{signal.reason}:{signal.urgency}" if signal else verdict.state
-            if verdict.state in _TOLD and self._said.get(symbol) != said:
+            if verdict.state in _TOLD and not verdict.unconfirmed and self._said.get(symbol) != said:
                 urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
                 failed = urgent or verdict.state is State.FAULT
                 self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed)

@@ -1,0 +1,157 @@
+"""What is known of one symbol's quotes: the newest, the level that a spike is measured against, and the last looks."""
+
+import datetime as dt
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from sellctl.core.guards import is_wide
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Quote, Window
+from sellctl.core.pricing import believable
+
+JUMP = {AssetClass.STOCK: Decimal("0.10"), AssetClass.OPTION: Decimal("0.50")}
+STEP_DOLLARS = Decimal("0.05")  # a step of a cheap option is no jump
+SAME = Decimal("0.20")  # how far two quotes of a new level may differ
+JUMP_CONFIRM = 1.5  # seconds between a jump and the quote that confirms it
+FORGOTTEN = 60.0  # seconds after which a look agrees with nothing any more
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+class Source(StrEnum):
+    """Which way a quote came."""
+
+    POLL = "poll"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A quote and when it was seen, in monotonic seconds."""
+
+    quote: Quote
+    at: float
+
+
+@dataclass(slots=True)
+class QuoteBook:
+    """One symbol. Instants are monotonic seconds; `confirm` is how far apart two looks of a stop are."""
+
+    asset: AssetClass
+    confirm: float
+    newest: Quote | None = None
+    source: Source = Source.POLL
+    seen_at: float = float("-inf")
+    streamed_at: float = float("-inf")
+    last_trade: Decimal | None = None
+    doubted: _Look | None = None  # a jump that nothing has confirmed yet
+    _level: Quote | None = None
+    _stamp: dt.datetime = _NEVER  # what newer quotes have to reach
+    _looks: deque[_Look] = field(default_factory=deque)
+    _wide_since: float | None = None
+
+    def take(self, quote: Quote, now: float, source: Source, *, future: bool = False) -> bool:
+        """Take a quote unless it is older than what is known, or a jump. Whether it is the newest now.
+
+        One stamped in the `future` is shown only while there is no other, and never holds up the next.
+        """
+        if quote.at < self._stamp or (future and self.newest is not None):
+            return False
+        if not future:
+            self._stamp = quote.at
+        if source is Source.STREAM:
+            self.streamed_at = now
+        if self._is_jump(quote, now):
+            return False
+        self.newest, self.source, self.seen_at = quote, source, now
+        self._mind_the_width(quote, now)
+        if _has_a_price(quote) and not future:
+            self._level = quote
+            self._remember(_Look(quote, now))
+        return True
+
+    def wide_for(self, now: float) -> dt.timedelta:
+        """How long the spread has been wide without a break."""
+        return dt.timedelta(seconds=0 if self._wide_since is None else now - self._wide_since)
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Whether a jump waits for a second quote."""
+        return self.doubted is not None and now - self.doubted.at < FORGOTTEN
+
+    def window(self) -> Window | None:
+        """The best and the worst sides since a look at least `confirm` before the newest; None without such a look."""
+        start = self._start()
+        if start is None or self.newest is None:
+            return None
+        quotes = [look.quote for look in list(self._looks)[start:]]
+        return Window(high=_extreme(quotes, self.newest, max), low=_extreme(quotes, self.newest, min))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> int | None:
+        """Where the window begins: the newest look that is old enough."""
+        if not self._looks:
+            return None
+        latest = self._looks[-1].at
+        old = [place for place, look in enumerate(self._looks) if look.at <= latest - self.confirm]
+        return old[-1] if old else None
+
+    def _remember(self, look: _Look) -> None:
+        self._looks.append(look)
+        while self._looks[0].at < look.at - FORGOTTEN:
+            self._looks.popleft()
+        for _ in range(self._start() or 0):
+            self._looks.popleft()
+
+    def _is_jump(self, quote: Quote, now: float) -> bool:
+        """Whether it is a jump that isn't believed yet. A confirmed one starts the looks anew, from its first quote."""
+        if self._level is None or _is_near(quote, self._level, JUMP[self.asset]):
+            self.doubted = None
+            return False
+        doubted = self.doubted
+        if doubted is None or not self.is_in_doubt(now) or not _is_near(quote, doubted.quote, SAME):
+            self.doubted = _Look(quote, now)
+            return True
+        if now - doubted.at < JUMP_CONFIRM:
+            return True
+        self._looks.clear()
+        self._looks.append(doubted)
+        self.doubted = None
+        return False
+
+    def _mind_the_width(self, quote: Quote, now: float) -> None:
+        if not is_wide(quote, self.asset):
+            self._wide_since = None
+        elif self._wide_since is None:
+            self._wide_since = now
+
+
+def _has_a_price(quote: Quote) -> bool:
+    bid, ask = believable(quote.bid), believable(quote.ask)
+    return (bid is not None or ask is not None) and not (bid is not None and ask is not None and bid > ask)
+
+
+def _is_near(quote: Quote, other: Quote, share: Decimal) -> bool:
+    """Whether the two differ by no more than a share of the other, or a small step. Without a common side they do."""
+    pairs = tuple(_comparable(quote, other))
+    return all(abs(price - before) <= max(before * share, STEP_DOLLARS) for price, before in pairs)
+
+
+def _comparable(quote: Quote, other: Quote) -> Iterator[tuple[Decimal, Decimal]]:
+    """The mids of both, else the side that both have."""
+    sides = [(believable(quote.bid), believable(other.bid)), (believable(quote.ask), believable(other.ask))]
+    known = [(price, before) for price, before in sides if price is not None and before is not None]
+    if len(known) == len(sides):
+        (bid, bid_before), (ask, ask_before) = known
+        yield (bid + ask) / 2, (bid_before + ask_before) / 2
+    else:
+        yield from known
+
+
+def _extreme(quotes: list[Quote], newest: Quote, choose: Callable[[list[Decimal]], Decimal]) -> Quote:
+    """Each side at its extreme, under the newest stamp."""
+    bids = [bid for bid in (believable(quote.bid) for quote in quotes) if bid is not None]
+    asks = [ask for ask in (believable(quote.ask) for quote in quotes) if ask is not None]
+    return replace(newest, bid=choose(bids) if bids else None, ask=choose(asks) if asks else None)

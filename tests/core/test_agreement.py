@@ -1,0 +1,85 @@
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from builders import a_holding, a_policy, a_quote, a_snapshot, an_exit, the_verdict
+
+from sellctl.core.engine import decide
+from sellctl.core.model.config import AssetKind, SellModuleConfig, StrategyOneConfig
+from sellctl.core.model.market import Window
+from sellctl.core.model.plan import State
+from sellctl.core.model.position import Holding, Track
+
+STOCKS = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.STOCK,))))
+
+
+def looked_at(holding: Holding, bid: str, ask: str) -> Holding:
+    """The holding with a window whose best look was at these prices."""
+    assert holding.quote is not None
+    best = a_quote(holding.symbol, bid, ask)
+    return replace(holding, track=replace(holding.track, window=Window(best, holding.quote)))
+
+
+def test_a_stop_waits_for_a_second_quote_and_no_person_is_alarmed() -> None:
+    verdict = the_verdict(a_snapshot(a_holding(bid="0.70", ask="0.72"), agreed=False))
+    assert (verdict.state, verdict.submit, verdict.alert) == (State.DENIED, None, False)
+    assert "waits for a second quote" in verdict.sentence
+    assert verdict.unconfirmed
+
+
+def test_a_stop_fires_once_two_looks_agree() -> None:
+    verdict = the_verdict(a_snapshot(a_holding(bid="0.70", ask="0.72"), agreed=True))
+    assert verdict.submit is not None
+    assert not verdict.unconfirmed
+
+
+def test_a_stop_does_not_fire_while_a_look_in_between_disagreed() -> None:
+    holding = looked_at(a_holding(bid="0.70", ask="0.72"), "0.95", "0.97")
+    assert the_verdict(a_snapshot(holding)).unconfirmed
+
+
+def test_a_target_needs_no_second_look() -> None:
+    verdict = the_verdict(a_snapshot(a_holding(bid="1.20", ask="1.22"), agreed=False))
+    assert verdict.submit is not None
+
+
+def test_an_exit_by_hand_does_not_wait_with_the_stop() -> None:
+    snapshot = a_snapshot(a_holding(bid="0.70", ask="0.72"), agreed=False)
+    verdict = the_verdict(replace(snapshot, by_hand=frozenset({snapshot.holdings[0].symbol})))
+    assert verdict.submit is not None
+    assert verdict.unconfirmed
+
+
+def test_a_stop_that_is_under_way_goes_on_without_agreeing_anew() -> None:
+    track = an_exit(1, seconds=20)
+    holding = a_holding(bid="0.70", ask="0.72", track=track)
+    assert the_verdict(a_snapshot(holding, agreed=False)).submit is not None
+
+
+@pytest.mark.parametrize(
+    ("position_price", "last_trade", "fires"),
+    [("70", None, True), ("99", None, False), ("99", "70", True), (None, None, False), (None, "79", True)],
+)
+def test_a_stock_stop_on_iex_needs_a_trade_or_the_positions_price(
+    position_price: str | None, last_trade: str | None, *, fires: bool
+) -> None:
+    holding = a_holding("AAPL", entry="100", bid="70.00", ask="70.10")
+    assert holding.quote is not None
+    position = replace(holding.position, current_price=Decimal(position_price) if position_price else None)
+    track = Track(last_trade=Decimal(last_trade) if last_trade else None)
+    holding = replace(holding, position=position, quote=replace(holding.quote, feed="iex"), track=track)
+    verdict = the_verdict(a_snapshot(holding), STOCKS)
+    assert (verdict.submit is not None) is fires
+    if not fires:
+        assert "to confirm the IEX quote" in verdict.sentence
+        assert verdict.alert
+
+
+def test_a_plan_takes_what_waited_from_the_plan_of_the_second_look() -> None:
+    waiting, held = a_holding(bid="0.70", ask="0.72"), a_holding("SPY261218C00600000")
+    first = decide(a_snapshot(waiting, held, agreed=False), a_policy())
+    second = decide(a_snapshot(waiting, held), a_policy())
+    whole = first.confirmed_by(second)
+    assert first.is_unconfirmed
+    assert not whole.is_unconfirmed
+    assert [verdict.holding.symbol for verdict in whole.submits] == [waiting.symbol]
