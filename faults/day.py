@@ -98,6 +98,7 @@ class Stage:
         """From the first look to after the close, over as many lives as it takes."""
         self.mischief.plan()
         self.liveness.plan()
+        self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends:
             self._live()
             self.evidence.whole()

@@ -290,11 +290,12 @@ def _plan(dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], f
     if fault.how in {How.AT_ORDER, How.ALWAYS}:
         return [Planned(fault, begins, heals, rate, 1, options)]
     at = dice.choice(frame.windows) + dice.randint(0, 90) * SECOND
+    until = min(at + dice.choice((3, 5, 12)) * MINUTE, heals)
     if fault.how is How.WHILE:
         if fault.family == "Q":
             options = {**options, "symbol": dice.choice([lot for lot in lots if lot.role is Role.QUIET]).symbol}
-        return [Planned(fault, at, min(at + dice.choice((3, 5, 12)) * MINUTE, heals), options=options)]
-    return [Planned(fault, at, heals, rate, 1, options)]
+        return [Planned(fault, at, until, options=options)]
+    return [Planned(fault, at, until, rate, 1, options)]
 
 
 def _deeds(dice: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: dt.datetime) -> tuple[Deed, ...]:

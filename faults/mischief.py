@@ -107,10 +107,10 @@ class Mischief:
     def _spoil_disk(self, planned: Planned) -> None:
         self._disk[planned.fault.name] = planned.rate
 
-    def _block(self, _planned: Planned) -> None:
+    def _block(self, planned: Planned) -> None:
         self.account.trading_blocked = True
         self.fired["A04"] += 1
-        self.exchange.at(self.exchange.now + dt.timedelta(minutes=3), lambda _exchange: self._unblock())
+        self.exchange.at(planned.until, lambda _exchange: self._unblock())
 
     def _unblock(self) -> None:
         self.account.trading_blocked = False
