@@ -2,11 +2,12 @@
 
 import datetime as dt
 import ipaddress
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
+from sellctl.core.config_findings import Finding, Findings
+from sellctl.core.config_strategies import strategies
 from sellctl.core.config_units import RATIO_HINTS, duration_text, quoted
 from sellctl.core.model.config import AccountConfig, BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
 
@@ -19,19 +20,6 @@ _LAST_ORDER = {
     "zero_day.broad_etfs": 30 * _MINUTE,
 }  # before the close; Alpaca refuses after it
 _KEY_KINDS = {"PK": True, "AK": False}  # how Alpaca's key IDs begin: paper, live
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A rule that doesn't hold, at a dotted key. A warning lets the configuration load."""
-
-    key: str
-    sentence: str
-    hint: str
-    warning: bool = False
-
-
-Findings = Iterator[Finding]
 
 
 def _percent(ratio: Decimal) -> str:
@@ -240,7 +228,7 @@ def _unwatched(config: Config) -> Findings:
     if not rules.enabled:
         sentence = "sell_module.enabled is false: watch and run-once do nothing."
         yield Finding("sell_module.enabled", sentence, "Set it to true to sell.", warning=True)
-    elif not rules.strategy_one.enabled:
+    elif not rules.strategy_one.enabled and not rules.strategies:
         sentence = "strategy_one.enabled is false: there is no profit or stop rule."
         yield Finding("sell_module.strategy_one.enabled", sentence, "Set it to true.", warning=True)
 
@@ -270,6 +258,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _account_names,
     _endpoints,
     _api,
+    strategies,
     _unwatched,
     _live,
 )

@@ -10,7 +10,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from sellctl.core.model.config import Config, Doc, Unit, Word
+from sellctl.core.model.config import Config, Doc, Ladder, Rest, Unit, Word
 
 
 class Shape(Enum):
@@ -21,9 +21,12 @@ class Shape(Enum):
     SECTION = auto()  # keys of its own
     ENTRIES = auto()  # a list of sections
     NAMED = auto()  # sections under names of the user's choice
+    LADDER = auto()  # a table of steps: {0: 100%, 60m: 50%}
+    REST = auto()  # every other key of the section, as text
 
 
 REQUIRED = object()
+VALUES = frozenset({Unit.AMOUNT, Unit.PULLBACK, Unit.COUNTS})  # units whose values are dataclasses themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,18 @@ def _described(name: str, hint: Any, default: Any) -> Key:
     hint, middle = _unwrapped(hint)
     shape, kind, inner = _shaped(hint)
     notes = outer + middle + inner
+    shape = _told(notes) or shape
     word = _note(notes, Word)
     none_word = (word.text if word else "null") if optional else ""
     doc = _note(notes, Doc)
     return Key(name, shape, kind, _note(notes, Unit), doc.text if doc else "", none_word, default)
+
+
+def _told(notes: tuple[Any, ...]) -> Shape | None:
+    """The shape that a note names; None when the type itself says it."""
+    marks = ((Ladder, Shape.LADDER), (Rest, Shape.REST))
+    told = next((shape for mark, shape in marks if _note(notes, mark)), None)
+    return told or (Shape.SCALAR if _note(notes, Unit) in VALUES else None)
 
 
 @cache
@@ -99,6 +110,8 @@ def paths_of(name: str, section: Any = Config, path: str = "") -> Iterator[str]:
             yield path
         if key.shape in {Shape.SECTION, Shape.NAMED}:
             yield from paths_of(name, key.kind, below)
+        elif key.shape is Shape.ENTRIES:
+            yield from paths_of(name, key.kind, f"{below}[]")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Key, Any]]:
@@ -107,7 +120,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Key, Any]]:
     for key in keys_of(section):
         below, inner = joined(path, key.name), getattr(value, key.name)
         match key.shape:
-            case Shape.SECTION:
+            case Shape.SECTION if inner is not None:
                 yield from leaves(inner, below)
             case Shape.NAMED:
                 for name, section in inner.items():

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sellctl.core.config_checks import Finding, findings
+from sellctl.core.config_checks import findings
+from sellctl.core.config_findings import Finding
 from sellctl.core.config_keys import Key, leaves
 from sellctl.core.config_reader import ConfigReader
 from sellctl.core.config_secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
@@ -94,7 +95,7 @@ def _zero_day(rules: SellModuleConfig) -> str:
 
 def _shown(key: Key, value: object, secrets: frozenset[str]) -> str:
     if key.unit is not Unit.SECRET:
-        return value_text(value, key.none_word)
+        return value_text(value, key.none_word, key.unit)
     text = str(value)
     if text not in secrets:
         return "not read"

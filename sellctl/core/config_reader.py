@@ -40,12 +40,17 @@ class ConfigReader:
         self._refuse_unknown(section, table, path)
         values = {}
         for key in keys_of(section):
+            if key.shape is Shape.REST:
+                values[key.name] = self._rest(section, table, path)
+                continue
             entry = table.entries.get(key.name)
             values[key.name] = self._missing(key, table, path) if entry is None else self._entry(key, entry, path)
         return section(**values)
 
     def _refuse_unknown(self, section: Any, table: Table, path: str) -> None:
-        known = [key.name for key in keys_of(section)]
+        known = [key.name for key in keys_of(section) if key.shape is not Shape.REST]
+        if len(known) < len(keys_of(section)) and "use" in table.entries:
+            return  # the class behind it knows its own keys
         for name, entry in table.entries.items():
             if name not in known:
                 where = f" in {path}" if path else ""
@@ -77,6 +82,7 @@ class ConfigReader:
             Shape.SECTION: self._subsection,
             Shape.ENTRIES: self._entries,
             Shape.NAMED: self._named,
+            Shape.LADDER: self._ladder,
         }
         return readers[key.shape](key, node, dotted)
 
@@ -152,6 +158,39 @@ class ConfigReader:
                     entry.spot, f"{dotted}.{name} takes keys of its own.", "Indent api_key and secret_key below it."
                 )
         return sections
+
+    def _ladder(self, key: Key, node: Node, dotted: str) -> Any:
+        """A table of steps, each key and value in the unit of its field."""
+        if not isinstance(node, Table) or not node.entries:
+            hint = f"Write {key.name}: {{0: 100%, 60m: 50%}}."
+            return self._unreadable(node.spot, f"{dotted} takes a table of steps.", hint)
+        first, second = keys_of(key.kind)
+        steps = {}
+        for name, entry in node.entries.items():
+            self.spots[f"{dotted}.{name}"] = entry.spot
+            reached = self._scalar(first, Scalar(entry.spot, name), dotted)
+            if reached in steps:
+                self._note(entry.spot, f"{dotted} says {named(name)} twice.", "Delete one.")
+            steps[reached] = self._scalar(second, entry.node, f"{dotted}.{name}")
+        return tuple(key.kind(*step) for step in sorted(steps.items()))
+
+    def _rest(self, section: Any, table: Table, path: str) -> tuple[tuple[str, str], ...]:
+        """Every other key, as text, for the class that knows them."""
+        known = {key.name for key in keys_of(section)}
+        found = []
+        for name, entry in table.entries.items():
+            if name in known or "use" not in table.entries:
+                continue
+            self.spots[joined(path, name)] = entry.spot
+            if isinstance(entry.node, Scalar):
+                found.append((name, entry.node.text))
+            elif isinstance(entry.node, Items) and all(isinstance(each, Scalar) for each in entry.node.nodes):
+                found.append((name, ",".join(each.text for each in entry.node.nodes if isinstance(each, Scalar))))
+            else:
+                self._note(
+                    entry.spot, f"{joined(path, name)} takes one value or a list.", "Give the class plain fields."
+                )
+        return tuple(found)
 
     def _is_name(self, name: str, entry: Entry) -> bool:
         fits = bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES

@@ -52,6 +52,10 @@ How values are written:
   aren't looked up.
 - **ratio**: price / entry. +10% is `1.1`, -20% is `0.8`; a percentage is refused.
 - **duration**: `15s`, `5m`, `1h30m`, `2d`; what a bare number counts is said with each key.
+- **percentage**: `40%`, a share of the entry price; a target and a stop are both written without a sign.
+- **amount**: `40%`; `$120/contract`, dollars a contract (a share, for stock); `$500/position`, dollars of the whole
+  position; or `price 1.50`, the price itself.
+- **pullback**: `15pt` is 15 points of return (from +50% back to +35%), `10%` is a tenth of the peak's price.
 - **list**: `[SPY, QQQ]`, or a single word.
 """
 
@@ -65,13 +69,13 @@ def schema() -> dict[str, object]:
 
 
 def _section_schema(section: Any) -> dict[str, object]:
-    keys = keys_of(section)
+    keys = [key for key in keys_of(section) if key.shape is not Shape.REST]
     required = [key.name for key in keys if key.default is REQUIRED and key.shape is not Shape.NAMED]
     found: dict[str, object] = {
         "type": "object",
         "description": inspect.getdoc(section) or "",
         "properties": {key.name: _key_schema(key) for key in keys},
-        "additionalProperties": False,
+        "additionalProperties": len(keys) < len(keys_of(section)),
     }
     return found | ({"required": required} if required else {})
 
@@ -104,6 +108,11 @@ _SCHEMAS: dict[Shape, Callable[[Key], dict[str, object]]] = {
     Shape.LIST: lambda key: {"anyOf": [_scalar_schema(key), {"type": "array", "items": _scalar_schema(key)}]},
     Shape.SECTION: lambda key: _section_schema(key.kind),
     Shape.ENTRIES: lambda key: {"type": "array", "items": _section_schema(key.kind) | {"minProperties": 1}},
+    Shape.LADDER: lambda key: {
+        "type": "object",
+        "additionalProperties": _scalar_schema(keys_of(key.kind)[1]),
+        "minProperties": 1,
+    },
     Shape.NAMED: lambda key: {
         "type": "object",
         "additionalProperties": _section_schema(key.kind),
@@ -151,8 +160,8 @@ def reference_markdown() -> str:
 
 
 def _reference_section(section: Any, path: str) -> Iterator[str]:
-    keys = keys_of(section)
-    values = [key for key in keys if key.shape in {Shape.SCALAR, Shape.LIST}]
+    keys = [key for key in keys_of(section) if key.shape is not Shape.REST]
+    values = [key for key in keys if key.shape in {Shape.SCALAR, Shape.LIST, Shape.LADDER}]
     if values:
         rows = [_reference_row(key) for key in values]
         head = ["| key | written as | default | what it does |", "|---|---|---|---|"]
@@ -165,13 +174,20 @@ def _reference_section(section: Any, path: str) -> Iterator[str]:
 _BELOW = {Shape.SECTION: "", Shape.NAMED: ".<name>", Shape.ENTRIES: "[]"}
 
 
+def _written(key: Key) -> str:
+    if key.shape is Shape.LADDER:
+        first, second = keys_of(key.kind)
+        return f"table of {way_of(first.kind, first.unit).called} to {way_of(second.kind, second.unit).called}"
+    return way_of(key.kind, key.unit).called
+
+
 def _reference_row(key: Key) -> str:
-    written = way_of(key.kind, key.unit).called
+    written = _written(key)
     if key.shape is Shape.LIST:
         written = f"list of {written}"
     if key.none_word:
         written += f", or {key.none_word}"
-    default = "required" if key.default is REQUIRED else f"`{value_text(key.default, key.none_word)}`"
+    default = "required" if key.default is REQUIRED else f"`{value_text(key.default, key.none_word, key.unit)}`"
     return f"| `{key.name}` | {written} | {default} | {key.doc} |"
 
 

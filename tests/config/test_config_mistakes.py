@@ -57,7 +57,7 @@ VALUES = [
     ("manage: {exclude: [{symbol: 'a b'}]}", "'a b' isn't a symbol", "SPY"),
     ("manage: {exclude: [{account: other}]}", "names 'other', which isn't in accounts", "Known: main"),
     ("strategy_one: 1.1", "takes keys of its own, not a value", "profit_rate"),
-    ("strategies: []", "'strategies' isn't a key in sell_module.", "strategy_one?"),
+    ("strategi: []", "'strategi' isn't a key in sell_module.", "strateg"),
     ("chekc_interval: 5", "'chekc_interval' isn't a key in sell_module.", "Did you mean check_interval?"),
     ("profit_rate: 1.1", "'profit_rate' isn't a key in sell_module.", "belongs under sell_module.strategy_one"),
     ("market_data: {}", "'market_data' isn't a key", "belongs at the top level"),

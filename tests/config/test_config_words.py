@@ -62,8 +62,10 @@ def test_the_reference_names_every_key_of_the_example() -> None:
     page = config_reference.reference_markdown()
     config = ConfigManager(ROOT / "config.example.yml").load().config
     assert [name for name, *_ in leaves(config) if f"| `{name.rpartition('.')[2]}` |" not in page] == [
-        "sell_module.manage.exclude"
+        "sell_module.manage.exclude",
+        "sell_module.strategies",
     ]
+    assert "## `sell_module.strategies[].rules`" in page
     assert "## `sell_module.manage.exclude[]`" in page
 
 
