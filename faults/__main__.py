@@ -12,11 +12,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--family", action="append")
+    parser.add_argument("--sdk", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
     asked = parser.parse_args()
     broken = 0
     for seed in range(asked.seed, asked.seed + asked.days):
-        outcome = play(seed, asked.family, tell=print if asked.verbose else None)
+        outcome = play(seed, asked.family, sdk=asked.sdk, tell=print if asked.verbose else None)
         sys.stdout.write(f"{outcome.line} unfired={outcome.unfired}\n")
         for violation in outcome.violations:
             sys.stdout.write(f"  {violation}\n")

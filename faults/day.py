@@ -18,6 +18,7 @@ from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
 from faults.mischief import Mischief
 from faults.steps import Steps
+from faults.transport import over_the_sdk
 from faults.verdicts import Findings, Outcome
 from faults.wire import Wire
 from sellctl.core.model.config import (
@@ -91,6 +92,7 @@ class Stage:
     clock: LoopClock
     doors: Doors
     now: Life | None = None
+    once: bool = False
     lives: int = 0
     looks: int = 0
 
@@ -104,9 +106,14 @@ class Stage:
             self.evidence.whole()
             if len(self.findings.found) > MOST_FOUND or self.lives > MOST_LIVES:
                 break
-            self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=2))
+            self.exchange.advance_to(self._next_start())
         self.liveness.at_the_end()
         self.evidence.all(compile_policy(config_of(self.day), ACCOUNT), self.wire.log)
+
+    def _next_start(self) -> dt.datetime:
+        """A service manager is quick; cron comes with the next minute."""
+        soon = self.exchange.now + dt.timedelta(seconds=2)
+        return soon + dt.timedelta(seconds=60 - soon.second) if self.once else soon
 
     def _live(self) -> None:
         self.lives += 1
@@ -114,7 +121,7 @@ class Stage:
         self.steps.revive()
         life = self.now = Life(
             self.exchange, self.folder, config_of(self.day), self.doors, self.clock, self.wire, self.mischief.step,
-            self.liveness.hear, self.day.interval_at,
+            self.liveness.hear, self.day.interval_at, self.once,
         )  # fmt: skip
         try:
             life.run(self.day.ends)
@@ -126,8 +133,8 @@ class Stage:
         self.looks += life.looks
 
 
-def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process) -> Stage:
-    """Everything set up, nothing begun."""
+def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: bool = False) -> Stage:
+    """Everything set up, nothing begun; `once`: run-once every minute instead of one watch."""
     exchange = exchange_of(day)
     account = exchange.accounts[ACCOUNT]
     findings, steps, clock = Findings(), Steps(dice=_dice(day.seed + 2)), LoopClock(exchange)
@@ -136,7 +143,7 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process) -> Stage:
     checker = ExchangeChecker(exchange, findings, (folder,), quiet)
     checker.listen()
     stage: Stage
-    mischief = Mischief(day, exchange, account, steps, lambda: stage.now)
+    mischief = Mischief(day, exchange, account, steps, clock, lambda: stage.now)
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -149,6 +156,7 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process) -> Stage:
         wire=Wire(clock, mischief.step, day.latency, _dice(day.seed + 3).random, checker.arrives, checker.cancels),
         clock=clock,
         doors=doors_of(exchange),
+        once=once,
     )
     return stage
 
@@ -166,14 +174,15 @@ def _dice(seed: int) -> random.Random:
 def play(
     seed: int,
     families: Sequence[str] | None = None,
-    doors_of: DoorsOf = in_process,
+    *,
+    sdk: bool = False,
     tell: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """One day from its seed; `tell` hears its whole story."""
+    """One day from its seed, straight or through the adapter and the SDK; `tell` hears its whole story."""
     started = time.perf_counter()
-    day = draw_day(seed, families)
+    day = draw_day(seed, families, wire=sdk)
     with scratch() as name:
-        stage = a_stage(day, Path(name) / "state", doors_of)
+        stage = a_stage(day, Path(name) / "state", over_the_sdk if sdk else in_process)
         stage.play()
         if tell:
             tell_story(stage, tell)

@@ -122,8 +122,8 @@ class Day:
         return DULL, self.ends
 
 
-def draw_day(seed: int, families: Sequence[str] | None = None) -> Day:
-    """The day of a seed; `families` limits what may go wrong ((): nothing does)."""
+def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = False) -> Day:
+    """The day of a seed; `families` limits what may go wrong ((): nothing does); `wire`: through the adapter."""
     dice = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
     date = dice.choice(DATES)
     hours = calendar.hours_on(date)
@@ -143,9 +143,9 @@ def draw_day(seed: int, families: Sequence[str] | None = None) -> Day:
         heals=heals,
         ends=closes + 90 * SECOND,
         lots=lots,
-        settings=_settings(dice, seed),
+        settings=_settings(dice, seed, rate_limit=200 if wire else 0),
         levels=levels,
-        faults=_faults(dice, levels, lots, frame),
+        faults=_faults(dice, levels, lots, frame, wire=wire),
         deeds=_deeds(dice, lots, opens, heals) if levels.get("O") else (),
         busy=busy,
         style="market" if dice.random() < 0.15 else "smart",
@@ -162,14 +162,14 @@ def _levels(dice: random.Random, families: Sequence[str] | None) -> dict[str, fl
     return {family: (rate or LEVELS[2]) if family in families else 0.0 for family, rate in drawn.items()}
 
 
-def _settings(dice: random.Random, seed: int) -> Settings:
+def _settings(dice: random.Random, seed: int, rate_limit: int) -> Settings:
     return Settings(
         seed=seed,
         partial_fills=dice.choice((Decimal(0), Decimal("0.3"))),
         inside_fill=dice.choice((Decimal(0), Decimal("0.2"))),
         position_lag=dice.choice((0, 0, 2, 9)) * SECOND,
         cancel_delay=dice.choice((0.0, 0.2, 3.0)) * SECOND,
-        rate_limit=0,
+        rate_limit=rate_limit,
     )
 
 
@@ -270,11 +270,11 @@ class _Frame:
 
 
 def _faults(
-    dice: random.Random, levels: dict[str, float], lots: Sequence[Lot], frame: _Frame
+    dice: random.Random, levels: dict[str, float], lots: Sequence[Lot], frame: _Frame, *, wire: bool
 ) -> tuple[Planned, ...]:
     planned: list[Planned] = []
     for family, rate in levels.items():
-        known = drawable(family)
+        known = drawable(family, wire=wire)
         if rate and known:
             for fault in dice.sample(known, min(len(known), dice.randint(1, 3))):
                 planned += _plan(dice, fault, rate, lots, frame)

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -67,12 +67,13 @@ class EvidenceChecker:
     def all(self, policy: Policy, log: Sequence[Said]) -> None:
         """Everything that is asked at the end."""
         self.whole()
-        rows = [row for folder in self.folders for row in rows_of(folder)]
+        books = [rows_of(folder) for folder in self.folders]
+        rows = [row for book in books for row in book]
         orders = [o for account in self.exchange.accounts.values() for o in account.orders.values() if is_ours(o)]
         self._chains(rows, orders)
-        self._fills(rows, orders)
+        self._fills(books, orders)
         self._replays(rows, policy)
-        self._looked_before_repeating(log)
+        self._looked_before_repeating(log, {order.client_order_id: order for order in orders})
 
     def _chains(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
         """A1 both ways."""
@@ -93,15 +94,12 @@ class EvidenceChecker:
         if not order.is_open and self.exchange.now - ended > LEARNS and order.status not in said:
             self._say("A1", f"{order.symbol}: {order.status} at the broker since {ended:%H:%M:%S}, unknown here ({said})")
 
-    def _fills(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
-        """A5, I8: what filled is written down once."""
-        written: dict[str, Decimal] = defaultdict(Decimal)
-        for row in rows:
-            if row.kind == "fill":
-                written[row.client_order_id] += Decimal(str(row.body["new"]))
+    def _fills(self, books: Sequence[Sequence[Row]], orders: Iterable[SimOrder]) -> None:
+        """A5, I8: what filled is written down once. Two watchers with a journal each may both have seen it."""
+        written = [_filled_in(book) for book in books]
         for order in orders:
             late = self.exchange.now - (order.updated_at or order.created_at) > LEARNS
-            here = written.get(order.client_order_id, ZERO)
+            here = max((each.get(order.client_order_id, ZERO) for each in written), default=ZERO)
             if here > order.filled_qty or (late and here != order.filled_qty):
                 self._say("A5", f"{order.symbol}: {order.filled_qty} filled at the broker and {here} written down")
 
@@ -113,23 +111,25 @@ class EvidenceChecker:
                 if decide(snapshot, policy) != plan:
                     self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
 
-    def _looked_before_repeating(self, log: Sequence[Said]) -> None:
+    def _looked_before_repeating(self, log: Sequence[Said], there: Mapping[str, SimOrder]) -> None:
         """I3, I4: after a doubt the next request about an id is its look-up; a repeat has two definite noes behind it."""
         by_id: dict[str, list[Said]] = defaultdict(list)
         for said in log:
             if said.what in {"submit", "sending", "look-up"}:
                 by_id[said.client_order_id].append(said)
         for name, told in by_id.items():
-            self._judge(name, told)
+            order = there.get(name)
+            ended = order.updated_at if order and not order.is_open else None
+            self._judge(name, told, ended)
 
-    def _judge(self, name: str, told: Sequence[Said]) -> None:
+    def _judge(self, name: str, told: Sequence[Said], ended: dt.datetime | None) -> None:
         doubted, taken, noes = False, False, []
         for said in told:
             if said.what == "look-up":
                 taken = taken or said.answer == "ok"
                 noes += [said.at] if said.answer == "not found" else []
             elif said.what == "sending":
-                if taken:
+                if taken and not (ended and ended <= said.at):  # what has ended keeps its id: a repeat is refused
                     self._say("I5", f"{name} was sent again though the broker had it")
                 if doubted and not (len(noes) > 1 and noes[-1] - noes[0] >= APART):
                     self._say("I3", f"{name} was repeated after a doubt with {len(noes)} definite noes")
@@ -140,3 +140,12 @@ class EvidenceChecker:
 
     def _say(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
+
+
+def _filled_in(book: Sequence[Row]) -> dict[str, Decimal]:
+    """What one journal says has filled, by client order id."""
+    written: dict[str, Decimal] = defaultdict(Decimal)
+    for row in book:
+        if row.kind == "fill":
+            written[row.client_order_id] += Decimal(str(row.body["new"]))
+    return written

@@ -53,6 +53,7 @@ class Life:
     steps: Step
     listener: Callable[[Event], None]
     pace: PACE
+    once: bool = False  # run-once instead of watch
     looks: int = 0
     runtime: Runtime | None = None
     loop: VirtualLoop | None = None
@@ -61,9 +62,9 @@ class Life:
     def run(self, until: dt.datetime) -> bool:
         """Watch until an instant. False when it was killed on the way."""
         self.loop = VirtualLoop(self.exchange)
-        self.runtime = self._assembled()
+        self.assemble()
         try:
-            self.loop.run_until_complete(self._watch(until))
+            self.loop.run_until_complete(self.watch(until))
         except Killed:
             self._abandon()
             return False
@@ -86,9 +87,12 @@ class Life:
         """SIGSTOP, or a lid that closes: time goes on, the process does not."""
         self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=seconds))
 
-    async def _watch(self, until: dt.datetime) -> None:
+    async def watch(self, until: dt.datetime) -> None:
         self._stop = asyncio.Event()
         fleet = cast("Runtime", self.runtime).fleet
+        if self.once:
+            await fleet.run_once()
+            return
         setting_pace = asyncio.ensure_future(self._set_pace(until))
         watching = asyncio.ensure_future(fleet.watch(self._stop, self._after_look))
         await asyncio.wait({setting_pace, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,16 +111,17 @@ class Life:
     def _after_look(self, _wait: float) -> None:
         self.looks += 1
 
-    def _assembled(self) -> Runtime:
+    def assemble(self) -> None:
+        """Come up: by the program's own composition root."""
         loaded = LoadedConfig(self.config, None, {}, ())
         options = Options(None, self.folder, live=False, debug=False, log_file=None)
         with self._our_doors():
             runtime = assemble(loaded, options, Wish("watch", Mode.ACT), self.listener, self.clock)
+        self.runtime = runtime
         for watcher in runtime.fleet.watchers:
             probed = cast("Journal", ProbedJournal(watcher.journal, self.steps))
             cast("SqliteJournal", watcher.journal).step = self.steps
             watcher.journal = watcher.orders.journal = probed
-        return runtime
 
     @contextmanager
     def _our_doors(self) -> Iterator[None]:

@@ -73,7 +73,11 @@ class LivenessChecker:
         """A person changed it, somebody else's order holds it, or its entry price is gone."""
         position = self.account.positions.get(lot.symbol)
         unknown_entry = position is not None and position.avg_entry_price <= 0
-        return lot.symbol in self.touched or unknown_entry or not self._still_due(lot)
+        return lot.symbol in self.touched or unknown_entry or self._halted(lot.symbol) or not self._still_due(lot)
+
+    def _halted(self, symbol: str) -> bool:
+        """Whether three rejects in a row halted it, which a person was told (K4)."""
+        return any(event.symbol == symbol and "in a row" in event.text for event in self.told)
 
     def _still_due(self, lot: Lot) -> bool:
         """Whether the book still says that it should leave; a target may be over."""

@@ -17,7 +17,7 @@ class StalledError(RuntimeError):
     """Everybody waits for something that nobody will do."""
 
 
-class _Turnstile(selectors.SelectSelector):
+class Turnstile(selectors.SelectSelector):
     """Never waits: where a loop would, it lets `idle` move time instead."""
 
     def __init__(self, idle: Callable[[float], None]) -> None:
@@ -41,7 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        super().__init__(_Turnstile(self._jump))
+        super().__init__(Turnstile(self._jump))
         self._clock_resolution = 2 / _MICRO
         self.set_exception_handler(_ignore)
 

@@ -12,6 +12,7 @@ from faults.catalogue import How
 from faults.checkers import is_ours
 from faults.draw import Day, Deed, Planned
 from faults.life import Life
+from faults.loop import LoopClock
 from faults.steps import Steps
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.exchange import Exchange
@@ -32,6 +33,7 @@ class Mischief:
     exchange: Exchange
     account: SimAccount
     steps: Steps
+    clock: LoopClock
     life: Callable[[], Life | None]
     fired: Counter[str] = field(default_factory=Counter)
     touched: set[str] = field(default_factory=set)
@@ -79,10 +81,8 @@ class Mischief:
             self.exchange.at(self.exchange.now + SOON, lambda exchange: exchange.misbehave(name, symbol=order.symbol))
 
     def _skew(self, planned: Planned) -> None:
-        life = self.life()
-        if life:
-            self.fired[planned.fault.name] += 1
-            life.clock.skew = dt.timedelta(seconds=self._dice.choice((-600, 600, 7200)))
+        self.fired[planned.fault.name] += 1
+        self.clock.skew = dt.timedelta(seconds=self._dice.choice((-600, 600, 7200)))
 
     def _freeze(self, planned: Planned) -> None:
         """A lid that closes (T07) or SIGSTOP (P03), and not over the hour in which options of today must be sold."""

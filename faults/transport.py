@@ -1,0 +1,204 @@
+"""The SDK path: the real adapter on the SDK's own session, whose transport calls the simulator's HTTP face directly.
+
+No sockets and no threads: the executor is inline, and one request is played to its end in a small loop of its own,
+whose time is the server's. How long that took decides whether the client would have waited for it.
+"""
+
+import asyncio
+import io
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import requests
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPResponse
+
+from faults.life import Doors
+from faults.loop import Turnstile
+from sellctl.alpaca.connect import connect
+from sellctl.alpaca.rest import DEFAULT_TIMEOUTS
+from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig
+from sellctl.core.ports import Broker, QuoteSource
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.http_face import Face
+from sellctl.sim.sim_time import SimTime
+
+T = TypeVar("T")
+HERE = "http://127.0.0.1:1"
+_CLIENT = ("127.0.0.1", 1)
+Message = MutableMapping[str, Any]
+
+
+class InlineExecutor(Executor):
+    """Does the work where it is submitted."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Done when it returns."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  an executor hands every error on
+            future.set_exception(error)
+        return future
+
+
+class _ServerLoop(asyncio.SelectorEventLoop):
+    """A loop whose waiting costs nothing: `now` says how long the server would have taken."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(Turnstile(self._jump))
+
+    def time(self) -> float:
+        """Seconds of the server since the loop was made."""
+        return self.now
+
+    def _jump(self, by: float) -> None:
+        self.now += by
+
+
+@dataclass(slots=True)
+class _Played:
+    """What came of one request: status, headers and body as far as they got, and whether the connection was reset."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    whole: bool = False
+    reset: bool = False
+    took: float = 0.0
+    silence: float = 0.0
+
+
+class _Reset:
+    """Stands for the socket: a fault may abort it."""
+
+    def __init__(self, played: _Played) -> None:
+        self._played = played
+
+    def get_extra_info(self, _name: str) -> None:
+        """There is no socket."""
+
+    def abort(self) -> None:
+        """The connection is reset."""
+        self._played.reset = True
+
+
+class InProcessTransport(BaseAdapter):
+    """A requests adapter that plays each request against the face."""
+
+    def __init__(self, face: Face) -> None:
+        super().__init__()
+        self._face = face
+        self._loop = _ServerLoop()
+        self.posts = 0
+
+    def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:  # type: ignore[override]
+        """One request, played to its end or to the client's patience."""
+        self.posts += request.method == "POST"
+        self._face.time.move_to(self._face.exchange.now)
+        played = self._play(request)
+        limits = DEFAULT_TIMEOUTS
+        if played.took >= limits.whole or played.silence >= limits.read:
+            raise requests.ReadTimeout("the simulated server was silent for too long")
+        if played.reset or not played.whole:
+            raise requests.ConnectionError("the simulated connection was reset")
+        return _response(request, played)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _play(self, request: requests.PreparedRequest) -> _Played:
+        """The face's coroutine in the server's own loop, within whatever loop the program runs in."""
+        played, outer = _Played(), asyncio.get_running_loop()
+        self._face.transports[_CLIENT] = _Reset(played)  # type: ignore[assignment]
+        asyncio.events._set_running_loop(None)  # noqa: SLF001  a loop within a loop, each with its own time
+        try:
+            self._loop.run_until_complete(_serve(self._face, request, played, self._loop))
+        finally:
+            asyncio.events._set_running_loop(outer)  # noqa: SLF001  likewise
+        return played
+
+
+async def _serve(face: Face, request: requests.PreparedRequest, played: _Played, loop: _ServerLoop) -> None:
+    started = last = loop.now
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if asked:
+            await asyncio.sleep(DEFAULT_TIMEOUTS.read)
+            return {"type": "http.disconnect"}
+        asked = True
+        return {"type": "http.request", "body": _bytes(request.body), "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal last
+        played.silence, last = max(played.silence, loop.now - last), loop.now
+        if message["type"] == "http.response.start":
+            played.status, played.headers = message["status"], list(message["headers"])
+        else:
+            played.body += message.get("body", b"")
+            played.whole = not message.get("more_body")
+
+    await face(_scope(request), receive, send)
+    played.took = loop.now - started
+    if not played.whole:
+        played.silence = max(played.silence, loop.now - last)
+
+
+def _scope(request: requests.PreparedRequest) -> Message:
+    path, _, query = request.path_url.partition("?")
+    headers = [(key.lower().encode("latin-1"), _bytes(value)) for key, value in request.headers.items()]
+    return {
+        "type": "http",
+        "method": request.method,
+        "path": requests.utils.unquote(path),
+        "query_string": query.encode("latin-1"),
+        "headers": headers,
+        "client": _CLIENT,
+    }
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else (value or "").encode("latin-1")
+
+
+def _response(request: requests.PreparedRequest, played: _Played) -> requests.Response:
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in played.headers}
+    response = requests.Response()
+    response.status_code = played.status
+    response.headers = CaseInsensitiveDict(headers)
+    response.url = str(request.url)
+    response.request = request
+    response.raw = HTTPResponse(io.BytesIO(played.body), headers=headers, status=played.status, preload_content=False)
+    return response
+
+
+def over_the_sdk(exchange: Exchange) -> Doors:
+    """Doors through the real adapter. Each life has clients of its own; the simulator's face outlives them."""
+    face = Face(exchange, SimTime(exchange.now, 0))
+
+    def doors(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
+        connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
+        for client in connected._clients:  # noqa: SLF001  the bench puts its transport in the place of the network
+            client._session.mount("http://", InProcessTransport(face))  # noqa: SLF001  likewise
+        for door in (*connected.brokers.values(), connected.quotes):
+            door._threads = InlineExecutor()  # noqa: SLF001  likewise
+        return dict(connected.brokers), connected.quotes
+
+    return doors
+
+
+def _seconds_of(exchange: Exchange) -> Callable[[], float]:
+    start = exchange.now
+    return lambda: (exchange.now - start).total_seconds()
+
+
+def _config(exchange: Exchange) -> Config:
+    endpoints = EndpointsConfig(trading=HERE, data=HERE)
+    keys = {name: AccountConfig(books.key, books.secret) for name, books in exchange.accounts.items()}
+    return Config(accounts={name: replace(account, endpoints=endpoints) for name, account in keys.items()})
