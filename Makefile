@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all setup demo test lint types format bench lock clean
+.PHONY: all setup demo test test-browser lint types format bench lock clean
 .DEFAULT_GOAL := all
 
 all: lint types test
@@ -27,6 +27,10 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# The control page in a real headless Chromium (Debian: apt install chromium); skipped with its reason without one.
+test-browser: setup
+	@$(BIN)/python -m pytest -rs tests/api/test_api_browser.py
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -38,6 +38,7 @@ def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, api.port if port is None else port))
+        listening.listen()
     except OSError as error:
         listening.close()
         hint = "Take another api.port, or end the one that is there."

@@ -80,9 +80,9 @@ def secret(text: str, environ: Mapping[str, str], folder: Path) -> Resolved:
 def _usable(value: str) -> str:
     value = value.strip()
     if not value:
-        raise SecretError("The secret is empty.", "Put the key from Alpaca's dashboard there.")
+        raise SecretError("The secret is empty.", "Put it there; Alpaca's keys come from its dashboard.")
     if not (value.isascii() and value.isprintable()) or " " in value:
-        raise SecretError("The secret holds a blank or an odd character.", "Copy it once more from Alpaca's dashboard.")
+        raise SecretError("The secret holds a blank or an odd character.", "Copy it once more from where it was made.")
     return value
 
 

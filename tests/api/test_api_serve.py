@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import http.client
 import importlib.util
 import itertools
@@ -12,10 +13,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from api_stage import CALL, CANARY, HELD, SECRET, TARGET, a_token, until
-from served import Served, run, serving, write_config
+from served import Served, serving, write_config
 from stage import Program
 
 from sellctl.api import server as ours
@@ -62,7 +64,7 @@ def test_the_seeds_three_curl_lines_work_as_written(served: Served) -> None:
 
 def test_asking_twenty_times_a_second_makes_no_look_late(served: Served) -> None:
     """The watcher looks every second, by its own count and the broker's, while the API is asked 20 times a second."""
-    token, seconds = a_token("viewer"), 4.0
+    token, seconds = a_token("viewer"), 3.0
     took: list[float] = []
     seen: list[tuple[float, int]] = []
     begun = time.monotonic()
@@ -144,14 +146,21 @@ def test_hammering_and_hanging_up_stop_nothing(served: Served) -> None:
         worker.join()
     for connection in held:
         connection.close()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        status, document = served.ask("GET", STATUS, a_token())
-        if status == 200 and document["looks"] > before:
-            break
-        time.sleep(0.2)
+    document = answer_in_the_end(served)
     assert document["state"] == "watching"
     assert document["looks"] > before
+
+
+def answer_in_the_end(served: Served) -> Any:
+    """The status, as soon as the throttle and the number of connections allow it."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            status, document = served.ask("GET", STATUS, a_token())
+            if status == 200:
+                return document
+        time.sleep(0.2)
+    raise AssertionError("it answers no more")
 
 
 def hammer(served: Served) -> None:
@@ -191,27 +200,28 @@ def test_a_target_is_sold_while_it_serves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "secret", "status", "says"),
+    ("rules", "secret", "ends"),
     [
-        ("", "", 2, "SELLCTL_API_SECRET"),
-        ("", "too short", 5, "shorter than 32 bytes"),
-        ("", "a" * 64, 5, "can be guessed"),
-        ("api: {host: 0.0.0.0}\n", SECRET, 5, "can be reached from other machines"),
-        ("api: {tls_cert: gone.pem, tls_key: gone.pem}\n", SECRET, 2, "can't be used"),
-        ("api: {tls_cert: c.pem}\n", SECRET, 2, "tls_key"),
-        ("api: {allow: [everybody]}\n", SECRET, 2, "neither an address nor a network"),
-        ("api: {host: example.org}\n", SECRET, 2, "isn't an address"),
+        ("", "", (2, "SELLCTL_API_SECRET")),
+        ("", "too-short", (5, "shorter than 32 bytes")),
+        ("", "a" * 64, (5, "can be guessed")),
+        ("api: {host: 0.0.0.0}\n", SECRET, (5, "can be reached from other machines")),
+        ("api: {tls_cert: gone.pem, tls_key: gone.pem}\n", SECRET, (2, "can't be used")),
+        ("api: {tls_cert: c.pem}\n", SECRET, (2, "tls_key")),
+        ("api: {allow: [everybody]}\n", SECRET, (2, "neither an address nor a network")),
+        ("api: {host: example.org}\n", SECRET, (2, "isn't an address")),
     ],
 )
 def test_it_refuses_to_start_where_it_could_be_abused(
-    tmp_path: Path, rules: str, secret: str, status: int, says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str, secret: str, ends: tuple[int, str]
 ) -> None:
+    monkeypatch.setenv("SELLCTL_API_SECRET", secret)
     with SimServer(parse_scenario(HELD), speed=0) as server:
         write_config(tmp_path, server, rules)
-        ended = run(tmp_path, "serve", SELLCTL_API_SECRET=secret)
-    assert ended.returncode == status
-    assert says in ended.stderr
-    assert not (secret and secret in ended.stderr)
+        said = Program(tmp_path).run("serve", "--port", "0")
+    assert said.status == ends[0]
+    assert ends[1] in said.err
+    assert not (secret and secret in said.err)
 
 
 def test_a_port_that_is_taken_is_one_sentence(served: Served) -> None:

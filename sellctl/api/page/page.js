@@ -101,18 +101,19 @@
     say(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`);
     say(gain, it.gain === null ? "unknown" : percent(it.gain));
     gain.className = `number ${it.gain === null ? "warn" : Number(it.gain) < 0 ? "bad" : "good"}`;
-    showTriggers(triggers, it.triggers);
+    showTriggers(triggers, it);
     twoLines(state, it.state, it.sentence);
     state.firstChild.className = `state ${TONES[it.state] || ""}`;
   };
 
   const left = (days) => (days === null ? "" : days === 0 ? "expires today" : days === 1 ? "expires tomorrow" : `${days} days left`);
 
-  const showTriggers = (cell, triggers) => {
+  const showTriggers = (cell, holding) => {
     const list = cell.firstChild || cell.appendChild(part("ul", "", "triggers"));
     list.setAttribute("role", "list");
-    const words = (it) => `${name(it.reason)} ${dollars(it.price)}${it.distance === null ? "" : ` (${percent(it.distance)})`}`;
-    keep(list, triggers, (it) => it.reason, () => part("li"), (node, it) => say(node, words(it)));
+    const far = (it) => (it.reason === holding.reason ? " (met)" : it.distance === null ? "" : ` (${percent(it.distance)})`);
+    const words = (it) => `${name(it.reason)} ${dollars(it.price)}${far(it)}`;
+    keep(list, holding.triggers, (it) => `${it.reason} ${it.price}`, () => part("li"), (node, it) => say(node, words(it)));
   };
 
   const showExits = (accounts) => {

@@ -1,0 +1,194 @@
+"""The page in a real Chromium: what a person sees, presses and hears of. `make test-browser` runs just this."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from api_stage import a_token
+from browser import CHROMIUM, Tab, a_browser
+from served import Served, serving
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium")
+
+SCENARIO = """
+start: "2026-11-24 12:00"
+accounts:
+  main:
+    key: k
+    secret: s
+    number: PA1
+    positions:
+      - {symbol: SPY261204C00600000, qty: 4, entry: 2.40}
+      - {symbol: AAPL261218C00200000, qty: 3, entry: 1.00}
+      - {symbol: NVDA261204P00180000, qty: 2, entry: 3.10}
+      - {symbol: MSFT, qty: 25, entry: 402.50}
+prices:
+  SPY261204C00600000: [{fixed: {bid: 2.61, ask: 2.63}}]
+  AAPL261218C00200000: [{fixed: {bid: 0.86, ask: 0.88}}]
+  NVDA261204P00180000: [{fixed: {bid: 2.20, ask: 2.24}}]
+  MSFT: [{fixed: {bid: 409.10, ask: 409.14}}]
+  SPY: [{fixed: {bid: 598.10, ask: 598.12}}]
+  AAPL: [{fixed: {bid: 198.10, ask: 198.12}}]
+  NVDA: [{fixed: {bid: 182.10, ask: 182.12}}]
+"""
+RULES = "sell_module: {check_interval: 1s, order_cancel_minutes: 60}\n"
+TAB, ENTER, ESCAPE = ("Tab", 9), ("Enter", 13), ("Escape", 27)
+PICTURES = os.environ.get("SELLCTL_PICTURES")  # where to put them anew, for the documentation
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    with a_browser() as tab:
+        yield tab
+
+
+@contextmanager
+def stuck_in(folder: Path) -> Iterator[Served]:
+    """A watcher whose stop on NVDA is with the broker and doesn't fill."""
+    with serving(folder, SCENARIO, RULES) as served:
+        served.server.exchange.misbehave("O05", times=None)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def stuck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for the tests that leave it as it was."""
+    with stuck_in(tmp_path_factory.mktemp("stuck")) as served:
+        yield served
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Served]:
+    """One for a test that halts or stops it."""
+    with stuck_in(tmp_path) as served:
+        yield served
+
+
+def sign_in(tab: Tab, served: Served, role: str = "admin") -> None:
+    tab.complaints.clear()
+    tab.open(served.url)
+    tab.run("document.getElementById('token').focus()")
+    tab.type(a_token(role, "ana"))
+    tab.press(*ENTER)
+    tab.until("document.querySelectorAll('#positions tbody tr').length")
+
+
+def keep(tab: Tab, name: str) -> None:
+    if PICTURES:
+        tab.picture(Path(PICTURES) / name)
+
+
+def test_the_page_shows_what_is_held_what_leaves_and_what_happens(tab: Tab, stuck: Served) -> None:
+    tab.size(1000, 660)
+    sign_in(tab, stuck)
+    tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
+    assert "Watching. Market open" in tab.text("#state")
+    held = tab.text("#positions")
+    assert "AAPL $200 call" in held
+    assert "target $1.10 (+27.9%)" in held
+    assert "stop $0.80" in held
+    assert "\u221214.0%" in held
+    working = tab.text("#exits")
+    assert "NVDA261204P00180000" in working
+    assert "0 of 2" in working
+    tab.until("document.querySelectorAll('#events li').length >= 1")
+    keep(tab, "page.png")
+    assert tab.complaints == []
+
+
+def test_a_halt_asks_first_and_then_shows_everywhere(tab: Tab, fresh: Served) -> None:
+    tab.size(780, 560)
+    sign_in(tab, fresh)
+    tab.run("document.getElementById('halt').focus()")
+    tab.press(*ENTER)
+    tab.until("document.getElementById('halt-dialog').open")
+    assert tab.run("document.activeElement.id") == "halt-cancel"
+    keep(tab, "page-halt.png")
+    tab.press(*ESCAPE)
+    tab.until("!document.getElementById('halt-dialog').open")
+    assert not (fresh.folder / "state" / "halted").exists()
+    tab.press(*ENTER)
+    tab.until("document.getElementById('halt-dialog').open")
+    tab.run("document.querySelector('#halt-form [type=submit]').click()")
+    tab.until("!document.getElementById('banner').hidden")
+    assert "Halted: halted on the page." in tab.text("#banner")
+    assert (fresh.folder / "state" / "halted").exists()
+    assert tab.run("document.getElementById('halt').disabled")
+    tab.until("document.getElementById('events').innerText.includes('Halted by ana')")
+    assert tab.complaints == []
+
+
+def test_events_come_by_themselves_and_the_end_of_the_page_stops_nothing(tab: Tab, fresh: Served) -> None:
+    sign_in(tab, fresh)
+    fresh.ask("POST", "/api/v1/sell/stop", a_token())
+    tab.until("document.getElementById('events').innerText.includes('Stopped')")
+    tab.until("document.getElementById('state').innerText.startsWith('Stopped')")
+    fresh.ask("POST", "/api/v1/sell/start", a_token())
+    tab.until("document.getElementById('state').innerText.startsWith('Watching')")
+    tab.open("about:blank")
+    _, status = fresh.ask("GET", "/api/v1/sell/status", a_token())
+    assert status["state"] == "watching"
+
+
+def test_the_token_is_in_memory_only(tab: Tab, stuck: Served) -> None:
+    sign_in(tab, stuck)
+    kept = tab.run("JSON.stringify([localStorage.length, sessionStorage.length, document.cookie, location.href])")
+    assert kept == f'[0,0,"","{stuck.url}/"]'
+    assert tab.run("document.getElementById('token').value") == ""
+    tab.open(stuck.url)
+    assert tab.run("document.getElementById('board').hidden")
+
+
+def test_a_viewer_cannot_halt_and_a_bad_token_is_told(tab: Tab, stuck: Served) -> None:
+    sign_in(tab, stuck, "viewer")
+    tab.until("document.getElementById('halt').disabled")
+    tab.open(stuck.url)
+    tab.run("document.getElementById('token').focus()")
+    tab.type("nonsense")
+    tab.press(*ENTER)
+    tab.until("document.getElementById('sign-in-error').innerText")
+    assert tab.text("#sign-in-error") == "The token isn't valid."
+    assert tab.run("document.activeElement.id") == "token"
+
+
+def test_it_fits_a_phone(tab: Tab, stuck: Served) -> None:
+    tab.size(390, 844, phone=True, dark=True)
+    sign_in(tab, stuck)
+    tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
+    assert tab.run("document.documentElement.scrollWidth <= 390")
+    small = (
+        "[...document.querySelectorAll('button:not([hidden])')].filter((b) => b.offsetHeight && b.offsetHeight < 44)"
+    )
+    assert tab.run(f"{small}.length") == 0
+    keep(tab, "page-phone.png")
+    tab.size(1180, 860)
+
+
+def test_a_screen_reader_finds_its_way(tab: Tab, stuck: Served) -> None:
+    """By the tree that Chromium hands to assistive technology."""
+    for width in (1180, 390):
+        tab.size(width, 860, phone=width < 500)
+        sign_in(tab, stuck)
+        tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
+        nodes = tab.send("Accessibility.getFullAXTree")["nodes"]
+        found = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node}
+        roles = {role for role, _ in found}
+        assert {"banner", "main", "contentinfo", "status", "log", "table", "columnheader", "rowheader"} <= roles, width
+        assert {("button", "Halt"), ("button", "Sign out"), ("log", "Events")} <= found
+        assert ("region", "Positions (4)") in found
+        nameless = {role for role, name in found if role in {"button", "textbox", "table", "link"} and not name}
+        assert not nameless
+    tab.size(1180, 860)
+
+
+def test_every_control_is_reached_and_seen_with_the_keyboard(tab: Tab, stuck: Served) -> None:
+    sign_in(tab, stuck)
+    tab.run("document.activeElement.blur()")
+    reached = []
+    for _ in range(3):
+        tab.press(*TAB)
+        reached.append(tab.run("document.activeElement.id || document.activeElement.className"))
+        assert tab.run("getComputedStyle(document.activeElement).outlineStyle !== 'none'"), reached
+    assert {"skip", "halt", "sign-out"} <= set(reached)
