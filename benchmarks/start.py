@@ -52,7 +52,7 @@ def commands() -> list[str]:
     """The names that `sellctl --help` lists."""
     from sellctl.app import app  # noqa: PLC0415  measured elsewhere, in processes of their own
 
-    return [str(each.name) for each in (*app.registered_commands, *app.registered_groups)]
+    return [str(each.name) for each in app.registered_commands] + [str(each.name) for each in app.registered_groups]
 
 
 def help_ratio(count: int) -> tuple[float, float, float]:
@@ -82,12 +82,17 @@ def _seconds(folder: Path, app: str) -> float:
 
 
 def heavy_modules(words: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """The heavy packages that the command has loaded when it ends."""
+    """The heavy packages that a command has loaded when it ends."""
+    return sorted({module.partition(".")[0] for module in loaded_by(words, env)} & set(HEAVY))
+
+
+def loaded_by(words: Sequence[str], env: Mapping[str, str]) -> set[str]:
+    """Every module that a command has loaded when it ends."""
     ended = _run(["-c", _TELL + _SELLCTL, *words], env)
-    loaded = {module.partition(".")[0] for module in ended.stderr.rpartition("\n")[2].split()}
+    loaded = set(ended.stderr.rpartition("\n")[2].split())
     if "sellctl" not in loaded:
         raise RuntimeError(f"the command said nothing of its modules: {ended.stderr}")
-    return sorted(loaded & set(HEAVY))
+    return loaded
 
 
 def _run(words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

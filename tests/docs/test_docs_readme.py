@@ -1,0 +1,67 @@
+"""The README under test: its commands parse, its configuration loads, its tables say what the program does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sellctl.app import app
+from sellctl.core.config_manager import ConfigManager
+from sellctl.core.model.plan import Reason
+from sellctl.exit_codes import ExitCode
+from sellctl.sim.scenario import load_scenario
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+KEYS = {"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "secret"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every sellctl command line, those within other text included."""
+    shown = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("sellctl ")]
+    named = [text for text in re.findall(r"`(sellctl [^`]+)`", README) if "SYMBOL" not in text]
+    from_cron = [line[line.index("sellctl run-once") :] for block in blocks("cron") for line in block.splitlines()]
+    return sorted({*shown, *named, *from_cron})
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_of_the_readme_is_one_that_sellctl_knows(line: str) -> None:
+    said = CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"])
+    assert said.exit_code == 0, said.output
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_every_configuration_of_the_readme_loads_without_a_warning(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(text)
+    assert ConfigManager(file, environ=KEYS).load().warnings == ()
+
+
+def test_the_table_of_rules_has_every_reason_in_its_order() -> None:
+    table = README[README.index("| reason |") : README.index("Options leave by")]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [reason.value for reason in Reason]
+
+
+def test_the_table_of_exit_statuses_has_every_one() -> None:
+    table = README[README.index("| exit status |") : README.index("Data goes to stdout")]
+    assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == [str(int(code)) for code in ExitCode]
+
+
+def test_the_demo_shown_keeps_the_promises_of_the_demo_played() -> None:
+    promises = load_scenario("demo").promises
+    assert f"{len(promises)} of {len(promises)} promises kept." in README
+    for promise in promises:
+        assert promise.symbol or promise.order or promise.account in README
+        assert promise.text.split()[0] in README
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
