@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
+from sellctl.core.errors import BrokerError, DoubtfulError, RateLimitedError, SellctlError
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
@@ -23,6 +23,8 @@ PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another
 HURRY_SECONDS = 1.5  # between looks at an account with an order working
 AT_ONCE_SECONDS = 0.25  # before the look that follows an order or a cancel
 CLOSED_SECONDS = 60.0  # between looks at the clock while the market is closed
+TRIES = 2  # how often run-once tries what fails in a way that may be over in a moment
+RECOVERY_SECONDS = 1.1
 BUDGET_SECONDS = 3.0  # before an account whose request budget is used up is looked at again
 BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between looks at an account that fails, by failures in a row
 GRACE_SECONDS = 2.0  # what run-once gives a step that has cancelled and not yet sent
@@ -42,6 +44,7 @@ class Fleet:
     problem: SellctlError | None = None
     _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
     _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
+    _clock_failures: int = 0
     _due_at: dict[str, float] = field(default_factory=dict)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,8 +77,9 @@ class Fleet:
             self.market = self.market_clock.now() if hurried else await self.market_clock.read()
         except BrokerError as error:
             self.problem = error
+            self._clock_failures += 1
             return None
-        self.problem = None
+        self.problem, self._clock_failures = None, 0
         return self.market
 
     async def _arrived(self) -> list[tuple[SellWatcher, Observation]]:
@@ -195,8 +199,10 @@ class Fleet:
         while self._unfinished() and self.clock.monotonic() < (
             ends_at + GRACE_SECONDS if self._mid_step() else ends_at
         ):
-            await self.clock.sleep(self._next_look_in() if self._all_have_looked() else AT_ONCE_SECONDS)
-            await self.look(hurried=self.market is not None and self._all_have_looked())
+            again = self._may_recover()
+            wait = self._next_look_in() if self._all_have_looked() else AT_ONCE_SECONDS
+            await self.clock.sleep(RECOVERY_SECONDS if again else wait)
+            await self.look(hurried=not again and self.market is not None and self._all_have_looked())
         await self._drop_targets()
         self._let_go()
 
@@ -212,9 +218,16 @@ class Fleet:
         return any(watcher.acted for watcher in self.watchers)
 
     def _unfinished(self) -> bool:
+        if self._may_recover():
+            return True
         if self.problem is not None:
             return False
         return any(w.in_a_hurry or not self._has_looked(w) for w in self.watchers)
+
+    def _may_recover(self) -> bool:
+        """Whether the clock or an account has failed in a way that a moment later may be over."""
+        tried = [(self.problem, self._clock_failures), *((w.problem, w.failures) for w in self.watchers)]
+        return any(isinstance(problem, DoubtfulError) and failures < TRIES for problem, failures in tried)
 
     @staticmethod
     def _has_looked(watcher: SellWatcher) -> bool:
