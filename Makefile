@@ -17,8 +17,8 @@ setup: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit("sellctl needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo 'python3 cannot make a virtual environment; on Debian: apt install python3-venv'; rm -rf .venv; exit 1; }
 	@echo 'Setting up .venv from requirements.lock (about a minute, once) ...'
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q sellctl
 	@touch $@
 
