@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sellctl.api.access import check_exposed
 from sellctl.api.application import application
-from sellctl.core.errors import ConfigError
+from sellctl.core.errors import ConfigError, SellctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,8 @@ async def serve(station: "Station", listening: socket.socket, context: ssl.SSLCo
         await server.serve(sockets=[listening])
     finally:
         watching.cancel()
+    if not server.started:
+        raise SellctlError("The control API did not start.", hint="The log says why.")
 
 
 async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> None:
@@ -110,7 +112,7 @@ def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="critical",
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # ours counts the caller's address itself, and only from named proxies

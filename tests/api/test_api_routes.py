@@ -330,6 +330,26 @@ def test_a_watcher_that_ends_by_a_bug_is_told_and_can_be_started_again(
     play(test)
 
 
+def test_a_bug_of_ours_says_nothing_about_itself(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_args: object) -> None:
+        raise RuntimeError(f"a bug that knows {CANARY}")
+
+    async def test(api: Api) -> None:
+        monkeypatch.setattr("sellctl.api.documents.status_document", bug)
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = {"host": "localhost", "authorization": f"Bearer {api.token}"}
+        with pytest.raises(RuntimeError):  # for the server's log
+            await api.app(a_scope("GET", f"{PREFIX}/status", headers), whole(b""), send)
+        assert sent[0]["status"] == 500
+        assert sent[1]["body"] == b"Internal Server Error"
+
+    play(test)
+
+
 # --- the events -------------------------------------------------------------------------------------------------------
 
 

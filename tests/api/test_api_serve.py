@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import threading
@@ -222,6 +223,24 @@ def test_it_refuses_to_start_where_it_could_be_abused(
     assert said.status == ends[0]
     assert ends[1] in said.err
     assert not (secret and secret in said.err)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here to make a certificate with")
+def test_with_tls_it_speaks_nothing_else(tmp_path: Path) -> None:
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    names = ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(["openssl", *words.split(), *names], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603, S607
+    rules = f"{RULES}api: {{host: 127.0.0.1, tls_cert: cert.pem, tls_key: key.pem}}\n"
+    with serving(tmp_path, HELD, rules) as served:
+        trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+        connection = http.client.HTTPSConnection("localhost", served.port, timeout=20, context=trusting)
+        connection.request("GET", STATUS, headers={"Authorization": f"Bearer {a_token()}"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert answer.headers["strict-transport-security"]
+        connection.close()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            served.ask("GET", STATUS, a_token())
 
 
 def test_a_port_that_is_taken_is_one_sentence(served: Served) -> None:
