@@ -15,6 +15,7 @@ _SECOND, _MINUTE, _HOUR, _SESSION = (dt.timedelta(seconds=count) for count in (1
 _LOW_STOP = Decimal("0.5")
 _HIGH_TARGET = Decimal(10)
 _DAY_MINUTES = 1_440
+_MOST_STEPS = 6
 _LAST_ORDER = {
     "zero_day": 45 * _MINUTE,
     "zero_day.broad_etfs": 30 * _MINUTE,
@@ -97,6 +98,20 @@ def _deadlines(name: str, day: ZeroDayConfig | BroadEtfsConfig) -> Findings:
         late = f"{name}.final: {duration_text(day.final)} is too late"
         sentence = f"{late}: Alpaca's last order is at {duration_text(last)}."
         yield Finding(f"sell_module.{name}.final", sentence, f"Write at least {duration_text(last + _MINUTE)}.")
+
+
+def _walks(config: Config) -> Findings:
+    for name, walk in (("profit", config.execution.walk.profit), ("time", config.execution.walk.time)):
+        key = f"execution.walk.{name}"
+        if not 1 <= walk.steps <= _MOST_STEPS:
+            sentence = f"{key}.steps: {walk.steps} isn't between 1 and {_MOST_STEPS}."
+            yield Finding(f"{key}.steps", sentence, "4 is usual; a symbol gets at most 6 such orders a minute.")
+        if not _SECOND <= walk.every <= _MINUTE:
+            sentence = f"{key}.every: {duration_text(walk.every)} isn't between 1s and 1m."
+            yield Finding(f"{key}.every", sentence, "3s is usual.")
+        if not 0 <= walk.final <= 1:
+            sentence = f"{key}.final: {walk.final} isn't between 0 (the mid) and 1 (the bid)."
+            yield Finding(f"{key}.final", sentence, "1 is usual: it ends at the bid.")
 
 
 def _accounts(config: Config) -> Findings:
@@ -252,6 +267,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _order_cancel_minutes,
     _zero_day,
     _looks_in_time,
+    _walks,
     _accounts,
     _same_key_twice,
     _key_kinds,

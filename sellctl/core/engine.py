@@ -48,7 +48,10 @@ _PAIR_REASONS = frozenset(Reason) - NO_STRATEGYS_REASON
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every holding exactly once, most urgent first, and the stale orders to cancel."""
     room = Room.of(snapshot, policy)
-    verdicts = tuple(sorted((_verdict(holding, room) for holding in room.holdings), key=_by_urgency))
+    verdicts = _verdicts(room)
+    crowd = sum(1 for v in verdicts if v.signal and v.signal.urgency >= Urgency.TIME)
+    if room.is_crowded_by(crowd):
+        verdicts = _verdicts(replace(room, crowd=crowd))
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
@@ -58,6 +61,10 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         tripped=room.tripped,
         needs_history=frozenset(v.holding.symbol for v in verdicts if _wants_history(v, snapshot)),
     )
+
+
+def _verdicts(room: Room) -> tuple[Verdict, ...]:
+    return tuple(sorted((_verdict(holding, room) for holding in room.holdings), key=_by_urgency))
 
 
 def _by_urgency(verdict: Verdict) -> tuple[int, str]:

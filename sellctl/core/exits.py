@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sellctl.core.agreement import SECOND_QUOTE
-from sellctl.core.guards import Case, objections
+from sellctl.core.guards import Case, objections, throttled
 from sellctl.core.identity import attempt_number, client_order_id
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import CancelOrder, ExitSignal, Reason, State, SubmitOrder, Urgency, Verdict
 from sellctl.core.model.position import ExitTrack, Holding
-from sellctl.core.pricing import REPRICE_AFTER, NoPriceError, Offer, offer
+from sellctl.core.pricing import REPRICE_AFTER, RESTS, NoPriceError, Offer, believable, offer
 from sellctl.core.room import Room
 from sellctl.core.rules.claims import closes, would_wash
 from sellctl.core.rules.gain import as_dollars
@@ -18,6 +18,8 @@ from sellctl.core.sizing import Size, free, size_of
 
 # Orders and positions at the broker may disagree this long after a fill.
 SETTLES_IN = dt.timedelta(seconds=10)
+# How long a marketable limit is left alone under a quote that stands still.
+HALTED = dt.timedelta(seconds=30)
 
 
 def leave(signal: ExitSignal, room: Room) -> Verdict:
@@ -59,7 +61,9 @@ def _offer(signal: ExitSignal, room: Room) -> Offer:
     """The price of the next step: the ladder goes on while the exit stays as urgent, else it starts anew."""
     track = signal.holding.track.exit
     step = track.step + 1 if track and track.urgency == signal.urgency else 1
-    return offer(signal, step, room.policy.style, protective_market=room.policy.protective_market)
+    policy = room.policy
+    walk = room.walk(signal.urgency)
+    return offer(signal, step, policy.style, protective_market=policy.protective_market, walk=walk)
 
 
 # --- an exit without an order of ours ---------------------------------------------------------------------------------
@@ -177,6 +181,9 @@ def _go_on(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict:
     cancels = cancellable(ours, why) if why else ()
     if cancels:
         return replace(_leaving(signal, why), cancel_first=cancels)
+    if is_frozen(signal.holding, ours[0]):
+        stands = f"{describe(ours[0])}; it could trade at the price shown and does not: is the market halted?"
+        return replace(_leaving(signal, stands), alert=True)
     canceling = any(order.state is OrderState.CANCELING for order in ours)
     return _leaving(signal, "waiting for the broker's word on its cancel" if canceling else describe(ours[0]))
 
@@ -204,9 +211,26 @@ def _why_replace(signal: ExitSignal, order: Order, room: Room) -> str:
         return ""
     if track and signal.urgency < track.urgency:
         return f"a more urgent reason: {signal.detail}"
-    if _age(order, track, room) < REPRICE_AFTER:
+    age, walk = _age(order, track, room), room.walk(signal.urgency)
+    if age < (walk.every if walk else REPRICE_AFTER) or throttled(signal, room.snapshot):
         return ""
-    return "" if price.limit == order.limit_price and price.is_last else "re-priced from a fresh quote"
+    if age < HALTED and is_frozen(signal.holding, order):
+        return ""
+    rests = price.is_last or (signal.urgency is Urgency.TIME and age < RESTS)
+    return "" if price.limit == order.limit_price and rests else "re-priced from a fresh quote"
+
+
+def is_frozen(holding: Holding, order: Order) -> bool:
+    """Whether an order could trade at the quote shown, and that quote is older than the order: a halt, most likely.
+
+    Then a new price is worth nothing: the one marketable limit stays, and is sent anew once in HALTED only.
+    """
+    quote, limit, since = holding.quote, order.limit_price, order.submitted_at
+    if quote is None or limit is None or since is None or quote.at >= since:
+        return False
+    long = holding.position.is_long
+    side = believable(quote.bid if long else quote.ask)
+    return side is not None and (limit <= side if long else limit >= side)
 
 
 def _age(order: Order, track: ExitTrack | None, room: Room) -> dt.timedelta:

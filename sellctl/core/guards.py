@@ -207,11 +207,14 @@ def _not_halted(_order: SubmitOrder, case: Case) -> str | None:
 
 def _orders_a_minute(_order: SubmitOrder, case: Case) -> str | None:
     """At most so many orders a minute for a symbol and for an account (invariant K2)."""
-    patient = case.signal.urgency >= Urgency.TIME
+    return throttled(case.signal, case.snapshot)
+
+
+def throttled(signal: ExitSignal, snapshot: Snapshot) -> str | None:
+    """Why an exit may send no order this minute; None when it may."""
+    patient = signal.urgency >= Urgency.TIME
     caps = MOST_A_MINUTE_PATIENT if patient else MOST_A_MINUTE
-    for what, sent, most in zip(
-        ("symbol", "account"), (case.holding.track.sent, case.snapshot.sent), caps, strict=True
-    ):
+    for what, sent, most in zip(("symbol", "account"), (signal.holding.track.sent, snapshot.sent), caps, strict=True):
         count = sent.patient if patient else sent.all
         if count >= most:
             return f"{count} orders for this {what} in a minute, {most} allowed"

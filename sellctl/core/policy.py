@@ -18,6 +18,7 @@ from sellctl.core.model.config import (
     StrategyConfig,
     Style,
     TakeOver,
+    WalkConfig,
 )
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import Urgency
@@ -49,6 +50,7 @@ class Policy:
     take_over: Urgency | None  # exits this urgent or more may cancel the user's own order
     style: Style
     protective_market: bool
+    walks: Mapping[Urgency, WalkConfig]
     stale_after: dt.timedelta
     stale_scope: CancelScope
     max_position_age: dt.timedelta
@@ -82,6 +84,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         take_over=_MAY_TAKE_OVER[sell.take_over],
         style=config.execution.style,
         protective_market=config.execution.protective_market,
+        walks={Urgency.TIME: config.execution.walk.time, Urgency.PROFIT: config.execution.walk.profit},
         stale_after=dt.timedelta(seconds=float(sell.order_cancel_minutes * Decimal(60))),
         stale_scope=sell.order_cancel_scope,
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),

@@ -1,6 +1,7 @@
-"""What an exit is sent at: the ladder of its urgency, rounded to the contract's tick. Pure.
+"""What an exit is sent at: the walk and the ladder of its urgency, on the contract's tick. Pure.
 
-A step is one order of an exit. Prices are dollars a share; None is a market order.
+A step is one order of an exit. Prices are dollars a share; None is a market order. A patient exit (a target, a time
+exit) first walks from the mid towards the price one can get; every exit then goes down the rungs of its class.
 """
 
 import datetime as dt
@@ -8,12 +9,14 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
 
-from sellctl.core.model.config import Style
+from sellctl.core.model.config import Style, WalkConfig
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import Holding
 
 REPRICE_AFTER = dt.timedelta(seconds=3)
+# A limit that rests at the price one can get is left there this long before the next rung: it may be the queue.
+RESTS = dt.timedelta(seconds=12)
 THROUGH = Decimal("0.10")
 CENT = Decimal("0.01")
 NICKEL = Decimal("0.05")
@@ -23,6 +26,8 @@ SUBPENNY = Decimal("0.0001")
 ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
 THREE_DOLLARS = Decimal(3)
 ONE_DOLLAR = Decimal(1)
+# Half a spread of one tick and at most this share of the mid isn't worth a walk: it goes straight to the end.
+NARROW = Decimal("0.01")
 # No instrument trades above this many dollars (Berkshire Hathaway A stands below one million).
 HIGHEST_PRICE = Decimal(10_000_000)
 
@@ -39,7 +44,7 @@ _THREE_TOUCHES = (Rung.TOUCH,) * 3
 _LADDERS = {
     Urgency.FORCED: (*_THREE_TOUCHES, Rung.THROUGH, Rung.MARKET),
     Urgency.PROTECTIVE: (*_THREE_TOUCHES, Rung.THROUGH),
-    Urgency.TIME: (Rung.TOUCH,),
+    Urgency.TIME: (*_THREE_TOUCHES, Rung.THROUGH),
     Urgency.PROFIT: (Rung.TOUCH,),
 }
 
@@ -50,16 +55,20 @@ class NoPriceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The price of one step: a limit, or None for a market order; which step of how many; and whether it can go on."""
+    """The price of one step: a limit, or None for a market order; which step of how many.
+
+    `goes_on` marks a walk that begins anew after its last step.
+    """
 
     limit: Decimal | None
     step: int
     of: int
+    goes_on: bool = False
 
     @property
     def is_last(self) -> bool:
         """Whether no further step follows: the order then rests, and is only moved with the market."""
-        return self.step >= self.of
+        return self.step >= self.of and not self.goes_on
 
 
 def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[Rung, ...]:
@@ -70,19 +79,67 @@ def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[
     return (*rungs, Rung.MARKET) if urgency is Urgency.PROTECTIVE and protective_market else rungs
 
 
-def offer(signal: ExitSignal, step: int, style: Style, *, protective_market: bool) -> Offer:
+def offer(
+    signal: ExitSignal, step: int, style: Style, *, protective_market: bool, walk: WalkConfig | None = None
+) -> Offer:
     """What step number `step` (from 1) of an exit is sent at; beyond the last step the last one counts.
 
-    Raises NoPriceError when no price can be named and the exit isn't forced.
+    A target whose walk ends short of the price one can get begins it anew. Raises NoPriceError when no price can be
+    named and the exit isn't forced.
     """
     rungs = ladder(signal.urgency, style, protective_market=protective_market)
-    rung = rungs[min(step, len(rungs)) - 1]
+    inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
+    if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
+        place = (step - 1) % len(inside)
+        return Offer(inside[place], place + 1, len(inside), goes_on=len(inside) > 1)
+    steps = len(inside) + len(rungs)
+    step = min(step, steps)
+    if step <= len(inside):
+        return Offer(inside[step - 1], step, steps)
+    return _at_rung(signal, rungs[step - len(inside) - 1], step, steps)
+
+
+def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> Offer:
     if rung is Rung.MARKET and not _nobody_bids(signal.holding):
-        return Offer(None, min(step, len(rungs)), len(rungs))
+        return Offer(None, step, steps)
     side = reference_price(signal)
     if side is None:
-        return _without_a_price(signal, len(rungs))
-    return Offer(_limit(signal, side, rung), min(step, len(rungs)), len(rungs))
+        return _without_a_price(signal, steps)
+    return Offer(_limit(signal, side, rung), step, steps)
+
+
+def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
+    """The prices of a walk that lie inside the spread, from the mid on, each on its tick in our favour.
+
+    None without a mid (a one-sided, crossed or guarded quote), in a locked market, and where the spread is too narrow
+    to be worth it. The end of the way itself, where it is the price one can get, is the first rung of the ladder.
+    """
+    holding = signal.holding
+    mid, side = holding.prices.mid, holding.exit_price
+    if mid is None or side is None or signal.urgency < Urgency.TIME:
+        return ()
+    way = side - mid  # below zero for a sale
+    tick = tick_of(holding, mid)
+    if abs(way) <= tick and (abs(way) <= mid * NARROW or tick > abs(way)):
+        return ()
+    last = max(walk.steps - 1, 1)
+    shares = [walk.final * place / last for place in range(walk.steps)] if walk.steps > 1 else [walk.final]
+    prices = (_inside(signal, mid + way * share) for share in shares if share < 1)
+    return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
+
+
+def _inside(signal: ExitSignal, price: Decimal) -> Decimal:
+    long = signal.holding.position.is_long
+    rounded = to_tick(price, tick_of(signal.holding, price), up=long)
+    floor = signal.floor
+    if floor is None or _keeps(rounded, floor, long=long):
+        return rounded
+    return to_tick(floor, tick_of(signal.holding, floor), up=long)
+
+
+def _is_inside(price: Decimal, holding: Holding) -> bool:
+    bid, ask = holding.prices.bid, holding.prices.ask
+    return bid is not None and ask is not None and bid < price < ask
 
 
 def reference_price(signal: ExitSignal) -> Decimal | None:

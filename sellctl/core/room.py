@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sellctl.core.agreement import at_the_best
-from sellctl.core.guards import judge_quote, standing_objections
+from sellctl.core.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_objections
+from sellctl.core.model.config import WalkConfig
 from sellctl.core.model.instrument import AssetClass, an_option
 from sellctl.core.model.order import Order
+from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
@@ -25,7 +27,8 @@ class Room:
 
     `unfit` says, by symbol, why a row of positions makes no sense. `standing` is what forbids every order and every
     cancel of this account right now. `pairs` are option legs that belong together, by the symbol of either leg, where
-    a strategy judges pairs. `tripped` is the account guard's limit that is reached, or was earlier today.
+    a strategy judges pairs. `tripped` is the account guard's limit that is reached, or was earlier today. `crowd` is
+    how many patient exits share the account's orders of this minute.
     """
 
     snapshot: Snapshot
@@ -39,6 +42,7 @@ class Room:
     tripped: str
     _orders: Mapping[str, tuple[Order, ...]]
     _unseen: frozenset[str]
+    crowd: int = 0
 
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "Room":
@@ -89,6 +93,17 @@ class Room:
     def ours_on(self, symbol: str) -> tuple[Order, ...]:
         """Our own open orders on the symbol."""
         return tuple(order for order in self.orders_on(symbol) if order.is_ours)
+
+    def walk(self, urgency: Urgency) -> WalkConfig | None:
+        """The walk of a patient class, shortened so that a crowd of exits comes out within the orders of a minute."""
+        walk = self.policy.walks.get(urgency)
+        if walk is None or not self.crowd:
+            return walk
+        return replace(walk, steps=max(min(walk.steps, MOST_A_MINUTE_PATIENT[1] // self.crowd), 1))
+
+    def is_crowded_by(self, exits: int) -> bool:
+        """Whether so many patient exits at once can't all walk in full."""
+        return any(exits * walk.steps > MOST_A_MINUTE_PATIENT[1] for walk in self.policy.walks.values())
 
     def may_have_unseen_cover(self, holding: Holding) -> bool:
         """Whether a row that could not be read may be what covers this short."""

@@ -40,7 +40,7 @@ def limit_of(signal: ExitSignal, step: int = 1, style: Style = Style.SMART) -> s
         (Urgency.FORCED, False, (TOUCH, TOUCH, TOUCH, THROUGH, MARKET)),
         (Urgency.PROTECTIVE, False, (TOUCH, TOUCH, TOUCH, THROUGH)),
         (Urgency.PROTECTIVE, True, (TOUCH, TOUCH, TOUCH, THROUGH, MARKET)),
-        (Urgency.TIME, True, (TOUCH,)),
+        (Urgency.TIME, True, (TOUCH, TOUCH, TOUCH, THROUGH)),
         (Urgency.PROFIT, True, (TOUCH,)),
     ],
 )
@@ -54,7 +54,7 @@ def test_each_class_has_its_ladder(urgency: Urgency, rungs: tuple[Rung, ...], *,
     [
         (Urgency.FORCED, ["2.00", "2.00", "2.00", "1.80", "market", "market"]),
         (Urgency.PROTECTIVE, ["2.00", "2.00", "2.00", "1.80", "1.80"]),
-        (Urgency.TIME, ["2.00", "2.00"]),
+        (Urgency.TIME, ["2.00", "2.00", "2.00", "1.80", "1.80"]),
         (Urgency.PROFIT, ["2.00", "2.00"]),
     ],
 )
@@ -96,9 +96,7 @@ def test_the_tick_is_the_coarser_one_unless_the_quote_is_finer(symbol: str, bid:
         (True, Urgency.TIME, "10.02"),
     ],
 )
-def test_limits_round_towards_the_fill_which_costs_nothing(
-    urgency: Urgency, expected: str, *, short: bool
-) -> None:
+def test_limits_round_towards_the_fill_which_costs_nothing(urgency: Urgency, expected: str, *, short: bool) -> None:
     off_grid = a_holding("AAPL", bid="10.005", ask="10.015", short=short)
     assert limit_of(a_signal(off_grid, urgency)) == expected
 

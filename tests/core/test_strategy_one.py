@@ -128,7 +128,7 @@ def test_the_price_basis_of_the_configuration_is_used() -> None:
     assert the_verdict(a_snapshot(holding)).state is State.HELD
     verdict = the_verdict(a_snapshot(holding), mid)
     assert verdict.submit is not None
-    assert verdict.submit.limit_price == Decimal("1.10")  # never below the price that met it
+    assert verdict.submit.limit_price == Decimal("1.11")  # the mid first, and never below the price that met it
 
 
 def test_a_target_reached_at_the_bid_is_sold_at_the_bid() -> None:

@@ -456,11 +456,35 @@ class SellModuleConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WalkConfig:
+    """How a patient exit comes from the mid to the price one can get, in even steps."""
+
+    steps: Annotated[int, Doc("Orders it takes from the mid to its end; 1 goes straight to the end.")] = 4
+    every: Annotated[Seconds, Doc("How long each order may fill before the next.")] = dt.timedelta(seconds=3)
+    final: Annotated[Decimal, Doc("Where it ends: 1 is the bid (a cover: the ask), 0.8 is 80% of the way there.")] = (
+        Decimal(1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WalksConfig:
+    """The walk of each patient class."""
+
+    profit: Annotated[WalkConfig, Doc("Targets. They never go below the price that met them.")] = WalkConfig()
+    time: Annotated[WalkConfig, Doc("Time exits. After the walk they follow the bid, and then go through it.")] = (
+        WalkConfig()
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionConfig:
     """How exits are sent."""
 
     style: Annotated[Style, Doc("smart: limits at a price one can get; market: market orders.")] = Style.SMART
     protective_market: Annotated[bool, Doc("true lets a stop end in a market order after its limits.")] = False
+    walk: Annotated[WalksConfig, Doc("How targets and time exits look for a price better than the bid.")] = (
+        WalksConfig()
+    )
 
 
 @dataclass(frozen=True, slots=True)
