@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 
 from sellctl import __version__
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
+from sellctl.core.episodes import Episodes
 from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
 from sellctl.core.fleet import Fleet
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.order_manager import OrderManager
-from sellctl.core.policy import compile_policy
+from sellctl.core.own_strategies import own_strategies
+from sellctl.core.policy import OwnStrategies, compile_policy
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.real_clock import RealClock
 from sellctl.core.reporter import Reporter
 from sellctl.core.sell_watcher import Mode, SellWatcher
+from sellctl.core.tick_desk import TickDesk
 from sellctl.state import StateFolder
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.intent import Intent
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
-    from sellctl.core.ports import Broker, Clock, Journal
+    from sellctl.core.ports import Broker, Clock, Journal, Memory
     from sellctl.journal.store import SqliteJournal
     from sellctl.options import Options
 
@@ -44,6 +47,7 @@ class Wish:
     by_hand: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     panic: bool = False
+    streams: bool = False  # hear prices and orders as they happen
     yes: bool = False  # agreed beforehand to the first run with real money
 
     @property
@@ -97,13 +101,20 @@ def assemble(
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
     journal = _journal(loaded, state, _time_of(market_clock, clock), wish, closers)
+    memory = _memory(state, journal)
+    own = own_strategies(loaded)
     if journal.alarm:
         listener(Event(clock.now(), journal.alarm, weight=Weight.ERROR, kind=Kind.ALERT))
     watchers = [
-        _watcher(config, name, broker, _Parts(journal, prices, clock, market_clock, listener, state, wish))
+        _watcher(config, name, broker, _Parts(journal, prices, clock, market_clock, listener, state, wish, memory, own))
         for name, broker in connected.brokers.items()
     ]
     fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval)
+    if wish.streams:
+        from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
+
+        report = Reporter("", _time_of(market_clock, clock), listener)
+        fleet.desk = TickDesk(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
     return Runtime(loaded, fleet, clock, state, closers)
 
 
@@ -118,6 +129,8 @@ class _Parts:
     listener: Callable[[Event], None]
     state: StateFolder
     wish: Wish
+    memory: "Memory"
+    own: OwnStrategies
 
 
 def state_of(options: "Options") -> StateFolder:
@@ -150,8 +163,10 @@ def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
 
 
 def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> SellWatcher:
-    policy = compile_policy(config, name)
-    positions = PositionManager(parts.prices, parts.clock)
+    policy = compile_policy(config, name, parts.own)
+    episodes = Episodes(name, parts.memory)
+    basis = config.sell_module.price_basis.loss
+    positions = PositionManager(parts.prices, parts.clock, episodes, basis, pairs=policy.knows_structures)
     report = Reporter(name, _time_of(parts.market_clock, parts.clock), parts.listener)
 
     def admit(facts: "AccountFacts") -> None:
@@ -177,7 +192,18 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         by_hand=parts.wish.by_hand,
         only=parts.wish.only,
         panics=parts.wish.panic,
+        exempt=parts.state.exempt,
+        thawed=parts.state.take_thawed if parts.wish.acts else frozenset,
+        halt=lambda why: parts.state.halt(why, "sellctl"),
     )
+
+
+def _memory(state: StateFolder, journal: "Journal") -> "Memory":
+    """Position memory beside the journal; a run that doesn't act reads it and keeps its own to itself."""
+    from sellctl.journal.memory import MemoryOfOthers, PositionMemory  # noqa: PLC0415  SQLAlchemy, as the journal
+    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
+
+    return PositionMemory(journal.database) if isinstance(journal, SqliteJournal) else MemoryOfOthers(state.journal)
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":

@@ -18,6 +18,8 @@ _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
 _HALT = "halted"
 _REQUESTS = "requests"
+_EXEMPT = "exempt.json"
+_THAWED = "thawed.json"
 _LIVE = "live-confirmed"
 
 
@@ -122,6 +124,47 @@ class StateFolder:
         """Remember that somebody agreed."""
         self.make()
         _write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(marks))})
+
+    # --- what is left alone at run time -------------------------------------------------------------------------------
+
+    def exempt(self) -> frozenset[str]:
+        """Symbols or underlyings that a person asked to leave alone. SellctlError when that can't be read."""
+        return frozenset(self._symbols(_EXEMPT))
+
+    def set_exempt(self, symbol: str, *, wanted: bool) -> bool:
+        """Leave a symbol or underlying alone from the next look on, or manage it again; whether that is news."""
+        self.make()
+        known = set(self._symbols(_EXEMPT))
+        changed = (symbol in known) is not wanted
+        _write(self.path / _EXEMPT, {"symbols": sorted(known | {symbol} if wanted else known - {symbol})})
+        return changed
+
+    def thaw(self, symbol: str) -> None:
+        """Let the frozen rules of a symbol or underlying go on; the next process that acts takes it up."""
+        self.make()
+        _write(self.path / _THAWED, {"symbols": sorted({*self._symbols(_THAWED), symbol})})
+
+    def take_thawed(self) -> frozenset[str]:
+        """Every symbol to thaw, told once."""
+        found = frozenset(self._symbols(_THAWED))
+        if found:
+            (self.path / _THAWED).unlink(missing_ok=True)
+        return found
+
+    def _symbols(self, name: str) -> list[str]:
+        path = self.path / name
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Look at the state folder.") from None
+        said = _read(path).get("symbols")
+        if not isinstance(said, list):
+            raise SellctlError(
+                f"{path} can't be read, so nobody knows what to leave alone.", hint="Repair or remove it."
+            )
+        return [str(symbol) for symbol in said]
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 

@@ -303,7 +303,14 @@ def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]
 def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
     """GET /v2/account: which account it is and whether it may trade."""
     row = dict_of(answer)
-    return AccountFacts(name=name, number=text_of(row, "account_number"), paper=paper, blocked=_blocked_by(row))
+    return AccountFacts(
+        name=name,
+        number=text_of(row, "account_number"),
+        paper=paper,
+        blocked=_blocked_by(row),
+        equity=_known_or_none(row, "equity"),
+        last_equity=_known_or_none(row, "last_equity"),
+    )
 
 
 def _blocked_by(row: Row) -> str:

@@ -60,6 +60,11 @@ class Policy:
     needs_underlyings: bool
     needs_openings: bool  # whether a rule or a match asks for the opening orders
 
+    @property
+    def guards_the_account(self) -> bool:
+        """Whether the day's profit or loss of the whole account has a limit."""
+        return self.account_guard.loss is not None or self.account_guard.profit is not None
+
     def excludes(self, symbol: str, underlying: str) -> bool:
         """Whether the user wants everything on this symbol left alone."""
         return any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
@@ -92,7 +97,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         account_guard=sell.account_guard,
         knows_structures=any(entry.match.structure for entry in entries),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
-        needs_openings=any(entry.match.tag or entry.rules.max_hold or entry.rules.roi_table for entry in entries),
+        needs_openings=any(_needs_openings(entry) for entry in entries),
     )
 
 
@@ -105,6 +110,13 @@ def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseS
         if not entry.match.account or account in entry.match.account
     )
     return (*declared, *_strategy_one(config))
+
+
+def _needs_openings(entry: StrategyConfig) -> bool:
+    """Whether a rule or match rests on when, and by which order, a position was opened."""
+    rules = entry.rules
+    asked = (entry.match.tag, rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
+    return bool(entry.use or rules.scale_out or any(asked))
 
 
 def own_or_declared(place: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
+from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.market import BrokerClock, Quote, Session
@@ -78,6 +79,46 @@ class QuoteSource(Protocol):
         """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
 
 
+class StreamListener(Protocol):
+    """Who hears a stream's news. Called on the event loop that started the stream, never at the same time."""
+
+    def quotes(self, quotes: Sequence[Quote]) -> None:
+        """New quotes, in the order in which they came."""
+
+    def trade(self, symbol: str, price: Decimal) -> None:
+        """A stock traded."""
+
+    def order(self, account: str, symbol: str) -> None:
+        """Something happened to an order of an account; `symbol` is "" for several at once."""
+
+    def line(self, name: str, trouble: str) -> None:
+        """A connection came up (`trouble` is "") or went down, and why."""
+
+
+class Stream(Protocol):
+    """News as they happen, for all accounts at once. They only wake: what is true is asked for."""
+
+    def start(self, listener: StreamListener) -> None:
+        """Begin to connect. Called on the event loop that the listener is called on."""
+
+    def want(self, instruments: Sequence[Instrument]) -> None:
+        """Whose quotes to stream, the most wanted first; those beyond the limits of the plan are left to polling."""
+
+    @property
+    def streamed(self) -> frozenset[str]:
+        """Symbols whose quotes are being streamed now."""
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Every connection that there should be, and what is wrong with it; "" when nothing is."""
+
+    def restart(self, why: str) -> None:
+        """Connect the quotes anew: they are mute though prices move."""
+
+    async def stop(self) -> None:
+        """Disconnect at once."""
+
+
 class Journal(Protocol):
     """What is written down. JournalError when it can't be: then nothing new is sent."""
 
@@ -101,6 +142,16 @@ class Journal(Protocol):
 
     def open_intents(self, account: str) -> Sequence[str]:
         """Client order ids that were intended and never resolved, oldest first."""
+
+
+class Memory(Protocol):
+    """What is remembered of positions from flat to flat, by symbol. JournalError when it can't be read or kept."""
+
+    def load(self, account: str) -> Mapping[str, Episode]:
+        """What an account's last process left."""
+
+    def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+        """Make this all that is remembered; on disk when it returns."""
 
 
 class Notifier(Protocol):

@@ -5,16 +5,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from sellctl.core.episodes import Episodes, track_of
+from sellctl.core.guards import judge_quote, price_rules_rest, stops_rest
 from sellctl.core.ledger import Ledger, net_of_others
+from sellctl.core.model.config import Basis
+from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
-from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Sent, Track
+from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Prices, Sent, Track
 from sellctl.core.pace import Pace
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.rules.cover import cover_of
+from sellctl.core.rules.structures import Pair, pair_at, pairs_of
 
 # A position is forgotten after this many looks in a row without it: one empty answer is not flat.
 ABSENCES = 3
+_PAIR = "+"  # what joins the two symbols of a pair
 # An exit whose last order ended this long ago is over: the next one starts its ladder anew.
 EXIT_OVER_SECONDS = 60.0
 # A position that nobody can explain is looked into again after this long.
@@ -52,8 +59,15 @@ class _Memory:
 class PositionManager:
     """The memory of one account's positions."""
 
-    def __init__(self, prices: PriceTracker, clock: Clock) -> None:
+    def __init__(
+        self, prices: PriceTracker, clock: Clock, episodes: Episodes, basis: Basis = Basis.MID, *, pairs: bool = False
+    ) -> None:
+        """`basis` is the side that peaks are seen on; `pairs` keeps memory of pairs of option legs too."""
         self._prices = prices
+        self._basis = basis
+        self._keeps_pairs = pairs
+        self.episodes = episodes
+        self.structures: dict[str, Track] = {}
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
         self._orphans: dict[str, dict[str, Decimal]] = {}  # unresolved orders of symbols not seen yet
@@ -69,13 +83,64 @@ class PositionManager:
         """Symbols that are held, or were a look or two ago."""
         return frozenset(self._memories)
 
-    def holdings(self, positions: Iterable[Position], now: dt.datetime) -> tuple[Holding, ...]:
-        """The positions with their newest quotes and our memory. `now` is the broker's clock."""
+    def holdings(self, positions: Iterable[Position], market: Market) -> tuple[Holding, ...]:
+        """The positions with their newest quotes and our memory, which is on disk before anybody sees it (D3)."""
         seen = tuple(positions)
         self._forget_the_gone({position.symbol for position in seen})
-        return tuple(self._holding(position, now) for position in seen)
+        sane = {position.symbol: position for position in seen if position.qty.is_finite() and position.qty > 0}
+        held = tuple(self._holding(position, market.now) for position in seen)
+        self.episodes.stay(h.symbol for h in held if not h.position.is_long and h.track.exit is None)
+        pairs = self._pairs(held) if self._keeps_pairs else ()
+        wholes = {pair.whole.symbol: pair.whole.position for pair in pairs}
+        self.episodes.seen((*sane.values(), *wholes.values()), market.now)
+        self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in wholes)
+        if _peaks_move(market):
+            self._mind_the_peaks((h for h in held if h.symbol in sane), pairs, market)
+        self.episodes.save()
+        known = self.episodes.known
+        self.structures = {name: track_of(Track(), known[name]) for name in wholes}
+        return tuple(replace(h, track=track_of(h.track, known[h.symbol])) if h.symbol in sane else h for h in held)
+
+    def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
+        fit = tuple(holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0)
+        return pairs_of(fit, cover_of(fit), {})
+
+    def _mind_the_peaks(self, held: Iterable[Holding], pairs: Iterable[Pair], market: Market) -> None:
+        """Move each peak to the worse of the looks that must agree (design, section 4); a wide quote moves none."""
+        for holding in held:
+            prices = self._at_the_worst(holding, market)
+            price = _seen_on(prices, holding, self._basis) if prices else None
+            if price is not None:
+                self.episodes.peaked(holding.symbol, price)
+        for pair in pairs:
+            short, long = self._at_the_worst(pair.short, market), self._at_the_worst(pair.long, market)
+            whole = pair_at(pair, short, long) if short and long else None
+            price = _seen_on(whole.prices, whole, self._basis) if whole else None
+            if price is not None:
+                self.episodes.peaked(pair.whole.symbol, price)
+
+    def _at_the_worst(self, holding: Holding, market: Market) -> Prices | None:
+        """The worst sides in the window of looks; None without an earlier look, or when either look isn't usable."""
+        window, asset = holding.track.window, holding.position.instrument.asset_class
+        if window is None:
+            return None
+        wide_for = holding.track.wide_for
+        newest = judge_quote(holding.quote, asset, market, wide_for)
+        worst = judge_quote(window.low if holding.position.is_long else window.high, asset, market, wide_for)
+        return None if newest.wide or worst.wide or newest.problem else worst
 
     # --- what OrderManager tells --------------------------------------------------------------------------------------
+
+    def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
+        """The newest quotes of what the options among them are on."""
+        names = {position.instrument.underlying for position in positions if position.instrument.is_option}
+        quotes = ((name, self._prices.newest(name)) for name in names)
+        return {name: quote for name, quote in quotes if quote is not None}
+
+    def frozen_news(self) -> list[tuple[str, str]]:
+        """What was frozen since it was last asked: symbol and why."""
+        news, self.episodes.news = self.episodes.news, []
+        return news
 
     def sending(self, signal: ExitSignal, order: SubmitOrder, step: int, at: dt.datetime) -> None:
         """An order is about to leave: until its fate is known, its quantity counts as gone. `at`: broker's clock."""
@@ -84,6 +149,8 @@ class PositionManager:
         memory.unresolved[order.client_order_id] = order.qty
         memory.exit = _UnderWay(order.client_order_id, signal.reason, signal.urgency, step, now, order.limit_price)
         self._pace.sending(order.symbol, signal.urgency, now)
+        if signal.leads:
+            self.episodes.lead(order.symbol, signal.leads, signal.detail)
 
     def unresolved(self, symbol: str, client_order_id: str, qty: Decimal) -> None:
         """An order that an earlier process wrote down and nobody knows the fate of."""
@@ -201,11 +268,29 @@ class PositionManager:
         return memory
 
     def _forget_the_gone(self, held: set[str]) -> None:
+        for symbol in self.episodes.known.keys() - held - self._memories.keys():
+            if _PAIR not in symbol:  # an earlier process knew it
+                episode = self.episodes.known[symbol]
+                self._memories[symbol] = _Memory(episode.direction, episode.first_seen)
         for symbol in self._memories.keys() - held:
             memory = self._memories[symbol]
             memory.absent += 1
             if memory.absent >= ABSENCES and not memory.unresolved:
                 del self._memories[symbol]
+                self.episodes.forget((symbol,))
+
+
+def _peaks_move(market: Market) -> bool:
+    """Whether this is a time of day at which prices may set a peak."""
+    return market.is_open and not price_rules_rest(market) and not stops_rest(market)
+
+
+def _seen_on(prices: Prices, holding: Holding, basis: Basis) -> Decimal | None:
+    if prices.wide:
+        return None
+    if basis is Basis.MID:
+        return prices.mid
+    return prices.bid if holding.position.is_long else prices.ask
 
 
 def _track_of(exit_: _UnderWay | None, now: float) -> ExitTrack | None:

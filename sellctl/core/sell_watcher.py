@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from sellctl.core.engine import decide
 from sellctl.core.errors import BrokerError, SellctlError
+from sellctl.core.model.config import GuardAction
 from sellctl.core.model.event import Kind
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import Plan, State, Urgency
@@ -30,6 +31,10 @@ _LOG = logging.getLogger(__name__)
 _BUG_HINT = "Please report it; --debug logs where it was."
 
 
+# How far back opening orders are looked for.
+OPENINGS_WITHIN = dt.timedelta(days=30)
+
+
 class Mode(StrEnum):
     """How far a look goes."""
 
@@ -46,6 +51,7 @@ class Observation:
     orders: tuple[Order, ...]
     spoiled_orders: Rows[Order]
     at: float  # monotonic seconds when it was asked
+    with_underlyings: bool = False  # whether rules ask for the prices of underlyings
 
 
 @dataclass(slots=True)
@@ -78,8 +84,15 @@ class SellWatcher:
     acted: bool = False  # whether the last look sent or cancelled anything
     seen_at: float | None = None
     open_orders: tuple[Order, ...] = ()
+    exempt: Callable[[], frozenset[str]] = frozenset  # symbols or underlyings to leave alone
+    thawed: Callable[[], frozenset[str]] = frozenset  # symbols whose frozen rules go on, each told once
+    halt: Callable[[str], None] = lambda _why: None
+    tripped: tuple[dt.date, str] | None = None  # the account guard's day and limit
     panics: bool = False  # whether the next look takes everything held into `panic`
     targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
+    last_snapshot: Snapshot | None = None  # what the last look was decided on
+    acted_at: float = float("-inf")  # when something was last sent or cancelled: what was seen before that is spent
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one plan at a time is carried out
     _said: dict[str, str] = field(default_factory=dict)
 
     async def observe(self) -> Observation | None:
@@ -91,7 +104,7 @@ class SellWatcher:
         await self._join()
         positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
         known = await self._settle(orders.rows) if self.mode is Mode.ACT else orders.rows
-        return Observation(positions, known, orders, at)
+        return Observation(positions, known, orders, at, with_underlyings=self.policy.needs_underlyings)
 
     async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
         """What became of our orders; and whether the broker's word on a position agrees with our fills (S5)."""
@@ -105,21 +118,57 @@ class SellWatcher:
 
     async def _join(self) -> None:
         """Learn which account the key belongs to and whether it may be acted on: once, or until it may trade."""
-        if self.facts is None or self.facts.blocked:
+        if self.facts is None or self.facts.blocked or self.policy.guards_the_account:
             facts = await self.broker.account()
             self.admit(facts)
             self.facts = facts
 
     async def decide_and_act(self, seen: Observation, market: Market) -> None:
-        """Decide on what was observed and carry it out."""
-        if await self._own(self._decide_and_act(seen, market)):
-            self._recover()
+        """Decide on what was observed and carry it out; not when a tick has acted since it was asked for."""
+        async with self.turn:
+            if seen.at <= self.acted_at:
+                self.acted = True
+            elif await self._own(self._decide_and_act(seen, market)):
+                self._recover()
 
     async def _decide_and_act(self, seen: Observation, market: Market) -> bool:
         plan = await self._decide(seen, market)
         self._tell(plan)
-        self.acted = await self._carry_out(plan)
+        self.acted = await self._acting(plan)
         return True
+
+    async def _acting(self, plan: Plan) -> bool:
+        """Whether anything was sent or cancelled; what was seen before that is spent."""
+        try:
+            return await self._carry_out(plan)
+        finally:
+            if plan.acts:
+                self.acted_at = self.clock.monotonic()
+
+    @property
+    def ready_for_ticks(self) -> Snapshot | None:
+        """The last look's view while a tick may act on it: not in the middle of a step, not failing, not spent."""
+        acting = self.mode is Mode.ACT and self.only is None and not self.panics and not self.turn.locked()
+        if not acting or self.problem is not None or self.seen_at is None or self.seen_at <= self.acted_at:
+            return None
+        return self.last_snapshot
+
+    async def act_on(self, snapshot: Snapshot, plan: Plan, decided_at: float) -> None:
+        """Carry out what was decided on a tick, unless something was sent since."""
+        async with self.turn:
+            if self.acted_at <= decided_at:
+                self.acted = bool(await self._own(self._act_on(snapshot, plan)))
+
+    async def _act_on(self, snapshot: Snapshot, plan: Plan) -> bool:
+        """The plan is written down behind the order, whose intent came first: nothing delays an order on a tick."""
+        try:
+            return await self._acting(plan)
+        finally:
+            self.journal.plan_made(snapshot, plan)
+
+    async def know_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
+        """Today's orders of these symbols, ahead of need; none (and `problem` says why) on failure."""
+        return await self._own(self._history(symbols)) or {}
 
     async def _own(self, work: Awaitable[T]) -> T | None:
         """What comes of it; None after a failure, which is this account's own (R7)."""
@@ -154,17 +203,48 @@ class SellWatcher:
 
     async def _decide(self, seen: Observation, market: Market) -> Plan:
         snapshot = self._snapshot(seen, market)
+        if await self._learn_openings():
+            snapshot = self._snapshot(seen, market)
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
             snapshot = snapshot.with_history(await self._history(plan.needs_history))
             plan = decide(snapshot, self.policy)
-        self.plan, self.market, self.seen_at = plan, market, seen.at
+        self.plan, self.market, self.seen_at, self.last_snapshot = plan, market, seen.at, snapshot
         self.first_plan = self.first_plan.confirmed_by(plan) if self.first_plan else plan
         self.open_orders = snapshot.orders
         self.targets = tuple(o for o in _targets_of(snapshot) if self.only is None or o.symbol in self.only)
         if self.mode is Mode.ACT:
             self.journal.plan_made(snapshot, plan)
+        self._mind_the_account(plan)
         return plan
+
+    def _mind_the_account(self, plan: Plan) -> None:
+        """The account guard's limit holds for the rest of the day; a person hears of it, and it may halt."""
+        if not plan.tripped or (self.tripped and self.tripped[0] == plan.made_at.astimezone(NEW_YORK).date()):
+            return
+        self.tripped = (plan.made_at.astimezone(NEW_YORK).date(), plan.tripped)
+        self.report("", Kind.ALERT, f"account guard: {plan.tripped}", failed=True)
+        if self.mode is Mode.ACT:
+            self.journal.note(self.name, "account_guard", {"sentence": plan.tripped})
+            if self.policy.account_guard.action is GuardAction.HALT:
+                self.halt(f"account guard of {self.name}: {plan.tripped}")
+
+    async def _learn_openings(self) -> bool:
+        """Look up once when each position was opened and by which order; whether anything was looked up."""
+        wanted = self.positions.episodes.without_opening() if self.policy.needs_openings else ()
+        if not wanted:
+            return False
+        start = self.report.now() - OPENINGS_WITHIN
+        rows = await self.broker.orders_since(start, sorted(wanted))
+        for symbol in wanted:
+            self.positions.episodes.opened(symbol, [order for order in rows.rows if order.symbol == symbol])
+        return True
+
+    def _tell_frozen(self) -> None:
+        for symbol, why in self.positions.frozen_news():
+            self.report(symbol, Kind.ALERT, f"its rules rest: {why}; `sellctl manage {symbol}` lets them go on")
+            if self.mode is Mode.ACT:
+                self.journal.note(self.name, "frozen", {"symbol": symbol, "why": why})
 
     def ask(self, request: Request) -> None:
         """Take up what another command asks for; the next look carries it out."""
@@ -186,10 +266,16 @@ class SellWatcher:
             known = held | self.positions.remembered
             self.by_hand, self.panic = self.by_hand & known, self.panic & known
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
+        thawed = self.thawed()
+        if thawed:
+            self.positions.episodes.thaw(thawed)
+        holdings = self.positions.holdings(seen.positions.rows, market)
+        self._tell_frozen()
+        day = market.today
         return Snapshot(
             account=self.facts or AccountFacts(self.name, ""),
             market=market,
-            holdings=self.positions.holdings(seen.positions.rows, market.now),
+            holdings=holdings,
             orders=seen.orders,
             positions_at=market.now - age,
             spoiled=(*seen.positions.spoiled, *seen.spoiled_orders.spoiled),
@@ -197,6 +283,10 @@ class SellWatcher:
             panic=self.panic,
             halted=self.orders.halted(),
             sent=self.positions.sent,
+            exempt=self.exempt(),
+            tripped=self.tripped[1] if self.tripped and self.tripped[0] == day else "",
+            underlyings=self.positions.underlyings(seen.positions.rows) if self.policy.needs_underlyings else {},
+            structures=self.positions.structures,
         )
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
@@ -253,7 +343,9 @@ _TOLD = {State.BLOCKED: Kind.BLOCKED, State.DENIED: Kind.DENIED, State.FAULT: Ki
 
 def instruments_of(seen: Observation) -> Iterable[Instrument]:
     """What quotes are needed for."""
-    return (position.instrument for position in seen.positions.rows)
+    held = [position.instrument for position in seen.positions.rows]
+    wanted = {i.underlying for i in held if i.is_option} if seen.with_underlyings else set()
+    return (*held, *(a_stock(symbol) for symbol in sorted(wanted - {i.symbol for i in held})))
 
 
 def _targets_of(snapshot: Snapshot) -> Iterable[Order]:

@@ -1,15 +1,16 @@
 """Position memory, from flat to flat: ordinary state, on disk before it is used (D3)."""
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 
 import sqlalchemy as sa
 
+from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction
-from sellctl.journal.database import Database
+from sellctl.journal.database import Database, look
 from sellctl.journal.schema import episodes as table
 
 
@@ -23,8 +24,7 @@ class PositionMemory:
     def load(self, account: str) -> dict[str, Episode]:
         """What is remembered of this account, by symbol."""
         with self._database.reading() as tx:
-            rows = tx.execute(sa.select(table).where(table.c.account == account).order_by(table.c.symbol)).mappings()
-            self._saved[account] = {row["symbol"]: _episode(row) for row in rows}
+            self._saved[account] = _all_of(tx, account)
         return dict(self._saved[account])
 
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
@@ -41,6 +41,32 @@ class PositionMemory:
         self._saved[account] = dict(episodes)
 
 
+class MemoryOfOthers:
+    """The memory beside a process that writes: what was saved last is read once, and nothing is ever written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: dict[str, dict[str, Episode]] = {}
+
+    def load(self, account: str) -> dict[str, Episode]:
+        """What is remembered of this account; nothing without a journal, or beside one of another schema."""
+        if account not in self._kept:
+            try:
+                self._kept[account] = look(self._path, lambda tx: _all_of(tx, account), missing={})
+            except JournalError:
+                self._kept[account] = {}
+        return dict(self._kept[account])
+
+    def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+        """Keep it for this process only."""
+        self._kept[account] = dict(episodes)
+
+
+def _all_of(tx: sa.Connection, account: str) -> dict[str, Episode]:
+    rows = tx.execute(sa.select(table).where(table.c.account == account).order_by(table.c.symbol)).mappings()
+    return {row["symbol"]: _episode(row) for row in rows}
+
+
 def _row(account: str, episode: Episode) -> dict[str, object]:
     return {
         "account": account,
@@ -50,11 +76,11 @@ def _row(account: str, episode: Episode) -> dict[str, object]:
         "first_seen": _text(episode.first_seen),
         "entry_price": _text(episode.entry_price),
         "qty": str(episode.qty),
+        "tag": episode.tag,
         "peak": _text(episode.peak),
-        "trough": _text(episode.trough),
-        "armed": episode.armed,
-        "scaled_out": json.dumps(episode.scaled_out),
+        "base": _text(episode.base),
         "frozen": episode.frozen,
+        "follow": episode.follow,
     }
 
 
@@ -72,11 +98,11 @@ def _episode(row: sa.RowMapping) -> Episode:
         qty=Decimal(row["qty"]),
         entry_price=_decimal(row["entry_price"]),
         opened_at=None if row["opened_at"] is None else dt.datetime.fromisoformat(row["opened_at"]),
+        tag=row["tag"],
         peak=_decimal(row["peak"]),
-        trough=_decimal(row["trough"]),
-        armed=row["armed"],
-        scaled_out=tuple(json.loads(row["scaled_out"])),
+        base=_decimal(row["base"]),
         frozen=row["frozen"],
+        follow=row["follow"],
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, meta, tables
+from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, episodes, meta, tables
 from sellctl.journal.transaction import driver, transaction
 
 Step = Callable[[sa.Connection], None]
@@ -23,7 +23,13 @@ def _first_tables(connection: sa.Connection) -> None:
     connection.exec_driver_sql(REFUSE_DELETE)
 
 
-STEPS: tuple[Step, ...] = (_first_tables,)
+def _other_episodes(connection: sa.Connection) -> None:
+    """The first form of position memory was never written to; it is made anew."""
+    episodes.drop(connection, checkfirst=True)
+    episodes.create(connection)
+
+
+STEPS: tuple[Step, ...] = (_first_tables, _other_episodes)
 
 
 def version_of(connection: sa.Connection) -> int:

@@ -70,11 +70,11 @@ episodes = sa.Table(
     sa.Column("first_seen", sa.Text, nullable=False),
     sa.Column("entry_price", sa.Text),
     sa.Column("qty", sa.Text, nullable=False),
+    sa.Column("tag", sa.Text, nullable=False),
     sa.Column("peak", sa.Text),
-    sa.Column("trough", sa.Text),
-    sa.Column("armed", sa.Boolean, nullable=False),
-    sa.Column("scaled_out", sa.Text, nullable=False),  # JSON list
+    sa.Column("base", sa.Text),
     sa.Column("frozen", sa.Text, nullable=False),
+    sa.Column("follow", sa.Text, nullable=False),
 )
 
 runs = sa.Table(

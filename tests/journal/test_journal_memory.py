@@ -23,10 +23,10 @@ QQQ = Episode(
     Decimal("0.5"),
     opened_at=NOON - dt.timedelta(days=2),
     peak=Decimal("4.20"),
-    trough=Decimal("3.9"),
-    armed=True,
-    scaled_out=("50%",),
+    tag="bot-7",
+    base=Decimal(2),
     frozen="split",
+    follow="SPY stop",
 )
 
 

@@ -9,10 +9,13 @@ from sellctl.core.model.position import Direction
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One position from flat to flat. Peaks are prices, so that they outlive a change of the entry price.
+    """One position from flat to flat, or a pair of option legs under both their symbols.
 
-    `opened_at` is the earliest opening fill that orders or activities showed; None: unknown, so time held counts from
-    `first_seen`. `scaled_out` names the slices already sold. `frozen` says why peaks don't move now; "" when they do.
+    `qty` and `entry_price` are the broker's last word. `opened_at` is the earliest opening fill that orders showed and
+    `tag` that order's client id; None: unknown, so time held counts from `first_seen`. `peak` is the best price of
+    this side, a price so that it outlives a change of the entry price. `base` is what the position once was whole:
+    what is left of it tells what was scaled out. `frozen` says why its strategy's rules rest; "" when they don't.
+    `follow` names the short leg that is being closed and why this leg leaves after it.
     """
 
     symbol: str
@@ -21,8 +24,8 @@ class Episode:
     qty: Decimal
     entry_price: Decimal | None = None
     opened_at: dt.datetime | None = None
+    tag: str = ""
     peak: Decimal | None = None
-    trough: Decimal | None = None
-    armed: bool = False
-    scaled_out: tuple[str, ...] = ()
+    base: Decimal | None = None
     frozen: str = ""
+    follow: str = ""
