@@ -15,12 +15,15 @@ from typing import Any
 
 from sellctl.sim import calendar, refusals, wire
 from sellctl.sim.accounts import SimAccount
-from sellctl.sim.assets import STOCK, asset_of
 from sellctl.sim.behaviour import BehaviourBook, Misbehaviour
 from sellctl.sim.checks import Case, check_all
+from sellctl.sim.deeds import act, undo
+from sellctl.sim.groups import after_end, is_grouped, submit_group
 from sellctl.sim.intake import OrderRequest, read_order
+from sellctl.sim.lifecycle import plan_session
+from sellctl.sim.making import make_order
 from sellctl.sim.market import Market
-from sellctl.sim.matching import work_orders
+from sellctl.sim.matching import force_fill, work_orders
 from sellctl.sim.numbers import stable_id, stamp
 from sellctl.sim.order_faults import on_accept
 from sellctl.sim.orders import TERMINAL, Event, SimOrder
@@ -30,7 +33,6 @@ from sellctl.sim.settings import Settings
 STEP = dt.timedelta(seconds=1)
 Action = Callable[["Exchange"], None]
 Listener = Callable[[Event], None]
-GTC_LIFE = dt.timedelta(days=90)
 
 
 class Exchange:
@@ -57,7 +59,7 @@ class Exchange:
         self._count = 0
         self.notes: list[str] = []  # what happened beside the books: refused orders of a script
         self.stuck: set[str] = set()  # orders that a misbehaviour keeps from working
-        self._plan_sessions()
+        plan_session(self)
 
     # --- time -------------------------------------------------------------------------------------------------
 
@@ -77,10 +79,16 @@ class Exchange:
         instant = to
         if self._timeline:
             instant = min(instant, max(self._timeline[0][0], self.now))
-        if any(account.open_orders for account in self.accounts.values()):
-            step = self.now.replace(microsecond=0) + STEP
-            instant = min(instant, step if self.trades_soon() else calendar.phase_at(self.now)[1])
+        orders = [order for account in self.accounts.values() for order in account.open_orders.values()]
+        if orders and (calendar.is_open(self.now) or any(map(self._is_restless, orders))):
+            instant = min(instant, self.now.replace(microsecond=0) + STEP)
+        elif orders:
+            instant = min(instant, calendar.next_open(self.now))
         return instant
+
+    def _is_restless(self, order: SimOrder) -> bool:
+        """Whether something may happen to an order outside the session."""
+        return order.status == "pending_cancel" or (order.extended_hours and self.trades_soon())
 
     def trades_soon(self) -> bool:
         """Whether anything can trade in the present phase of the day."""
@@ -89,11 +97,6 @@ class Exchange:
     def _run_due(self) -> None:
         while self._timeline and self._timeline[0][0] <= self.now:
             heapq.heappop(self._timeline)[2](self)
-
-    def _plan_sessions(self) -> None:
-        from sellctl.sim.lifecycle import plan_session  # noqa: PLC0415  the day's course acts on the exchange it plans
-
-        plan_session(self)
 
     def shown_now(self) -> dt.datetime:
         """What the clock endpoint says: now, unless it is told to be wrong."""
@@ -126,16 +129,12 @@ class Exchange:
 
     def misbehave(self, name: str, **options: Any) -> Misbehaviour:
         """Switch a misbehaviour on; those that act on the books at once do so now."""
-        from sellctl.sim.deeds import act  # noqa: PLC0415  deeds act on the exchange that calls them
-
         fault = self.behaviours.misbehave(name, **options)
         act(self, fault)
         return fault
 
     def behave(self, name: str = "") -> None:
         """Switch a misbehaviour off, or all of them."""
-        from sellctl.sim.deeds import undo  # noqa: PLC0415  likewise
-
         self.behaviours.behave(name)
         undo(self, name)
 
@@ -170,8 +169,6 @@ class Exchange:
 
         RefusedError when the broker says no.
         """
-        from sellctl.sim.groups import is_grouped, submit_group  # noqa: PLC0415  groups are made of single orders
-
         request = self._named(read_order(body))
         enter = partial(submit_group, self) if is_grouped(request) else self.accept
         order = enter(account, request)
@@ -215,8 +212,6 @@ class Exchange:
         if self.behaviours.strike("O04", account=account.name, symbol=order.symbol):
             order.set_status("pending_cancel", self.now)
             self.emit("pending_cancel", account, order)
-            from sellctl.sim.matching import force_fill  # noqa: PLC0415  only this fault needs it
-
             force_fill(self, account, order)
             return
         if not stuck and not self.settings.cancel_delay:
@@ -229,8 +224,6 @@ class Exchange:
 
     def end(self, account: SimAccount, order: SimOrder, status: str) -> None:
         """Give an order its last status, tell it, and end what hangs on it."""
-        from sellctl.sim.groups import after_end  # noqa: PLC0415  groups are made of single orders
-
         if order.status in TERMINAL:
             return
         order.set_status(status, self.now)
@@ -266,43 +259,6 @@ class Exchange:
             order = self.enter(account, request, request.position_intent or case.inferred)
             order.created_at = order.updated_at = self.now - age
             order.status = "new"
-
-
-def make_order(exchange: Exchange, request: OrderRequest, intent: str) -> SimOrder:
-    """A new order, not yet in any book: pending while the market takes orders, accepted when it waits for the open."""
-    tradable = calendar.is_open(exchange.now) or (request.extended_hours and exchange.trades_soon())
-    limit = request.limit_price
-    return SimOrder(
-        id=exchange.new_id(),
-        client_order_id=request.client_order_id,
-        symbol=request.symbol,
-        side=request.side,
-        type=request.type,
-        time_in_force=request.time_in_force,
-        created_at=exchange.now,
-        qty=request.qty,
-        notional=request.notional,
-        limit_price=limit,
-        stop_price=request.stop_price,
-        trail_price=request.trail_price,
-        trail_percent=request.trail_percent,
-        order_class=request.order_class,
-        position_intent=request.position_intent or intent or None,
-        extended_hours=request.extended_hours,
-        status="pending_new" if tradable else "accepted",
-        expires_at=_expires_at(exchange.now, request),
-        ratio_qty=request.ratio_qty,
-    )
-
-
-def _expires_at(now: dt.datetime, request: OrderRequest) -> dt.datetime:
-    if request.time_in_force == "gtc":
-        return now + GTC_LIFE
-    hours = calendar.hours_at(now)
-    extended = request.extended_hours and asset_of(request.symbol).asset_class == STOCK
-    if hours and extended and now < hours.post_closes_at:
-        return hours.post_closes_at
-    return calendar.next_close(now)
 
 
 def _seconds(value: Any) -> dt.timedelta | None:

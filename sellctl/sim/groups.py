@@ -13,6 +13,8 @@ from sellctl.sim import refusals
 from sellctl.sim.assets import asset_of
 from sellctl.sim.fills import touch_stop
 from sellctl.sim.intake import OrderRequest, is_simple
+from sellctl.sim.making import make_order
+from sellctl.sim.multi_leg import submit_multi_leg
 from sellctl.sim.numbers import decimal_of
 from sellctl.sim.orders import SimOrder
 
@@ -32,8 +34,6 @@ def is_grouped(request: OrderRequest) -> bool:
 def submit_group(exchange: "Exchange", account: "SimAccount", request: OrderRequest) -> SimOrder:
     """Take a group into the books; RefusedError when the broker says no."""
     if request.order_class == "mleg":
-        from sellctl.sim.multi_leg import submit_multi_leg  # noqa: PLC0415  it is made of this file's pieces
-
         return submit_multi_leg(exchange, account, request)
     if asset_of(request.symbol).is_option:
         raise refusals.unprocessable("complex orders not supported for options trading")
@@ -106,8 +106,6 @@ def _stop_leg(request: OrderRequest, stop: Mapping[str, Any], side: str) -> Orde
 
 
 def _attach(exchange: "Exchange", account: "SimAccount", main: SimOrder, request: OrderRequest) -> None:
-    from sellctl.sim.exchange import make_order  # noqa: PLC0415  the exchange calls this file
-
     leg = make_order(exchange, replace(request, client_order_id=exchange.new_id("client")), "")
     leg.status, leg.parent = "held", main
     main.legs.append(leg)

@@ -9,6 +9,7 @@ from sellctl.sim import calendar
 from sellctl.sim.assets import Asset, asset_of, tick_of
 from sellctl.sim.behaviour import BehaviourBook, Misbehaviour
 from sellctl.sim.paths import CENT, Fixed, Level, Path, Segment
+from sellctl.sim.quote_faults import SPOILERS
 from sellctl.sim.settings import Settings
 
 
@@ -142,8 +143,6 @@ class Market:
         return price.quantize(CENT), self.stamp(symbol, now)
 
     def _spoil(self, shown: Shown, fault: Misbehaviour, now: dt.datetime) -> Shown | None:
-        from sellctl.sim.quote_faults import SPOILERS  # noqa: PLC0415  the table is needed only when one is on
-
         spoiler = SPOILERS.get(fault.name)
         return spoiler(self, shown, fault, now) if spoiler else shown
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from sellctl.sim import calendar
 from sellctl.sim.booking import book_fill
 from sellctl.sim.fills import Fill, fill_price, fill_qty, is_waiting_stop, touch_stop
+from sellctl.sim.groups import after_fill, watch_held
+from sellctl.sim.multi_leg import try_multi_leg
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
+from sellctl.sim.order_faults import lag, on_wake, part_of, price_of
 from sellctl.sim.orders import SimOrder
 from sellctl.sim.paths import Level
 
@@ -41,8 +44,6 @@ def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
     if order.status in {"pending_new", "accepted"} and not _wake(exchange, account, order):
         return
     if order.status == "held":
-        from sellctl.sim.groups import watch_held  # noqa: PLC0415  groups are made of single orders
-
         watch_held(exchange, account, order)
     if order.status in {"new", "partially_filled", "pending_cancel"}:
         _try(exchange, account, order)
@@ -58,8 +59,6 @@ def can_trade(exchange: "Exchange", order: SimOrder) -> bool:
 
 def _wake(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> bool:
     """Let an accepted order become a working one; False when a misbehaviour says otherwise."""
-    from sellctl.sim.order_faults import on_wake  # noqa: PLC0415  faults act on the exchange that asks them
-
     if on_wake(exchange, account, order):
         return order.status in {"new", "partially_filled"}
     order.set_status("new", exchange.now)
@@ -73,8 +72,6 @@ def _wake(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> bool:
 def _try(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
     """Trade what can trade now; an order that must trade at once ends when it can't."""
     if order.order_class == "mleg":
-        from sellctl.sim.multi_leg import try_multi_leg  # noqa: PLC0415  it books through this file
-
         try_multi_leg(exchange, account, order)
     else:
         _try_single(exchange, account, order)
@@ -112,17 +109,12 @@ def _size(exchange: "Exchange", order: SimOrder, price: Decimal, quote: Level) -
     room = None
     if exchange.settings.depth:
         room = exchange.market.room(order.symbol, order.side, quote, exchange.now)
-    from sellctl.sim.order_faults import part_of  # noqa: PLC0415  faults act on the exchange that asks them
-
     part = part_of(exchange, order, wanted)
     return part if part is not None else fill_qty(order, wanted, room, exchange.settings, exchange.dice)
 
 
 def fill(exchange: "Exchange", account: "SimAccount", order: SimOrder, trade: Fill) -> None:
     """Book one trade of one order and tell it."""
-    from sellctl.sim.groups import after_fill  # noqa: PLC0415  groups are made of single orders
-    from sellctl.sim.order_faults import price_of  # noqa: PLC0415  faults act on the exchange that asks them
-
     trade = Fill(trade.qty, price_of(exchange, order, trade.price))
     book_fill(account, order, trade, exchange.now, lag(exchange, account))
     exchange.market.took(order.symbol, order.side, trade.qty, exchange.now, exchange.settings)
@@ -144,10 +136,3 @@ def force_fill(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> 
     quote = exchange.quote(order.symbol)
     price = (quote.ask if order.is_buy else quote.bid) if quote else None
     fill(exchange, account, order, Fill(order.leaves, order.limit_price or price or ZERO))
-
-
-def lag(exchange: "Exchange", account: "SimAccount") -> dt.timedelta:
-    """How long the position list goes on showing what was."""
-    if fault := exchange.behaviours.strike("H18", account=account.name):
-        return dt.timedelta(seconds=float(fault["seconds"]))
-    return exchange.settings.position_lag

@@ -12,7 +12,9 @@ from sellctl.sim.checks import Case
 from sellctl.sim.cover import uncovered_contracts
 from sellctl.sim.fills import Fill
 from sellctl.sim.intake import OrderRequest, read_leg
+from sellctl.sim.making import make_order
 from sellctl.sim.numbers import CONTRACT_SIZE, ZERO, stamp, text
+from sellctl.sim.order_faults import lag
 from sellctl.sim.orders import SimOrder
 
 if TYPE_CHECKING:
@@ -82,8 +84,6 @@ def _check_power(account: "SimAccount", request: OrderRequest, legs: list[OrderR
 
 
 def _enter(exchange: "Exchange", account: "SimAccount", request: OrderRequest, legs: list[OrderRequest]) -> SimOrder:
-    from sellctl.sim.exchange import make_order  # noqa: PLC0415  the exchange calls this file
-
     parent = make_order(exchange, replace(request, symbol="", side="", position_intent=None), "")
     for leg in legs:
         named = replace(leg, client_order_id=exchange.new_id("client"))
@@ -135,8 +135,6 @@ def _is_lucky(exchange: "Exchange", order: SimOrder, natural: Decimal) -> bool:
 
 
 def _fill(exchange: "Exchange", account: "SimAccount", order: SimOrder, prices: list[Decimal], net: Decimal) -> None:
-    from sellctl.sim.matching import lag  # noqa: PLC0415  matching calls this file
-
     delay = lag(exchange, account)
     rows = []
     for leg, price in zip(order.legs, prices, strict=True):

@@ -54,3 +54,10 @@ def price_of(exchange: "Exchange", order: SimOrder, price: Decimal) -> Decimal:
     """The price of a fill, absurd when told so (O13)."""
     fault = exchange.behaviours.strike("O13", symbol=order.symbol)
     return max((price * Decimal(str(fault["ratio"]))).quantize(Decimal("0.01")), Decimal("0.01")) if fault else price
+
+
+def lag(exchange: "Exchange", account: "SimAccount") -> dt.timedelta:
+    """How long the position list goes on showing what was."""
+    if fault := exchange.behaviours.strike("H18", account=account.name):
+        return dt.timedelta(seconds=float(fault["seconds"]))
+    return exchange.settings.position_lag

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sellctl.sim import checks, refusals, wire
-from sellctl.sim.intake import TIMES_IN_FORCE
+from sellctl.sim.intake import TIMES_IN_FORCE, OrderRequest
 from sellctl.sim.matching import work_orders
 from sellctl.sim.numbers import ZERO, decimal_of
 from sellctl.sim.orders import NOT_REPLACEABLE, TERMINAL, SimOrder
@@ -94,8 +94,6 @@ def _check(
 
 
 def _check_prices(exchange: "Exchange", account: "SimAccount", old: SimOrder, changes: Mapping[str, Any]) -> None:
-    from sellctl.sim.intake import OrderRequest  # noqa: PLC0415  a view of the changes for the price rule only
-
     prices = {key: changes[key] for key in ("limit_price", "stop_price") if key in changes}
     view = OrderRequest(old.symbol, old.side, old.type, old.time_in_force, qty=old.qty, **prices)
     checks.prices_on_tick(checks.Case(view, account, exchange.settings, exchange.now, None))

@@ -6,6 +6,7 @@ import datetime as dt
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Self
 
 import uvicorn
@@ -20,6 +21,7 @@ from sellctl.sim.streams import Hub
 
 LOOPBACK = "127.0.0.1"
 TICK = 0.02  # seconds of the host between looks at what is due
+BACKLOG = 128
 UVICORN_TICK = 0.1  # uvicorn counts its looks in tenths of a second
 START_TIMEOUT = 10.0
 
@@ -37,6 +39,10 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(RuntimeError):  # it ended in this very moment
                 self._loop.call_soon_threadsafe(self._told.set)
 
+    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+        """Ctrl-C and SIGTERM are good ends: serving is over and the status is 0."""
+        self.end()
+
     async def main_loop(self) -> None:
         """Wait for the end; the looks in between keep the Date header right."""
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
@@ -47,11 +53,8 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._told.wait(), UVICORN_TICK)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut everything at once when told to end; in good order after a signal."""
-        if not self.force_exit:
-            await super().shutdown(sockets)
-            return
-        for listening in self.servers:
+        """Cut everything at once."""
+        for listening in (*self.servers, *(sockets or ())):
             listening.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
@@ -199,6 +202,7 @@ def listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
+        listening.listen(BACKLOG)  # who calls before uvicorn has started waits rather than being refused
     except OSError:
         listening.close()
         raise

@@ -1,6 +1,9 @@
 """The control endpoint, the served scenario, and the command that serves it."""
 
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +155,20 @@ def test_the_command_checks_a_scenario_without_serving_it(app: typer.Typer, tmp_
 def test_a_taken_port_is_said_so(app: typer.Typer, server: SimServer) -> None:
     with pytest.raises(ConfigError, match=f"127.0.0.1:{server.port} can't be used"):
         CliRunner().invoke(app, ["--port", str(server.port)], catch_exceptions=False)
+
+
+def test_the_served_command_answers_and_ends_well_on_sigterm(tmp_path: Path) -> None:
+    config = tmp_path / "made.yml"
+    command = [sys.executable, "-c", "from sellctl.app import main; main()", "sim", "--port", "0"]
+    with subprocess.Popen([*command, "--config-out", str(config)], stderr=subprocess.PIPE, text=True) as process:  # noqa: S603  ourselves
+        try:
+            assert process.stderr is not None
+            url = process.stderr.readline().split()[5].rstrip(":")
+            client = Rest(url)
+            assert client.get("/v2/account")["account_number"] == "PASIM0001"
+            client.session.close()
+            assert yaml.safe_load(config.read_text())["accounts"]["main"]["endpoints"]["trading"] == url
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
