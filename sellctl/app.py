@@ -3,39 +3,50 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sellctl import __version__
 from sellctl.commands import cancel_stale, close, demo, halt, history, panic, positions, run_once, serve, sim, watch
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.options import Options
+from sellctl.options import Options, to_the_front
+
+
+class _Program(TyperGroup):
+    """The program. Its global options may stand anywhere on the line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, to_the_front(args))
+
 
 app = typer.Typer(
     name="sellctl",
+    cls=_Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, 4 partly failed, "
-    "5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode), 130 interrupted.",
+    epilog="Begin with: sellctl demo\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
+    "4 partly failed, 5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode), "
+    "130 interrupted.",
 )
 
-app.command("watch")(watch.watch)
-app.command("run-once")(run_once.run_once)
-app.command("positions")(positions.positions)
-app.command("cancel-stale")(cancel_stale.cancel_stale)
-app.command("close")(close.close)
-app.command("halt")(halt.halt)
-app.command("resume")(halt.resume)
-app.command("panic")(panic.panic)
-app.command("history")(history.history)
+app.command("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
+app.command("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
+app.command("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
+app.command("close", epilog="Look first: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+app.command("cancel-stale", epilog="Look first: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
+app.command("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
+app.command("resume", epilog='Try: sellctl resume --reason "seen the numbers"')(halt.resume)
+app.command("panic", epilog="Look first: sellctl panic --dry-run")(panic.panic)
+app.command("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
 app.add_typer(config_app, name="config")
-app.command("demo")(demo.demo)
-app.command("sim")(sim.sim)
-app.command("serve")(serve.serve)
+app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
+app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
+app.command("serve", epilog="Before it: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
 
 

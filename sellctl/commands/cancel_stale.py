@@ -14,7 +14,10 @@ def cancel_stale(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Cancel sell orders older than order_cancel_minutes."""
+    """Cancel sell orders older than order_cancel_minutes.
+
+    Only day orders that close what is held; never another's GTC, stop, bracket or multi-leg order.
+    """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
     from sellctl.render import ORDER_COLUMNS, emit, orders_rows

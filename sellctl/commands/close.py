@@ -27,7 +27,10 @@ def close(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Close one position now. Ends within 50 seconds; what is still working then is adopted by the next run."""
+    """Close one position now.
+
+    Ends within 50 seconds; what still works then is taken up by the next run. A running watcher carries it out.
+    """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
 

@@ -6,31 +6,27 @@ from typing import Annotated
 
 import typer
 
+from sellctl.commands.session import FormatOption, options_of
 from sellctl.core.errors import ConfigError
-from sellctl.formats import OutputFormat
-from sellctl.options import Options
 
 _COLUMNS = ("key", "value", "origin")
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, write and check the configuration.")
 
 
-def _options(context: typer.Context) -> Options:
-    return context.find_object(Options) or Options(None, None, live=False, debug=False, log_file=None)
-
-
 @config_app.command()
 def show(
     context: typer.Context,
-    output: Annotated[
-        OutputFormat | None, typer.Option("--format", help="Left out: a table on a terminal, plain text elsewhere.")
-    ] = None,
+    output: FormatOption = None,
 ) -> None:
-    """Print every value that counts, secrets masked, and where each one came from."""
+    """Print every value that counts, and where it came from.
+
+    Secrets are masked.
+    """
     from sellctl.core.config_manager import ConfigManager
     from sellctl.render import emit
 
-    loaded = ConfigManager(_options(context).config).load()
+    loaded = ConfigManager(options_of(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
     values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     document = {"version": 1, "file": str(loaded.path) if loaded.path else None, "values": values}
@@ -44,10 +40,13 @@ def init(
         Path | None, typer.Argument(help="Where to write it; ./config.yml when left out.", show_default=False)
     ] = None,
 ) -> None:
-    """Write a first config.yml with every key, its default and a sentence on it. Nothing is overwritten."""
+    """Write a first config.yml with every key and its default.
+
+    Nothing is overwritten.
+    """
     from sellctl.core.config_reference import example_text
 
-    target = path or _options(context).config or Path("config.yml")
+    target = path or options_of(context).config or Path("config.yml")
     _write_new(target, example_text())
     typer.echo(f"Wrote {target}. Export ALPACA_API_KEY and ALPACA_SECRET_KEY, then run: sellctl config check")
 
@@ -66,11 +65,14 @@ def _write_new(path: Path, text: str) -> None:
 
 @config_app.command()
 def check(context: typer.Context) -> None:
-    """Read the configuration as a run would, and say what is set up. Every mistake is named with its line; exit 2."""
+    """Say what is set up, or every mistake with its line.
+
+    Reads the configuration as a run would. Exit status 2 when something is wrong.
+    """
     from sellctl.core.config_manager import ConfigManager
     from sellctl.render import write
 
-    loaded = ConfigManager(_options(context).config).load()
+    loaded = ConfigManager(options_of(context).config).load()
     first = f"ok: {loaded.path or 'key pair from the environment'}"
     lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings))
     write("".join(f"{line}\n" for line in lines))
@@ -78,7 +80,7 @@ def check(context: typer.Context) -> None:
 
 @config_app.command()
 def schema() -> None:
-    """Print a JSON schema of the configuration, for an editor's completion."""
+    """Print a JSON schema of the configuration, for your editor."""
     import json
 
     from sellctl.core import config_reference

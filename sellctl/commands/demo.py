@@ -34,7 +34,10 @@ def demo(
     ] = None,
     output: FormatOption = None,
 ) -> None:
-    """Play a market afternoon in under a minute: no keys, no real market, the real program."""
+    """Play a market afternoon in half a minute; needs no keys.
+
+    The real watcher over real HTTP against a simulated Alpaca; then what happened beside what had to happen.
+    """
     import tempfile
 
     from sellctl.logs import configure

@@ -12,7 +12,10 @@ def halt(
     context: typer.Context,
     reason: Annotated[str, typer.Option(help="Why; it is shown until the halt is lifted.")] = "halted by hand",
 ) -> None:
-    """Stop all new orders, in every process on this state folder, until `sellctl resume`."""
+    """Stop all new orders until `sellctl resume`.
+
+    In every process on this state folder, within a second. Orders that work at the broker go on working.
+    """
     from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sellctl.commands.session import FormatOption
 from sellctl.core.errors import ConfigError, JournalError
-from sellctl.formats import OutputFormat
 from sellctl.options import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sellctl.formats import OutputFormat
     from sellctl.journal.queries import Filters, Row
 
 COLUMNS = ("row", "at", "account", "symbol", "what", "reason", "detail", "order")
@@ -30,9 +31,7 @@ def history(
     check: Annotated[bool, typer.Option("--verify", help="Check that every row is there and as written.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Rows on a page.")] = 50,
     before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
-    fmt: Annotated[
-        OutputFormat | None, typer.Option("--format", help="Default: table on a terminal, else plain.")
-    ] = None,
+    fmt: FormatOption = None,
 ) -> None:
     """Show what was decided, sent, refused and filled, newest first."""
     from sellctl.journal.queries import Filters
@@ -77,7 +76,7 @@ def _verify(path: "Path") -> None:
     typer.echo(verdict.sentence)
 
 
-def _show(path: "Path", wanted: "Filters", fmt: OutputFormat | None) -> None:
+def _show(path: "Path", wanted: "Filters", fmt: "OutputFormat | None") -> None:
     from sellctl.journal.queries import history as page
     from sellctl.render import emit
 
@@ -85,7 +84,7 @@ def _show(path: "Path", wanted: "Filters", fmt: OutputFormat | None) -> None:
     if not path.exists():
         typer.echo(f"The history is empty: there is no journal at {path} yet.", err=True)
     cells = [_cells(row) for row in rows]
-    if fmt is OutputFormat.CSV:
+    if fmt == "csv":
         cells = [[harmless(cell) for cell in row] for row in cells]
     emit(COLUMNS, cells, fmt, title="history", document=[_document(row) for row in rows])
     if len(rows) == wanted.limit:

@@ -26,7 +26,10 @@ def panic(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Close every managed position at any price, now. Ends within 50 seconds; a running watcher carries it out."""
+    """Close every managed position now, at any price, halt or not.
+
+    Asks first. Ends within 50 seconds; a running watcher carries it out.
+    """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
 

@@ -25,7 +25,10 @@ def positions(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Show every position with its gain, its nearest trigger, and why it is held or leaving. Changes nothing."""
+    """Show what is held, its nearest trigger, and why it stays.
+
+    Changes nothing. With a symbol: everything about it, rule by rule.
+    """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
     from sellctl.render import POSITION_COLUMNS, emit, positions_document, positions_rows
@@ -65,10 +68,24 @@ def _page(fleet: "Fleet", symbol: str, todays: "Mapping[str, tuple[Order, ...]]"
             continue
         orders = _orders(watcher.open_orders, todays.get(watcher.name, ()), symbol)
         rows += position_page(verdict, orders, watcher.market, watcher.name)
-        documents.append(position_document(verdict, orders, watcher.market, watcher.name))
+        rows += _rule_rows(watcher, symbol)
+        document = position_document(verdict, orders, watcher.market, watcher.name)
+        documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
     if not documents and all(watcher.problem is None for watcher in fleet.watchers):
         raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` shows what is.")
     emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
+
+
+def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
+    """Which strategy looks after a symbol, why, and how each rule stands."""
+    from sellctl.core.rule_states import state_of
+
+    state = state_of(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    if state is None:
+        return []
+    judged = [] if state.judges == symbol else [("judged as", state.judges)]
+    rules = [("rule", rule.sentence) for rule in state.rules]
+    return [("strategy", f"{state.name}, which takes {state.because}"), *judged, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":

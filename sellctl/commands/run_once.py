@@ -36,7 +36,10 @@ def run_once(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Check every account once and sell what is due; for cron. Ends within 50 seconds."""
+    """Check every account once and sell what is due; for cron.
+
+    Ends within 50 seconds. What is urgent goes on working then, and the next run takes it up.
+    """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
 

@@ -18,7 +18,10 @@ def serve(
     ] = None,
     yes: YesOption = False,
 ) -> None:
-    """Watch all positions, sell what is due, and answer the control API and its page, until Ctrl-C."""
+    """Watch, and answer the control API and its page.
+
+    One process watches every position, sells what is due and answers, until Ctrl-C.
+    """
     import asyncio
 
     need_api()

@@ -23,7 +23,10 @@ def sim(
         Path, typer.Option("--config-out", help="Where the configuration that points at it is written.")
     ] = Path("sellctl-sim.yml"),
 ) -> None:
-    """Serve a simulated Alpaca on loopback: REST and streams, for sellctl and any other Alpaca client."""
+    """Serve a simulated Alpaca, for any Alpaca client.
+
+    REST and streams on loopback. It writes a configuration that points at it, so that every command can be tried.
+    """
     from sellctl.sim.config_file import config_text, write_config
     from sellctl.sim.scenario import load_scenario, summary
 

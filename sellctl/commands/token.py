@@ -29,7 +29,10 @@ def create(
     ] = RoleName.VIEWER,
     ttl: Annotated[str, typer.Option(help="How long it counts: 15m, 12h, 7d; at most 30d.")] = "12h",
 ) -> None:
-    """Print a token, signed with api.secret. Nothing is stored: a new secret ends every token made with the old one."""
+    """Print a token, signed with api.secret.
+
+    Nothing is stored: a new secret ends every token made with the old one.
+    """
     need_api()
     from sellctl.api.lifespan import load
     from sellctl.api.tokens import Role, make_token

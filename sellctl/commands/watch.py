@@ -46,7 +46,7 @@ def watch(
         WatchFormat | None, typer.Option("--format", help="Left out: table on a terminal, log lines elsewhere.")
     ] = None,
 ) -> None:
-    """Watch all positions and sell what is due, until Ctrl-C."""
+    """Watch every position and sell what is due, until Ctrl-C."""
     import asyncio
 
     from sellctl.bootstrap import Wish, assemble, load

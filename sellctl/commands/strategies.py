@@ -1,0 +1,65 @@
+"""`sellctl strategies`: which reason counts first, and which strategy takes what, by which rules."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sellctl.commands.session import AccountOption, FormatOption, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sellctl.core.policy import Policy
+
+TABLE_COLUMNS = ("order", "reason", "class", "means")
+STRATEGY_COLUMNS = ("account", "place", "strategy", "takes", "rules")
+
+
+def strategies(
+    context: typer.Context,
+    table: Annotated[bool, typer.Option("--precedence", help="Only the table of reasons.")] = False,
+    account: AccountOption = None,
+    output: FormatOption = None,
+) -> None:
+    """Show the strategies in force, the first that takes a position first, and the order of reasons. Asks nobody."""
+    from sellctl.bootstrap import policies
+    from sellctl.render import emit
+
+    if not table:
+        compiled = policies(options_of(context), account or ())
+        emit(STRATEGY_COLUMNS, list(_strategy_rows(compiled)), output, title="Strategies")
+    if table or output is None:
+        emit(TABLE_COLUMNS, precedence_rows(), output, title="Precedence: the first true reason names the exit")
+
+
+def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]]":
+    from sellctl.core.rule_states import takes_text
+
+    for policy in policies:
+        for place, strategy in enumerate(policy.strategies, start=1):
+            rules = "; ".join(rule_text(rule) for rule in strategy.rules()) or "its own"
+            yield policy.account, place, strategy.name, takes_text(strategy), rules
+
+
+def rule_text(rule: object) -> str:
+    """A rule's settings, without a holding: its kind and every field that isn't its default."""
+    from dataclasses import MISSING, fields, is_dataclass
+
+    from sellctl.core.config_units import value_text
+
+    if not is_dataclass(rule):
+        return type(rule).__name__
+    reason = getattr(rule, "reason", type(rule).__name__)
+    values = [(f.name, getattr(rule, f.name), f.default) for f in fields(rule)]
+    told = [f"{name} {value_text(v)}" for name, v, default in values if default is MISSING or v != default]
+    return f"{reason} ({', '.join(told)})" if told else str(reason)
+
+
+def precedence_rows() -> list[tuple[object, ...]]:
+    """The table of reasons, as it decides."""
+    from sellctl.core.model.plan import TABLE
+
+    return [
+        (row.order, reason.value, " / ".join(f"{each.value} {each.name.lower()}" for each in row.classes), row.means)
+        for reason, row in TABLE.items()
+    ]
