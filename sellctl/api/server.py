@@ -34,7 +34,7 @@ def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
     check_exposed(api)
     host = "127.0.0.1" if api.host == "localhost" else api.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, api.port if port is None else port))

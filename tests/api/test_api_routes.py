@@ -168,6 +168,20 @@ def test_a_halt_works_without_a_body_and_without_a_journal(play: Play, monkeypat
     play(test)
 
 
+def test_nothing_that_is_called_changes_the_configuration(play: Play) -> None:
+    async def test(api: Api) -> None:
+        loaded, shown = api.control.runtime.loaded, (await api.get("/config")).document
+        wish = b'{"live": true, "paper": false, "api_key": "x", "profit_rate": 9, "account": "other", "resume": true}'
+        for route in ("/start", "/stop", "/run-once", "/halt", "/start"):
+            await api.post(f"{route}?live=true&paper=false&resume=true&state_dir=/tmp", wish)
+        for method in ("PUT", "PATCH", "DELETE", "POST"):
+            assert (await api.call(method, f"{PREFIX}/config", body=wish)).status == 405
+        assert api.control.runtime.loaded is loaded
+        assert (await api.get("/config")).document == shown
+
+    play(test)
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"reason": ""}', b'{"reason": 1}', b'{"resume": true}', b'"x"', b"\xff\xfe"]
 )
