@@ -91,6 +91,8 @@ class SimAccount:
 
     def held_for_orders(self, symbol: str) -> Decimal:
         """How much of a position open orders hold."""
+        if not self.open_orders:
+            return ZERO
         return sum((order.holds for order in self.closing_orders(symbol)), ZERO)
 
     def shown_positions(self, now: dt.datetime) -> list[SimPosition]:
