@@ -9,7 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 from sellctl import __version__
-from sellctl.commands import cancel_stale, close, demo, halt, history, panic, positions, run_once, serve, sim, watch
+from sellctl.commands import (
+    cancel_stale,
+    close,
+    demo,
+    exempt,
+    halt,
+    history,
+    panic,
+    positions,
+    run_once,
+    serve,
+    sim,
+    strategies,
+    watch,
+)
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
@@ -42,6 +56,9 @@ app.command("cancel-stale", epilog="Look first: sellctl cancel-stale --dry-run")
 app.command("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
 app.command("resume", epilog='Try: sellctl resume --reason "seen the numbers"')(halt.resume)
 app.command("panic", epilog="Look first: sellctl panic --dry-run")(panic.panic)
+app.command("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
+app.command("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
+app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
 app.command("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
 app.add_typer(config_app, name="config")
 app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)

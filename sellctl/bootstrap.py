@@ -16,7 +16,7 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.own_strategies import own_strategies
-from sellctl.core.policy import OwnStrategies, compile_policy
+from sellctl.core.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.real_clock import RealClock
@@ -136,6 +136,13 @@ class _Parts:
 def state_of(options: "Options") -> StateFolder:
     """The state folder that the options and the environment name."""
     return StateFolder(state_dir(options.state_dir))
+
+
+def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
+    """What decides for each account, without asking anybody anything."""
+    loaded = load(options)
+    own = own_strategies(loaded)
+    return [compile_policy(loaded.config, name, own) for name in _chosen(loaded.config, accounts).accounts]
 
 
 def unconfirmed_live(loaded: LoadedConfig, options: "Options", wish: Wish) -> dict[str, str]:

@@ -30,6 +30,7 @@ PLACES = {
     "sellctl.core.exits": "judging",
     "sellctl.core.agreement": "judging",
     "sellctl.core.staying": "judging",
+    "sellctl.core.rule_states": "judging",
     "sellctl.core.engine": "engine",
     "sellctl.core.ports": "ports",
     "sellctl.core.yaml_nodes": "configuration",

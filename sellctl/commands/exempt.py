@@ -1,4 +1,4 @@
-"""`sellctl exempt` and `sellctl manage`: leave a symbol or underlying alone from the next look on, or take it up again."""
+"""`sellctl exempt` and `sellctl manage`: leave a symbol or underlying alone from the next look on, and end that."""
 
 from typing import Annotated
 

@@ -145,7 +145,7 @@ def _judge(holding: Holding, room: Room) -> Verdict:
         verdict = _fault(holding, _Failure("; ".join((doubt, *map(describe, room.ours_on(holding.symbol))))))
     else:
         verdict = stay(holding, room, taken=opinion.taken)
-    waits = opinion.waits == SECOND_QUOTE
+    waits = opinion.waits == SECOND_QUOTE or opinion.peak_waits
     return replace(verdict, gain=holding.gain, triggers=opinion.triggers, unconfirmed=waits)
 
 
@@ -199,6 +199,7 @@ class _Opinion:
     taken: bool = False
     unconfirmed: ExitSignal | None = None
     waits: str = ""
+    peak_waits: bool = False  # a rule follows the best price, and one look alone can't tell it
 
 
 def _opinion(holding: Holding, room: Room) -> _Opinion:
@@ -206,18 +207,19 @@ def _opinion(holding: Holding, room: Room) -> _Opinion:
     if strategy is None:
         return _Opinion()
     market = room.snapshot.market
-    if holding.track.frozen:
+    if holding.track.frozen or subject.track.frozen:
         return _Opinion(taken=True)
     triggers = strategy.triggers(subject, market)
     if not market.is_open:
         return _Opinion((), triggers, taken=True)
+    peak_waits = holding.track.window is None and holding.quote is not None and strategy.needs_peak
     looks = [
         _agreed(_checked(s, subject), strategy, room) for s in strategy.signals(subject, market) if not _rests(s, room)
     ]
     signals = tuple(_on_the_leg(look.signal, holding, room) for look in looks if look.signal)
     unconfirmed = next((look for look in looks if look.unconfirmed), None)
     if unconfirmed is None or unconfirmed.unconfirmed is None:
-        return _Opinion(signals, triggers, taken=True)
+        return _Opinion(signals, triggers, taken=True, peak_waits=peak_waits)
     waiting = _on_the_leg(unconfirmed.unconfirmed, holding, room)
     return _Opinion(signals, triggers, taken=True, unconfirmed=waiting, waits=unconfirmed.waits)
 

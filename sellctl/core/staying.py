@@ -24,8 +24,8 @@ def stay(holding: Holding, room: Room, *, taken: bool) -> Verdict:
     if ours:
         reason = holding.track.exit.reason if holding.track.exit else "an exit from before"
         return Verdict(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
-    entry_unknown = taken and holding.position.entry_price is None
-    return held(holding, _why_held(holding, room, taken=taken), alert=entry_unknown)
+    alarming = (taken and holding.position.entry_price is None) or bool(holding.track.frozen)
+    return held(holding, _why_held(holding, room, taken=taken), alert=alarming)
 
 
 def held(holding: Holding, sentence: str, *, alert: bool = False) -> Verdict:
@@ -83,6 +83,8 @@ def _zero_day_note(holding: Holding, room: Room) -> str:
 
 def _price_note(holding: Holding, room: Room, *, taken: bool) -> str:
     market = room.snapshot.market
+    if holding.track.frozen:
+        return f"its strategy's rules rest: {holding.track.frozen}; `sellctl manage {holding.symbol}` lets them go on"
     if not taken:
         return "no strategy takes it" if holding.position.is_long else ""
     if holding.position.entry_price is None:

@@ -1,0 +1,21 @@
+"""Half, then trail: sell half at a gain, and let the rest run behind a trailing stop. Built from the rules at hand."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sellctl.core.model.config import Gain, Pullback, PullbackText, ScaleStep
+from sellctl.core.rules.profit import ScaleOut
+from sellctl.core.rules.trailing import TrailingStop
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
+
+FIFTEEN_POINTS = Pullback(Decimal("0.15"))
+
+
+@dataclass(frozen=True)
+class HalfThenTrail(BaseStrategy):
+    target: Gain = Decimal("0.5")
+    trail: PullbackText = FIFTEEN_POINTS
+
+    def rules(self) -> tuple[Rule, ...]:
+        half = ScaleOut((ScaleStep(self.target, Decimal("0.5")),))
+        return (half, TrailingStop(self.trail, activation=self.target))

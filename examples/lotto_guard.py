@@ -1,0 +1,23 @@
+"""Lotto guard: a cheap option that has multiplied pays its own price back by selling part of it, once."""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal, Urgency
+from sellctl.core.model.position import Holding
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy
+
+
+@dataclass(frozen=True)
+class LottoGuard(BaseStrategy):
+    times: Decimal = Decimal(4)  # price / entry
+
+    def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
+        gain, held = holding.gain, holding.position.qty
+        left = held if holding.track.qty_left is None else min(held, holding.track.qty_left)
+        whole = holding.track.base or held
+        keep = whole - (whole / self.times).to_integral_value(ROUND_CEILING)
+        if gain is None or gain + 1 < self.times or left <= keep:
+            return None
+        return self.leave(holding, f"{gain + 1:.1f} x entry", qty=left - keep, urgency=Urgency.PROFIT)
