@@ -150,7 +150,7 @@ def test_a_leg_that_covers_a_short_in_the_brokers_eyes_is_not_sold_and_the_run_s
 
 
 def test_an_id_that_the_broker_knows_already_is_adopted_and_not_sent_anew(tmp_path: Path) -> None:
-    with Stranger(position(CALL, 3, 1.0), {CALL: (0.70, 0.72)}) as stranger:
+    with Stranger(position(CALL, 3, 1.0), {CALL: (1.20, 1.22)}) as stranger:
         program = stranger_program(stranger, tmp_path)
         [plan] = program.run("run-once", "--dry-run", "--format", "json").document["plans"]
         order = plan["holdings"][0]["order"]
