@@ -99,6 +99,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("P03", How.ONCE),
     Fault("D01", How.ALWAYS),
     Fault("D02", How.ALWAYS),
+    Fault("K01", How.ONCE),
     Fault("A04", How.ONCE),
     Fault("A08", How.ONCE),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.verdicts import Findings
+from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.sim import calendar
 from sellctl.sim.accounts import SimAccount
@@ -21,6 +22,7 @@ from sellctl.sim.orders import Event, SimOrder
 PREFIX = "sellctl-"
 ZERO = Decimal(0)
 SETTLES = dt.timedelta(seconds=20)
+A_SECOND = dt.timedelta(seconds=1)
 A_MINUTE = dt.timedelta(minutes=1)
 MOST_OF_A_SYMBOL, MOST_OF_AN_ACCOUNT = 20, 120
 _ENTERS = frozenset({"pending_new", "accepted", "new"})
@@ -43,6 +45,7 @@ class ExchangeChecker:
     changed: dict[str, dt.datetime] = field(default_factory=dict)
     held: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     entered: dict[str, dt.datetime] = field(default_factory=dict)  # client order id -> when
+    halted_at: dt.datetime | None = None
     by_symbol: dict[str, list[dt.datetime]] = field(default_factory=dict)
 
     def listen(self) -> None:
@@ -63,7 +66,8 @@ class ExchangeChecker:
             self._on_acceptance(account, order)
         if event.kind in _FILLS:
             self._on_fill(event, account, order)
-        self.changed[order.symbol] = self.exchange.now
+        if not is_ours(order):
+            self.changed[order.symbol] = self.exchange.now
 
     def _on_acceptance(self, account: SimAccount, order: SimOrder) -> None:
         self.entered[order.client_order_id] = self.exchange.now
@@ -137,12 +141,16 @@ class ExchangeChecker:
     # --- what is about to arrive --------------------------------------------------------------------------------------
 
     def arrives(self, name: str, order: SubmitOrder) -> None:
-        """An order reaches the exchange, which may refuse it: would it have been right? (S1, S8)
+        """An order reaches the exchange, which may refuse it: would it have been right? (I4, S3, S6, S7, S8)
 
-        The program can't know what changed in the last seconds; then only acceptance counts.
+        The program can't know what others changed in the last seconds; then only acceptance counts.
         """
         account, now = self.exchange.accounts[name], self.exchange.now
         self._i2_sent(order)
+        self._i4_sent(account, order)
+        self._k1(order)
+        if order.asset_class is AssetClass.OPTION and order.qty % 1:
+            self._say("S6", f"{order.qty} contracts of {order.symbol} were sent")
         if now - self.changed.get(order.symbol, now - 2 * SETTLES) < SETTLES + self.exchange.settings.position_lag:
             return
         held = account.qty_of(order.symbol)
@@ -151,6 +159,24 @@ class ExchangeChecker:
             self._say("S8", f"{order.side} {order.qty} {order.symbol} was sent with {free} free of {held}")
         if (order.side == "sell") != (held > 0):
             self._say("S3", f"{order.side} {order.symbol} was sent with {held} held")
+        self._s7_sent(account, order)
+
+    def _i4_sent(self, account: SimAccount, order: SubmitOrder) -> None:
+        others = [o for o in account.open_on(order.symbol) if is_ours(o) and o.client_order_id != order.client_order_id]
+        if others and others[0].visible_at is None:
+            self._say("I4", f"{order.symbol} was sent while another of ours is {others[0].status}")
+
+    def _s7_sent(self, account: SimAccount, order: SubmitOrder) -> None:
+        holdings = {symbol: p.qty for symbol, p in account.positions.items()}
+        before = uncovered_contracts(holdings, ZERO)
+        holdings[order.symbol] = holdings.get(order.symbol, ZERO) + (order.qty if order.side == "buy" else -order.qty)
+        if uncovered_contracts(holdings, ZERO) > before:
+            self._say("S7", f"{order.side} {order.qty} {order.symbol} was sent, and a short leans on it")
+
+    def _k1(self, order: SubmitOrder) -> None:
+        """A halt stops orders within a second."""
+        if self.halted_at is not None and self.exchange.now - self.halted_at > A_SECOND:
+            self._say("K1", f"{order.symbol} was sent under a halt")
 
     def _i2_sent(self, order: SubmitOrder) -> None:
         if not any(True for folder in self.folders for _ in _intents(folder, order.client_order_id)):

@@ -91,11 +91,11 @@ def crash(case: Case) -> Crash:
         stage = a_stage(matrix_day(case.seed), Path(name) / "state", once=case.once)
         stage.steps.kill_at, stage.steps.nth = case.step, case.nth
         stage.play()
-        _exactly_once(stage)
+        exactly_once(stage)
         return Crash(case, stage.steps.kills > 0, tuple(stage.findings.found))
 
 
-def _exactly_once(stage: Stage) -> None:
+def exactly_once(stage: Stage) -> None:
     """R1: each due position left whole and once, and by orders of ours alone; nothing else moved."""
     account = stage.exchange.accounts[ACCOUNT]
     for lot in stage.day.lots:

@@ -42,7 +42,7 @@ from sellctl.sim.paths import Path as PricePath
 
 ACCOUNT = "main"
 MOST_LIVES, MOST_FOUND = 60, 40  # a run beyond them has told enough
-DoorsOf = Callable[[Exchange], Doors]
+DoorsOf = Callable[[Exchange, EvidenceChecker], Doors]
 _MEMORY = Path("/dev/shm")  # noqa: S108  where a disk would only cost time
 
 
@@ -51,7 +51,7 @@ def scratch() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="sellctl-faults-", dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
-def in_process(exchange: Exchange) -> Doors:
+def in_process(exchange: Exchange, _evidence: EvidenceChecker) -> Doors:
     """Straight to the exchange, without the adapter."""
     return lambda _wire: ({name: SimBroker(exchange, name) for name in exchange.accounts}, SimQuotes(exchange))
 
@@ -142,8 +142,9 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: boo
     quiet -= {deed.symbol for deed in day.deeds} | _beside(day)
     checker = ExchangeChecker(exchange, findings, (folder,), quiet)
     checker.listen()
+    evidence = EvidenceChecker(exchange, findings, (folder,))
     stage: Stage
-    mischief = Mischief(day, exchange, account, steps, clock, lambda: stage.now)
+    mischief = Mischief(day, exchange, account, steps, clock, checker, lambda: stage.now)
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -152,10 +153,10 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: boo
         steps=steps,
         mischief=mischief,
         liveness=LivenessChecker(day, exchange, account, findings, mischief.touched),
-        evidence=EvidenceChecker(exchange, findings, (folder,)),
+        evidence=evidence,
         wire=Wire(clock, mischief.step, day.latency, _dice(day.seed + 3).random, checker.arrives, checker.cancels),
         clock=clock,
-        doors=doors_of(exchange),
+        doors=doors_of(exchange, evidence),
         once=once,
     )
     return stage
@@ -199,7 +200,7 @@ def _outcome(stage: Stage, seconds: float) -> Outcome:
         orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
         lives=stage.lives,
         faults=fired,
-        unfired=tuple(sorted({p.fault.name for p in day.faults} - set(fired))),
+        unfired=stage.mischief.unfired,
         violations=tuple(stage.findings.found),
         head=f"{head.link.seq}:{head.link.hash}" if head else "",
         seconds=seconds,

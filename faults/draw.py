@@ -301,7 +301,7 @@ def _plan(dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], f
 def _deeds(dice: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: dt.datetime) -> tuple[Deed, ...]:
     """A person trades by hand now and then."""
     count = dice.choice((0, 1, 1, 2, 3))
-    whats = ("sell", "buy", "rest", "close", "cancel")
+    whats = ("sell", "buy", "rest", "bid", "close", "cancel")
     return tuple(
         Deed(
             at=opens + dice.random() * (heals - opens),

@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,17 @@ from faults.checkers import ZERO, is_ours
 from faults.verdicts import Findings
 from faults.wire import Said
 from sellctl.core.engine import decide
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import Reason, Verdict
 from sellctl.core.policy import Policy
 from sellctl.journal import codec
 from sellctl.journal.verify import verify
 from sellctl.sim.exchange import Exchange
 from sellctl.sim.orders import SimOrder
 
+AHEAD = dt.timedelta(seconds=5)
+_PRICE_REASONS = frozenset({Reason.STOP_LOSS, Reason.TAKE_PROFIT})
 APART = dt.timedelta(seconds=5)
 LEARNS = dt.timedelta(seconds=120)
 _ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
@@ -57,6 +62,8 @@ class EvidenceChecker:
     exchange: Exchange
     findings: Findings
     folders: tuple[Path, ...]
+    posts: int = 0
+    shortcuts: set[str] = field(default_factory=set)
 
     def whole(self) -> None:
         """R3, A2: the journal is whole; asked after every restart."""
@@ -73,6 +80,7 @@ class EvidenceChecker:
         self._chains(rows, orders)
         self._fills(books, orders)
         self._replays(rows, policy)
+        self._posts(log)
         self._looked_before_repeating(log, {order.client_order_id: order for order in orders})
 
     def _chains(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
@@ -110,6 +118,29 @@ class EvidenceChecker:
                 snapshot, plan = codec.unpack(row.body["frozen"])
                 if decide(snapshot, policy) != plan:
                     self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
+                for verdict in plan.submits:
+                    self._cites(verdict, snapshot.market)
+
+    def _cites(self, verdict: Verdict, market: Market) -> None:
+        """D1: a price exit cites a usable quote only."""
+        quote = verdict.holding.quote
+        if verdict.signal is None or verdict.signal.reason not in _PRICE_REASONS:
+            return
+        option = verdict.holding.position.instrument.asset_class is AssetClass.OPTION
+        age = market.now - quote.at if quote else dt.timedelta.max
+        oldest = dt.timedelta(minutes=15) if option else dt.timedelta(minutes=1)
+        sides = (quote.bid, quote.ask) if quote else (None, None)
+        usable = all(side is None or (side.is_finite() and side > 0) for side in sides) and any(sides)
+        crossed = None not in sides and sides[0] > sides[1]  # type: ignore[operator]
+        if not -AHEAD <= age <= oldest or crossed or not usable:
+            self._say("D1", f"{verdict.holding.symbol} left on {quote}")
+
+    def _posts(self, log: Sequence[Said]) -> None:
+        """I6, I7: the wire saw as many orders as the program sent, and no shortcut that can't be repeated safely."""
+        if self.posts > sum(said.what == "sending" for said in log):
+            self._say("I6", f"{self.posts} orders went over the wire, more than were sent")
+        for request in self.shortcuts:
+            self._say("I7", f"{request} was used")
 
     def _looked_before_repeating(self, log: Sequence[Said], there: Mapping[str, SimOrder]) -> None:
         """I3, I4: after a doubt the next request about an id is its look-up; a repeat has two definite noes behind it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 
 from faults.catalogue import How
-from faults.checkers import is_ours
+from faults.checkers import ExchangeChecker, is_ours
 from faults.draw import Day, Deed, Planned
 from faults.life import Life
 from faults.loop import LoopClock
@@ -18,9 +18,11 @@ from sellctl.sim.accounts import SimAccount
 from sellctl.sim.exchange import Exchange
 from sellctl.sim.happenings import human_cancel, human_order
 from sellctl.sim.orders import Event
+from sellctl.state import StateFolder
 
 MOST_KILLS = 12
 UNSTICKS = dt.timedelta(minutes=7)
+LONGER = dt.timedelta(minutes=3)
 SOON = dt.timedelta(seconds=1)
 _DISK = {"D01": "database is locked", "D02": "database or disk is full"}
 
@@ -34,6 +36,7 @@ class Mischief:
     account: SimAccount
     steps: Steps
     clock: LoopClock
+    checker: ExchangeChecker
     life: Callable[[], Life | None]
     fired: Counter[str] = field(default_factory=Counter)
     touched: set[str] = field(default_factory=set)
@@ -63,11 +66,18 @@ class Mischief:
         if how in {How.RATE, How.WHILE}:
             self.exchange.misbehave(name, rate=planned.rate, times=planned.times, **planned.options)
             if how is How.WHILE:
-                self.exchange.at(planned.until, lambda exchange: exchange.behave(name))
+                self.exchange.at(planned.until, lambda _exchange: self._end(planned))
         elif how is How.AT_ORDER:
             self.exchange.listeners.append(lambda event: self._at_order(event, planned))
         else:
             _OWN[name](self, planned)
+
+    def _end(self, planned: Planned) -> None:
+        """Enough, if anybody noticed; the program may have been asleep all the while."""
+        if self.exchange.behaviours.fired[planned.fault.name] or self.healed:
+            self.exchange.behave(planned.fault.name)
+        else:
+            self.exchange.at(self.exchange.now + LONGER, lambda _exchange: self._end(planned))
 
     def _at_order(self, event: Event, planned: Planned) -> None:
         """The first order of ours gets it for sure, every other one by chance."""
@@ -115,6 +125,18 @@ class Mischief:
     def _unblock(self) -> None:
         self.account.trading_blocked = False
 
+    def _halt(self, planned: Planned) -> None:
+        """An operator halts and, some minutes later, resumes (K1)."""
+        state = StateFolder(self.checker.folders[0])
+        state.halt("the bench says so", "an operator")
+        self.checker.halted_at = self.exchange.now
+        self.fired["K01"] += 1
+        self.exchange.at(planned.until, lambda _exchange: self._resume(state))
+
+    def _resume(self, state: StateFolder) -> None:
+        self.checker.halted_at = None
+        state.resume()
+
     def _no_entry(self, _planned: Planned) -> None:
         symbol = self._dice.choice(sorted(self.account.positions))
         self.account.positions[symbol].avg_entry_price = Decimal(0)
@@ -155,6 +177,13 @@ class Mischief:
         theirs = Counter({p.fault.name: self.exchange.behaviours.fired[p.fault.name] for p in self.day.faults})
         return +(theirs + self.fired + Counter({"P01": self.steps.kills}))
 
+    @property
+    def unfired(self) -> tuple[str, ...]:
+        """What was drawn, had its occasion and never struck. Without a cancel nothing can go wrong with one."""
+        cancels = any(o.cancel_requested_at for o in self.account.orders.values())
+        without = set() if cancels else {"H19", "O04"}
+        return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
+
     # --- a person -----------------------------------------------------------------------------------------------------
 
     def _do(self, deed: Deed) -> None:
@@ -176,6 +205,9 @@ class Mischief:
         side = opening if deed.what == "buy" else closing
         body = {"symbol": deed.symbol, "side": side, "qty": str(qty), "time_in_force": "day", "type": "market"}
         quote = self.exchange.quote(deed.symbol)
+        if deed.what == "bid" and quote:
+            near = quote.mid * (Decimal("0.5") if opening == "buy" else 2)
+            return {**body, "side": opening, "type": "limit", "limit_price": str(near.quantize(Decimal("0.1")))}
         if deed.what == "rest" and quote:
             far = quote.mid * (3 if closing == "sell" else Decimal("0.3"))
             body |= {"type": "limit", "limit_price": str(far.quantize(Decimal("0.1")))}
@@ -192,5 +224,6 @@ _OWN: dict[str, Callable[[Mischief, Planned], None]] = {
     "D01": Mischief._spoil_disk,  # noqa: SLF001  likewise
     "D02": Mischief._spoil_disk,  # noqa: SLF001  likewise
     "A04": Mischief._block,  # noqa: SLF001  likewise
+    "K01": Mischief._halt,  # noqa: SLF001  likewise
     "A08": Mischief._no_entry,  # noqa: SLF001  likewise
 }

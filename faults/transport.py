@@ -16,6 +16,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
 
+from faults.evidence import EvidenceChecker
 from faults.life import Doors
 from faults.loop import Turnstile
 from sellctl.alpaca.connect import connect
@@ -90,15 +91,15 @@ class _Reset:
 class InProcessTransport(BaseAdapter):
     """A requests adapter that plays each request against the face."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Face, evidence: EvidenceChecker) -> None:
         super().__init__()
         self._face = face
         self._loop = _ServerLoop()
-        self.posts = 0
+        self._evidence = evidence
 
     def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:  # type: ignore[override]
         """One request, played to its end or to the client's patience."""
-        self.posts += request.method == "POST"
+        self._note(request)
         self._face.time.move_to(self._face.exchange.now)
         played = self._play(request)
         limits = DEFAULT_TIMEOUTS
@@ -110,6 +111,14 @@ class InProcessTransport(BaseAdapter):
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _note(self, request: requests.PreparedRequest) -> None:
+        """What I6 and I7 are asked of."""
+        path = request.path_url.partition("?")[0]
+        self._evidence.posts += request.method == "POST"
+        everything = request.method == "DELETE" and not path.startswith("/v2/orders/")
+        if everything or request.method in {"PATCH", "PUT"}:
+            self._evidence.shortcuts.add(f"{request.method} {path}")
 
     def _play(self, request: requests.PreparedRequest) -> _Played:
         """The face's coroutine in the server's own loop, within whatever loop the program runs in."""
@@ -178,14 +187,14 @@ def _response(request: requests.PreparedRequest, played: _Played) -> requests.Re
     return response
 
 
-def over_the_sdk(exchange: Exchange) -> Doors:
+def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Doors:
     """Doors through the real adapter. Each life has clients of its own; the simulator's face outlives them."""
     face = Face(exchange, SimTime(exchange.now, 0))
 
     def doors(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench puts its transport in the place of the network
-            client._session.mount("http://", InProcessTransport(face))  # noqa: SLF001  likewise
+            client._session.mount("http://", InProcessTransport(face, evidence))  # noqa: SLF001  likewise
         for door in (*connected.brokers.values(), connected.quotes):
             door._threads = InlineExecutor()  # noqa: SLF001  likewise
         return dict(connected.brokers), connected.quotes

@@ -1,0 +1,364 @@
+"""Planted bugs: each changes one thing in sellctl for as long as the bench looks for it. The bench's own test."""
+
+import asyncio
+import datetime as dt
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from faults.crash import cases, crash
+from faults.day import play
+from faults.patching import patched
+from faults.two import play_pair
+from sellctl.alpaca import broker as alpaca_broker
+from sellctl.alpaca import rest
+from sellctl.alpaca.errors import Op
+from sellctl.core import engine, exits, guards, order_manager, sizing
+from sellctl.core.errors import BrokerAnswer, BrokerError, DoubtfulError, JournalError, RequestRejectedError
+from sellctl.core.ledger import Ledger
+from sellctl.core.market_clock import MarketClock
+from sellctl.core.model.config import CancelScope
+from sellctl.core.model.market import NEW_YORK, Market
+from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
+from sellctl.core.model.position import Prices
+from sellctl.core.order_manager import OrderManager
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.room import Room
+from sellctl.core.rules.zero_day import ZeroDay
+from sellctl.core.sell_watcher import SellWatcher
+from sellctl.journal import store
+from sellctl.journal.chain import START
+from sellctl.journal.store import SqliteJournal
+from sellctl.state import StateFolder
+
+Patch = tuple[Any, str, Any]
+Search = Callable[[int], tuple[str, ...]]
+MOST_SEEDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One planted bug: what it is in words, what it changes, and by which kind of run it is looked for."""
+
+    name: str
+    text: str
+    patches: tuple[Patch, ...]
+    search: Search
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What a search came to: the seed that shows the bug (0: none), after how many, and what was violated."""
+
+    name: str
+    seed: int
+    tried: int
+    shown: str
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """The program with this bug in it."""
+    with ExitStack() as stack:
+        for patch in bug.patches:
+            stack.enter_context(patched(*patch))
+        yield
+
+
+def hunt(bug: Bug, most: int = MOST_SEEDS) -> Hunt:
+    """Look for a planted bug, one seed after the other."""
+    with planted(bug):
+        for seed in range(1, most + 1):
+            shown = bug.search(seed)
+            if shown:
+                return Hunt(bug.name, seed, seed, shown[0])
+    return Hunt(bug.name, 0, most, "")
+
+
+# --- the kinds of runs ------------------------------------------------------------------------------------------------
+
+
+def by_day(seed: int, families: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """A coarse day."""
+    return tuple(map(str, play(seed, families).violations))
+
+
+def by_sdk(seed: int) -> tuple[str, ...]:
+    """A day through the adapter and the SDK."""
+    return tuple(map(str, play(seed, sdk=True).violations))
+
+
+def by_crash(seed: int) -> tuple[str, ...]:
+    """One cell of the crash matrix, counted off."""
+    cell = next(itertools.islice(cases(1 + seed // 60), (seed * 7) % 60, None), None)
+    return tuple(map(str, crash(cell).violations)) if cell else ()
+
+
+def by_pair(seed: int) -> tuple[str, ...]:
+    """Two watchers, now with a folder each, now with one."""
+    return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
+
+
+# --- the bugs ---------------------------------------------------------------------------------------------------------
+
+_NUMBERS = itertools.count(1)
+
+
+def _random_id(*_facts: object) -> str:
+    return f"sellctl-{next(_NUMBERS) * 7919:032x}"
+
+
+async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
+    await self._send(order)
+
+
+async def _call_it_canceled(self: OrderManager, order: Order, *_rest: Any) -> None:
+    self._learn(replace(order, status="canceled"))
+
+
+def _as_terminal(self: Order) -> OrderState:
+    return STATE_OF_STATUS.get(self.status, OrderState.TERMINAL)
+
+
+def _held_is_done(self: Order) -> OrderState:
+    unknown = self.status in {"held", "suspended", "stopped", "calculated", "done_for_day", "pending_cancel"}
+    return OrderState.TERMINAL if unknown else STATE_OF_STATUS.get(self.status, OrderState.UNKNOWN)
+
+
+def _floats(qty: Decimal, *_rest: Any) -> Decimal:
+    return max(Decimal(float(qty) * 1.1 - float(qty) * 0.1), Decimal(0))
+
+
+_INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.fold_fill
+_LATE: list[Callable[[], None]] = []
+
+
+def _intend_later(self: SqliteJournal, *args: Any) -> None:
+    _LATE.append(partial(_INTEND, self, *args))
+
+
+def _outcome_after_intent(self: SqliteJournal, *args: Any) -> None:
+    while _LATE:
+        _LATE.pop(0)()
+    _OUTCOME(self, *args)
+
+
+def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
+    try:
+        _INTEND(self, *args)
+    except JournalError:
+        return
+
+
+def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mapping[str, object]) -> Decimal:
+    total = Decimal(str(detail["filled_qty"]))
+    self._append(store.Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
+    return total
+
+
+def _no_chain(self: SqliteJournal, entries: Any, at: dt.datetime, _link: Any) -> Any:
+    last = store._last(self.database.raw)
+    for entry in entries:
+        row = self._row(entry, at, store.Link(last.seq, START.hash))
+        self.database.raw.execute(store._INSERT, row)
+        last = store.Link(last.seq + 1, str(row[-1]))
+    return last
+
+
+_JUDGE = guards.judge_quote
+
+
+def _bid_zero_is_a_price(quote: Any, *rest: Any) -> Prices:
+    judged = _JUDGE(quote, *rest)
+    if quote is None or judged.bid is not None or judged.ask is None:
+        return judged
+    return replace(judged, bid=Decimal("0.01"), problem="", wide=False)
+
+
+def _any_age(_quote: Any, _asset: Any, _market: Any) -> str:
+    return ""
+
+
+_MARKET_NOW = MarketClock.now
+
+
+def _closes_at_four(self: MarketClock) -> Market:
+    market = _MARKET_NOW(self)
+    four = dt.datetime.combine(market.today, dt.time(16), NEW_YORK).astimezone(dt.UTC)
+    return replace(market, closes_at=four if market.is_open else None)
+
+
+def _by_the_host(self: MarketClock) -> Market:
+    return replace(_MARKET_NOW(self), now=self._clock.now())
+
+
+def _always_open(self: MarketClock) -> Market:
+    market = _MARKET_NOW(self)
+    return replace(market, is_open=True, closes_at=market.closes_at or market.now + dt.timedelta(hours=1))
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> tuple[()]:
+    return ()
+
+
+def _none(*_args: Any, **_kwargs: Any) -> None:
+    return None
+
+
+def _zero(*_args: Any, **_kwargs: Any) -> Decimal:
+    return Decimal(0)
+
+
+_STALE = engine.stale_orders
+
+
+def _all_stale(snapshot: Any, _scope: Any, after: dt.timedelta, spared: Any) -> Any:
+    return _STALE(snapshot, CancelScope.ALL, after, spared)
+
+
+def _duplicate_is_no(self: OrderManager, order: Any, error: RequestRejectedError) -> Any:
+    self._withdraw(order, order_manager.Kind.REJECTED, error.sentence, {"refusal": "duplicate"})
+    return asyncio.sleep(0)
+
+
+def _forget_then_write(self: OrderManager, order: Order) -> None:
+    del self._pending[order.client_order_id]
+    self.positions.ended(order.symbol, order.client_order_id, rejected=order.status == "rejected")
+    self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
+
+
+_NOT_FOUND = OrderManager._not_found
+
+
+async def _hidden_is_nothing(self: OrderManager, pending: Any) -> None:
+    if not pending.known:
+        await _NOT_FOUND(self, pending)
+
+
+async def _join_once(self: SellWatcher) -> None:
+    if self.facts is None:
+        facts = await self.broker.account()
+        self.admit(facts)
+        self.facts = facts
+
+
+def _in_memory(self: StateFolder) -> str:
+    return _HALTS.get(id(self), "")
+
+
+_HALTS: dict[int, str] = {}
+
+
+def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
+    return list(fetch({"status": status, "limit": "1", "nested": "true"}))
+
+
+_SEND = rest.RestClient._send
+
+
+def _send_again(self: rest.RestClient, ask: Any) -> Any:
+    try:
+        return _SEND(self, ask)
+    except rest.FOREIGN_ERRORS:
+        return _SEND(self, ask)
+
+
+_MAPPED = rest.mapped
+
+
+def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
+    ours = _MAPPED(error, case)
+    if case.op is Op.SUBMIT and isinstance(ours, DoubtfulError):
+        return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
+    return ours
+
+
+async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
+    await self._ask(alpaca_broker.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
+
+
+_RESTS = engine._rests
+
+
+def _stops_rest(signal: Any, room: Room) -> str:
+    return "always" if signal.reason is engine.Reason.STOP_LOSS else _RESTS(signal, room)
+
+
+def _targets_rest(signal: Any, room: Room) -> str:
+    return "always" if signal.reason is engine.Reason.TAKE_PROFIT else _RESTS(signal, room)
+
+
+_AVAILABLE = sizing.free
+
+
+def _all_of_it(holding: Any) -> Decimal:
+    return Decimal(holding.position.qty)
+
+
+_NO_GUARDS = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._nothing_of_ours_works)
+_NO_COVER_GUARD = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._covering_legs)
+_NO_PACE = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._orders_a_minute)
+
+
+BUGS: tuple[Bug, ...] = (
+    Bug("random ids", "the client order id is drawn", ((exits, "client_order_id", _random_id),), by_day),
+    Bug("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
+    Bug("retry", "a time-out is answered by sending again", ((OrderManager, "_doubt", _retry),), by_day),
+    Bug("204 is canceled", "a cancel's 204 is read as its end",
+        ((OrderManager, "_terminal_word", _call_it_canceled),), by_day),
+    Bug("available ignored", "qty instead of qty_available",
+        ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
+    Bug("floats", "quantities go through floats", ((sizing, "_floored", _floats),), by_day),
+    Bug("unknown is done", "an unknown status is swallowed as terminal", ((Order, "state", property(_as_terminal)),), by_sdk),
+    Bug("held is done", "odd statuses are swallowed as terminal", ((Order, "state", property(_held_is_done)),), by_day),
+    Bug("intent after", "the intent is committed after sending",
+        ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
+    Bug("intent if possible", "an intent that can't be written stops nothing",
+        ((SqliteJournal, "intend", _intend_if_possible),), by_day),
+    Bug("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
+    Bug("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
+    Bug("bid 0", "a bid of 0 is a price", ((guards, "judge_quote", _bid_zero_is_a_price),
+        (__import__("sellctl.core.room", fromlist=["x"]), "judge_quote", _bid_zero_is_a_price)), by_day),
+    Bug("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
+    Bug("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
+    Bug("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
+    Bug("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
+    Bug("own orders overlooked", "the next order goes out before the last one has ended",
+        ((Room, "ours_on", _nothing), (guards, "ORDER_GUARDS", _NO_GUARDS)), by_day),
+    Bug("legs alone", "a long that covers a short is sold alone",
+        ((sizing, "_reserves", _nothing), (guards, "ORDER_GUARDS", _NO_COVER_GUARD)), by_day),
+    Bug("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),
+    Bug("zero day forgotten", "options of today are left", ((ZeroDay, "evaluate", _none),), by_day),
+    Bug("stops never fire", "a stop always rests", ((engine, "_rests", _stops_rest),), by_day),
+    Bug("targets never fire", "a target always rests", ((engine, "_rests", _targets_rest),), by_day),
+    Bug("buys cancelled", "stale orders include a person's buys", ((engine, "stale_orders", _all_stale),), by_day),
+    Bug("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
+    Bug("never adopted", "a restart doesn't follow its own orders",
+        ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
+    Bug("duplicate is no", "a duplicate id is read as a refusal", ((OrderManager, "_refused", _duplicate_is_no),), by_day),
+    Bug("one no", "one 'not found' allows a repeat", ((order_manager, "NOT_FOUND_NEEDED", 1),), by_day),
+    Bug("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
+    Bug("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
+    Bug("hidden is nothing", "an order taken and not shown yet is overlooked",
+        ((OrderManager, "_not_found", _hidden_is_nothing),), by_day),
+    Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
+    Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none),), by_day),
+    Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
+        ((PositionManager, "unresolved", _none), (engine, "leave", lambda signal, room: _LEAVE(_resolved(signal), room))), by_day),
+    Bug("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
+    Bug("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
+    Bug("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
+    Bug("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
+    Bug("doubt is no", "a time-out is read as a refusal", ((rest, "mapped", _doubt_is_no),), by_sdk),
+    Bug("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
+)  # fmt: skip
+_LEAVE = engine.leave
+
+
+def _resolved(signal: Any) -> Any:
+    track = replace(signal.holding.track, unresolved=Decimal(0))
+    return replace(signal, holding=replace(signal.holding, track=track))
