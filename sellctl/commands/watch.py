@@ -63,7 +63,7 @@ def watch(
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
-    wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
+    wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes, streams=True)
     loaded = load(options)
     confirm_first_live(loaded, options, wish)
     runtime = assemble(loaded, options, wish, listen)

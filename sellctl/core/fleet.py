@@ -18,6 +18,7 @@ from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.sell_watcher import Mode, Observation, SellWatcher, instruments_of
+from sellctl.core.tick_desk import TickDesk
 
 PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another is ready
 HURRY_SECONDS = 1.5  # between looks at an account with an order working
@@ -40,6 +41,7 @@ class Fleet:
     prices: PriceTracker
     clock: Clock
     interval: dt.timedelta
+    desk: TickDesk | None = None  # where streams are heard; None: prices are only fetched
     market: Market | None = None
     problem: SellctlError | None = None
     _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class Fleet:
     _clock_failures: int = 0
     _due_at: dict[str, float] = field(default_factory=dict)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _wanted: set[str] = field(default_factory=set)
 
     @property
     def first_plans(self) -> list[Plan]:
@@ -57,7 +60,8 @@ class Fleet:
 
     async def look(self, *, hurried: bool = False) -> None:
         """One round over the accounts that are due; `hurried` only over those with something under way."""
-        due = [w for w in self.watchers if self._is_due(w) and (not hurried or w.in_a_hurry or self._doubts(w))]
+        due = [w for w in self.watchers if self._is_due(w) and (not hurried or self._hurries(w))]
+        self._wanted.clear()
         for watcher in due:
             name = watcher.name
             if name not in self._under_way:
@@ -71,6 +75,8 @@ class Fleet:
         market = self.market = self.market_clock.now()
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
+        if self.desk:
+            await self.desk.looked()
 
     async def _read_market(self, *, hurried: bool) -> Market | None:
         try:
@@ -122,6 +128,10 @@ class Fleet:
             self._known[watcher.name] = {i.symbol: i for i in instruments_of(what)}
         self.prices.keep_only({symbol for known in self._known.values() for symbol in known})
 
+    def _hurries(self, watcher: SellWatcher) -> bool:
+        """Whether an account is looked at before its time."""
+        return watcher.in_a_hurry or watcher.name in self._wanted or self._doubts(watcher)
+
     def _doubts(self, watcher: SellWatcher) -> bool:
         """Whether a price of the account's has jumped and waits for a second quote."""
         return not self.prices.doubted.isdisjoint(self._known.get(watcher.name, ()))
@@ -164,10 +174,13 @@ class Fleet:
     async def watch(self, stop: asyncio.Event, after_look: Callable[[float], None]) -> None:
         """Look again and again until `stop` is set. `after_look` is told how many seconds remain until the next one."""
         last_full = float("-inf")
+        if self.desk:
+            self.desk.open(self.wake)
         while not stop.is_set():
             woken = self._woken.is_set()
             self._woken.clear()
-            hurried = not woken and self.clock.monotonic() - last_full < self.interval.total_seconds()
+            due_in = last_full + self.interval.total_seconds() - self.clock.monotonic()
+            hurried = due_in > 0 and (not woken or bool(self._wanted))
             if not hurried:
                 last_full = self.clock.monotonic()
             if await self._worth_a_look():
@@ -175,10 +188,16 @@ class Fleet:
             wait = self._next_look_in()
             after_look(wait)
             await self._sleep(wait, stop)
+        if self.desk:
+            await self.desk.close()
         self._let_go()
 
-    def wake(self) -> None:
-        """Let a running `watch` look at every account now, instead of when its time comes."""
+    def wake(self, account: str = "") -> None:
+        """Let a running `watch` look at every account, or at this one, now instead of when its time comes."""
+        if account:
+            self._wanted.add(account)
+        else:
+            self._wanted.clear()
         self._woken.set()
 
     @property

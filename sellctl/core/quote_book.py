@@ -46,6 +46,7 @@ class QuoteBook:
     seen_at: float = float("-inf")
     streamed_at: float = float("-inf")
     last_trade: Decimal | None = None
+    missed: int = 0  # polls in a row that brought a new price which no stream had told
     doubted: _Look | None = None  # a jump that nothing has confirmed yet
     _level: Quote | None = None
     _stamp: dt.datetime = _NEVER  # what newer quotes have to reach
@@ -59,13 +60,14 @@ class QuoteBook:
         """
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
+        self._mind_the_stream(quote, now, source)
         if not future:
             self._stamp = quote.at
-        if source is Source.STREAM:
-            self.streamed_at = now
         if self._is_jump(quote, now):
             return False
-        self.newest, self.source, self.seen_at = quote, source, now
+        if self.newest != quote:
+            self.source = source
+        self.newest, self.seen_at = quote, now
         self._mind_the_width(quote, now)
         if _has_a_price(quote) and not future:
             self._level = quote
@@ -120,6 +122,13 @@ class QuoteBook:
         self._looks.append(doubted)
         self.doubted = None
         return False
+
+    def _mind_the_stream(self, quote: Quote, now: float, source: Source) -> None:
+        """Count the polls that were ahead of the stream: one may be, but not one after the other."""
+        if source is Source.STREAM:
+            self.missed, self.streamed_at = 0, now
+        elif self.newest is not None and (quote.bid, quote.ask) != (self.newest.bid, self.newest.ask):
+            self.missed += 1
 
     def _mind_the_width(self, quote: Quote, now: float) -> None:
         if not is_wide(quote, self.asset):

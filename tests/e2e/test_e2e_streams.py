@@ -1,0 +1,216 @@
+"""The real watcher on the simulator's streams: a tick sells, and looks go on whatever happens to the streams."""
+
+import asyncio
+import datetime as dt
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from stage import Play, Stage
+
+from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config_manager import ConfigManager
+from sellctl.core.sell_watcher import Mode
+from sellctl.options import Options
+
+if TYPE_CHECKING:
+    from sellctl.core.model.event import Event
+
+CALL = "AAPL261218C00200000"
+HELD = """
+    start: "2026-11-24 12:00"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
+    prices:
+      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
+"""
+SLOW = "sell_module: {check_interval: 60}\n"
+QUICK = "sell_module: {check_interval: 1}\n"
+Until = Callable[[], bool]
+
+
+class Watch:
+    """A watcher in this process, and everything it said."""
+
+    def __init__(self, stage: Stage, rules: str) -> None:
+        self.stage = stage
+        server = stage.server
+        accounts = "".join(
+            f"  {a.name}:\n    api_key: {a.key}\n    secret_key: {a.secret}\n    endpoints:\n"
+            f"      trading: {server.url}\n      data: {server.url}\n"
+            f"      trading_stream: {server.stream_url}/stream\n      stock_stream: {server.stream_url}/v2/iex\n"
+            f"      option_stream: {server.stream_url}/v1beta1/indicative\n"
+            for a in server.scenario.accounts
+        )
+        stage.write(f"accounts:\n{accounts}{textwrap.dedent(rules)}")
+        self.events: list[Event] = []
+        options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
+        loaded = ConfigManager(stage.config).load()
+        self.runtime: Runtime = assemble(loaded, options, Wish("watch", Mode.ACT, streams=True), self.events.append)
+
+    def play(self, *acts: Callable[[], object] | Until, seconds: float = 8) -> None:
+        """Watch, and go through the acts: what answers False is waited for."""
+        try:
+            asyncio.run(self._play(acts, seconds))
+        finally:
+            self.runtime.close()
+
+    async def _play(self, acts: tuple[Callable[[], object], ...], seconds: float) -> None:
+        stop = asyncio.Event()
+        watching = asyncio.create_task(self.runtime.fleet.watch(stop, lambda _wait: None))
+        try:
+            for act in acts:
+                async with asyncio.timeout(seconds):
+                    while act() is False and not watching.done():  # noqa: ASYNC110  acts look at other threads
+                        await asyncio.sleep(0.02)
+        finally:
+            stop.set()
+            await watching
+
+    def said(self, words: str) -> bool:
+        return any(words in event.sentence for event in self.events)
+
+    @property
+    def desk_is_live(self) -> bool:
+        desk = self.runtime.fleet.desk
+        return desk is not None and desk.is_live and bool(desk.stream.streamed)
+
+    def quote(self, bid: str, ask: str, symbol: str = CALL) -> None:
+        with self.stage.server.hold() as exchange:
+            exchange.set_quote(symbol, Decimal(bid), Decimal(ask))
+
+    def move(self, seconds: float, bid: str, ask: str) -> None:
+        """Time passes and the price moves."""
+        self.stage.server.advance(seconds)
+        self.quote(bid, ask)
+
+    def knows_history(self) -> bool:
+        return any(r.path == "/v2/orders" and "status=all" in r.query for r in self.stage.server.requests)
+
+    def is_sold(self) -> bool:
+        return self.stage.held(CALL) == 0
+
+
+@pytest.fixture
+def watch(play: Play) -> Callable[..., Watch]:
+    def on(rules: str = SLOW, scenario: str = HELD) -> Watch:
+        return Watch(play(scenario), rules)
+
+    return on
+
+
+def test_a_tick_that_meets_a_target_sells_with_no_request_before_the_order(watch: Callable[..., Watch]) -> None:
+    one = watch()
+    counted: list[int] = []
+
+    def mark() -> None:
+        counted.append(len(one.stage.server.requests))
+        one.move(1, "1.20", "1.22")
+
+    one.play(lambda: one.desk_is_live and one.knows_history(), mark, one.is_sold)
+    after = one.stage.server.requests[counted[0] :]
+    assert (after[0].method, after[0].path) == ("POST", "/v2/orders")
+    assert len(one.stage.orders()) == 1
+
+
+def test_a_stop_is_sold_by_the_tick_that_confirms_it(watch: Callable[..., Watch]) -> None:
+    one = watch()
+    begun: list[float] = []
+
+    def fall() -> None:
+        begun.append(one.runtime.clock.monotonic())
+        one.move(1, "0.70", "0.72")
+
+    one.play(
+        lambda: one.desk_is_live and one.knows_history(),
+        fall,
+        lambda: one.runtime.clock.monotonic() - begun[0] > 1.0,
+        lambda: one.move(1, "0.69", "0.71"),
+        one.is_sold,
+    )
+    assert len(one.stage.orders()) == 1
+
+
+def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:
+    one = watch()
+    one.play(
+        lambda: one.desk_is_live and one.knows_history(),
+        lambda: one.move(1, "0.01", "0.02"),
+        lambda: one.move(1, "1.00", "1.02"),
+        lambda: (one.runtime.fleet.prices.book(CALL) is not None) and not one.runtime.fleet.prices.doubted,
+    )
+    assert one.stage.orders() == []
+
+
+@pytest.mark.parametrize("code", [402, 406, 409])
+def test_a_refused_stream_is_said_polling_sells_and_the_stream_comes_back(
+    watch: Callable[..., Watch], code: int
+) -> None:
+    one = watch(QUICK)
+    one.stage.misbehave("W09", code=code, path="/v1beta1/indicative")
+    one.play(
+        lambda: one.said(f"({code}); prices and orders are fetched instead"),
+        lambda: one.move(1, "1.20", "1.22"),
+        one.is_sold,
+        lambda: one.desk_is_live or one.is_sold(),
+    )
+    assert len(one.stage.orders()) == 1
+
+
+def test_of_too_many_symbols_the_nearest_are_streamed_and_the_rest_is_polled(watch: Callable[..., Watch]) -> None:
+    others = [f"AAPL261218C00{strike}000" for strike in (210, 220, 230)]
+    positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in (CALL, *others))
+    prices = "".join(f"      {symbol}: [{{fixed: {{bid: 0.95, ask: 0.97}}}}]\n" for symbol in others)
+    scenario = textwrap.dedent(HELD).replace("{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}", positions)
+    one = watch(QUICK, textwrap.indent(scenario, "    ").rstrip() + "\n" + prices)
+    exchange = one.stage.server.exchange
+    exchange.settings = replace(exchange.settings, option_stream_quotes=2)
+    one.play(
+        lambda: one.desk_is_live and one.runtime.fleet.desk.stream.streamed == {CALL, others[0]},  # type: ignore[union-attr]
+        lambda: one.quote("1.20", "1.22", others[2]),
+        lambda: one.stage.held(others[2]) == 0,
+    )
+    assert one.said("symbols are too many (405)")
+
+
+def test_a_stream_that_was_cut_comes_back(watch: Callable[..., Watch]) -> None:
+    one = watch(SLOW)
+    one.play(
+        lambda: one.desk_is_live,
+        lambda: one.stage.misbehave("W01", times=2),
+        lambda: one.said("connection was"),
+        lambda: one.desk_is_live,
+        lambda: one.move(1, "1.20", "1.22"),
+        one.is_sold,
+    )
+    assert len([order for order in one.stage.orders() if order.filled_qty]) == 1
+
+
+def test_a_mute_stream_is_noticed_by_the_polls_that_know_more(watch: Callable[..., Watch]) -> None:
+    one = watch(QUICK)
+    moves = iter(range(1, 60))
+    moved_at = [0.0]
+
+    def drift() -> bool:
+        now = one.runtime.clock.monotonic()
+        if now - moved_at[0] > 0.3:
+            moved_at[0] = now
+            price = Decimal("1.00") + Decimal(next(moves) % 5) / 100
+            one.move(1, f"{price}", f"{price + Decimal('0.02')}")
+        return one.said("prices move and it says nothing")
+
+    one.play(lambda: one.desk_is_live, lambda: one.stage.misbehave("W02"), drift)
+
+
+def test_the_streams_are_left_within_a_second(watch: Callable[..., Watch]) -> None:
+    one = watch()
+    left: list[dt.datetime] = []
+    one.play(lambda: one.desk_is_live, lambda: left.append(dt.datetime.now(dt.UTC)))
+    assert dt.datetime.now(dt.UTC) - left[0] < dt.timedelta(seconds=1.5)
