@@ -111,11 +111,6 @@ def assemble(
     ]
     fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval)
     if wish.streams:
-        from sellctl.alpaca.streams import AlpacaStreams
-
-        report = Reporter("", _time_of(market_clock, clock), listener)
-        fleet.desk = TickDesk(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
-    if wish.streams:
         from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
 
         report = Reporter("", _time_of(market_clock, clock), listener)
