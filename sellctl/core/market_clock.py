@@ -9,6 +9,7 @@ from sellctl.core.model.market import NEW_YORK, BrokerClock, Market, Session, ma
 from sellctl.core.ports import Broker, Clock
 
 _DAYS_BACK, _DAYS_AHEAD = 4, 10
+CALENDAR_AGAIN_SECONDS = 60.0
 
 
 class MarketClock:
@@ -21,6 +22,7 @@ class MarketClock:
         self._read_at = 0.0
         self._sessions: tuple[Session, ...] | None = None
         self._sessions_of: dt.date | None = None
+        self._ask_calendar_at = 0.0
 
     async def read(self) -> Market:
         """Ask the broker. BrokerError when no account's key gets an answer."""
@@ -61,13 +63,15 @@ class MarketClock:
         raise last or BrokerError("No account is left to ask for the time.")
 
     async def _know_the_calendar(self, today: dt.date) -> None:
-        if self._sessions is not None and self._sessions_of == today:
+        """Once a day; while it can't be had, or names no session at all, once a minute."""
+        if self._sessions_of == today and (self._sessions or self._clock.monotonic() < self._ask_calendar_at):
             return
+        self._sessions_of, self._ask_calendar_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
         first, last = today - dt.timedelta(days=_DAYS_BACK), today + dt.timedelta(days=_DAYS_AHEAD)
         self._sessions = None
         for broker in tuple(self._brokers):
             try:
-                self._sessions, self._sessions_of = await broker.sessions(first, last), today
+                self._sessions = await broker.sessions(first, last) or None
             except BrokerError:
                 continue
             return

@@ -158,3 +158,9 @@ def test_a_submit_that_died_on_the_way_is_repeated_under_its_id_after_two_404s(t
         said = program_for(stranger, tmp_path).run("run-once")
     assert (said.status, stranger.positions) == (0, {}), said.err
     assert [body["client_order_id"] for body in stranger.bodies] == [stranger.orders[0]["client_order_id"]]
+
+
+def test_without_a_calendar_a_target_is_sold_all_the_same(tmp_path: Path) -> None:
+    with Stranger(position(CALL, 2, 1.0), {CALL: (1.20, 1.22)}, calendar=False) as stranger:
+        assert program_for(stranger, tmp_path).run("run-once").status == 0
+        assert stranger.positions == {}

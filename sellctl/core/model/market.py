@@ -63,8 +63,8 @@ class Market:
     """The market at one instant of the broker's clock. All instants in UTC.
 
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
-    is unknown). `agreed` is False when the calendar is unknown or contradicts the clock: then no price rule fires, and
-    `closes_at` is the earlier of the two.
+    is unknown). `agreed` is False when the calendar contradicts the clock: then no price rule fires, and `closes_at` is
+    the earlier of the two. An unknown calendar contradicts nothing: the clock alone says whether the market is open.
     """
 
     now: dt.datetime
@@ -101,5 +101,5 @@ def market_at(clock: BrokerClock, sessions: tuple[Session, ...] | None) -> Marke
         is_open=clock.is_open,
         closes_at=min(closes) if closes else None,
         opened_at=session.opens_at if session else None,
-        agreed=sessions is not None and inside == clock.is_open and len(set(closes)) <= 1,
+        agreed=sessions is None or (inside == clock.is_open and len(set(closes)) <= 1),
     )
