@@ -10,7 +10,10 @@ SymbolArgument = Annotated[str, typer.Argument(help="A position's symbol, or an 
 
 
 def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
-    """Show a symbol and never touch it, in every account and process on this state folder, until `sellctl manage`."""
+    """Show a symbol and never touch it, until `sellctl manage`.
+
+    In every account and process on this state folder, from the next look on.
+    """
     from sellctl.bootstrap import state_of
 
     state, name = state_of(options_of(context)), symbol.upper()
@@ -22,7 +25,10 @@ def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
 
 
 def manage(context: typer.Context, symbol: SymbolArgument) -> None:
-    """Manage a symbol again: end its exemption, and let rules go on that a split or an assignment froze."""
+    """Manage a symbol again.
+
+    Ends its exemption, and lets rules go on that a split or an assignment froze.
+    """
     from sellctl.bootstrap import state_of
 
     state, name = state_of(options_of(context)), symbol.upper()

@@ -1,6 +1,5 @@
 """`sellctl sim`: serve a simulated Alpaca on loopback and write a configuration that points at it."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +31,8 @@ def sim(
 
     if schema:
         from sellctl.sim.scenario_schema import scenario_schema
+
+        import json
 
         typer.echo(json.dumps(scenario_schema(), indent=2))
         return

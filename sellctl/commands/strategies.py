@@ -21,7 +21,10 @@ def strategies(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Show the strategies in force, the first that takes a position first, and the order of reasons. Asks nobody."""
+    """Show the strategies in force, and the order of reasons.
+
+    The first that takes a position decides on it. Asks nobody.
+    """
     from sellctl.bootstrap import policies
     from sellctl.render import emit
 

@@ -43,7 +43,10 @@ def create(
 
 @token_app.command()
 def secret() -> None:
-    """Print a fresh secret: export SELLCTL_API_SECRET=$(sellctl token secret)."""
+    """Print a fresh secret to sign tokens with.
+
+    For example: export SELLCTL_API_SECRET=$(sellctl token secret)
+    """
     need_api()
     from sellctl.api.tokens import fresh_secret
 
