@@ -18,6 +18,7 @@ from sellctl.commands import (
     history,
     panic,
     positions,
+    report,
     run_once,
     serve,
     sim,
@@ -60,6 +61,7 @@ app.command("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
 app.command("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
 app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
 app.command("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
+app.command("report", epilog="With plots: sellctl report --html report.html")(report.report)
 app.add_typer(config_app, name="config")
 app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)

@@ -36,7 +36,7 @@ def history(
     """Show what was decided, sent, refused and filled, newest first."""
     from sellctl.journal.queries import Filters
 
-    path = _journal_path(ctx)
+    path = journal_path(ctx)
     if check:
         _verify(path)
         return
@@ -44,7 +44,7 @@ def history(
         symbol=(symbol or "").upper(),
         account=account or "",
         reason=reason or "",
-        day=_date(day),
+        day=date_of(day),
         only_open=only_open,
         before=before,
         limit=limit,
@@ -52,7 +52,8 @@ def history(
     _show(path, wanted, fmt)
 
 
-def _journal_path(ctx: typer.Context) -> "Path":
+def journal_path(ctx: typer.Context) -> "Path":
+    """Where the journal of the state folder in use is."""
     from sellctl.core.config_manager import state_dir
     from sellctl.journal.schema import FILE_NAME
 
@@ -60,7 +61,8 @@ def _journal_path(ctx: typer.Context) -> "Path":
     return state_dir(options.state_dir if options else None) / FILE_NAME
 
 
-def _date(text: str | None) -> str:
+def date_of(text: str | None) -> str:
+    """What --day says, checked; "" without it."""
     try:
         return dt.date.fromisoformat(text).isoformat() if text else ""
     except ValueError:

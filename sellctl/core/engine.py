@@ -216,7 +216,8 @@ def _opinion(holding: Holding, room: Room) -> _Opinion:
     looks = [
         _agreed(_checked(s, subject), strategy, room) for s in strategy.signals(subject, market) if not _rests(s, room)
     ]
-    signals = tuple(_on_the_leg(look.signal, holding, room) for look in looks if look.signal)
+    known = (_on_the_leg(look.signal, holding, room) for look in looks if look.signal)
+    signals = tuple(replace(signal, strategy=strategy.name) for signal in known)
     unconfirmed = next((look for look in looks if look.unconfirmed), None)
     if unconfirmed is None or unconfirmed.unconfirmed is None:
         return _Opinion(signals, triggers, taken=True, peak_waits=peak_waits)

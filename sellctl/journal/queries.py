@@ -60,7 +60,7 @@ class Fill:
     price: str
 
 
-_COLUMNS = [audit.c[name] for name in Row.__dataclass_fields__]
+COLUMNS = [audit.c[name] for name in Row.__dataclass_fields__]
 
 
 def history(path: Path, wanted: Filters) -> tuple[Row, ...]:
@@ -77,7 +77,7 @@ def page(tx: sa.Connection, wanted: Filters) -> tuple[Row, ...]:
         rest = sa.and_(places.c.name == name, places.c.value == value, places.c.seq == audit.c.seq)
         older = _asked(wanted, by=places.c.seq).join_from(places, audit, rest)
         rows = [*rows, *tx.execute(older.limit(wanted.limit - len(rows)))]
-    return tuple(_row(row) for row in rows)
+    return tuple(as_row(row) for row in rows)
 
 
 def _looked_up(wanted: Filters) -> tuple[str, str]:
@@ -94,10 +94,11 @@ def _asked(wanted: Filters, by: sa.Column[int] = audit.c.seq) -> sa.Select[Any]:
         given.append(by < wanted.before)
     if wanted.only_open:
         given.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
-    return sa.select(*_COLUMNS).where(*given).order_by(by.desc()).limit(wanted.limit)
+    return sa.select(*COLUMNS).where(*given).order_by(by.desc()).limit(wanted.limit)
 
 
-def _row(row: sa.Row[Any]) -> Row:
+def as_row(row: sa.Row[Any]) -> Row:
+    """A row of COLUMNS, read."""
     facts = row._asdict()
     return Row(**{**facts, "body": json.loads(facts["body"])})
 

@@ -119,6 +119,7 @@ class ExitSignal:
     also: tuple[str, ...] = ()  # the details of every other true reason
     floor: Decimal | None = None  # a target never sells below the price that met it
     leads: tuple[str, ...] = ()  # long legs that leave once this short one is closed
+    strategy: str = ""  # the name of the strategy whose rule it is; "" for what applies to every holding
 
     @property
     def sentence(self) -> str:

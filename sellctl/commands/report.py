@@ -1,0 +1,152 @@
+"""`sellctl report`: what exits made and cost, per day, strategy and reason; or each of them; or a page with plots."""
+
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sellctl.core.errors import ConfigError
+from sellctl.formats import OutputFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sellctl.core.model.exit_record import Exit
+
+SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", "to mid", "to bid", "seconds", "steps")
+EACH = ("began", "account", "symbol", "reason", "sold", "at", "P&L", "to mid", "to bid", "seconds", "steps")
+_EVERY_HOLDING = "(every holding)"  # what no strategy's rule asked for: the last day, a close by hand, panic
+
+
+def report(
+    ctx: typer.Context,
+    symbol: Annotated[str | None, typer.Argument(help="Only this symbol.", show_default=False)] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
+    day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="One row for each exit.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots into this file.")] = None,
+    fmt: Annotated[
+        OutputFormat | None, typer.Option("--format", help="Default: table on a terminal, else plain.")
+    ] = None,
+) -> None:
+    """Show what exits made, what they cost against mid and bid, and how long they took.
+
+    `to mid` and `to bid` are dollars a share below the mid and the bid at decision (a cover: above mid and ask); a
+    negative number is a better price than that. Of several exits they are means by quantity; `seconds` is the median.
+    """
+    from sellctl.commands.history import date_of, journal_path
+    from sellctl.journal.exits import exits
+    from sellctl.journal.queries import Filters
+    from sellctl.render import emit
+
+    wanted = Filters(symbol=(symbol or "").upper(), account=account or "", reason=reason or "", day=date_of(day))
+    found = exits(journal_path(ctx), wanted)
+    if html is not None:
+        _write(html, found)
+        return
+    documents = [_document(one) for one in found]
+    if each:
+        emit(EACH, [_row(one) for one in found], fmt, title="exits", document=documents)
+    else:
+        emit(SUMMARY, summary(found), fmt, title="report", document={"exits": documents, "groups": _groups(found)})
+    if not found:
+        typer.echo("No exit is on record for that.", err=True)
+
+
+def _write(path: "Path", found: "Sequence[Exit]") -> None:
+    try:
+        from sellctl.report_page import page
+    except ImportError:
+        hint = "Install it: pip install 'sellctl[report]'."
+        raise ConfigError("Plots need the plotting library pygal.", hint=hint) from None
+    path.write_text(page(found, SUMMARY, summary(found)), encoding="utf-8")
+    typer.echo(f"{path}: {len(found)} exits", err=True)
+
+
+def _key(one: "Exit") -> tuple[str, str, str]:
+    return one.day, one.strategy or _EVERY_HOLDING, one.reason
+
+
+def summary(found: "Sequence[Exit]") -> list[tuple[object, ...]]:
+    """A row a day, strategy and reason, under SUMMARY."""
+    grouped = groupby(sorted(found, key=_key), key=_key)
+    return [(*key, *_figures(list(group))) for key, group in grouped]
+
+
+def _figures(group: "Sequence[Exit]") -> tuple[object, ...]:
+    filled = [one for one in group if one.qty]
+    seconds = [one.seconds for one in filled if one.seconds is not None]
+    gains = [one.pnl for one in filled if one.pnl is not None]
+    return (
+        len(group),
+        len(filled),
+        _money(sum(gains, Decimal(0)) if gains else None),
+        _mean([(one.against_mid, one.qty) for one in filled]),
+        _mean([(one.against_bid, one.qty) for one in filled]),
+        _tenths(median(seconds) if seconds else None),
+        _tenths(sum(one.steps for one in group) / len(group)),
+    )
+
+
+def _mean(parts: "Sequence[tuple[Decimal | None, Decimal]]") -> Decimal | None:
+    known = [(value, qty) for value, qty in parts if value is not None]
+    weight = sum((qty for _, qty in known), Decimal(0))
+    return round(sum((value * qty for value, qty in known), Decimal(0)) / weight, 4) if weight else None
+
+
+def _money(value: Decimal | None) -> Decimal | None:
+    return None if value is None else round(value, 2)
+
+
+def _tenths(value: float | None) -> Decimal | None:
+    return None if value is None else round(Decimal(value), 1)
+
+
+def _row(one: "Exit") -> tuple[object, ...]:
+    return (
+        one.began.isoformat()[:19],
+        one.account,
+        one.symbol,
+        one.reason,
+        one.qty,
+        None if one.price is None else round(one.price, 4),
+        _money(one.pnl),
+        _mean([(one.against_mid, Decimal(1))]),
+        _mean([(one.against_bid, Decimal(1))]),
+        _tenths(one.seconds),
+        one.steps,
+    )
+
+
+def _document(one: "Exit") -> dict[str, object]:
+    prices = {"entry": one.entry, "bid": one.bid, "mid": one.mid, "price": one.price, "pnl": one.pnl}
+    slippage = {"against_mid": one.against_mid, "against_bid": one.against_bid}
+    return {
+        "account": one.account,
+        "symbol": one.symbol,
+        "strategy": one.strategy,
+        "reason": one.reason,
+        "day": one.day,
+        "began": one.began.isoformat(),
+        "asked": f"{one.asked:f}",
+        "filled": f"{one.qty:f}",
+        **{name: None if value is None else f"{value:f}" for name, value in (prices | slippage).items()},
+        "seconds": one.seconds,
+        "steps": one.steps,
+        "fills": [
+            {"at": part.at.isoformat(), "qty": f"{part.qty:f}", "price": f"{part.price:f}"} for part in one.parts
+        ],
+    }
+
+
+def _groups(found: "Sequence[Exit]") -> list[dict[str, object]]:
+    names = [name.lower().replace("&", "").replace(" ", "_") for name in SUMMARY]
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in summary(found)]
+
+
+def _plain(value: object) -> object:
+    return f"{value:f}" if isinstance(value, Decimal) else value

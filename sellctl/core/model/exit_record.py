@@ -1,0 +1,107 @@
+"""An exit as the record shows it afterwards: what it was decided on, what was sent, what it filled at."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sellctl.core.model.position import Holding
+
+CONTRACT = Decimal(100)  # shares a contract, as the broker's own figures count them
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The quote at one instant, dollars a share; None is a side that didn't stand."""
+
+    at: dt.datetime
+    bid: Decimal | None
+    ask: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One fill: units and dollars a share."""
+
+    at: dt.datetime
+    qty: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One exit. Prices are dollars a share; slippage is what it cost against a price, above zero when it was worse."""
+
+    account: str
+    symbol: str
+    reason: str
+    day: str
+    began: dt.datetime
+    strategy: str = ""
+    asked: Decimal = _ZERO
+    steps: int = 0
+    decided_on: Holding | None = None  # with the quote at decision; None when its plan is gone
+    stop: Decimal | None = None
+    parts: tuple[Part, ...] = ()
+    path: tuple[Point, ...] = ()
+
+    @property
+    def qty(self) -> Decimal:
+        """What has filled."""
+        return sum((part.qty for part in self.parts), _ZERO)
+
+    @property
+    def price(self) -> Decimal | None:
+        """The average of the fills; None while there is none."""
+        return sum((part.qty * part.price for part in self.parts), _ZERO) / self.qty if self.qty else None
+
+    @property
+    def bid(self) -> Decimal | None:
+        """The price one could get at decision: the bid, for a cover the ask."""
+        return self.decided_on.exit_price if self.decided_on else None
+
+    @property
+    def mid(self) -> Decimal | None:
+        """The middle of the quote at decision."""
+        return self.decided_on.prices.mid if self.decided_on else None
+
+    @property
+    def entry(self) -> Decimal | None:
+        """What the position was entered at."""
+        return self.decided_on.position.entry_price if self.decided_on else None
+
+    @property
+    def peak(self) -> Decimal | None:
+        """The best price since entry, where a rule follows it."""
+        return self.decided_on.track.peak if self.decided_on else None
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.decided_on is None or self.decided_on.position.is_long else -1
+
+    @property
+    def pnl(self) -> Decimal | None:
+        """Dollars realised; None without a fill or an entry price."""
+        if self.price is None or self.entry is None or self.decided_on is None:
+            return None
+        unit = CONTRACT if self.decided_on.position.instrument.is_option else Decimal(1)
+        entry = self.entry
+        return sum(((part.price - entry) * part.qty for part in self.parts), _ZERO) * self._sign * unit
+
+    @property
+    def against_mid(self) -> Decimal | None:
+        """Slippage against the mid at decision."""
+        return self._against(self.mid)
+
+    @property
+    def against_bid(self) -> Decimal | None:
+        """Slippage against the price one could get at decision."""
+        return self._against(self.bid)
+
+    def _against(self, mark: Decimal | None) -> Decimal | None:
+        return None if mark is None or self.price is None else (mark - self.price) * self._sign
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first order to the last fill; None while nothing has filled."""
+        return (self.parts[-1].at - self.began).total_seconds() if self.parts else None

@@ -1,0 +1,138 @@
+"""Each exit read back from the journal: what was decided on, what was sent, what it filled at. Nothing is written.
+
+An exit is a chain of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when
+another reason takes over, or when nothing was sent or filled for OVER.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sellctl.core.model.exit_record import Exit, Part, Point
+from sellctl.core.model.plan import STOPS, Plan, Verdict
+from sellctl.journal.database import look
+from sellctl.journal.queries import COLUMNS, Filters, Row, as_row, thaw
+from sellctl.journal.schema import audit
+
+OVER = dt.timedelta(seconds=60)
+_ZERO = Decimal(0)
+_KINDS = ("plan", "intent", "fill")
+
+
+def exits(path: Path, wanted: Filters) -> tuple[Exit, ...]:
+    """Every exit that the filters name (account, symbol, reason, day), oldest first."""
+    nothing: tuple[Exit, ...] = ()
+    found = look(path, lambda tx: _collected(_rows(tx, wanted)), missing=nothing)
+    return tuple(each for each in found if wanted.reason in {"", each.reason} and wanted.symbol in {"", each.symbol})
+
+
+def _rows(tx: sa.Connection, wanted: Filters) -> Iterator[Row]:
+    given = [audit.c[name] == getattr(wanted, name) for name in ("account", "day") if getattr(wanted, name)]
+    asked = sa.select(*COLUMNS).where(audit.c.kind.in_(_KINDS), *given).order_by(audit.c.seq)
+    return (as_row(row) for row in tx.execute(asked))
+
+
+def _collected(rows: Iterable[Row]) -> tuple[Exit, ...]:
+    collector = _Collector()
+    for row in rows:
+        collector.take(row)
+    return collector.exits()
+
+
+@dataclass(slots=True)
+class _Growing:
+    """An exit whose rows are still being read."""
+
+    facts: Exit
+    last: dt.datetime
+    path: list[Point]
+    orders: set[str] = field(default_factory=set)
+    parts: list[Part] = field(default_factory=list)
+
+    def done(self) -> Exit:
+        """The exit whole."""
+        return replace(self.facts, steps=len(self.orders), parts=tuple(self.parts), path=tuple(self.path))
+
+
+@dataclass(slots=True)
+class _Collector:
+    """Folds rows, oldest first, into exits."""
+
+    _all: list[_Growing] = field(default_factory=list)
+    _open: dict[tuple[str, str], _Growing] = field(default_factory=dict)
+    _plans: dict[str, Plan] = field(default_factory=dict)
+    _of_order: dict[tuple[str, str], _Growing] = field(default_factory=dict)
+    _filled: dict[tuple[str, str], tuple[Decimal, Decimal]] = field(default_factory=dict)
+    _paths: dict[tuple[str, str, str], list[Point]] = field(default_factory=dict)
+
+    def exits(self) -> tuple[Exit, ...]:
+        """All of them, in the order in which they began."""
+        return tuple(each.done() for each in self._all)
+
+    def take(self, row: Row) -> None:
+        """Fold one row in."""
+        if row.kind == "plan":
+            self._plan(row)
+        elif row.kind == "intent":
+            self._intent(row)
+        elif (row.account, row.client_order_id) in self._of_order:
+            self._fill(row)
+
+    def _plan(self, row: Row) -> None:
+        snapshot, self._plans[row.account] = thaw(row)
+        for holding in snapshot.holdings:
+            if holding.quote is not None:
+                point = Point(snapshot.market.now, holding.quote.bid, holding.quote.ask)
+                self._path(row.account, holding.symbol, row.day).append(point)
+
+    def _path(self, account: str, symbol: str, day: str) -> list[Point]:
+        return self._paths.setdefault((account, symbol, day), [])
+
+    def _intent(self, row: Row) -> None:
+        at = dt.datetime.fromisoformat(row.at)
+        known = self._open.get((row.account, row.symbol))
+        if known is None or (known.facts.reason, known.facts.day) != (row.reason, row.day) or at - known.last > OVER:
+            known = self._begun(row, at)
+        known.last = at
+        known.orders.add(row.client_order_id)
+        self._of_order[row.account, row.client_order_id] = known
+
+    def _begun(self, row: Row, at: dt.datetime) -> _Growing:
+        facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")))
+        verdict = self._verdict(row)
+        if verdict and verdict.signal:
+            facts = replace(
+                facts,
+                strategy=verdict.signal.strategy,
+                decided_on=verdict.signal.holding,
+                stop=next((trigger.price for trigger in verdict.triggers if trigger.reason in STOPS), None),
+            )
+        begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
+        self._open[row.account, row.symbol] = begun
+        self._all.append(begun)
+        return begun
+
+    def _verdict(self, row: Row) -> Verdict | None:
+        plan = self._plans.get(row.account)
+        sent = plan.submits if plan else ()
+        return next((v for v in sent if v.submit and v.submit.client_order_id == row.client_order_id), None)
+
+    def _fill(self, row: Row) -> None:
+        """A row has the order's cumulative quantity and average: what is new of both is this fill."""
+        key = (row.account, row.client_order_id)
+        total, average = _number(row.body.get("filled_qty")), _number(row.body.get("filled_avg_price"))
+        before, spent = self._filled.get(key, (_ZERO, _ZERO))
+        if total <= before:
+            return
+        self._filled[key] = (total, total * average)
+        owner = self._of_order[key]
+        owner.last = dt.datetime.fromisoformat(row.at)
+        owner.parts.append(Part(owner.last, total - before, (total * average - spent) / (total - before)))
+
+
+def _number(value: object) -> Decimal:
+    return Decimal(str(value)) if value not in {None, ""} else _ZERO
