@@ -1,0 +1,245 @@
+"""Each exit rule through the whole program: the position leaves, and `history` names the reason."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from stage import Play, Stage
+
+CALL = "AAPL261218C00200000"
+HIGHER = "AAPL261218C00210000"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DAY = """
+    start: "{start}"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{positions}]
+    prices:
+{prices}
+"""
+
+
+def a_day(positions: dict[str, tuple[int, str]], prices: dict[str, str], start: str = "2026-11-24 12:00") -> str:
+    """A scenario: symbol -> (quantity, entry), and symbol -> its prices as the scenario writes them."""
+    held = ", ".join(f"{{symbol: {s}, qty: {qty}, entry: {entry}}}" for s, (qty, entry) in positions.items())
+    lines = "\n".join(f"      {symbol}: {path}" for symbol, path in prices.items())
+    return DAY.format(start=start, positions=held, prices=lines)
+
+
+def at(bid: str, ask: str) -> str:
+    return f"[{{fixed: {{bid: {bid}, ask: {ask}}}}}]"
+
+
+def then(first: tuple[str, str], clock: str, second: tuple[str, str]) -> str:
+    one, other = (f"{{bid: {bid}, ask: {ask}}}" for bid, ask in (first, second))
+    return f'[{{fixed: {one}}}, {{at: "{clock}", jump: {other}}}]'
+
+
+def ruled(rules: str, match: str = "{}") -> str:
+    return f"sell_module: {{strategies: [{{name: mine, match: {match}, rules: {{{rules}}}}}]}}\n"
+
+
+def reasons(stage: Stage, symbol: str = CALL) -> set[str]:
+    """The reasons of the orders that were sent for a symbol, as `history` tells them."""
+    rows = stage.run("history", symbol, "--format", "json").document
+    return {row["reason"] for row in rows if row["reason"]}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One rule at its threshold: the rules, prices, and what must be left of two contracts bought at 1.00."""
+
+    rules: str
+    bid: str = "1.00"
+    ask: str = "1.02"
+    start: str = "2026-11-24 12:00"
+    left: int = 0
+    underlying: tuple[str, str] = ("195.00", "195.02")
+
+
+SCENES = {
+    "take_profit": Scene("take_profit: 50%", "1.50", "1.52"),
+    "take_profit in dollars a contract": Scene("take_profit: $50/contract", "1.50", "1.52"),
+    "take_profit in dollars of the position": Scene("take_profit: $100/position", "1.50", "1.52"),
+    "take_profit at a price": Scene("take_profit: price 1.50", "1.50", "1.52"),
+    "stop_loss": Scene("stop_loss: 40%", "0.59", "0.61"),
+    "stop_loss in dollars a contract": Scene("stop_loss: $40/contract", "0.59", "0.61"),
+    "stop_loss at a price": Scene("stop_loss: price 0.60", "0.59", "0.61"),
+    "max_hold": Scene("max_hold: 1m, take_profit: 90%", start="2026-11-24 12:00"),
+    "before_close": Scene("before_close: 10m", start="2026-11-24 15:51"),
+    "exit_at": Scene('exit_at: "15:30"', start="2026-11-24 15:31"),
+    "days_to_expiry": Scene("days_to_expiry: 24"),
+    "days_to_expiry with gain": Scene("days_to_expiry_with_gain: {days: 30, gain: 20%}", "1.20", "1.22"),
+    "underlying": Scene("underlying: {above: 210, below: 195.5}"),
+    "in_the_money": Scene("in_the_money: 1", underlying=("201.00", "201.02")),
+    "roi_table": Scene("roi_table: {0: 20%, 60m: 5%}", "1.20", "1.22"),
+    "scale_out": Scene("scale_out: [{at: 50%, sell: 50%}]", "1.50", "1.52", left=1),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_rule_at_its_threshold_leaves_and_history_names_it(play: Play, scene: str) -> None:
+    told = SCENES[scene]
+    prices = {CALL: at(told.bid, told.ask), "AAPL": at(*told.underlying)}
+    stage = play(a_day({CALL: (2, "1.00")}, prices, told.start), ruled(told.rules))
+    assert stage.run("run-once").status == 0
+    if scene == "max_hold":  # nobody knows when it was bought: time held counts from first sight
+        assert stage.held(CALL) == 2
+        stage.server.advance(90)
+        assert stage.run("run-once").status == 0
+    assert stage.held(CALL) == told.left
+    assert reasons(stage) == {scene.partition(" ")[0]}
+
+
+FOLLOWING = {
+    "trailing_stop": "trailing_stop: {activation: 40%, trail: 10pt}",
+    "breakeven": "breakeven: {activation: 40%, keep: 30%}",
+    "profit_lock": "profit_lock: [{at: 20%, keep: 5%}, {at: 50%, keep: 36%}]",
+}
+
+
+@pytest.mark.parametrize("reason", FOLLOWING)
+def test_a_stop_that_follows_the_peak_survives_the_end_of_the_process(play: Play, reason: str) -> None:
+    day = a_day({CALL: (2, "1.00")}, {CALL: then(("1.50", "1.52"), "12:05", ("1.25", "1.27"))})
+    stage = play(day, ruled(FOLLOWING[reason]))
+    stage.run("run-once")
+    assert stage.held(CALL) == 2
+    stage.server.advance(300)
+    stage.run("run-once")
+    assert stage.held(CALL) == 0
+    assert reasons(stage) == {reason}
+
+
+def test_without_an_earlier_peak_the_same_price_moves_nothing(play: Play) -> None:
+    stage = play(a_day({CALL: (2, "1.00")}, {CALL: at("1.25", "1.27")}), ruled(FOLLOWING["trailing_stop"]))
+    stage.run("run-once")
+    assert stage.held(CALL) == 2
+
+
+def test_a_slice_that_was_sold_is_not_sold_again(play: Play) -> None:
+    stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.50", "1.52")}), ruled(SCENES["scale_out"].rules))
+    for _ in range(3):
+        stage.run("run-once")
+        stage.server.advance(60)
+    assert stage.held(CALL) == 2
+    assert len(stage.orders()) == 1
+
+
+def test_a_dry_run_beside_real_memory_reads_it_and_writes_nothing(play: Play) -> None:
+    day = a_day({CALL: (2, "1.00")}, {CALL: then(("1.50", "1.52"), "12:05", ("1.25", "1.27"))})
+    stage = play(day, ruled(FOLLOWING["trailing_stop"]))
+    stage.run("run-once")
+    stage.server.advance(300)
+    said = stage.run("positions", CALL, "--format", "plain")
+    assert "trailing stop 10pt below the peak of +51%; out at $1.41 (met)" in said.out
+    assert "mine, which takes everything" in said.out
+    assert stage.held(CALL) == 2
+
+
+def test_what_is_exempt_is_left_alone_until_it_is_managed_again(play: Play) -> None:
+    stage = play(a_day({CALL: (2, "1.00")}, {CALL: at("1.50", "1.52")}), ruled("take_profit: 50%"))
+    assert stage.run("exempt", "aapl").status == 0
+    stage.run("run-once")
+    assert stage.held(CALL) == 2
+    assert "exempt by hand" in stage.run("positions", CALL, "--format", "plain").out
+    assert stage.run("manage", "AAPL").status == 0
+    stage.run("run-once")
+    assert stage.held(CALL) == 0
+    kinds = {row["kind"] for row in stage.run("history", "--format", "json").document}
+    assert {"exempt", "manage"} <= kinds
+
+
+def test_a_vertical_at_its_stop_closes_the_short_leg_first_and_the_long_after_it(play: Play) -> None:
+    positions = {CALL: (-2, "3.00"), HIGHER: (2, "1.00")}
+    prices = {CALL: at("5.98", "6.02"), HIGHER: at("1.98", "2.02")}
+    rules = ruled("stop_loss: 90%", "{structure: vertical}")
+    stage = play(a_day(positions, prices), rules)
+    for _ in range(3):
+        stage.run("run-once")
+        stage.server.advance(15)
+    assert (stage.held(CALL), stage.held(HIGHER)) == (0, 0)
+    assert [order.symbol for order in stage.orders()] == [CALL, HIGHER]
+    assert reasons(stage) == {"stop_loss"}
+    assert "structure" in reasons(stage, HIGHER)
+
+
+def test_a_vertical_is_judged_as_a_whole_and_not_by_its_legs(play: Play) -> None:
+    positions = {CALL: (2, "5.00"), HIGHER: (-2, "3.00")}
+    prices = {CALL: at("2.98", "3.02"), HIGHER: at("1.08", "1.12")}
+    stage = play(a_day(positions, prices), ruled("stop_loss: 30%", "{structure: [vertical]}"))
+    stage.run("run-once")
+    assert (stage.held(CALL), stage.held(HIGHER)) == (2, -2)
+
+
+GUARD = "sell_module: {{account_guard: {{loss: $500/position, action: {action}}}, strategy_one: {{enabled: false}}}}\n"
+
+
+@pytest.mark.parametrize(("action", "left"), [("flatten", 0), ("halt", 10)])
+def test_the_account_guard_flattens_or_halts(play: Play, action: str, left: int) -> None:
+    day = a_day({CALL: (10, "2.00")}, {CALL: then(("2.00", "2.02"), "12:05", ("1.00", "1.02"))})
+    stage = play(day, GUARD.format(action=action))
+    with stage.server.hold() as exchange:
+        exchange.accounts["main"].last_equity = exchange.accounts["main"].cash + 2000
+    stage.run("run-once")
+    assert stage.held(CALL) == 10
+    stage.server.advance(300)
+    stage.run("run-once")
+    assert stage.held(CALL) == left
+    assert (stage.state / "halted").exists() is (action == "halt")
+
+
+# --- strategies of one's own ------------------------------------------------------------------------------------------
+
+OWN = {
+    "friday_flush.py:FridayFlush": ("after: '14:00'", "1.00", "2026-11-20 14:01", 0),
+    "half_then_trail.py:HalfThenTrail": ("target: 40%, trail: 5pt", "1.40", "2026-11-24 12:00", 2),
+    "lotto_guard.py:LottoGuard": ("times: 2", "2.50", "2026-11-24 12:00", 2),
+    "time_stop.py:TimeStop": ("after: 1s, needs: 20%", "1.05", "2026-11-24 12:00", 0),
+}
+
+
+@pytest.mark.parametrize("use", OWN)
+def test_each_example_runs_as_a_strategy_of_ones_own(play: Play, use: str) -> None:
+    options, bid, start, left = OWN[use]
+    day = a_day({CALL: (4, "1.00")}, {CALL: at(bid, f"{float(bid) + 0.02:.2f}")}, start)
+    stage = play(day, f"sell_module: {{strategies: [{{use: './{use}', {options}}}]}}\n")
+    shutil.copy(EXAMPLES / use.partition(":")[0], stage.folder)
+    for _ in range(2):
+        assert stage.run("run-once").status == 0
+        stage.server.advance(60)
+    assert stage.held(CALL) == left
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("use: './time_stop.py:TimeStop', aftr: 2h", ["config.yml:", "'aftr'", "Did you mean after?"]),
+        ("use: './time_stop.py:TimeStop', needs: soon", ["'soon' isn't a percentage"]),
+        ("use: './nowhere.py:TimeStop'", ["There is no file"]),
+        ("use: './time_stop.py:Timestop'", ["has no class"]),
+        ("use: 'flush'", ["No strategy is called 'flush'", "./file.py:Class"]),
+    ],
+)
+def test_a_mistake_in_a_strategy_of_ones_own_is_named_with_its_line(play: Play, entry: str, words: list[str]) -> None:
+    day = a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")})
+    stage = play(day, f"sell_module: {{strategies: [{{{entry}}}]}}\n")
+    shutil.copy(EXAMPLES / "time_stop.py", stage.folder)
+    said = stage.run("run-once")
+    assert said.status == 2
+    assert [word for word in words if word not in said.err] == []
+    assert stage.sent() == []
+
+
+def test_strategies_shows_what_is_in_force_and_the_table(play: Play) -> None:
+    stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")}), ruled("stop_loss: 40%", "{underlying: AAPL}"))
+    said = stage.run("strategies")
+    assert said.status == 0
+    assert "mine" in said.out
+    assert "underlying AAPL" in said.out
+    assert said.out.index("stop_loss") < said.out.index("take_profit")
+    rows = stage.run("strategies", "--precedence", "--format", "json").document
+    assert len(rows) == 20
