@@ -30,9 +30,9 @@ def sim(
     from sellctl.sim.scenario import load_scenario, summary
 
     if schema:
-        from sellctl.sim.scenario_schema import scenario_schema
-
         import json
+
+        from sellctl.sim.scenario_schema import scenario_schema
 
         typer.echo(json.dumps(scenario_schema(), indent=2))
         return
