@@ -63,6 +63,8 @@ PLACES = {
     "sellctl.bootstrap": "bootstrap",
     "sellctl.live": "views",
     "sellctl.errands": "views",
+    "sellctl.reload": "views",
+    "sellctl.systemd": "process",
     "sellctl.api.*": "api",
     "sellctl.commands.*": "commands",
     "sellctl.app": "app",

@@ -20,11 +20,12 @@ from sellctl.commands.session import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
     from sellctl.live import Display
+    from sellctl.options import Options
 
 _EVENTS_KEPT = 50
 
@@ -68,20 +69,22 @@ def watch(
     confirm_first_live(loaded, options, wish)
     runtime = assemble(loaded, options, wish, listen)
     try:
-        asyncio.run(_until_told(runtime, _display(shown, runtime, events)))
+        asyncio.run(_until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen)))
     finally:
         runtime.close()
     _say_what_is_left(runtime)
     raise typer.Exit(status_of(runtime.fleet))
 
 
-async def _until_told(runtime: "Runtime", display: "Display") -> None:
-    """Watch until SIGINT or SIGTERM."""
+async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]") -> None:
+    """Watch until SIGINT or SIGTERM; SIGHUP takes the configuration up anew."""
     import asyncio
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
     await watching(runtime, display, stop)
 
 
@@ -90,15 +93,28 @@ async def watching(runtime: "Runtime", display: "Display", stop: "asyncio.Event"
     import asyncio
 
     from sellctl.errands import serve
+    from sellctl.systemd import tell
 
     def show(wait: float) -> None:
+        tell("READY=1", "WATCHDOG=1", "STATUS=watching")
         if not display.update(wait):
             stop.set()
 
     errands = asyncio.create_task(serve(runtime.fleet, runtime.state))
     with display:
         await runtime.fleet.watch(stop, show)
+    tell("STOPPING=1")
     errands.cancel()
+
+
+def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
+    """Take the configuration up anew, and tell the service manager when that is done."""
+    from sellctl.reload import reload
+    from sellctl.systemd import reloading, tell
+
+    tell(*reloading())
+    reload(runtime, options.config, listen)
+    tell("READY=1")
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":

@@ -36,6 +36,12 @@ class PriceTracker:
         self._books: dict[str, QuoteBook] = {}
         self.problem = ""
 
+    def confirm_after(self, confirm: dt.timedelta) -> None:
+        """Change how far apart two looks of a stop are."""
+        self._confirm = confirm.total_seconds()
+        for book in self._books.values():
+            book.confirm = self._confirm
+
     @property
     def second_look_in(self) -> float:
         """Seconds after which a second look can confirm a stop or a jump."""

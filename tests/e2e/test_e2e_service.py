@@ -1,0 +1,107 @@
+"""What a server runs: the unit file, what the service manager hears, and a reload that loosens nothing silently."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from stage import Play
+
+from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config_manager import ConfigManager
+from sellctl.core.sell_watcher import Mode
+from sellctl.options import Options
+from sellctl.reload import reload
+from sellctl.systemd import tell
+
+if TYPE_CHECKING:
+    from sellctl.core.model.event import Event
+
+CONTRIB = Path(__file__).parents[2] / "contrib"
+ANALYZE = shutil.which("systemd-analyze")
+HELD = """
+    start: "2026-11-24 12:00"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
+    prices:
+      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
+"""
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="Debian's package systemd is not installed")
+def test_the_unit_file_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    unit = tmp_path / "sellctl.service"
+    unit.write_text((CONTRIB / "sellctl.service").read_text())
+    said = subprocess.run(  # noqa: S603  systemd's own tool on our own file
+        [str(ANALYZE), "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+def test_the_service_manager_hears_and_a_missing_one_is_no_trouble(tmp_path: Path) -> None:
+    assert not tell("READY=1", environ={})
+    assert not tell("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        assert tell("READY=1", "WATCHDOG=1", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert manager.recv(100) == b"READY=1\nWATCHDOG=1"
+
+
+Reload = Callable[[str, str], tuple[Runtime, str]]
+
+
+@pytest.fixture
+def reloaded(play: Play) -> Reload:
+    """Look once with some rules, reload others: the runtime, and all that was said."""
+
+    def after(before: str, later: str) -> tuple[Runtime, str]:
+        stage = play(HELD, before)
+        events: list[Event] = []
+        options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
+        runtime = assemble(ConfigManager(stage.config).load(), options, Wish("watch", Mode.ACT), events.append)
+        try:
+            asyncio.run(runtime.fleet.look())
+            stage.configure(later)
+            reload(runtime, stage.config, events.append)
+        finally:
+            runtime.close()
+        return runtime, "\n".join(event.sentence for event in events)
+
+    return after
+
+
+def rules(stop: str, interval: int = 5) -> str:
+    return f"sell_module: {{check_interval: {interval}, strategy_one: {{stop_loss_rate: {stop}}}}}\n"
+
+
+def test_a_reload_says_what_changed(reloaded: Reload) -> None:
+    runtime, said = reloaded(rules("0.8"), rules("0.9", 7))
+    assert "sell_module.check_interval is 7s, was 5s" in said
+    assert "stop_loss_rate is 0.9, was 0.8" in said
+    assert "looser" not in said
+    assert runtime.fleet.interval.total_seconds() == 7
+
+
+def test_a_reload_never_loosens_an_armed_stop_silently(reloaded: Reload) -> None:
+    _, said = reloaded(rules("0.8"), rules("0.5"))
+    assert "alert: reloaded: the stop of AAPL261218C00200000 moves from $0.80 to $0.50: it is looser" in said
+
+
+def test_a_stop_that_a_reload_takes_away_is_told(reloaded: Reload) -> None:
+    _, said = reloaded(rules("0.8"), "sell_module: {strategy_one: {enabled: false}}\n")
+    assert "the stop of AAPL261218C00200000 is gone" in said
+
+
+def test_a_broken_file_changes_nothing(reloaded: Reload) -> None:
+    runtime, said = reloaded(rules("0.8"), rules("-20"))
+    assert "the configuration stays as it was" in said
+    assert "alert" in said
+    assert str(runtime.loaded.config.sell_module.strategy_one.stop_loss_rate) == "0.8"
