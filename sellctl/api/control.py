@@ -52,7 +52,7 @@ class Control:
     _task: asyncio.Task[None] | None = None
     _once: bool = False
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    _waiting: list[tuple[float, asyncio.Future[None]]] = field(default_factory=list)
 
     # --- what it says -------------------------------------------------------------------------------------------------
 
@@ -195,8 +195,10 @@ class Control:
         self.failed.set()
 
     async def _look_now(self) -> bool:
-        looked = asyncio.get_running_loop().create_future()
-        self._waiting.append(looked)
+        """Wake the watch until every account was looked at since now; whether it was, in time."""
+        since = self.runtime.clock.monotonic()
+        looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((since, looked))
         self.runtime.fleet.wake()
         done, _ = await asyncio.wait({looked}, timeout=LOOK_SECONDS)
         return bool(done)
@@ -204,12 +206,22 @@ class Control:
     def _after_look(self, wait: float) -> None:
         self.looks += 1
         self._next_look_at = self.runtime.clock.monotonic() + wait
-        if not self.runtime.fleet.is_woken:  # else the look that was asked for is yet to come
-            self._release()
+        for waiting in [each for each in self._waiting if self._has_looked_since(each[0])]:
+            self._waiting.remove(waiting)
+            waiting[1].set_result(None)
+        if self._waiting:
+            self.runtime.fleet.wake()
         self.hub.nudge("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
 
+    def _has_looked_since(self, since: float) -> bool:
+        """Whether each account was looked at since then, or can't be looked at now."""
+        fleet = self.runtime.fleet
+        if fleet.problem is not None or (fleet.market is not None and not fleet.market.is_open):
+            return True
+        return all(w.problem is not None or (w.seen_at is not None and w.seen_at >= since) for w in fleet.watchers)
+
     def _release(self) -> None:
-        for looked in self._waiting:
+        for _, looked in self._waiting:
             if not looked.done():
                 looked.set_result(None)
         self._waiting.clear()

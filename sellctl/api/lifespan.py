@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.event import Event
 
-WISH = Wish("serve", Mode.ACT)
+WISH = Wish("serve", Mode.ACT, streams=True)
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 
@@ -52,12 +52,12 @@ def load(options: Options) -> LoadedConfig:
     return loaded
 
 
-def build(loaded: LoadedConfig, options: Options) -> Station:
+def build(loaded: LoadedConfig, options: Options, wish: Wish = WISH) -> Station:
     """Assemble everything. ConfigError or SafetyRefusalError before anything is asked of the broker."""
     from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
     from sellctl.commands.session import log_event  # noqa: PLC0415  likewise
 
-    if unconfirmed_live(loaded, options, WISH):
+    if unconfirmed_live(loaded, options, wish):
         hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."
         raise SafetyRefusalError("Nobody has agreed yet to act with real money.", hint=hint)
     hub = Hub()
@@ -66,7 +66,7 @@ def build(loaded: LoadedConfig, options: Options) -> Station:
         log_event(event)
         hub.tell(event)
 
-    runtime = assemble(loaded, options, WISH, listen)
+    runtime = assemble(loaded, options, wish, listen)
     control = Control(runtime, hub)
     api = loaded.config.api
     throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from sellctl.api.application import application
 from sellctl.api.control import Control
-from sellctl.api.lifespan import Station, build
+from sellctl.api.lifespan import WISH, Station, build
 from sellctl.api.tokens import Role, make_token
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.config import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
@@ -178,7 +178,7 @@ async def on_air(
     """The application with its lifespan begun; nothing is watched unless the configuration says so."""
     state = folder / "state"
     loaded = a_config(server, api or ApiConfig(autostart=False, requests_a_second=10_000), sell)
-    station = build(loaded, options_for(state))
+    station = build(loaded, options_for(state), replace(WISH, streams=False))
     app = application(station)
     try:
         async with app.router.lifespan_context(app):

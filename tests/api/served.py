@@ -77,9 +77,12 @@ def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
 
 
 def write_config(folder: Path, server: SimServer, rules: str = "") -> None:
+    endpoints = (
+        f"{{trading: '{server.url}', data: '{server.url}', trading_stream: '{server.stream_url}/stream', "
+        f"stock_stream: '{server.stream_url}/v2/iex', option_stream: '{server.stream_url}/v1beta1/indicative'}}"
+    )
     accounts = "".join(
-        f"  {a.name}: {{api_key: {a.key}, secret_key: {a.secret}, "
-        f"endpoints: {{trading: '{server.url}', data: '{server.url}'}}}}\n"
+        f"  {a.name}: {{api_key: {a.key}, secret_key: {a.secret}, endpoints: {endpoints}}}\n"
         for a in server.scenario.accounts
     )
     config = folder / "config.yml"

@@ -23,6 +23,7 @@ from api_stage import (
     whole,
 )
 from fastapi import FastAPI
+from served import write_config
 
 from sellctl.api import schemas, sell_router
 from sellctl.api.application import CONTENT_POLICY, PAGE
@@ -477,13 +478,8 @@ def test_the_openapi_document_names_every_route_and_its_token(play: Play) -> Non
 
 def test_the_router_works_in_an_application_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with SimServer(parse_scenario(TARGET), speed=0) as server:
-        config = tmp_path / "config.yml"
-        config.write_text(
-            f"accounts: {{main: {{api_key: {CANARY}-key, secret_key: {CANARY}-secret, "
-            f"endpoints: {{trading: '{server.url}', data: '{server.url}'}}}}}}\napi: {{secret: {SECRET}}}\n"
-        )
-        config.chmod(0o600)
-        monkeypatch.setenv("SELLCTL_CONFIG", str(config))
+        write_config(tmp_path, server, f"api: {{secret: {SECRET}}}\n")
+        monkeypatch.setenv("SELLCTL_CONFIG", str(tmp_path / "config.yml"))
         monkeypatch.setenv("SELLCTL_STATE_DIR", str(tmp_path / "state"))
         app = FastAPI()
         app.include_router(sell_router, prefix="/api/v1", tags=["sell_module"])
