@@ -301,7 +301,7 @@ class _Loading:
 
     def checked(self, config: Config) -> LoadedConfig:
         """The end of a load: every rule on the whole, then the result or one error about everything."""
-        for finding in findings(config):
+        for finding in findings(config, whole=not self.problems):
             self._take(finding)
         if self.problems:
             raise self._error()
