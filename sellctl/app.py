@@ -13,6 +13,7 @@ from sellctl.commands import (
     cancel_stale,
     close,
     demo,
+    doctor,
     exempt,
     halt,
     history,
@@ -57,6 +58,7 @@ app.command("cancel-stale", epilog="Look first: sellctl cancel-stale --dry-run")
 app.command("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
 app.command("resume", epilog='Try: sellctl resume --reason "seen the numbers"')(halt.resume)
 app.command("panic", epilog="Look first: sellctl panic --dry-run")(panic.panic)
+app.command("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
 app.command("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
 app.command("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
 app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)

@@ -9,12 +9,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sellctl.bootstrap import own_strategies
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.engine import decide
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.model.plan import STOPS, Verdict
+from sellctl.core.own_strategies import own_strategies
 from sellctl.core.policy import Policy, compile_policy
 from sellctl.core.rules.gain import as_dollars
 

@@ -77,6 +77,15 @@ class StateFolder:
             lock.release()
         self._locks.clear()
 
+    def worked_by(self, number: str) -> str:
+        """Which living process works an account; "" when none says so. Takes no lock."""
+        pid = _read(self._signature(number)).get("pid")
+        try:
+            os.kill(int(pid or 0) or -(2**30), 0)
+        except (OSError, ValueError, TypeError, OverflowError):
+            return ""
+        return self._holder(number)
+
     def _holder(self, number: str) -> str:
         signed = _read(self._signature(number))
         return f"`sellctl {signed['what']}` (process {signed['pid']})" if signed else "another sellctl"

@@ -29,7 +29,7 @@ from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Rows
+from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
 
 T = TypeVar("T")
 
@@ -58,6 +58,16 @@ class AlpacaBroker:
         """Number, paper or live, and whether the broker lets it trade."""
         read = partial(account_of, name=self.name, paper=self._paper)
         return await self._ask(Ask("reading the account", "/account"), read)
+
+    async def privileges(self) -> Privileges:
+        """Options level and short selling, for doctor."""
+        account = await self._ask(Ask("reading the account", "/account"), dict_of)
+        settings = await self._ask(Ask("reading the account's settings", "/account/configurations"), dict_of)
+        level, no_shorting = account.get("options_trading_level"), settings.get("no_shorting")
+        return Privileges(
+            options_level=level if isinstance(level, int) else None,
+            no_shorting=no_shorting if isinstance(no_shorting, bool) else None,
+        )
 
     async def positions(self) -> Rows[Position]:
         """Every position."""

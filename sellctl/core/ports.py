@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
@@ -12,7 +12,7 @@ from sellctl.core.model.market import BrokerClock, Quote, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
+from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows, Snapshot
 
 
 class Clock(Protocol):
@@ -70,6 +70,14 @@ class Broker(Protocol):
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
         """The exchange's sessions from `start` to `end`, both included."""
+
+
+@runtime_checkable
+class Privileged(Protocol):
+    """A broker that can say what the account is allowed; only doctor asks."""
+
+    async def privileges(self) -> Privileges:
+        """Options level and short selling."""
 
 
 class QuoteSource(Protocol):

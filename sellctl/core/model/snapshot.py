@@ -42,6 +42,14 @@ class AccountFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Privileges:
+    """What an account is allowed; None where the broker doesn't say."""
+
+    options_level: int | None = None
+    no_shorting: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One account at one instant of the broker's clock.
 

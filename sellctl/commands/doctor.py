@@ -1,0 +1,41 @@
+"""`sellctl doctor`: what a day's watch needs, looked at once; each line says what to do. Sends and writes nothing."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from sellctl.commands.session import AccountOption, FormatOption, options_of
+
+if TYPE_CHECKING:
+    from sellctl.bootstrap import Runtime
+    from sellctl.checkup import Line
+
+_COLUMNS = ("state", "what", "found", "to do")
+
+
+def doctor(context: typer.Context, account: AccountOption = None, output: FormatOption = None) -> None:
+    """Check configuration, keys, accounts, feeds, clock, streams and journal, and say what to do.
+
+    Changes nothing. Exit status: 0 fine or warnings only, 1 something is bad, 2 configuration, 3 a key is refused.
+    """
+    import asyncio
+
+    from sellctl.bootstrap import Wish, assemble, load
+    from sellctl.checkup import checked, status_of
+    from sellctl.core.sell_watcher import Mode
+    from sellctl.render import VERSION, emit
+
+    options = options_of(context)
+    wish = Wish("doctor", Mode.DRY_RUN, account or (), streams=True)
+    runtime = assemble(load(options), options, wish, lambda _event: None)
+
+    async def look(runtime: "Runtime") -> list["Line"]:
+        return [line async for line in checked(runtime)]
+
+    try:
+        lines = asyncio.run(look(runtime))
+    finally:
+        runtime.close()
+    document = {"version": VERSION, "checks": [dict(zip(_COLUMNS, line.row, strict=True)) for line in lines]}
+    emit(_COLUMNS, [line.row for line in lines], output, title="Doctor", document=document)
+    raise typer.Exit(status_of(lines))

@@ -1,0 +1,67 @@
+"""doctor looks at everything a day's watch needs, sends nothing and writes nothing."""
+
+from typing import Any
+
+from stage import Play, Stage
+
+HELD = """
+    start: "2026-11-24 12:00"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
+    prices:
+      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
+      SPY: [{fixed: {bid: 600.00, ask: 600.02}}]
+"""
+
+
+def examined(stage: Stage, status: int) -> dict[str, Any]:
+    said = stage.run("doctor", "--format", "json")
+    assert said.status == status, said
+    return {check["what"]: check for check in said.document["checks"]}
+
+
+def test_doctor_checks_everything_and_changes_nothing(play: Play) -> None:
+    stage = play(HELD)
+    checks = examined(stage, 1)  # the simulator's clock is not this machine's
+    states = {what: check["state"] for what, check in checks.items()}
+    assert states == {
+        "configuration": "ok",
+        "time-zone data": "ok",
+        "journal": "ok",
+        "clock": "bad",
+        "account main": "ok",
+        "account main, options": "ok",
+        "account main, shorting": "warning",
+        "stock quotes": "warning",
+        "option quotes": "warning",
+        "streams": "ok",
+    }
+    assert "feed iex" in checks["stock quotes"]["found"]
+    assert all(check["to do"] for check in checks.values() if check["state"] != "ok")
+    assert stage.sent() == []
+    assert not stage.state.exists()
+
+
+def test_doctor_names_a_key_that_is_refused(play: Play) -> None:
+    stage = play(HELD)
+    stage.write(stage.config.read_text().replace("secret_key: s", "secret_key: wrong"))
+    said = stage.run("doctor", "--format", "json")
+    checks = {check["what"]: check for check in said.document["checks"]}
+    assert (said.status, checks["account main"]["state"]) == (4, "bad")
+    assert "secret_key" in checks["account main"]["to do"]
+
+
+def test_doctor_sees_whether_the_streams_let_it_in(play: Play) -> None:
+    stage = play(HELD)
+    server = stage.server
+    text = stage.config.read_text()
+    streams = f"stock_stream: '{server.stream_url}/v2/iex', trading_stream: '{server.stream_url}/stream'"
+    stage.write(text.replace(f"data: '{server.url}'", f"data: '{server.url}', {streams}"))
+    stage.misbehave("W09", code=406, path="/v2/iex")
+    checks = examined(stage, 1)
+    assert checks["stream, orders of main"]["found"] == "live"
+    assert "(406)" in checks["stream, stock quotes"]["found"]
