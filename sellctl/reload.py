@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 _AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify")
 
 
-def reload(runtime: "Runtime", config: "Path | None", tell: "Callable[[Event], None]") -> bool:
+def reload(
+    runtime: "Runtime", config: "Path | None", tell: "Callable[[Event], None]", *, with_api: bool = False
+) -> bool:
     """Take the configuration up if it is whole; keep the old one and say why if it isn't. Whether it was taken up."""
     try:
-        loaded = ConfigManager(config).load()
+        loaded = ConfigManager(config, with_api=with_api).load()
         own = own_strategies(loaded)
         known = [watcher for watcher in runtime.fleet.watchers if watcher.name in loaded.config.accounts]
         policies = {watcher.name: compile_policy(loaded.config, watcher.name, own) for watcher in known}

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.sell_watcher import Mode
 from sellctl.options import Options
+from sellctl.reload import reload
+from sellctl.systemd import reloading, tell
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,6 +37,7 @@ class Station:
 
     control: Control
     gate: Gate
+    take_up: Callable[[], None]  # the configuration anew, when a signal asks for it
 
     def close(self) -> None:
         """Let go of files, locks and connections."""
@@ -70,7 +73,14 @@ def build(loaded: LoadedConfig, options: Options, wish: Wish = WISH) -> Station:
     control = Control(runtime, hub)
     api = loaded.config.api
     throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)
-    return Station(control, Gate(Access.of(api), throttle, Audit(control.journal), api.secret))
+
+    def take_up() -> None:
+        tell(*reloading())
+        reload(runtime, options.config, listen, with_api=True)
+        tell("READY=1")
+
+    gate = Gate(Access.of(api), throttle, Audit(control.journal), api.secret)
+    return Station(control, gate, take_up)
 
 
 @asynccontextmanager

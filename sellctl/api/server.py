@@ -14,11 +14,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sellctl.api.access import check_exposed
 from sellctl.api.application import application
+from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
+from sellctl.systemd import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sellctl.api.control import Control
     from sellctl.api.lifespan import Station
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.model.config import ApiConfig
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 HEAD_SECONDS = 10.0  # a request's head has to be here by then
 MOST_CONNECTIONS = 200
 MOST_HEAD_BYTES = 16_384
+ALIVE_SECONDS = 10.0
 LAST_WORDS_SECONDS = 2  # answers under way at the end
 
 
@@ -82,11 +86,15 @@ async def serve(station: "Station", listening: socket.socket, context: ssl.SSLCo
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    watching = asyncio.create_task(_end_on_fault(control.failed, end))
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, station.take_up)
+    beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_tell_alive(control))]
     try:
         await server.serve(sockets=[listening])
     finally:
-        watching.cancel()
+        tell("STOPPING=1")
+        for task in beside:
+            task.cancel()
     if not server.started:
         raise SellctlError("The control API did not start.", hint="The log says why.")
 
@@ -95,6 +103,16 @@ async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> Non
     """A watcher that ended by a bug ends the process: whoever supervises it starts a new one."""
     await failed.wait()
     end()
+
+
+async def _tell_alive(control: "Control") -> None:
+    """Tell a service manager that looks go on, or that none are wanted; a watcher that hangs is told by silence."""
+    looks = -1
+    while True:
+        if control.state is not State.WATCHING or control.looks != looks:
+            looks = control.looks
+            tell("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
+        await asyncio.sleep(ALIVE_SECONDS)
 
 
 class _Server(uvicorn.Server):

@@ -190,6 +190,22 @@ def test_a_term_ends_it_and_keeps_the_accounts_free(tmp_path: Path) -> None:
         assert [call["route"] for call in calls if call["who"] == "tester"] == ["GET /sell/events"]
 
 
+def test_a_hangup_takes_the_rules_up_anew_and_leaves_the_doors_as_they_are(tmp_path: Path) -> None:
+    with serving(tmp_path, HELD, RULES) as served:
+        token, config = a_token(), tmp_path / "config.yml"
+        config.write_text(config.read_text().replace("check_interval: 1s", "check_interval: 2s") + "api: {port: 1}\n")
+        assert served.ask("GET", "/healthz")[0] == 200  # it is up, and so are its signals
+        served.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            status, document = served.ask("GET", "/api/v1/sell/config", token)
+            shown = {row["key"]: row["value"] for row in document["values"]}
+            if shown["sell_module.check_interval"] == "2s":
+                break
+            time.sleep(0.05)
+        assert (status, shown["sell_module.check_interval"], shown["api.secret"]) == (200, "2s", "****")
+
+
 def test_a_target_is_sold_while_it_serves_and_the_log_holds_no_secret(tmp_path: Path) -> None:
     with serving(tmp_path, TARGET, RULES) as served:
         deadline = time.monotonic() + 15
