@@ -209,6 +209,10 @@ def _none(*_args: Any, **_kwargs: Any) -> None:
     return None
 
 
+def _said_nothing(*_args: Any, **_kwargs: Any) -> str:
+    return ""
+
+
 def _zero(*_args: Any, **_kwargs: Any) -> Decimal:
     return Decimal(0)
 
@@ -339,14 +343,14 @@ BUGS: tuple[Bug, ...] = (
     Bug("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
     Bug("never adopted", "a restart doesn't follow its own orders",
         ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
-    Bug("duplicate is no", "a duplicate id is read as a refusal", ((OrderManager, "_refused", _duplicate_is_no),), by_day),
+    Bug("duplicate is no", "a duplicate id is read as a refusal", ((OrderManager, "_refused", _duplicate_is_no),), by_pair),
     Bug("one no", "one 'not found' allows a repeat", ((order_manager, "NOT_FOUND_NEEDED", 1),), by_day),
     Bug("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
     Bug("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
     Bug("hidden is nothing", "an order taken and not shown yet is overlooked",
         ((OrderManager, "_not_found", _hidden_is_nothing),), by_day),
     Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
-    Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none),), by_day),
+    Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "_settling", _said_nothing)), by_day),
     Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
         ((PositionManager, "unresolved", _none), (engine, "leave", lambda signal, room: _LEAVE(_resolved(signal), room))), by_day),
     Bug("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),

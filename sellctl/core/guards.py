@@ -190,8 +190,14 @@ def _covering_legs(order: SubmitOrder, case: Case) -> str | None:
     if not case.holding.position.is_long or case.policy.allow_legging_out:
         return None
     reserved = case.cover.reserved.get(order.symbol)
-    over = reserved and order.qty > case.holding.position.qty - reserved
+    over = reserved and order.qty > left_of(case.holding) - reserved
     return covering_sentence(order.symbol, case.cover) if over else None
+
+
+def left_of(holding: Holding) -> Decimal:
+    """What is held, less what our own fills have taken that the position doesn't show yet."""
+    left = holding.track.qty_left
+    return holding.position.qty if left is None else min(holding.position.qty, left)
 
 
 def covering_sentence(symbol: str, cover: Cover) -> str:

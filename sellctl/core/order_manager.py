@@ -7,7 +7,7 @@ one repeat with the same id and the same body (invariants I2-I6).
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -110,7 +110,16 @@ class OrderManager:
             self._learn(order)
         missing = [pending for pending in self._pending.values() if pending.client_order_id not in shown]
         found = await asyncio.gather(*(self._look_up(pending) for pending in missing))
-        return (*open_orders, *(order for order in found if order and not order.is_terminal))
+        known = (*open_orders, *(order for order in found if order and not order.is_terminal))
+        self._hold_unseen({order.client_order_id for order in known})
+        return known
+
+    def _hold_unseen(self, seen: Collection[str]) -> None:
+        """The quantity of an order that this look doesn't show (hidden still, or repeated just now) is spoken for."""
+        for pending in self._pending.values():
+            if pending.order and pending.client_order_id not in seen:
+                left = pending.order.qty - pending.filled
+                self.positions.unresolved(pending.symbol, pending.client_order_id, left)
 
     def _take_up_intents(self) -> None:
         """What an earlier process wrote down and never saw the end of."""
@@ -151,9 +160,6 @@ class OrderManager:
     async def _not_found(self, pending: _Pending) -> None:
         """A definite no. An order that the broker acknowledged stays pending; one it may never have got is repeated."""
         if pending.known:
-            if pending.order:  # taken, and not shown yet: its quantity is spoken for
-                left = pending.order.qty - pending.filled
-                self.positions.unresolved(pending.symbol, pending.client_order_id, left)
             return
         now = self.clock.monotonic()
         seen = pending.not_found_at

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from sellctl.core.guards import covering_sentence
+from sellctl.core.guards import covering_sentence, left_of
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal
@@ -64,7 +64,7 @@ def _reserves(holding: Holding, room: Room) -> Iterator[_Limit]:
     """What a covering long must keep (invariant S7)."""
     reserved = room.cover.reserved.get(holding.symbol)
     if reserved and not room.policy.allow_legging_out:
-        yield _Limit(holding.position.qty - reserved, covering_sentence(holding.symbol, room.cover))
+        yield _Limit(left_of(holding) - reserved, covering_sentence(holding.symbol, room.cover))
 
 
 def _claims(holding: Holding, room: Room) -> Iterator[_Limit]:

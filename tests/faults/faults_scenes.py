@@ -19,10 +19,12 @@ def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
     return replace(day, lots=lots, ends=ends)
 
 
-def with_fault(day: Day, name: str, at: dt.datetime, minutes: float = 5, **options: Any) -> Day:
-    """The day with one more fault, for some minutes."""
+def with_fault(
+    day: Day, name: str, at: dt.datetime, minutes: float = 5, times: int | None = None, **options: Any
+) -> Day:
+    """The day with one more fault, for some minutes or so many times."""
     fault = next(each for each in CATALOGUE if each.name == name)
-    planned = Planned(fault, at, at + dt.timedelta(minutes=minutes), options=options)
+    planned = Planned(fault, at, at + dt.timedelta(minutes=minutes), times=times, options=options)
     return replace(day, faults=(*day.faults, planned))
 
 

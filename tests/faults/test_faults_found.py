@@ -2,13 +2,17 @@
 
 import datetime as dt
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from builders import a_holding, a_snapshot, the_verdict
 from faults_scenes import a_day, found, played, with_fault
 
 from faults.day import ACCOUNT, play
 from faults.draw import Role
+from sellctl.core.model.plan import State
+from sellctl.core.model.position import Track
 
 
 @pytest.mark.parametrize("seed", [9, 17])
@@ -31,3 +35,20 @@ def test_a_denial_is_told_again_when_the_exit_becomes_more_urgent(tmp_path: Path
     day = a_day(Role.ZERO_DAY)
     stage = played(with_fault(replace(day, heals=day.ends), "A04", day.begins, 600), tmp_path)
     assert not found(stage)
+
+
+def test_an_order_that_was_repeated_a_moment_ago_is_not_overlooked_by_the_look_that_repeated_it(tmp_path: Path) -> None:
+    day = a_day(Role.CRASH, hours=2)
+    day = replace(day, latency=0.02, settings=replace(day.settings, partial_fills=Decimal(1)))
+    at = day.lots[0].due_at
+    assert at is not None
+    stage = played(with_fault(day, "H01", at - dt.timedelta(minutes=1), method="POST", times=1), tmp_path)
+    assert not stage.exchange.accounts[ACCOUNT].positions
+    assert not found(stage)
+
+
+def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fill() -> None:
+    long = a_holding("AAPL261218C00200000", qty="6", entry="1.00", bid="1.20", ask="1.22", track=Track(qty_left=Decimal(3)))
+    short = a_holding("AAPL261218C00210000", qty="3", short=True)
+    verdict = the_verdict(a_snapshot(long, short), symbol=long.symbol)
+    assert verdict.state is State.DENIED
