@@ -14,7 +14,7 @@ _COLUMNS = ("state", "what", "found", "to do")
 
 
 def doctor(context: typer.Context, account: AccountOption = None, output: FormatOption = None) -> None:
-    """Check configuration, keys, accounts, feeds, clock, streams and journal, and say what to do.
+    """Check keys, feeds, clock and journal, and say what to do.
 
     Changes nothing. Exit status: 0 fine or warnings only, 1 something is bad, 2 configuration, 3 a key is refused.
     """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.session import FormatOption
 from sellctl.core.errors import ConfigError
-from sellctl.formats import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +29,9 @@ def report(
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
     each: Annotated[bool, typer.Option("--each", help="One row for each exit.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots into this file.")] = None,
-    fmt: Annotated[
-        OutputFormat | None, typer.Option("--format", help="Default: table on a terminal, else plain.")
-    ] = None,
+    fmt: FormatOption = None,
 ) -> None:
-    """Show what exits made, what they cost against mid and bid, and how long they took.
+    """Show what exits made, what they cost and how long they took.
 
     `to mid` and `to bid` are dollars a share below the mid and the bid at decision (a cover: above mid and ask); a
     negative number is a better price than that. Of several exits they are means by quantity; `seconds` is the median.
