@@ -108,7 +108,7 @@ def _walks(config: Config) -> Findings:
             yield Finding(f"{key}.steps", sentence, "4 is usual; a symbol gets at most 6 such orders a minute.")
         if not _SECOND <= walk.every <= _MINUTE:
             sentence = f"{key}.every: {duration_text(walk.every)} isn't between 1s and 1m."
-            yield Finding(f"{key}.every", sentence, "3s is usual.")
+            yield Finding(f"{key}.every", sentence, "6s is usual.")
         if not 0 <= walk.final <= 1:
             sentence = f"{key}.final: {walk.final} isn't between 0 (the mid) and 1 (the bid)."
             yield Finding(f"{key}.final", sentence, "1 is usual: it ends at the bid.")

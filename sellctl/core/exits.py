@@ -212,7 +212,7 @@ def _why_replace(signal: ExitSignal, order: Order, room: Room) -> str:
     if track and signal.urgency < track.urgency:
         return f"a more urgent reason: {signal.detail}"
     age, walk = _age(order, track, room), room.walk(signal.urgency)
-    if age < (walk.every if walk else REPRICE_AFTER) or throttled(signal, room.snapshot):
+    if age < (walk.every if walk and price.walked else REPRICE_AFTER) or throttled(signal, room.snapshot):
         return ""
     if age < HALTED and is_frozen(signal.holding, order):
         return ""

@@ -5,7 +5,7 @@ exit) first walks from the mid towards the price one can get; every exit then go
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
 
@@ -57,13 +57,14 @@ class NoPriceError(Exception):
 class Offer:
     """The price of one step: a limit, or None for a market order; which step of how many.
 
-    `goes_on` marks a walk that begins anew after its last step.
+    `goes_on` marks a walk that begins anew after its last step; `walked`, that the step before this one was of a walk.
     """
 
     limit: Decimal | None
     step: int
     of: int
     goes_on: bool = False
+    walked: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -91,12 +92,12 @@ def offer(
     inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
     if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
         place = (step - 1) % len(inside)
-        return Offer(inside[place], place + 1, len(inside), goes_on=len(inside) > 1)
-    steps = len(inside) + len(rungs)
+        return Offer(inside[place], place + 1, len(inside), goes_on=len(inside) > 1, walked=step > 1)
+    steps, walked = len(inside) + len(rungs), 1 < step <= len(inside) + 1
     step = min(step, steps)
     if step <= len(inside):
-        return Offer(inside[step - 1], step, steps)
-    return _at_rung(signal, rungs[step - len(inside) - 1], step, steps)
+        return Offer(inside[step - 1], step, steps, walked=walked)
+    return replace(_at_rung(signal, rungs[step - len(inside) - 1], step, steps), walked=walked)
 
 
 def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> Offer:

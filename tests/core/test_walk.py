@@ -149,14 +149,14 @@ def a_step(step: int, *, seconds: float, limit: str, **more: object) -> list[str
 
 
 def test_the_next_step_comes_after_its_seconds_and_the_last_one_rests_at_the_bid() -> None:
-    assert a_step(1, seconds=2.9, limit="1.25") == []
-    assert a_step(1, seconds=3, limit="1.25") == ["re-priced from a fresh quote"]
+    assert a_step(1, seconds=5.9, limit="1.25") == []
+    assert a_step(1, seconds=6, limit="1.25") == ["re-priced from a fresh quote"]
     assert a_step(4, seconds=60, limit="1.20") == []
 
 
 def test_an_order_is_not_cancelled_while_its_successor_could_not_be_sent() -> None:
     most_a_symbol = MOST_A_MINUTE_PATIENT[0]
-    assert a_step(1, seconds=3, limit="1.25", sent=Sent(most_a_symbol, most_a_symbol)) == []
+    assert a_step(1, seconds=6, limit="1.25", sent=Sent(most_a_symbol, most_a_symbol)) == []
 
 
 def test_the_seconds_of_a_step_are_the_users() -> None:

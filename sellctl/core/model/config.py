@@ -460,7 +460,7 @@ class WalkConfig:
     """How a patient exit comes from the mid to the price one can get, in even steps."""
 
     steps: Annotated[int, Doc("Orders it takes from the mid to its end; 1 goes straight to the end.")] = 4
-    every: Annotated[Seconds, Doc("How long each order may fill before the next.")] = dt.timedelta(seconds=3)
+    every: Annotated[Seconds, Doc("How long each order may fill before the next.")] = dt.timedelta(seconds=6)
     final: Annotated[Decimal, Doc("Where it ends: 1 is the bid (a cover: the ask), 0.8 is 80% of the way there.")] = (
         Decimal(1)
     )

@@ -1,0 +1,314 @@
+"""Figures of execution: seeded exits in process and in virtual time, with limits against market orders.
+
+Prices are random walks of seeded options; a limit inside the spread fills with probability p a second
+(docs/market-model.md). What an exit cost is read back from its journal, as `sellctl report` reads it.
+"""
+
+import asyncio
+import datetime as dt
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean
+from typing import Any, TypeVar
+
+from faults.loop import LoopClock, VirtualLoop
+from faults.patching import patched
+from sellctl.alpaca import connect as connecting
+from sellctl.alpaca.budget import Budget
+from sellctl.bootstrap import Wish, assemble
+from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.errors import BrokerAnswer, RateLimitedError
+from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, Style
+from sellctl.core.model.event import Event, Kind
+from sellctl.core.model.exit_record import Exit
+from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import SubmitOrder, Urgency
+from sellctl.core.sell_watcher import Mode
+from sellctl.journal.exits import exits
+from sellctl.journal.queries import Filters
+from sellctl.journal.schema import FILE_NAME
+from sellctl.options import Options
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.assets import asset_of
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
+from sellctl.sim.market import Market, quoted
+from sellctl.sim.orders import SimPosition
+from sellctl.sim.paths import Fixed, Segment, Walk, level
+from sellctl.sim.paths import Path as PricePath
+from sellctl.sim.settings import Settings
+
+Figure = tuple[str, str, str]
+T = TypeVar("T")
+SEED = 20_261_124
+CHANCES = ("0", "0.05", "0.2")
+EXITS, AT_ONCE = 1_000, 50  # exits of a setting, and how many share an exchange, each in an account of its own
+DAY = dt.date(2026, 11, 24)
+SIGMA = 0.0005  # of the mid, a second
+PARTS = {"target": ("12:00", Decimal("0.8")), "time": ("14:55:30", Decimal(1)), "stop": ("12:00", Decimal(2))}
+_MEMORY = Path("/dev/shm")  # noqa: S108  where a disk would only cost time
+_FOR_ORDERS = frozenset({"POST", "DELETE"})
+
+
+def figures() -> list[Figure]:
+    """Name, measured, bound."""
+    return [*slippage("target"), *slippage("time"), stops(), deadlines(), *a_crowd()]
+
+
+# --- slippage ---------------------------------------------------------------------------------------------------------
+
+
+def slippage(kind: str) -> Iterator[Figure]:
+    """Mean slippage of limits against that of market orders on the same seeds, for each chance of a fill inside."""
+    market = play_all(kind, "0", Style.MARKET)
+    for chance in CHANCES:
+        smart = play_all(kind, chance, Style.SMART)
+        ours, theirs = _cost(smart), _cost(market)
+        worse = sum(1 for one in smart if one.worse_than_market)
+        words = f"{ours:.4f} / {theirs:.4f} $ a share: {(1 - ours / theirs):.0%} less; {_filled(smart)}; {worse} worse"
+        bound = {"0": "0 worse than a market order at that instant", "0.05": ">= 40% less"}.get(chance, "listed")
+        yield f"{kind}s, p = {chance}: slippage against the mid, limits / market orders", words, bound
+
+
+def _cost(played: Sequence["Played"]) -> float:
+    return mean(float(one.exit.against_mid) for one in played if one.exit.against_mid is not None)
+
+
+def _filled(played: Sequence["Played"]) -> str:
+    filled = [one.exit.seconds for one in played if one.exit.seconds is not None]
+    steps = mean(one.exit.steps for one in played)
+    return f"{len(filled)} of {len(played)} filled in {mean(filled):.1f} s and {steps:.1f} steps"
+
+
+def stops() -> Figure:
+    """How many stops are filled within 2 s of the quote that confirmed them, where a bid stands."""
+    played = play_all("stop", "0", Style.SMART)
+    seconds = [one.exit.seconds for one in played if one.exit.seconds is not None]
+    share = sum(1 for each in seconds if each <= 2) / EXITS  # noqa: PLR2004  the figure's own bound
+    return "stops filled within 2 s of the confirming quote", f"{share:.1%} of {EXITS}", ">= 99%"
+
+
+# --- the last day -----------------------------------------------------------------------------------------------------
+
+
+def deadlines(count: int = 200) -> Figure:
+    """Zero-day options whose bids come and go: neither flat, nor at one tick, nor told of at Alpaca's last order."""
+    lots = [_fickle(number) for number in range(count)]
+    stage = Stage.of(lots, Settings(seed=SEED, rate_limit=0), "14:54:30", Style.SMART)
+    stage.play("15:15:00")
+    missed = [lot for lot in lots if stage.exchange.accounts[lot.name].qty_of(lot.symbol) and not stage.told[lot.name]]
+    flat = sum(1 for lot in lots if not stage.exchange.accounts[lot.name].qty_of(lot.symbol))
+    return f"zero-day deadlines missed, {count} options whose bid comes and goes", f"{len(missed)} ({flat} flat)", "0"
+
+
+def _fickle(number: int) -> "Lot":
+    """An option that expires today; its bid is gone for up to five minutes, again and again, one in ten for good."""
+    dice = random.Random(SEED + number)  # noqa: S311  a bench's seed
+    at, stands = _at("14:54:00"), level(Decimal(dice.randint(5, 300)) / 100, Decimal("0.04"))
+    segments: list[Segment] = [Fixed(at, stands)]
+    while at < _at("15:20:00"):
+        at += dt.timedelta(seconds=dice.randint(5, 300))
+        segments.append(Fixed(at, replace(stands, bid=None)))
+        at += dt.timedelta(hours=1) if dice.random() < 0.1 else dt.timedelta(seconds=dice.randint(5, 300))  # noqa: PLR2004  one in ten
+        segments.append(Fixed(at, stands))
+    return Lot(f"a{number}", "AAPL261124C00200000", stands.mid, PricePath(segments))
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+def a_crowd(count: int = 20) -> list[Figure]:
+    """Exits that all come due at once in one account: requests in any minute, and which orders go first."""
+    kinds = [("stop", Decimal(2)), ("time", Decimal(1)), ("target", Decimal("0.8"))]
+    lots = [_lot(number, *kinds[number % 3], name="main") for number in range(count)]
+    stage = Stage.of(lots, Settings(inside_fill=Decimal("0.05"), seed=SEED, rate_limit=0), "14:55:30", Style.SMART)
+    stage.play("14:58:30")
+    times = [at for at, _ in stage.requests]
+    most = max(sum(1 for each in times if 0 <= (each - at).total_seconds() < 60) for at in times)  # noqa: PLR2004  a minute
+    left = sum(1 for lot in lots if stage.exchange.accounts["main"].qty_of(lot.symbol))
+    sent = [_urgency(lots, symbol) for symbol in stage.sent]
+    first = list(dict.fromkeys(zip(stage.sent, sent, strict=True)))
+    by_batch = all(a <= b for a, b in pairwise(urgency for _, urgency in first if urgency != Urgency.PROTECTIVE))
+    return [
+        (f"{count} exits at once on one account: most requests in 60 s", f"{most}; {left} left over", "<= 180"),
+        ("the more urgent of them are sent first", "yes" if by_batch else "no", "yes"),
+    ]
+
+
+def _urgency(lots: Sequence["Lot"], symbol: str) -> Urgency:
+    return next(lot.urgency for lot in lots if lot.symbol == symbol)
+
+
+# --- the stage --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """One contract held in one account, and its price."""
+
+    name: str
+    symbol: str
+    entry: Decimal
+    path: PricePath
+    urgency: Urgency = Urgency.TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """An exit, and whether a market order at the instant of its last fill would have brought more."""
+
+    exit: Exit
+    worse_than_market: bool
+
+
+def play_all(kind: str, chance: str, style: Style) -> list[Played]:
+    """Every seeded exit of one kind."""
+    played = []
+    for first in range(0, EXITS, AT_ONCE):
+        clock, ratio = PARTS[kind]
+        lots = [_lot(number, kind, ratio) for number in range(first, first + AT_ONCE)]
+        settings = Settings(inside_fill=Decimal(chance), seed=SEED + first, rate_limit=0)
+        stage = Stage.of(lots, settings, clock, style)
+        found = stage.play((_at(clock) + dt.timedelta(seconds=75)).astimezone(NEW_YORK).strftime("%H:%M:%S"))
+        played += [Played(one, _is_worse(one, stage)) for one in _firsts(found)]
+    return played
+
+
+def _firsts(found: Sequence[Exit]) -> list[Exit]:
+    """One exit an account: the first."""
+    return list({one.account: one for one in reversed(found)}.values())
+
+
+def _is_worse(one: Exit, stage: "Stage") -> bool:
+    stands = stage.exchange.market.paths[one.symbol].at(one.parts[-1].at) if one.parts else None
+    bid = quoted(asset_of(one.symbol), stands).bid if stands else None
+    return bid is None or (one.price or 0) < bid
+
+
+def _lot(number: int, kind: str, ratio: Decimal, name: str = "") -> Lot:
+    """A contract between $1 and $8, its spread between 4% and 14% of the mid, its walk by the seed."""
+    dice = random.Random(SEED + number)  # noqa: S311  a bench's seed
+    mid = Decimal(dice.randint(100, 800)) / 100
+    spread = max((mid * Decimal(dice.randint(4, 14)) / 100).quantize(Decimal("0.01")), Decimal("0.03"))
+    expires = "261124" if kind == "time" else "261218"
+    starts = _at("09:30:00") if kind == "none" else _at(PARTS[kind][0]) - dt.timedelta(seconds=600)
+    path = PricePath([Fixed(starts, level(mid, spread)), Walk(starts, SEED + number, SIGMA)])
+    urgency = {"stop": Urgency.PROTECTIVE, "time": Urgency.TIME, "target": Urgency.PROFIT}[kind]
+    symbol = f"SPY{expires}C{(number + 1) * 1000:08d}"
+    if kind == "time":
+        symbol = f"AAPL{expires}C{(number + 1) * 1000:08d}"
+    return Lot(name or f"a{number}", symbol, (mid * ratio).quantize(Decimal("0.01")), path, urgency)
+
+
+def _at(clock: str) -> dt.datetime:
+    return dt.datetime.combine(DAY, dt.time.fromisoformat(clock), NEW_YORK).astimezone(dt.UTC)
+
+
+class _Metered(SimBroker):
+    """The broker behind the adapter's own budget of requests, in the exchange's time."""
+
+    def __init__(
+        self, exchange: Exchange, account: str, tell: Callable[[str], None], monotonic: Callable[[], float]
+    ) -> None:
+        super().__init__(exchange, account)
+        self._budget = Budget(monotonic)
+        self._tell = tell
+
+    def _ask(self, method: str, path: str, deed: Callable[[SimAccount], T]) -> T:
+        for_order = method in _FOR_ORDERS or "by_client" in path
+        if self._budget.take(for_order=for_order):
+            raise RateLimitedError("the budget is used up", answer=BrokerAnswer(429, None, "", {}))
+        self._tell(method)
+        return super()._ask(method, path, deed)
+
+    def body(self, order: SubmitOrder) -> dict[str, str]:
+        """What is sent."""
+        return {key: str(value) for key, value in body_of(order).items()}
+
+    async def submit(self, order: SubmitOrder) -> Order:
+        """Send one order, and note whose turn it was."""
+        self._tell(f"POST {order.symbol}")
+        return await super().submit(order)
+
+
+@dataclass(slots=True)
+class Stage:
+    """An exchange and the whole program against it, in virtual time."""
+
+    exchange: Exchange
+    config: Config
+    told: Counter[str] = field(default_factory=Counter)
+    requests: list[tuple[dt.datetime, str]] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, lots: Sequence[Lot], settings: Settings, clock: str, style: Style) -> "Stage":
+        """Everything set up at a time of day."""
+        accounts = {}
+        for lot in lots:
+            books = accounts.setdefault(lot.name, SimAccount(lot.name, lot.name, "s", f"PA{lot.name}"))
+            books.positions[lot.symbol] = SimPosition(lot.symbol, Decimal(1), lot.entry)
+        market = Market({lot.symbol: lot.path for lot in lots})
+        config = Config(
+            accounts={name: AccountConfig(name, "s") for name in accounts}, execution=ExecutionConfig(style=style)
+        )
+        return cls(Exchange(_at(clock), list(accounts.values()), market, settings), config)
+
+    def play(self, until: str) -> tuple[Exit, ...]:
+        """Watch until a time of day; the exits that the journal then holds."""
+        loop, clock = VirtualLoop(self.exchange), LoopClock(self.exchange)
+        with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder, ExitStack() as stack:
+            options = Options(None, Path(folder) / "state", live=False, debug=False, log_file=None)
+            stack.enter_context(patched(connecting, "connect", lambda *_, **__: self._connected(clock)))
+            runtime = assemble(
+                LoadedConfig(self.config, None, {}, ()), options, Wish("bench", Mode.ACT), self._hear, clock
+            )
+            loop.run_until_complete(self._watch(runtime.fleet, clock, (_at(until) - self.exchange.now).total_seconds()))
+            runtime.close()
+            loop.close()
+            return exits(Path(folder) / "state" / FILE_NAME, Filters())
+
+    async def _watch(self, fleet: Any, clock: LoopClock, seconds: float) -> None:
+        stop = asyncio.Event()
+        watching = asyncio.ensure_future(fleet.watch(stop, lambda _wait: None))
+        await clock.sleep(seconds)
+        stop.set()
+        await watching
+
+    def _connected(self, clock: LoopClock) -> Any:
+        brokers = {name: _Metered(self.exchange, name, self._note, clock.monotonic) for name in self.exchange.accounts}
+        return _Connected(brokers, SimQuotes(self.exchange))
+
+    def _note(self, request: str) -> None:
+        if request.startswith("POST "):
+            self.sent.append(request.removeprefix("POST "))
+        else:
+            self.requests.append((self.exchange.now, request))
+
+    def _hear(self, event: Event) -> None:
+        if event.kind in {Kind.ALERT, Kind.DENIED, Kind.BLOCKED}:
+            self.told[event.account] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    """What the composition root gets instead of doors to Alpaca."""
+
+    brokers: dict[str, _Metered]
+    quotes: SimQuotes
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+if __name__ == "__main__":
+    for figure in figures():
+        print(*figure, sep=" | ")  # noqa: T201  its output
