@@ -106,7 +106,7 @@ def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
         market=runtime.fleet.market,
         plan=watcher.plan,
         age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
-        problem=watcher.problem.sentence if watcher.problem else "",
+        problem=watcher.problem.sentence.removeprefix(f"{watcher.name}: ") if watcher.problem else "",
         orders_working=None if watcher.plan is None else len(watcher.open_orders),
     )
 
