@@ -81,7 +81,7 @@ def keep(tab: Tab, name: str) -> None:
 
 
 def test_the_page_shows_what_is_held_what_leaves_and_what_happens(tab: Tab, stuck: Served) -> None:
-    tab.size(1000, 660)
+    tab.size(1100, 600)
     sign_in(tab, stuck)
     tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
     assert "Watching. Market open" in tab.text("#state")
@@ -163,6 +163,15 @@ def test_it_fits_a_phone(tab: Tab, stuck: Served) -> None:
     )
     assert tab.run(f"{small}.length") == 0
     keep(tab, "page-phone.png")
+    tab.size(1180, 860)
+
+
+def test_nothing_sticks_out_at_any_width(tab: Tab, stuck: Served) -> None:
+    sign_in(tab, stuck)
+    tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
+    for width in (320, 390, 600, 800, 890, 900, 1000, 1180, 1600):
+        tab.size(width, 800, phone=width < 500)
+        assert tab.run("document.documentElement.scrollWidth") <= width
     tab.size(1180, 860)
 
 
