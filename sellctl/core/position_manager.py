@@ -83,10 +83,14 @@ class PositionManager:
         """Symbols that are held, or were a look or two ago."""
         return frozenset(self._memories)
 
-    def holdings(self, positions: Iterable[Position], market: Market) -> tuple[Holding, ...]:
-        """The positions with their newest quotes and our memory, which is on disk before anybody sees it (D3)."""
+    def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
+        """The positions with their newest quotes and our memory, which is on disk before anybody sees it (D3).
+
+        `again`: the same answer of the broker once more, in which nobody is absent anew.
+        """
         seen = tuple(positions)
-        self._forget_the_gone({position.symbol for position in seen})
+        if not again:
+            self._forget_the_gone({position.symbol for position in seen})
         sane = {position.symbol: position for position in seen if position.qty.is_finite() and position.qty > 0}
         held = tuple(self._holding(position, market.now) for position in seen)
         self.episodes.stay(h.symbol for h in held if not h.position.is_long and h.track.exit is None)

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -204,7 +204,7 @@ class SellWatcher:
     async def _decide(self, seen: Observation, market: Market) -> Plan:
         snapshot = self._snapshot(seen, market)
         if await self._learn_openings():
-            snapshot = self._snapshot(seen, market)
+            snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
             snapshot = snapshot.with_history(await self._history(plan.needs_history))
@@ -235,7 +235,10 @@ class SellWatcher:
         if not wanted:
             return False
         start = self.report.now() - OPENINGS_WITHIN
-        rows = await self.broker.orders_since(start, sorted(wanted))
+        try:
+            rows = await self.broker.orders_since(start, sorted(wanted))
+        except BrokerError:
+            return False  # time held counts from first sight until the next look asks again: no exit waits for this
         for symbol in wanted:
             self.positions.episodes.opened(symbol, [order for order in rows.rows if order.symbol == symbol])
         return True
