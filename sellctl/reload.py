@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.sell_watcher import SellWatcher
 
-_AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify")
+_AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.")
 
 
 def reload(

@@ -66,6 +66,7 @@ PLACES = {
     "sellctl.reload": "views",
     "sellctl.checkup": "views",
     "sellctl.systemd": "process",
+    "sellctl.notify": "process",
     "sellctl.api.*": "api",
     "sellctl.commands.*": "commands",
     "sellctl.app": "app",

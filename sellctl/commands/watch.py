@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
     from sellctl.live import Display
+    from sellctl.notify import Teller
     from sellctl.options import Options
 
 _EVENTS_KEPT = 50
@@ -52,6 +53,8 @@ def watch(
 
     from sellctl.bootstrap import Wish, assemble, load
     from sellctl.core.sell_watcher import Mode
+    from sellctl.logs import redactor
+    from sellctl.notify import Teller
 
     options = options_of(context)
     if not is_enabled(options):
@@ -59,8 +62,12 @@ def watch(
     shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
     events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
 
+    loaded = load(options)
+    teller = Teller(loaded.config, redactor(loaded.secrets()))
+
     def listen(event: "Event") -> None:
         events.append(event)
+        teller.hear(event)
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
@@ -69,14 +76,15 @@ def watch(
     confirm_first_live(loaded, options, wish)
     runtime = assemble(loaded, options, wish, listen)
     try:
-        asyncio.run(_until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen)))
+        asyncio.run(_until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), teller))
     finally:
         runtime.close()
+        teller.close()
     _say_what_is_left(runtime)
     raise typer.Exit(status_of(runtime.fleet))
 
 
-async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]") -> None:
+async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]", teller: "Teller") -> None:
     """Watch until SIGINT or SIGTERM; SIGHUP takes the configuration up anew."""
     import asyncio
 
@@ -85,10 +93,10 @@ async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
-    await watching(runtime, display, stop)
+    await watching(runtime, display, stop, teller.beat)
 
 
-async def watching(runtime: "Runtime", display: "Display", stop: "asyncio.Event") -> None:
+async def watching(runtime: "Runtime", display: "Display", stop: "asyncio.Event", beat: "Callable[[bool | None], None]") -> None:
     """Run the fleet until told to stop or nobody reads what it shows, taking up what other commands ask for."""
     import asyncio
 
@@ -97,6 +105,7 @@ async def watching(runtime: "Runtime", display: "Display", stop: "asyncio.Event"
 
     def show(wait: float) -> None:
         tell("READY=1", "WATCHDOG=1", "STATUS=watching")
+        beat(runtime.fleet.market.is_open if runtime.fleet.market else None)
         if not display.update(wait):
             stop.set()
 

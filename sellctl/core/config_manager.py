@@ -58,7 +58,9 @@ class LoadedConfig:
             for text in (account.api_key, account.secret_key)
             if account.enabled or is_literal(text)
         }
-        return frozenset(keys | {text for text in (self.config.api.secret,) if is_literal(text)})
+        told = {entry.url for entry in self.config.notify} | {self.config.watch.heartbeat or ""}
+        others = {text for text in (self.config.api.secret, *told) if text and is_literal(text)}
+        return frozenset(keys | others)
 
     def show(self) -> list[Row]:
         """Every key with its value and origin, secrets masked."""
@@ -261,7 +263,13 @@ class _Loading:
             name: self._account(f"accounts.{name}", account) if account.enabled else account
             for name, account in config.accounts.items()
         }
-        return dataclasses.replace(config, accounts=accounts)
+        notify = tuple(
+            dataclasses.replace(entry, url=self._secret(f"notify[{place}].url", entry.url))
+            for place, entry in enumerate(config.notify)
+        )
+        heartbeat = config.watch.heartbeat and self._secret("watch.heartbeat", config.watch.heartbeat)
+        watch = dataclasses.replace(config.watch, heartbeat=heartbeat)
+        return dataclasses.replace(config, accounts=accounts, notify=notify, watch=watch)
 
     def with_api_secret(self, config: Config) -> Config:
         """The configuration with the control API's secret looked up."""

@@ -64,6 +64,7 @@ def test_the_reference_names_every_key_of_the_example() -> None:
     assert [name for name, *_ in leaves(config) if f"| `{name.rpartition('.')[2]}` |" not in page] == [
         "sell_module.manage.exclude",
         "sell_module.strategies",
+        "notify",
     ]
     assert "## `sell_module.strategies[].rules`" in page
     assert "## `sell_module.manage.exclude[]`" in page

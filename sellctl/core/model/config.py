@@ -496,6 +496,39 @@ class GuardsConfig:
     )
 
 
+class News(StrEnum):
+    """What a notification is about."""
+
+    FILLED = "filled"  # an exit was filled
+    FAILED = "failed"  # an order was rejected, or nobody knows its fate
+    BLOCKED = "blocked"  # an exit is due and may not go out
+    HALTED = "halted"
+    DEGRADED = "degraded"  # an account, a stream or quotes fail, or answer again
+    ALERT = "alert"  # look at it now
+    SUMMARY = "summary"  # once after the close
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """Somebody who is told."""
+
+    url: Annotated[SecretText, Doc("An Apprise URL (mailto://, ntfy://, tgram:// ...); it counts as a secret.")] = (
+        field(repr=False)
+    )
+    kinds: Annotated[
+        tuple[News, ...], Doc("filled, failed, blocked, halted, degraded, alert, summary; left out: all.")
+    ] = tuple(News)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """How a watch shows that it lives."""
+
+    heartbeat: Annotated[
+        SecretText | None, Doc("Address that a watch asks for once a minute, for a dead man's switch; a secret.")
+    ] = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
     """The control API of `sellctl serve`."""
@@ -527,4 +560,6 @@ class Config:
     sell_module: Annotated[SellModuleConfig, Doc("The rules.")] = SellModuleConfig()
     execution: Annotated[ExecutionConfig, Doc("How exits are sent.")] = ExecutionConfig()
     guards: Annotated[GuardsConfig, Doc("What a price has to prove.")] = GuardsConfig()
+    notify: Annotated[tuple[NotifyConfig, ...], Doc("Who is told of what; needs the extra notify.")] = ()
+    watch: Annotated[WatchConfig, Doc("How a watch shows that it lives.")] = WatchConfig()
     api: Annotated[ApiConfig, Doc("The control API, `sellctl serve`.")] = ApiConfig()

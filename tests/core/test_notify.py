@@ -1,0 +1,124 @@
+"""Notifications: by kind, once, never in the way. An Apprise service on loopback takes them."""
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from builders import a_config
+
+from sellctl.core.errors import ConfigError
+from sellctl.core.model.config import Config, News, NotifyConfig, WatchConfig
+from sellctl.core.model.event import Event, Kind
+from sellctl.notify import Teller
+
+pytest.importorskip("apprise")
+
+
+class Inbox:
+    """What arrived, and an event to wait for more."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+        self.came = threading.Semaphore(0)
+        self.status = 200
+
+    def wait_for(self, count: int) -> list[str]:
+        for _ in range(count):
+            assert self.came.acquire(timeout=5), self.arrived
+        return self.arrived
+
+
+@pytest.fixture
+def inbox() -> Iterator[tuple[Inbox, int]]:
+    box = Inbox()
+
+    class Door(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer(f"{body['title']} | {body['message']}")
+
+        def do_GET(self) -> None:
+            self.answer("heartbeat")
+
+        def answer(self, what: str) -> None:
+            self.send_response(box.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            box.arrived.append(what)
+            box.came.release()
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield box, server.server_address[1]
+        server.shutdown()
+
+
+def a_teller(port: int, *kinds: News, heartbeat: bool = False, redact: bool = False) -> Teller:
+    entry = NotifyConfig(f"json://127.0.0.1:{port}/", kinds or tuple(News))
+    plain = a_config()
+    watch = WatchConfig(heartbeat=f"http://127.0.0.1:{port}/beat" if heartbeat else None)
+    config = Config(accounts=plain.accounts, notify=(entry,), watch=watch)
+    return Teller(config, (lambda text: text.replace("canary", "***")) if redact else str)
+
+
+def an_event(kind: Kind, text: str) -> Event:
+    return Event(dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC), text, "main", symbol="AAPL", kind=kind)
+
+
+def test_only_the_kinds_asked_for_are_told(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    teller = a_teller(port, News.FILLED)
+    teller.hear(an_event(Kind.BLOCKED, "by your order"))
+    teller.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    assert box.wait_for(1) == ["sellctl: filled | main: AAPL filled: 3 of 3 at $1.20"]
+    teller.close()
+
+
+def test_the_same_news_is_told_once_and_every_fill_is(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    teller = a_teller(port)
+    for age in (61, 62):
+        teller.hear(an_event(Kind.DENIED, f"quote is {age} s old"))
+        teller.hear(an_event(Kind.FILLED, "1 of 3 at $1.20"))
+    assert len(box.wait_for(3)) == 3
+    teller.close()
+    assert len(box.arrived) == 3
+
+
+def test_secrets_are_struck_out(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    teller = a_teller(port, redact=True)
+    teller.hear(an_event(Kind.ALERT, "canary"))
+    assert "canary" not in box.wait_for(1)[0]
+    teller.close()
+
+
+def test_a_heartbeat_a_minute_and_a_summary_after_the_close(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    teller = a_teller(port, News.SUMMARY, heartbeat=True)
+    teller.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    for is_open in (True, True, False, False):
+        teller.beat(is_open)
+    assert box.wait_for(2) == ["heartbeat", "sellctl: summary | The market has closed. Today: 1 filled."]
+    teller.close()
+
+
+def test_a_service_that_fails_neither_blocks_nor_raises(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    box.status = 500
+    teller = a_teller(port)
+    for number in range(500):
+        teller.hear(an_event(Kind.FILLED, f"{number}"))
+    box.wait_for(2)
+
+
+def test_an_address_that_nobody_knows_is_a_mistake_that_names_no_secret() -> None:
+    with pytest.raises(ConfigError) as mistake:
+        Teller(Config(accounts=a_config().accounts, notify=(NotifyConfig("nonsense-canary"),)))
+    assert "canary" not in str(mistake.value)
