@@ -243,3 +243,21 @@ def test_strategies_shows_what_is_in_force_and_the_table(play: Play) -> None:
     assert said.out.index("stop_loss") < said.out.index("take_profit")
     rows = stage.run("strategies", "--precedence", "--format", "json").document
     assert len(rows) == 20
+
+
+ATTACKS = ["H01", "H02", "H03", "H05", "H18", "O03"]
+
+
+@pytest.mark.parametrize("fault", ATTACKS)
+def test_a_vertical_under_attack_ends_closed_and_never_with_its_short_uncovered(play: Play, fault: str) -> None:
+    positions = {CALL: (-2, "3.00"), HIGHER: (2, "1.00")}
+    prices = {CALL: at("5.98", "6.02"), HIGHER: at("1.98", "2.02")}
+    stage = play(a_day(positions, prices), ruled("stop_loss: 90%", "{structure: vertical}"))
+    stage.misbehave(fault, times=2)
+    for _ in range(8):
+        stage.run("run-once")
+        assert stage.held(HIGHER) >= -stage.held(CALL)
+        if not (stage.held(CALL) or stage.held(HIGHER)):
+            break
+        stage.server.advance(20)
+    assert (stage.held(CALL), stage.held(HIGHER)) == (0, 0)
