@@ -70,9 +70,11 @@ def check(context: typer.Context) -> None:
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """
     from sellctl.core.config_manager import ConfigManager
+    from sellctl.core.own_strategies import own_strategies
     from sellctl.render import write
 
     loaded = ConfigManager(options_of(context).config).load()
+    own_strategies(loaded)
     first = f"ok: {loaded.path or 'key pair from the environment'}"
     lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings))
     write("".join(f"{line}\n" for line in lines))

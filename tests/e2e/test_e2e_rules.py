@@ -228,6 +228,7 @@ def test_a_mistake_in_a_strategy_of_ones_own_is_named_with_its_line(play: Play, 
     day = a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")})
     stage = play(day, f"sell_module: {{strategies: [{{{entry}}}]}}\n")
     shutil.copy(EXAMPLES / "time_stop.py", stage.folder)
+    assert stage.run("config", "check").status == 2
     said = stage.run("run-once")
     assert said.status == 2
     assert [word for word in words if word not in said.err] == []
