@@ -72,11 +72,12 @@ def watch(
             log_event(event)
 
     wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes, streams=True)
-    loaded = load(options)
     confirm_first_live(loaded, options, wish)
     runtime = assemble(loaded, options, wish, listen)
     try:
-        asyncio.run(_until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), teller))
+        asyncio.run(
+            _until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), teller)
+        )
     finally:
         runtime.close()
         teller.close()
@@ -96,7 +97,9 @@ async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[
     await watching(runtime, display, stop, teller.beat)
 
 
-async def watching(runtime: "Runtime", display: "Display", stop: "asyncio.Event", beat: "Callable[[bool | None], None]") -> None:
+async def watching(
+    runtime: "Runtime", display: "Display", stop: "asyncio.Event", beat: "Callable[[bool | None], None]"
+) -> None:
     """Run the fleet until told to stop or nobody reads what it shows, taking up what other commands ask for."""
     import asyncio
 
