@@ -86,6 +86,10 @@ class ProbedBroker:
         """Passed on."""
         return await self._read(lambda: self._inner.orders_since(start, symbols))
 
+    async def is_penny(self, symbol: str) -> bool | None:
+        """Passed on."""
+        return await self._read(lambda: self._inner.is_penny(symbol))
+
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """Passed on, and logged."""
         return await self._about("look-up", client_order_id, lambda: self._inner.order_by_client_id(client_order_id))

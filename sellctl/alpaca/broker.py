@@ -16,6 +16,7 @@ from sellctl.alpaca.convert import (
     dict_of,
     list_of,
     order_of,
+    penny_of,
     position_of,
     rows_of,
     sessions_of,
@@ -120,6 +121,11 @@ class AlpacaBroker:
         """The exchange's sessions from `start` to `end`, both included."""
         ask = Ask("reading the calendar", "/calendar", {"start": start.isoformat(), "end": end.isoformat()})
         return await self._ask(ask, partial(sessions_of, start=start, end=end))
+
+    async def is_penny(self, symbol: str) -> bool | None:
+        """Whether an option contract is in the penny programme (`ppind`); None when Alpaca doesn't say."""
+        ask = Ask("reading a contract", f"/options/contracts/{quote(symbol, safe='')}", for_order=True)
+        return await self._ask(ask, penny_of)
 
     def _read_orders(self, status: str, start: dt.datetime | None, symbols: str) -> Rows[Order]:
         try:

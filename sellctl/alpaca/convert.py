@@ -321,6 +321,12 @@ def _blocked_by(row: Row) -> str:
     return "; ".join(reasons)
 
 
+def penny_of(answer: object) -> bool | None:
+    """Whether a contract says that it is in the penny programme; None when it doesn't say."""
+    said = dict_of(answer).get("ppind")
+    return said if isinstance(said, bool) else None
+
+
 def clock_of(answer: object) -> BrokerClock:
     """GET /v2/clock."""
     row = dict_of(answer)

@@ -65,6 +65,9 @@ class Broker(Protocol):
         RequestRejectedError with NOT_CANCELABLE when it is terminal already or a cancel is pending.
         """
 
+    async def is_penny(self, symbol: str) -> bool | None:
+        """Whether an option contract is in the penny programme (`ppind`); None when the broker doesn't say."""
+
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
 

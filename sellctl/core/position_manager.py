@@ -68,6 +68,7 @@ class PositionManager:
         self._keeps_pairs = pairs
         self.episodes = episodes
         self.structures: dict[str, Track] = {}
+        self.contracts: dict[str, bool | None] = {}  # whether an option is in the penny programme, once asked
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
         self._orphans: dict[str, dict[str, Decimal]] = {}  # unresolved orders of symbols not seen yet
@@ -261,6 +262,7 @@ class PositionManager:
             quarantine=memory.quarantine,
             window=self._prices.window(position.symbol),
             last_trade=self._prices.last_trade(position.symbol),
+            penny=self.contracts.get(position.symbol),
         )
         return Holding(position, self._prices.newest(position.symbol), track)
 

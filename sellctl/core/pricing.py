@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
 
 from sellctl.core.model.config import Style, WalkConfig
-from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.instrument import AssetClass, an_option
 from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import Holding
 
@@ -219,8 +219,16 @@ def tick_of(holding: Holding, price: Decimal) -> Decimal:
     return fine if _is_in_penny_programme(holding) else coarse
 
 
+def has_a_tick_to_ask(symbol: str) -> bool:
+    """Whether only the broker knows a symbol's price step: an option that doesn't always trade in cents."""
+    option = an_option(symbol)
+    return option is not None and option.underlying not in ALWAYS_CENT
+
+
 def _is_in_penny_programme(holding: Holding) -> bool:
-    """Whether a side of the quote stands on a price that only the penny programme has."""
+    """What the broker says of the contract; unsaid, whether a side of the quote stands where only its members do."""
+    if holding.track.penny is not None:
+        return holding.track.penny
     quote = holding.quote
     raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
     return any(side % (NICKEL if side < THREE_DOLLARS else DIME) for side in raw if side is not None)

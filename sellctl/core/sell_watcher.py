@@ -23,6 +23,7 @@ from sellctl.core.order_manager import OrderManager
 from sellctl.core.policy import Policy
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
+from sellctl.core.pricing import has_a_tick_to_ask
 from sellctl.core.reporter import Reporter
 
 T = TypeVar("T")
@@ -207,7 +208,10 @@ class SellWatcher:
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
-            snapshot = snapshot.with_history(await self._history(plan.needs_history))
+            history, news = await asyncio.gather(
+                self._history(plan.needs_history), self._learn_ticks(plan.needs_history)
+            )
+            snapshot = (self._snapshot(seen, market) if news else snapshot).with_history(history)
             plan = decide(snapshot, self.policy)
         self.plan, self.market, self.seen_at, self.last_snapshot = plan, market, seen.at, snapshot
         self.first_plan = self.first_plan.confirmed_by(plan) if self.first_plan else plan
@@ -301,6 +305,20 @@ class SellWatcher:
         """When the exchange's day began."""
         today = self.report.now().astimezone(NEW_YORK).date()
         return dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
+
+    async def _learn_ticks(self, symbols: Iterable[str]) -> bool:
+        """Ask once of each option that is about to be closed whether it trades in pennies. Whether there is news."""
+        unasked = [symbol for symbol in symbols if has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts]
+        answers = await asyncio.gather(*(self._is_penny(symbol) for symbol in unasked))
+        self.positions.contracts.update(zip(unasked, answers, strict=True))
+        return any(answer is not None for answer in answers)
+
+    async def _is_penny(self, symbol: str) -> bool | None:
+        """None also when the question fails: an exit doesn't wait for it, and takes the coarser step."""
+        try:
+            return await self.broker.is_penny(symbol)
+        except BrokerError:
+            return None
 
     async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""

@@ -24,6 +24,7 @@ from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, Rows
 from sellctl.sim import calendar
 from sellctl.sim.accounts import SimAccount
+from sellctl.sim.assets import ALWAYS_PENNY, PENNY_PROGRAM, asset_of
 from sellctl.sim.behaviour import Misbehaviour
 from sellctl.sim.exchange import Exchange
 from sellctl.sim.http_faults import FAULT_NAMES, refusal_of
@@ -128,6 +129,12 @@ class SimBroker:
             "GET",
             "/v2/calendar",
             lambda _books: tuple(Session(h.date, h.opens_at, h.closes_at) for h in calendar.sessions(start, end)),
+        )
+
+    async def is_penny(self, symbol: str) -> bool | None:
+        """Whether a contract is in the penny programme."""
+        return self._ask(
+            "GET", "/v2/options/contracts/", lambda _books: asset_of(symbol).underlying in ALWAYS_PENNY | PENNY_PROGRAM
         )
 
     def _rows(self, orders: list[SimOrder]) -> Rows[Order]:

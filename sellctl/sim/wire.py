@@ -294,6 +294,7 @@ def contract_json(asset: Asset, quote: Level | None, now: dt.datetime, *, delive
         "open_interest_date": _balance_date(now).isoformat(),
         "close_price": text(quote.mid) if quote else "0",
         "close_price_date": _balance_date(now).isoformat(),
+        "ppind": is_penny_program(asset),
     }
     if deliverables:
         body["deliverables"] = [

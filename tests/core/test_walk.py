@@ -134,6 +134,21 @@ def test_a_walk_stays_inside_the_spread_goes_one_way_and_keeps_its_floor(
         assert floor is None or (price <= floor if short else price >= floor)
 
 
+@pytest.mark.parametrize(
+    ("penny", "bid", "tick"),
+    [
+        (True, "2.00", "0.01"),
+        (True, "3.00", "0.05"),
+        (False, "2.01", "0.05"),
+        (False, "3.05", "0.1"),
+        (None, "2.00", "0.05"),
+    ],
+)
+def test_the_penny_programme_is_the_brokers_word_where_it_gives_one(bid: str, tick: str, *, penny: bool | None) -> None:
+    holding = a_holding(CALL, bid=bid, ask="4.00", track=Track(penny=penny))
+    assert tick_of(a_signal(holding).holding, Decimal(bid)) == Decimal(tick)
+
+
 # --- on the way -------------------------------------------------------------------------------------------------------
 
 WIDE_TARGET = {"bid": "1.20", "ask": "1.30", "entry": "1.00"}

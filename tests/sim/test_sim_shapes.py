@@ -68,7 +68,7 @@ ASSET = {
 CONTRACT = {
     "id", "symbol", "name", "status", "tradable", "expiration_date", "root_symbol", "underlying_symbol",
     "underlying_asset_id", "type", "style", "strike_price", "multiplier", "size", "open_interest",
-    "open_interest_date", "close_price", "close_price_date",
+    "open_interest_date", "close_price", "close_price_date", "ppind",
 }  # fmt: skip
 FILL = {
     "id", "activity_type", "transaction_time", "type", "price", "qty", "side", "symbol", "leaves_qty", "order_id",

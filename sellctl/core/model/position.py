@@ -94,6 +94,7 @@ class Track:
     quarantine: str = ""
     window: Window | None = None
     last_trade: Decimal | None = None
+    penny: bool | None = None  # whether the contract is in the penny programme; None: nobody has said
     opened_at: dt.datetime | None = None
     tag: str = ""
     peak: Decimal | None = None
