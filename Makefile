@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all setup demo test test-browser lint types format bench lock clean
+.PHONY: all setup demo test test-browser lint types format bench faults faults-full lock clean
 .DEFAULT_GOAL := all
 
 all: lint types test
@@ -45,6 +45,13 @@ types: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+# Market days with everything going wrong, in virtual time; `python -m faults --seed N -v` tells one of them.
+faults: setup
+	@$(BIN)/python -m faults run
+
+faults-full: setup
+	@$(BIN)/python -m faults run --full
 
 # Rewrites requirements.lock from pyproject.toml; names and hashes only, no hosts.
 lock: setup

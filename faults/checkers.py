@@ -128,7 +128,9 @@ class ExchangeChecker:
         self.by_symbol.setdefault(order.symbol, []).append(now)
         recent = {s: sum(now - at < A_MINUTE for at in times) for s, times in self.by_symbol.items()}
         if recent[order.symbol] > MOST_OF_A_SYMBOL or sum(recent.values()) > MOST_OF_AN_ACCOUNT:
-            self._say("K2", f"{recent[order.symbol]} orders of {order.symbol} in a minute, {sum(recent.values())} in all")
+            self._say(
+                "K2", f"{recent[order.symbol]} orders of {order.symbol} in a minute, {sum(recent.values())} in all"
+            )
 
     def _on_fill(self, event: Event, account: SimAccount, order: SimOrder) -> None:
         key, after = (account.name, order.symbol), account.qty_of(order.symbol)
@@ -141,7 +143,7 @@ class ExchangeChecker:
     # --- what is about to arrive --------------------------------------------------------------------------------------
 
     def arrives(self, name: str, order: SubmitOrder) -> None:
-        """An order reaches the exchange, which may refuse it: would it have been right? (I4, S3, S6, S7, S8)
+        """An order reaches the exchange, which may refuse it: would it have been right (I4, S3, S6, S7, S8)?
 
         The program can't know what others changed in the last seconds; then only acceptance counts.
         """
@@ -185,7 +187,12 @@ class ExchangeChecker:
     def cancels(self, name: str, order_id: str) -> None:
         """A cancel reaches the exchange: a person's order that opens a position is never touched (scope: sells)."""
         order = self.exchange.accounts[name].orders.get(order_id)
-        if order is not None and not is_ours(order) and order.is_open and (order.position_intent or "").endswith("_to_open"):
+        if (
+            order is not None
+            and not is_ours(order)
+            and order.is_open
+            and (order.position_intent or "").endswith("_to_open")
+        ):
             self._say("S4", f"a person's {order.side} of {order.symbol} was cancelled")
 
     def _say(self, invariant: str, text: str) -> None:

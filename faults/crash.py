@@ -103,7 +103,9 @@ def exactly_once(stage: Stage) -> None:
         sold = sum((o.filled_qty for o in ours), ZERO)
         wanted = abs(lot.qty) if lot.role in DUE else ZERO
         if sold != wanted or abs(account.qty_of(lot.symbol)) != abs(lot.qty) - wanted:
-            text = f"{lot.symbol} ({lot.role}): {sold} of {lot.qty} left by our orders, {account.qty_of(lot.symbol)} held"
+            text = (
+                f"{lot.symbol} ({lot.role}): {sold} of {lot.qty} left by our orders, {account.qty_of(lot.symbol)} held"
+            )
             stage.findings.add("R1", stage.exchange.now, text)
 
 

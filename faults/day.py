@@ -1,4 +1,4 @@
-"""Plays one market day: the exchange, the lives of the program one after the other, the faults, and all the checkers."""
+"""Plays one market day: the exchange, the program's lives one after the other, the faults, and all the checkers."""
 
 import datetime as dt
 import random
@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from faults.checkers import ExchangeChecker, is_ours
 from faults.draw import DUE, Day, Role, draw_day
@@ -32,6 +32,7 @@ from sellctl.core.model.config import (
     TakeOver,
 )
 from sellctl.core.policy import compile_policy
+from sellctl.core.ports import Broker
 from sellctl.journal.head import read_head
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.exchange import Exchange
@@ -53,7 +54,12 @@ def scratch() -> "tempfile.TemporaryDirectory[str]":
 
 def in_process(exchange: Exchange, _evidence: EvidenceChecker) -> Doors:
     """Straight to the exchange, without the adapter."""
-    return lambda _wire: ({name: SimBroker(exchange, name) for name in exchange.accounts}, SimQuotes(exchange))
+    return lambda _wire: (_sim_brokers(exchange), SimQuotes(exchange))
+
+
+def _sim_brokers(exchange: Exchange) -> dict[str, Broker]:
+    """Their `body` is the probe's (wire.py)."""
+    return {name: cast("Broker", SimBroker(exchange, name)) for name in exchange.accounts}
 
 
 def exchange_of(day: Day) -> Exchange:
@@ -209,7 +215,9 @@ def _outcome(stage: Stage, seconds: float) -> Outcome:
 
 def tell_story(stage: Stage, tell: Callable[[str], None]) -> None:
     """The day in order: what was planned, what happened at the exchange, on the wire, and what a person was told."""
-    lines = [(p.at, f"plan  {p.fault.name} rate {p.rate} until {p.until:%H:%M:%S} {p.options}") for p in stage.day.faults]
+    lines = [
+        (p.at, f"plan  {p.fault.name} rate {p.rate} until {p.until:%H:%M:%S} {p.options}") for p in stage.day.faults
+    ]
     lines += [(d.at, f"deed  {d.what} {d.symbol} {d.share}") for d in stage.day.deeds]
     lines += [(lot.due_at, f"due   {lot.symbol} {lot.qty} ({lot.role})") for lot in stage.day.lots if lot.due_at]
     lines += [(e.at, f"venue {e.kind} {_order_words(e.order)}") for e in stage.exchange.events]

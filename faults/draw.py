@@ -148,7 +148,7 @@ def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = F
         faults=_faults(dice, levels, lots, frame, wire=wire),
         deeds=_deeds(dice, lots, opens, heals) if levels.get("O") else (),
         busy=busy,
-        style="market" if dice.random() < 0.15 else "smart",
+        style=dice.choice(("market", *("smart",) * 6)),
         take_over=dice.choice(("forced", "protective")),
         latency=dice.choice((0.0, 0.02, 0.3)),
     )
@@ -206,7 +206,7 @@ def _lots(dice: random.Random, opens: dt.datetime, heals: dt.datetime, closes: d
 
 def _spread(maker: "_Maker", dice: random.Random, later: dt.date, rises: dt.datetime) -> list[Lot]:
     """A vertical whose long leg reaches its target, or shares under a covered call."""
-    if dice.random() < 0.5:
+    if dice.choice((True, False)):
         long = maker.moving(occ("AMZN", later, "C", 200), Role.COVERING, "2.00", "2.60", rises, 30)
         short = maker.still(occ("AMZN", later, "C", 210), Role.COVERED, "1.10", short=True)
         return [long, Lot(short.symbol, -long.qty, short.entry, short.role, short.path)]

@@ -1,4 +1,4 @@
-"""What must hold between the journal, the wire and the exchange: the A, R and D lines and I3, asked at the end of a run."""
+"""What must hold between journal, wire and exchange: the A, R and D lines and I3, asked at the end of a run."""
 
 import datetime as dt
 import json
@@ -50,7 +50,7 @@ def rows_of(folder: Path) -> list[Row]:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         asked = "SELECT kind, symbol, reason, client_order_id, body FROM audit ORDER BY seq"
-        return [Row(*row[:4], json.loads(row[4])) for row in connection.execute(asked)]
+        return [Row(a, b, c, d, json.loads(body)) for a, b, c, d, body in connection.execute(asked)]
     finally:
         connection.close()
 
@@ -100,7 +100,9 @@ class EvidenceChecker:
             self._say("A1", f"{order.symbol}: an order of ours without an intent ({said})")
         ended = order.updated_at or order.created_at
         if not order.is_open and self.exchange.now - ended > LEARNS and order.status not in said:
-            self._say("A1", f"{order.symbol}: {order.status} at the broker since {ended:%H:%M:%S}, unknown here ({said})")
+            self._say(
+                "A1", f"{order.symbol}: {order.status} at the broker since {ended:%H:%M:%S}, unknown here ({said})"
+            )
 
     def _fills(self, books: Sequence[Sequence[Row]], orders: Iterable[SimOrder]) -> None:
         """A5, I8: what filled is written down once. Two watchers with a journal each may both have seen it."""
@@ -143,7 +145,7 @@ class EvidenceChecker:
             self._say("I7", f"{request} was used")
 
     def _looked_before_repeating(self, log: Sequence[Said], there: Mapping[str, SimOrder]) -> None:
-        """I3, I4: after a doubt the next request about an id is its look-up; a repeat has two definite noes behind it."""
+        """I3: after a doubt the next request about an id is its look-up; a repeat has two noes behind it."""
         by_id: dict[str, list[Said]] = defaultdict(list)
         for said in log:
             if said.what in {"submit", "sending", "look-up"}:

@@ -21,7 +21,6 @@ from sellctl.core.model.config import Config
 from sellctl.core.model.event import Event
 from sellctl.core.ports import Broker, Journal, QuoteSource
 from sellctl.core.sell_watcher import Mode
-from sellctl.journal.store import SqliteJournal
 from sellctl.options import Options
 from sellctl.sim.exchange import Exchange
 
@@ -88,6 +87,7 @@ class Life:
         self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=seconds))
 
     async def watch(self, until: dt.datetime) -> None:
+        """The process at work: looks until an instant or SIGTERM, or one run-once."""
         self._stop = asyncio.Event()
         fleet = cast("Runtime", self.runtime).fleet
         if self.once:
@@ -120,14 +120,16 @@ class Life:
         self.runtime = runtime
         for watcher in runtime.fleet.watchers:
             probed = cast("Journal", ProbedJournal(watcher.journal, self.steps))
-            cast("SqliteJournal", watcher.journal).step = self.steps
+            cast("Any", watcher.journal).step = self.steps
             watcher.journal = watcher.orders.journal = probed
 
     @contextmanager
     def _our_doors(self) -> Iterator[None]:
         """The composition root as it is, with our doors and our clock in the two places where it makes its own."""
         brokers, quotes = self.doors(self.wire)
-        connected = _Connected({n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire))
+        connected = _Connected(
+            {n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire)
+        )
         with ExitStack() as stack:
             stack.enter_context(patched(connecting, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))

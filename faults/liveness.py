@@ -1,9 +1,10 @@
-"""That selling happens: T2 deadlines, the must-fire holdings, R6 once the faults are over. Never selling must not pass."""
+"""That selling happens: T2 deadlines, must-fire holdings, R6 once the faults are over. Never selling must not pass."""
 
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from faults.checkers import ZERO, is_ours
 from faults.draw import DUE, Day, Lot, Role
@@ -37,10 +38,10 @@ class LivenessChecker:
     def plan(self) -> None:
         """Put the questions on the exchange's timeline."""
         for lot in self.day.lots_of(Role.ZERO_DAY):
-            self._ask(cutoff(asset_of(lot.symbol), self.exchange.settings), lambda lot=lot: self._t2(lot))
+            self._ask(cutoff(asset_of(lot.symbol), self.exchange.settings), partial(self._t2, lot))
         for lot in self.day.lots:
             if lot.role in DUE and lot.due_at:
-                self._ask(max(lot.due_at, self.day.heals) + RETRY, lambda lot=lot: self._r6(lot))
+                self._ask(max(lot.due_at, self.day.heals) + RETRY, partial(self._r6, lot))
 
     def _ask(self, at: dt.datetime, question: Callable[[], None]) -> None:
         if at < self.day.closes:
@@ -92,7 +93,8 @@ class LivenessChecker:
         """Whether anything above a note was said of the symbol, or of the account as a whole, in the last half hour."""
         since = self.exchange.now - dt.timedelta(minutes=30)
         return any(
-            event.at >= since and event.symbol in {symbol, ""} and event.weight is not Weight.INFO for event in self.told
+            event.at >= since and event.symbol in {symbol, ""} and event.weight is not Weight.INFO
+            for event in self.told
         ) or any(event.kind is Kind.ALERT and event.symbol == symbol for event in self.told)
 
     def _say(self, invariant: str, text: str) -> None:

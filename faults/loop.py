@@ -25,6 +25,7 @@ class Turnstile(selectors.SelectSelector):
         self._idle = idle
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready now; never a wait of the host's."""
         if timeout is not None and timeout <= 0:
             return []
         ready = super().select(0)

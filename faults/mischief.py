@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
+from typing import TypeVar
 
 from faults.catalogue import How
 from faults.checkers import ExchangeChecker, is_ours
@@ -16,10 +17,11 @@ from faults.loop import LoopClock
 from faults.steps import Steps
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.exchange import Exchange
-from sellctl.sim.happenings import human_cancel, human_order
+from sellctl.sim.happenings import human_cancel, human_order, misbehave
 from sellctl.sim.orders import Event
 from sellctl.state import StateFolder
 
+T = TypeVar("T")
 MOST_KILLS = 12
 UNSTICKS = dt.timedelta(minutes=7)
 LONGER = dt.timedelta(minutes=3)
@@ -51,9 +53,9 @@ class Mischief:
     def plan(self) -> None:
         """Put everything on the exchange's timeline."""
         for planned in self.day.faults:
-            self.exchange.at(planned.at, lambda _exchange, planned=planned: self._begin(planned))
+            self.exchange.at(planned.at, _calling(self._begin, planned))
         for deed in self.day.deeds:
-            self.exchange.at(deed.at, lambda _exchange, deed=deed: self._do(deed))
+            self.exchange.at(deed.at, _calling(self._do, deed))
         at = self.day.begins
         while (at := at + UNSTICKS) < self.day.heals:
             self.exchange.at(at, lambda _exchange: self._unstick())
@@ -88,7 +90,7 @@ class Mischief:
         if is_ours(order) and (not self.fired[name] or self._dice.random() < planned.rate):
             self.fired[name] += 1
             self.touched.add(order.symbol)
-            self.exchange.at(self.exchange.now + SOON, lambda exchange: exchange.misbehave(name, symbol=order.symbol))
+            self.exchange.at(self.exchange.now + SOON, misbehave({"name": name, "symbol": order.symbol}))
 
     def _skew(self, planned: Planned) -> None:
         self.fired[planned.fault.name] += 1
@@ -180,8 +182,10 @@ class Mischief:
     @property
     def unfired(self) -> tuple[str, ...]:
         """What was drawn, had its occasion and never struck. Without a cancel nothing can go wrong with one."""
-        cancels = any(o.cancel_requested_at for o in self.account.orders.values())
-        without = set() if cancels else {"H19", "O04"}
+        asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
+        without = set() if any(at < self.day.heals for at in asked) else {"H19", "O04"}
+        held = self.account.positions.keys()
+        without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
 
     # --- a person -----------------------------------------------------------------------------------------------------
@@ -212,6 +216,11 @@ class Mischief:
             far = quote.mid * (3 if closing == "sell" else Decimal("0.3"))
             body |= {"type": "limit", "limit_price": str(far.quantize(Decimal("0.1")))}
         return body
+
+
+def _calling(deed: Callable[[T], None], about: T) -> Callable[[Exchange], None]:
+    """As the exchange's timeline wants it."""
+    return lambda _exchange: deed(about)
 
 
 _OWN: dict[str, Callable[[Mischief, Planned], None]] = {

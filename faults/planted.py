@@ -1,6 +1,8 @@
 """Planted bugs: each changes one thing in sellctl for as long as the bench looks for it. The bench's own test."""
 
-import asyncio
+# ruff: noqa: SLF001  a planted bug reaches inside: that is what it is for
+# ruff: noqa: E501  one bug a row
+
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -16,22 +18,24 @@ from faults.patching import patched
 from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
-from sellctl.alpaca.errors import Op
-from sellctl.core import engine, exits, guards, order_manager, sizing
+from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
+from sellctl.core import engine, exits, guards, order_manager, room, sizing
 from sellctl.core.errors import BrokerAnswer, BrokerError, DoubtfulError, JournalError, RequestRejectedError
 from sellctl.core.ledger import Ledger
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.config import CancelScope
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
+from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Prices
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.room import Room
+from sellctl.core.rules.stale import stale_orders
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.journal import store
-from sellctl.journal.chain import START
+from sellctl.journal.chain import START, Link
 from sellctl.journal.store import SqliteJournal
 from sellctl.state import StateFolder
 
@@ -163,9 +167,9 @@ def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mappin
 def _no_chain(self: SqliteJournal, entries: Any, at: dt.datetime, _link: Any) -> Any:
     last = store._last(self.database.raw)
     for entry in entries:
-        row = self._row(entry, at, store.Link(last.seq, START.hash))
+        row = self._row(entry, at, Link(last.seq, START.hash))
         self.database.raw.execute(store._INSERT, row)
-        last = store.Link(last.seq + 1, str(row[-1]))
+        last = Link(last.seq + 1, str(row[-1]))
     return last
 
 
@@ -217,16 +221,11 @@ def _zero(*_args: Any, **_kwargs: Any) -> Decimal:
     return Decimal(0)
 
 
-_STALE = engine.stale_orders
+_STALE = stale_orders
 
 
 def _all_stale(snapshot: Any, _scope: Any, after: dt.timedelta, spared: Any) -> Any:
     return _STALE(snapshot, CancelScope.ALL, after, spared)
-
-
-def _duplicate_is_no(self: OrderManager, order: Any, error: RequestRejectedError) -> Any:
-    self._withdraw(order, order_manager.Kind.REJECTED, error.sentence, {"refusal": "duplicate"})
-    return asyncio.sleep(0)
 
 
 def _forget_then_write(self: OrderManager, order: Order) -> None:
@@ -267,11 +266,11 @@ _SEND = rest.RestClient._send
 def _send_again(self: rest.RestClient, ask: Any) -> Any:
     try:
         return _SEND(self, ask)
-    except rest.FOREIGN_ERRORS:
+    except FOREIGN_ERRORS:
         return _SEND(self, ask)
 
 
-_MAPPED = rest.mapped
+_MAPPED = mapped
 
 
 def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
@@ -282,18 +281,18 @@ def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
 
 
 async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
-    await self._ask(alpaca_broker.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
+    await self._ask(rest.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
 
 
 _RESTS = engine._rests
 
 
-def _stops_rest(signal: Any, room: Room) -> str:
-    return "always" if signal.reason is engine.Reason.STOP_LOSS else _RESTS(signal, room)
+def _stops_rest(signal: Any, place: Room) -> str:
+    return "always" if signal.reason is Reason.STOP_LOSS else _RESTS(signal, place)
 
 
-def _targets_rest(signal: Any, room: Room) -> str:
-    return "always" if signal.reason is engine.Reason.TAKE_PROFIT else _RESTS(signal, room)
+def _targets_rest(signal: Any, place: Room) -> str:
+    return "always" if signal.reason is Reason.TAKE_PROFIT else _RESTS(signal, place)
 
 
 _AVAILABLE = sizing.free
@@ -306,6 +305,14 @@ def _all_of_it(holding: Any) -> Decimal:
 _NO_GUARDS = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._nothing_of_ours_works)
 _NO_COVER_GUARD = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._covering_legs)
 _NO_PACE = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._orders_a_minute)
+
+
+_LEAVE = exits.leave
+
+
+def _leave_resolved(signal: Any, place: Room) -> Any:
+    track = replace(signal.holding.track, unresolved=Decimal(0))
+    return _LEAVE(replace(signal, holding=replace(signal.holding, track=track)), place)
 
 
 BUGS: tuple[Bug, ...] = (
@@ -326,7 +333,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
     Bug("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
     Bug("bid 0", "a bid of 0 is a price", ((guards, "judge_quote", _bid_zero_is_a_price),
-        (__import__("sellctl.core.room", fromlist=["x"]), "judge_quote", _bid_zero_is_a_price)), by_day),
+        (room, "judge_quote", _bid_zero_is_a_price)), by_day),
     Bug("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
     Bug("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
     Bug("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
@@ -343,7 +350,6 @@ BUGS: tuple[Bug, ...] = (
     Bug("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
     Bug("never adopted", "a restart doesn't follow its own orders",
         ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
-    Bug("duplicate is no", "a duplicate id is read as a refusal", ((OrderManager, "_refused", _duplicate_is_no),), by_pair),
     Bug("one no", "one 'not found' allows a repeat", ((order_manager, "NOT_FOUND_NEEDED", 1),), by_day),
     Bug("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
     Bug("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
@@ -352,7 +358,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
     Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "_settling", _said_nothing)), by_day),
     Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
-        ((PositionManager, "unresolved", _none), (engine, "leave", lambda signal, room: _LEAVE(_resolved(signal), room))), by_day),
+        ((PositionManager, "unresolved", _none), (engine, "leave", _leave_resolved)), by_day),
     Bug("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
     Bug("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
     Bug("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
@@ -360,9 +366,3 @@ BUGS: tuple[Bug, ...] = (
     Bug("doubt is no", "a time-out is read as a refusal", ((rest, "mapped", _doubt_is_no),), by_sdk),
     Bug("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
 )  # fmt: skip
-_LEAVE = engine.leave
-
-
-def _resolved(signal: Any) -> Any:
-    track = replace(signal.holding.track, unresolved=Decimal(0))
-    return replace(signal, holding=replace(signal.holding, track=track))

@@ -6,10 +6,12 @@ whose time is the server's. How long that took decides whether the client would 
 
 import asyncio
 import io
+import weakref
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import requests
 from requests.adapters import BaseAdapter
@@ -18,7 +20,7 @@ from urllib3 import HTTPResponse
 
 from faults.evidence import EvidenceChecker
 from faults.life import Doors
-from faults.loop import Turnstile
+from faults.loop import Turnstile, seconds
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.rest import DEFAULT_TIMEOUTS
 from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig
@@ -95,9 +97,10 @@ class InProcessTransport(BaseAdapter):
         super().__init__()
         self._face = face
         self._loop = _ServerLoop()
+        weakref.finalize(self, self._loop.close)
         self._evidence = evidence
 
-    def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
         """One request, played to its end or to the client's patience."""
         self._note(request)
         self._face.time.move_to(self._face.exchange.now)
@@ -165,7 +168,7 @@ def _scope(request: requests.PreparedRequest) -> Message:
     return {
         "type": "http",
         "method": request.method,
-        "path": requests.utils.unquote(path),
+        "path": unquote(path),
         "query_string": query.encode("latin-1"),
         "headers": headers,
         "client": _CLIENT,
@@ -195,16 +198,19 @@ def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Doors:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench puts its transport in the place of the network
             client._session.mount("http://", InProcessTransport(face, evidence))  # noqa: SLF001  likewise
-        for door in (*connected.brokers.values(), connected.quotes):
-            door._threads = InlineExecutor()  # noqa: SLF001  likewise
+        connected.quotes._threads = InlineExecutor()  # noqa: SLF001  likewise
+        for broker in connected.brokers.values():
+            broker._threads = InlineExecutor()  # noqa: SLF001  likewise
         return dict(connected.brokers), connected.quotes
 
     return doors
 
 
 def _seconds_of(exchange: Exchange) -> Callable[[], float]:
-    start = exchange.now
-    return lambda: (exchange.now - start).total_seconds()
+    def monotonic() -> float:
+        return seconds(exchange.now)
+
+    return monotonic
 
 
 def _config(exchange: Exchange) -> Config:

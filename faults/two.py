@@ -44,7 +44,9 @@ def play_pair(seed: int, *, shared: bool) -> Pair:
         exactly_once(stage)
         stage.evidence.all(compile_policy(config_of(day), ACCOUNT), [])
         said = [entry for life in lives for entry in life.wire.log if entry.what == "submit"]
-        busy = any(isinstance(w.problem, BusyError) for life in lives if life.runtime for w in life.runtime.fleet.watchers)
+        busy = any(
+            isinstance(w.problem, BusyError) for life in lives if life.runtime for w in life.runtime.fleet.watchers
+        )
         if shared and not busy:
             stage.findings.add("C1", stage.exchange.now, "two watchers worked one state folder")
         return Pair(

@@ -48,7 +48,9 @@ def test_an_order_that_was_repeated_a_moment_ago_is_not_overlooked_by_the_look_t
 
 
 def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fill() -> None:
-    long = a_holding("AAPL261218C00200000", qty="6", entry="1.00", bid="1.20", ask="1.22", track=Track(qty_left=Decimal(3)))
+    long = a_holding(
+        "AAPL261218C00200000", qty="6", entry="1.00", bid="1.20", ask="1.22", track=Track(qty_left=Decimal(3))
+    )
     short = a_holding("AAPL261218C00210000", qty="3", short=True)
     verdict = the_verdict(a_snapshot(long, short), symbol=long.symbol)
     assert verdict.state is State.DENIED

@@ -1,0 +1,75 @@
+"""The bench itself: same seed, same day; what it draws strikes; what is planted is found."""
+
+import pytest
+
+from faults.catalogue import CATALOGUE, WAITING
+from faults.crash import Case, crash
+from faults.day import play
+from faults.draw import DUE, draw_day
+from faults.planted import BUGS, hunt
+from faults.two import play_pair
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+
+
+def test_the_same_seed_ends_with_the_same_journal_head() -> None:
+    assert play(7).head == play(7).head
+
+
+def test_two_seeds_are_two_days() -> None:
+    assert play(7).head != play(8).head
+
+
+@pytest.mark.parametrize("seed", range(1, 40))
+def test_a_day_holds_enough_to_be_one(seed: int) -> None:
+    day = draw_day(seed)
+    assert len(day.lots) >= 5
+    assert sum(lot.role in DUE for lot in day.lots) >= 3
+
+
+@pytest.mark.parametrize("seed", [1, 3, 6])
+def test_a_day_with_faults_violates_nothing_and_all_its_faults_strike(seed: int) -> None:
+    outcome = play(seed)
+    assert not outcome.violations
+    assert not outcome.unfired
+    assert outcome.looks >= 150
+
+
+def test_a_day_through_the_sdk_violates_nothing() -> None:
+    outcome = play(2, sdk=True)
+    assert not outcome.violations
+    assert outcome.exits >= 3
+
+
+def test_a_day_without_faults_sells_all_that_is_due_and_nothing_else() -> None:
+    outcome = play(2, ())
+    assert not outcome.violations
+    assert outcome.exits == sum(lot.role in DUE for lot in draw_day(2, ()).lots)
+
+
+@pytest.mark.parametrize("step", ["journal.intend.after", "broker.submit.arrived", "broker.cancel.arrived"])
+@pytest.mark.parametrize("once", [False, True])
+def test_a_kill_at_a_named_step_sells_everything_once(step: str, *, once: bool) -> None:
+    done = crash(Case(step, 1, once, 1))
+    assert done.happened
+    assert not done.violations
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_two_watchers_cause_one_order_a_decision(*, shared: bool) -> None:
+    assert not play_pair(2, shared=shared).violations
+
+
+@pytest.mark.parametrize("name", ["random ids", "intent after", "zero day forgotten"])
+def test_a_planted_bug_is_found(name: str) -> None:
+    bug = next(bug for bug in BUGS if bug.name == name)
+    assert hunt(bug, 5).seed
+
+
+def test_at_least_thirty_bugs_are_planted_under_names_of_their_own() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 30
+
+
+def test_what_is_not_drawn_says_what_it_waits_for() -> None:
+    assert not WAITING.keys() & {fault.name for fault in CATALOGUE}
+    assert all(WAITING.values())
