@@ -1,0 +1,85 @@
+"""A stop that comes while a target walks: whatever the cancel does, what is left is sold once, and by the stop."""
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from benchmarks.execution import Lot, Stage
+from sellctl.core.model.config import Style
+from sellctl.core.model.market import NEW_YORK
+from sellctl.sim.orders import SimOrder
+from sellctl.sim.paths import Fixed, Path, level
+from sellctl.sim.settings import Settings
+
+CALL = "SPY261218C00600000"
+NOON = dt.datetime(2026, 11, 24, 12, tzinfo=NEW_YORK).astimezone(dt.UTC)
+CRASH = NOON + dt.timedelta(seconds=8)
+
+
+def a_crash(**options: Any) -> Stage:
+    """Three contracts well above their target, whose price collapses on the second step of the walk."""
+    path = Path(
+        [Fixed(NOON, level(Decimal("2.20"), Decimal("0.20"))), Fixed(CRASH, level(Decimal("0.40"), Decimal("0.04")))]
+    )
+    stage = Stage.of(
+        [Lot("main", CALL, Decimal("1.00"), path)], Settings(rate_limit=0, **options), "12:00", Style.SMART
+    )
+    position = stage.exchange.accounts["main"].positions[CALL]
+    position.qty = Decimal(3)
+    return stage
+
+
+def orders(stage: Stage) -> list[SimOrder]:
+    return sorted(stage.exchange.accounts["main"].orders.values(), key=lambda order: order.created_at)
+
+
+def ended(order: SimOrder) -> dt.datetime:
+    return next(filter(None, (order.filled_at, order.canceled_at, order.failed_at, order.expired_at)))
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        (None, {}),
+        ("O03", {"qty": 1, "times": 1}),  # a part fills first
+        ("O04", {"times": 1}),  # it fills while it is cancelled
+        ("H19", {"seconds": 10, "times": 1}),  # the cancel hangs
+        ("O02", {"times": 1}),  # rejected after it was accepted
+        (
+            "H10",
+            {"wash": True, "times": 1},
+        ),  # refused as a wash trade
+    ],
+)
+def test_a_stop_takes_over_from_a_walking_target(fault: str | None, options: dict[str, Any]) -> None:
+    stage = a_crash()
+    if fault:
+        stage.exchange.behaviours.misbehave(fault, **options)
+    found = stage.play("12:01:30")
+    assert stage.exchange.accounts["main"].qty_of(CALL) == 0
+    assert sum(order.filled_qty for order in orders(stage)) == 3
+    assert {one.reason for one in found} <= {"take_profit", "stop_loss"}
+    assert all(later.created_at >= ended(earlier) for earlier, later in pairwise(orders(stage)))
+
+
+def test_a_halted_market_gets_one_order_and_the_exit_goes_on_when_it_opens() -> None:
+    stage = a_crash()
+    stage.exchange.advance_to(CRASH)
+    stage.exchange.market.halt(CALL, stage.exchange.now)
+    stage.play("12:00:35")
+    assert len(orders(stage)) <= 1
+    stage.exchange.market.resume(CALL)
+    stage.play("12:01:30")
+    assert stage.exchange.accounts["main"].qty_of(CALL) == 0
+
+
+def test_a_target_without_a_taker_inside_the_spread_ends_at_the_bid() -> None:
+    path = Path([Fixed(NOON, level(Decimal("2.20"), Decimal("0.20")))])
+    stage = Stage.of([replace(Lot("main", CALL, Decimal("1.00"), path))], Settings(rate_limit=0), "12:00", Style.SMART)
+    (one,) = stage.play("12:00:45")
+    assert (one.price, one.steps) == (Decimal("2.10"), 4)
+    assert one.against_bid == 0
