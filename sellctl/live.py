@@ -107,8 +107,25 @@ def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
         plan=watcher.plan,
         age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
         problem=watcher.problem.sentence.removeprefix(f"{watcher.name}: ") if watcher.problem else "",
+        requests_used=getattr(watcher.broker, "requests_last_minute", None),
+        source=_source(watcher, runtime),
         orders_working=None if watcher.plan is None else len(watcher.open_orders),
     )
+
+
+def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
+    """How the account's prices come."""
+    desk = runtime.fleet.desk
+    if desk is None or not desk.stream.troubles:
+        return "polling"
+    troubles = [trouble for trouble in desk.stream.troubles.values() if trouble]
+    if troubles:
+        return f"polling: {troubles[0]}"
+    held = [verdict.holding.symbol for verdict in watcher.plan.verdicts] if watcher.plan else []
+    books = [book for symbol in held if (book := desk.prices.book(symbol)) is not None]
+    last = max((book.streamed_at for book in books), default=float("-inf"))
+    age = runtime.clock.monotonic() - last
+    return "stream" if age == float("inf") else f"stream {age:.0f} s"
 
 
 def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:

@@ -101,6 +101,7 @@ def _account_part(account: AccountView) -> Document:
         "market": _market_part(account),
         "age_seconds": _seconds(account.age),
         "problem": account.problem or account.facts.blocked,
+        "source": account.source,
         "requests_used": account.requests_used,
         "orders_working": account.orders_working,
         "holdings": [holding_part(verdict, today_of(plan.made_at)) for verdict in plan.verdicts] if plan else None,
@@ -255,6 +256,8 @@ def _account_notes(account: AccountView) -> Iterator[Part]:
         yield "not seen yet", "yellow"
     else:
         yield f"seen {duration(account.age)} ago", "yellow" if account.age > OLD_LOOK else "dim"
+    if account.source:
+        yield account.source, "yellow" if account.source.startswith("polling:") else "dim"
     if account.requests_used is not None:
         yield f"{account.requests_used} requests/min", "dim"
     if account.orders_working:

@@ -23,6 +23,7 @@ class AccountView:
     """One account as it was last seen. `market` and `plan` are None until a first look has succeeded.
 
     `age` is how long ago that look was, None before it. `problem` says what is wrong now; "" when nothing is.
+    `source` is how prices come: streamed and how long ago the last one did, or polled and why; "" when unsaid.
     `requests_used` counts the requests of the last minute. `orders_working` counts open orders, whoever sent them.
     """
 
@@ -33,6 +34,7 @@ class AccountView:
     age: dt.timedelta | None = None
     problem: str = ""
     requests_used: int | None = None
+    source: str = ""
     orders_working: int | None = None
 
 
