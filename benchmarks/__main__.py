@@ -6,7 +6,7 @@ import sys
 from sellctl.render import emit
 
 # What is measured, cheapest first. A module has `figures()`: name, what was measured, its bound.
-MODULES = ("start", "cycle", "load", "decide", "sim", "journal", "execution")
+MODULES = ("start", "cycle", "load", "decide", "sim", "journal", "execution", "stream")
 
 
 def main(names: tuple[str, ...]) -> None:
