@@ -5,12 +5,15 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from conftest import Load, Refuse
 
+from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.errors import ConfigError
 from sellctl.core.model.config import Amount, AssetKind, Counts, Per, Pullback, RoiStep, SideKind
 
 D = Decimal
 Rules = Callable[[str], str]
+Load = Callable[[str], LoadedConfig]
+Refuse = Callable[[str], ConfigError]
 
 
 def one(rules: str, match: str = "{}") -> str:
