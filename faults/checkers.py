@@ -185,7 +185,10 @@ class ExchangeChecker:
             self._say("I2", f"an order for {order.symbol} left before its intent was committed")
 
     def cancels(self, name: str, order_id: str) -> None:
-        """A cancel reaches the exchange: a person's order that opens a position is never touched (scope: sells)."""
+        """A cancel reaches the exchange: a person's order that opens a position isn't stale (scope: sells).
+
+        It is touched only where the wash-trade rule would refuse an exit of ours, and then the journal says so.
+        """
         order = self.exchange.accounts[name].orders.get(order_id)
         if (
             order is not None
@@ -193,7 +196,8 @@ class ExchangeChecker:
             and order.is_open
             and (order.position_intent or "").endswith("_to_open")
         ):
-            self._say("S4", f"a person's {order.side} of {order.symbol} was cancelled")
+            if not any(_was_in_the_way(folder, order.client_order_id) for folder in self.folders):
+                self._say("S4", f"a person's {order.side} of {order.symbol} was cancelled")
 
     def _say(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
@@ -205,17 +209,27 @@ def _client_order_id(number: str, symbol: str, day: str, n: int) -> str:
 
 
 def _intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
-    """The bodies of the committed intents of an id, read as another process would."""
+    """The bodies of the committed intents of an id."""
+    return (said.get("body", {}) for said in _said(folder, "intent", client_order_id))
+
+
+def _was_in_the_way(folder: Path, client_order_id: str) -> bool:
+    """Whether an order was cancelled because an exit could not be sent beside it."""
+    return any("in the way" in str(said.get("why")) for said in _said(folder, "cancel", client_order_id))
+
+
+def _said(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:
+    """What the journal says of one kind about an order, read as another process would."""
     path = folder / "journal.sqlite"
     if not path.exists():
         return
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        asked = "SELECT body FROM audit WHERE kind = 'intent' AND client_order_id = ?"
-        rows = connection.execute(asked, (client_order_id,)).fetchall()
+        asked = "SELECT body FROM audit WHERE kind = ? AND client_order_id = ?"
+        rows = connection.execute(asked, (kind, client_order_id)).fetchall()
     finally:
         connection.close()
-    yield from (json.loads(row[0]).get("body", {}) for row in rows)
+    yield from (json.loads(row[0]) for row in rows)
 
 
 def _same(intent: dict[str, Any], order: SimOrder) -> bool:
