@@ -26,7 +26,7 @@ demo: setup
 	@$(BIN)/sellctl demo
 
 test: setup
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal  # twice the cores: many tests wait for a clock
 
 # The control page in a real headless Chromium (Debian: apt install chromium); skipped with its reason without one.
 test-browser: setup
