@@ -190,14 +190,11 @@ class ExchangeChecker:
         It is touched only where the wash-trade rule would refuse an exit of ours, and then the journal says so.
         """
         order = self.exchange.accounts[name].orders.get(order_id)
-        if (
-            order is not None
-            and not is_ours(order)
-            and order.is_open
-            and (order.position_intent or "").endswith("_to_open")
-        ):
-            if not any(_was_in_the_way(folder, order.client_order_id) for folder in self.folders):
-                self._say("S4", f"a person's {order.side} of {order.symbol} was cancelled")
+        if order is None or is_ours(order) or not order.is_open:
+            return
+        opens = (order.position_intent or "").endswith("_to_open")
+        if opens and not any(_was_in_the_way(folder, order.client_order_id) for folder in self.folders):
+            self._say("S4", f"a person's {order.side} of {order.symbol} was cancelled")
 
     def _say(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
