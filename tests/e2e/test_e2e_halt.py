@@ -45,7 +45,9 @@ def a_watcher(stage: Stage) -> Iterator[None]:
             started.set()
             return super().update(wait) is not False
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(watching(runtime, Started(), stop)))
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(watching(runtime, Started(), stop, lambda _open: None))
+    )
     thread.start()
     try:
         assert started.wait(10)
