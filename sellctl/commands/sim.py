@@ -1,5 +1,6 @@
 """`sellctl sim`: serve a simulated Alpaca on loopback and write a configuration that points at it."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -37,12 +38,14 @@ def sim(
         typer.echo(json.dumps(scenario_schema(), indent=2))
         return
     loaded = load_scenario(scenario)
+    if speed is not None:
+        loaded.speed = Decimal(str(speed))
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
     from sellctl.sim.server import SimServer, opened
 
-    with opened(lambda: SimServer(loaded, port=port, speed=speed), port) as server:
+    with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
         say = "\n".join(
             (
