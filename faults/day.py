@@ -105,7 +105,8 @@ class Stage:
     def play(self) -> None:
         """From the first look to after the close, over as many lives as it takes."""
         self.mischief.plan()
-        self.liveness.plan()
+        if not self.once:  # between two runs of cron nothing of a target's works, by design
+            self.liveness.plan()
         self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends:
             self._live()
