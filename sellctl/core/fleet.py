@@ -163,6 +163,11 @@ class Fleet:
             return self._until_open()
         return self.interval.total_seconds()
 
+    def _is_resting(self) -> bool:
+        """Whether the market is closed and nothing was done just now."""
+        closed = self.market is not None and not self.market.is_open
+        return closed and not any(watcher.acted for watcher in self.watchers)
+
     def _until_open(self) -> float:
         opens = self.market_clock.next_open
         if opens is None or self.market is None:
@@ -185,7 +190,7 @@ class Fleet:
                 last_full = self.clock.monotonic()
             if await self._worth_a_look():
                 await self.look(hurried=hurried)
-            wait = self._next_look_in()
+            wait = self._until_open() if self._is_resting() else self._next_look_in()
             after_look(wait)
             await self._sleep(wait, stop)
         if self.desk:
@@ -226,8 +231,13 @@ class Fleet:
         self._let_go()
 
     async def _worth_a_look(self) -> bool:
-        """While the market is closed one clock request a minute is enough, once every account was seen."""
+        """While the market is closed one clock request a minute is enough, once every account was seen.
+
+        An order of ours that may have filled or expired in the last second is followed to its end all the same.
+        """
         if self.market is None or self.market.is_open or not self._all_have_looked():
+            return True
+        if any(watcher.orders.working for watcher in self.watchers):
             return True
         market = await self._read_market(hurried=False)
         return market is not None and market.is_open

@@ -1,6 +1,7 @@
 """Where one account's events go: to whoever listens (log, screen, notifications), stamped with the broker's time."""
 
 import datetime as dt
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,4 +19,7 @@ class Reporter:
     def __call__(self, symbol: str, kind: Kind, text: str, *, failed: bool = False) -> None:
         """One event; `failed` when something that should have worked did not."""
         weight = Weight.ERROR if kind is Kind.ALERT else Weight.WARNING if failed else Weight.INFO
-        self.listener(Event(self.now(), text, self.account, weight, symbol, kind))
+        try:
+            self.listener(Event(self.now(), text, self.account, weight, symbol, kind))
+        except Exception:  # whoever listens, a failure there neither blocks nor repeats a trade (I9)
+            logging.getLogger(__name__).exception("A listener failed on: %s", text)
