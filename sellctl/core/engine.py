@@ -5,10 +5,10 @@ way already, what is in the way, what quantity is free, at what price, does a gu
 with its sentence. What has no reason to leave gets its sentence in staying.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TypeVar
+from functools import partial
 
 from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
 from sellctl.core.exits import describe, leave, wait
@@ -37,21 +37,20 @@ from sellctl.core.room import Room
 from sellctl.core.rules.stale import stale_orders
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, merged
 from sellctl.core.sizing import STEP
-from sellctl.core.staying import held, is_kept_put, stay
+from sellctl.core.staying import go_on, is_kept_put, why_held
 
-T = TypeVar("T")
 MANAGED = frozenset(STEP)
-_NOT_URGENT = len(Urgency)
 _PAIR_REASONS = frozenset(Reason) - NO_STRATEGYS_REASON
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every holding exactly once, most urgent first, and the stale orders to cancel."""
     room = Room.of(snapshot, policy)
-    verdicts = _verdicts(room)
+    verdicts = tuple(_verdict(holding, room) for holding in room.holdings)
     crowd = sum(1 for v in verdicts if v.signal and v.signal.urgency >= Urgency.TIME)
     if room.is_crowded_by(crowd):
         verdicts = _judged_again(verdicts, replace(room, crowd=crowd))
+    verdicts = _most_urgent_first(verdicts)
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
@@ -59,12 +58,8 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         stale=_stale(verdicts, room),
         faults=tuple(f"{row.symbol or 'a row'} could not be read: {row.why}" for row in snapshot.spoiled),
         tripped=room.tripped,
-        needs_history=frozenset(v.holding.symbol for v in verdicts if _wants_history(v, snapshot)),
+        needs_history=frozenset(_symbol(v) for v in verdicts if v.submit) - snapshot.history.keys(),
     )
-
-
-def _verdicts(room: Room) -> tuple[Verdict, ...]:
-    return tuple(sorted((_verdict(holding, room) for holding in room.holdings), key=_by_urgency))
 
 
 def _judged_again(verdicts: Iterable[Verdict], room: Room) -> tuple[Verdict, ...]:
@@ -72,18 +67,25 @@ def _judged_again(verdicts: Iterable[Verdict], room: Room) -> tuple[Verdict, ...
     return tuple(_verdict(v.holding, room) if v.signal and v.signal.urgency >= Urgency.TIME else v for v in verdicts)
 
 
-def _by_urgency(verdict: Verdict) -> tuple[int, str]:
-    return (verdict.signal.urgency if verdict.signal else _NOT_URGENT, verdict.holding.symbol)
+def _most_urgent_first(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    by_symbol = sorted(verdicts, key=_symbol)
+    leaving = [(verdict.signal.urgency, verdict) for verdict in by_symbol if verdict.signal]
+    return (
+        *(verdict for urgency in Urgency for its, verdict in leaving if its is urgency),
+        *(verdict for verdict in by_symbol if not verdict.signal),
+    )
 
 
-def _wants_history(verdict: Verdict, snapshot: Snapshot) -> bool:
-    return verdict.submit is not None and verdict.holding.symbol not in snapshot.history
+def _symbol(verdict: Verdict) -> str:
+    return verdict.holding.position.instrument.symbol
 
 
 def _stale(verdicts: Iterable[Verdict], room: Room) -> tuple[CancelOrder, ...]:
     """The stale orders that no exit deals with and that are ours to touch."""
     snapshot, policy = room.snapshot, room.policy
     if wrong_account(snapshot, policy):
+        return ()
+    if not snapshot.orders:
         return ()
     spared = {order.id for verdict in verdicts for order in _dealt_with(verdict, room)}
     spared |= {order.id for order in snapshot.orders if _is_not_ours_to_touch(order.symbol, room)}
@@ -97,9 +99,10 @@ def _is_not_ours_to_touch(symbol: str, room: Room) -> bool:
 
 def _dealt_with(verdict: Verdict, room: Room) -> tuple[Order, ...]:
     """The orders of the exit under way, and those that it cancels already."""
-    under_way = verdict.signal is not None or verdict.holding.track.exit is not None
-    ours = room.ours_on(verdict.holding.symbol) if under_way else ()
-    return (*ours, *(cancel.order for cancel in verdict.cancel_first))
+    in_the_way = tuple(cancel.order for cancel in verdict.cancel_first)
+    if verdict.signal is None and verdict.holding.track.exit is None:
+        return in_the_way
+    return (*room.ours_on(verdict.holding.symbol), *in_the_way)
 
 
 def _underlying(symbol: str) -> str:
@@ -112,62 +115,70 @@ def _underlying(symbol: str) -> str:
 
 def _verdict(holding: Holding, room: Room) -> Verdict:
     """One holding's verdict, whatever happens while it is judged: a fault is this holding's own."""
-    judged = _attempt(lambda: _judge(holding, room))
-    return _fault(holding, judged) if isinstance(judged, _Failure) else judged
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    what: str
-
-
-def _attempt(judge: Callable[[], T]) -> T | _Failure:
     try:
-        return judge()
-    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything; the rest goes on
-        return _Failure(f"{type(error).__name__}: {error}")
+        return _judge(holding, room)
+    except Exception as error:  # noqa: BLE001  a row may be odder than anybody thought; the rest goes on
+        return _fault(holding, _what(error))
 
 
-def _fault(holding: Holding, failure: _Failure) -> Verdict:
-    return Verdict(holding, State.FAULT, f"it could not be judged: {failure.what}", alert=True)
+def _what(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _fault(holding: Holding, what: str) -> Verdict:
+    return Verdict(holding, State.FAULT, f"it could not be judged: {what}", alert=True)
 
 
 def _judge(holding: Holding, room: Room) -> Verdict:
-    if holding.symbol in room.unfit:
-        return _fault(holding, _Failure(room.unfit[holding.symbol]))
+    symbol = holding.position.instrument.symbol
+    if symbol in room.unfit:
+        return _fault(holding, room.unfit[symbol])
     alone = _left_alone(holding, room)
     if alone:
-        return replace(held(holding, alone), gain=holding.gain)
-    asked = _attempt(lambda: _opinion(holding, room))
-    opinion = _Opinion() if isinstance(asked, _Failure) else asked
-    doubt = asked.what if isinstance(asked, _Failure) else _unseen_cover(holding, room)
+        return Verdict(holding, State.HELD, alone, gain=holding.gain)
+    opinion = _opinion(holding, room)
+    doubt = opinion.failure or _unseen_cover(holding, room)
     signal = merged((*_signals(holding, room), *opinion.signals))
+    ours = room.ours_on(symbol)
     if signal:
         verdict = _doubted(_leave(signal, room), doubt)
-    elif opinion.unconfirmed and not room.ours_on(holding.symbol):
+    elif opinion.unconfirmed and not ours:
         verdict = wait(opinion.unconfirmed, opinion.waits)
     elif doubt:
-        verdict = _fault(holding, _Failure("; ".join((doubt, *map(describe, room.ours_on(holding.symbol))))))
+        verdict = _fault(holding, "; ".join((doubt, *map(describe, ours))))
+    elif ours:
+        verdict = go_on(holding, ours, room)
     else:
-        verdict = stay(holding, room, taken=opinion.taken)
-    waits = opinion.waits == SECOND_QUOTE or opinion.peak_waits
-    return _completed(verdict, opinion.triggers, unconfirmed=waits)
+        return _stays(holding, opinion, room)
+    return _completed(verdict, opinion, room)
 
 
-def _completed(verdict: Verdict, triggers: tuple[Trigger, ...], *, unconfirmed: bool) -> Verdict:
+def _stays(holding: Holding, opinion: "_Opinion", room: Room) -> Verdict:
+    """What most holdings do at most looks: nothing here is put into words before somebody reads it."""
+    return Verdict.held(
+        holding,
+        partial(why_held, holding, room, taken=opinion.taken),
+        partial(_triggers, holding, room),
+        alert=bool(holding.track.frozen) or (opinion.taken and holding.position.entry_price is None),
+        unconfirmed=opinion.peak_waits,
+    )
+
+
+def _completed(verdict: Verdict, opinion: "_Opinion", room: Room) -> Verdict:
     """The verdict with what is known of its holding besides. Spelled out: `replace` costs four times as much."""
+    holding = verdict.holding
     return Verdict(
-        holding=verdict.holding,
+        holding=holding,
         state=verdict.state,
         sentence=verdict.sentence,
         signal=verdict.signal,
         submit=verdict.submit,
         cancel_first=verdict.cancel_first,
         objections=verdict.objections,
-        gain=verdict.holding.gain,
-        triggers=triggers,
+        gain=holding.gain,
+        triggers=() if opinion.failure else _triggers(holding, room),
         alert=verdict.alert,
-        unconfirmed=unconfirmed,
+        unconfirmed=opinion.peak_waits or opinion.waits == SECOND_QUOTE,
     )
 
 
@@ -202,9 +213,10 @@ def _left_alone(holding: Holding, room: Room) -> str:
         return f"{asset.value}: shown, never touched"
     if asset is AssetClass.STOCK and not position.is_long and asset not in room.policy.short_classes:
         return "short stock: shown, never touched"
-    if not room.snapshot.exempt.isdisjoint({holding.symbol, instrument.underlying}):
+    exempt = room.snapshot.exempt
+    if instrument.symbol in exempt or instrument.underlying in exempt:
         return "exempt by hand: shown, never touched"
-    if room.policy.excludes(holding.symbol, instrument.underlying):
+    if room.policy.exclude and room.policy.excludes(instrument.symbol, instrument.underlying):
         return "excluded by manage.exclude: shown, never touched"
     if instrument.option and instrument.option.expires < room.today:
         return f"expired on {instrument.option.expires}: the broker settles it"
@@ -219,34 +231,63 @@ class _Opinion:
     """What the strategy that takes a holding says of it."""
 
     signals: tuple[ExitSignal, ...] = ()
-    triggers: tuple[Trigger, ...] = ()
     taken: bool = False
     unconfirmed: ExitSignal | None = None
     waits: str = ""
     peak_waits: bool = False  # a rule follows the best price, and one look alone can't tell it
+    failure: str = ""  # why the strategy could not say; "" when it could
+
+
+_NOT_TAKEN, _NOTHING_TO_SAY, _PEAK_WAITS = _Opinion(), _Opinion(taken=True), _Opinion(taken=True, peak_waits=True)
 
 
 def _opinion(holding: Holding, room: Room) -> _Opinion:
+    try:
+        return _asked(holding, room)
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything; the rest goes on
+        return _Opinion(failure=_what(error))
+
+
+def _asked(holding: Holding, room: Room) -> _Opinion:
     strategy, subject = room.strategy_of(holding)
     if strategy is None:
-        return _Opinion()
+        return _NOT_TAKEN
     market = room.snapshot.market
     if holding.track.frozen or subject.track.frozen:
-        return _Opinion(taken=True)
-    triggers = strategy.triggers(subject, market)
-    if not market.is_open:
-        return _Opinion((), triggers, taken=True)
-    peak_waits = holding.track.window is None and holding.quote is not None and strategy.needs_peak
-    looks = [
-        _agreed(_checked(s, subject), strategy, room) for s in strategy.signals(subject, market) if not _rests(s, room)
-    ]
+        return _NOTHING_TO_SAY
+    if strategy.may_raise:
+        strategy.triggers(subject, market)
+    signals = strategy.signals(subject, market) if market.is_open else ()
+    if signals:
+        return _agreed_on(signals, strategy, holding, subject, room)
+    peak_waits = market.is_open and _peak_waits(holding, strategy)
+    return _PEAK_WAITS if peak_waits else _NOTHING_TO_SAY
+
+
+def _peak_waits(holding: Holding, strategy: BaseStrategy) -> bool:
+    return holding.track.window is None and holding.quote is not None and strategy.needs_peak
+
+
+def _agreed_on(
+    signals: Iterable[ExitSignal], strategy: BaseStrategy, holding: Holding, subject: Holding, room: Room
+) -> _Opinion:
+    """What may act of a strategy's signals on a holding, or on the pair that it is a leg of."""
+    looks = [_agreed(_checked(s, subject), strategy, room) for s in signals if not _rests(s, room)]
     known = (_on_the_leg(look.signal, holding, room) for look in looks if look.signal)
-    signals = tuple(replace(signal, strategy=strategy.name) for signal in known)
+    agreed_on = tuple(replace(signal, strategy=strategy.name) for signal in known)
     unconfirmed = next((look for look in looks if look.unconfirmed), None)
     if unconfirmed is None or unconfirmed.unconfirmed is None:
-        return _Opinion(signals, triggers, taken=True, peak_waits=peak_waits)
+        return _Opinion(agreed_on, taken=True, peak_waits=_peak_waits(holding, strategy))
     waiting = _on_the_leg(unconfirmed.unconfirmed, holding, room)
-    return _Opinion(signals, triggers, taken=True, unconfirmed=waiting, waits=unconfirmed.waits)
+    return _Opinion(agreed_on, taken=True, unconfirmed=waiting, waits=unconfirmed.waits)
+
+
+def _triggers(holding: Holding, room: Room) -> tuple[Trigger, ...]:
+    """Where the rules of the strategy that takes a holding would become true."""
+    strategy, subject = room.strategy_of(holding)
+    if strategy is None or holding.track.frozen or subject.track.frozen:
+        return ()
+    return strategy.triggers(subject, room.snapshot.market)
 
 
 def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
@@ -298,17 +339,10 @@ def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
     """Every true reason for one holding to leave that isn't a strategy's."""
     if not room.snapshot.market.is_open:
         return
-    qty = _expiring(holding, room)
-    zero_day = (
-        room.policy.zero_day.evaluate(holding, room.snapshot.market) if room.policy.zero_day and qty > 0 else None
-    )
-    if zero_day:
-        yield replace(zero_day, qty=qty)
-    missing = _uncovered(holding, room)
-    if missing > 0 and not _unseen_cover(holding, room):
-        all_of_it = room.policy.short_action is ShortAction.CLOSE
-        detail = "short, and all shorts are closed" if all_of_it else f"{missing:f} short with nothing that covers them"
-        yield ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
+    if room.expires_today(holding):
+        yield from _zero_day(holding, room)
+    if not holding.position.is_long:
+        yield from _left_uncovered(holding, room)
     if holding.symbol in room.snapshot.panic:
         yield ExitSignal(holding, holding.position.qty, Reason.PANIC, "panic: everything leaves", Urgency.FORCED)
     if room.tripped and room.policy.account_guard.action is GuardAction.FLATTEN:
@@ -318,6 +352,22 @@ def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
         yield ExitSignal(holding, holding.position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
     if holding.symbol in room.snapshot.by_hand:
         yield ExitSignal(holding, holding.position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE)
+
+
+def _zero_day(holding: Holding, room: Room) -> Iterator[ExitSignal]:
+    qty = _expiring(holding, room)
+    rule = room.policy.zero_day
+    signal = rule.evaluate(holding, room.snapshot.market) if rule and qty > 0 else None
+    if signal:
+        yield replace(signal, qty=qty)
+
+
+def _left_uncovered(holding: Holding, room: Room) -> Iterator[ExitSignal]:
+    missing = _uncovered(holding, room)
+    if missing > 0 and not _unseen_cover(holding, room):
+        all_of_it = room.policy.short_action is ShortAction.CLOSE
+        detail = "short, and all shorts are closed" if all_of_it else f"{missing:f} short with nothing that covers them"
+        yield ExitSignal(holding, missing, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
 
 
 def _expiring(holding: Holding, room: Room) -> Decimal:
@@ -347,6 +397,8 @@ def _uncovered(holding: Holding, room: Room) -> Decimal:
 
 def _unseen_cover(holding: Holding, room: Room) -> str:
     """Why a short can't be called uncovered: a row that could not be read may be its cover; "" when none may be."""
+    if holding.position.is_long:
+        return ""
     close_uncovered = room.policy.short_action is ShortAction.CLOSE_UNCOVERED
     if close_uncovered and _uncovered(holding, room) > 0 and room.may_have_unseen_cover(holding):
         return "nothing seen covers it, but a position that could not be read may"

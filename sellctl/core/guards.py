@@ -9,7 +9,7 @@ from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order, OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
-from sellctl.core.model.position import Holding, Prices
+from sellctl.core.model.position import NO_PRICES, Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
 from sellctl.core.pricing import CENT, believable, reference_price
@@ -18,6 +18,7 @@ from sellctl.core.rules.cover import Cover
 # Quotes (design, section 6). Ages are by the broker's clock; widths are dollars a share and a share of the mid.
 MAX_AGE = {AssetClass.STOCK: dt.timedelta(seconds=60), AssetClass.OPTION: dt.timedelta(minutes=15)}
 MAX_AHEAD = dt.timedelta(seconds=5)
+_AT_ONCE, _AHEAD = dt.timedelta(0), -MAX_AHEAD
 WIDE_DOLLARS = Decimal("0.05")
 WIDE_SHARE = {AssetClass.STOCK: Decimal("0.01"), AssetClass.OPTION: Decimal("0.25")}
 WIDE_SETTLES = dt.timedelta(seconds=60)
@@ -39,35 +40,34 @@ def judge_quote(quote: Quote | None, asset: AssetClass, market: Market, wide_for
     A side that is not a price (0, NaN, infinite, absurd) counts as missing (invariant D1).
     """
     if quote is None:
-        return Prices(problem="no quote")
+        return NO_PRICES
     bid, ask = believable(quote.bid), believable(quote.ask)
     problem = _problem(quote, asset, market) or _crossed(bid, ask)
     if problem:
         return Prices(problem=problem)
-    missing = " and ".join(side for side, price in (("bid", bid), ("ask", ask)) if price is None)
-    wide = is_wide(quote, asset)
-    return Prices(
-        bid=bid,
-        ask=ask,
-        problem=f"no {missing}" if missing else "",
-        wide=wide,
-        wide_settled=wide and wide_for >= WIDE_SETTLES,
-    )
+    if bid is None or ask is None:
+        missing = " and ".join(side for side, price in (("bid", bid), ("ask", ask)) if price is None)
+        return Prices(bid, ask, f"no {missing}")
+    wide = _is_wide(bid, ask, asset)
+    return Prices(bid, ask, "", wide, wide and wide_for >= WIDE_SETTLES)
 
 
 def is_wide(quote: Quote, asset: AssetClass) -> bool:
     """Whether the spread is so large that the mid means little."""
     bid, ask = believable(quote.bid), believable(quote.ask)
-    if bid is None or ask is None or asset not in WIDE_SHARE:
-        return False
-    return ask - bid > max(WIDE_DOLLARS, WIDE_SHARE[asset] * (bid + ask) / 2)
+    return bid is not None and ask is not None and _is_wide(bid, ask, asset)
+
+
+def _is_wide(bid: Decimal, ask: Decimal, asset: AssetClass) -> bool:
+    spread = ask - bid
+    return spread > WIDE_DOLLARS and asset in WIDE_SHARE and spread > WIDE_SHARE[asset] * (bid + ask) / 2
 
 
 def _problem(quote: Quote, asset: AssetClass, market: Market) -> str:
     age = market.now - quote.at
-    if age > MAX_AGE.get(asset, dt.timedelta(0)):
+    if age > MAX_AGE.get(asset, _AT_ONCE):
         return f"quote is {int(age.total_seconds())} s old"
-    if age < -MAX_AHEAD:
+    if age < _AHEAD:
         return "quote is stamped in the future"
     if market.opened_at is not None and quote.at < market.opened_at:
         return "quote is from before today's open"

@@ -67,7 +67,7 @@ class Policy:
 
     def excludes(self, symbol: str, underlying: str) -> bool:
         """Whether the user wants everything on this symbol left alone."""
-        return any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
+        return bool(self.exclude) and any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
 
 
 def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) -> Policy:

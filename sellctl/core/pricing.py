@@ -11,6 +11,7 @@ from enum import Enum
 
 from sellctl.core.model.config import Style, WalkConfig
 from sellctl.core.model.instrument import AssetClass, an_option
+from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import Holding
 
@@ -159,7 +160,7 @@ def reference_price(signal: ExitSignal) -> Decimal | None:
 
 def believable(price: Decimal | None) -> Decimal | None:
     """`price` when it is one: finite, above zero and not absurd; else None."""
-    return price if price is not None and price.is_finite() and 0 < price <= HIGHEST_PRICE else None
+    return price if price is not None and price.is_finite() and ZERO < price <= HIGHEST_PRICE else None
 
 
 def _without_a_price(signal: ExitSignal, steps: int) -> Offer:

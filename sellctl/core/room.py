@@ -9,7 +9,7 @@ from sellctl.core.agreement import at_the_best
 from sellctl.core.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_objections
 from sellctl.core.model.config import WalkConfig
 from sellctl.core.model.instrument import AssetClass, an_option
-from sellctl.core.model.order import Order
+from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
@@ -48,11 +48,11 @@ class Room:
     def of(cls, snapshot: Snapshot, policy: Policy) -> "Room":
         """The room for one decision."""
         unfit = _unfit(snapshot.holdings)
-        holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
-        cover = cover_of(holding for holding in holdings if holding.symbol not in unfit)
+        holdings = tuple([_with_prices(holding, snapshot) for holding in snapshot.holdings])
+        cover = cover_of(_fit(holdings, unfit))
         pairs: dict[str, Pair] = {}
         if policy.knows_structures:
-            found = pairs_of((h for h in holdings if h.symbol not in unfit), cover, snapshot.structures)
+            found = pairs_of(_fit(holdings, unfit), cover, snapshot.structures)
             pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
             holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
         return cls(
@@ -69,9 +69,14 @@ class Room:
             _unseen=frozenset(_underlying(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
         )
 
+    def expires_today(self, holding: Holding) -> bool:
+        """Whether the holding is an option on its last day."""
+        option = holding.position.instrument.option
+        return option is not None and option.expires == self.today
+
     def strategy_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
         """The first strategy that takes a holding, and what it judges: the holding, or the pair that it is a leg of."""
-        pair, market = self.pairs.get(holding.symbol), self.snapshot.market
+        pair, market = (self.pairs.get(holding.symbol) if self.pairs else None), self.snapshot.market
         for strategy in self.policy.strategies:
             subject = pair.whole if pair and strategy.judges_pairs else holding
             if strategy.takes(subject, market):
@@ -92,7 +97,8 @@ class Room:
 
     def ours_on(self, symbol: str) -> tuple[Order, ...]:
         """Our own open orders on the symbol."""
-        return tuple(order for order in self.orders_on(symbol) if order.is_ours)
+        orders = self._orders.get(symbol)
+        return tuple(order for order in orders if order.is_ours) if orders else ()
 
     def walk(self, urgency: Urgency) -> WalkConfig | None:
         """The walk of a patient class, shortened so that a crowd of exits comes out within the orders of a minute."""
@@ -111,25 +117,27 @@ class Room:
 
 
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
-    asset = holding.position.instrument.asset_class
-    prices = judge_quote(holding.quote, asset, snapshot.market, holding.track.wide_for)
-    quote = snapshot.underlyings.get(holding.position.instrument.underlying)
-    if quote is None:
-        return Holding(holding.position, holding.quote, holding.track, prices)
-    underlying = judge_quote(quote, AssetClass.STOCK, snapshot.market, dt.timedelta(0))
-    return Holding(holding.position, holding.quote, holding.track, prices, underlying)
+    position, quote, track = holding.position, holding.quote, holding.track
+    instrument = position.instrument
+    prices = judge_quote(quote, instrument.asset_class, snapshot.market, track.wide_for)
+    underlyings = snapshot.underlyings
+    quote_of_underlying = underlyings.get(instrument.underlying) if underlyings else None
+    if quote_of_underlying is None:
+        return Holding(position, quote, track, prices)
+    underlying = judge_quote(quote_of_underlying, AssetClass.STOCK, snapshot.market, dt.timedelta(0))
+    return Holding(position, quote, track, prices, underlying)
 
 
 def _unfit(holdings: Iterable[Holding]) -> dict[str, str]:
     """Positions that can't be judged at all: listed twice, or without a quantity above zero."""
-    everything = tuple(holdings)
-    unfit = {h.symbol: f"its quantity is {h.position.qty}" for h in everything if not _is_a_quantity(h)}
-    times = Counter(holding.symbol for holding in everything)
+    positions = [holding.position for holding in holdings]
+    unfit = {p.symbol: f"its quantity is {p.qty}" for p in positions if not (p.qty.is_finite() and p.qty > ZERO)}
+    times = Counter([position.instrument.symbol for position in positions])
     return unfit | {symbol: f"the broker lists it {n} times" for symbol, n in times.items() if n > 1}
 
 
-def _is_a_quantity(holding: Holding) -> bool:
-    return holding.position.qty.is_finite() and holding.position.qty > 0
+def _fit(holdings: tuple[Holding, ...], unfit: Mapping[str, str]) -> tuple[Holding, ...]:
+    return tuple(holding for holding in holdings if holding.symbol not in unfit) if unfit else holdings
 
 
 def _by_symbol(orders: Iterable[Order]) -> dict[str, tuple[Order, ...]]:

@@ -12,25 +12,15 @@ from sellctl.core.model.position import ExitTrack, Holding
 from sellctl.core.pricing import REPRICE_AFTER
 from sellctl.core.room import Room
 from sellctl.core.rules.gain import as_dollars, as_percent, price_on, side_name
-from sellctl.core.rules.zero_day import expires_today
 
 
-def stay(holding: Holding, room: Room, *, taken: bool) -> Verdict:
-    """No rule is true: an exit under way goes on unless it was a target's. `taken`: a strategy looks after it."""
-    ours = room.ours_on(holding.symbol)
-    why = _why_end(holding, ours) if ours and not room.standing else ""
+def go_on(holding: Holding, ours: tuple[Order, ...], room: Room) -> Verdict:
+    """No rule is true any more and orders of ours work: the exit goes on unless it was a target's."""
+    why = "" if room.standing else _why_end(holding, ours)
     if why:
         return Verdict(holding, State.LEAVING, why, cancel_first=cancellable(ours, why))
-    if ours:
-        reason = holding.track.exit.reason if holding.track.exit else "an exit from before"
-        return Verdict(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
-    alarming = (taken and holding.position.entry_price is None) or bool(holding.track.frozen)
-    return held(holding, _why_held(holding, room, taken=taken), alert=alarming)
-
-
-def held(holding: Holding, sentence: str, *, alert: bool = False) -> Verdict:
-    """The verdict on a holding that stays."""
-    return Verdict(holding, State.HELD, sentence, alert=alert)
+    reason = holding.track.exit.reason if holding.track.exit else "an exit from before"
+    return Verdict(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
 
 
 def is_kept_put(holding: Holding, room: Room) -> bool:
@@ -53,7 +43,8 @@ def _target_is_missed(holding: Holding, track: ExitTrack) -> bool:
     return track.urgency >= Urgency.PROFIT and known and track.age >= REPRICE_AFTER
 
 
-def _why_held(holding: Holding, room: Room, *, taken: bool) -> str:
+def why_held(holding: Holding, room: Room, *, taken: bool) -> str:
+    """The sentence on a holding that stays. `taken`: a strategy looks after it."""
     if not room.snapshot.market.is_open:
         return "the market is closed"
     notes = (_cover_note(holding, room), _zero_day_note(holding, room), _price_note(holding, room, taken=taken))
@@ -73,7 +64,7 @@ def _cover_note(holding: Holding, room: Room) -> str:
 
 
 def _zero_day_note(holding: Holding, room: Room) -> str:
-    if not expires_today(holding, room.snapshot.market):
+    if not room.expires_today(holding):
         return ""
     if room.policy.zero_day is None:
         return "expires today, zero-day handling is off"

@@ -5,9 +5,11 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
 _STRIKE_SCALE = 1000
+_KEPT = 16_384  # symbols whose terms are kept once read: every look asks for those of every holding
 # Index and share-class roots whose underlying is written otherwise; a root that is not here is its own underlying.
 _UNDERLYING_OF_ROOT = {
     "SPXW": "SPX",
@@ -83,6 +85,7 @@ def parse_occ(symbol: str) -> OptionContract | None:
     return OptionContract(match["root"], expires, right, Decimal(match["strike"]) / _STRIKE_SCALE)
 
 
+@lru_cache(_KEPT)
 def an_option(symbol: str) -> Instrument | None:
     """The option that `symbol` names, or None when it is not an OCC symbol."""
     contract = parse_occ(symbol)

@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -76,7 +77,7 @@ class Market:
     @property
     def today(self) -> dt.date:
         """The exchange's date, whatever the host's time zone."""
-        return self.now.astimezone(NEW_YORK).date()
+        return _date_in_new_york(self.now)
 
     @property
     def until_close(self) -> dt.timedelta | None:
@@ -89,9 +90,14 @@ class Market:
         return self.now - self.opened_at if self.is_open and self.opened_at else None
 
 
+@lru_cache(16)  # one look asks for that of one instant at every holding
+def _date_in_new_york(instant: dt.datetime) -> dt.date:
+    return instant.astimezone(NEW_YORK).date()
+
+
 def market_at(clock: BrokerClock, sessions: tuple[Session, ...] | None) -> Market:
     """The market as the broker's clock and calendar show it; `sessions` None means that the calendar is unknown."""
-    today = clock.now.astimezone(NEW_YORK).date()
+    today = _date_in_new_york(clock.now)
     session = next((session for session in sessions or () if session.date == today), None)
     inside = session is not None and session.opens_at <= clock.now < session.closes_at
     closes = [clock.next_close] if clock.is_open else []

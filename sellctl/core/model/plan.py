@@ -1,10 +1,11 @@
 """What was decided: every holding exactly once, each with its sentence, and the orders and cancels that follow."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
@@ -194,7 +195,10 @@ class Trigger:
     distance: Decimal | None  # (price - now) / now; None without a usable price
 
 
-@dataclass(frozen=True, slots=True)
+_HELD = State.HELD
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The one place of a holding in a plan.
 
@@ -210,9 +214,47 @@ class Verdict:
     cancel_first: tuple[CancelOrder, ...] = ()
     objections: tuple[str, ...] = ()
     gain: Decimal | None = None
-    triggers: tuple[Trigger, ...] = ()
+    triggers: tuple[Trigger, ...] = field(default_factory=tuple)
     alert: bool = False
     unconfirmed: bool = False  # a stop is true and waits for a second look
+
+    @classmethod
+    def held(
+        cls,
+        holding: Holding,
+        sentence: Callable[[], str],
+        triggers: Callable[[], tuple[Trigger, ...]],
+        *,
+        alert: bool,
+        unconfirmed: bool,
+    ) -> "Verdict":
+        """The verdict on what stays, which most holdings get at most looks and nobody reads.
+
+        Its words and triggers cost more than the decision: they are worked out when they are first read, of the same
+        frozen snapshot, so that it makes no difference when. Filled at one stroke: field by field costs three times
+        as much.
+        """
+        verdict = object.__new__(cls)
+        vars(verdict).update(
+            holding=holding,
+            state=_HELD,
+            _sentence=sentence,
+            _triggers=triggers,
+            gain=holding.gain,
+            alert=alert,
+            unconfirmed=unconfirmed,
+        )
+        return verdict
+
+    if not TYPE_CHECKING:  # a type checker should go on to refuse what no field is called
+
+        def __getattr__(self, name: str) -> object:
+            """What `held` left open."""
+            work_out = vars(self).get(f"_{name}")
+            if work_out is None:
+                raise AttributeError(name)
+            value = vars(self)[name] = work_out()
+            return value
 
 
 @dataclass(frozen=True, slots=True)

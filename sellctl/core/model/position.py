@@ -17,6 +17,10 @@ class Direction(StrEnum):
     SHORT = "short"
 
 
+# Looked up once: the members of an enum are slow to reach, and every rule asks every holding for its side.
+_LONG = Direction.LONG
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """The broker's word on one position.
@@ -42,7 +46,7 @@ class Position:
     @property
     def is_long(self) -> bool:
         """Whether closing it is a sale."""
-        return self.direction is Direction.LONG
+        return self.direction is _LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ class Holding:
     @property
     def symbol(self) -> str:
         """The symbol as the broker writes it."""
-        return self.position.symbol
+        return self.position.instrument.symbol
 
     @property
     def exit_price(self) -> Decimal | None:

@@ -36,8 +36,9 @@ class Cover:
 def cover_of(holdings: Iterable[Holding]) -> Cover:
     """Match every short option with what covers it, the shorts that are hardest to cover first."""
     everything = tuple(holdings)
-    matching = _Matching(_longs_by_underlying(everything))
-    for short, contract in _shorts(everything):
+    shorts = _shorts(everything)
+    matching = _Matching(_longs_by_underlying(everything) if shorts else {})
+    for short, contract in shorts:
         matching.match(short, contract)
     return Cover(
         uncovered=matching.uncovered,

@@ -6,11 +6,16 @@ from sellctl.core.model.config import Amount, Basis, Per
 from sellctl.core.model.position import Holding, Position
 
 SHARES_A_CONTRACT = 100
+_BID = Basis.BID
+_OF_ENTRY = Per.GAIN
 
 
 def price_on(holding: Holding, basis: Basis) -> Decimal | None:
     """The usable price on a basis: the side one could trade at now, or the mid; None when it isn't usable."""
-    return holding.exit_price if basis is Basis.BID else holding.prices.mid
+    prices = holding.prices
+    if basis is not _BID:
+        return prices.mid
+    return prices.bid if holding.position.is_long else prices.ask
 
 
 def side_name(position: Position, basis: Basis) -> str:
@@ -30,10 +35,10 @@ def price_at_gain(position: Position, gain: Decimal) -> Decimal | None:
 
 def price_at(position: Position, amount: Amount, *, ahead: bool) -> Decimal | None:
     """The price that is `amount` ahead of entry, or behind it; None without an entry price it would need."""
+    if amount.per is _OF_ENTRY:
+        return price_at_gain(position, amount.value if ahead else -amount.value)
     if amount.per is Per.PRICE:
         return amount.value
-    if amount.per is Per.GAIN:
-        return price_at_gain(position, amount.value if ahead else -amount.value)
     if position.entry_price is None:
         return None
     units = position.qty if amount.per is Per.POSITION else 1
@@ -67,8 +72,8 @@ def is_at_or_below(position: Position, price: Decimal, threshold: Decimal) -> bo
 
 def as_percent(ratio: Decimal) -> str:
     """A ratio as the user reads it: +10%, -20.5%."""
-    number = (ratio * 100).quantize(Decimal("0.1")) + 0  # + 0 makes a negative zero positive
-    return f"{number:+f}%".replace(".0%", "%")
+    number = f"{ratio * 100:+.1f}%".replace(".0%", "%")
+    return "+0%" if number == "-0%" else number
 
 
 def as_dollars(price: Decimal) -> str:

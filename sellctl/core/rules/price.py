@@ -59,9 +59,10 @@ class ProtectiveRule(PriceRule):
         threshold = self.threshold(holding, market)
         if threshold is None:
             return None
-        side, price = _loss_price(holding, self.basis)
+        price = _loss_price(holding, self.basis)
         if price is None or not is_at_or_below(holding.position, price, threshold):
             return None
+        side = _loss_side(holding, self.basis)
         moved = "fell" if holding.position.is_long else "rose"
         wide = " on a wide spread" if holding.prices.wide else ""
         label = self.label(holding, market)
@@ -92,10 +93,19 @@ class ProfitRule(PriceRule):
         return holding.position.qty
 
 
-def _loss_price(holding: Holding, basis: Basis) -> tuple[str, Decimal | None]:
-    """Which side a protective rule looks at, and its price."""
-    prices, is_long = holding.prices, holding.position.is_long
-    if prices.wide and not prices.wide_settled:
-        return ("ask", prices.ask) if is_long else ("bid", prices.bid)
-    basis = Basis.MID if prices.wide else basis
-    return side_name(holding.position, basis), price_on(holding, basis)
+def _loss_price(holding: Holding, basis: Basis) -> Decimal | None:
+    """The price that a protective rule looks at."""
+    prices = holding.prices
+    if not prices.wide:
+        return price_on(holding, basis)
+    if prices.wide_settled:
+        return prices.mid
+    return prices.ask if holding.position.is_long else prices.bid
+
+
+def _loss_side(holding: Holding, basis: Basis) -> str:
+    """What that price is called."""
+    prices = holding.prices
+    if not prices.wide or prices.wide_settled:
+        return side_name(holding.position, Basis.MID if prices.wide else basis)
+    return "ask" if holding.position.is_long else "bid"

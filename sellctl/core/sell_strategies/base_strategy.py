@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Protocol
+from functools import cached_property
+from typing import ClassVar, Protocol
 
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import PRECEDENCE, ExitSignal, Reason, Trigger, Urgency
@@ -34,6 +35,7 @@ class Rule(Protocol):
 class BaseStrategy:
     """Base of every strategy: override `takes` to choose holdings and `rules` or `evaluate` for when they leave."""
 
+    may_raise: ClassVar[bool] = True  # code of the user's own: the engine finds its faults while it decides
     name: str = "base"
 
     @property
@@ -41,12 +43,12 @@ class BaseStrategy:
         """Whether it judges two option legs as one, where they are a pair."""
         return False
 
-    @property
+    @cached_property
     def needs_underlying(self) -> bool:
         """Whether a rule asks for the underlying's price."""
         return any(rule.needs_underlying for rule in self.rules())
 
-    @property
+    @cached_property
     def needs_peak(self) -> bool:
         """Whether a rule follows the best price."""
         return any(rule.needs_peak for rule in self.rules())
@@ -72,9 +74,9 @@ class BaseStrategy:
 
     def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
         """Every exit that is true now, each by itself."""
-        found = [rule.evaluate(holding, market) for rule in self.rules()]
-        found.append(self.evaluate(holding, market))
-        return tuple(signal for signal in found if signal is not None)
+        found = [signal for rule in self.rules() if (signal := rule.evaluate(holding, market)) is not None]
+        own = self.evaluate(holding, market)
+        return tuple(found) if own is None else (*found, own)
 
     def triggers(self, holding: Holding, market: Market) -> tuple[Trigger, ...]:
         """Where its price rules would become true."""

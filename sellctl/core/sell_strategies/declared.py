@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import ClassVar
 
 from sellctl.core.model.config import Basis, MatchConfig, PriceBasisConfig, RulesConfig, ScaleStep
 from sellctl.core.model.market import Market
@@ -24,6 +25,7 @@ EVERYTHING = MatchConfig()
 class Declared(BaseStrategy):
     """A strategy of the configuration."""
 
+    may_raise: ClassVar[bool] = False
     match: MatchConfig = EVERYTHING
     compiled: tuple[Rule, ...] = ()
 

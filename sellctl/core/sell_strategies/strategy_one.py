@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import ClassVar
 
 from sellctl.core.model.config import Amount, AssetKind, Basis
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding
 from sellctl.core.rules.entry import StopLoss, TakeProfit
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
@@ -17,6 +19,7 @@ CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STO
 class StrategyOne(BaseStrategy):
     """Sell at price / entry >= `profit_rate`, measured on the bid, or <= `stop_loss_rate`, measured on the mid."""
 
+    may_raise: ClassVar[bool] = False
     name: str = "strategy_one"
     profit_rate: Decimal = Decimal("1.1")
     stop_loss_rate: Decimal = Decimal("0.8")
@@ -41,3 +44,13 @@ class StrategyOne(BaseStrategy):
     def rules(self) -> tuple[Rule, ...]:
         """The stop and the target."""
         return self._rules
+
+    def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
+        """Every exit that is true now. Most looks end here: a quote between both prices meets neither rule."""
+        return () if self._is_between(holding) else BaseStrategy.signals(self, holding, market)
+
+    def _is_between(self, holding: Holding) -> bool:
+        entry, prices = holding.position.entry_price, holding.prices
+        if entry is None or prices.bid is None or prices.ask is None:
+            return False
+        return entry * self.stop_loss_rate < prices.bid and prices.ask < entry * self.profit_rate
