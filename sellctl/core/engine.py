@@ -46,11 +46,9 @@ _PAIR_REASONS = frozenset(Reason) - NO_STRATEGYS_REASON
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every holding exactly once, most urgent first, and the stale orders to cancel."""
     room = Room.of(snapshot, policy)
-    verdicts = tuple(_verdict(holding, room) for holding in room.holdings)
-    crowd = sum(1 for v in verdicts if v.signal and v.signal.urgency >= Urgency.TIME)
-    if room.is_crowded_by(crowd):
-        verdicts = _judged_again(verdicts, replace(room, crowd=crowd))
-    verdicts = _most_urgent_first(verdicts)
+    judged = [_judged(holding, room) for holding in room.holdings]
+    room = room.shared_by(sum(1 for each in judged if each.signal and each.signal.urgency >= Urgency.TIME))
+    verdicts = _most_urgent_first([_next_step(each, room) if isinstance(each, _Due) else each for each in judged])
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
@@ -60,11 +58,6 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         tripped=room.tripped,
         needs_history=frozenset(_symbol(v) for v in verdicts if v.submit) - snapshot.history.keys(),
     )
-
-
-def _judged_again(verdicts: Iterable[Verdict], room: Room) -> tuple[Verdict, ...]:
-    """The verdicts where a crowd shares the minute: only those that are of it can come out otherwise."""
-    return tuple(_verdict(v.holding, room) if v.signal and v.signal.urgency >= Urgency.TIME else v for v in verdicts)
 
 
 def _most_urgent_first(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
@@ -113,8 +106,17 @@ def _underlying(symbol: str) -> str:
 # --- one holding ------------------------------------------------------------------------------------------------------
 
 
-def _verdict(holding: Holding, room: Room) -> Verdict:
-    """One holding's verdict, whatever happens while it is judged: a fault is this holding's own."""
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A holding that a rule wants out: its next step is found once it is known how many leave with it."""
+
+    signal: ExitSignal
+    opinion: "_Opinion"
+    doubt: str
+
+
+def _judged(holding: Holding, room: Room) -> Verdict | _Due:
+    """What is thought of one holding, whatever happens meanwhile: a fault is this holding's own."""
     try:
         return _judge(holding, room)
     except Exception as error:  # noqa: BLE001  a row may be odder than anybody thought; the rest goes on
@@ -129,7 +131,14 @@ def _fault(holding: Holding, what: str) -> Verdict:
     return Verdict(holding, State.FAULT, f"it could not be judged: {what}", alert=True)
 
 
-def _judge(holding: Holding, room: Room) -> Verdict:
+def _next_step(due: _Due, room: Room) -> Verdict:
+    try:
+        return _completed(_doubted(_leave(due.signal, room), due.doubt), due.opinion, room)
+    except Exception as error:  # noqa: BLE001  as above
+        return _fault(due.signal.holding, _what(error))
+
+
+def _judge(holding: Holding, room: Room) -> Verdict | _Due:
     symbol = holding.position.instrument.symbol
     if symbol in room.unfit:
         return _fault(holding, room.unfit[symbol])
@@ -139,10 +148,10 @@ def _judge(holding: Holding, room: Room) -> Verdict:
     opinion = _opinion(holding, room)
     doubt = opinion.failure or _unseen_cover(holding, room)
     signal = merged((*_signals(holding, room), *opinion.signals))
-    ours = room.ours_on(symbol)
     if signal:
-        verdict = _doubted(_leave(signal, room), doubt)
-    elif opinion.unconfirmed and not ours:
+        return _Due(signal, opinion, doubt)
+    ours = room.ours_on(symbol)
+    if opinion.unconfirmed and not ours:
         verdict = wait(opinion.unconfirmed, opinion.waits)
     elif doubt:
         verdict = _fault(holding, "; ".join((doubt, *map(describe, ours))))
@@ -274,7 +283,7 @@ def _agreed_on(
     """What may act of a strategy's signals on a holding, or on the pair that it is a leg of."""
     looks = [_agreed(_checked(s, subject), strategy, room) for s in signals if not _rests(s, room)]
     known = (_on_the_leg(look.signal, holding, room) for look in looks if look.signal)
-    agreed_on = tuple(replace(signal, strategy=strategy.name) for signal in known)
+    agreed_on = tuple(signal.said_by(strategy.name) for signal in known)
     unconfirmed = next((look for look in looks if look.unconfirmed), None)
     if unconfirmed is None or unconfirmed.unconfirmed is None:
         return _Opinion(agreed_on, taken=True, peak_waits=_peak_waits(holding, strategy))

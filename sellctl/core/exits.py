@@ -38,8 +38,8 @@ def leave(signal: ExitSignal, room: Room) -> Verdict:
     return _begin(signal, price, room)
 
 
-def _leaving(signal: ExitSignal, what: str) -> Verdict:
-    return Verdict(signal.holding, State.LEAVING, f"{signal.sentence}; {what}", signal=signal)
+def _leaving(signal: ExitSignal, what: str, submit: SubmitOrder | None = None) -> Verdict:
+    return Verdict(signal.holding, State.LEAVING, f"{signal.sentence}; {what}", signal=signal, submit=submit)
 
 
 def wait(signal: ExitSignal, what: str) -> Verdict:
@@ -62,7 +62,7 @@ def _offer(signal: ExitSignal, room: Room) -> Offer:
     track = signal.holding.track.exit
     step = track.step + 1 if track and track.urgency == signal.urgency else 1
     policy = room.policy
-    walk = room.walk(signal.urgency)
+    walk = room.walks.get(signal.urgency)
     return offer(signal, step, policy.style, protective_market=policy.protective_market, walk=walk)
 
 
@@ -141,11 +141,11 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
         client_order_id=client_order_id(snapshot.account.number, holding.symbol, snapshot.market.today, attempt),
         limit_price=price.limit,
     )
-    case = Case(signal, snapshot, room.policy, room.cover, room.orders_on(holding.symbol))
+    case = Case(signal, snapshot, room.policy, room.cover, room.standing, room.orders_on(holding.symbol))
     refusals = objections(order, case)
     if refusals:
         return _denied(signal, refusals)
-    return replace(_leaving(signal, _what_is_sent(order, price, size)), submit=order)
+    return _leaving(signal, _what_is_sent(order, price, size), order)
 
 
 def _settling(holding: Holding, todays: Iterable[Order], now: dt.datetime) -> str:
@@ -211,7 +211,7 @@ def _why_replace(signal: ExitSignal, order: Order, room: Room) -> str:
         return ""
     if track and signal.urgency < track.urgency:
         return f"a more urgent reason: {signal.detail}"
-    age, walk = _age(order, track, room), room.walk(signal.urgency)
+    age, walk = _age(order, track, room), room.walks.get(signal.urgency)
     if age < (walk.every if walk and price.walked else REPRICE_AFTER) or throttled(signal, room.snapshot):
         return ""
     if age < HALTED and is_frozen(signal.holding, order):

@@ -148,6 +148,7 @@ class Case:
     snapshot: Snapshot
     policy: Policy
     cover: Cover
+    standing: tuple[str, ...]  # what forbids every order of the account
     open_orders: tuple[Order, ...]  # those that name the order's symbol
 
     @property
@@ -163,7 +164,7 @@ def objections(order: SubmitOrder, case: Case) -> tuple[str, ...]:
     """Every guard's refusal of an order, with its numbers; empty when none objects."""
     found = (guard(order, case) for guard in ORDER_GUARDS)
     own = tuple(objection for objection in found if objection)
-    return (*standing_objections(case.snapshot, case.policy), *own)
+    return (*case.standing, *own)
 
 
 def _nothing_of_ours_works(order: SubmitOrder, case: Case) -> str | None:

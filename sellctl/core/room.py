@@ -27,8 +27,8 @@ class Room:
 
     `unfit` says, by symbol, why a row of positions makes no sense. `standing` is what forbids every order and every
     cancel of this account right now. `pairs` are option legs that belong together, by the symbol of either leg, where
-    a strategy judges pairs. `tripped` is the account guard's limit that is reached, or was earlier today. `crowd` is
-    how many patient exits share the account's orders of this minute.
+    a strategy judges pairs. `tripped` is the account guard's limit that is reached, or was earlier today. `walks` are
+    the walks of the patient classes, shortened where a crowd of exits shares the account's orders of this minute.
     """
 
     snapshot: Snapshot
@@ -40,9 +40,9 @@ class Room:
     today: dt.date
     pairs: Mapping[str, Pair]
     tripped: str
+    walks: Mapping[Urgency, WalkConfig]
     _orders: Mapping[str, tuple[Order, ...]]
     _unseen: frozenset[str]
-    crowd: int = 0
 
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "Room":
@@ -65,6 +65,7 @@ class Room:
             today=snapshot.market.today,
             pairs=pairs,
             tripped=snapshot.tripped or tripped(policy.account_guard, snapshot.account),
+            walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
             _unseen=frozenset(_underlying(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
         )
@@ -100,16 +101,16 @@ class Room:
         orders = self._orders.get(symbol)
         return tuple(order for order in orders if order.is_ours) if orders else ()
 
-    def walk(self, urgency: Urgency) -> WalkConfig | None:
-        """The walk of a patient class, shortened so that a crowd of exits comes out within the orders of a minute."""
-        walk = self.policy.walks.get(urgency)
-        if walk is None or not self.crowd:
-            return walk
-        return replace(walk, steps=max(min(walk.steps, MOST_A_MINUTE_PATIENT[1] // self.crowd), 1))
+    def shared_by(self, exits: int) -> "Room":
+        """The room where so many patient exits at once walk so short that all come out within the orders of a minute.
 
-    def is_crowded_by(self, exits: int) -> bool:
-        """Whether so many patient exits at once can't all walk in full."""
-        return any(exits * walk.steps > MOST_A_MINUTE_PATIENT[1] for walk in self.policy.walks.values())
+        It is the same room while all can walk in full.
+        """
+        most = MOST_A_MINUTE_PATIENT[1]
+        if all(exits * walk.steps <= most for walk in self.walks.values()):
+            return self
+        short = {u: replace(walk, steps=max(min(walk.steps, most // exits), 1)) for u, walk in self.walks.items()}
+        return replace(self, walks=short)
 
     def may_have_unseen_cover(self, holding: Holding) -> bool:
         """Whether a row that could not be read may be what covers this short."""
