@@ -247,7 +247,18 @@ def test_a_pure_module_never_waits(module: str) -> None:
 @pytest.mark.parametrize("module", in_place("model"))
 def test_the_model_needs_the_standard_library_only(module: str) -> None:
     foreign = {each.module.split(".")[0] for each in imports_of(module)} - {"sellctl"}
-    assert foreign <= {"collections", "dataclasses", "datetime", "decimal", "enum", "re", "types", "typing", "zoneinfo"}
+    assert foreign <= {
+        "collections",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "functools",
+        "re",
+        "types",
+        "typing",
+        "zoneinfo",
+    }
 
 
 @pytest.mark.parametrize("module", modules())

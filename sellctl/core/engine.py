@@ -80,7 +80,8 @@ def _stale(verdicts: Iterable[Verdict], room: Room) -> tuple[CancelOrder, ...]:
         return ()
     if not snapshot.orders:
         return ()
-    spared = {order.id for verdict in verdicts for order in _dealt_with(verdict, room)}
+    active = [v for v in verdicts if v.signal or v.cancel_first or v.holding.track.exit]
+    spared = {order.id for verdict in active for order in _dealt_with(verdict, room)}
     spared |= {order.id for order in snapshot.orders if _is_not_ours_to_touch(order.symbol, room)}
     return stale_orders(snapshot, policy.stale_scope, policy.stale_after, spared)
 
@@ -92,10 +93,9 @@ def _is_not_ours_to_touch(symbol: str, room: Room) -> bool:
 
 def _dealt_with(verdict: Verdict, room: Room) -> tuple[Order, ...]:
     """The orders of the exit under way, and those that it cancels already."""
-    in_the_way = tuple(cancel.order for cancel in verdict.cancel_first)
-    if verdict.signal is None and verdict.holding.track.exit is None:
-        return in_the_way
-    return (*room.ours_on(verdict.holding.symbol), *in_the_way)
+    under_way = verdict.signal is not None or verdict.holding.track.exit is not None
+    ours = room.ours_on(verdict.holding.symbol) if under_way else ()
+    return (*ours, *(cancel.order for cancel in verdict.cancel_first))
 
 
 def _underlying(symbol: str) -> str:
@@ -174,21 +174,9 @@ def _stays(holding: Holding, opinion: "_Opinion", room: Room) -> Verdict:
 
 
 def _completed(verdict: Verdict, opinion: "_Opinion", room: Room) -> Verdict:
-    """The verdict with what is known of its holding besides. Spelled out: `replace` costs four times as much."""
-    holding = verdict.holding
-    return Verdict(
-        holding=holding,
-        state=verdict.state,
-        sentence=verdict.sentence,
-        signal=verdict.signal,
-        submit=verdict.submit,
-        cancel_first=verdict.cancel_first,
-        objections=verdict.objections,
-        gain=holding.gain,
-        triggers=() if opinion.failure else _triggers(holding, room),
-        alert=verdict.alert,
-        unconfirmed=opinion.peak_waits or opinion.waits == SECOND_QUOTE,
-    )
+    """The verdict with what is known of its holding besides."""
+    triggers = tuple if opinion.failure else partial(_triggers, verdict.holding, room)
+    return verdict.completed(triggers, unconfirmed=opinion.peak_waits or opinion.waits == SECOND_QUOTE)
 
 
 def _leave(signal: ExitSignal, room: Room) -> Verdict:
@@ -344,23 +332,26 @@ def _rests(signal: ExitSignal, room: Room) -> str:
     return rest or (stops_rest(room.snapshot.market) if signal.reason in STOPS else "")
 
 
-def _signals(holding: Holding, room: Room) -> Iterator[ExitSignal]:
+def _signals(holding: Holding, room: Room) -> list[ExitSignal]:
     """Every true reason for one holding to leave that isn't a strategy's."""
-    if not room.snapshot.market.is_open:
-        return
+    snapshot, position, symbol = room.snapshot, holding.position, holding.position.instrument.symbol
+    if not snapshot.market.is_open:
+        return []
+    found: list[ExitSignal] = []
     if room.expires_today(holding):
-        yield from _zero_day(holding, room)
-    if not holding.position.is_long:
-        yield from _left_uncovered(holding, room)
-    if holding.symbol in room.snapshot.panic:
-        yield ExitSignal(holding, holding.position.qty, Reason.PANIC, "panic: everything leaves", Urgency.FORCED)
+        found += _zero_day(holding, room)
+    if not position.is_long:
+        found += _left_uncovered(holding, room)
+    if symbol in snapshot.panic:
+        found.append(ExitSignal(holding, position.qty, Reason.PANIC, "panic: everything leaves", Urgency.FORCED))
     if room.tripped and room.policy.account_guard.action is GuardAction.FLATTEN:
-        yield ExitSignal(holding, holding.position.qty, Reason.ACCOUNT_GUARD, room.tripped, Urgency.FORCED)
-    if holding.track.follow and holding.position.qty > room.cover.reserved.get(holding.symbol, ZERO):
+        found.append(ExitSignal(holding, position.qty, Reason.ACCOUNT_GUARD, room.tripped, Urgency.FORCED))
+    if holding.track.follow and position.qty > room.cover.reserved.get(symbol, ZERO):
         detail = f"its short leg was closed: {holding.track.follow}"
-        yield ExitSignal(holding, holding.position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
-    if holding.symbol in room.snapshot.by_hand:
-        yield ExitSignal(holding, holding.position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE)
+        found.append(ExitSignal(holding, position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE))
+    if symbol in snapshot.by_hand:
+        found.append(ExitSignal(holding, position.qty, Reason.CLOSED_BY_HAND, "closed by hand", Urgency.PROTECTIVE))
+    return found
 
 
 def _zero_day(holding: Holding, room: Room) -> Iterator[ExitSignal]:

@@ -141,9 +141,19 @@ class Episodes:
 
 
 def track_of(track: Track, episode: Episode) -> Track:
-    """Our memory of a position with its episode's facts."""
-    return replace(
-        track,
+    """Our memory of a position with its episode's facts. Spelled out, as `replace` costs four times as much."""
+    return Track(
+        qty_left=track.qty_left,
+        unresolved=track.unresolved,
+        exit=track.exit,
+        wide_for=track.wide_for,
+        sent=track.sent,
+        rejects=track.rejects,
+        rejected_for=track.rejected_for,
+        quarantine=track.quarantine,
+        window=track.window,
+        last_trade=track.last_trade,
+        penny=track.penny,
         first_seen=episode.first_seen,
         opened_at=episode.opened_at,
         tag=episode.tag,

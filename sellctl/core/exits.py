@@ -44,12 +44,14 @@ def _leaving(signal: ExitSignal, what: str, submit: SubmitOrder | None = None) -
 
 def wait(signal: ExitSignal, what: str) -> Verdict:
     """A stop whose looks don't agree yet: nothing is sent. A second quote comes soon; anything else, a person hears."""
-    return replace(_denied(signal, (what,)), alert=what != SECOND_QUOTE)
+    return _denied(signal, (what,), alert=what != SECOND_QUOTE)
 
 
-def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> Verdict:
+def _denied(signal: ExitSignal, refusals: tuple[str, ...], *, alert: bool | None = None) -> Verdict:
+    """A refusal; unless `alert` says otherwise a person hears of it when the exit is protective or forced."""
     sentence = f"{signal.sentence}; denied: {'; '.join(refusals)}"
-    return replace(_alarming(signal, State.DENIED, sentence), objections=refusals)
+    alarms = signal.urgency <= Urgency.PROTECTIVE if alert is None else alert
+    return Verdict(signal.holding, State.DENIED, sentence, signal=signal, objections=refusals, alert=alarms)
 
 
 def _alarming(signal: ExitSignal, state: State, sentence: str) -> Verdict:

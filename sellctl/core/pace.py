@@ -5,9 +5,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from sellctl.core.model.plan import Urgency
-from sellctl.core.model.position import Sent
+from sellctl.core.model.position import NOTHING_SENT, Sent
 
 MINUTE = 60.0
+_AT_ONCE = dt.timedelta(0)
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Pace:
 
     def sent(self, now: float, symbol: str = "") -> Sent:
         """The last minute's orders of a symbol, or of the whole account."""
+        if not self._sent:
+            return NOTHING_SENT
         while self._sent and now - self._sent[0][0] > MINUTE:
             self._sent.popleft()
         urgencies = [urgency for _, its, urgency in self._sent if symbol in {"", its}]
@@ -38,5 +41,7 @@ class Pace:
 
     def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
         """How many in a row, and how long ago the last one was."""
-        count, at = self._rejects.get(symbol, (0, now))
+        if symbol not in self._rejects:
+            return 0, _AT_ONCE
+        count, at = self._rejects[symbol]
         return count, dt.timedelta(seconds=now - at)

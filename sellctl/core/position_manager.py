@@ -26,6 +26,7 @@ _PAIR = "+"  # what joins the two symbols of a pair
 EXIT_OVER_SECONDS = 60.0
 # A position that nobody can explain is looked into again after this long.
 DOUBT_SECONDS = 30.0
+_NOT_AT_ALL = dt.timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,9 @@ class PositionManager:
         self.episodes.save()
         known = self.episodes.known
         self.structures = {name: track_of(Track(), known[name]) for name in wholes}
-        return tuple(replace(h, track=track_of(h.track, known[h.symbol])) if h.symbol in sane else h for h in held)
+        return tuple(
+            Holding(h.position, h.quote, track_of(h.track, known[h.symbol])) if h.symbol in sane else h for h in held
+        )
 
     def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
         fit = tuple(holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0)
@@ -113,16 +116,27 @@ class PositionManager:
     def _mind_the_peaks(self, held: Iterable[Holding], pairs: Iterable[Pair], market: Market) -> None:
         """Move each peak to the worse of the looks that must agree (design, section 4); a wide quote moves none."""
         for holding in held:
+            if not self._may_set_a_peak(holding):
+                continue
             prices = self._at_the_worst(holding, market)
-            price = _seen_on(prices, holding, self._basis) if prices else None
+            price = _seen_on(prices, holding, self._basis) if prices and not prices.wide else None
             if price is not None:
                 self.episodes.peaked(holding.symbol, price)
         for pair in pairs:
             short, long = self._at_the_worst(pair.short, market), self._at_the_worst(pair.long, market)
             whole = pair_at(pair, short, long) if short and long else None
-            price = _seen_on(whole.prices, whole, self._basis) if whole else None
+            price = _seen_on(whole.prices, whole, self._basis) if whole and not whole.prices.wide else None
             if price is not None:
                 self.episodes.peaked(pair.whole.symbol, price)
+
+    def _may_set_a_peak(self, holding: Holding) -> bool:
+        """Whether the window's worst price beats the peak; mostly it doesn't, and its quotes need no judging."""
+        window, peak = holding.track.window, self.episodes.known[holding.symbol].peak
+        if window is None or peak is None:
+            return window is not None
+        long = holding.position.is_long
+        price = _seen_on(window.low if long else window.high, holding, self._basis)
+        return price is not None and (price > peak if long else price < peak)
 
     def _at_the_worst(self, holding: Holding, market: Market) -> Prices | None:
         """The worst sides in the window of looks; None without an earlier look, or when either look isn't usable."""
@@ -247,24 +261,25 @@ class PositionManager:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _holding(self, position: Position, at: dt.datetime) -> Holding:
-        memory, now = self._memory_of(position, at), self._clock.monotonic()
+        symbol = position.instrument.symbol
+        memory, now, book = self._memory_of(position, at), self._clock.monotonic(), self._prices.book(symbol)
         memory.absent, memory.qty = 0, position.qty
-        rejects, rejected_for = self._pace.rejects(position.symbol, now)
+        rejects, rejected_for = self._pace.rejects(symbol, now)
         track = Track(
             first_seen=memory.first_seen,
             qty_left=memory.ledger.left(now),
-            unresolved=sum(memory.unresolved.values(), ZERO),
+            unresolved=sum(memory.unresolved.values(), ZERO) if memory.unresolved else ZERO,
             exit=_track_of(memory.exit, now),
-            wide_for=self._prices.wide_for(position.symbol),
-            sent=self._pace.sent(now, position.symbol),
+            wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
+            sent=self._pace.sent(now, symbol),
             rejects=rejects,
             rejected_for=rejected_for,
             quarantine=memory.quarantine,
-            window=self._prices.window(position.symbol),
-            last_trade=self._prices.last_trade(position.symbol),
-            penny=self.contracts.get(position.symbol),
+            window=book.window() if book else None,
+            last_trade=book.last_trade if book else None,
+            penny=self.contracts.get(symbol),
         )
-        return Holding(position, self._prices.newest(position.symbol), track)
+        return Holding(position, book.newest if book else None, track)
 
     def _memory_of(self, position: Position, at: dt.datetime) -> _Memory:
         memory = self._memories.get(position.symbol)
@@ -291,9 +306,7 @@ def _peaks_move(market: Market) -> bool:
     return market.is_open and not price_rules_rest(market) and not stops_rest(market)
 
 
-def _seen_on(prices: Prices, holding: Holding, basis: Basis) -> Decimal | None:
-    if prices.wide:
-        return None
+def _seen_on(prices: Prices | Quote, holding: Holding, basis: Basis) -> Decimal | None:
     if basis is Basis.MID:
         return prices.mid
     return prices.bid if holding.position.is_long else prices.ask

@@ -3,9 +3,10 @@
 import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 
 from sellctl.core.guards import is_wide
 from sellctl.core.model.instrument import AssetClass
@@ -17,6 +18,7 @@ STEP_DOLLARS = Decimal("0.05")  # a step of a cheap option is no jump
 SAME = Decimal("0.20")  # how far two quotes of a new level may differ
 JUMP_CONFIRM = 1.5  # seconds between a jump and the quote that confirms it
 FORGOTTEN = 60.0  # seconds after which a look agrees with nothing any more
+_NOT_AT_ALL = dt.timedelta(0)
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -76,7 +78,7 @@ class QuoteBook:
 
     def wide_for(self, now: float) -> dt.timedelta:
         """How long the spread has been wide without a break."""
-        return dt.timedelta(seconds=0 if self._wide_since is None else now - self._wide_since)
+        return _NOT_AT_ALL if self._wide_since is None else dt.timedelta(seconds=now - self._wide_since)
 
     def is_in_doubt(self, now: float) -> bool:
         """Whether a jump waits for a second quote."""
@@ -87,8 +89,10 @@ class QuoteBook:
         start = self._start()
         if start is None or self.newest is None:
             return None
-        quotes = [look.quote for look in list(self._looks)[start:]]
-        return Window(high=_extreme(quotes, self.newest, max), low=_extreme(quotes, self.newest, min))
+        quotes = [look.quote for look in islice(self._looks, start, None)]
+        bids = [bid for quote in quotes if (bid := believable(quote.bid)) is not None]
+        asks = [ask for quote in quotes if (ask := believable(quote.ask)) is not None]
+        return Window(high=_extreme(bids, asks, self.newest, max), low=_extreme(bids, asks, self.newest, min))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -159,8 +163,9 @@ def _comparable(quote: Quote, other: Quote) -> Iterator[tuple[Decimal, Decimal]]
         yield from known
 
 
-def _extreme(quotes: list[Quote], newest: Quote, choose: Callable[[list[Decimal]], Decimal]) -> Quote:
+def _extreme(
+    bids: list[Decimal], asks: list[Decimal], newest: Quote, choose: Callable[[list[Decimal]], Decimal]
+) -> Quote:
     """Each side at its extreme, under the newest stamp."""
-    bids = [bid for bid in (believable(quote.bid) for quote in quotes) if bid is not None]
-    asks = [ask for ask in (believable(quote.ask) for quote in quotes) if ask is not None]
-    return replace(newest, bid=choose(bids) if bids else None, ask=choose(asks) if asks else None)
+    bid, ask = choose(bids) if bids else None, choose(asks) if asks else None
+    return Quote(newest.symbol, bid, ask, newest.at, newest.feed, newest.bid_size, newest.ask_size)

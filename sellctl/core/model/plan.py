@@ -260,6 +260,13 @@ class Verdict:
         )
         return verdict
 
+    def completed(self, triggers: Callable[[], tuple[Trigger, ...]], *, unconfirmed: bool) -> "Verdict":
+        """The same with its gain and, worked out when they are first read, its triggers."""
+        verdict = object.__new__(Verdict)
+        vars(verdict).update(vars(self), gain=self.holding.gain, _triggers=triggers, unconfirmed=unconfirmed)
+        del vars(verdict)["triggers"]
+        return verdict
+
     if not TYPE_CHECKING:  # a type checker should go on to refuse what no field is called
 
         def __getattr__(self, name: str) -> object:
