@@ -1,17 +1,19 @@
 """`python -m faults`: replay one seed, run the whole bench, hunt the planted bugs, compare seed pairs."""
 
 import argparse
-import os
-import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+from faults.crash import Case, crash
 from faults.day import play
+from faults.kill9 import kill_at_random
+from faults.pairs import unlike
 from faults.planted import BUGS
-from faults.program import FULL, QUICK, run_bench, run_planted
-
-PAIRED = ({"PYTHONHASHSEED": "1", "TZ": "Asia/Shanghai"}, {"PYTHONHASHSEED": "2", "TZ": "Australia/Lord_Howe"})
+from faults.program import run_bench, run_planted
+from faults.steadiness import many_days
+from faults.two import play_pair
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -29,6 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--family", action="append", help="only these families of faults, such as H or Q")
     parser.add_argument("--sdk", action="store_true", help="through the adapter and the SDK's session")
     parser.add_argument("--n", type=int, default=len(BUGS), help="how many planted bugs")
+    parser.add_argument("--bug", action="append", help="only these planted bugs, by name")
+    parser.add_argument("--step", default="", help="a named step to die at, for crash")
+    parser.add_argument("--nth", type=int, default=1, help="at which time of the step")
+    parser.add_argument("--once", action="store_true", help="run-once every minute instead of one watch")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table of `run` into this document")
     parser.add_argument("--full", action="store_true", help="the long programme")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell the day's whole story")
     return parser
@@ -48,11 +55,41 @@ def _day(asked: argparse.Namespace) -> int:
 
 
 def _bench(asked: argparse.Namespace) -> int:
-    return run_bench(FULL if asked.full else QUICK, _print)
+    return run_bench("full" if asked.full else "short", _print, asked.write)
 
 
 def _planted(asked: argparse.Namespace) -> int:
-    return run_planted(asked.n, _print)
+    return run_planted(asked.bug or asked.n, _print)
+
+
+def _crash(asked: argparse.Namespace) -> int:
+    done = crash(Case(asked.step, asked.nth, asked.once, asked.seed))
+    return _told(f"{done.case}{'' if done.happened else ': it never came to that step'}", done.violations)
+
+
+def _two(asked: argparse.Namespace) -> int:
+    return _told(f"two watchers, seed {asked.seed}", play_pair(asked.seed, shared=asked.seed % 2 == 0).violations)
+
+
+def _kill9(asked: argparse.Namespace) -> int:
+    return _told(f"kill -9, seed {asked.seed}", kill_at_random(asked.seed).faults)
+
+
+def _told(what: str, violations: Iterable[object]) -> int:
+    found = list(violations)
+    _print(f"{what}: {len(found)} violations")
+    for each in found:
+        _print(f"  {each}")
+    return 1 if found else 0
+
+
+def _memory(asked: argparse.Namespace) -> int:
+    """What many days in one process leave behind, sampled every ten days."""
+    steady = many_days(play, range(asked.seed, asked.seed + max(asked.days, 40)))
+    for sample in steady.samples:
+        _print(f"{sample.days} days: {sample.megabytes:.1f} MB, {sample.files} open files")
+    _print(steady.line)
+    return 0 if steady.holds else 1
 
 
 def _heads(asked: argparse.Namespace) -> int:
@@ -63,13 +100,9 @@ def _heads(asked: argparse.Namespace) -> int:
 
 def _pairs(asked: argparse.Namespace) -> int:
     """The same seeds in two processes that differ in hash seed and time zone end with the same journal heads."""
-    words = [sys.executable, "-m", "faults", "heads", "--seed", str(asked.seed), "--days", str(asked.days)]
-    told = [
-        subprocess.run(words, env={**os.environ, **extra}, capture_output=True, text=True, check=True).stdout  # noqa: S603  our own interpreter
-        for extra in PAIRED
-    ]
-    _print(f"{asked.days} seed pairs, {'equal' if told[0] == told[1] else 'NOT equal'} journal heads")
-    return 0 if told[0] == told[1] else 1
+    differ = unlike(asked.seed, asked.days)
+    _print(f"{asked.days} seed pairs, {f'not equal: {differ}' if differ else 'equal journal heads'}")
+    return 1 if differ else 0
 
 
 def _print(line: str) -> None:
@@ -81,6 +114,10 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "day": _day,
     "run": _bench,
     "planted": _planted,
+    "crash": _crash,
+    "two": _two,
+    "kill9": _kill9,
+    "memory": _memory,
     "heads": _heads,
     "pairs": _pairs,
 }

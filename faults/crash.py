@@ -1,7 +1,7 @@
 """The crash matrix: a kill at every named step of a cycle, before and after, and a fresh process on what survived."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +23,12 @@ class Case:
     nth: int
     once: bool
     seed: int
+
+    @property
+    def replay(self) -> str:
+        """The command that plays it again."""
+        once = " --once" if self.once else ""
+        return f"python -m faults crash --step '{self.step}' --nth {self.nth}{once} --seed {self.seed}"
 
     def __str__(self) -> str:
         return f"{'run-once' if self.once else 'watch'} seed {self.seed}, killed at {self.step} #{self.nth}"
@@ -107,10 +113,3 @@ def exactly_once(stage: Stage) -> None:
                 f"{lot.symbol} ({lot.role}): {sold} of {lot.qty} left by our orders, {account.qty_of(lot.symbol)} held"
             )
             stage.findings.add("R1", stage.exchange.now, text)
-
-
-def matrix(seeds: Iterable[int]) -> Iterator[Crash]:
-    """All cells for these seeds."""
-    for seed in seeds:
-        for case in cases(seed):
-            yield crash(case)

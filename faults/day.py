@@ -122,13 +122,16 @@ class Stage:
         soon = self.exchange.now + dt.timedelta(seconds=2)
         return soon + dt.timedelta(seconds=60 - soon.second) if self.once else soon
 
+    def _pace(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
+        return self.day.interval_at(now, self.looks + (self.now.looks if self.now else 0))
+
     def _live(self) -> None:
         self.lives += 1
         self.wire.life = self.lives
         self.steps.revive()
         life = self.now = Life(
             self.exchange, self.folder, config_of(self.day), self.doors, self.clock, self.wire, self.mischief.step,
-            self.liveness.hear, self.day.interval_at, self.once,
+            self.liveness.hear, self._pace, self.once,
         )  # fmt: skip
         try:
             life.run(self.day.ends)

@@ -22,8 +22,11 @@ DATES = tuple(
 )  # fmt: skip
 LEVELS = (0.0, 0.001, 0.01, 0.1)
 HOUR, MINUTE, SECOND = dt.timedelta(hours=1), dt.timedelta(minutes=1), dt.timedelta(seconds=1)
-BUSY, DULL = dt.timedelta(seconds=12), dt.timedelta(minutes=10)
-WINDOW = 6 * MINUTE
+DULL = dt.timedelta(minutes=10)
+WINDOW = 4 * MINUTE  # one before what happens, and three for R6's minute, a late retry and a look after it
+FEWEST_LOOKS = 150  # that a day must have; its busy windows take care that it has some more
+WANTED_LOOKS = 170
+BUSY, FASTEST, SLOWEST = 12 * SECOND, 4 * SECOND, 16 * SECOND
 
 
 class Role(StrEnum):
@@ -112,14 +115,21 @@ class Day:
         """The holdings that are in the day for one of these."""
         return tuple(lot for lot in self.lots if lot.role in roles)
 
-    def interval_at(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
-        """How often looks are worth their time now, and until when that holds."""
+    def interval_at(self, now: dt.datetime, looks: int | None = None) -> tuple[dt.timedelta, dt.datetime]:
+        """How often looks are worth their time now, and until when that holds; `looks` are those so far."""
         for start, end in self.busy:
             if now < start:
                 return DULL, start
             if now < end:
-                return BUSY, end
+                return self._pace(now, looks), end
         return DULL, self.ends
+
+    def _pace(self, now: dt.datetime, looks: int | None) -> dt.timedelta:
+        """In what is left of the busy windows the day comes to its looks, also when the process slept for hours."""
+        if looks is None:
+            return BUSY
+        left = sum((max(end - max(start, now), 0 * SECOND) for start, end in self.busy), 0 * SECOND)
+        return min(max(left / max(WANTED_LOOKS - looks, 1), FASTEST), SLOWEST)
 
 
 def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = False) -> Day:
