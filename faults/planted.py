@@ -234,14 +234,6 @@ def _forget_then_write(self: OrderManager, order: Order) -> None:
     self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
 
 
-_NOT_FOUND = OrderManager._not_found
-
-
-async def _hidden_is_nothing(self: OrderManager, pending: Any) -> None:
-    if not pending.known:
-        await _NOT_FOUND(self, pending)
-
-
 async def _join_once(self: SellWatcher) -> None:
     if self.facts is None:
         facts = await self.broker.account()
@@ -354,7 +346,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
     Bug("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
     Bug("hidden is nothing", "an order taken and not shown yet is overlooked",
-        ((OrderManager, "_not_found", _hidden_is_nothing),), by_day),
+        ((OrderManager, "_hold_unseen", _none),), by_day),
     Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
     Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "_settling", _said_nothing)), by_day),
     Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
