@@ -14,7 +14,7 @@ from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
 from sellctl.core.exits import describe, leave, wait
 from sellctl.core.guards import price_rules_rest, stops_rest, wrong_account
 from sellctl.core.model.config import GuardAction, ShortAction
-from sellctl.core.model.instrument import AssetClass, an_option
+from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import (
     NO_STRATEGYS_REASON,
@@ -87,7 +87,7 @@ def _stale(verdicts: Iterable[Verdict], room: Room) -> tuple[CancelOrder, ...]:
 
 
 def _is_not_ours_to_touch(symbol: str, room: Room) -> bool:
-    underlying = _underlying(symbol)
+    underlying = underlying_of(symbol)
     return room.policy.excludes(symbol, underlying) or not room.snapshot.exempt.isdisjoint({symbol, underlying})
 
 
@@ -96,11 +96,6 @@ def _dealt_with(verdict: Verdict, room: Room) -> tuple[Order, ...]:
     under_way = verdict.signal is not None or verdict.holding.track.exit is not None
     ours = room.ours_on(verdict.holding.symbol) if under_way else ()
     return (*ours, *(cancel.order for cancel in verdict.cancel_first))
-
-
-def _underlying(symbol: str) -> str:
-    option = an_option(symbol)
-    return option.underlying if option else symbol
 
 
 # --- one holding ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.instrument import an_option
+from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.position import Direction, Position, Track
 from sellctl.core.ports import Memory
@@ -104,14 +104,14 @@ class Episodes:
     def thaw(self, symbols: frozenset[str]) -> None:
         """A person has looked: the rules of these symbols or underlyings go on, with fresh peaks."""
         for symbol, episode in self.known.items():
-            if episode.frozen and not symbols.isdisjoint({symbol, _underlying(symbol)}):
+            if episode.frozen and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
                 self.known[symbol] = replace(episode, frozen="", peak=None, base=episode.qty)
 
     def _freeze_what_was_settled(self, held: Mapping[str, Position]) -> None:
         """An option that left while its shares came or went was assigned or exercised; an adjusted one was renamed."""
         for symbol, episode in tuple(self.known.items()):
             if symbol not in held and an_option(symbol):
-                underlying = _underlying(symbol)
+                underlying = underlying_of(symbol)
                 if self._shares_moved(underlying, episode, held):
                     self._freeze(underlying, f"{symbol} was assigned or exercised", held)
                 elif self._was_renamed(symbol, held):
@@ -214,14 +214,9 @@ def _signed_qty(qty: Decimal, direction: Direction) -> Decimal:
     return qty if direction is Direction.LONG else -qty
 
 
-def _underlying(symbol: str) -> str:
-    option = an_option(symbol)
-    return option.underlying if option else symbol
-
-
 def _root_underlying(symbol: str) -> str:
     """The underlying, also of an adjusted option: AAPL1 delivers what AAPL became."""
     option = an_option(symbol)
     if option and option.option and option.option.is_adjusted:
         return option.option.root.rstrip("0123456789")
-    return _underlying(symbol)
+    return underlying_of(symbol)

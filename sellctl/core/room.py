@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sellctl.core.agreement import at_the_best
 from sellctl.core.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_objections
 from sellctl.core.model.config import WalkConfig
-from sellctl.core.model.instrument import AssetClass, an_option
+from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import Holding
@@ -67,7 +67,7 @@ class Room:
             tripped=snapshot.tripped or tripped(policy.account_guard, snapshot.account),
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
-            _unseen=frozenset(_underlying(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
+            _unseen=frozenset(underlying_of(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
         )
 
     def expires_today(self, holding: Holding) -> bool:
@@ -148,8 +148,3 @@ def _by_symbol(orders: Iterable[Order]) -> dict[str, tuple[Order, ...]]:
             for symbol in {order.symbol, *(leg.symbol for leg in order.legs)}:
                 found[symbol] = (*found.get(symbol, ()), order)
     return found
-
-
-def _underlying(symbol: str) -> str:
-    option = an_option(symbol)
-    return option.underlying if option else symbol

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -92,8 +93,9 @@ class SellWatcher:
     panics: bool = False  # whether the next look takes everything held into `panic`
     targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
     last_snapshot: Snapshot | None = None  # what the last look was decided on
-    acted_at: float = float("-inf")  # when something was last sent or cancelled: what was seen before that is spent
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one plan at a time is carried out
+    # By underlying: when something was last sent or cancelled (what was seen before is spent), and whose turn it is.
+    _acted_at: dict[str, float] = field(default_factory=dict)
+    _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _said: dict[str, str] = field(default_factory=dict)
 
     async def observe(self) -> Observation | None:
@@ -125,45 +127,53 @@ class SellWatcher:
             self.facts = facts
 
     async def decide_and_act(self, seen: Observation, market: Market) -> None:
-        """Decide on what was observed and carry it out; not when a tick has acted since it was asked for."""
-        async with self.turn:
-            if seen.at <= self.acted_at:
-                self.acted = True
-            elif await self._own(self._decide_and_act(seen, market)):
-                self._recover()
+        """Decide on what was observed and carry it out, but where a tick has acted since it was asked for."""
+        if await self._own(self._decide_and_act(seen, market)):
+            self._recover()
 
     async def _decide_and_act(self, seen: Observation, market: Market) -> bool:
         plan = await self._decide(seen, market)
         self._tell(plan)
-        self.acted = await self._acting(plan)
+        self.acted = await self._carry_out(plan, seen.at)
         return True
 
-    async def _acting(self, plan: Plan) -> bool:
-        """Whether anything was sent or cancelled; what was seen before that is spent."""
-        try:
-            return await self._carry_out(plan)
-        finally:
-            if plan.acts:
-                self.acted_at = self.clock.monotonic()
+    async def _in_turn(self, underlying: str, plan: Plan, seen_at: float) -> bool:
+        """Carry out what was decided on one group, one plan at a time, unless its view is spent.
 
-    @property
-    def ready_for_ticks(self) -> Snapshot | None:
-        """The last look's view while a tick may act on it: not in the middle of a step, not failing, not spent."""
-        acting = self.mode is Mode.ACT and self.only is None and not self.panics and not self.turn.locked()
-        if not acting or self.problem is not None or self.seen_at is None or self.seen_at <= self.acted_at:
+        Whether the next look should follow at once: something was cancelled, or sent and not refused, or just before.
+        """
+        async with self._turns[underlying]:
+            if self._is_spent(underlying, seen_at):
+                return True
+            try:
+                return await self.orders.carry_out(plan)
+            finally:
+                self._acted_at[underlying] = self.clock.monotonic()
+
+    def _is_spent(self, underlying: str, seen_at: float) -> bool:
+        """Whether something was sent or cancelled on a group since it was seen."""
+        return seen_at <= self._acted_at.get(underlying, float("-inf"))
+
+    def view_for_ticks(self, underlying: str) -> tuple[Snapshot, float] | None:
+        """The last look's view, and when it was seen, while a tick on this underlying may act on it.
+
+        None in the middle of a step on it, after one until the next look, and while the account fails.
+        """
+        acting = self.mode is Mode.ACT and self.only is None and not self.panics and self.problem is None
+        if not acting or self.last_snapshot is None or self.seen_at is None:
             return None
-        return self.last_snapshot
+        if self._turns[underlying].locked() or self._is_spent(underlying, self.seen_at):
+            return None
+        return self.last_snapshot, self.seen_at
 
-    async def act_on(self, snapshot: Snapshot, plan: Plan, decided_at: float) -> None:
-        """Carry out what was decided on a tick, unless something was sent since."""
-        async with self.turn:
-            if self.acted_at <= decided_at:
-                self.acted = bool(await self._own(self._act_on(snapshot, plan)))
+    async def act_on(self, underlying: str, snapshot: Snapshot, plan: Plan, seen_at: float) -> None:
+        """Carry out what was decided on a tick, unless something was sent on its underlying since."""
+        self.acted = bool(await self._own(self._act_on(underlying, snapshot, plan, seen_at)))
 
-    async def _act_on(self, snapshot: Snapshot, plan: Plan) -> bool:
+    async def _act_on(self, underlying: str, snapshot: Snapshot, plan: Plan, seen_at: float) -> bool:
         """The plan is written down behind the order, whose intent came first: nothing delays an order on a tick."""
         try:
-            return await self._acting(plan)
+            return await self._in_turn(underlying, plan, seen_at)
         finally:
             self.journal.plan_made(snapshot, plan)
 
@@ -185,7 +195,6 @@ class SellWatcher:
     def fail(self, error: SellctlError) -> None:
         """Remember a failure; the first of a row is reported."""
         self.failures += 1
-        self.acted = False
         self.acted = False
         if self.problem is None or self.problem.sentence != error.sentence:
             self.report("", Kind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
@@ -329,13 +338,15 @@ class SellWatcher:
             raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
         return {symbol: tuple(o for o in rows.rows if o.symbol == symbol) for symbol in wanted}
 
-    async def _carry_out(self, plan: Plan) -> bool:
-        """Whether anything was sent or cancelled."""
+    async def _carry_out(self, plan: Plan, seen_at: float) -> bool:
+        """Whether anything was sent or cancelled. Each underlying by itself: none waits for another's cancel."""
         if self.mode is Mode.DRY_RUN:
             return False
         if self.mode is Mode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
-        return await self.orders.carry_out(plan if self.only is None else plan.only(self.only))
+        groups = (plan if self.only is None else plan.only(self.only)).by_underlying
+        steps = (self._in_turn(underlying, group, seen_at) for underlying, group in groups.items())
+        return _any_of(await asyncio.gather(*steps, return_exceptions=True))
 
     def _tell(self, plan: Plan) -> None:
         """Report what a person should hear of, once until it changes."""
@@ -357,6 +368,14 @@ class SellWatcher:
         if self.problem is not None:
             self.report("", Kind.RECOVERED, "the account answers again")
         self.problem, self.failures = None, 0
+
+
+def _any_of(ends: Sequence[bool | BaseException]) -> bool:
+    """Whether any step did something; the first one's error, now that all have ended."""
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return any(ends)
 
 
 _TOLD = {State.BLOCKED: Kind.BLOCKED, State.DENIED: Kind.DENIED, State.FAULT: Kind.DEGRADED}

@@ -2,7 +2,8 @@
 
 A tick is decided on the last look's positions and orders, at most `max_position_age` old, with the newest quotes and
 today's orders, which the desk knows ahead of need; so an order goes out with no request before it. Once something was
-sent for an account, that view is spent, and only the next look's counts. With every stream down, looks go on alone.
+sent on an underlying, the view of it is spent, and only the next look's counts; every other group goes on, whatever a
+look or another exit is waiting for. With every stream down, looks go on alone.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from sellctl.core.engine import decide
 from sellctl.core.errors import BrokerError
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Kind
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import Instrument, underlying_of
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import Plan, Verdict
@@ -123,7 +124,8 @@ class TickDesk:
         unsettled = {order.symbol for order in seen.orders} | set(watcher.orders.symbols_working)
         missing = {h.symbol for h in seen.holdings if h.symbol in self._held_by} - known.keys() - unsettled
         if missing and not watcher.acted:
-            known.update(await watcher.know_history(missing))
+            news = await watcher.know_history(missing)
+            known.update({s: orders for s, orders in news.items() if watcher.view_for_ticks(underlying_of(s))})
 
     # --- what the streams say -----------------------------------------------------------------------------------------
 
@@ -162,18 +164,25 @@ class TickDesk:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _decide(self, watcher: SellWatcher, underlying: str, market: Market) -> None:
-        seen = watcher.ready_for_ticks
-        if seen is None:
+        made = self._plan(watcher, underlying, market)
+        if made is None:
             return
-        snapshot = self._snapshot(seen, underlying, market, self._todays[watcher.name])
-        snapshot = replace(snapshot, halted=watcher.orders.halted())
-        plan = replace(decide(snapshot, watcher.policy), stale=())
-        if plan.needs_history:
+        if made.plan.needs_history:
             self._wake(watcher.name)
-        elif plan.acts:
-            self._send(watcher, snapshot, plan)
-        if plan.is_unconfirmed:
+        elif made.plan.acts:
+            self._send(watcher, underlying, made)
+        if made.plan.is_unconfirmed:
             self._look_again(f"{watcher.name} {underlying}", (watcher,))
+
+    def _plan(self, watcher: SellWatcher, underlying: str, market: Market) -> "_Made | None":
+        """What is to be done on one underlying's group; None while no tick may act on it."""
+        view = watcher.view_for_ticks(underlying)
+        if view is None:
+            return None
+        seen, seen_at = view
+        snapshot = self._snapshot(seen, underlying, market, self._todays[watcher.name])
+        snapshot = replace(snapshot, halted=watcher.orders.halted(), sent=watcher.positions.sent)
+        return _Made(snapshot, replace(decide(snapshot, watcher.policy), stale=()), seen_at)
 
     def _snapshot(
         self, seen: Snapshot, underlying: str, market: Market, known: Mapping[str, tuple[Order, ...]]
@@ -190,18 +199,28 @@ class TickDesk:
         track = replace(holding.track, window=window, wide_for=wide, last_trade=trade)
         return replace(holding, quote=prices.newest(symbol), track=track)
 
-    def _send(self, watcher: SellWatcher, snapshot: Snapshot, plan: Plan) -> None:
+    def _send(self, watcher: SellWatcher, underlying: str, made: "_Made") -> None:
+        async def send() -> None:
+            now = self._again(watcher, underlying, made)
+            if now is not None and now.plan.acts:
+                self._forget_orders_of(watcher, now.plan)
+                await watcher.act_on(underlying, now.snapshot, now.plan, now.seen_at)
+            self._wake(watcher.name)
+
+        self._keep(asyncio.create_task(send(), name=_SENDING))
+
+    def _again(self, watcher: SellWatcher, underlying: str, made: "_Made") -> "_Made | None":
+        """The same plan while its view stands; another when orders went out meanwhile, whose number is limited (K2)."""
+        market = self._market()
+        if market is not None and watcher.positions.sent != made.snapshot.sent:
+            return self._plan(watcher, underlying, market)
+        return made if watcher.view_for_ticks(underlying) else None
+
+    def _forget_orders_of(self, watcher: SellWatcher, plan: Plan) -> None:
         known = self._todays[watcher.name]
         for verdict in plan.verdicts:
             if verdict.submit or verdict.cancel_first:
                 known.pop(verdict.holding.symbol, None)
-        decided_at = self.clock.monotonic()
-
-        async def send() -> None:
-            await watcher.act_on(snapshot, plan, decided_at)
-            self._wake(watcher.name)
-
-        self._keep(asyncio.create_task(send(), name=_SENDING))
 
     def _look_again(self, what: str, watchers: Sequence[SellWatcher]) -> None:
         """A second look, which confirms or refutes, comes by itself even if no tick does."""
@@ -233,6 +252,15 @@ class TickDesk:
 
 
 _SENDING = "sending"
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A plan for one group, what it was made from, and when that was seen, in monotonic seconds."""
+
+    snapshot: Snapshot
+    plan: Plan
+    seen_at: float
 
 
 def _verdicts(watcher: SellWatcher) -> Iterator[Verdict]:

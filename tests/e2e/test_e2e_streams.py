@@ -13,6 +13,7 @@ from stage import Play, Stage
 
 from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
+from sellctl.core.order_manager import CANCEL_POLLS
 from sellctl.core.sell_watcher import Mode
 from sellctl.options import Options
 
@@ -33,6 +34,7 @@ HELD = """
 """
 SLOW = "sell_module: {check_interval: 60}\n"
 QUICK = "sell_module: {check_interval: 1}\n"
+LOOK_UP = "/v2/orders:by_client_order_id"
 Until = Callable[[], bool]
 
 
@@ -136,6 +138,32 @@ def test_a_stop_is_sold_by_the_tick_that_confirms_it(watch: Callable[..., Watch]
         one.is_sold,
     )
     assert len(one.stage.orders()) == 1
+
+
+def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order(watch: Callable[..., Watch]) -> None:
+    position = "{symbol: MSFT, qty: 5, entry: 400}"
+    order = "{symbol: MSFT, side: sell, qty: 5, limit_price: 440, client_order_id: mine, age: 2m}"
+    one = watch(SLOW, HELD.replace("entry: 1.00}]", f"entry: 1.00}}, {position}]\n        orders: [{order}]"))
+    one.stage.misbehave("H19")
+
+    def requests(method: str, path: str) -> list[int]:
+        asked = enumerate(one.stage.server.requests)
+        return [place for place, request in asked if (request.method, request.path) == (method, path)]
+
+    def looks_again() -> None:
+        one.stage.server.advance(90)
+        one.runtime.fleet.wake()
+
+    one.play(
+        lambda: one.desk_is_live and one.knows_history(),
+        looks_again,
+        lambda: bool(requests("GET", LOOK_UP)),
+        lambda: one.quote("1.20", "1.22"),
+        one.is_sold,
+        lambda: len(requests("GET", LOOK_UP)) >= CANCEL_POLLS,
+    )
+    (sold,) = requests("POST", "/v2/orders")
+    assert sold < requests("GET", LOOK_UP)[CANCEL_POLLS - 2]
 
 
 def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:

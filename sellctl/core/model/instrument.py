@@ -95,6 +95,12 @@ def an_option(symbol: str) -> Instrument | None:
     return Instrument(symbol, AssetClass.OPTION, underlying, contract)
 
 
+def underlying_of(symbol: str) -> str:
+    """The symbol whose price moves this one: an option's underlying, else the symbol itself."""
+    option = an_option(symbol)
+    return option.underlying if option else symbol
+
+
 def a_stock(symbol: str) -> Instrument:
     """The stock or fund that `symbol` names."""
     return Instrument(symbol, AssetClass.STOCK, symbol)

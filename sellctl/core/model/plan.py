@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
-from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Holding, Position
 
@@ -333,6 +333,21 @@ class Plan:
     def _in_the_way(self) -> Iterator[CancelOrder]:
         for verdict in self.verdicts:
             yield from verdict.cancel_first
+
+    @property
+    def by_underlying(self) -> "dict[str, Plan]":
+        """What this plan sends and cancels, apart for each underlying, the most urgent first."""
+        acting: dict[str, list[Verdict]] = {}
+        for verdict in self.verdicts:
+            if verdict.submit or verdict.cancel_first:
+                acting.setdefault(verdict.holding.position.instrument.underlying, []).append(verdict)
+        stale: dict[str, list[CancelOrder]] = {}
+        for cancel in self.stale:
+            stale.setdefault(underlying_of(cancel.order.symbol), []).append(cancel)
+        return {
+            name: replace(self, verdicts=tuple(acting.get(name, ())), stale=tuple(stale.get(name, ())))
+            for name in dict.fromkeys((*acting, *stale))
+        }
 
     def only(self, symbols: frozenset[str]) -> "Plan":
         """The same plan with nothing carried out but for these symbols."""
