@@ -18,6 +18,22 @@ from sellctl.sim.server import SimServer
 
 MAIN = [sys.executable, "-c", "from sellctl.app import main; main()"]
 _NOT_OURS = ("SELLCTL_", "ALPACA_", "APCA_")
+CALL = "AAPL261218C00200000"
+
+
+def three_calls(bid: str = "1.00", ask: str = "1.02", *, more_prices: str = "", at: str = "2026-11-24 12:00") -> str:
+    """A scenario: one account that paid 1.00 each for three calls, which stand at one quote all day."""
+    return textwrap.dedent(f"""\
+        start: "{at}"
+        accounts:
+          main:
+            key: k
+            secret: s
+            number: PA1
+            positions: [{{symbol: {CALL}, qty: 3, entry: 1.00}}]
+        prices:
+          {CALL}: [{{fixed: {{bid: {bid}, ask: {ask}}}}}]
+        """) + (f"  {more_prices}\n" if more_prices else "")
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,9 @@
 """Stops through the whole program: two looks, real crashes that fire, and bad ticks that don't."""
 
 import pytest
-from stage import Play
+from stage import CALL, Play, three_calls
 
-CALL = "AAPL261218C00200000"
-STOP = """
-    start: "2026-11-24 12:00"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
-    prices:
-      AAPL261218C00200000: [{fixed: {bid: 0.70, ask: 0.72}}]
-"""
+STOP = three_calls("0.70", "0.72")
 
 
 def test_run_once_takes_the_second_look_itself_and_a_dry_run_names_the_same_order(play: Play) -> None:

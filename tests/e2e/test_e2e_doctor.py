@@ -2,20 +2,9 @@
 
 from typing import Any
 
-from stage import Play, Stage
+from stage import Play, Stage, three_calls
 
-HELD = """
-    start: "2026-11-24 12:00"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
-    prices:
-      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
-      SPY: [{fixed: {bid: 600.00, ask: 600.02}}]
-"""
+HELD = three_calls(more_prices="SPY: [{fixed: {bid: 600.00, ask: 600.02}}]")
 
 
 def examined(stage: Stage, status: int) -> dict[str, Any]:

@@ -1,24 +1,12 @@
-import pytest
-from stage import Play
+"""Trouble that passes by itself: the run goes on and the exit still happens."""
 
-CALL = "AAPL261218C00200000"
-TARGET = """
-    start: "2026-11-24 12:00"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
-    prices:
-      AAPL261218C00200000: [{fixed: {bid: 1.10, ask: 1.12}}]
-    misbehaviours:
-      - {name: H05, times: 1, path: "PATH"}
-"""
+import pytest
+from stage import CALL, Play, three_calls
 
 
 @pytest.mark.parametrize("path", ["/v2/clock", "/v2/account", "/v2/positions", "/v2/orders"])
 def test_one_bad_answer_does_not_cost_the_run(play: Play, path: str) -> None:
-    stage = play(TARGET.replace("PATH", path))
+    stage = play(three_calls("1.10", "1.12"))
+    stage.misbehave("H05", times=1, path=path)
     assert stage.run("run-once").status == 0
     assert stage.held(CALL) == 0

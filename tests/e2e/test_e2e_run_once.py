@@ -2,19 +2,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from stage import Play
+from stage import Play, three_calls
 
-TARGET = """
-    start: "2026-11-24 12:00"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
-    prices:
-      AAPL261218C00200000: [{fixed: {bid: 1.10, ask: 1.12}}]
-"""
+TARGET = three_calls("1.10", "1.12")
 ZERO_DAY = """
     start: "{start}"
     accounts:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import Play
+from stage import Play, three_calls
 
 from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
@@ -23,17 +23,7 @@ if TYPE_CHECKING:
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 ANALYZE = shutil.which("systemd-analyze")
-HELD = """
-    start: "2026-11-24 12:00"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
-    prices:
-      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
-"""
+HELD = three_calls()
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="Debian's package systemd is not installed")

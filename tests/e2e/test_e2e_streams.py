@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import Play, Stage
+from stage import CALL, Play, Stage, three_calls
 
 from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
@@ -20,18 +20,6 @@ from sellctl.options import Options
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
 
-CALL = "AAPL261218C00200000"
-HELD = """
-    start: "2026-11-24 12:00"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}]
-    prices:
-      AAPL261218C00200000: [{fixed: {bid: 1.00, ask: 1.02}}]
-"""
 SLOW = "sell_module: {check_interval: 60}\n"
 QUICK = "sell_module: {check_interval: 1}\n"
 LOOK_UP = "/v2/orders:by_client_order_id"
@@ -102,7 +90,7 @@ class Watch:
 
 @pytest.fixture
 def watch(play: Play) -> Callable[..., Watch]:
-    def on(rules: str = SLOW, scenario: str = HELD) -> Watch:
+    def on(rules: str = SLOW, scenario: str = three_calls()) -> Watch:
         return Watch(play(scenario), rules)
 
     return on
@@ -195,9 +183,9 @@ def test_a_refused_stream_is_said_polling_sells_and_the_stream_comes_back(
 def test_of_too_many_symbols_the_nearest_are_streamed_and_the_rest_is_polled(watch: Callable[..., Watch]) -> None:
     others = [f"AAPL261218C00{strike}000" for strike in (210, 220, 230)]
     positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in (CALL, *others))
-    prices = "".join(f"      {symbol}: [{{fixed: {{bid: 0.95, ask: 0.97}}}}]\n" for symbol in others)
-    scenario = textwrap.dedent(HELD).replace("{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}", positions)
-    one = watch(QUICK, textwrap.indent(scenario, "    ").rstrip() + "\n" + prices)
+    prices = "".join(f"  {symbol}: [{{fixed: {{bid: 0.95, ask: 0.97}}}}]\n" for symbol in others)
+    scenario = three_calls().replace("{symbol: AAPL261218C00200000, qty: 3, entry: 1.00}", positions)
+    one = watch(QUICK, scenario + prices)
     exchange = one.stage.server.exchange
     exchange.settings = replace(exchange.settings, option_stream_quotes=2)
     one.play(
