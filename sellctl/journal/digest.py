@@ -1,4 +1,4 @@
-"""What of a plan is told, and what makes it news. Pure.
+"""What of a plan is told and kept, and what makes it news. Pure.
 
 A denial's numbers change with every quote; the same denial with other numbers is not news, and neither is a plan that
 sends nothing while nothing of ours changed.
@@ -7,7 +7,9 @@ sends nothing while nothing of ours changed.
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.plan import Plan, State, Verdict
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal.chain import canonical
@@ -26,6 +28,19 @@ def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
         "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
     }
     return hashlib.sha256(canonical(parts).encode()).hexdigest() if any(parts.values()) else ""
+
+
+def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
+    """What a plan is about: every underlying with anything but a quiet holding, whole, from which the same follows.
+
+    What merely stays, with no order on it, is left out: it would be nearly all of every row.
+    """
+    groups = {v.holding.position.instrument.underlying for v in plan.verdicts if v.signal or v.state is not State.HELD}
+    groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
+    return (
+        replace(snapshot, holdings=tuple(h for h in snapshot.holdings if h.position.instrument.underlying in groups)),
+        replace(plan, verdicts=tuple(v for v in plan.verdicts if v.holding.position.instrument.underlying in groups)),
+    )
 
 
 def _gist(verdict: Verdict) -> list[str]:

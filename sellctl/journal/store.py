@@ -25,7 +25,7 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
 from sellctl.journal.database import Database
-from sellctl.journal.digest import fingerprint, refusals, summary
+from sellctl.journal.digest import fingerprint, of_note, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.places import BATCH, place, placed
 from sellctl.journal.queries import Filters, Row, page
@@ -121,12 +121,15 @@ class SqliteJournal:
     # The port.
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
-        """A plan with its snapshot, whole, when its actions, denials or working exits differ from the last one's."""
+        """A plan with its snapshot, when its actions, denials or working exits differ from the last one's.
+
+        Of both what is of note: every underlying on which anything happens or an order rests.
+        """
         account = plan.account
         mark = fingerprint(snapshot, plan)
         if mark == self._mark(account):
             return
-        body = {**summary(plan), "frozen": codec.pack(snapshot, plan)}
+        body = {**summary(plan), "frozen": codec.pack(*of_note(snapshot, plan))}
         denied = (Entry(account, "refusal", body, symbol, reason) for symbol, reason, body in refusals(plan))
         with self.database.writing() as tx:
             last = self._insert([Entry(account, "plan", body), *denied], snapshot.market.now)

@@ -30,6 +30,7 @@ from sellctl.core.model.position import ExitTrack, Holding, Track
 from sellctl.core.model.snapshot import AccountFacts, Snapshot, SpoiledRow
 from sellctl.core.policy import Policy, compile_policy
 from sellctl.core.rules.cover import cover_of
+from sellctl.journal.digest import of_note
 
 SYMBOLS = [
     "AAPL",
@@ -163,6 +164,21 @@ def test_every_holding_stands_in_the_plan_exactly_once_with_a_sentence(snapshot:
         assert not (verdict.submit or verdict.cancel_first) or verdict.state is State.LEAVING
         assert (verdict.state is State.DENIED) <= bool(verdict.objections)
         assert (verdict.state is State.FAULT) <= verdict.alert
+
+
+@given(snapshots(), policies())
+def test_what_the_journal_keeps_of_a_plan_follows_from_what_it_keeps_of_its_snapshot(
+    snapshot: Snapshot, policy: Policy
+) -> None:
+    """D4, and nothing is left out that acts."""
+    whole = decide(snapshot, policy)
+    kept, plan = of_note(snapshot, whole)
+    again = decide(kept, policy)
+    assert [(v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in again.verdicts] == [
+        (v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in plan.verdicts
+    ]
+    assert (again.stale, again.needs_history) == (plan.stale, plan.needs_history)
+    assert (plan.submits, plan.cancels) == (whole.submits, whole.cancels)
 
 
 @given(snapshots(), policies())

@@ -154,6 +154,12 @@ def test_a_stored_plan_thaws_to_what_was_decided(journal: SqliteJournal) -> None
     assert thaw(history(journal.path, Filters())[0]) == (snapshot, plan)
 
 
+def test_a_stored_plan_leaves_out_what_is_quiet(journal: SqliteJournal) -> None:
+    due, quiet = a_holding(), a_holding("MSFT")
+    journal.plan_made(a_snapshot(due, quiet), a_plan(leaving(due), held(quiet)))
+    assert thaw(history(journal.path, Filters())[0]) == (a_snapshot(due), a_plan(leaving(due)))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.sampled_from("123"), min_size=1, max_size=8))
 def test_fills_fold_to_the_largest_quantity_however_they_arrive(
