@@ -131,7 +131,7 @@ def test_a_stop_is_sold_by_the_tick_that_confirms_it(watch: Callable[..., Watch]
 def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order(watch: Callable[..., Watch]) -> None:
     position = "{symbol: MSFT, qty: 5, entry: 400}"
     order = "{symbol: MSFT, side: sell, qty: 5, limit_price: 440, client_order_id: mine, age: 2m}"
-    one = watch(SLOW, HELD.replace("entry: 1.00}]", f"entry: 1.00}}, {position}]\n        orders: [{order}]"))
+    one = watch(SLOW, three_calls().replace("entry: 1.00}]", f"entry: 1.00}}, {position}]\n    orders: [{order}]"))
     one.stage.misbehave("H19")
 
     def requests(method: str, path: str) -> list[int]:
