@@ -8,7 +8,6 @@ with its sentence. What has no reason to leave gets its sentence in staying.py.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
 
 from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
 from sellctl.core.exits import describe, leave, wait
@@ -26,9 +25,9 @@ from sellctl.core.model.plan import (
     Plan,
     Reason,
     State,
-    Trigger,
     Urgency,
     Verdict,
+    Words,
 )
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
@@ -37,7 +36,7 @@ from sellctl.core.room import Room
 from sellctl.core.rules.stale import stale_orders
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, merged
 from sellctl.core.sizing import STEP
-from sellctl.core.staying import go_on, is_kept_put, why_held
+from sellctl.core.staying import Told, go_on, is_kept_put
 
 MANAGED = frozenset(STEP)
 _PAIR_REASONS = frozenset(Reason) - NO_STRATEGYS_REASON
@@ -46,9 +45,12 @@ _PAIR_REASONS = frozenset(Reason) - NO_STRATEGYS_REASON
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every holding exactly once, most urgent first, and the stale orders to cancel."""
     room = Room.of(snapshot, policy)
-    judged = [_judged(holding, room) for holding in room.holdings]
+    words = Told(room)
+    judged = [_judged(holding, room, words) for holding in room.holdings]
     room = room.shared_by(sum(1 for each in judged if each.signal and each.signal.urgency >= Urgency.TIME))
-    verdicts = _most_urgent_first([_next_step(each, room) if isinstance(each, _Due) else each for each in judged])
+    verdicts = _most_urgent_first(
+        [_next_step(each, room, words) if isinstance(each, _Due) else each for each in judged]
+    )
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
@@ -110,10 +112,10 @@ class _Due:
     doubt: str
 
 
-def _judged(holding: Holding, room: Room) -> Verdict | _Due:
+def _judged(holding: Holding, room: Room, words: Words) -> Verdict | _Due:
     """What is thought of one holding, whatever happens meanwhile: a fault is this holding's own."""
     try:
-        return _judge(holding, room)
+        return _judge(holding, room, words)
     except Exception as error:  # noqa: BLE001  a row may be odder than anybody thought; the rest goes on
         return _fault(holding, _what(error))
 
@@ -126,14 +128,14 @@ def _fault(holding: Holding, what: str) -> Verdict:
     return Verdict(holding, State.FAULT, f"it could not be judged: {what}", alert=True)
 
 
-def _next_step(due: _Due, room: Room) -> Verdict:
+def _next_step(due: _Due, room: Room, words: Words) -> Verdict:
     try:
-        return _completed(_doubted(_leave(due.signal, room), due.doubt), due.opinion, room)
+        return _completed(_doubted(_leave(due.signal, room), due.doubt), due.opinion, words)
     except Exception as error:  # noqa: BLE001  as above
         return _fault(due.signal.holding, _what(error))
 
 
-def _judge(holding: Holding, room: Room) -> Verdict | _Due:
+def _judge(holding: Holding, room: Room, words: Words) -> Verdict | _Due:
     symbol = holding.position.instrument.symbol
     if symbol in room.unfit:
         return _fault(holding, room.unfit[symbol])
@@ -153,25 +155,16 @@ def _judge(holding: Holding, room: Room) -> Verdict | _Due:
     elif ours:
         verdict = go_on(holding, ours, room)
     else:
-        return _stays(holding, opinion, room)
-    return _completed(verdict, opinion, room)
+        alarming = bool(holding.track.frozen) or (opinion.taken and holding.position.entry_price is None)
+        return Verdict.held(holding, words, alert=alarming, unconfirmed=opinion.peak_waits)
+    return _completed(verdict, opinion, words)
 
 
-def _stays(holding: Holding, opinion: "_Opinion", room: Room) -> Verdict:
-    """What most holdings do at most looks: nothing here is put into words before somebody reads it."""
-    return Verdict.held(
-        holding,
-        partial(why_held, holding, room, taken=opinion.taken),
-        partial(_triggers, holding, room),
-        alert=bool(holding.track.frozen) or (opinion.taken and holding.position.entry_price is None),
-        unconfirmed=opinion.peak_waits,
-    )
-
-
-def _completed(verdict: Verdict, opinion: "_Opinion", room: Room) -> Verdict:
+def _completed(verdict: Verdict, opinion: "_Opinion", words: Words) -> Verdict:
     """The verdict with what is known of its holding besides."""
-    triggers = tuple if opinion.failure else partial(_triggers, verdict.holding, room)
-    return verdict.completed(triggers, unconfirmed=opinion.peak_waits or opinion.waits == SECOND_QUOTE)
+    if opinion.failure:
+        return replace(verdict, gain=verdict.holding.gain)
+    return verdict.completed(words, unconfirmed=opinion.peak_waits or opinion.waits == SECOND_QUOTE)
 
 
 def _leave(signal: ExitSignal, room: Room) -> Verdict:
@@ -272,14 +265,6 @@ def _agreed_on(
         return _Opinion(agreed_on, taken=True, peak_waits=_peak_waits(holding, strategy))
     waiting = _on_the_leg(unconfirmed.unconfirmed, holding, room)
     return _Opinion(agreed_on, taken=True, unconfirmed=waiting, waits=unconfirmed.waits)
-
-
-def _triggers(holding: Holding, room: Room) -> tuple[Trigger, ...]:
-    """Where the rules of the strategy that takes a holding would become true."""
-    strategy, subject = room.strategy_of(holding)
-    if strategy is None or holding.track.frozen or subject.track.frozen:
-        return ()
-    return strategy.triggers(subject, room.snapshot.market)
 
 
 def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:

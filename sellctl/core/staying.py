@@ -1,13 +1,14 @@
 """A holding without a reason to leave, and the sentence why it stays. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sellctl.core.exits import cancellable, describe, why_astray
 from sellctl.core.guards import price_rules_rest, stops_rest
 from sellctl.core.model.config import Basis, PutAction, ShortAction
 from sellctl.core.model.instrument import Right
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import State, Urgency, Verdict
+from sellctl.core.model.plan import State, Trigger, Urgency, Verdict
 from sellctl.core.model.position import ExitTrack, Holding
 from sellctl.core.pricing import REPRICE_AFTER
 from sellctl.core.room import Room
@@ -43,11 +44,28 @@ def _target_is_missed(holding: Holding, track: ExitTrack) -> bool:
     return track.urgency >= Urgency.PROFIT and known and track.age >= REPRICE_AFTER
 
 
-def why_held(holding: Holding, room: Room, *, taken: bool) -> str:
-    """The sentence on a holding that stays. `taken`: a strategy looks after it."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of the holdings of one look, to whoever asks."""
+
+    room: Room
+
+    def sentence(self, holding: Holding) -> str:
+        """Why a holding stays that no rule wants out."""
+        return _why_held(holding, self.room)
+
+    def triggers(self, holding: Holding) -> tuple[Trigger, ...]:
+        """Where the rules of the strategy that takes a holding would become true."""
+        strategy, subject = self.room.strategy_of(holding)
+        if strategy is None or holding.track.frozen or subject.track.frozen:
+            return ()
+        return strategy.triggers(subject, self.room.snapshot.market)
+
+
+def _why_held(holding: Holding, room: Room) -> str:
     if not room.snapshot.market.is_open:
         return "the market is closed"
-    notes = (_cover_note(holding, room), _zero_day_note(holding, room), _price_note(holding, room, taken=taken))
+    notes = (_cover_note(holding, room), _zero_day_note(holding, room), _price_note(holding, room))
     return "; ".join(note for note in notes if note) or "no rule applies to it"
 
 
@@ -72,11 +90,12 @@ def _zero_day_note(holding: Holding, room: Room) -> str:
     return "expires today, before its deadline" if applies else "expires today, left alone (zero_day.shorts is off)"
 
 
-def _price_note(holding: Holding, room: Room, *, taken: bool) -> str:
+def _price_note(holding: Holding, room: Room) -> str:
     market = room.snapshot.market
     if holding.track.frozen:
         return f"its strategy's rules rest: {holding.track.frozen}; `sellctl manage {holding.symbol}` lets them go on"
-    if not taken:
+    strategy, _ = room.strategy_of(holding)
+    if strategy is None:
         return "no strategy takes it" if holding.position.is_long else ""
     if holding.position.entry_price is None:
         return "entry price unknown: no percentage rule can fire"

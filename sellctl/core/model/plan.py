@@ -1,11 +1,11 @@
 """What was decided: every holding exactly once, each with its sentence, and the orders and cancels that follow."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
@@ -209,7 +209,18 @@ class Trigger:
     distance: Decimal | None  # (price - now) / now; None without a usable price
 
 
+class Words(Protocol):
+    """What is said of a holding to whoever asks. All of it follows from one frozen snapshot: it is no matter when."""
+
+    def sentence(self, holding: Holding) -> str:
+        """Why it stays."""
+
+    def triggers(self, holding: Holding) -> tuple[Trigger, ...]:
+        """Where the rules of its strategy would become true."""
+
+
 _HELD = State.HELD
+_LEFT_OPEN = frozenset({"sentence", "triggers"})
 
 
 @dataclass(frozen=True)
@@ -233,48 +244,32 @@ class Verdict:
     unconfirmed: bool = False  # a stop is true and waits for a second look
 
     @classmethod
-    def held(
-        cls,
-        holding: Holding,
-        sentence: Callable[[], str],
-        triggers: Callable[[], tuple[Trigger, ...]],
-        *,
-        alert: bool,
-        unconfirmed: bool,
-    ) -> "Verdict":
+    def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "Verdict":
         """The verdict on what stays, which most holdings get at most looks and nobody reads.
 
-        Its words and triggers cost more than the decision: they are worked out when they are first read, of the same
-        frozen snapshot, so that it makes no difference when. Filled at one stroke: field by field costs three times
-        as much.
+        Its sentence and triggers cost more than the decision: `words` works them out when they are first read. Filled
+        at one stroke: field by field costs three times as much.
         """
         verdict = object.__new__(cls)
         vars(verdict).update(
-            holding=holding,
-            state=_HELD,
-            _sentence=sentence,
-            _triggers=triggers,
-            gain=holding.gain,
-            alert=alert,
-            unconfirmed=unconfirmed,
+            holding=holding, state=_HELD, gain=holding.gain, alert=alert, unconfirmed=unconfirmed, _words=words
         )
         return verdict
 
-    def completed(self, triggers: Callable[[], tuple[Trigger, ...]], *, unconfirmed: bool) -> "Verdict":
-        """The same with its gain and, worked out when they are first read, its triggers."""
+    def completed(self, words: Words, *, unconfirmed: bool) -> "Verdict":
+        """The same with its gain, and its triggers where it has none yet."""
         verdict = object.__new__(Verdict)
-        vars(verdict).update(vars(self), gain=self.holding.gain, _triggers=triggers, unconfirmed=unconfirmed)
+        vars(verdict).update(vars(self), gain=self.holding.gain, unconfirmed=unconfirmed, _words=words)
         del vars(verdict)["triggers"]
         return verdict
 
     if not TYPE_CHECKING:  # a type checker should go on to refuse what no field is called
 
         def __getattr__(self, name: str) -> object:
-            """What `held` left open."""
-            work_out = vars(self).get(f"_{name}")
-            if work_out is None:
+            """What `held` and `completed` left open."""
+            if name not in _LEFT_OPEN or "_words" not in vars(self):
                 raise AttributeError(name)
-            value = vars(self)[name] = work_out()
+            value = vars(self)[name] = getattr(vars(self)["_words"], name)(self.holding)
             return value
 
 
