@@ -1,23 +1,31 @@
-"""A broker that costs next to nothing: fixed answers over kept-alive HTTP, each after a given delay.
+"""A broker that costs next to nothing: made-up answers over kept-alive HTTP, each after a given delay.
 
-It answers only what a look asks for: clock, calendar, account, positions, open orders, latest option quotes, and takes
-orders. What is measured against it is the client's own cost.
+It answers only what a look asks for: clock, calendar, account, positions, open orders, latest option quotes, contracts;
+and it takes orders, which rest. Prices move with every asking, so that nobody lives off what was there before. What is
+measured against it is the client's own cost.
 """
 
 import asyncio
+import datetime as dt
 import json
 import sys
-from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
 
-NOW = "2026-11-24T12:00:00-05:00"
+START = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)  # noon in New York
 CALENDAR = [{"date": "2026-11-24", "open": "09:30", "close": "16:00", "session_open": "0400", "session_close": "2000"}]
-CLOCK = {
-    "timestamp": NOW,
-    "is_open": True,
-    "next_open": "2026-11-25T09:30:00-05:00",
-    "next_close": "2026-11-24T16:00:00-05:00",
-}
+_BEGAN = time.monotonic()
+_PRICES = (("1.05", "1.07"), ("1.06", "1.08"))  # of what is held, in turns; it was bought at 1.00
+_DUE_PRICES = (("1.20", "1.22"), ("1.20", "1.22"))  # above the target; an exit would follow them
+_HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+    "X-RateLimit-Limit: 1000000\r\n\r\n"  # so that the bench may look as often as it likes
+)
+Row = dict[str, object]
 
 
 def symbol_of(number: int) -> str:
@@ -25,8 +33,13 @@ def symbol_of(number: int) -> str:
     return f"AAPL261218C{number:08d}"
 
 
-def position(symbol: str) -> dict[str, object]:
-    """One long option, bought at 1.00."""
+def now() -> str:
+    """The broker's time."""
+    return (START + dt.timedelta(seconds=time.monotonic() - _BEGAN)).isoformat()
+
+
+def position(symbol: str, price: str, available: str) -> Row:
+    """One long option, with all that Alpaca says of it."""
     return {
         "asset_id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
         "symbol": symbol,
@@ -42,125 +55,170 @@ def position(symbol: str) -> dict[str, object]:
         "unrealized_plpc": "0.05",
         "unrealized_intraday_pl": "0",
         "unrealized_intraday_plpc": "0",
-        "current_price": "1.05",
+        "current_price": price,
         "lastday_price": "1",
         "change_today": "0.05",
-        "qty_available": "2",
+        "qty_available": available,
     }
 
 
+def order_row(order: Mapping[str, str]) -> Row:
+    """An order that rests, with all that Alpaca says of it."""
+    return {
+        **order,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, order["client_order_id"])),
+        "created_at": now(),
+        "submitted_at": now(),
+        "updated_at": now(),
+        "filled_at": None,
+        "expired_at": None,
+        "canceled_at": None,
+        "asset_id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
+        "asset_class": "us_option",
+        "notional": None,
+        "filled_qty": "0",
+        "filled_avg_price": None,
+        "order_class": "simple",
+        "order_type": order["type"],
+        "stop_price": None,
+        "status": "new",
+        "extended_hours": False,
+        "legs": None,
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+    }
+
+
+@dataclass
 class Book:
-    """What is held: `accounts` keys named k0, k1 ... with `held` positions each out of `symbols` shared ones."""
+    """What is held: keys named k0, k1 ... with `held` positions each out of `symbols` shared ones."""
 
-    def __init__(self, held: int, symbols: int, due: float) -> None:
-        self.held, self.symbols = held, symbols
-        self.due = {symbol_of(number) for number in range(int(symbols * due))}
-        self._positions: dict[str, bytes] = {}
+    held: int
+    symbols: int
+    delay: float = 0.0
+    asked: int = 0
+    due: frozenset[str] = frozenset()
+    orders: dict[str, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
+    _positions: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    _turns: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def positions(self, key: str) -> bytes:
+    def command(self, words: list[str]) -> bytes:
+        """What the bench itself wants: `delay seconds`, `due share` (every so many), `asked` since it was last said."""
+        if words[0] == "delay":
+            self.delay = float(words[1])
+        elif words[0] == "due":
+            self.due = frozenset(symbol_of(number) for number in range(0, self.symbols, round(1 / float(words[1]))))
+        asked, self.asked = self.asked, 0
+        return str(asked).encode()
+
+    def answer(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> bytes:
+        """The body of an answer."""
+        self.asked += 1
+        if method == "POST":
+            return self._take(key, json.loads(body))
+        if path == "/v2/positions":
+            return self._held_by(key)
+        if path == "/v2/orders":
+            wanted = query.get("symbols", [""])[0].split(",")
+            rows = [row for row in self.orders[key].values() if wanted == [""] or row["symbol"] in wanted]
+            return json.dumps(rows).encode()
+        if path == "/v1beta1/options/quotes/latest":
+            return self._quotes(query["symbols"][0].split(","))
+        return json.dumps(self._fixed(path, key)).encode()
+
+    def _fixed(self, path: str, key: str) -> object:
+        if path == "/v2/clock":
+            opens, closes = "2026-11-25T09:30:00-05:00", "2026-11-24T16:00:00-05:00"
+            return {"timestamp": now(), "is_open": True, "next_open": opens, "next_close": closes}
+        if path == "/v2/calendar":
+            return CALENDAR
+        if path == "/v2/account":
+            return {"account_number": f"PA{key}", "status": "ACTIVE"}
+        return {"symbol": path.rpartition("/")[2], "ppind": True}
+
+    def _take(self, key: str, order: Mapping[str, str]) -> bytes:
+        row = self.orders[key][order["client_order_id"]] = order_row(order)
+        self._positions = {of: rows for of, rows in self._positions.items() if of[0] != key}
+        return json.dumps(row).encode()
+
+    def _turn(self, what: str) -> int:
+        self._turns[what] ^= 1
+        return self._turns[what]
+
+    def _held_by(self, key: str) -> bytes:
         """An account's positions; accounts differ in where among the shared symbols they begin."""
-        if key not in self._positions:
-            start = int(key.removeprefix("k") or 0) * 7
-            rows = [position(symbol_of((start + n) % self.symbols)) for n in range(self.held)]
-            self._positions[key] = json.dumps(rows).encode()
-        return self._positions[key]
+        turn = self._turn(key)
+        if (key, turn) not in self._positions:
+            held = [symbol_of((int(key[1:]) * 7 + n) % self.symbols) for n in range(self.held)]
+            resting = {row["symbol"] for row in self.orders[key].values()}
+            rows = [position(each, _PRICES[turn][0], "0" if each in resting else "2") for each in held]
+            self._positions[key, turn] = json.dumps(rows).encode()
+        return self._positions[key, turn]
 
-    def quotes(self, symbols: list[str]) -> bytes:
-        """Quotes that meet no rule, but for the symbols that are due."""
-        rows = {}
+    def _quotes(self, symbols: list[str]) -> bytes:
+        turn = self._turn(symbols[0])
+        rows = []
         for symbol in symbols:
-            bid = 1.20 if symbol in self.due else 1.05
-            rows[symbol] = {"bp": bid, "ap": bid + 0.02, "bs": 1, "as": 1, "bx": "C", "ax": "C", "c": "A", "t": NOW}
-        return json.dumps({"quotes": rows}).encode()
+            bid, ask = (_DUE_PRICES if symbol in self.due else _PRICES)[turn]
+            rows.append(f'"{symbol}":{{"ap":{ask},"as":9,"ax":"C","bp":{bid},"bs":7,"bx":"C","c":"A","t":"@stamp@"}}')
+        return f'{{"quotes":{{{",".join(rows)}}}}}'.replace("@stamp@", now()).encode()
 
 
 class Answering(asyncio.Protocol):
-    """One connection: requests in, fixed answers out, in order."""
+    """One connection: requests in, answers out, in order."""
 
-    def __init__(self, book: Book, delay: float) -> None:
-        self._book, self._delay = book, delay
+    def __init__(self, book: Book) -> None:
+        self._book = book
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way to answer."""
-        self._transport = transport  # type: ignore[assignment]  a TCP server makes no other
+        self._transport = transport  # type: ignore[assignment]  # a TCP server makes no other
 
     def data_received(self, data: bytes) -> None:
         """Answer every whole request, after the delay."""
         self._buffer += data
         while b"\r\n\r\n" in self._buffer:
             head, _, rest = self._buffer.partition(b"\r\n\r\n")
-            length = _length(head)
+            fields = _fields(head.decode("latin-1"))
+            length = int(fields.get("content-length", 0))
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
-            answer = self._answer(head.decode("latin-1"), rest[:length])
-            if self._delay:
-                asyncio.get_running_loop().call_later(self._delay, self._write, answer)
+            answer = self._answer(head.decode("latin-1"), fields, rest[:length])
+            if self._book.delay:
+                asyncio.get_running_loop().call_later(self._book.delay, self._write, answer)
             else:
                 self._write(answer)
 
     def _write(self, answer: bytes) -> None:
         if self._transport and not self._transport.is_closing():
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
-            self._transport.write(head.encode() + answer)
+            self._transport.write(_HEAD.format(length=len(answer)).encode() + answer)
 
-    def _answer(self, head: str, body: bytes) -> bytes:
+    def _answer(self, head: str, fields: Mapping[str, str], body: bytes) -> bytes:
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
-        path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
-        if method == "POST":
-            return json.dumps(_accepted(json.loads(body))).encode()
-        if path == "/v2/positions":
-            return self._book.positions(_header(head, "apca-api-key-id"))
-        if path == "/v2/account":
-            return json.dumps({"account_number": f"PA{_header(head, 'apca-api-key-id')}", "status": "ACTIVE"}).encode()
-        if path.startswith("/v1beta1/options/quotes"):
-            return self._book.quotes(query["symbols"][0].split(","))
-        return FIXED[path]()
+        split = urlsplit(target)
+        path = unquote(split.path)
+        if path.startswith("/bench/"):
+            return self._book.command(path.split("/")[2:])
+        return self._book.answer(method, path, parse_qs(split.query), fields.get("apca-api-key-id", ""), body)
 
 
-def _accepted(order: dict[str, str]) -> dict[str, object]:
-    return {
-        **order,
-        "id": order["client_order_id"],
-        "status": "new",
-        "filled_qty": "0",
-        "order_class": "simple",
-        "submitted_at": NOW,
-        "created_at": NOW,
-        "asset_class": "us_option",
-        "order_type": order["type"],
-    }
+def _fields(head: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in head.split("\r\n")[1:])
+    return {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
-FIXED: dict[str, Callable[[], bytes]] = {
-    "/v2/clock": lambda: json.dumps(CLOCK).encode(),
-    "/v2/calendar": lambda: json.dumps(CALENDAR).encode(),
-    "/v2/orders": lambda: b"[]",
-}
-
-
-def _length(head: bytes) -> int:
-    return int(_header(head.decode("latin-1"), "content-length") or 0)
-
-
-def _header(head: str, name: str) -> str:
-    for line in head.split("\r\n")[1:]:
-        key, _, value = line.partition(":")
-        if key.strip().lower() == name:
-            return value.strip()
-    return ""
-
-
-async def serve(held: int, symbols: int, due: float, delay: float) -> None:
+async def serve(held: int, symbols: int) -> None:
     """Serve until killed; the port is printed on the first line."""
-    book = Book(held, symbols, due)
-    server = await asyncio.get_running_loop().create_server(lambda: Answering(book, delay), "127.0.0.1", 0)
+    book = Book(held, symbols)
+    server = await asyncio.get_running_loop().create_server(lambda: Answering(book), "127.0.0.1", 0, backlog=1000)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])))
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -1,191 +1,198 @@
 """One look over many accounts, beside what a user would otherwise run and beside the floor, in one run.
 
-sellctl; a sequential alpaca-py loop; a threaded one with batched quotes; the same requests through the SDK's bare
-RESTClient on threads; and the floor: the same requests on raw asyncio connections that stay open, nothing parsed.
+Every contender runs in a process of its own and looks in turn with the others, so that the machine's moods hit all
+alike; a ratio is one of medians. 5% of the symbols are due: the first look sends their orders, which then rest.
 """
 
-import asyncio
-import resource
+import json
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import urlopen
 
-from alpaca.common.rest import RESTClient
-from alpaca.data.historical import OptionHistoricalDataClient
-from alpaca.data.requests import OptionLatestQuoteRequest
-from alpaca.trading.client import TradingClient
+from benchmarks.contenders import LOOKS, Shape
 
-from benchmarks.canned import symbol_of
-from sellctl.bootstrap import Wish, assemble
-from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, MarketDataConfig, OptionFeed
-from sellctl.core.sell_watcher import Mode
-from sellctl.options import Options
+Figure = tuple[str, str, str]
+SHAPES = (Shape(1, 10, 10), Shape(10, 20, 100), Shape(50, 20, 200), Shape(200, 50, 500))
+JUDGED, LARGEST = SHAPES[2], SHAPES[3]
+DELAYS = (0.0, 0.1)
+DUE = 0.05
+WARM_UP = 2
+ROUNDS = 9
+# By delay: a ratio's name, what stands above and below, and its bound.
+RATIOS = {
+    0.0: (
+        ("sellctl / bare RESTClient", "sellctl", "bare", 1.3),
+        ("sequential alpaca-py / sellctl", "sequential", "sellctl", 8.0),
+        ("threaded alpaca-py / sellctl", "threaded", "sellctl", 2.0),
+    ),
+    0.1: (("sellctl / floor", "sellctl", "floor", 1.25),),
+}
+MEMORY_BOUND_MB = 250
+_A_MINUTE = 60
+_BUDGET = 180  # requests a minute and key
 
-ACCOUNTS, HELD, SYMBOLS = 50, 20, 200
-ROUNDS = 7
-BATCH = 100
+
+@dataclass
+class Contender:
+    """A process that looks when it is told to."""
+
+    name: str
+    process: subprocess.Popen[str]
+
+    def ready(self) -> None:
+        """Wait until it has loaded what it needs."""
+        self._heard()
+
+    def look(self) -> dict[str, Any]:
+        """What one look costs: wall and CPU seconds, and the peak of memory so far in MB."""
+        return self._told("look")
+
+    def profile(self) -> dict[str, Any]:
+        """Where the time of some looks goes."""
+        return self._told("profile")
+
+    def _told(self, word: str) -> dict[str, Any]:
+        if self.process.stdin is None:
+            raise RuntimeError("no way to ask")
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return self._heard()
+
+    def _heard(self) -> Any:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            raise RuntimeError(f"{self.name} has ended")
+        return json.loads(line)
 
 
 @contextmanager
-def a_broker(delay: float) -> Iterator[str]:
-    """The canned broker in a process of its own; its address."""
-    words = [sys.executable, "-m", "benchmarks.canned", str(HELD), str(SYMBOLS), "0", str(delay)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  our own module
+def a_process(*words: object) -> Iterator[subprocess.Popen[str]]:
+    """A module of ours with its arguments, as long as it is needed."""
+    call = [sys.executable, "-m", *map(str, words)]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  ours
         try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip() if process.stdout else ''}"
+            yield process
         finally:
             process.kill()
 
 
-def sellctl_looks(url: str) -> Callable[[], Awaitable[None]]:
-    """The look of the real watcher, journal and all."""
-    endpoints = EndpointsConfig(trading=url, data=url)
-    accounts = {f"a{n}": AccountConfig(f"k{n}", "s", endpoints=endpoints) for n in range(ACCOUNTS)}
-    config = Config(accounts, MarketDataConfig(option_feed=OptionFeed.INDICATIVE))
-    folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
-    options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(LoadedConfig(config, None, {}, ()), options, Wish("bench", Mode.ACT), lambda _event: None)
+@dataclass
+class Stage:
+    """The canned broker and the contenders, for one shape."""
 
-    async def look() -> None:
-        await runtime.fleet.look()
-        problems = [watcher.problem for watcher in runtime.fleet.watchers if watcher.problem or not watcher.plan]
-        if problems:
-            raise RuntimeError(f"a look failed: {problems[0]}")
+    shape: Shape
+    url: str
+    contenders: dict[str, Contender]
 
-    return look
+    def command(self, *words: object) -> int:
+        """Tell the broker, and how many requests it was asked since."""
+        with urlopen(f"{self.url}/bench/{'/'.join(map(str, words))}") as answer:  # noqa: S310  our own
+            return int(answer.read())
 
-
-def sequential_looks(url: str) -> Callable[[], Awaitable[None]]:
-    """What a script with the SDK does: one account after the other, one quote request each."""
-    trading = [TradingClient(f"k{n}", "s", url_override=url) for n in range(ACCOUNTS)]
-    data = OptionHistoricalDataClient("k0", "s", url_override=url)
-
-    async def look() -> None:
-        for client in trading:
-            positions = client.get_all_positions()
-            client.get_orders()
-            symbols = [position.symbol for position in positions]  # type: ignore[union-attr]
-            data.get_option_latest_quote(OptionLatestQuoteRequest(symbol_or_symbols=symbols))
-        trading[0].get_clock()
-
-    return look
+    def rounds(self, names: Sequence[str], count: int) -> dict[str, list[dict[str, Any]]]:
+        """So many looks of each, in turns."""
+        costs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        for _ in range(count):
+            for name in names:
+                costs[name].append(self.contenders[name].look())
+        return costs
 
 
-def threaded_looks(url: str) -> Callable[[], Awaitable[None]]:
-    """A better script: accounts on threads, quotes for all in batches."""
-    trading = [TradingClient(f"k{n}", "s", url_override=url) for n in range(ACCOUNTS)]
-    data = OptionHistoricalDataClient("k0", "s", url_override=url)
-    threads = ThreadPoolExecutor(ACCOUNTS)
-
-    def account(client: TradingClient) -> list[str]:
-        client.get_orders()
-        return [position.symbol for position in client.get_all_positions()]  # type: ignore[union-attr]
-
-    async def look() -> None:
-        trading[0].get_clock()
-        symbols = sorted({symbol for held in threads.map(account, trading) for symbol in held})
-        batches = [symbols[at : at + BATCH] for at in range(0, len(symbols), BATCH)]
-        asked = [OptionLatestQuoteRequest(symbol_or_symbols=batch) for batch in batches]
-        list(threads.map(data.get_option_latest_quote, asked))
-
-    return look
-
-
-def _targets() -> list[tuple[str, str]]:
-    """Key and path of every request of one steady look."""
-    symbols = [symbol_of(number) for number in range(SYMBOLS)]
-    batches = [",".join(symbols[at : at + BATCH]) for at in range(0, SYMBOLS, BATCH)]
-    quotes = [("k0", f"/v1beta1/options/quotes/latest?symbols={batch}&feed=indicative") for batch in batches]
-    each = [(f"k{n}", path) for n in range(ACCOUNTS) for path in ("/v2/positions", "/v2/orders?status=open&limit=500")]
-    return [("k0", "/v2/clock"), *quotes, *each]
+@contextmanager
+def a_stage(shape: Shape, names: Sequence[str] = tuple(LOOKS)) -> Iterator[Stage]:
+    """A broker and warmed-up contenders; 5% of the symbols are due and their orders rest."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(a_process("benchmarks.canned", shape.held, shape.symbols))
+        url = f"http://127.0.0.1:{broker.stdout.readline().strip() if broker.stdout else ''}"
+        numbers = (shape.accounts, shape.held, shape.symbols)
+        started = [
+            Contender(name, stack.enter_context(a_process("benchmarks.contenders", name, url, *numbers)))
+            for name in names
+        ]
+        stage = Stage(shape, url, {each.name: each for each in started})
+        for each in started:
+            each.ready()
+        stage.command("due", DUE)
+        stage.rounds(names, WARM_UP)
+        yield stage
 
 
-def bare_looks(url: str) -> Callable[[], Awaitable[None]]:
-    """The same requests through the SDK's own RESTClient, answers thrown away."""
-    clients = {f"k{n}": RESTClient(url, f"k{n}", "s", raw_data=True) for n in range(ACCOUNTS)}
-    threads = ThreadPoolExecutor(ACCOUNTS)
-
-    async def look() -> None:
-        def ask(target: tuple[str, str]) -> None:
-            key, path = target
-            _, version, rest = path.split("/", 2)
-            clients[key].get(f"/{rest}", api_version=version)
-
-        list(threads.map(ask, _targets()))
-
-    return look
+def median(costs: Sequence[dict[str, Any]], what: str = "wall") -> float:
+    """The median of one of the costs."""
+    return statistics.median(cost[what] for cost in costs)
 
 
-def floor_looks(url: str) -> Callable[[], Awaitable[None]]:
-    """The same requests on raw connections that stay open, one for each request of a look."""
-    port = int(url.rpartition(":")[2])
-    open_: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def ask(at: int, key: str, path: str) -> None:
-        reader, writer = open_[at]
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAPCA-API-KEY-ID: {key}\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
-
-    async def look() -> None:
-        targets = _targets()
-        while len(open_) < len(targets):
-            open_.append(await asyncio.open_connection("127.0.0.1", port))
-        await asyncio.gather(*(ask(at, key, path) for at, (key, path) in enumerate(targets)))
-
-    return look
+def figures() -> Iterator[Figure]:
+    """A row for each shape and delay, and the ratios at 50 x 20, as they come."""
+    for shape in SHAPES:
+        with a_stage(shape) as stage:
+            for delay in DELAYS:
+                yield from _at(stage, delay)
 
 
-LOOKS = {
-    "sellctl": sellctl_looks,
-    "sequential": sequential_looks,
-    "threaded": threaded_looks,
-    "bare": bare_looks,
-    "floor": floor_looks,
-}
+def _at(stage: Stage, delay: float) -> Iterator[Figure]:
+    stage.command("delay", delay)
+    quick = [name for name in LOOKS if not (delay and name == "sequential")]
+    costs = stage.rounds(quick, ROUNDS if stage.shape.accounts <= JUDGED.accounts else 4)
+    if delay and stage.shape.accounts <= JUDGED.accounts:
+        costs |= stage.rounds(["sequential"], 1)
+    requests = _requests(stage)
+    what = f"look at {stage.shape.name}, {delay * 1000:.0f} ms an answer"
+    yield what, f"{_walls(costs)}; {_ours(costs['sellctl'])}, {requests} requests", ""
+    if stage.shape == JUDGED:
+        yield from _judged(what, stage, delay, {name: median(each) for name, each in costs.items()})
+    if stage.shape == LARGEST:
+        yield from _largest(what, costs["sellctl"], requests)
 
 
-async def _timed(url: str, names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-    """Median wall and CPU seconds of a look, the contenders in turn so that the machine's moods hit all alike."""
-    looks = {name: LOOKS[name](url) for name in names}
-    walls: dict[str, list[float]] = {name: [] for name in names}
-    cpus: dict[str, list[float]] = {name: [] for name in names}
-    for round_ in range(ROUNDS + 1):
-        for name, look in looks.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            await look()
-            if round_:
-                walls[name].append(time.perf_counter() - wall)
-                cpus[name].append(time.process_time() - cpu)
-    return {name: (statistics.median(walls[name]), statistics.median(cpus[name])) for name in names}
+def _requests(stage: Stage) -> int:
+    stage.command("asked")
+    stage.contenders["sellctl"].look()
+    return stage.command("asked")
 
 
-def figures() -> list[tuple[str, str, str]]:
-    """Ratios of one look at 50 accounts with 20 positions each."""
-    what = f"a look at {ACCOUNTS} x {HELD}"
-    with a_broker(0.1) as url:
-        slow = asyncio.run(_timed(url, ("sellctl", "floor")))
-    with a_broker(0) as url:
-        fast = asyncio.run(_timed(url, tuple(LOOKS)))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    ours = fast["sellctl"][0]
-    return [
-        (f"{what}, 100 ms an answer / floor", f"{slow['sellctl'][0] / slow['floor'][0]:.2f} x", "1.25 x"),
-        (f"{what}, 0 ms / bare RESTClient", f"{ours / fast['bare'][0]:.2f} x", "1.3 x"),
-        (f"{what}, 0 ms: sequential alpaca-py / sellctl", f"{fast['sequential'][0] / ours:.1f} x", "at least 8 x"),
-        (f"{what}, 0 ms: threaded alpaca-py / sellctl", f"{fast['threaded'][0] / ours:.1f} x", "at least 2 x"),
-        (f"{what}, 0 ms: CPU seconds", f"{fast['sellctl'][1]:.3f}", ""),
-        (f"{what}: peak memory, all contenders in one process", f"{memory:.0f} MB", ""),
-    ]
+def _walls(costs: dict[str, list[dict[str, Any]]]) -> str:
+    return ", ".join(f"{name} {median(each) * 1000:.0f}" for name, each in costs.items()) + " ms"
+
+
+def _ours(costs: Sequence[dict[str, Any]]) -> str:
+    return f"sellctl's CPU {median(costs, 'cpu') * 1000:.0f} ms, peak {costs[-1]['mb']:.0f} MB"
+
+
+def _judged(what: str, stage: Stage, delay: float, walls: dict[str, float]) -> Iterator[Figure]:
+    ours, missed = walls["sellctl"], False
+    for name, above, below, bound in RATIOS[delay]:
+        ratio = walls[above] / walls[below]
+        missed |= ratio > bound if above == "sellctl" else ratio < bound
+        sign = "<=" if above == "sellctl" else ">="
+        yield f"{what}: {name}", f"{ratio:.2f} x ({ours * 1000:.0f} ms)", f"{sign} {bound} x"
+    profile = stage.contenders["sellctl"].profile()
+    yield (
+        f"{what}: time outside sellctl's code",
+        f"{profile['outside']:.0%}: {profile['told']}",
+        ">= 70%, since a bound was missed" if missed else "",
+    )
+
+
+def _largest(what: str, costs: Sequence[dict[str, Any]], requests: int) -> Iterator[Figure]:
+    """Memory, the shortest interval that two cores hold, and the one that every key's budget allows."""
+    cpu = median(costs, "cpu")
+    yield f"{what}: peak memory", f"{costs[-1]['mb']:.0f} MB", f"< {MEMORY_BOUND_MB} MB"
+    a_key = requests / LARGEST.accounts
+    by_budget = a_key * _A_MINUTE / (_BUDGET * 0.75)  # a quarter is kept for orders
+    shortest = (
+        f"{max(median(costs), by_budget):.1f} s ({median(costs):.2f} s of time, {cpu:.2f} s of processor; "
+        f"{a_key:.1f} requests a key, which its budget allows every {by_budget:.1f} s)"
+    )
+    yield f"{what}: shortest interval", shortest, "< 5 s, the default interval"
 
 
 if __name__ == "__main__":
     for row in figures():
-        sys.stdout.write("\t".join(row) + "\n")
+        sys.stdout.write("  |  ".join(row) + "\n")
+        sys.stdout.flush()

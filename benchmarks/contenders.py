@@ -1,0 +1,186 @@
+"""Ways to look once at many accounts, each in a process of its own that looks when it is told to.
+
+sellctl; a sequential alpaca-py loop; a threaded one with batched quotes; the same requests through the SDK's bare
+RESTClient on threads; and the floor: the same requests on raw asyncio connections that stay open, nothing parsed.
+"""
+
+import asyncio
+import datetime as dt
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.canned import symbol_of
+from benchmarks.sampling import sampled
+
+BATCH = 100
+PROFILED = 12  # looks
+Look = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much there is to look at: accounts named k0, k1 ... with `held` positions each out of `symbols`."""
+
+    accounts: int
+    held: int
+    symbols: int
+
+    @property
+    def name(self) -> str:
+        """As the issue writes it."""
+        return f"{self.accounts} x {self.held}"
+
+    def targets(self) -> list[tuple[str, str]]:
+        """Key and path of every request of one steady look."""
+        names = [symbol_of(number) for number in range(self.symbols)]
+        batches = [",".join(names[at : at + BATCH]) for at in range(0, self.symbols, BATCH)]
+        quotes = [("k0", f"/v1beta1/options/quotes/latest?symbols={batch}&feed=indicative") for batch in batches]
+        paths = ("/v2/positions", "/v2/orders?status=open&nested=true&direction=asc&limit=500")
+        return [("k0", "/v2/clock"), *quotes, *((f"k{n}", path) for n in range(self.accounts) for path in paths)]
+
+
+def sellctl(url: str, shape: Shape) -> Look:
+    """The look of the real watcher, journal and all. Targets rest at their price, so that looks are alike."""
+    from sellctl.bootstrap import Wish, assemble  # noqa: PLC0415  each contender loads its own libraries only
+    from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
+    from sellctl.core.model import config as model  # noqa: PLC0415  likewise
+    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.options import Options  # noqa: PLC0415  likewise
+
+    endpoints = model.EndpointsConfig(trading=url, data=url)
+    accounts = {f"a{n}": model.AccountConfig(f"k{n}", "s", endpoints=endpoints) for n in range(shape.accounts)}
+    resting = model.WalkConfig(steps=1, every=dt.timedelta(hours=1))
+    config = model.Config(
+        accounts,
+        model.MarketDataConfig(option_feed=model.OptionFeed.INDICATIVE),
+        execution=model.ExecutionConfig(walk=model.WalksConfig(profit=resting)),
+    )
+    folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
+    options = Options(None, folder, live=False, debug=False, log_file=None)
+    runtime = assemble(LoadedConfig(config, None, {}, ()), options, Wish("bench", Mode.ACT), lambda _event: None)
+
+    async def look() -> None:
+        await runtime.fleet.look()
+        problems = [watcher.problem for watcher in runtime.fleet.watchers if watcher.problem or not watcher.plan]
+        if problems:
+            raise RuntimeError(f"a look failed: {problems[0]}")
+
+    return look
+
+
+def sequential(url: str, shape: Shape) -> Look:
+    """What a script with the SDK does: one account after the other, one quote request each."""
+    from alpaca.data.historical import OptionHistoricalDataClient  # noqa: PLC0415  as above
+    from alpaca.data.requests import OptionLatestQuoteRequest  # noqa: PLC0415  likewise
+    from alpaca.trading.client import TradingClient  # noqa: PLC0415  likewise
+
+    trading = [TradingClient(f"k{n}", "s", url_override=url) for n in range(shape.accounts)]
+    data = OptionHistoricalDataClient("k0", "s", url_override=url)
+
+    async def look() -> None:
+        trading[0].get_clock()
+        for client in trading:
+            positions = client.get_all_positions()
+            client.get_orders()
+            symbols = [position.symbol for position in positions]  # type: ignore[union-attr]
+            data.get_option_latest_quote(OptionLatestQuoteRequest(symbol_or_symbols=symbols))
+
+    return look
+
+
+def threaded(url: str, shape: Shape) -> Look:
+    """A better script: accounts on threads, quotes for all in batches."""
+    from alpaca.data.historical import OptionHistoricalDataClient  # noqa: PLC0415  as above
+    from alpaca.data.requests import OptionLatestQuoteRequest  # noqa: PLC0415  likewise
+    from alpaca.trading.client import TradingClient  # noqa: PLC0415  likewise
+
+    trading = [TradingClient(f"k{n}", "s", url_override=url) for n in range(shape.accounts)]
+    data = OptionHistoricalDataClient("k0", "s", url_override=url)
+    threads = ThreadPoolExecutor(shape.accounts)
+
+    def account(client: TradingClient) -> list[str]:
+        client.get_orders()
+        return [position.symbol for position in client.get_all_positions()]  # type: ignore[union-attr]
+
+    async def look() -> None:
+        trading[0].get_clock()
+        symbols = sorted({symbol for held in threads.map(account, trading) for symbol in held})
+        batches = [symbols[at : at + BATCH] for at in range(0, len(symbols), BATCH)]
+        asked = [OptionLatestQuoteRequest(symbol_or_symbols=batch) for batch in batches]
+        list(threads.map(data.get_option_latest_quote, asked))
+
+    return look
+
+
+def bare(url: str, shape: Shape) -> Look:
+    """The same requests through the SDK's own RESTClient, answers thrown away."""
+    from alpaca.common.rest import RESTClient  # noqa: PLC0415  as above
+
+    clients = {f"k{n}": RESTClient(url, f"k{n}", "s", raw_data=True) for n in range(shape.accounts)}
+    threads = ThreadPoolExecutor(min(shape.accounts, 50))
+
+    def ask(target: tuple[str, str]) -> None:
+        key, path = target
+        _, version, rest = path.split("/", 2)
+        clients[key].get(f"/{rest}", api_version=version)
+
+    async def look() -> None:
+        list(threads.map(ask, shape.targets()))
+
+    return look
+
+
+def floor(url: str, shape: Shape) -> Look:
+    """The same requests on raw connections that stay open, one for each request of a look."""
+    port = int(url.rpartition(":")[2])
+    open_: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def ask(at: int, key: str, path: str) -> None:
+        reader, writer = open_[at]
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAPCA-API-KEY-ID: {key}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+
+    async def look() -> None:
+        targets = shape.targets()
+        while len(open_) < len(targets):
+            open_.append(await asyncio.open_connection("127.0.0.1", port))
+        await asyncio.gather(*(ask(at, key, path) for at, (key, path) in enumerate(targets)))
+
+    return look
+
+
+LOOKS = {each.__name__: each for each in (sellctl, sequential, threaded, bare, floor)}
+
+
+def _say(what: object) -> None:
+    sys.stdout.write(f"{json.dumps(what)}\n")
+    sys.stdout.flush()
+
+
+async def _serve(look: Look) -> None:
+    """Look whenever a line asks for it, and say what it cost: wall seconds, CPU seconds, and the peak of memory."""
+    _say("ready")
+    for line in sys.stdin:
+        if line.strip() == "profile":
+            with sampled() as samples:
+                for _ in range(PROFILED):
+                    await look()
+            _say({"outside": samples.outside, "told": samples.told()})
+            continue
+        wall, cpu = time.perf_counter(), time.process_time()
+        await look()
+        spent = (time.perf_counter() - wall, time.process_time() - cpu)
+        _say({"wall": spent[0], "cpu": spent[1], "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+
+
+if __name__ == "__main__":
+    name, address, *numbers = sys.argv[1:]
+    asyncio.run(_serve(LOOKS[name](address, Shape(*map(int, numbers)))))
