@@ -248,18 +248,18 @@ def _in_memory(self: StateFolder) -> str:
 _HALTS: dict[int, str] = {}
 
 
-def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
-    return list(fetch({"status": status, "limit": "1", "nested": "true"}))
+async def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
+    return list(await fetch({"status": status, "limit": "1", "nested": "true"}))
 
 
 _SEND = rest.RestClient._send
 
 
-def _send_again(self: rest.RestClient, ask: Any) -> Any:
+async def _send_again(self: rest.RestClient, ask: Any) -> Any:
     try:
-        return _SEND(self, ask)
+        return await _SEND(self, ask)
     except FOREIGN_ERRORS:
-        return _SEND(self, ask)
+        return await _SEND(self, ask)
 
 
 _MAPPED = mapped
@@ -273,7 +273,7 @@ def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
 
 
 async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
-    await self._ask(rest.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
+    await self._client.ask(rest.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
 
 
 _RESTS = engine._rests

@@ -1,51 +1,31 @@
-"""The SDK path: the real adapter on the SDK's own session, whose transport calls the simulator's HTTP face directly.
+"""The SDK path: the real adapter on the SDK's own client, whose transport calls the simulator's HTTP face directly.
 
-No sockets and no threads: the executor is inline, and one request is played to its end in a small loop of its own,
-whose time is the server's. How long that took decides whether the client would have waited for it.
+No sockets: one request is played to its end in a small loop of its own, whose time is the server's. How long that took
+decides whether the client would have waited for it.
 """
 
 import asyncio
-import io
 import weakref
 from collections.abc import Callable, MutableMapping
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote
-
-import requests
-from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPResponse
 
 from faults.evidence import EvidenceChecker
 from faults.life import Doors
 from faults.loop import Turnstile, seconds
 from sellctl.alpaca.connect import connect
-from sellctl.alpaca.rest import DEFAULT_TIMEOUTS
+from sellctl.alpaca.convert import UnreadableError
+from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Received, Request
 from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig
 from sellctl.core.ports import Broker, QuoteSource
 from sellctl.sim.exchange import Exchange
 from sellctl.sim.http_face import Face
 from sellctl.sim.sim_time import SimTime
 
-T = TypeVar("T")
 HERE = "http://127.0.0.1:1"
 _CLIENT = ("127.0.0.1", 1)
 Message = MutableMapping[str, Any]
-
-
-class InlineExecutor(Executor):
-    """Does the work where it is submitted."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Done when it returns."""
-        future: Future[T] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  an executor hands every error on
-            future.set_exception(error)
-        return future
 
 
 class _ServerLoop(asyncio.SelectorEventLoop):
@@ -90,40 +70,43 @@ class _Reset:
         self._played.reset = True
 
 
-class InProcessTransport(BaseAdapter):
-    """A requests adapter that plays each request against the face."""
+class InProcessTransport:
+    """The adapter's Transport, which plays each request against the face."""
 
     def __init__(self, face: Face, evidence: EvidenceChecker) -> None:
-        super().__init__()
         self._face = face
         self._loop = _ServerLoop()
         weakref.finalize(self, self._loop.close)
         self._evidence = evidence
 
-    def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
-        """One request, played to its end or to the client's patience."""
+    async def send(self, request: Request, *, ahead: bool = False) -> Received:
+        """One request, played to its end or to the client's patience; it takes no time, so it is always `ahead`."""
+        del ahead
         self._note(request)
         self._face.time.move_to(self._face.exchange.now)
         played = self._play(request)
         limits = DEFAULT_TIMEOUTS
         if played.took >= limits.whole or played.silence >= limits.read:
-            raise requests.ReadTimeout("the simulated server was silent for too long")
+            raise TimeoutError
         if played.reset or not played.whole:
-            raise requests.ConnectionError("the simulated connection was reset")
-        return _response(request, played)
+            raise ConnectionResetError
+        if len(played.body) > limits.body_bytes:
+            raise UnreadableError(f"it is longer than {limits.body_bytes} bytes")
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in played.headers}
+        return Received(played.status, headers, played.body)
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _note(self, request: requests.PreparedRequest) -> None:
+    def _note(self, request: Request) -> None:
         """What I6 and I7 are asked of."""
-        path = request.path_url.partition("?")[0]
+        path = request.target.partition("?")[0]
         self._evidence.posts += request.method == "POST"
         everything = request.method == "DELETE" and not path.startswith("/v2/orders/")
         if everything or request.method in {"PATCH", "PUT"}:
             self._evidence.shortcuts.add(f"{request.method} {path}")
 
-    def _play(self, request: requests.PreparedRequest) -> _Played:
+    def _play(self, request: Request) -> _Played:
         """The face's coroutine in the server's own loop, within whatever loop the program runs in."""
         played, outer = _Played(), asyncio.get_running_loop()
         self._face.transports[_CLIENT] = _Reset(played)  # type: ignore[assignment]
@@ -135,7 +118,7 @@ class InProcessTransport(BaseAdapter):
         return played
 
 
-async def _serve(face: Face, request: requests.PreparedRequest, played: _Played, loop: _ServerLoop) -> None:
+async def _serve(face: Face, request: Request, played: _Played, loop: _ServerLoop) -> None:
     started = last = loop.now
     asked = False
 
@@ -145,7 +128,7 @@ async def _serve(face: Face, request: requests.PreparedRequest, played: _Played,
             await asyncio.sleep(DEFAULT_TIMEOUTS.read)
             return {"type": "http.disconnect"}
         asked = True
-        return {"type": "http.request", "body": _bytes(request.body), "more_body": False}
+        return {"type": "http.request", "body": request.body, "more_body": False}
 
     async def send(message: Message) -> None:
         nonlocal last
@@ -162,32 +145,16 @@ async def _serve(face: Face, request: requests.PreparedRequest, played: _Played,
         played.silence = max(played.silence, loop.now - last)
 
 
-def _scope(request: requests.PreparedRequest) -> Message:
-    path, _, query = request.path_url.partition("?")
-    headers = [(key.lower().encode("latin-1"), _bytes(value)) for key, value in request.headers.items()]
+def _scope(request: Request) -> Message:
+    path, _, query = request.target.partition("?")
     return {
         "type": "http",
         "method": request.method,
         "path": unquote(path),
         "query_string": query.encode("latin-1"),
-        "headers": headers,
+        "headers": [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in request.headers],
         "client": _CLIENT,
     }
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else (value or "").encode("latin-1")
-
-
-def _response(request: requests.PreparedRequest, played: _Played) -> requests.Response:
-    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in played.headers}
-    response = requests.Response()
-    response.status_code = played.status
-    response.headers = CaseInsensitiveDict(headers)
-    response.url = str(request.url)
-    response.request = request
-    response.raw = HTTPResponse(io.BytesIO(played.body), headers=headers, status=played.status, preload_content=False)
-    return response
 
 
 def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Doors:
@@ -197,10 +164,7 @@ def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Doors:
     def doors(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench puts its transport in the place of the network
-            client._session.mount("http://", InProcessTransport(face, evidence))  # noqa: SLF001  likewise
-        connected.quotes._threads = InlineExecutor()  # noqa: SLF001  likewise
-        for broker in connected.brokers.values():
-            broker._threads = InlineExecutor()  # noqa: SLF001  likewise
+            client.transport = InProcessTransport(face, evidence)
         return dict(connected.brokers), connected.quotes
 
     return doors

@@ -1,12 +1,10 @@
-"""One account at Alpaca as the core's Broker: blocking calls on our own threads, answers converted, errors mapped."""
+"""One account at Alpaca as the core's Broker: answers converted, errors mapped."""
 
-import asyncio
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from sellctl.alpaca.convert import (
@@ -38,11 +36,10 @@ _ORDERS = Ask("reading the orders", "/orders")
 
 
 class AlpacaBroker:
-    """The Broker port on Alpaca's trading API. `threads` is shared with the other accounts."""
+    """The Broker port on Alpaca's trading API."""
 
-    def __init__(self, client: RestClient, threads: Executor, *, paper: bool) -> None:
+    def __init__(self, client: RestClient, *, paper: bool) -> None:
         self._client = client
-        self._threads = threads
         self._paper = paper
 
     @property
@@ -58,12 +55,12 @@ class AlpacaBroker:
     async def account(self) -> AccountFacts:
         """Number, paper or live, and whether the broker lets it trade."""
         read = partial(account_of, name=self.name, paper=self._paper)
-        return await self._ask(Ask("reading the account", "/account"), read)
+        return await self._client.ask(Ask("reading the account", "/account"), read)
 
     async def privileges(self) -> Privileges:
         """Options level and short selling, for doctor."""
-        account = await self._ask(Ask("reading the account", "/account"), dict_of)
-        settings = await self._ask(Ask("reading the account's settings", "/account/configurations"), dict_of)
+        account = await self._client.ask(Ask("reading the account", "/account"), dict_of)
+        settings = await self._client.ask(Ask("reading the account's settings", "/account/configurations"), dict_of)
         level, no_shorting = account.get("options_trading_level"), settings.get("no_shorting")
         return Privileges(
             options_level=level if isinstance(level, int) else None,
@@ -72,18 +69,16 @@ class AlpacaBroker:
 
     async def positions(self) -> Rows[Position]:
         """Every position."""
-        return await self._ask(Ask("reading the positions", "/positions"), partial(rows_of, read=position_of))
+        return await self._client.ask(Ask("reading the positions", "/positions"), partial(rows_of, read=position_of))
 
     async def open_orders(self) -> Rows[Order]:
         """Every open order, multi-leg ones with their legs."""
-        return await self._run(self._read_orders, "open", None, "")
+        return await self._read_orders("open", None, "")
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
         """Every order of these symbols, whatever its state, submitted at or after `start`."""
         wanted = frozenset(symbols)
-        parts = [
-            await self._run(self._read_orders, "all", start, ",".join(batch)) for batch in batches_of(sorted(wanted))
-        ]
+        parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches_of(sorted(wanted))]
         return Rows(
             _once(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
             _once(row for part in parts for row in part.spoiled if not row.symbol or row.symbol in wanted),
@@ -92,7 +87,7 @@ class AlpacaBroker:
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with our own id. NotFoundError is the definite no."""
         ask = Ask("looking an order up", "/orders:by_client_order_id", {"client_order_id": client_order_id}, Op.LOOK_UP)
-        return await self._ask(ask, partial(_the_order, client_order_id=client_order_id))
+        return await self._client.ask(ask, partial(_the_order, client_order_id=client_order_id))
 
     @property
     def requests_last_minute(self) -> int:
@@ -106,41 +101,37 @@ class AlpacaBroker:
     async def submit(self, order: SubmitOrder) -> Order:
         """Send one order. RequestRejectedError: nothing happened. DoubtfulError: nobody knows; look it up next."""
         ask = Ask(f"sending an order for {order.symbol}", "/orders", order_body(order), Op.SUBMIT)
-        return await self._ask(ask, partial(_the_order, client_order_id=order.client_order_id, symbol=order.symbol))
+        return await self._client.ask(
+            ask, partial(_the_order, client_order_id=order.client_order_id, symbol=order.symbol)
+        )
 
     async def cancel(self, order_id: str) -> None:
         """Ask Alpaca to end an order. Its answer is not the end: that is seen on the order itself."""
         ask = Ask("cancelling an order", f"/orders/{quote(order_id, safe='')}", op=Op.CANCEL)
-        await self._ask(ask, _nothing)
+        await self._client.ask(ask, _nothing)
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
-        return await self._ask(Ask("reading the clock", "/clock"), clock_of)
+        return await self._client.ask(Ask("reading the clock", "/clock"), clock_of)
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
         """The exchange's sessions from `start` to `end`, both included."""
         ask = Ask("reading the calendar", "/calendar", {"start": start.isoformat(), "end": end.isoformat()})
-        return await self._ask(ask, partial(sessions_of, start=start, end=end))
+        return await self._client.ask(ask, partial(sessions_of, start=start, end=end))
 
     async def is_penny(self, symbol: str) -> bool | None:
         """Whether an option contract is in the penny programme (`ppind`); None when Alpaca doesn't say."""
         ask = Ask("reading a contract", f"/options/contracts/{quote(symbol, safe='')}", for_order=True)
-        return await self._ask(ask, penny_of)
+        return await self._client.ask(ask, penny_of)
 
-    def _read_orders(self, status: str, start: dt.datetime | None, symbols: str) -> Rows[Order]:
+    async def _read_orders(self, status: str, start: dt.datetime | None, symbols: str) -> Rows[Order]:
         try:
-            return rows_of(all_orders(self._order_page, status, start, symbols), order_of)
+            return rows_of(await all_orders(self._order_page, status, start, symbols), order_of)
         except UnreadableError as error:
             raise DoubtfulError(f"{self.name}: {_ORDERS.what} failed: {error}.") from None
 
-    def _order_page(self, query: Mapping[str, str]) -> list[object]:
-        return self._client.ask(replace(_ORDERS, data=query, for_order=query["status"] == "all"), list_of)
-
-    async def _ask(self, ask: Ask, read: Callable[[Any], T]) -> T:
-        return await self._run(self._client.ask, ask, read)
-
-    async def _run(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args))
+    async def _order_page(self, query: Mapping[str, str]) -> list[object]:
+        return await self._client.ask(replace(_ORDERS, data=query, for_order=query["status"] == "all"), list_of)
 
 
 def _nothing(_answer: object) -> None:

@@ -1,20 +1,18 @@
-"""From a configuration to open doors: a broker for every enabled account, one source of quotes, one set of threads."""
+"""From a configuration to open doors: a broker for every enabled account, one source of quotes."""
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from alpaca.common.enums import BaseURL
 
 from sellctl.alpaca.broker import AlpacaBroker
 from sellctl.alpaca.budget import KEPT_FOR_ORDERS, Budget
-from sellctl.alpaca.quotes import QUOTE_THREADS, AlpacaQuotes
-from sellctl.alpaca.rest import DEFAULT_TIMEOUTS, Key, RestClient, Timeouts
+from sellctl.alpaca.quotes import AlpacaQuotes
+from sellctl.alpaca.rest import Key, RestClient
+from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Timeouts
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.config import AccountConfig, Config
-
-_THREADS_AN_ACCOUNT = 4  # an account's reads at once, and an order beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +22,9 @@ class Connected:
     brokers: dict[str, AlpacaBroker]
     quotes: AlpacaQuotes
     _clients: tuple[RestClient, ...] = field(repr=False)
-    _threads: Executor = field(repr=False)
 
     def close(self) -> None:
-        """Start nothing more and close the connections; what is under way ends by its own deadline."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Close the connections; what is under way ends by its own deadline."""
         for client in self._clients:
             client.close()
 
@@ -41,39 +37,26 @@ def connect(
     Each key has a budget of requests a minute for trading and one for data, counted by `monotonic` (seconds).
     """
     enabled = {name: account for name, account in config.accounts.items() if account.enabled}
-    size = _THREADS_AN_ACCOUNT * len(enabled) + QUOTE_THREADS
-    threads = ThreadPoolExecutor(size, thread_name_prefix="alpaca")
     trading = {
-        name: _client(name, each, _trading_url(each), _Wire(timeouts, size, Budget(monotonic, kept=KEPT_FOR_ORDERS)))
+        name: _client(name, each, _trading_url(each), timeouts, Budget(monotonic, kept=KEPT_FOR_ORDERS))
         for name, each in enabled.items()
     }
     data = [
-        _client(name, enabled[name], _data_url(enabled[name]), _Wire(timeouts, size, Budget(monotonic, kept=0)))
+        _client(name, enabled[name], _data_url(enabled[name]), timeouts, Budget(monotonic, kept=0))
         for name in _data_names(config, enabled)
     ]
     return Connected(
-        brokers={name: AlpacaBroker(trading[name], threads, paper=enabled[name].paper) for name in trading},
-        quotes=AlpacaQuotes(data, threads, config.market_data),
+        brokers={name: AlpacaBroker(trading[name], paper=enabled[name].paper) for name in trading},
+        quotes=AlpacaQuotes(data, config.market_data),
         _clients=(*trading.values(), *data),
-        _threads=threads,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """How a client may use its connection."""
-
-    timeouts: Timeouts
-    threads: int
-    budget: Budget
-
-
-def _client(name: str, account: AccountConfig, url: str, wire: _Wire) -> RestClient:
+def _client(name: str, account: AccountConfig, url: str, timeouts: Timeouts, budget: Budget) -> RestClient:
     if not (account.api_key and account.secret_key):
         raise ConfigError(f"Account {name} has no whole key pair.", hint="Give both api_key and secret_key.")
     try:
-        key = Key(name, account.api_key, account.secret_key)
-        return RestClient(url, key, timeouts=wire.timeouts, threads=wire.threads, budget=wire.budget)
+        return RestClient(url, Key(name, account.api_key, account.secret_key), timeouts=timeouts, budget=budget)
     except ValueError:
         raise ConfigError(f"Account {name} has an endpoint that is no address: {url!r}.") from None
 

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeVar
 
 from sellctl.core.model.instrument import instrument_of
@@ -17,6 +18,8 @@ Row = Mapping[str, object]
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _HOURS = re.compile(r"[0-9]{2}:[0-9]{2}")
+_TEXTS_KEPT = 16_384
+_LONGEST_NUMBER = 64  # characters; no price and no quantity is longer
 _LARGEST_EXPONENT = 15  # a quadrillion dollars or shares is nonsense, and so is a quintillionth
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
@@ -68,13 +71,19 @@ def number_of(value: object, what: str) -> Decimal:
 
 
 def _exact(value: object) -> Decimal | None:
+    if isinstance(value, str):
+        return _number_in(value) if len(value) <= _LONGEST_NUMBER else None
     if isinstance(value, bool):
         return None
-    if isinstance(value, str):
-        return Decimal(value) if _NUMBER.fullmatch(value) else None
     if isinstance(value, int):
         return Decimal(value)
     return value if isinstance(value, Decimal) and value.is_finite() else None
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _number_in(text: str) -> Decimal | None:
+    """Quantities and entry prices come again with every look, digit by digit the same."""
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 def amount_of(value: object, what: str) -> Decimal:
@@ -195,7 +204,7 @@ def position_of(row: Row) -> Position:
     entry = _known_or_none(row, "avg_entry_price")
     available = _known_or_none(row, "qty_available")
     return Position(
-        instrument=instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")),
+        instrument=instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL]),
         direction=Direction.SHORT if row.get("side") == "short" or qty < 0 else Direction.LONG,
         qty=abs(qty),
         available=None if available is None else abs(available),

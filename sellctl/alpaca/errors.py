@@ -1,10 +1,9 @@
-"""Every foreign error into our tree; nothing else may know the SDK's, requests', urllib3's or JSON's errors.
+"""Every foreign error into our tree; nothing else may know the SDK's, h11's, the network's or JSON's errors.
 
 Of a refusal the status, the fields and the message count: Alpaca uses code 40310000 for half a dozen reasons and
 40010001 for any malformed request. The SDK's `APIError.code` and `.message` are never touched: they raise.
 """
 
-import http.client
 import json
 import re
 import ssl
@@ -13,11 +12,19 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+import h11
 import requests
-import urllib3
 from alpaca.common.exceptions import APIError, RetryException
 
 from sellctl.alpaca.convert import UnreadableError
+from sellctl.alpaca.transport import (
+    NoAddressError,
+    NoCallError,
+    NoDoorError,
+    NoHeaderError,
+    NoNameError,
+    NoPassageError,
+)
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -32,10 +39,8 @@ from sellctl.core.errors import (
 FOREIGN_ERRORS: Final = (
     APIError,
     RetryException,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
+    h11.ProtocolError,
+    OSError,  # TLS, time-outs, whatever a connection may end in, and requests' own errors
     ValueError,  # JSON, text that isn't UTF-8, addresses, our own UnreadableError
 )
 
@@ -90,65 +95,30 @@ def mapped(error: Exception, case: Case) -> BrokerError:
 # --- the way to the broker: the first kind that fits gives the words. Foreign texts are never quoted: a bad header's
 # error, for one, quotes the key.
 
-_NO_CALL = (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError)
-_NO_ANSWER = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
-_NO_TRUST = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
-_NO_PASSAGE = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
-_NO_NAME = (urllib3.exceptions.NameResolutionError,)
-_NO_DOOR = (urllib3.exceptions.NewConnectionError,)  # looked for before the time-out, whose kind it still is
-_NO_HEADER = (requests.exceptions.InvalidHeader, UnicodeEncodeError)
-_NO_ADDRESS = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.URLRequired,
-    urllib3.exceptions.LocationValueError,
-)
-_NO_JSON = (
-    requests.exceptions.InvalidJSONError,
-    requests.exceptions.ContentDecodingError,
-    urllib3.exceptions.DecodeError,
-    json.JSONDecodeError,
-    UnicodeDecodeError,
-)
-_NO_END = (
-    requests.exceptions.ChunkedEncodingError,
-    urllib3.exceptions.ProtocolError,
-    http.client.HTTPException,
-    requests.ConnectionError,
-    ConnectionError,
-)
 _CHECK_NETWORK = "Check the network and the account's endpoints."
 _CHECK_ADDRESS = "Check the account's endpoints."
 _CHECK_KEY = "Check api_key and secret_key, and whether they are for paper or live."
 _CHECK_KEY_TEXT = "Check api_key and secret_key for stray characters."
 
 _WAYS: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
-    (_NO_NAME, "no host of the name {host} can be found", _CHECK_NETWORK),
-    (_NO_DOOR, "{host} can't be reached", _CHECK_NETWORK),
-    (_NO_CALL, "{host} did not take the call in time", _CHECK_NETWORK),
-    (_NO_ANSWER, "{host} did not answer in time", ""),
-    (_NO_TRUST, "{host} has no certificate that can be trusted", _CHECK_NETWORK),
-    (_NO_PASSAGE, "the proxy on the way to {host} did not let it through", _CHECK_NETWORK),
-    (_NO_HEADER, "the key has characters that can't be sent", _CHECK_KEY_TEXT),
-    (_NO_ADDRESS, "{host} is not an address that can be called", _CHECK_ADDRESS),
-    (_NO_JSON, "the answer of {host} is not JSON", ""),
-    (_NO_END, "{host} broke the connection off", _CHECK_NETWORK),
+    ((NoNameError,), "no host of the name {host} can be found", _CHECK_NETWORK),
+    ((NoDoorError,), "{host} can't be reached", _CHECK_NETWORK),
+    ((NoPassageError,), "the proxy on the way to {host} did not let it through", _CHECK_NETWORK),
+    ((NoCallError,), "{host} did not take the call in time", _CHECK_NETWORK),
+    ((TimeoutError,), "{host} did not answer in time", ""),
+    ((ssl.SSLError,), "{host} has no certificate that can be trusted", _CHECK_NETWORK),
+    ((NoHeaderError,), "the key has characters that can't be sent", _CHECK_KEY_TEXT),
+    ((NoAddressError,), "{host} is not an address that can be called", _CHECK_ADDRESS),
+    ((json.JSONDecodeError, UnicodeDecodeError), "the answer of {host} is not JSON", ""),
+    ((h11.ProtocolError, ConnectionError), "{host} broke the connection off", _CHECK_NETWORK),
 )
 
 
 def _of_the_way(error: Exception, case: Case) -> DoubtfulError:
-    inner = _inner(error)
     for kinds, how, hint in _WAYS:
-        if isinstance(error, kinds) or isinstance(inner, kinds):
+        if isinstance(error, kinds):
             return DoubtfulError(case.sentence(how.format(host=case.host)), hint=hint)
     return DoubtfulError(case.sentence(f"the call to {case.host} ended in {type(error).__name__}"))
-
-
-def _inner(error: Exception) -> object:
-    """What urllib3 said, inside of an error of requests."""
-    wrapped = error.args[0] if error.args else None
-    return getattr(wrapped, "reason", wrapped)
 
 
 # --- what the broker answered
@@ -167,7 +137,7 @@ _KEY_CODES = range(40_100_000, 40_200_000)
 _FEED = re.compile(r"subscription does not permit|agreement is not signed|invalid feed", re.IGNORECASE)
 _TOO_MANY = re.compile(r"rate limit|too many requests", re.IGNORECASE)
 _RATE_CODE = 42910000
-_BUDGET_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_BUDGET_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 
 # A field of a 403 that says what stands in the way, whatever the words of the day are.
 _REFUSAL_OF_FIELD: Final = {
@@ -254,7 +224,7 @@ def _of_429(answer: BrokerAnswer | None, headers: Mapping[str, str], case: Case)
     return RateLimitedError(
         case.sentence("the budget of requests is used up (429)"),
         answer=answer or BrokerAnswer(429, None, ""),
-        retry_at_epoch=whole_number(headers.get("X-RateLimit-Reset")),
+        retry_at_epoch=whole_number(headers.get("x-ratelimit-reset")),
     )
 
 

@@ -4,13 +4,13 @@ A list that can't be read to its end is an error, never a shorter list.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from sellctl.alpaca.convert import UnreadableError, instant_of
 
 Page = list[object]
-Fetch = Callable[[Mapping[str, str]], Page]
+Fetch = Callable[[Mapping[str, str]], Awaitable[Page]]
 
 PAGE_LIMIT: Final = 500  # Alpaca's most
 BATCH = 100  # symbols a request; Alpaca's most for option quotes
@@ -24,7 +24,7 @@ def batches_of(symbols: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(symbols[start : start + BATCH]) for start in range(0, len(symbols), BATCH)]
 
 
-def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symbols: str = "") -> Page:
+async def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symbols: str = "") -> Page:
     """Every order row of a status (open, closed, all), oldest first, submitted at or after `start`.
 
     Pages overlap by a hair and are told apart by order id: orders of the same instant at a page's edge are not lost.
@@ -34,7 +34,7 @@ def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symb
         query["symbols"] = symbols
     rows: dict[str, object] = {}
     for _ in range(_MOST_PAGES):
-        page = fetch(query if start is None else {**query, "after": _stamp(start - _HAIR)})
+        page = await fetch(query if start is None else {**query, "after": _stamp(start - _HAIR)})
         known = len(rows)
         rows |= {_identity(row): row for row in page}
         if not _is_full(page) or (len(rows) == known and _overlooks(page, start)):

@@ -4,7 +4,6 @@ import asyncio
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -20,7 +19,6 @@ from sellctl.core.model.market import Quote
 from sellctl.core.model.snapshot import Rows, SpoiledRow
 
 _BENCH: Final = 12  # looks during which a key that failed is asked last: a minute at the default interval
-QUOTE_THREADS: Final = 4  # batches at once, so that slow quotes leave threads for the accounts
 _PATIENCE: Final = 12.0  # seconds after which a batch isn't tried with one more key
 _NOT_ABOUT_SYMBOLS: Final = (FeedNotGrantedError, RateLimitedError, NotFoundError)
 _NO_ROWS: Final[Rows[Quote]] = Rows(())
@@ -84,14 +82,12 @@ class AlpacaQuotes:
     def __init__(
         self,
         clients: Sequence[RestClient],
-        threads: Executor,
         config: MarketDataConfig,
         *,
         patience: float = _PATIENCE,
     ) -> None:
         self.last_problems: tuple[str, ...] = ()
         self._keys = [_KeyState(client) for client in clients]
-        self._threads = threads
         self._markets = {AssetClass.STOCK: _stocks(config.stock_feed), AssetClass.OPTION: _options(config.option_feed)}
         self._patience = patience
         self._look = 0
@@ -105,8 +101,7 @@ class AlpacaQuotes:
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
         batches = self._batches(instruments)
-        slots = asyncio.Semaphore(QUOTE_THREADS)
-        fetched = await asyncio.gather(*(self._in_thread(batch, self._in_turn(), slots) for batch in batches))
+        fetched = await asyncio.gather(*(self._fetch(batch, self._in_turn()) for batch in batches))
         self._look += 1
         self.last_problems = tuple(problem for part in fetched for problem in part.problems)
         _raise_if_all_failed(fetched)
@@ -127,11 +122,7 @@ class AlpacaQuotes:
         rotated = self._keys[start:] + self._keys[:start]
         return sorted(rotated, key=lambda key: key.benched_until > self._look)
 
-    async def _in_thread(self, batch: _Batch, keys: list[_KeyState], slots: asyncio.Semaphore) -> _Fetched:
-        async with slots:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(self._fetch, batch, keys))
-
-    def _fetch(self, batch: _Batch, keys: list[_KeyState]) -> _Fetched:
+    async def _fetch(self, batch: _Batch, keys: list[_KeyState]) -> _Fetched:
         """The batch by the first key that gets it, as long as there is patience."""
         error: BrokerError | None = None
         until = time.monotonic() + self._patience
@@ -139,7 +130,7 @@ class AlpacaQuotes:
             if error is not None and time.monotonic() > until:
                 break
             try:
-                rows = _with_key(key, batch)
+                rows = await _with_key(key, batch)
             except BrokerError as failed:
                 key.benched_until = self._look + _BENCH
                 error = failed
@@ -149,30 +140,30 @@ class AlpacaQuotes:
         return _Fetched(batch, error=error)
 
 
-def _with_key(key: _KeyState, batch: _Batch) -> Rows[Quote]:
+async def _with_key(key: _KeyState, batch: _Batch) -> Rows[Quote]:
     """The batch by one key, from the best feed that the key is granted."""
     *better, last = key.feeds(batch.market)
     for feed in better:
         try:
-            return _ask(key.client, batch, feed)
+            return await _ask(key.client, batch, feed)
         except FeedNotGrantedError:
             key.refused.add(feed)
-    return _ask(key.client, batch, last)
+    return await _ask(key.client, batch, last)
 
 
-def _ask(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:
+async def _ask(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:
     """One request; when Alpaca refuses it for some of its symbols, those spoil only themselves."""
     query = {"symbols": ",".join(batch.symbols), "feed": feed}
     ask = Ask(batch.market.what, batch.market.path, query, version=batch.market.version)
     try:
-        return client.ask(ask, partial(quotes_of, symbols=frozenset(batch.symbols), feed=feed))
+        return await client.ask(ask, partial(quotes_of, symbols=frozenset(batch.symbols), feed=feed))
     except RequestRejectedError as refused:
         why = refused.answer.message
         if isinstance(refused, _NOT_ABOUT_SYMBOLS) or "symbol" not in why:
             raise
     culprits = _culprits(batch, why)
     spoiled: Rows[Quote] = Rows((), tuple(SpoiledRow(symbol, why) for symbol in culprits))
-    return _joined([spoiled, *(_ask(client, part, feed) for part in _rest(batch, culprits))])
+    return _joined([spoiled, *[await _ask(client, part, feed) for part in _rest(batch, culprits)]])
 
 
 def _culprits(batch: _Batch, why: str) -> tuple[str, ...]:

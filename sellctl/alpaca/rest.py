@@ -1,58 +1,33 @@
-"""The one door to Alpaca over HTTP: a subclass of the SDK's public RESTClient, and how long and how much it waits for.
+"""The one door to Alpaca over HTTP: a subclass of the SDK's public RESTClient on a transport that doesn't block.
 
-The SDK's own client waits for ever, sends a failed request again by itself and turns numbers into floats. Here stand
-the two touches of its private names that undo this: `_retry` and `_retry_codes`, and `_session`.
+The SDK says what a request looks like and judges the answer; in between, its session, which waits for ever and needs a
+thread a request, is cut out. Here stand the touches of its private names that do this: `_session`, `_one_request` and
+`_get_default_headers`. Its own way to send, with the retries, is never taken.
 """
 
-import contextlib
-import http.client
-import io
 import ipaddress
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from alpaca.common.rest import RESTClient
-from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager, ProxyManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from sellctl.alpaca.budget import Budget
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, Op, mapped, whole_number
+from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, HttpTransport, Received, Request, Timeouts, Transport
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
-
-if TYPE_CHECKING:
-    import socket
-
-    from _typeshed import WriteableBuffer
 
 T = TypeVar("T")
 
-_CHUNK = 65_536
 _REDIRECTS = range(300, 400)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long and how much one request may take: seconds, and bytes after decompression."""
-
-    connect: float = 3.0
-    read: float = 5.0  # the longest silence
-    whole: float = 10.0  # from the first byte sent to the last received
-    body_bytes: int = 20 * 1024 * 1024
-
-
-DEFAULT_TIMEOUTS: Final = Timeouts()
+_REFUSALS = range(400, 600)
+_METHODS: Final = {Op.SUBMIT: "POST", Op.CANCEL: "DELETE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,164 +79,47 @@ def _refuse_constant(name: str) -> None:
     raise UnreadableError(f"it contains {name}")
 
 
-# --- a deadline for the whole answer, headers included, however slowly it drips
-
-_ends_at: ContextVar[float] = ContextVar("_ends_at")  # set around each request; no request, no reading
+# --- the session, as far as the SDK still has one
 
 
-@contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    token = _ends_at.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _ends_at.reset(token)
+class _Answer:
+    """A whole answer as the SDK wants it. It doesn't know its request, so that no error can carry the key."""
+
+    def __init__(self, received: Received) -> None:
+        self.status_code = received.status
+        self.headers = received.headers
+        self._body = received.body
+
+    @property
+    def text(self) -> str:
+        """The body, whatever it is."""
+        return self._body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body's value, its decimals exact."""
+        return exact_json(self._body)
+
+    def raise_for_status(self) -> None:
+        """HTTPError, out of which the SDK makes its own."""
+        if self.status_code in _REFUSALS:
+            raise requests.HTTPError(response=self)  # type: ignore[arg-type]  # all of a response that is looked at
 
 
-class _Reader(io.RawIOBase):
-    """Reads a socket with the shorter of its own timeout and what is left until the deadline."""
+class _Session:
+    """What the SDK takes for its session: it hands out the answer that has come already."""
 
-    def __init__(self, sock: "socket.socket") -> None:
-        self._sock = sock
-        self._longest_silence = sock.gettimeout()
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        left = _ends_at.get() - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        silence = math.inf if self._longest_silence is None else self._longest_silence
-        self._sock.settimeout(min(silence, left))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _ReadableSocket:
-    """What an http.client response needs of a socket."""
-
-    def __init__(self, sock: "socket.socket") -> None:
-        self._sock = sock
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._sock))
-
-
-class _Received(http.client.HTTPResponse):
-    """An answer that is read under the deadline."""
-
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(_ReadableSocket(sock), *args, **kwargs)  # type: ignore[arg-type]
-
-
-class _Connection(HTTPConnection):
-    response_class = _Received
-
-
-class _TlsConnection(HTTPSConnection):
-    response_class = _Received
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-_POOLS: Final = {"http": _Pool, "https": _TlsPool}
-
-
-class _Adapter(HTTPAdapter):
-    """requests' own adapter on connections that know the deadline."""
-
-    poolmanager: PoolManager
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = dict(_POOLS)
-
-    def proxy_manager_for(self, proxy: Any, **proxy_kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        if isinstance(manager, ProxyManager):  # SOCKS has connections of its own
-            manager.pool_classes_by_scheme = dict(_POOLS)
-        return manager
-
-
-# --- the session
-
-
-class _Answer(requests.Response):
-    """A whole answer in memory. It doesn't know its request, so that no error can carry the key."""
-
-    def json(self, **_kwargs: Any) -> Any:
-        return exact_json(self.content)
-
-
-def _answer(received: requests.Response, body: bytes) -> _Answer:
-    answer = _Answer()
-    answer.status_code = received.status_code
-    answer.reason = received.reason
-    answer.headers = received.headers
-    answer.url = received.url
-    answer.encoding = "utf-8"  # else a large page of errors is searched for its encoding
-    answer.raw = io.BytesIO(body)
-    return answer
-
-
-def _whole_body(received: requests.Response, most: int) -> bytes:
-    body = bytearray()
-    for chunk in received.raw.stream(_CHUNK, decode_content=True):
-        body += chunk
-        if len(body) > most:
-            raise UnreadableError(f"it is longer than {most} bytes")
-    return bytes(body)
-
-
-def _no_other_key(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """The headers hold the key already; without this, requests would add what ~/.netrc says of the host."""
-    return request
-
-
-class _Session(requests.Session):
-    """A session that never waits for ever, follows no redirect, keeps no cookie and uses no proxy to this machine."""
-
-    def __init__(self, timeouts: Timeouts, threads: int, *, trust_env: bool) -> None:
-        super().__init__()
-        self.trust_env = trust_env
-        self.rate_limit: RateLimit | None = None
-        self._timeouts = timeouts
-        self.auth = _no_other_key
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(pool_maxsize=threads))
-
-    def get_redirect_target(self, _resp: requests.Response) -> None:
-        """Nowhere: requests would read a redirect's whole body before it looks whether to follow."""
-
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> _Answer:
-        limits = self._timeouts
-        options = {**kwargs, "stream": True, "allow_redirects": False, "timeout": (limits.connect, limits.read)}
-        with _deadline(limits.whole), super().request(method, url, *args, **options) as received:
-            answer = _answer(received, _whole_body(received, limits.body_bytes))
-        self.rate_limit = rate_limit_of(answer.headers) or self.rate_limit
-        if answer.status_code in _REDIRECTS:
-            raise UnreadableError(f"it is a redirect ({answer.status_code}), and sellctl follows none")
+    @staticmethod
+    def request(_method: str, _url: str, *, answer: _Answer) -> _Answer:
+        """The answer."""
         return answer
 
 
 def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
-    """The budget that an answer's headers tell, or None when they say nothing."""
+    """The budget that an answer's headers (named in lower case) tell, or None when they say nothing."""
     told = RateLimit(
-        limit=whole_number(headers.get("X-RateLimit-Limit")),
-        remaining=whole_number(headers.get("X-RateLimit-Remaining")),
-        reset_epoch=whole_number(headers.get("X-RateLimit-Reset")),
+        limit=whole_number(headers.get("x-ratelimit-limit")),
+        remaining=whole_number(headers.get("x-ratelimit-remaining")),
+        reset_epoch=whole_number(headers.get("x-ratelimit-reset")),
     )
     return None if told == RateLimit(None, None, None) else told
 
@@ -279,7 +137,7 @@ def is_loopback(url: str) -> bool:
 
 
 class RestClient(RESTClient):
-    """One account's key at one of Alpaca's addresses. Blocking, and safe to call from `threads` threads at once."""
+    """One account's key at one of Alpaca's addresses. `at_once` reads may be under way; an order waits for none."""
 
     def __init__(
         self,
@@ -287,33 +145,30 @@ class RestClient(RESTClient):
         key: Key,
         *,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
-        threads: int = 4,
+        at_once: int = 4,
         budget: Budget | None = None,
     ) -> None:
         base = base_url.rstrip("/")
         super().__init__(base_url=base, api_key=key.api_key, secret_key=key.secret_key, raw_data=True)
-        self._wire = _Session(timeouts, threads, trust_env=not is_loopback(base))
-        self._session = self._wire
-        self._retry = 0
-        self._retry_codes = []
+        self._session = _Session()  # type: ignore[assignment]  # all of a session that the SDK is left
+        self._headers = tuple(self._get_default_headers().items())
+        parts = urlsplit(base)
+        self._path = parts.path
         self._key = key
         self.account = key.account
         self.budget = budget or Budget(time.monotonic)
-        self.host = urlsplit(base).netloc.rpartition("@")[2]
+        self.host = parts.netloc.rpartition("@")[2]
+        self.rate_limit: RateLimit | None = None  # the request budget as the last answer told it
+        self.transport: Transport = HttpTransport(base, timeouts, at_once=at_once, trust_env=not is_loopback(base))
 
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """The request budget as the last answer told it."""
-        return self._wire.rate_limit
-
-    def ask(self, ask: Ask, read: Callable[[Any], T]) -> T:
+    async def ask(self, ask: Ask, read: Callable[[Any], T]) -> T:
         """Send one request, exactly once, and read its answer. Raises BrokerError's kinds, and nothing foreign.
 
         The error is raised outside the handler, so that no foreign one, which could carry the key, hangs on it.
         """
         self._spend(ask)
         try:
-            return read(self._send(ask))
+            return read(await self._send(ask))
         except FOREIGN_ERRORS as foreign:
             error = mapped(foreign, Case(self.account, self.host, ask.what, ask.op, self._key.secrets))
         raise error
@@ -326,14 +181,20 @@ class RestClient(RESTClient):
             sentence = f"{self.account}: {ask.what} waits: the minute's budget of requests is used up for {wait:.0f} s."
             raise RateLimitedError(sentence, answer=BrokerAnswer(429, None, "sellctl's own budget"))
 
-    def _send(self, ask: Ask) -> Any:
-        data = dict(ask.data) or None
+    async def _send(self, ask: Ask) -> Any:
+        received = await self.transport.send(self._request_of(ask), ahead=ask.op is not Op.READ)
+        self.rate_limit = rate_limit_of(received.headers) or self.rate_limit
+        if received.status in _REDIRECTS:
+            raise UnreadableError(f"it is a redirect ({received.status}), and sellctl follows none")
+        return self._one_request("", "", {"answer": _Answer(received)}, 0)
+
+    def _request_of(self, ask: Ask) -> Request:
+        method, path = _METHODS.get(ask.op, "GET"), f"{self._path}/{ask.version}{ask.path}"
         if ask.op is Op.SUBMIT:
-            return self.post(ask.path, data)
-        if ask.op is Op.CANCEL:
-            return self.delete(ask.path, data)
-        return self.get(ask.path, data, api_version=ask.version)
+            headers = (*self._headers, ("Content-Type", "application/json"))
+            return Request(method, path, headers, json.dumps(dict(ask.data)).encode())
+        return Request(method, f"{path}?{urlencode(ask.data)}" if ask.data else path, self._headers)
 
     def close(self) -> None:
         """Close the connections; a request that is under way ends by its own deadline."""
-        self._wire.close()
+        self.transport.close()

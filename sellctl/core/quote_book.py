@@ -54,6 +54,7 @@ class QuoteBook:
     _stamp: dt.datetime = _NEVER  # what newer quotes have to reach
     _looks: deque[_Look] = field(default_factory=deque)
     _wide_since: float | None = None
+    _windowed: tuple[float, Window | None] | None = None  # the window, and for which `confirm`
 
     def take(self, quote: Quote, now: float, source: Source, *, future: bool = False) -> bool:
         """Take a quote unless it is older than what is known, or a jump. Whether it is the newest now.
@@ -62,6 +63,7 @@ class QuoteBook:
         """
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
+        self._windowed = None
         self._mind_the_stream(quote, now, source)
         if not future:
             self._stamp = quote.at
@@ -85,7 +87,17 @@ class QuoteBook:
         return self.doubted is not None and now - self.doubted.at < FORGOTTEN
 
     def window(self) -> Window | None:
-        """The best and the worst sides since a look at least `confirm` before the newest; None without such a look."""
+        """The best and the worst sides since a look at least `confirm` before the newest; None without such a look.
+
+        It is worked out once between two quotes, however many accounts hold the symbol.
+        """
+        if self._windowed is None or self._windowed[0] != self.confirm:
+            self._windowed = (self.confirm, self._worked_out())
+        return self._windowed[1]
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _worked_out(self) -> Window | None:
         start = self._start()
         if start is None or self.newest is None:
             return None
@@ -93,8 +105,6 @@ class QuoteBook:
         bids = [bid for quote in quotes if (bid := believable(quote.bid)) is not None]
         asks = [ask for quote in quotes if (ask := believable(quote.ask)) is not None]
         return Window(high=_extreme(bids, asks, self.newest, max), low=_extreme(bids, asks, self.newest, min))
-
-    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _start(self) -> int | None:
         """Where the window begins: the newest look that is old enough."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from sellctl.alpaca.connect import connect
-from sellctl.alpaca.rest import Timeouts
+from sellctl.alpaca.transport import Timeouts
 from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, MarketDataConfig
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderType, PositionIntent, Side

@@ -1,16 +1,26 @@
 import json
+import ssl
 import traceback
+from dataclasses import replace
 
 import alpaca.common.exceptions
+import h11
 import pytest
 import requests
-import urllib3
-from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, cancel, connected, look_up, read, submit
+from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, a_config, cancel, connected, look_up, read, submit
 from hypothesis import given
 from hypothesis import strategies as st
-from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
+from sellctl.alpaca.connect import connect
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, FeedNotGrantedError, Op, mapped
+from sellctl.alpaca.transport import (
+    NoAddressError,
+    NoCallError,
+    NoDoorError,
+    NoHeaderError,
+    NoNameError,
+    NoPassageError,
+)
 from sellctl.core.errors import (
     AuthError,
     BrokerError,
@@ -219,9 +229,10 @@ def ours(of: type[Exception]) -> bool:
 
 FOREIGN = sorted(
     kinds(requests.RequestException)
-    | kinds(urllib3.exceptions.HTTPError)
+    | kinds(h11.ProtocolError)
     | kinds(json.JSONDecodeError)
-    | {each for each in kinds(OSError) if each.__module__ == "builtins"}
+    | kinds(ssl.SSLError)
+    | {each for each in kinds(OSError) if each.__module__ in {"builtins", "socket"}}
     | {alpaca.common.exceptions.APIError, alpaca.common.exceptions.RetryException},
     key=lambda each: f"{each.__module__}.{each.__qualname__}",
 )
@@ -241,22 +252,18 @@ def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], op: Op)
     assert SECRET not in str(error)
 
 
-NO_NAME = NameResolutionError("x", None, OSError())
-NO_DOOR = NewConnectionError(None, "refused")
 WORDS = [
-    (requests.ConnectTimeout(), "did not take the call in time"),
-    (requests.ReadTimeout(), "did not answer in time"),
-    (
-        requests.ConnectionError(MaxRetryError(None, "/", NameResolutionError("x", None, OSError()))),
-        "no host of the name",
-    ),
-    (requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused"))), "can't be reached"),
-    (requests.ConnectionError(ProtocolError("aborted", ConnectionResetError())), "broke the connection off"),
-    (requests.exceptions.SSLError(), "no certificate that can be trusted"),
-    (requests.exceptions.ProxyError(), "the proxy on the way"),
-    (requests.exceptions.MissingSchema(), "not an address"),
-    (requests.exceptions.InvalidHeader(SECRET), "characters that can't be sent"),
-    (requests.exceptions.JSONDecodeError("", "", 0), "is not JSON"),
+    (NoCallError(), "did not take the call in time"),
+    (TimeoutError(), "did not answer in time"),
+    (NoNameError(), "no host of the name"),
+    (NoDoorError(), "can't be reached"),
+    (ConnectionResetError(), "broke the connection off"),
+    (h11.RemoteProtocolError("peer closed connection"), "broke the connection off"),
+    (ssl.SSLCertVerificationError(), "no certificate that can be trusted"),
+    (NoPassageError(), "the proxy on the way"),
+    (NoAddressError(), "not an address"),
+    (NoHeaderError(SECRET), "characters that can't be sent"),
+    (json.JSONDecodeError("", "", 0), "is not JSON"),
 ]
 
 
@@ -329,10 +336,11 @@ def test_no_error_carries_a_secret(stand_in: StandIn, call: object, say: object)
 @pytest.mark.parametrize("stray", ["\n", "\u2028", "é\u4e00"])
 def test_a_key_with_stray_characters_is_told_without_showing_it(stand_in: StandIn, stray: str) -> None:
     stand_in.on("/v2/positions", Say([]))
-    with connected(stand_in.url) as doors:
-        broker = doors.brokers["a"]
-        object.__setattr__(broker._client, "_secret_key", f"{SECRET}{stray}x")  # noqa: SLF001  as a config could hold
-        error = read(broker)
+    config = a_config(stand_in.url)
+    account = replace(config.accounts["a"], secret_key=f"{SECRET}{stray}x")
+    doors = connect(replace(config, accounts={"a": account}))
+    error = read(doors.brokers["a"])
+    doors.close()
     assert "stray characters" in str(error)
     assert SECRET not in everything_in(error)
     assert stand_in.asked == []

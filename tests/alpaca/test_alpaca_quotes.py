@@ -1,5 +1,4 @@
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -139,9 +138,8 @@ def test_a_key_that_fails_in_any_way_is_skipped_for_that_batch(stand_in: StandIn
 def test_keys_that_hang_one_after_the_other_exhaust_the_patience(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, Say(hang=True))
     clients = [RestClient(stand_in.url, Key(name, KEY, SECRET), timeouts=SHORT) for name in "abcd"]
-    with ThreadPoolExecutor(1) as threads:
-        quotes = AlpacaQuotes(clients, threads, MarketDataConfig(), patience=0.4)
-        assert isinstance(caught(quotes.latest(stocks(1))), DoubtfulError)
+    quotes = AlpacaQuotes(clients, MarketDataConfig(), patience=0.4)
+    assert isinstance(caught(quotes.latest(stocks(1))), DoubtfulError)
     assert len(stand_in.asked) == 2
     for client in clients:
         client.close()

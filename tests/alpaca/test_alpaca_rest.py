@@ -1,6 +1,6 @@
+import asyncio
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from time import monotonic
@@ -12,9 +12,10 @@ from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Say, StandIn, caught, con
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.rest import Ask, Key, RateLimit, RestClient, exact_json, is_loopback
 from sellctl.core.errors import BrokerError, DoubtfulError
+from sellctl.core.ports import Broker
 
 POSITIONS = Ask("reading the positions", "/positions")
-PRIVATE = ("_retry", "_retry_codes", "_session")
+PRIVATE = ("_session", "_one_request", "_get_default_headers")
 
 
 def a_client(url: str, **options: object) -> RestClient:
@@ -23,9 +24,7 @@ def a_client(url: str, **options: object) -> RestClient:
 
 def test_the_private_names_that_the_door_touches_are_still_the_sdks_own() -> None:
     plain = type("Plain", (RESTClient,), {})("http://127.0.0.1:1", KEY, SECRET)
-    assert [name for name in PRIVATE if name not in vars(plain)] == []
-    assert plain._retry > 0  # noqa: SLF001  should it be off one day, the touch can go
-    assert plain._retry_codes == [429, 504]  # noqa: SLF001
+    assert [name for name in PRIVATE if not hasattr(plain, name)] == []
     plain._session.close()  # noqa: SLF001
 
 
@@ -41,7 +40,7 @@ def test_nothing_is_ever_sent_twice_behind_our_back(stand_in: StandIn, call: obj
 
 
 def test_importing_the_adapter_loads_no_pandas() -> None:
-    modules = "broker connect convert errors orders paging quotes rest"
+    modules = "broker connect convert errors orders paging quotes rest transport"
     lines = [f"import sellctl.alpaca.{name}" for name in modules.split()]
     code = "\n".join(
         [*lines, "import sys", "print(sorted({'pandas', 'numpy', 'alpaca.trading', 'alpaca.data'} & set(sys.modules)))"]
@@ -156,8 +155,7 @@ def test_this_machine_is_known_by_its_addresses(url: str, here: bool) -> None:
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(url: str) -> None:
     client = a_client(url, timeouts=SHORT)
     with pytest.raises(DoubtfulError, match="Check the"):
-        client.ask(POSITIONS, list)
-    client.close()
+        run(client.ask(POSITIONS, list))
 
 
 def test_what_a_netrc_file_says_of_a_host_is_not_sent(
@@ -182,24 +180,27 @@ def test_a_slash_at_the_end_of_an_address_changes_nothing(stand_in: StandIn) -> 
 def test_calls_share_their_connections_and_no_cookies(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say([], headers={"Set-Cookie": "a=b"}), Say([]))
     stand_in.on("/v2/orders/1", Say(status=204))
-    with connected(stand_in.url) as doors:
+
+    async def calls(broker: Broker) -> None:
         for _ in range(3):
-            run(doors.brokers["a"].positions())
-            run(doors.brokers["a"].cancel("1"))
+            await broker.positions()
+            await broker.cancel("1")
+
+    with connected(stand_in.url) as doors:
+        run(calls(doors.brokers["a"]))
     assert stand_in.connections == 1
     assert "Cookie" not in stand_in.asked[-1].headers
 
 
-def test_many_threads_share_one_client_and_no_connection_is_thrown_away(
-    stand_in: StandIn, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_many_calls_at_once_share_a_few_connections(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say([]))
-    client = a_client(stand_in.url, threads=8)
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda _: client.ask(POSITIONS, list), range(40))) == [[]] * 40
-    client.close()
+    client = a_client(stand_in.url, at_once=8)
+
+    async def calls() -> list[object]:
+        return await asyncio.gather(*(client.ask(POSITIONS, list) for _ in range(40)))
+
+    assert run(calls()) == [[]] * 40
     assert stand_in.connections <= 8
-    assert "pool is full" not in caplog.text
 
 
 # --- numbers and budgets
@@ -208,8 +209,7 @@ def test_many_threads_share_one_client_and_no_connection_is_thrown_away(
 def test_json_numbers_keep_every_digit(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say('{"a": 172.620000000000000001, "b": 1, "c": 1e-9}'))
     client = a_client(stand_in.url)
-    assert client.ask(POSITIONS, dict) == {"a": Decimal("172.620000000000000001"), "b": 1, "c": Decimal("1E-9")}
-    client.close()
+    assert run(client.ask(POSITIONS, dict)) == {"a": Decimal("172.620000000000000001"), "b": 1, "c": Decimal("1E-9")}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def a_watcher(stage: Stage) -> Iterator[None]:
     """`sellctl watch` in a thread of its own, until the block ends."""
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
     runtime = assemble(load(options), options, Wish("watch", Mode.ACT), lambda _event: None)
-    started, loop = threading.Event(), asyncio.new_event_loop()
+    started, runner = threading.Event(), asyncio.Runner()
     stop = asyncio.Event()
 
     class Started(LogOnly):
@@ -45,18 +45,16 @@ def a_watcher(stage: Stage) -> Iterator[None]:
             started.set()
             return super().update(wait) is not False
 
-    thread = threading.Thread(
-        target=lambda: loop.run_until_complete(watching(runtime, Started(), stop, lambda _open: None))
-    )
+    thread = threading.Thread(target=lambda: runner.run(watching(runtime, Started(), stop, lambda _open: None)))
     thread.start()
     try:
         assert started.wait(10)
         yield
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        runner.get_loop().call_soon_threadsafe(stop.set)
         thread.join(10)
+        runner.close()
         runtime.close()
-        loop.close()
 
 
 def until(stage: Stage, symbol: str, held: int) -> None:

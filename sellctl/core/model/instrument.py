@@ -106,6 +106,7 @@ def a_stock(symbol: str) -> Instrument:
     return Instrument(symbol, AssetClass.STOCK, symbol)
 
 
+@lru_cache(maxsize=_KEPT)
 def instrument_of(symbol: str, broker_class: str) -> Instrument:
     """The instrument for a symbol and the broker's asset class (`us_equity`, `us_option`, `crypto`, or news to us)."""
     if broker_class == "us_option":

@@ -306,6 +306,8 @@ class Plan:
     def confirmed_by(self, later: "Plan") -> "Plan":
         """The same plan, with what waited for a second look as a later plan has it."""
         waiting = {verdict.holding.symbol for verdict in self.verdicts if verdict.unconfirmed}
+        if not waiting:
+            return self
         news = {v.holding.symbol: v for v in later.verdicts if v.holding.symbol in waiting}
         return replace(self, verdicts=tuple(news.get(v.holding.symbol, v) for v in self.verdicts))
 
