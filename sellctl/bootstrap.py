@@ -305,3 +305,7 @@ class NoJournal:
     def open_intents(self, _account: str) -> Sequence[str]:
         """None."""
         return ()
+
+    def realised(self, _account: str) -> Decimal | None:
+        """Not asked of a journal that isn't opened."""
+        return None

@@ -122,7 +122,9 @@ def _rows(short: Sequence[Column], long: Sequence[Column]) -> Iterator[Renderabl
     for place in range(len((short or long)[0].cells)):
         if short:
             pieces = [_flush_cell(column, column.cells[place]) for column in short]
-            yield Text(" " * GAP).join(pieces)
+            line = Text(" " * GAP).join(pieces)
+            line.rstrip()
+            yield line
         notes = [_note(column, column.cells[place]) for column in long if column.cells[place].text]
         if notes:
             yield Padding(Text(" · " if _is_unicode() else " - ").join(notes), (0, 0, 0, INDENT if short else 0))

@@ -3,12 +3,14 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Protocol, Self
 
+from sellctl.core.errors import JournalError
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.core.sell_watcher import Mode as LookMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from decimal import Decimal
 
     from rich.console import Console
 
@@ -110,7 +112,17 @@ def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
         requests_used=getattr(watcher.broker, "requests_last_minute", None),
         source=_source(watcher, runtime),
         orders_working=None if watcher.plan is None else len(watcher.open_orders),
+        realised=_realised(watcher),
+        halted=watcher.orders.halted(),
     )
+
+
+def _realised(watcher: "SellWatcher") -> "Decimal | None":
+    """What today's fills have made; a journal that can't be read stops orders, not the screen."""
+    try:
+        return watcher.journal.realised(watcher.name)
+    except JournalError:
+        return None
 
 
 def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:

@@ -30,6 +30,7 @@ from sellctl.texts import (
     now_cell,
     price_cell,
     price_text,
+    profit,
     qty_cell,
     state_cell,
     today_of,
@@ -104,6 +105,8 @@ def _account_part(account: AccountView) -> Document:
         "source": account.source,
         "requests_used": account.requests_used,
         "orders_working": account.orders_working,
+        "realised_today": account.realised,
+        "halted": account.halted,
         "holdings": [holding_part(verdict, today_of(plan.made_at)) for verdict in plan.verdicts] if plan else None,
         "faults": plan.faults if plan else (),
     }
@@ -262,13 +265,21 @@ def _account_notes(account: AccountView) -> Iterator[Part]:
         yield f"{account.requests_used} requests/min", "dim"
     if account.orders_working:
         yield f"{account.orders_working} order{'s' * (account.orders_working > 1)} working", ""
+    if account.realised is not None:
+        yield f"today {profit(account.realised)}", _gain_style(account.realised)
     if account.plan and not account.plan.verdicts:
         yield "no positions", "dim"
+
+
+def _gain_style(dollars: Decimal) -> str:
+    return "dim" if not dollars else "green" if dollars > 0 else "red"
 
 
 def _problems(account: AccountView, width: int) -> Iterator[Line]:
     faults = account.plan.faults if account.plan else ()
     blocked = f"the broker lets it not trade: {account.facts.blocked}" if account.facts.blocked else ""
+    if account.halted:
+        yield from _note_lines(f"HALTED, no new orders: {account.halted}", "bold red", width, 2)
     for problem in filter(None, (account.problem, blocked, *faults)):
         yield from _note_lines(f"problem: {problem}", "bold red", width, 2)
 

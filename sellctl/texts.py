@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import Reason, State, SubmitOrder, Trigger, Verdict
+from sellctl.core.model.plan import HALTED, Reason, State, SubmitOrder, Trigger, Verdict
 from sellctl.core.model.position import Holding
 
 Data = str | int | bool | None
@@ -145,6 +145,12 @@ def dollars(price: Decimal | None) -> str:
     return UNKNOWN if price is None else f"${price_text(price)}"
 
 
+def profit(made: Decimal) -> str:
+    """Dollars made or lost, signed and to the cent."""
+    cents = made.quantize(_CENT, context=_EYE)
+    return f"{'-' if cents < 0 else '+' if cents > 0 else ''}${abs(cents):f}"
+
+
 def percent(ratio: Decimal | None) -> str:
     """A ratio for the eye, always signed and with one decimal, so that a column of them lines up."""
     if ratio is None or not ratio.is_finite():
@@ -226,10 +232,14 @@ def now_cell(holding: Holding) -> Cell:
 
 
 def state_cell(verdict: Verdict) -> Cell:
-    """Where a holding stands; a held one whose rules can't trust its quote is guarded."""
-    if verdict.state is State.HELD and is_guarded(verdict):
-        return Cell("guarded", verdict.state.value, Tone.WARN)
-    return Cell(verdict.state.value, verdict.state.value, STATE_TONE[verdict.state])
+    """Where a holding stands: held, guarded when its rules can't trust the quote, leaving with its step, halted ..."""
+    state = verdict.state
+    if state is State.HELD and is_guarded(verdict):
+        return Cell("guarded", state.value, Tone.WARN)
+    if state is State.DENIED and any(why.startswith(HALTED) for why in verdict.objections):
+        return Cell("halted", state.value, Tone.BAD)
+    step = f" {verdict.step.replace(' of ', '/')}" if state is State.LEAVING else ""
+    return Cell(f"{state.value}{step}".rstrip(), state.value, STATE_TONE[state])
 
 
 def is_guarded(verdict: Verdict) -> bool:

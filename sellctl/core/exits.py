@@ -147,7 +147,7 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
     refusals = objections(order, case)
     if refusals:
         return _denied(signal, refusals)
-    return _leaving(signal, _what_is_sent(order, price, size), order)
+    return replace(_leaving(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
 
 
 def _settling(holding: Holding, todays: Iterable[Order], now: dt.datetime) -> str:
@@ -175,7 +175,25 @@ def _what_is_sent(order: SubmitOrder, price: Offer, size: Size) -> str:
 
 
 def _go_on(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict:
-    """Our order works: leave it, or end it so that a more urgent or a fresher one can follow."""
+    """Our order works; which step of the exit it is, where its memory is at hand."""
+    return replace(_next_of(signal, ours, room), step=_step_under_way(signal, room))
+
+
+def _step_under_way(signal: ExitSignal, room: Room) -> str:
+    track = signal.holding.track.exit
+    try:
+        of = _offer(signal, room).of
+    except NoPriceError:
+        return ""
+    return _step(min(track.step, of), of) if track and track.urgency == signal.urgency else ""
+
+
+def _step(step: int, of: int) -> str:
+    return f"{step} of {of}" if of > 1 else ""
+
+
+def _next_of(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict:
+    """Leave the working order, or end it so that a more urgent or a fresher one can follow."""
     untouched = room.standing or ((f"halted: {room.snapshot.halted}",) if _is_halted(signal, room) else ())
     if untouched:
         return _leaving(signal, f"{describe(ours[0])}, untouched: {'; '.join(untouched)}")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order, OrderType
-from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
+from sellctl.core.model.plan import HALTED, ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.model.position import NO_PRICES, Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.policy import Policy
@@ -209,7 +209,7 @@ def covering_sentence(symbol: str, cover: Cover) -> str:
 def _not_halted(_order: SubmitOrder, case: Case) -> str | None:
     """A halt stops every new order but a panic's."""
     halted = case.snapshot.halted
-    return f"halted: {halted}" if halted and case.signal.reason is not Reason.PANIC else None
+    return f"{HALTED}{halted}" if halted and case.signal.reason is not Reason.PANIC else None
 
 
 def _orders_a_minute(_order: SubmitOrder, case: Case) -> str | None:

@@ -154,6 +154,9 @@ class Journal(Protocol):
     def open_intents(self, account: str) -> Sequence[str]:
         """Client order ids that were intended and never resolved, oldest first."""
 
+    def realised(self, account: str) -> Decimal | None:
+        """Dollars that our fills of today have made; None while that can't be said."""
+
 
 class Memory(Protocol):
     """What is remembered of positions from flat to flat, by symbol. JournalError when it can't be read or kept."""

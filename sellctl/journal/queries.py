@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,23 @@ def fills_of(path: Path, account: str, day: str) -> tuple[Fill, ...]:
     columns = [fills.c[name] for name in Fill.__dataclass_fields__]
     asked = sa.select(*columns).where(fills.c.account == account, fills.c.day == day).order_by(fills.c.order_id)
     return look(path, lambda tx: tuple(Fill(*row) for row in tx.execute(asked)), missing=())
+
+
+def realised(tx: sa.Connection, account: str, day: str) -> Decimal | None:
+    """Dollars that the fills of one exchange date have made; 0 without any, None when one can't be valued.
+
+    A fill is valued against the entry price that its intent wrote down; somebody else's fills aren't in the journal.
+    """
+    columns = (fills.c.client_order_id, fills.c.filled_qty, fills.c.price)
+    asked = sa.select(*columns).where(fills.c.account == account, fills.c.day == day)
+    total = Decimal(0)
+    for client_order_id, qty, price in tx.execute(asked):
+        intents = page(tx, Filters(client_order_id=client_order_id, account=account, kind="intent", limit=1))
+        facts = intents[0].body if intents else {}
+        if not price or not facts.get("entry"):
+            return None
+        total += (Decimal(price) - Decimal(facts["entry"])) * Decimal(qty) * Decimal(facts["unit"])
+    return total
 
 
 def thaw(row: Row) -> tuple[Snapshot, Plan]:

@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
+from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import STATE_OF_STATUS, OrderState
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
@@ -28,7 +30,7 @@ from sellctl.journal.database import Database
 from sellctl.journal.digest import fingerprint, of_note, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.places import BATCH, place, placed
-from sellctl.journal.queries import Filters, Row, page
+from sellctl.journal.queries import Filters, Row, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 from sellctl.journal.trouble import journal_error, told_clearly
 
@@ -91,6 +93,7 @@ class SqliteJournal:
         self._redact = redact
         self.step = step
         self._marks: dict[str, str] = {}
+        self._realised: dict[tuple[str, str], Decimal | None] = {}
         self.database = Database(path, busy_timeout=busy_timeout)
         with told_clearly(path):
             head, fault = _head_or_fault(path)
@@ -148,6 +151,7 @@ class SqliteJournal:
             "limit_price": None if order.limit_price is None else str(order.limit_price),
             "urgency": signal.urgency,
             "step": step,
+            **_bought_at(signal.holding),
         }
         entry = Entry(account, INTENT, words, order.symbol, signal.reason, order.client_order_id)
         with self.database.writing():
@@ -210,7 +214,20 @@ class SqliteJournal:
             tx.execute(sa.delete(fills).where(this_one))
             tx.execute(sa.insert(fills).values(_fill_row(entry, order_id, total, _day(self._now()))))
         self._committed(last)
+        self._realised.clear()
         return new
+
+    def realised(self, account: str) -> Decimal | None:
+        """Dollars that today's fills of ours have made, each against its position's entry price.
+
+        0 before the first; None while one can't be valued. Read from the file once, then kept until the next fill.
+        """
+        day = _day(self._now())
+        if (account, day) not in self._realised:
+            self._realised = {key: value for key, value in self._realised.items() if key[1] == day}
+            with self.database.reading() as tx:
+                self._realised[account, day] = realised(tx, account, day)
+        return self._realised[account, day]
 
     def run_started(self, version: str, config_hash: str) -> None:
         """A process came up, with which program and which configuration."""
@@ -348,6 +365,14 @@ def _intent(row: Row) -> Intent:
         limit_price=None if price is None else Decimal(price),
         at=dt.datetime.fromisoformat(row.at),
     )
+
+
+def _bought_at(holding: Holding) -> dict[str, str | None]:
+    """What a fill's profit is counted from: the entry price, and how many shares a unit is, below 0 for a short."""
+    position = holding.position
+    entry = position.entry_price
+    unit = (CONTRACT if position.instrument.is_option else 1) * (1 if position.is_long else -1)
+    return {"entry": None if entry is None else str(entry), "unit": str(unit)}
 
 
 def _text_of(at: dt.datetime) -> str:

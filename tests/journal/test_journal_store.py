@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from journal_builders import (
     CALL,
     NOON,
+    a_body,
     a_holding,
     a_journal,
     a_plan,
+    a_signal,
     a_snapshot,
+    an_order,
     denied,
     held,
     intend,
@@ -31,6 +34,7 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import Reason, Urgency
+from sellctl.core.model.position import Direction
 from sellctl.journal.places import BATCH
 from sellctl.journal.queries import Filters, fills_of, history, thaw
 from sellctl.journal.schema import FILE_NAME
@@ -280,3 +284,49 @@ def test_kill_9_leaves_a_whole_journal(tmp_path: Path, step: str, survives: bool
     intend(journal, "sellctl-3")
     journal.close()
     assert verify(tmp_path / FILE_NAME).fault == ""
+
+
+def a_fill(qty: str, price: str) -> dict[str, object]:
+    return {"order_id": "x", "filled_qty": qty, "filled_avg_price": price}
+
+
+def test_the_days_profit_counts_every_fill_once_against_the_entry_price(journal: SqliteJournal) -> None:
+    intend(journal)  # three calls that cost 1.50
+    assert journal.realised("main") == 0
+    journal.fold_fill("main", "sellctl-1", a_fill("1", "1.60"))
+    assert journal.realised("main") == 10
+    journal.fold_fill("main", "sellctl-1", a_fill("1", "1.60"))
+    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.40"))
+    assert journal.realised("main") == -30
+    assert journal.realised("other") == 0
+
+
+def test_the_days_profit_survives_a_restart(journal: SqliteJournal) -> None:
+    intend(journal)
+    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.70"))
+    journal.close()
+    again = a_journal(journal.path.parent)
+    assert again.realised("main") == 60
+    again.close()
+
+
+def test_a_cover_makes_what_it_cost_less_than_the_short_brought(journal: SqliteJournal) -> None:
+    short = a_holding()
+    short = replace(short, position=replace(short.position, direction=Direction.SHORT))
+    journal.intend("main", an_order(), a_body(an_order()), a_signal(short), 1)
+    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.00"))
+    assert journal.realised("main") == 150
+
+
+def test_the_days_profit_is_unknown_while_one_fill_has_no_price(journal: SqliteJournal) -> None:
+    intend(journal)
+    journal.fold_fill("main", "sellctl-1", a_fill("3", ""))
+    assert journal.realised("main") is None
+
+
+def test_the_days_profit_is_unknown_without_an_entry_price(journal: SqliteJournal) -> None:
+    given = a_holding()
+    given = replace(given, position=replace(given.position, entry_price=None))
+    journal.intend("main", an_order(), a_body(an_order()), a_signal(given), 1)
+    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.00"))
+    assert journal.realised("main") is None

@@ -2,11 +2,13 @@ import datetime as dt
 import json
 import re
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
-from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, at
+from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, at
 from render_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
+from sellctl.core.engine import decide
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
@@ -143,3 +145,25 @@ def test_only_the_newest_events_are_kept_whole() -> None:
     events = tuple(Event(at("12:00"), f"event {n}") for n in range(30))
     lines = texts(replace(a_view(), events=events), 80)
     assert [line.split()[-1] for line in lines[-8:]] == [str(n) for n in range(22, 30)]
+
+
+def test_an_exit_under_way_says_which_step_of_how_many_it_is_at() -> None:
+    assert "leaving 2/4" in drawn(watch_screen(a_view()), 80)
+
+
+def test_an_account_says_what_the_day_has_made_and_nothing_while_that_is_unknown() -> None:
+    busy, live, old = a_view().accounts
+    view = a_view(accounts=(replace(busy, realised=Decimal("-36.5")), replace(live, realised=Decimal(48)), old))
+    shown = drawn(watch_screen(view), 200)
+    assert "today -$36.50" in shown
+    assert "today +$48.00" in shown
+    assert "today " not in drawn(watch_screen(a_view()), 200)
+
+
+def test_a_halt_is_told_on_the_account_and_on_what_would_leave() -> None:
+    halted = decide(replace(a_snapshot(a_holding(bid="1.20", ask="1.22")), halted="earnings tonight"), a_policy())
+    account = replace(a_view().accounts[0], plan=halted, halted="earnings tonight")
+    shown = drawn(watch_screen(a_view(accounts=(account,))), 80)
+    assert "HALTED, no new orders: earnings tonight" in shown
+    assert f"{CALL}" in shown
+    assert " halted " in shown

@@ -200,6 +200,9 @@ class State(StrEnum):
     FAULT = "fault"  # it could not be judged
 
 
+HALTED = "halted: "  # how the objection begins that a halt makes
+
+
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A price at which a rule would become true, on the quote's side that the rule looks at."""
@@ -242,6 +245,7 @@ class Verdict:
     triggers: tuple[Trigger, ...] = field(default_factory=tuple)
     alert: bool = False
     unconfirmed: bool = False  # a stop is true and waits for a second look
+    step: str = ""  # which order of the exit it is about and of how many: "2 of 5"; "" when there is none
 
     @classmethod
     def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "Verdict":

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from sellctl.core.model.event import Event
@@ -25,6 +26,8 @@ class AccountView:
     `age` is how long ago that look was, None before it. `problem` says what is wrong now; "" when nothing is.
     `source` is how prices come: streamed and how long ago the last one did, or polled and why; "" when unsaid.
     `requests_used` counts the requests of the last minute. `orders_working` counts open orders, whoever sent them.
+    `realised` is what our fills of today have made, in dollars; None while that can't be said. `halted` says who or
+    what has stopped new orders, and why; "" when nobody has.
     """
 
     facts: AccountFacts
@@ -36,6 +39,8 @@ class AccountView:
     requests_used: int | None = None
     source: str = ""
     orders_working: int | None = None
+    realised: Decimal | None = None
+    halted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
