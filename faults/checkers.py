@@ -30,8 +30,22 @@ _FILLS = frozenset({"fill", "partial_fill"})
 
 
 def is_ours(order: SimOrder) -> bool:
-    """Whether sellctl sent it."""
-    return order.client_order_id.startswith(PREFIX)
+    """Whether sellctl sent it; a leg belongs to its order."""
+    return order.parent is None and order.client_order_id.startswith(PREFIX)
+
+
+def parts(order: SimOrder) -> list[SimOrder]:
+    """What trades: the legs of a multi-leg order, else the order itself."""
+    return order.legs or [order]
+
+
+def ours_on(account: SimAccount, symbol: str) -> list[SimOrder]:
+    """The open orders of ours that trade a symbol, alone or as a leg."""
+    return [
+        order
+        for order in account.open_orders.values()
+        if is_ours(order) and any(part.symbol == symbol for part in parts(order))
+    ]
 
 
 @dataclass(slots=True)
@@ -73,72 +87,79 @@ class ExchangeChecker:
         self.entered[order.client_order_id] = self.exchange.now
         for check in (self._s1, self._s3, self._s6, self._s7, self._i1, self._i2, self._i4, self._t3, self._k2):
             check(account, order)
-        if order.symbol in self.quiet:
-            self._say("must-not-fire", f"{order.side} {order.qty} {order.symbol} was sent though no rule was true")
+        for part in parts(order):
+            if part.symbol in self.quiet:
+                text = f"{part.side} {part.qty} {part.symbol} was sent though no rule was true"
+                self._say("must-not-fire", text)
 
     def _s1(self, account: SimAccount, order: SimOrder) -> None:
-        held = account.qty_of(order.symbol)
-        side = "sell" if held > 0 else "buy"
-        open_closing = sum((o.leaves for o in account.open_on(order.symbol) if is_ours(o) and o.side == side), ZERO)
-        if open_closing > abs(held):
-            self._say("S1", f"{open_closing} of {order.symbol} on offer and {held} held")
+        for symbol in (part.symbol for part in parts(order)):
+            held = account.qty_of(symbol)
+            side = "sell" if held > 0 else "buy"
+            ours = [part for one in ours_on(account, symbol) for part in parts(one) if part.symbol == symbol]
+            open_closing = sum((part.leaves for part in ours if part.side == side), ZERO)
+            if open_closing > abs(held):
+                self._say("S1", f"{open_closing} of {symbol} on offer and {held} held")
 
     def _s3(self, account: SimAccount, order: SimOrder) -> None:
-        held = account.qty_of(order.symbol)
-        closing = "sell" if held > 0 else "buy"
-        if held == 0 or order.side != closing or not (order.position_intent or "").endswith("_to_close"):
-            self._say("S3", f"{order.side} {order.symbol} ({order.position_intent}) with {held} held")
+        for part in parts(order):
+            held = account.qty_of(part.symbol)
+            closing = "sell" if held > 0 else "buy"
+            if held == 0 or part.side != closing or not (part.position_intent or "").endswith("_to_close"):
+                self._say("S3", f"{part.side} {part.symbol} ({part.position_intent}) with {held} held")
 
     def _s6(self, _account: SimAccount, order: SimOrder) -> None:
-        if order.qty is None or order.qty <= 0 or (order.asset.is_option and order.qty % 1):
-            self._say("S6", f"{order.qty} of {order.symbol}")
+        for part in parts(order):
+            if part.qty is None or part.qty <= 0 or (part.asset.is_option and part.qty % 1):
+                self._say("S6", f"{part.qty} of {part.symbol}")
 
     def _s7(self, account: SimAccount, order: SimOrder) -> None:
         holdings = {symbol: p.qty for symbol, p in account.positions.items()}
         before = uncovered_contracts(holdings, ZERO)
-        signed = order.leaves if order.is_buy else -order.leaves
-        holdings[order.symbol] = holdings.get(order.symbol, ZERO) + signed
+        for part in parts(order):
+            signed = part.leaves if part.is_buy else -part.leaves
+            holdings[part.symbol] = holdings.get(part.symbol, ZERO) + signed
         if uncovered_contracts(holdings, ZERO) > before:
-            self._say("S7", f"{order.side} {order.qty} {order.symbol} would leave a short without its cover")
+            self._say("S7", f"{_words(order)} would leave a short without its cover")
 
     def _i1(self, account: SimAccount, order: SimOrder) -> None:
         day = calendar.exchange_date(self.exchange.now).isoformat()
-        todays = [o for o in account.orders.values() if o.symbol == order.symbol and is_ours(o) and o is not order]
+        name = _names(order)
+        todays = [o for o in account.orders.values() if is_ours(o) and _names(o) == name and o is not order]
         most = 1 + sum(not o.is_open and calendar.exchange_date(o.created_at).isoformat() == day for o in todays)
-        possible = {_client_order_id(account.number, order.symbol, day, n) for n in range(1, most + 1)}
+        possible = {_client_order_id(account.number, name, day, n) for n in range(1, most + 1)}
         if order.client_order_id not in possible:
-            self._say("I1", f"{order.client_order_id} of {order.symbol} is no function of what the broker shows")
+            self._say("I1", f"{order.client_order_id} of {name} is no function of what the broker shows")
 
     def _i2(self, _account: SimAccount, order: SimOrder) -> None:
         intents = [body for folder in self.folders for body in _intents(folder, order.client_order_id)]
         if not any(_same(intent, order) for intent in intents):
-            self._say("I2", f"{order.symbol} was taken and no committed intent says so ({len(intents)} of that id)")
+            self._say("I2", f"{_names(order)} was taken and no committed intent says so ({len(intents)} of that id)")
 
     def _i4(self, account: SimAccount, order: SimOrder) -> None:
-        others = [o for o in account.open_on(order.symbol) if is_ours(o) and o is not order]
+        others = [o for part in parts(order) for o in ours_on(account, part.symbol) if o is not order]
         if others:
-            self._say("I4", f"{order.symbol}: another of ours is still {others[0].status}")
+            self._say("I4", f"{_names(order)}: another of ours is still {others[0].status}")
 
     def _t3(self, _account: SimAccount, order: SimOrder) -> None:
         if not calendar.is_open(self.exchange.now):
-            self._say("T3", f"{order.symbol} outside the session")
+            self._say("T3", f"{_names(order)} outside the session")
 
     def _k2(self, _account: SimAccount, order: SimOrder) -> None:
-        now = self.exchange.now
-        self.by_symbol.setdefault(order.symbol, []).append(now)
+        now, symbol = self.exchange.now, parts(order)[0].symbol
+        self.by_symbol.setdefault(symbol, []).append(now)
         recent = {s: sum(now - at < A_MINUTE for at in times) for s, times in self.by_symbol.items()}
-        if recent[order.symbol] > MOST_OF_A_SYMBOL or sum(recent.values()) > MOST_OF_AN_ACCOUNT:
-            self._say(
-                "K2", f"{recent[order.symbol]} orders of {order.symbol} in a minute, {sum(recent.values())} in all"
-            )
+        if recent[symbol] > MOST_OF_A_SYMBOL or sum(recent.values()) > MOST_OF_AN_ACCOUNT:
+            self._say("K2", f"{recent[symbol]} orders of {symbol} in a minute, {sum(recent.values())} in all")
 
     def _on_fill(self, event: Event, account: SimAccount, order: SimOrder) -> None:
-        key, after = (account.name, order.symbol), account.qty_of(order.symbol)
-        signed = Decimal(event.detail["qty"]) * (1 if order.is_buy else -1)
-        before = after - signed
-        if is_ours(order) and (before * after < 0 or abs(after) >= abs(before)):
-            self._say("S2", f"a fill of ours took {order.symbol} from {before} to {after}")
-        self.held[key] = after
+        for part in parts(order):
+            key, after = (account.name, part.symbol), account.qty_of(part.symbol)
+            signed = Decimal(event.detail["qty"]) * (1 if part.is_buy else -1)
+            before = after - signed
+            if is_ours(order) and (before * after < 0 or abs(after) >= abs(before)):
+                self._say("S2", f"a fill of ours took {part.symbol} from {before} to {after}")
+            self.held[key] = after
 
     # --- what is about to arrive --------------------------------------------------------------------------------------
 
@@ -147,31 +168,43 @@ class ExchangeChecker:
 
         The program can't know what others changed in the last seconds; then only acceptance counts.
         """
-        account, now = self.exchange.accounts[name], self.exchange.now
+        account = self.exchange.accounts[name]
         self._i2_sent(order)
-        self._i4_sent(account, order)
         self._k1(order)
         if order.asset_class is AssetClass.OPTION and order.qty % 1:
             self._say("S6", f"{order.qty} contracts of {order.symbol} were sent")
-        if now - self.changed.get(order.symbol, now - 2 * SETTLES) < SETTLES + self.exchange.settings.position_lag:
-            return
-        held = account.qty_of(order.symbol)
-        free = abs(held) - account.held_for_orders(order.symbol)
+        legs = _legs(order)
+        for symbol, side in legs:
+            self._i4_sent(account, order, symbol)
+            if self._is_known(symbol):
+                self._s8_sent(account, order, symbol, side)
+        if all(self._is_known(symbol) for symbol, _ in legs):
+            self._s7_sent(account, order, legs)
+
+    def _is_known(self, symbol: str) -> bool:
+        """Whether the program could know what others did to a symbol."""
+        now = self.exchange.now
+        long_ago = now - 2 * SETTLES
+        return now - self.changed.get(symbol, long_ago) >= SETTLES + self.exchange.settings.position_lag
+
+    def _s8_sent(self, account: SimAccount, order: SubmitOrder, symbol: str, side: str) -> None:
+        held = account.qty_of(symbol)
+        free = abs(held) - account.held_for_orders(symbol)
         if order.qty > free:
-            self._say("S8", f"{order.side} {order.qty} {order.symbol} was sent with {free} free of {held}")
-        if (order.side == "sell") != (held > 0):
-            self._say("S3", f"{order.side} {order.symbol} was sent with {held} held")
-        self._s7_sent(account, order)
+            self._say("S8", f"{side} {order.qty} {symbol} was sent with {free} free of {held}")
+        if (side == "sell") != (held > 0):
+            self._say("S3", f"{side} {symbol} was sent with {held} held")
 
-    def _i4_sent(self, account: SimAccount, order: SubmitOrder) -> None:
-        others = [o for o in account.open_on(order.symbol) if is_ours(o) and o.client_order_id != order.client_order_id]
+    def _i4_sent(self, account: SimAccount, order: SubmitOrder, symbol: str) -> None:
+        others = [o for o in ours_on(account, symbol) if o.client_order_id != order.client_order_id]
         if others and others[0].visible_at is None:
-            self._say("I4", f"{order.symbol} was sent while another of ours is {others[0].status}")
+            self._say("I4", f"{symbol} was sent while another of ours is {others[0].status}")
 
-    def _s7_sent(self, account: SimAccount, order: SubmitOrder) -> None:
+    def _s7_sent(self, account: SimAccount, order: SubmitOrder, legs: list[tuple[str, str]]) -> None:
         holdings = {symbol: p.qty for symbol, p in account.positions.items()}
         before = uncovered_contracts(holdings, ZERO)
-        holdings[order.symbol] = holdings.get(order.symbol, ZERO) + (order.qty if order.side == "buy" else -order.qty)
+        for symbol, side in legs:
+            holdings[symbol] = holdings.get(symbol, ZERO) + (order.qty if side == "buy" else -order.qty)
         if uncovered_contracts(holdings, ZERO) > before:
             self._say("S7", f"{order.side} {order.qty} {order.symbol} was sent, and a short leans on it")
 
@@ -198,6 +231,20 @@ class ExchangeChecker:
 
     def _say(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
+
+
+def _legs(order: SubmitOrder) -> list[tuple[str, str]]:
+    """What an order about to be sent trades, and on which side."""
+    return [(leg.symbol, leg.side) for leg in getattr(order, "legs", ())] or [(order.symbol, order.side)]
+
+
+def _names(order: SimOrder) -> str:
+    """The symbol that an order's id is made of, or both of a pair, the short leg's first."""
+    return "+".join(part.symbol for part in parts(order))
+
+
+def _words(order: SimOrder) -> str:
+    return " and ".join(f"{part.side} {part.qty} {part.symbol}" for part in parts(order))
 
 
 def _client_order_id(number: str, symbol: str, day: str, n: int) -> str:
@@ -233,9 +280,12 @@ def _same(intent: dict[str, Any], order: SimOrder) -> bool:
     """Whether the body that was written down is the order that arrived."""
     limit = intent.get("limit_price")
     return (
-        intent.get("symbol") == order.symbol
-        and intent.get("side") == order.side
+        _traded(intent) == {(part.symbol, part.side) for part in parts(order)}
         and intent.get("type") == order.type
         and Decimal(str(intent.get("qty"))) == order.qty
         and (Decimal(str(limit)) if limit else None) == order.limit_price
     )
+
+
+def _traded(intent: dict[str, Any]) -> set[tuple[Any, Any]]:
+    return {(leg.get("symbol"), leg.get("side")) for leg in intent.get("legs") or [intent]}

@@ -7,11 +7,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 from faults.checkers import ExchangeChecker, is_ours
-from faults.draw import DUE, Day, Role, draw_day
+from faults.draw import DUE, STAYS, Day, Role, draw_day
 from faults.evidence import EvidenceChecker
 from faults.life import Doors, Life
 from faults.liveness import LivenessChecker
@@ -23,13 +24,20 @@ from faults.verdicts import Findings, Outcome
 from faults.wire import Wire
 from sellctl.core.model.config import (
     AccountConfig,
+    Amount,
     AssetKind,
     Config,
     ExecutionConfig,
+    MatchConfig,
+    Pullback,
+    RulesConfig,
     SellModuleConfig,
+    StrategyConfig,
     StrategyOneConfig,
+    StructureKind,
     Style,
     TakeOver,
+    TrailingStopConfig,
 )
 from sellctl.core.policy import compile_policy
 from sellctl.core.ports import Broker
@@ -70,12 +78,27 @@ def exchange_of(day: Day) -> Exchange:
     return Exchange(day.begins, [account], market, day.settings)
 
 
+STRATEGIES = (
+    StrategyConfig(
+        "verticals",
+        match=MatchConfig(underlying=("GOOG",), structure=(StructureKind.VERTICAL,)),
+        rules=RulesConfig(stop_loss=Amount(Decimal("0.5"))),
+    ),
+    StrategyConfig(
+        "runners",
+        match=MatchConfig(underlying=("NFLX", "CRM")),
+        rules=RulesConfig(trailing_stop=TrailingStopConfig(Pullback(Decimal("0.15")), Decimal("0.3"))),
+    ),
+)
+
+
 def config_of(day: Day) -> Config:
     """The program's configuration on that day."""
     return Config(
         sell_module=SellModuleConfig(
             strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
             take_over=TakeOver(day.take_over),
+            strategies=STRATEGIES,
         ),
         execution=ExecutionConfig(style=Style(day.style)),
         accounts={ACCOUNT: AccountConfig("key-main", "secret-main")},
@@ -100,7 +123,6 @@ class Stage:
     now: Life | None = None
     once: bool = False
     lives: int = 0
-    looks: int = 0
 
     def play(self) -> None:
         """From the first look to after the close, over as many lives as it takes."""
@@ -123,7 +145,7 @@ class Stage:
         return soon + dt.timedelta(seconds=60 - soon.second) if self.once else soon
 
     def _pace(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
-        return self.day.interval_at(now, self.looks + (self.now.looks if self.now else 0))
+        return self.day.interval_at(now, self.wire.looks)
 
     def _live(self) -> None:
         self.lives += 1
@@ -140,7 +162,6 @@ class Stage:
             text = f"the watcher died: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
             self.findings.add("R7", self.exchange.now, text)
             life.close()
-        self.looks += life.looks
 
 
 def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: bool = False) -> Stage:
@@ -148,7 +169,7 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: boo
     exchange = exchange_of(day)
     account = exchange.accounts[ACCOUNT]
     findings, steps, clock = Findings(), Steps(dice=_dice(day.seed + 2)), LoopClock(exchange)
-    quiet = frozenset(lot.symbol for lot in day.lots_of(Role.QUIET, Role.COVERED, Role.COVERING))
+    quiet = frozenset(lot.symbol for lot in day.lots_of(*STAYS))
     quiet -= {deed.symbol for deed in day.deeds} | _beside(day)
     checker = ExchangeChecker(exchange, findings, (folder,), quiet)
     checker.listen()
@@ -205,7 +226,7 @@ def _outcome(stage: Stage, seconds: float) -> Outcome:
     head = read_head(stage.folder / "journal.sqlite")
     return Outcome(
         seed=day.seed,
-        looks=stage.looks,
+        looks=stage.wire.looks,
         exits=_exits(stage),
         orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
         lives=stage.lives,

@@ -3,7 +3,7 @@
 import datetime as dt
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,7 @@ DATES = tuple(
 LEVELS = (0.0, 0.001, 0.01, 0.1)
 HOUR, MINUTE, SECOND = dt.timedelta(hours=1), dt.timedelta(minutes=1), dt.timedelta(seconds=1)
 DULL = dt.timedelta(minutes=10)
+PEAKS = 30 * MINUTE  # how long a trailing holding stays at its peak
 WINDOW = 4 * MINUTE  # one before what happens, and three for R6's minute, a late retry and a look after it
 FEWEST_LOOKS = 150  # that a day must have; its busy windows take care that it has some more
 WANTED_LOOKS = 170
@@ -40,10 +41,19 @@ class Role(StrEnum):
     UNCOVERED = "uncovered"  # a short that nothing covers: must be bought back
     COVERING = "covering"  # covers a short and reaches its target: must not be sold alone
     COVERED = "covered"  # the short that it covers: must stay
+    ATTACKED = "attacked"  # the short leg of a vertical that comes to its stop as a whole: must be bought back
+    GUARDING = "guarding"  # the long leg of it: must be sold with the short one or after it, never before
+    TRAILING = "trailing"  # rises, arms a trailing stop and falls through it: must be sold
+    RIDING = "riding"  # rises, arms one and stays there, whatever spoiled quotes say: must stay
     QUIET = "quiet"  # no rule is ever true: must stay
 
 
-DUE = frozenset({Role.TARGET, Role.CRASH, Role.GRIND, Role.LATE, Role.ZERO_DAY, Role.UNCOVERED})
+DUE = frozenset(
+    {Role.TARGET, Role.CRASH, Role.GRIND, Role.LATE, Role.ZERO_DAY, Role.UNCOVERED, Role.ATTACKED, Role.GUARDING,
+     Role.TRAILING}
+)  # fmt: skip
+STAYS = frozenset({Role.QUIET, Role.COVERED, Role.COVERING, Role.RIDING})
+ALWAYS_THERE = frozenset({Role.ATTACKED, Role.GUARDING})  # every day has a vertical under attack
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +215,23 @@ def _lots(dice: random.Random, opens: dt.datetime, heals: dt.datetime, closes: d
         maker.still(occ("AMD", today, "P", 90), Role.ZERO_DAY, "0.80", closes - 65 * MINUTE),
         maker.still(occ("TSLA", later, "C", 400), Role.UNCOVERED, "3.20", opens, short=True),
         maker.moving(occ("META", later, "C", 700), Role.LATE, "8.00", "5.00", heals + 2 * MINUTE, 30, spread="0.10"),
+        maker.peaking(occ("NFLX", later, "C", 900), Role.TRAILING, ("4.00", "6.20", "5.00"), first + 3 * MINUTE),
+        maker.peaking(occ("CRM", later, "C", 300), Role.RIDING, ("4.00", "5.60", "5.60"), first + 3 * MINUTE),
         maker.still("INTC", Role.QUIET, "30.00"),
         maker.still(occ("BAC", later, "P", 40), Role.QUIET, "1.20"),
         *_spread(maker, dice, later, first),
     ]
     due = [lot for lot in lots if lot.role in DUE]
-    dropped = dice.sample(due, dice.randint(0, len(due) - 5))
-    return tuple(lot for lot in lots if lot not in dropped)
+    dropped = dice.sample(due, dice.randint(1, len(due) - 5))
+    attacked = _vertical(maker, later, dice.choice((first + 11 * MINUTE, second + 3 * MINUTE, heals + 3 * MINUTE)))
+    return (*(lot for lot in lots if lot not in dropped), *attacked)
+
+
+def _vertical(maker: "_Maker", later: dt.date, at: dt.datetime) -> list[Lot]:
+    """A vertical sold for 1.50 that costs 2.80 after the attack: beyond the stop of the whole, at 50 %."""
+    short = maker.moving(occ("GOOG", later, "C", 170), Role.ATTACKED, "3.00", "6.00", at, 5)
+    long = maker.moving(occ("GOOG", later, "C", 180), Role.GUARDING, "1.50", "3.20", at, 5)
+    return [replace(short, qty=-long.qty), long]
 
 
 def _spread(maker: "_Maker", dice: random.Random, later: dt.date, rises: dt.datetime) -> list[Lot]:
@@ -250,6 +270,14 @@ class _Maker:
         before, after = level(Decimal(entry), Decimal(spread)), level(Decimal(to), Decimal(spread))
         move = Linear(at, at + over * SECOND, after)
         return Lot(symbol, self._qty(most), Decimal(entry), role, (*self._noise(before), move), at + over * SECOND)
+
+    def peaking(self, symbol: str, role: Role, prices: tuple[str, str, str], at: dt.datetime) -> Lot:
+        """A holding that moves in two minutes to its peak, and half an hour later to where it stays."""
+        entry, peak, end = (level(Decimal(price), Decimal("0.04")) for price in prices)
+        falls = at + PEAKS
+        moves = (Linear(at, at + 2 * MINUTE, peak), Linear(falls, falls + MINUTE, end))
+        due_at = falls + MINUTE if role is Role.TRAILING else None
+        return Lot(symbol, self._qty(9), Decimal(prices[0]), role, (Fixed(self.opens - HOUR, entry), *moves), due_at)
 
     def still(
         self, symbol: str, role: Role, entry: str, due_at: dt.datetime | None = None, *, short: bool = False

@@ -53,7 +53,6 @@ class Life:
     listener: Callable[[Event], None]
     pace: PACE
     once: bool = False  # run-once instead of watch
-    looks: int = 0
     runtime: Runtime | None = None
     loop: VirtualLoop | None = None
     _stop: asyncio.Event | None = field(default=None)
@@ -94,7 +93,7 @@ class Life:
             await fleet.run_once()
             return
         setting_pace = asyncio.ensure_future(self._set_pace(until))
-        watching = asyncio.ensure_future(fleet.watch(self._stop, self._after_look))
+        watching = asyncio.ensure_future(fleet.watch(self._stop, nothing))
         await asyncio.wait({setting_pace, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         setting_pace.cancel()
@@ -107,9 +106,6 @@ class Life:
             fleet.wake()
             left = (min(then, until) - self.exchange.now).total_seconds()
             await self.clock.sleep(max(left, 1.0))
-
-    def _after_look(self, _wait: float) -> None:
-        self.looks += 1
 
     def assemble(self) -> None:
         """Come up: by the program's own composition root."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
-from faults.checkers import ZERO, is_ours
+from faults.checkers import ZERO, ours_on
 from faults.draw import DUE, Day, Lot, Role
 from faults.verdicts import Findings
 from sellctl.core.model.event import Event, Kind, Weight
@@ -16,6 +16,7 @@ from sellctl.sim.checks import cutoff
 from sellctl.sim.exchange import Exchange
 
 WITHIN = dt.timedelta(seconds=75)  # R6's 60 s, and one look in between
+FALLEN = frozenset({Role.ATTACKED, Role.GUARDING, Role.TRAILING})  # their prices don't come back
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once a minute (K4)
 
 
@@ -68,7 +69,7 @@ class LivenessChecker:
         return self.account.qty_of(lot.symbol) * lot.qty > ZERO
 
     def _works(self, symbol: str) -> bool:
-        return any(is_ours(order) for order in self.account.open_on(symbol))
+        return bool(ours_on(self.account, symbol))
 
     def _may_stay(self, lot: Lot) -> bool:
         """A person changed it, somebody else's order holds it, or its entry price is gone."""
@@ -84,6 +85,8 @@ class LivenessChecker:
         """Whether the book still says that it should leave; a target may be over."""
         if lot.role in {Role.ZERO_DAY, Role.UNCOVERED}:
             return self.exchange.now < cutoff(asset_of(lot.symbol), self.exchange.settings)
+        if lot.role in FALLEN:
+            return True
         quote, rate = self.exchange.quote(lot.symbol), Decimal("1.1") if lot.role is Role.TARGET else Decimal("0.8")
         if quote is None or quote.bid is None:
             return False

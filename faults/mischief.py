@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from faults.catalogue import How
 from faults.checkers import ExchangeChecker, is_ours
-from faults.draw import Day, Deed, Planned
+from faults.draw import PEAKS, Day, Deed, Lot, Planned, Role
 from faults.life import Life
 from faults.loop import LoopClock
 from faults.steps import Steps
 from sellctl.sim.accounts import SimAccount
+from sellctl.sim.assets import asset_of
 from sellctl.sim.exchange import Exchange
 from sellctl.sim.happenings import human_cancel, human_order, misbehave
 from sellctl.sim.orders import Event
@@ -87,9 +88,9 @@ class Mischief:
             return
         order = self.account.orders[event.order["id"]]
         name = planned.fault.name
-        if is_ours(order) and (not self.fired[name] or self._dice.random() < planned.rate):
+        if is_ours(order) and not order.legs and (not self.fired[name] or self._dice.random() < planned.rate):
             self.fired[name] += 1
-            self.touched.add(order.symbol)
+            self._touch(order.symbol)
             self.exchange.at(self.exchange.now + SOON, misbehave({"name": name, "symbol": order.symbol}))
 
     def _skew(self, planned: Planned) -> None:
@@ -102,7 +103,9 @@ class Mischief:
         latest = self.day.closes - dt.timedelta(minutes=72)
         seconds = min(most, (latest - self.exchange.now).total_seconds())
         if life and seconds > 0:
-            self.frozen.append((self.exchange.now, self.exchange.now + dt.timedelta(seconds=seconds)))
+            asleep = (self.exchange.now, self.exchange.now + dt.timedelta(seconds=seconds))
+            self.frozen.append(asleep)
+            self.touched |= {lot.symbol for lot in self.day.lots_of(Role.TRAILING) if _misses_peak(lot, *asleep)}
             life.freeze(seconds)
         self.fired[planned.fault.name] += 1
 
@@ -142,8 +145,13 @@ class Mischief:
     def _no_entry(self, _planned: Planned) -> None:
         symbol = self._dice.choice(sorted(self.account.positions))
         self.account.positions[symbol].avg_entry_price = Decimal(0)
-        self.touched.add(symbol)
+        self._touch(symbol)
         self.fired["A08"] += 1
+
+    def _touch(self, symbol: str) -> None:
+        """Somebody else changed it; what it is one of two legs of is changed with it."""
+        underlying = asset_of(symbol).underlying
+        self.touched |= {lot.symbol for lot in self.day.lots if asset_of(lot.symbol).underlying == underlying}
 
     def step(self, name: str) -> None:
         """Every step of the program passes here: the disk may fail, the process may die."""
@@ -195,7 +203,7 @@ class Mischief:
         self.fired["O10"] += 1
         if not held:
             return
-        self.touched.add(deed.symbol)
+        self._touch(deed.symbol)
         if deed.what == "cancel":
             human_cancel(self.account.name, "", deed.symbol)(self.exchange)
             return
@@ -216,6 +224,11 @@ class Mischief:
             far = quote.mid * (3 if closing == "sell" else Decimal("0.3"))
             body |= {"type": "limit", "limit_price": str(far.quantize(Decimal("0.1")))}
         return body
+
+
+def _misses_peak(lot: Lot, since: dt.datetime, until: dt.datetime) -> bool:
+    """Whether who sleeps that long may never see how high it rose."""
+    return lot.due_at is not None and since < lot.due_at and until > lot.due_at - PEAKS
 
 
 def _calling(deed: Callable[[T], None], about: T) -> Callable[[Exchange], None]:

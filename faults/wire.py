@@ -46,6 +46,7 @@ class Wire:
     cancels: Callable[[str, str], None]
     log: list[Said] = field(default_factory=list)
     reads: int = 0
+    looks: int = 0  # each asks for the positions once
     life: int = 0
 
     async def travel(self) -> None:
@@ -75,7 +76,8 @@ class ProbedBroker:
         return await self._read(self._inner.account)
 
     async def positions(self) -> Rows[Position]:
-        """Passed on."""
+        """Passed on, and counted: a look."""
+        self._wire.looks += 1
         return await self._read(self._inner.positions)
 
     async def open_orders(self) -> Rows[Order]:
