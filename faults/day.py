@@ -132,6 +132,7 @@ class Stage:
         self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends:
             self._live()
+            self.mischief.put_back()
             self.evidence.whole()
             if len(self.findings.found) > MOST_FOUND or self.lives > MOST_LIVES:
                 break

@@ -325,6 +325,8 @@ def _plan(dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], f
     if fault.how is How.RATE:
         sure = Planned(fault, begins, heals, times=1, options=options)
         return [sure, Planned(fault, begins, heals, rate, None, options)]
+    if fault.how is How.SPACED:
+        return _spaced(dice, fault, options, lots, frame)
     if fault.how in {How.AT_ORDER, How.ALWAYS}:
         return [Planned(fault, begins, heals, rate, 1, options)]
     at = dice.choice(frame.windows) + dice.randint(0, 90) * SECOND
@@ -334,6 +336,27 @@ def _plan(dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], f
             options = {**options, "symbol": dice.choice([lot for lot in lots if lot.role is Role.QUIET]).symbol}
         return [Planned(fault, at, until, options=options)]
     return [Planned(fault, at, until, rate, 1, options)]
+
+
+def _spaced(
+    dice: random.Random, fault: Fault, options: dict[str, Any], lots: Sequence[Lot], frame: _Frame
+) -> list[Planned]:
+    """One bad quote of what must stay, in some of the busy windows. Of another contract: one far dearer or cheaper."""
+    staying = [lot for lot in lots if lot.role in {Role.QUIET, Role.RIDING}]
+    planned = []
+    for at in dice.sample(frame.windows, min(len(frame.windows), 4)):
+        lot = dice.choice(staying)
+        if fault.name == "Q12":
+            options = {"of": max((each for each in lots if each is not lot), key=lambda each: _apart(each, lot)).symbol}
+        where = {**options, "symbol": lot.symbol}
+        planned.append(Planned(fault, at + dice.randint(0, 90) * SECOND, frame.heals, times=1, options=where))
+    return planned
+
+
+def _apart(one: Lot, other: Lot) -> Decimal:
+    """How many times dearer or cheaper."""
+    ratio = one.entry / other.entry
+    return max(ratio, 1 / ratio)
 
 
 def _deeds(dice: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: dt.datetime) -> tuple[Deed, ...]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
+from pathlib import Path
 from typing import TypeVar
 
 from faults.catalogue import How
@@ -27,7 +28,14 @@ MOST_KILLS = 12
 UNSTICKS = dt.timedelta(minutes=7)
 LONGER = dt.timedelta(minutes=3)
 SOON = dt.timedelta(seconds=1)
-_DISK = {"D01": "database is locked", "D02": "database or disk is full"}
+_AWAY = ".away"
+_DISK = {
+    "D01": "database is locked",
+    "D02": "database or disk is full",
+    "D03": "disk I/O error",
+    "D04": "attempt to write a readonly database",
+    "D05": "database disk image is malformed",
+}
 
 
 @dataclass(slots=True)
@@ -66,7 +74,7 @@ class Mischief:
 
     def _begin(self, planned: Planned) -> None:
         name, how = planned.fault.name, planned.fault.how
-        if how in {How.RATE, How.WHILE}:
+        if how in {How.RATE, How.WHILE, How.SPACED}:
             self.exchange.misbehave(name, rate=planned.rate, times=planned.times, **planned.options)
             if how is How.WHILE:
                 self.exchange.at(planned.until, lambda _exchange: self._end(planned))
@@ -122,6 +130,21 @@ class Mischief:
     def _spoil_disk(self, planned: Planned) -> None:
         self._disk[planned.fault.name] = planned.rate
 
+    def _take_away(self, planned: Planned) -> None:
+        """The journal's files are moved away under the process, and moved back some minutes later."""
+        for path in self._journal_files():
+            path.rename(path.with_name(path.name + _AWAY))
+        self.fired["D06"] += 1
+        self.exchange.at(planned.until, lambda _exchange: self.put_back())
+
+    def put_back(self) -> None:
+        """What was moved away stands in its place again; a person sees to that before a new process begins."""
+        for path in self.checker.folders[0].glob(f"*{_AWAY}"):
+            path.rename(path.with_name(path.name.removesuffix(_AWAY)))
+
+    def _journal_files(self) -> list[Path]:
+        return sorted(self.checker.folders[0].glob("journal.sqlite*"))
+
     def _block(self, planned: Planned) -> None:
         self.account.trading_blocked = True
         self.fired["A04"] += 1
@@ -167,6 +190,7 @@ class Mischief:
     def heal(self) -> None:
         """The liveness phase begins: everything works again, and what hung at the broker moves on."""
         self.healed = True
+        self.put_back()
         self.exchange.behave()
         self._unblock()
         self._unstick()
@@ -245,6 +269,10 @@ _OWN: dict[str, Callable[[Mischief, Planned], None]] = {
     "P03": Mischief._freeze,  # noqa: SLF001  likewise
     "D01": Mischief._spoil_disk,  # noqa: SLF001  likewise
     "D02": Mischief._spoil_disk,  # noqa: SLF001  likewise
+    "D03": Mischief._spoil_disk,  # noqa: SLF001  likewise
+    "D04": Mischief._spoil_disk,  # noqa: SLF001  likewise
+    "D05": Mischief._spoil_disk,  # noqa: SLF001  likewise
+    "D06": Mischief._take_away,  # noqa: SLF001  likewise
     "A04": Mischief._block,  # noqa: SLF001  likewise
     "K01": Mischief._halt,  # noqa: SLF001  likewise
     "A08": Mischief._no_entry,  # noqa: SLF001  likewise

@@ -1,11 +1,17 @@
 """The bench itself: same seed, same day; what it draws strikes; what is planted is found."""
 
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from faults_scenes import a_day, found, played, with_fault
 
 from faults.catalogue import CATALOGUE, WAITING
+from faults.checkers import is_ours, parts
 from faults.crash import Case, crash
 from faults.day import play
-from faults.draw import DUE, draw_day
+from faults.draw import DUE, Role, draw_day
 from faults.planted import BUGS, hunt
 from faults.two import play_pair
 
@@ -25,6 +31,31 @@ def test_a_day_holds_enough_to_be_one(seed: int) -> None:
     day = draw_day(seed)
     assert len(day.lots) >= 5
     assert sum(lot.role in DUE for lot in day.lots) >= 3
+    assert {Role.ATTACKED, Role.GUARDING} <= {lot.role for lot in day.lots}
+
+
+def test_a_vertical_under_attack_leaves_with_its_short_leg_first_or_with_one_order(tmp_path: Path) -> None:
+    stage = played(a_day(Role.ATTACKED, Role.GUARDING), tmp_path)
+    orders = [o for o in stage.exchange.accounts["main"].orders.values() if is_ours(o) and o.filled_qty]
+    assert [part.side for order in orders for part in parts(order)] == ["buy", "sell"]
+    assert not found(stage)
+
+
+def test_a_trailing_stop_fires_after_its_peak_and_one_that_rides_on_stays(tmp_path: Path) -> None:
+    stage = played(a_day(Role.TRAILING, Role.RIDING), tmp_path)
+    assert [lot.role for lot in stage.day.lots if stage.exchange.accounts["main"].qty_of(lot.symbol)] == [Role.RIDING]
+    assert not found(stage)
+
+
+def test_a_journal_that_is_moved_away_stops_orders_until_it_is_back(tmp_path: Path) -> None:
+    day = a_day(Role.CRASH)
+    due_at = day.lots[0].due_at
+    assert due_at is not None
+    away = due_at - dt.timedelta(minutes=1)
+    stage = played(with_fault(replace(day, heals=day.ends), "D06", away, minutes=10), tmp_path)
+    orders = [o for o in stage.exchange.accounts["main"].orders.values() if is_ours(o)]
+    assert min(order.created_at for order in orders) > away + dt.timedelta(minutes=10)
+    assert not found(stage)
 
 
 @pytest.mark.parametrize("seed", [1, 3, 6])
