@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all setup demo test test-browser lint types format bench faults faults-full lock clean
+.PHONY: all setup demo test test-browser lint types format pictures bench faults faults-full lock clean
 .DEFAULT_GOAL := all
 
 all: lint types test
@@ -42,6 +42,10 @@ format: setup
 
 types: setup
 	@$(BIN)/mypy
+
+# The pictures of the screen in docs/images, from the demo as it plays now.
+pictures: setup
+	@$(BIN)/python docs/pictures.py
 
 bench: setup
 	@$(BIN)/python -m benchmarks

@@ -262,17 +262,13 @@ def _account_notes(account: AccountView) -> Iterator[Part]:
     if account.source:
         yield account.source, "yellow" if account.source.startswith("polling:") else "dim"
     if account.requests_used is not None:
-        yield f"{account.requests_used} requests/min", "dim"
+        yield f"{account.requests_used} req/min", "dim"
     if account.orders_working:
         yield f"{account.orders_working} order{'s' * (account.orders_working > 1)} working", ""
-    if account.realised is not None:
-        yield f"today {profit(account.realised)}", _gain_style(account.realised)
+    if account.realised:
+        yield f"today {profit(account.realised)}", "green" if account.realised > 0 else "red"
     if account.plan and not account.plan.verdicts:
         yield "no positions", "dim"
-
-
-def _gain_style(dollars: Decimal) -> str:
-    return "dim" if not dollars else "green" if dollars > 0 else "red"
 
 
 def _problems(account: AccountView, width: int) -> Iterator[Line]:

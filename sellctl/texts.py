@@ -232,14 +232,21 @@ def now_cell(holding: Holding) -> Cell:
 
 
 def state_cell(verdict: Verdict) -> Cell:
-    """Where a holding stands: held, guarded when its rules can't trust the quote, leaving with its step, halted ..."""
+    """Where a holding stands, in a word.
+
+    Besides the states of a verdict: guarded while its rules can't trust the quote, waiting for a stop's second quote,
+    halted; and which step of how many an exit is at.
+    """
     state = verdict.state
     if state is State.HELD and is_guarded(verdict):
         return Cell("guarded", state.value, Tone.WARN)
     if state is State.DENIED and any(why.startswith(HALTED) for why in verdict.objections):
         return Cell("halted", state.value, Tone.BAD)
-    step = f" {verdict.step.replace(' of ', '/')}" if state is State.LEAVING else ""
-    return Cell(f"{state.value}{step}".rstrip(), state.value, STATE_TONE[state])
+    if verdict.unconfirmed and state is State.DENIED:
+        return Cell("waiting", state.value, Tone.WARN)
+    if verdict.step and state is State.LEAVING:
+        return Cell(f"exit {verdict.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
+    return Cell(state.value, state.value, STATE_TONE[state])
 
 
 def is_guarded(verdict: Verdict) -> bool:

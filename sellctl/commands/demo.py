@@ -15,6 +15,8 @@ from sellctl.formats import OutputFormat
 from sellctl.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.config import Config
     from sellctl.core.model.event import Event
@@ -49,7 +51,8 @@ def demo(
     pace = speed or float(scenario.speed)
     typer.echo(f"{scenario.name}: {scenario.description}", err=True)
     with tempfile.TemporaryDirectory(prefix="sellctl-demo-") as folder, SimServer(scenario, speed=pace) as server:
-        _play(server, Path(folder), pace, on_screen=sys.stdout.isatty() and output in {None, OutputFormat.TABLE})
+        on_screen = sys.stdout.isatty() and output in {None, OutputFormat.TABLE}
+        play(server, Path(folder), pace, _screen if on_screen else None)
         findings = _findings(server, Path(folder))
     raise typer.Exit(_report(findings, output))
 
@@ -67,28 +70,39 @@ def _report(findings: "list[_Finding]", output: OutputFormat | None) -> ExitCode
     return ExitCode.FAILED if broken else ExitCode.OK
 
 
-def _play(server: "SimServer", folder: Path, pace: float, *, on_screen: bool) -> None:
-    """Run the watcher until the scenario is over."""
+def _screen(runtime: "Runtime", events: "Sequence[Event]") -> "Display":
+    from sellctl.live import Screen
+
+    return Screen(runtime, events)
+
+
+def play(
+    server: "SimServer",
+    folder: Path,
+    pace: float,
+    show: "Callable[[Runtime, Sequence[Event]], Display] | None" = None,
+) -> None:
+    """Run the real watcher until the scenario is over. `show` makes what shows it; left out, events are logged."""
     import asyncio
 
     from sellctl.bootstrap import Wish, assemble
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.real_clock import RealClock
     from sellctl.core.sell_watcher import Mode
-    from sellctl.live import LogOnly, Screen
+    from sellctl.live import LogOnly
 
     events: deque[Event] = deque(maxlen=50)
 
     def listen(event: "Event") -> None:
         events.append(event)
-        if not on_screen:
+        if show is None:
             log_event(event)
 
     loaded = LoadedConfig(_config(server), None, {}, ())
     options = Options(None, folder, live=False, debug=False, log_file=None)
     runtime = assemble(loaded, options, Wish("demo", Mode.ACT), listen, RealClock(pace))
     try:
-        asyncio.run(_until_over(runtime, server, Screen(runtime, events) if on_screen else LogOnly()))
+        asyncio.run(_until_over(runtime, server, show(runtime, events) if show else LogOnly()))
     finally:
         runtime.close()
 

@@ -51,8 +51,8 @@ def test_colour_only_repeats_what_the_words_say(width: int) -> None:
 
 def test_each_account_says_what_it_is_and_how_it_fares() -> None:
     lines = texts(a_view(), 80)
-    assert "main  PAPER  open, 1h 02m left  seen 1s ago  42 requests/min  2 orders working" in lines
-    assert "ira   LIVE   open, 1h 02m left  seen 45s ago  12 requests/min" in lines
+    assert "main  PAPER  open, 1h 02m left  seen 1s ago  42 req/min  2 orders working" in lines
+    assert "ira   LIVE   open, 1h 02m left  seen 45s ago  12 req/min" in lines
     assert "old  PAPER  not seen yet" in lines
     assert "  problem: the broker refused the key (401): check ALPACA_API_KEY" in lines
 
@@ -148,7 +148,7 @@ def test_only_the_newest_events_are_kept_whole() -> None:
 
 
 def test_an_exit_under_way_says_which_step_of_how_many_it_is_at() -> None:
-    assert "leaving 2/4" in drawn(watch_screen(a_view()), 80)
+    assert "exit 2/4" in drawn(watch_screen(a_view()), 80)
 
 
 def test_an_account_says_what_the_day_has_made_and_nothing_while_that_is_unknown() -> None:

@@ -131,7 +131,7 @@ def test_the_page_holds_everything_about_one_holding() -> None:
         ("open order", "sell 5 limit $1.90, new, sent 24 Nov 11:59:00 ET by sellctl"),
         ("earlier order", "sell 5 limit $1.95, canceled, sent 24 Nov 11:59:00 ET by sellctl"),
         ("market", "open, 1h 02m left"),
-        ("state", "leaving 2/4"),
+        ("state", "exit 2/4"),
         ("what happens", "wait"),
         ("why", verdict.sentence),
     ]
