@@ -1,22 +1,82 @@
-"""`make bench`: every figure of this folder from one run, each beside its bound."""
+"""`make bench`: every figure from one run, each row as it comes, beside its bound; a whole run writes its page in docs.
+
+With names (`python -m benchmarks start load`) only those are measured. `--check` is the short form that CI runs: it
+fails when a ratio, not a time, is several times what it was when it was recorded.
+"""
 
 import importlib
+import re
 import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from sellctl.render import emit
+from benchmarks.check import check
 
 # What is measured, cheapest first. A module has `figures()`: name, what was measured, its bound.
-MODULES = ("start", "cycle", "load", "decide", "sim", "journal", "execution", "stream")
+MODULES = ("start", "cycle", "decide", "sim", "load", "journal", "day", "stream", "execution")
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+_BEGIN, _END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
+_NUMBER = r"-?[0-9][0-9,]*(?:\.[0-9]+)?"
+_BOUND = re.compile(rf"(?P<sign><=|>=|<|>|)\s*(?P<number>{_NUMBER})\s*(?P<unit>[%a-zA-Z/]*)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure: what it is, what was measured, its bound ("" is none), and the module that measured it."""
+
+    name: str
+    measured: str
+    bound: str
+    module: str
+
+    @property
+    def met(self) -> str:
+        """Whether what was measured keeps to the bound; "" where the bound is in words or there is none."""
+        bound = _BOUND.match(self.bound)
+        if bound is None:
+            same = self.bound.startswith(("yes", "none")) and self.measured.startswith(self.bound.split()[0])
+            return "yes" if same else ""
+        with_unit = re.search(rf"({_NUMBER})\s*{re.escape(bound['unit'])}(?![a-zA-Z])", self.measured)
+        first = with_unit or re.search(rf"({_NUMBER})", self.measured)
+        if first is None:
+            return ""
+        ours, its = (float(text.replace(",", "")) for text in (first[1], bound["number"]))
+        kept = {"<=": ours <= its, "<": ours < its, ">=": ours >= its, ">": ours > its, "": ours <= its}[bound["sign"]]
+        return "yes" if kept else "**no**"
+
+
+def measured(name: str) -> Iterator[Row]:
+    """The figures of a module, as they come."""
+    began = time.monotonic()
+    sys.stderr.write(f"measuring: {name} ...\n")
+    for figure in importlib.import_module(f"benchmarks.{name}").figures():
+        yield Row(*figure, name)
+    sys.stderr.write(f"  {name} took {time.monotonic() - began:.0f} s\n")
 
 
 def main(names: tuple[str, ...]) -> None:
-    """Measure these modules, all of them when none is named."""
+    """Measure these modules; all of them when none is named, and then the page is written as they end."""
     rows = []
     for name in names or MODULES:
-        sys.stderr.write(f"measuring: {name} ...\n")
-        rows += importlib.import_module(f"benchmarks.{name}").figures()
-    emit(("figure", "measured", "bound"), rows, None, title="Figures")
+        for row in measured(name):
+            rows.append(row)
+            bound = f"  [{row.bound}{': ' if row.met else ''}{row.met.strip('*')}]" if row.bound else ""
+            sys.stdout.write(f"{row.name}: {row.measured}{bound}\n")
+            sys.stdout.flush()
+        if not names:
+            write(rows)
+
+
+def write(rows: Iterable[Row]) -> None:
+    """Put the table into the page, between its marks."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    lines = [f"| {row.name} | {row.measured} | {row.bound} | {row.met} |" for row in rows]
+    table = "\n".join(["| figure | measured | bound | met |", "|---|---|---|---|", *lines])
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(tuple(sys.argv[1:]))
+    sys.exit(check()) if sys.argv[1:] == ["--check"] else main(tuple(sys.argv[1:]))

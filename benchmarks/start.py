@@ -1,4 +1,4 @@
-"""The start: `sellctl --help` beside a bare Typer app, and what help, completion and `config show` load."""
+"""The start: help beside a bare Typer app's, commands beside a plain script with the SDK, and what quick ones load."""
 
 import os
 import statistics
@@ -6,8 +6,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from benchmarks.load import a_process
 
 HELP_BOUND = 1.2
 HEAVY = ("alpaca", "pandas", "sqlalchemy")  # packages that quick commands do without
@@ -16,8 +19,23 @@ QUICK: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "completion": ((), {"_SELLCTL_COMPLETE": "complete_bash", "COMP_WORDS": "sellctl pos", "COMP_CWORD": "1"}),
     "config show": (("config", "show"), {"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "secret"}),
 }
-_PAIRS = 21
+_PAIRS = 15
 _SELLCTL = "from sellctl.app import main\n\nmain()\n"
+_SCRIPT = """
+import sys
+from alpaca.trading.client import TradingClient
+print(len(TradingClient("k0", "s", url_override=sys.argv[1]).get_all_positions()))
+"""
+_CONFIG = """
+accounts:
+  main: {{api_key: k0, secret_key: s, endpoints: {{trading: "{url}", data: "{url}"}}}}
+"""
+AGAINST_SCRIPT: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "config show": (("config", "show"), "listed"),
+    "positions": (("positions",), "listed"),
+    "run-once, nothing due": (("run-once",), "<= 1 x"),
+}
+_SCRIPT_PAIRS = 5
 _TELL = (
     "import atexit, sys\nsys.argv[0] = 'sellctl'\n"
     "atexit.register(lambda: sys.stderr.write('\\n' + ' '.join(sys.modules)))\n"
@@ -30,12 +48,12 @@ def command_{number}() -> None:
 '''
 
 
-def figures() -> list[tuple[str, str, str]]:
+def figures() -> Iterator[tuple[str, str, str]]:
     """Name, what was measured, and its bound."""
     count = len(commands())
     ratio, bare, ours = help_ratio(count)
     loaded = {name: heavy_modules(*how) for name, how in QUICK.items()}
-    return [
+    yield from (
         (
             f"sellctl --help / a bare Typer app's, {count} commands each",
             f"{ratio:.2f} x (median of {_PAIRS} pairs taken in turns; {ours * 1000:.0f} / {bare * 1000:.0f} ms)",
@@ -45,7 +63,47 @@ def figures() -> list[tuple[str, str, str]]:
             (f"heavy packages that {name} loads", ", ".join(heavy) or "none", f"none of {', '.join(HEAVY)}")
             for name, heavy in loaded.items()
         ),
-    ]
+    )
+    yield from against_the_script()
+
+
+def against_the_script() -> Iterator[tuple[str, str, str]]:
+    """Commands on 10 positions at a canned broker, in turns with a script that makes a TradingClient and lists them."""
+    with tempfile.TemporaryDirectory() as name, a_process("benchmarks.canned", 10, 10) as broker:
+        folder, url = Path(name), f"http://127.0.0.1:{broker.stdout.readline().strip() if broker.stdout else ''}"
+        (folder / "script.py").write_text(_SCRIPT)
+        (folder / "ours.py").write_text(_SELLCTL)
+        (folder / "config.yml").write_text(_CONFIG.format(url=url))
+        (folder / "config.yml").chmod(0o600)
+        options = ("--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"))
+        script = [str(folder / "script.py"), url]
+        for command, (words, bound) in AGAINST_SCRIPT.items():
+            ours = [str(folder / "ours.py"), *options, *words]
+            _run(ours, {})
+            pairs = [(_seconds_of(script), _seconds_of(ours)) for _ in range(_SCRIPT_PAIRS)]
+            plain, took = (statistics.median(side) for side in zip(*pairs, strict=True))
+            ratio = statistics.median(after / before for before, after in pairs)
+            yield f"sellctl {command} / a plain alpaca-py script", f"{ratio:.2f} x ({took:.2f} / {plain:.2f} s)", bound
+        yield "run-once: time of its imports outside sellctl", _imports_of([*ours]), ">= 70%, should a bound be missed"
+
+
+def _imports_of(words: Sequence[str]) -> str:
+    """The share of the time that goes into other people's modules, and whose."""
+    lines = _run(["-X", "importtime", *words], {}).stderr.splitlines()
+    rows = [line.removeprefix("import time:").split("|") for line in lines if line.startswith("import time:")]
+    spent: Counter[str] = Counter()
+    for own, _, module in rows:
+        if own.strip().isdigit():
+            spent[module.strip().partition(".")[0]] += int(own)
+    total = spent.total()
+    largest = ", ".join(f"{name} {took / total:.0%}" for name, took in spent.most_common(6))
+    return f"{1 - spent['sellctl'] / total:.0%}: {largest}"
+
+
+def _seconds_of(words: Sequence[str]) -> float:
+    start = time.perf_counter()
+    _run(words, {})
+    return time.perf_counter() - start
 
 
 def commands() -> list[str]:
@@ -76,9 +134,7 @@ def _write_apps(folder: Path, count: int) -> None:
 
 
 def _seconds(folder: Path, app: str) -> float:
-    start = time.perf_counter()
-    _run([str(folder / f"{app}.py"), "--help"], {})
-    return time.perf_counter() - start
+    return _seconds_of([str(folder / f"{app}.py"), "--help"])
 
 
 def heavy_modules(words: Sequence[str], env: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,64 @@
+"""The short form for CI: a few ratios, each beside what it was when it was recorded. Only a gross regression fails."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks.contenders import Shape
+from benchmarks.decide import a_book, strategy_one
+from benchmarks.load import a_stage, median
+from benchmarks.start import commands, help_ratio
+from sellctl.core.engine import decide
+
+GROSS = 3.0  # times the recorded ratio; two busy cores stay well below
+_SHAPE = Shape(10, 20, 100)
+_ROUNDS = 9
+_SUM = range(200_000)
+
+
+def check() -> int:
+    """Measure, print, and return the exit status: 1 when a ratio is gross."""
+    failed = False
+    for name, recorded, measure in RATIOS:
+        ratio = measure()
+        bad = ratio > GROSS * recorded
+        failed |= bad
+        verdict = "TOO SLOW" if bad else "ok"
+        sys.stdout.write(f"{name}: {ratio:.2f}, recorded {recorded}, fails above {GROSS * recorded:.1f}: {verdict}\n")
+        sys.stdout.flush()
+    return int(failed)
+
+
+def _look() -> float:
+    with a_stage(_SHAPE, ("sellctl", "bare")) as stage:
+        costs = stage.rounds(("sellctl", "bare"), _ROUNDS)
+    return median(costs["sellctl"], "cpu") / median(costs["bare"], "cpu")
+
+
+def _help() -> float:
+    return help_ratio(len(commands()))[0]
+
+
+def _decide() -> float:
+    """The decision on a book of 1,000 holdings, over a sum of 200,000 numbers in the same Python."""
+    snapshot, policy = a_book(1_000), strategy_one()
+    return _seconds(lambda: decide(snapshot, policy)) / _seconds(lambda: sum(number * 2 for number in _SUM))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    work()
+    times = []
+    for _ in range(_ROUNDS):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return statistics.median(times)
+
+
+# What is measured, and the ratio that it had on the day it was recorded.
+RATIOS = (
+    ("sellctl --help / a bare Typer app's", 1.2, _help),
+    ("a look at 10 x 20, processor: sellctl / bare RESTClient", 1.0, _look),
+    ("a decision on 1,000 holdings / a sum of 200,000 numbers", 1.5, _decide),
+)
