@@ -1,8 +1,8 @@
 """Figures of the streams: from a quote on the wire to the order at the broker, beside the floor; what watching costs.
 
-The simulator runs in a process of its own, sends 200 quotes a second over 200 symbols, and now and then one that meets
-a target. It takes the time from there to the order's acceptance. The floor does the same with a bare client: read the
-frame, commit once durably, POST on a connection that is open already.
+The simulator runs in a process of its own and sends 200 quotes a second; now and then one meets a target, and it takes
+the time from there to the order's acceptance. `sellctl watch` runs in another. The floor does the same with a bare
+client: read the frame, commit once durably, POST on a connection that is open already.
 """
 
 import asyncio
@@ -14,9 +14,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from decimal import Decimal
 from http.client import HTTPConnection
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import msgpack  # type: ignore[import-untyped]  # it has no stubs
@@ -24,6 +26,7 @@ from websockets.sync.client import connect
 
 from sellctl.bootstrap import Wish, assemble
 from sellctl.core.config_manager import ConfigManager
+from sellctl.core.real_clock import RealClock
 from sellctl.core.sell_watcher import Mode
 from sellctl.journal.database import apply_pragmas
 from sellctl.options import Options
@@ -31,92 +34,100 @@ from sellctl.sim.scenario import parse_scenario
 from sellctl.sim.server import SimServer
 
 Figure = tuple[str, str, str]
-SYMBOLS = tuple(f"Q{chr(65 + n // 20)}{chr(65 + n % 20)}261218C00100000" for n in range(200))
-SAMPLES, APART, RATE = 10, 2.5, 200  # so far apart that the looks between fit 180 requests a minute
-QUIET_SECONDS = 10
-_BELOW, _ABOVE = (Decimal("1.00"), Decimal("1.02")), (Decimal("1.20"), Decimal("1.22"))
-_SERVE = "serve"
+Child = subprocess.Popen[str]
+Client = Callable[[Path, int], AbstractContextManager[object]]
+HELD = (200, 20, 1000)
+STREAMED = 200  # what the plan grants
+RATE = 200  # quotes a second in all
+SAMPLES, APART = 28, 0.4  # an account sends at most 30 patient orders a minute
+FLOOR_APART = 0.15
+CALM = 0.7  # seconds without a request, once all is streamed, until the client counts as ready
+QUIET, QUIET_SECONDS = 20, 8
+HOURS, PACE, INTERVAL = 8, 1200, 30  # a look every 30 simulated seconds takes 25 ms
+_LOW = tuple((Decimal(bid) / 100, Decimal(bid + 5) / 100) for bid in (95, 100, 105))  # on the contract's step
+_HIGH = (Decimal("1.20"), Decimal("1.25"))
+_COMMAND = [sys.executable, "-m", "benchmarks.stream"]
 
 
-def figures() -> list[Figure]:
-    """Name, measured, bound."""
-    floor, ours = _latencies(_bare), _latencies(_watch)
-    ratio, worst = statistics.median(ours) / statistics.median(floor), max(ours) / max(floor)
-    both = f"{statistics.median(ours):.1f} ms / {statistics.median(floor):.1f} ms"
+def figures() -> Iterator[Figure]:
+    """Name, measured, bound; each as soon as it is known."""
+    before, ours = (_latencies(HELD[0], client, apart) for client, apart in ((_bare, FLOOR_APART), (_watch, APART)))
+    floor = [*before, *_latencies(HELD[0], _bare, FLOOR_APART)]
+    yield from _compared(HELD[0], ours, floor)
+    for held in HELD[1:]:
+        yield from _compared(held, _latencies(held, _watch, APART), floor)
     cpu, memory = quiet_watch()
-    return [
-        ("tick to order / bare client, commit and POST, median", f"{ratio:.2f} x ({both})", "<= 3 x"),
-        (
-            f"tick to order, slowest of {SAMPLES} / the floor's slowest",
-            f"{worst:.2f} x ({max(ours):.1f} ms / {max(floor):.1f} ms)",
-            "<= 5 x",
-        ),
-        ("watching 20 quiet positions: processor", f"{cpu:.1f} % of a core", "< 10 %"),
-        ("watching 20 quiet positions: memory", f"{memory:.0f} MB", "< 150 MB"),
-    ]
+    yield (f"watching {QUIET} quiet positions: processor", f"{cpu:.1f} % of a core", "< 10 %")
+    yield (f"watching {QUIET} quiet positions: memory", f"{memory:.0f} MB", "< 150 MB")
+    first, last = hours()
+    yield (
+        f"watching {QUIET} quiet positions for {HOURS} simulated hours: growth after the first",
+        f"{last - first:+.1f} MB (to {last:.0f} MB)",
+        "< 1 MB",
+    )
 
 
-def _latencies(client: "object") -> list[float]:
+def _compared(held: int, ours: list[float], floor: list[float]) -> Iterator[Figure]:
+    """Median and slowest of our latencies beside the floor's. The bounds are those of 200 symbols."""
+    for what, most, choose in (("median", "3 x", statistics.median), (f"slowest of {len(ours)}", "5 x", max)):
+        here, there = choose(ours), choose(floor)
+        name = f"{held} held, {min(held, STREAMED)} streamed: tick to order / bare client, commit and POST, {what}"
+        yield name, f"{here / there:.2f} x ({here:.1f} ms / {there:.1f} ms)", f"<= {most}" if held == HELD[0] else ""
+
+
+def _latencies(held: int, client: Client, apart: float) -> list[float]:
     """Milliseconds from quote to order, by a client that sells what meets its target."""
-    with tempfile.TemporaryDirectory() as folder, _serving(len(SYMBOLS), RATE) as child:
-        port = int(_line(child)["port"])
-        stop = threading.Event()
-        thread = threading.Thread(target=client, args=(Path(folder), port, stop))  # type: ignore[arg-type]
-        thread.start()
-        time.sleep(6)
-        child.stdin.write("go\n")  # type: ignore[union-attr]
-        child.stdin.flush()  # type: ignore[union-attr]
-        found = [float(each) for each in _line(child)["ms"]]
-        stop.set()
-        thread.join()
-    if len(found) < SAMPLES // 2:
-        raise RuntimeError(f"only {len(found)} of {SAMPLES} quotes led to an order")
+    with tempfile.TemporaryDirectory() as name, _serving(held) as (simulator, port), client(Path(name), port):
+        found = _told(simulator, apart, looks=client is _watch)
+    if len(found) < min(SAMPLES, held // 2) * 0.9:
+        raise RuntimeError(f"only {len(found)} quotes led to an order")
     return found
 
 
 # --- the two clients
 
 
-def _watch(folder: Path, port: int, stop: threading.Event) -> None:
-    """The real watcher."""
+@contextmanager
+def _watch(folder: Path, port: int) -> Iterator[Child]:
+    """`sellctl watch`, as a user starts it."""
     (folder / "config.yml").touch(mode=0o600)
-    (folder / "config.yml").write_text(_config(port))
-    options = Options(folder / "config.yml", folder / "state", live=False, debug=False, log_file=None)
-    runtime = assemble(
-        ConfigManager(options.config).load(), options, Wish("bench", Mode.ACT, streams=True), lambda _event: None
-    )
-
-    async def until_told() -> None:
-        over = asyncio.Event()
-        watching = asyncio.create_task(runtime.fleet.watch(over, lambda _wait: None))
-        await asyncio.to_thread(stop.wait)
-        over.set()
-        await watching
-
-    asyncio.run(until_told())
-    runtime.close()
+    (folder / "config.yml").write_text(_config(port), encoding="utf-8")
+    words = ["--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"), "watch", "--format", "log"]
+    command = [sys.executable, "-c", "from sellctl.app import main; main()", *words]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as watch:  # noqa: S603  our own interpreter
+        try:
+            yield watch
+        finally:
+            watch.terminate()
 
 
-def _bare(folder: Path, port: int, stop: threading.Event) -> None:
-    """The floor."""
-    database = sqlite3.connect(folder / "bare.sqlite", isolation_level=None, check_same_thread=False)
+@contextmanager
+def _bare(folder: Path, port: int) -> Iterator[None]:
+    """The floor, in a process of its own too."""
+    with subprocess.Popen([*_COMMAND, "bare", str(folder), str(port)]) as client:  # noqa: S603  ourselves
+        try:
+            yield
+        finally:
+            client.kill()
+
+
+def bare(folder: Path, port: int) -> None:
+    """Sell what meets its target, by the shortest way."""
+    database = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
     apply_pragmas(database)
     database.execute("CREATE TABLE bare (body)")
     post = HTTPConnection("127.0.0.1", port)
+    post.connect()
     numbers, sold = count(), set()
     url = f"ws://127.0.0.1:{port}/v1beta1/indicative"
     with connect(url, additional_headers={"Content-Type": "application/msgpack"}) as stream:
         stream.recv()
         stream.send(msgpack.packb({"action": "auth", "key": "k", "secret": "s"}))
         stream.recv()
-        stream.send(msgpack.packb({"action": "subscribe", "quotes": SYMBOLS}))
-        while not stop.is_set():
-            try:
-                messages = msgpack.unpackb(stream.recv(timeout=0.2))
-            except TimeoutError:
-                continue
-            for message in messages:
-                if message.get("bp", 0) >= _ABOVE[0] and message["S"] not in sold:
+        stream.send(msgpack.packb({"action": "subscribe", "quotes": _symbols(STREAMED)}))
+        while True:
+            for message in msgpack.unpackb(stream.recv()):
+                if message.get("bp", 0) >= float(_HIGH[0]) and message["S"] not in sold:
                     sold.add(message["S"])
                     body = json.dumps(_order(message["S"], next(numbers)))
                     database.execute("INSERT INTO bare VALUES (?)", (body,))
@@ -134,21 +145,48 @@ def _order(symbol: str, number: int) -> dict[str, str]:
 
 
 def quiet_watch() -> tuple[float, float]:
-    """Percent of a core and megabytes of `sellctl watch` on 20 positions whose streams say nothing."""
-    with tempfile.TemporaryDirectory() as name, _serving(20, 0) as child:
-        folder = Path(name)
-        (folder / "config.yml").touch(mode=0o600)
-        (folder / "config.yml").write_text(_config(int(_line(child)["port"])))
-        words = ["--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"), "watch"]
-        command = [sys.executable, "-c", "from sellctl.app import main; main()", *words, "--format", "log"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as watch:  # noqa: S603  our own interpreter
-            time.sleep(6)
-            before = _cpu_seconds(watch.pid)
-            time.sleep(QUIET_SECONDS)
-            used = _cpu_seconds(watch.pid) - before
-            memory = _memory(watch.pid)
-            watch.terminate()
-    return used / QUIET_SECONDS * 100, memory
+    """Percent of a core and megabytes of `sellctl watch` on positions whose streams say nothing."""
+    with tempfile.TemporaryDirectory() as name, _serving(QUIET) as (simulator, port), _watch(Path(name), port) as watch:
+        _told(simulator, 0, looks=True)
+        before = _cpu_seconds(watch.pid)
+        time.sleep(QUIET_SECONDS)
+        return (_cpu_seconds(watch.pid) - before) / QUIET_SECONDS * 100, _memory(watch.pid)
+
+
+def hours() -> tuple[float, float]:
+    """Megabytes of a watcher after the first of so many simulated hours, and after the last."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        _serving(QUIET, PACE) as (_, port),
+        subprocess.Popen([*_COMMAND, "day", name, str(port)], stdout=subprocess.PIPE, text=True) as watch,  # noqa: S603
+    ):
+        return tuple(json.loads(watch.communicate()[0]))
+
+
+def day(folder: Path, port: int) -> None:
+    """Watch for so many simulated hours at the simulator's speed, and say how large the process was."""
+    (folder / "config.yml").touch(mode=0o600)
+    (folder / "config.yml").write_text(f"{_config(port)}sell_module: {{check_interval: {INTERVAL}}}\n", "utf-8")
+    options = Options(folder / "config.yml", folder / "state", live=False, debug=False, log_file=None)
+    clock = RealClock(PACE)
+    wish = Wish("bench", Mode.ACT, streams=True)
+    runtime = assemble(ConfigManager(options.config).load(), options, wish, lambda _event: None, clock)
+    sizes: list[float] = []
+
+    async def watch() -> None:
+        over, begun = asyncio.Event(), clock.monotonic()
+
+        def after_look(_wait: float) -> None:
+            if clock.monotonic() - begun >= 3600 * (1 + len(sizes) * (HOURS - 1)):
+                sizes.append(_memory(None))
+            if len(sizes) > 1:
+                over.set()
+
+        await runtime.fleet.watch(over, after_look)
+
+    asyncio.run(watch())
+    runtime.close()
+    sys.stdout.write(json.dumps(sizes))
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -156,21 +194,34 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def _memory(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+def _memory(pid: int | None) -> float:
+    """Megabytes of a process, of this one without a number."""
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
 
 
 # --- the simulator's process
 
 
-def _serving(symbols: int, rate: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "benchmarks.stream", _SERVE, str(symbols), str(rate)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  ourselves
+@contextmanager
+def _serving(held: int, speed: int = 1) -> Iterator[tuple[Child, int]]:
+    """The simulator with so many positions, and its port."""
+    command = [*_COMMAND, "serve", str(held), str(speed)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
+        try:
+            yield child, json.loads(child.stdout.readline())  # type: ignore[union-attr]
+        finally:
+            child.kill()
 
 
-def _line(child: "subprocess.Popen[str]") -> dict[str, object]:
-    found: dict[str, object] = json.loads(child.stdout.readline())  # type: ignore[union-attr]
+def _told(simulator: Child, apart: float, *, looks: bool) -> list[float]:
+    """The latencies that the simulator measures once its client, which looks first or not, is ready.
+
+    `apart` are the seconds between two quotes that meet a target; with 0 none is sent.
+    """
+    simulator.stdin.write(f"{apart} {int(looks)}\n")  # type: ignore[union-attr]
+    simulator.stdin.flush()  # type: ignore[union-attr]
+    found: list[float] = json.loads(simulator.stdout.readline())  # type: ignore[union-attr]
     return found
 
 
@@ -181,50 +232,95 @@ def _config(port: int) -> str:
     return f"accounts: {{main: {{api_key: k, secret_key: s, endpoints: {{{ends}}}}}}}\n"
 
 
-def serve(symbols: int, rate: int) -> None:
-    """Serve; at each word on stdin, play the quotes and print the latencies."""
-    held = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in SYMBOLS[:symbols])
-    prices = "\n".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.02}}}}]" for symbol in SYMBOLS[:symbols])
-    account = f"{{key: k, secret: s, number: PA1, positions: [{held}]}}"
-    text = 'start: "2026-11-24 12:00"\nspeed: 1\nsettings: {rate_limit: 0}\n'
+def _symbols(held: int) -> list[str]:
+    """One option on each of so many underlyings."""
+    letters = [chr(ord("A") + place) for place in range(26)]
+    return [f"Q{letters[n // 26]}{letters[n % 26]}261218C00100000" for n in range(min(held, 676))] + [
+        f"R{letters[n // 26]}{letters[n % 26]}261218C00100000" for n in range(max(held - 676, 0))
+    ]
+
+
+def serve(held: int, speed: int) -> None:
+    """Serve; at each word on stdin, wait for a client, play the quotes and print the latencies."""
+    symbols = _symbols(held)
+    positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in symbols)
+    prices = "\n".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.05}}}}]" for symbol in symbols)
+    account = f"{{key: k, secret: s, number: PA1, positions: [{positions}]}}"
+    text = f'start: "2026-11-24 09:31"\nspeed: {speed}\nsettings: {{rate_limit: 10000}}\n'
     text += f"accounts: {{main: {account}}}\nprices:\n{prices}\n"
     with SimServer(parse_scenario(text)) as server:
-        sys.stdout.write(json.dumps({"port": server.port}) + "\n")
-        sys.stdout.flush()
-        for _ in sys.stdin:
-            sys.stdout.write(json.dumps({"ms": _play(server, rate)}) + "\n")
-            sys.stdout.flush()
+        _say(server.port)
+        for line in sys.stdin:
+            apart, looks = map(float, line.split())
+            _until_ready(server, min(held, STREAMED), looks=bool(looks))
+            _say(_play(server, symbols[: min(SAMPLES, held // 2)], apart) if apart else [])
 
 
-def _play(server: SimServer, rate: int) -> list[float]:
+def _say(what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def _until_ready(server: SimServer, streamed: int, *, looks: bool) -> None:
+    """Until a client streams all that it can and has asked for what it wants to know: today's orders, if it looks."""
+    asked, since = -1, time.monotonic()
+    while len(_streamed(server)) < streamed or time.monotonic() - since < CALM or (looks and not _knows(server)):
+        if len(server.requests) != asked:
+            asked, since = len(server.requests), time.monotonic()
+        time.sleep(0.02)
+
+
+def _knows(server: SimServer) -> bool:
+    return any("status=all" in request.query for request in server.requests)
+
+
+def _streamed(server: SimServer) -> set[str]:
+    return {symbol for stream in tuple(server.hub.data) for symbol in stream.watched()}
+
+
+def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
+    """Noise on what is streamed, and one quote after the other that meets a target: milliseconds to each order."""
     sent: dict[str, float] = {}
     took: dict[str, float] = {}
+    over = threading.Event()
 
     def heard(event: object) -> None:
         symbol = (getattr(event, "order", None) or {}).get("symbol")
         if symbol in sent:
             took.setdefault(symbol, time.perf_counter() - sent[symbol])
 
+    def noise() -> None:
+        for low in cycle(_LOW):
+            for symbol in sorted(_streamed(server).difference(targets)) or [""]:
+                if over.wait(1 / RATE):
+                    return
+                if symbol:
+                    with server.hold() as exchange:
+                        exchange.set_quote(symbol, *low)
+
     server.exchange.listeners.append(heard)
-    ends_at, next_at = time.perf_counter() + SAMPLES * APART, time.perf_counter() + 0.5
-    for number in count():
-        if time.perf_counter() >= ends_at:
-            break
-        symbol, price = SYMBOLS[SAMPLES + number % (len(SYMBOLS) - SAMPLES)], _BELOW
-        if time.perf_counter() >= next_at and len(sent) < SAMPLES:
-            symbol, price, next_at = SYMBOLS[len(sent)], _ABOVE, next_at + APART
+    noisy = threading.Thread(target=noise)
+    noisy.start()
+    for symbol in targets:
+        time.sleep(apart)
         with server.hold() as exchange:
-            if price is _ABOVE:
-                sent[symbol] = time.perf_counter()
-            exchange.set_quote(symbol, price[0] + Decimal(number % 3) / 100, price[1] + Decimal(number % 3) / 100)
-        time.sleep(1 / rate)
+            sent[symbol] = time.perf_counter()
+            exchange.set_quote(symbol, *_HIGH)
     time.sleep(1)
+    over.set()
+    noisy.join()
     return [seconds * 1000 for seconds in took.values()]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [_SERVE]:
-        serve(int(sys.argv[2]), int(sys.argv[3]))
-    else:
-        for figure in figures():
-            print(*figure, sep=" | ")  # noqa: T201  its output
+    match sys.argv[1:]:
+        case ["serve", held, speed]:
+            serve(int(held), int(speed))
+        case ["bare", folder, port]:
+            with suppress(KeyboardInterrupt):
+                bare(Path(folder), int(port))
+        case ["day", folder, port]:
+            day(Path(folder), int(port))
+        case _:
+            for figure in figures():
+                print(*figure, sep=" | ", flush=True)  # noqa: T201  its output

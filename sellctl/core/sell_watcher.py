@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from sellctl.core.engine import decide
-from sellctl.core.errors import BrokerError, SellctlError
+from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
 from sellctl.core.model.config import GuardAction
 from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument, a_stock
@@ -157,10 +157,12 @@ class SellWatcher:
     def view_for_ticks(self, underlying: str) -> tuple[Snapshot, float] | None:
         """The last look's view, and when it was seen, while a tick on this underlying may act on it.
 
-        None in the middle of a step on it, after one until the next look, and while the account fails.
+        None in the middle of a step on it, after one until the next look, and while the account fails. Reads that wait
+        for their budget are no failure: orders have one of their own, and the view grows too old by itself.
         """
-        acting = self.mode is Mode.ACT and self.only is None and not self.panics and self.problem is None
-        if not acting or self.last_snapshot is None or self.seen_at is None:
+        acting = self.mode is Mode.ACT and self.only is None and not self.panics
+        failing = self.problem is not None and not isinstance(self.problem, RateLimitedError)
+        if not acting or failing or self.last_snapshot is None or self.seen_at is None:
             return None
         if self._turns[underlying].locked() or self._is_spent(underlying, self.seen_at):
             return None
@@ -215,6 +217,7 @@ class SellWatcher:
         snapshot = self._snapshot(seen, market)
         if await self._learn_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
+        await asyncio.sleep(0)  # a tick that came meanwhile goes first
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
             history, news = await asyncio.gather(

@@ -2,18 +2,23 @@
 
 import asyncio
 import datetime as dt
+import signal
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import CALL, Play, Stage, three_calls
+from stage import CALL, Play, Stage, end_of, three_calls
 
 from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
+from sellctl.core.errors import RateLimitedError
 from sellctl.core.order_manager import CANCEL_POLLS
+from sellctl.core.real_clock import RealClock
 from sellctl.core.sell_watcher import Mode
 from sellctl.options import Options
 
@@ -29,7 +34,7 @@ Until = Callable[[], bool]
 class Watch:
     """A watcher in this process, and everything it said."""
 
-    def __init__(self, stage: Stage, rules: str) -> None:
+    def __init__(self, stage: Stage, rules: str, clock: RealClock | None = None) -> None:
         self.stage = stage
         server = stage.server
         accounts = "".join(
@@ -43,7 +48,8 @@ class Watch:
         self.events: list[Event] = []
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
         loaded = ConfigManager(stage.config).load()
-        self.runtime: Runtime = assemble(loaded, options, Wish("watch", Mode.ACT, streams=True), self.events.append)
+        wish = Wish("watch", Mode.ACT, streams=True)
+        self.runtime: Runtime = assemble(loaded, options, wish, self.events.append, clock)
 
     def play(self, *acts: Callable[[], object] | Until, seconds: float = 8) -> None:
         """Watch, and go through the acts: what answers False is waited for."""
@@ -154,6 +160,21 @@ def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order
     assert sold < requests("GET", LOOK_UP)[CANCEL_POLLS - 2]
 
 
+def test_a_tick_sells_while_looks_wait_for_the_budget_of_requests(watch: Callable[..., Watch]) -> None:
+    one = watch(QUICK, three_calls() + "settings: {rate_limit: 24}\n")
+    (watcher,) = one.runtime.fleet.watchers
+    waits: list[int] = []
+    one.play(
+        lambda: one.desk_is_live and one.knows_history(),
+        lambda: isinstance(watcher.problem, RateLimitedError),
+        lambda: waits.append(len(one.stage.server.requests)),
+        lambda: one.quote("1.20", "1.22"),
+        one.is_sold,
+        seconds=15,
+    )
+    assert ("POST", "/v2/orders") in {(r.method, r.path) for r in one.stage.server.requests[waits[0] :]}
+
+
 def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:
     one = watch()
     one.play(
@@ -223,6 +244,52 @@ def test_a_mute_stream_is_noticed_by_the_polls_that_know_more(watch: Callable[..
         return one.said("prices move and it says nothing")
 
     one.play(lambda: one.desk_is_live, lambda: one.stage.misbehave("W02"), drift)
+
+
+def test_while_the_market_is_closed_the_clock_is_asked_once_a_minute_and_nothing_else(play: Play) -> None:
+    pace, minutes = 120, 5
+    stage = play(three_calls(at="2026-11-24 17:00"), speed=pace)
+    one = Watch(stage, "", RealClock(pace))
+    begun: list[tuple[dt.datetime, int]] = []
+    one.play(
+        lambda: one.desk_is_live,
+        lambda: begun.append((stage.server.exchange.now, len(stage.server.requests))),
+        lambda: stage.server.exchange.now - begun[0][0] >= dt.timedelta(minutes=minutes),
+    )
+    asked = [request.path for request in stage.server.requests[begun[0][1] :]]
+    assert set(asked) == {"/v2/clock"}
+    assert minutes - 2 <= len(asked) <= minutes + 2
+
+
+def test_a_watcher_that_hears_200_symbols_tick_ends_at_once_when_told_to(play: Play) -> None:
+    symbols = [f"Q{chr(65 + n // 20)}{chr(65 + n % 20)}261218C00100000" for n in range(200)]
+    positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in symbols)
+    prices = "".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.05}}}}]\n" for symbol in symbols)
+    account = f"accounts: {{main: {{key: k, secret: s, positions: [{positions}]}}}}\n"
+    stage = play(f'start: "2026-11-24 12:00"\n{account}prices:\n{prices}')
+    Watch(stage, SLOW).runtime.close()
+    process, over = stage.spawn("watch", "--format", "log"), threading.Event()
+
+    def tick() -> None:
+        while not over.wait(0.1):
+            with stage.server.hold() as exchange:
+                for symbol in symbols[::10]:
+                    exchange.set_quote(symbol, Decimal("1.00"), Decimal("1.05"))
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    ends = time.monotonic() + 20
+    while not any("status=all" in request.query for request in stage.server.requests):
+        assert time.monotonic() < ends, "it never got ready"
+        time.sleep(0.05)
+    told_at = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    said = end_of(process)
+    took = time.monotonic() - told_at
+    over.set()
+    ticking.join()
+    assert said.status == 0, said.err
+    assert took < 1.5  # a second, and what the interpreter takes to end
 
 
 def test_the_streams_are_left_within_a_second(watch: Callable[..., Watch]) -> None:
