@@ -20,11 +20,12 @@ from sellctl.sim.exchange import Exchange
 from sellctl.sim.orders import Event, SimOrder
 
 PREFIX = "sellctl-"
+BACKSTOP = "sellctl-backstop-"
 ZERO = Decimal(0)
 SETTLES = dt.timedelta(seconds=20)
 A_SECOND = dt.timedelta(seconds=1)
 A_MINUTE = dt.timedelta(minutes=1)
-MOST_OF_A_SYMBOL, MOST_OF_AN_ACCOUNT = 20, 120
+MOST_OF_A_SYMBOL, MOST_OF_AN_ACCOUNT, MOST_BACKSTOPS = 20, 120, 4
 _ENTERS = frozenset({"pending_new", "accepted", "new"})
 _FILLS = frozenset({"fill", "partial_fill"})
 
@@ -46,6 +47,11 @@ def ours_on(account: SimAccount, symbol: str) -> list[SimOrder]:
         for order in account.open_orders.values()
         if is_ours(order) and any(part.symbol == symbol for part in parts(order))
     ]
+
+
+def is_backstop(order: SimOrder) -> bool:
+    """Whether it is the wide stop that sellctl lets rest."""
+    return order.client_order_id.startswith(BACKSTOP)
 
 
 @dataclass(slots=True)
@@ -88,7 +94,7 @@ class ExchangeChecker:
         for check in (self._s1, self._s3, self._s6, self._s7, self._i1, self._i2, self._i4, self._t3, self._k2):
             check(account, order)
         for part in parts(order):
-            if part.symbol in self.quiet:
+            if part.symbol in self.quiet and not is_backstop(order):
                 text = f"{part.side} {part.qty} {part.symbol} was sent though no rule was true"
                 self._say("must-not-fire", text)
 
@@ -124,10 +130,11 @@ class ExchangeChecker:
 
     def _i1(self, account: SimAccount, order: SimOrder) -> None:
         day = calendar.exchange_date(self.exchange.now).isoformat()
-        name = _names(order)
-        todays = [o for o in account.orders.values() if is_ours(o) and _names(o) == name and o is not order]
+        name, prefix = _names(order), BACKSTOP if is_backstop(order) else PREFIX
+        family = [o for o in account.orders.values() if is_ours(o) and is_backstop(o) == is_backstop(order)]
+        todays = [o for o in family if _names(o) == name and o is not order]
         most = 1 + sum(not o.is_open and calendar.exchange_date(o.created_at).isoformat() == day for o in todays)
-        possible = {_client_order_id(account.number, name, day, n) for n in range(1, most + 1)}
+        possible = {_client_order_id(prefix, account.number, name, day, n) for n in range(1, most + 1)}
         if order.client_order_id not in possible:
             self._say("I1", f"{order.client_order_id} of {name} is no function of what the broker shows")
 
@@ -147,10 +154,20 @@ class ExchangeChecker:
 
     def _k2(self, _account: SimAccount, order: SimOrder) -> None:
         now, symbol = self.exchange.now, parts(order)[0].symbol
+        if is_backstop(order):
+            self._k2_of_backstops(symbol)
+            return
         self.by_symbol.setdefault(symbol, []).append(now)
         recent = {s: sum(now - at < A_MINUTE for at in times) for s, times in self.by_symbol.items()}
         if recent[symbol] > MOST_OF_A_SYMBOL or sum(recent.values()) > MOST_OF_AN_ACCOUNT:
             self._say("K2", f"{recent[symbol]} orders of {symbol} in a minute, {sum(recent.values())} in all")
+
+    def _k2_of_backstops(self, symbol: str) -> None:
+        times = self.by_symbol.setdefault(BACKSTOP + symbol, [])
+        times.append(self.exchange.now)
+        recent = sum(self.exchange.now - at < A_MINUTE for at in times)
+        if recent > MOST_BACKSTOPS:
+            self._say("K2", f"{recent} backstops under {symbol} in a minute")
 
     def _on_fill(self, event: Event, account: SimAccount, order: SimOrder) -> None:
         for part in parts(order):
@@ -247,9 +264,9 @@ def _words(order: SimOrder) -> str:
     return " and ".join(f"{part.side} {part.qty} {part.symbol}" for part in parts(order))
 
 
-def _client_order_id(number: str, symbol: str, day: str, n: int) -> str:
+def _client_order_id(prefix: str, number: str, symbol: str, day: str, n: int) -> str:
     """The published formula, written a second time (design, section 5)."""
-    return PREFIX + hashlib.sha256(f"{number}|{symbol}|{day}|{n}".encode()).hexdigest()[:32]
+    return prefix + hashlib.sha256(f"{number}|{symbol}|{day}|{n}".encode()).hexdigest()[:32]
 
 
 def _intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
@@ -278,12 +295,15 @@ def _said(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, A
 
 def _same(intent: dict[str, Any], order: SimOrder) -> bool:
     """Whether the body that was written down is the order that arrived."""
-    limit = intent.get("limit_price")
+    prices = ("limit_price", "stop_price", "trail_percent")
+    told = {name: Decimal(str(intent[name])) for name in prices if intent.get(name)}
+    if order.type == "trailing_stop":  # its stop follows the market
+        told["stop_price"] = order.stop_price or ZERO
     return (
         _traded(intent) == {(part.symbol, part.side) for part in parts(order)}
         and intent.get("type") == order.type
         and Decimal(str(intent.get("qty"))) == order.qty
-        and (Decimal(str(limit)) if limit else None) == order.limit_price
+        and all(told.get(name, ZERO) == (getattr(order, name) or ZERO) for name in prices)
     )
 
 

@@ -100,7 +100,7 @@ def config_of(day: Day) -> Config:
             take_over=TakeOver(day.take_over),
             strategies=STRATEGIES,
         ),
-        execution=ExecutionConfig(style=Style(day.style)),
+        execution=ExecutionConfig(style=Style(day.style), backstop=day.backstop),
         accounts={ACCOUNT: AccountConfig("key-main", "secret-main")},
     )
 

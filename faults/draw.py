@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from faults.catalogue import FAMILIES, Fault, How, drawable
+from sellctl.core.model.config import BackstopConfig
 from sellctl.sim import calendar
 from sellctl.sim.paths import Fixed, Level, Linear, Segment, Walk, level
 from sellctl.sim.settings import Settings
@@ -108,6 +109,7 @@ class Day:
     style: str
     take_over: str
     latency: float
+    backstop: BackstopConfig
 
     @property
     def opens(self) -> dt.datetime:
@@ -171,7 +173,15 @@ def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = F
         style=dice.choice(("market", *("smart",) * 6)),
         take_over=dice.choice(("forced", "protective")),
         latency=dice.choice((0.0, 0.02, 0.3)),
+        backstop=_backstop(random.Random(seed + 4)),  # noqa: S311  dice of its own: the rest of a seed's day stays
     )
+
+
+def _backstop(dice: random.Random) -> BackstopConfig:
+    """On every other day a wide stop rests at the broker, near enough to be touched by what falls."""
+    if dice.choice((True, False)):
+        return BackstopConfig()
+    return BackstopConfig(Decimal(dice.choice(("0.3", "0.45"))), dice.choice((None, Decimal("0.35"))))
 
 
 def _levels(dice: random.Random, families: Sequence[str] | None) -> dict[str, float]:

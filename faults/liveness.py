@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
-from faults.checkers import ZERO, ours_on
+from faults.checkers import ZERO, is_backstop, ours_on
 from faults.draw import DUE, Day, Lot, Role
 from faults.verdicts import Findings
 from sellctl.core.model.event import Event, Kind, Weight
@@ -69,7 +69,7 @@ class LivenessChecker:
         return self.account.qty_of(lot.symbol) * lot.qty > ZERO
 
     def _works(self, symbol: str) -> bool:
-        return bool(ours_on(self.account, symbol))
+        return any(not is_backstop(order) for order in ours_on(self.account, symbol))
 
     def _may_stay(self, lot: Lot) -> bool:
         """A person changed it, somebody else's order holds it, or its entry price is gone."""

@@ -302,6 +302,14 @@ class NoJournal:
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
         """Nothing."""
 
+    def noted_today(self, _account: str, _kind: str) -> Sequence[str]:
+        """None."""
+        return ()
+
+    def filled_since(self, _account: str, _start: "dt.datetime") -> "Mapping[str, dt.datetime]":
+        """None."""
+        return {}
+
     def open_intents(self, _account: str) -> Sequence[str]:
         """None."""
         return ()

@@ -28,6 +28,7 @@ PLACES = {
     "sellctl.core.room": "judging",
     "sellctl.core.sizing": "judging",
     "sellctl.core.exits": "judging",
+    "sellctl.core.backstop": "judging",
     "sellctl.core.agreement": "judging",
     "sellctl.core.staying": "judging",
     "sellctl.core.rule_states": "judging",

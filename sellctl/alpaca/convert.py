@@ -237,6 +237,7 @@ def order_of(row: Row) -> Order:
         position_intent=_intent_of(row),
         limit_price=_optional(row, "limit_price", price),
         stop_price=_optional(row, "stop_price", price),
+        trail_percent=_optional(row, "trail_percent", price),
         filled_avg_price=_optional(row, "filled_avg_price", price),
         filled_at=_instant_or_none(row, "filled_at"),
         updated_at=_instant_or_none(row, "updated_at"),

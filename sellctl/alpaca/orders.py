@@ -14,7 +14,7 @@ def exact_text(value: Decimal) -> str:
 
 
 def order_body(order: SubmitOrder) -> dict[str, str]:
-    """The JSON body of POST /v2/orders: all values texts, a price only on limits, the intent only on options."""
+    """The JSON body of POST /v2/orders: all values texts, only the prices that it has, the intent only on options."""
     body = {
         "symbol": order.symbol,
         "qty": exact_text(order.qty),
@@ -23,8 +23,9 @@ def order_body(order: SubmitOrder) -> dict[str, str]:
         "time_in_force": order.time_in_force,
         "client_order_id": order.client_order_id,
     }
-    if order.limit_price is not None:
-        body["limit_price"] = exact_text(order.limit_price)
+    for name in ("limit_price", "stop_price", "trail_percent"):
+        if (value := getattr(order, name)) is not None:
+            body[name] = exact_text(value)
     if order.asset_class is AssetClass.OPTION:
         body["position_intent"] = order.position_intent.value
     return body

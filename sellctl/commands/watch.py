@@ -142,3 +142,5 @@ def _say_what_is_left(runtime: "Runtime") -> None:
     for watcher in runtime.fleet.watchers:
         for symbol in watcher.orders.symbols_working:
             typer.echo(f"Still working at the broker: our order for {symbol} of {watcher.name}.", err=True)
+        for symbol in watcher.orders.symbols_guarded:
+            typer.echo(f"Rests at the broker: the backstop under {symbol} of {watcher.name}.", err=True)

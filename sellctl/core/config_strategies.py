@@ -9,6 +9,7 @@ from sellctl.core.config_findings import Finding, Findings
 from sellctl.core.config_units import gain_text, quoted, value_text
 from sellctl.core.model.config import (
     AccountGuardConfig,
+    AssetKind,
     Config,
     MatchConfig,
     Per,
@@ -37,6 +38,7 @@ def strategies(config: Config) -> Findings:
     yield from _names(entries)
     yield from _unreachable(entries)
     yield from _account_guard(config.sell_module.account_guard)
+    yield from _backstop(config)
 
 
 def _entry(entry: StrategyConfig, path: str) -> Findings:
@@ -180,6 +182,51 @@ def _account_guard(guard: AccountGuardConfig) -> Findings:
         if limit is not None and limit.per not in {Per.GAIN, Per.POSITION}:
             key = f"sell_module.account_guard.{name}"
             yield Finding(key, f"{key}: {value_text(limit)} isn't of a whole account.", "Write 5% or $1000/position.")
+
+
+def _backstop(config: Config) -> Findings:
+    """A backstop is beneath everything: the broker's stop may never be touched before a stop of a strategy fires."""
+    backstop = config.execution.backstop
+    if backstop.stop is None and backstop.trail is None:
+        return
+    key, depths = "execution.backstop", {"stop": backstop.stop, "trail": backstop.trail}
+    for name, depth in depths.items():
+        if depth is None:
+            continue
+        if not 0 < depth < _WHOLE:
+            sentence = f"{key}.{name}: {gain_text(depth)} isn't between 0% and 100%."
+            yield Finding(f"{key}.{name}", sentence, "50% is usual.")
+            continue
+        for where, own in _depths(config):
+            if depth <= own:
+                sentence = f"{key}.{name}: {gain_text(depth)} is no farther than {where} at {gain_text(own)}."
+                yield Finding(f"{key}.{name}", sentence, "The strategy's own stop should come first: write more.")
+    if backstop.trail is not None and AssetKind.STOCK not in backstop.assets:
+        yield Finding(f"{key}.trail", f"{key}.trail is for stocks, and assets has none.", "Add stock, or delete trail.")
+    for where in _uncounted(config):
+        sentence = f"{where} isn't a percentage: whether {key} lies beneath it can't be checked."
+        yield Finding(key, sentence, "Make sure that it does.", warning=True)
+
+
+def _depths(config: Config) -> Iterator[tuple[str, Decimal]]:
+    """Every stop of the strategies whose distance is a share of a price, and how far away it is."""
+    one = config.sell_module.strategy_one
+    if one.enabled:
+        yield "strategy_one's stop_loss_rate", 1 - one.stop_loss_rate
+    for place, entry in enumerate(config.sell_module.strategies):
+        path, rules = f"sell_module.strategies[{place}].rules", entry.rules
+        if rules.stop_loss and rules.stop_loss.per is Per.GAIN:
+            yield f"{path}.stop_loss", rules.stop_loss.value
+        if rules.trailing_stop:
+            yield f"{path}.trailing_stop", rules.trailing_stop.trail.value
+
+
+def _uncounted(config: Config) -> Iterator[str]:
+    for place, entry in enumerate(config.sell_module.strategies):
+        if entry.use:
+            yield f"sell_module.strategies[{place}].use"
+        elif entry.rules.stop_loss and entry.rules.stop_loss.per is not Per.GAIN:
+            yield f"sell_module.strategies[{place}].rules.stop_loss"
 
 
 RULE_CHECKS: tuple[Callable[[RulesConfig, str], Findings], ...] = (

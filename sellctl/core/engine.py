@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from sellctl.core import backstop
 from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
 from sellctl.core.exits import describe, leave, wait
 from sellctl.core.guards import price_rules_rest, stops_rest, wrong_account
@@ -51,14 +52,16 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     verdicts = _most_urgent_first(
         [_next_step(each, room, words) if isinstance(each, _Due) else each for each in judged]
     )
+    if backstop.is_concerned(room):
+        verdicts = _with_backstops(verdicts, room)
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
         verdicts=verdicts,
-        stale=_stale(verdicts, room),
+        stale=(*_stale(verdicts, room), *backstop.orphans(room)),
         faults=tuple(f"{row.symbol or 'a row'} could not be read: {row.why}" for row in snapshot.spoiled),
         tripped=room.tripped,
-        needs_history=frozenset(_symbol(v) for v in verdicts if v.submit) - snapshot.history.keys(),
+        needs_history=frozenset(_symbol(v) for v in verdicts if v.submit or v.backstop) - snapshot.history.keys(),
     )
 
 
@@ -73,6 +76,20 @@ def _most_urgent_first(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
 
 def _symbol(verdict: Verdict) -> str:
     return verdict.holding.position.instrument.symbol
+
+
+def _with_backstops(verdicts: Iterable[Verdict], room: Room) -> tuple[Verdict, ...]:
+    """What their backstops need now."""
+    both = [(_with_backstop(verdict, room), verdict) for verdict in verdicts]
+    chosen = backstop.chosen((new for new, _ in both), room)
+    return tuple(old if new.backstop and _symbol(new) not in chosen else new for new, old in both)
+
+
+def _with_backstop(verdict: Verdict, room: Room) -> Verdict:
+    try:
+        return backstop.with_backstop(verdict, room) if backstop.may_change(verdict, room) else verdict
+    except Exception:  # noqa: BLE001  what raises has made a fault of the holding above, and its backstop stays as it is
+        return verdict
 
 
 def _stale(verdicts: Iterable[Verdict], room: Room) -> tuple[CancelOrder, ...]:

@@ -88,6 +88,8 @@ def _begin(signal: ExitSignal, price: Offer, room: Room) -> Verdict:
     if size.wanted <= 0:
         return _denied(signal, (size.why,))
     obstacles = _obstacles(signal, price, size, room)
+    if room.backstops_on(signal.holding.symbol) and (not obstacles.opposed or _may_take_over(signal, room)):
+        return _lift(signal, size, price, room)
     if obstacles.all and _may_take_over(signal, room):
         cancels = cancellable(obstacles.all, f"it is in the way of: {signal.detail}")
         if cancels:
@@ -96,6 +98,22 @@ def _begin(signal: ExitSignal, price: Offer, room: Room) -> Verdict:
     if obstacles.opposed or size.qty <= 0:
         return _blocked(signal, obstacles, size, room)
     return _send(signal, size, price, room)
+
+
+def _lift(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
+    """The backstop ends first, and only for an order that no guard would refuse once it is gone."""
+    holding, resting = signal.holding, room.backstops_on(signal.holding.symbol)
+    others = tuple(order for order in room.orders_on(holding.symbol) if not order.is_backstop)
+    todays = tuple(order for order in room.snapshot.history.get(holding.symbol, ()) if not order.is_backstop)
+    snapshot = room.snapshot.with_history({holding.symbol: todays})
+    held = holding.position.qty
+    order = SubmitOrder.closing(holding.position, size.wanted, held, client_order_id="", limit_price=price.limit)
+    refusals = objections(order, Case(signal, snapshot, room.policy, room.cover, room.standing, others))
+    if refusals:
+        return _denied(signal, refusals)
+    cancels = cancellable(resting, f"the backstop gives way to: {signal.detail}")
+    what = "the backstop is cancelled first" if cancels else "waiting for the broker's word on the backstop's cancel"
+    return replace(_leaving(signal, what), cancel_first=cancels)
 
 
 def _obstacles(signal: ExitSignal, price: Offer, size: Size, room: Room) -> _Obstacles:
@@ -132,7 +150,7 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
     """The order that closes it now, unless a fill has yet to settle or a guard objects."""
     snapshot, holding = room.snapshot, signal.holding
     todays = snapshot.history.get(holding.symbol, ())
-    settling = _settling(holding, todays, snapshot.market.now)
+    settling = why_settling(holding, todays, snapshot.market.now)
     if settling:
         return _leaving(signal, settling)
     attempt = attempt_number(todays)
@@ -150,10 +168,13 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
     return replace(_leaving(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
 
 
-def _settling(holding: Holding, todays: Iterable[Order], now: dt.datetime) -> str:
+def why_settling(holding: Holding, todays: Iterable[Order], now: dt.datetime) -> str:
     """Whether a fill that our memory doesn't know may be missing in the position still; "" when not."""
     if holding.track.qty_left is not None:
         return ""
+    filled_at = holding.track.filled_at  # a backstop of an earlier day's, or an order that no list shows yet
+    if filled_at and -SETTLES_IN < now - filled_at < SETTLES_IN:
+        return "an order of ours has filled just now: waiting until the position shows it"
     for order in todays:
         seen_at = order.filled_at or order.updated_at
         if order.filled_qty > 0 and seen_at and closes(order, holding.position.direction):

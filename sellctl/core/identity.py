@@ -4,17 +4,26 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable
 
-from sellctl.core.model.order import OUR_PREFIX, Order
+from sellctl.core.model.order import BACKSTOP_PREFIX, OUR_PREFIX, Order
 
 _DIGITS = 32
 
 
 def attempt_number(todays_orders: Iterable[Order]) -> int:
-    """1 + our orders of a symbol and day that are terminal at the broker."""
-    return 1 + sum(1 for order in todays_orders if order.is_ours and order.is_terminal)
+    """1 + our orders of a symbol and day that are terminal at the broker, backstops apart."""
+    return 1 + sum(1 for order in todays_orders if order.is_ours and order.is_terminal and not order.is_backstop)
 
 
 def client_order_id(account_number: str, symbol: str, day: dt.date, attempt: int) -> str:
     """The id of one attempt (invariant I1). `day` is the exchange's date."""
+    return OUR_PREFIX + _digest(account_number, symbol, day, attempt)
+
+
+def backstop_id(account_number: str, symbol: str, day: dt.date, attempt: int) -> str:
+    """The id of the day's backstop number `attempt`, 1 + those that are terminal: likewise (invariant I1)."""
+    return BACKSTOP_PREFIX + _digest(account_number, symbol, day, attempt)
+
+
+def _digest(account_number: str, symbol: str, day: dt.date, attempt: int) -> str:
     facts = "|".join((account_number, symbol, day.isoformat(), str(attempt)))
-    return OUR_PREFIX + hashlib.sha256(facts.encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(facts.encode()).hexdigest()[:_DIGITS]

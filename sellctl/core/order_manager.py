@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from sellctl.core.backstop import as_signal, terms_of
 from sellctl.core.errors import (
     AuthError,
     BrokerError,
@@ -22,7 +23,7 @@ from sellctl.core.errors import (
 )
 from sellctl.core.model.event import Kind
 from sellctl.core.model.intent import Intent
-from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.order import ZERO, Order, is_backstop
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder, Verdict
 from sellctl.core.model.position import ExitTrack
 from sellctl.core.ports import Broker, Clock, Journal
@@ -37,6 +38,11 @@ CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
 CANCEL_REREAD_SECONDS = 10.0
 CANCEL_ALERT_SECONDS = 30.0
+# Before a backstop is tried again after one has ended, and after a refusal that will pass.
+BACKSTOP_AGAIN_SECONDS, BACKSTOP_REFUSED_SECONDS = 15.0, 60.0
+NO_BACKSTOP = "no_backstop"
+# Fills of an earlier process that are this young may be missing in the positions still.
+LATE_FILLS = dt.timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,11 @@ class _Pending:
     filled: Decimal = ZERO
     not_found_at: tuple[float, ...] = ()
     begun_at: float = 0.0  # monotonic seconds
+
+    @property
+    def is_backstop(self) -> bool:
+        """Whether it rests under a position, and is no exit."""
+        return is_backstop(self.client_order_id)
 
 
 @dataclass(slots=True)
@@ -73,16 +84,22 @@ class OrderManager:
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
     _reconciled: bool = False
+    _knows_refusals: bool = False
 
     @property
     def working(self) -> int:
-        """How many orders of ours aren't terminal yet."""
-        return len(self._pending)
+        """How many exits of ours aren't terminal yet, backstops whose fate is unknown among them."""
+        return sum(1 for pending in self._pending.values() if not (pending.is_backstop and pending.known))
 
     @property
     def symbols_working(self) -> tuple[str, ...]:
         """The symbols of those orders."""
-        return tuple(sorted({pending.symbol for pending in self._pending.values()}))
+        return tuple(sorted({p.symbol for p in self._pending.values() if not (p.is_backstop and p.known)}))
+
+    @property
+    def symbols_guarded(self) -> tuple[str, ...]:
+        """The symbols under which a backstop rests at the broker."""
+        return tuple(sorted({p.symbol for p in self._pending.values() if p.is_backstop and p.known}))
 
     @property
     def hanging(self) -> frozenset[str]:
@@ -104,6 +121,8 @@ class OrderManager:
         """
         if not self._reconciled:
             self._take_up_intents()
+            for symbol, at in self.journal.filled_since(self.account, now - LATE_FILLS).items():
+                self.positions.filled_before(symbol, at)
         shown = {order.client_order_id: order for order in open_orders if order.is_ours}
         for order in shown.values():
             self._adopt(order, now)
@@ -134,6 +153,9 @@ class OrderManager:
         """Take over an order of ours that another process sent, with what the journal knows of its exit."""
         if order.is_terminal:
             return
+        if order.is_backstop:
+            self._adopt_backstop(order)
+            return
         if order.client_order_id not in self._pending:
             self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
         elif self._pending[order.client_order_id].known or self._pending[order.client_order_id].order:
@@ -143,6 +165,14 @@ class OrderManager:
         intent = self.journal.intent_of(self.account, order.client_order_id)
         if intent:
             self.positions.adopted(order.symbol, _track_of(intent, order, now))
+
+    def _adopt_backstop(self, order: Order) -> None:
+        """One that an earlier process, or another host, let rest is no exit under way."""
+        known = self._pending.get(order.client_order_id)
+        if known is None:
+            self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
+        if known is None or (known.order is None and not known.known):
+            self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
 
     async def _look_up(self, pending: _Pending) -> Order | None:
         """Ask the broker about one order by our own id."""
@@ -169,7 +199,8 @@ class OrderManager:
         pending = self._pending[pending.client_order_id] = replace(pending, not_found_at=seen)
         if len(seen) < NOT_FOUND_NEEDED:
             return
-        if pending.order and now - pending.begun_at < REPEAT_WITHIN_SECONDS and not self.halted():
+        young = not pending.is_backstop and now - pending.begun_at < REPEAT_WITHIN_SECONDS  # a backstop is made anew
+        if pending.order and young and not self.halted():
             self._pending[pending.client_order_id] = replace(pending, not_found_at=())
             await self._send(pending.order)
         else:
@@ -186,7 +217,7 @@ class OrderManager:
         pending = self._pending.get(order.client_order_id)
         if pending is None:
             return
-        if not pending.known:
+        if not pending.known and not order.is_backstop:
             self.report(order.symbol, Kind.SENT, f"the broker has the order after all ({order.status})")
         self.positions.resolved(order.symbol, order.client_order_id)
         if order.filled_qty > pending.filled:
@@ -196,20 +227,32 @@ class OrderManager:
             self._end(order)
 
     def _fill(self, order: Order, news: Decimal) -> None:
-        self.positions.filled(order.symbol, order.client_order_id, order.filled_qty)
         price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
-        self.journal.fold_fill(self.account, order.client_order_id, words)
-        self.report(
-            order.symbol, Kind.FILLED, f"{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
-        )
+        text = f"{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
+        if order.is_backstop:
+            at = order.filled_at or order.updated_at or self.report.now()
+            self.positions.backstop_filled(order.symbol, order.client_order_id, order.filled_qty, at)
+            if self.journal.fold_fill(self.account, order.client_order_id, words) <= 0:
+                return
+            text = f"backstop: {text}"
+        else:
+            self.positions.filled(order.symbol, order.client_order_id, order.filled_qty)
+            self.journal.fold_fill(self.account, order.client_order_id, words)
+        self.report(order.symbol, Kind.FILLED, text)
 
     def _end(self, order: Order) -> None:
         self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
         del self._pending[order.client_order_id]  # only now: what could not be written is learnt again (A1)
         self._cancels.pop(order.id, None)
         rejected = order.status == "rejected"
+        if order.is_backstop:
+            self.positions.resolved(order.symbol, order.client_order_id)
+            self.positions.backstop_waits(order.symbol, BACKSTOP_AGAIN_SECONDS)
+            if rejected:
+                self._take_no_backstop(order.symbol, "it was rejected")
+            return
         self.positions.ended(order.symbol, order.client_order_id, rejected=rejected)
         if rejected:
             self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
@@ -223,6 +266,9 @@ class OrderManager:
         """
         cancelled = await self.cancel_all(plan.cancels)
         sent = await asyncio.gather(*(self._submit(verdict, plan.made_at) for verdict in plan.submits))
+        if plan.backstops:
+            self._take_up_refusals()
+            await asyncio.gather(*(self._guard(verdict, plan.made_at) for verdict in plan.backstops))
         return cancelled or any(sent)
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
@@ -251,6 +297,26 @@ class OrderManager:
         )
         return await self._send(order)
 
+    def _take_up_refusals(self) -> None:
+        """What an earlier process of today learnt: where the broker takes no backstop it is asked once a day."""
+        if not self._knows_refusals:
+            for symbol in self.journal.noted_today(self.account, NO_BACKSTOP):
+                self.positions.takes_no_backstop(symbol)
+            self._knows_refusals = True
+
+    async def _guard(self, verdict: Verdict, now: dt.datetime) -> None:
+        """Let a backstop rest under a position: written down first, as every order is."""
+        order, holding = verdict.backstop, verdict.holding
+        if order is None or self.halted() or self.positions.is_refused_a_backstop(holding.position):
+            return
+        signal = as_signal(holding, f"backstop: {terms_of(order)}")
+        self.journal.intend(self.account, order, self.broker.body(order), signal, 1)
+        self.positions.guarding(order, holding.position.qty, now)
+        self._pending[order.client_order_id] = _Pending(
+            order.client_order_id, order.symbol, order, known=False, begun_at=self.clock.monotonic()
+        )
+        await self._send(order)
+
     async def _send(self, order: SubmitOrder) -> bool:
         """Whether the broker took it, or may have."""
         try:
@@ -270,10 +336,10 @@ class OrderManager:
     def _accepted(self, order: SubmitOrder, answer: Order) -> None:
         pending = self._pending[order.client_order_id]
         self._pending[order.client_order_id] = replace(pending, known=True)
-        self.positions.taken(order.symbol)
+        if not pending.is_backstop:
+            self.positions.taken(order.symbol)
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
-        at = "at market" if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
-        self.report(order.symbol, Kind.SENT, f"{order.side.value} {order.qty:f} {at}")
+        self.report(order.symbol, Kind.SENT, _words(order))
         self._learn(answer)
 
     async def _doubt(self, order: SubmitOrder, error: BrokerError) -> None:
@@ -299,9 +365,23 @@ class OrderManager:
     ) -> None:
         """The broker definitely has no such order. `rejected` ones count towards halting the symbol (K4)."""
         del self._pending[order.client_order_id]
+        if is_backstop(order.client_order_id):
+            self._write("refused", order.client_order_id, words)
+            self.positions.resolved(order.symbol, order.client_order_id)
+            self.positions.backstop_waits(order.symbol, BACKSTOP_REFUSED_SECONDS)
+            if rejected:
+                self._take_no_backstop(order.symbol, why)
+            return
         self.positions.refused(order.symbol, order.client_order_id, has_next_step=not rejected)
         self._write("refused", order.client_order_id, words)
         self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
+
+    def _take_no_backstop(self, symbol: str, why: str) -> None:
+        """A definite no: it is said once, remembered for the day, and no reject that would halt the symbol (K4)."""
+        self.positions.takes_no_backstop(symbol)
+        sentence = f"the broker takes no backstop here ({why}); sellctl goes on without"
+        self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
+        self.report(symbol, Kind.REJECTED, sentence, failed=True)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
         """Ask the broker to end an order and wait a moment for its terminal word. Whether it was asked."""
@@ -375,6 +455,14 @@ def _track_of(intent: Intent, order: Order, now: dt.datetime) -> ExitTrack:
         client_order_id=order.client_order_id,
         limit_price=order.limit_price,
     )
+
+
+def _words(order: SubmitOrder) -> str:
+    """An order that was sent, in a few words."""
+    what = f"{order.side.value} {order.qty:f}"
+    if is_backstop(order.client_order_id):
+        return f"backstop: {what} {terms_of(order)}"
+    return f"{what} at market" if order.limit_price is None else f"{what} limit {as_dollars(order.limit_price)}"
 
 
 def _dollars(price: Decimal | None) -> str:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from sellctl.core.model.config import (
     AccountGuardConfig,
     AssetKind,
+    BackstopConfig,
     CancelScope,
     Config,
     ExcludeConfig,
@@ -51,6 +52,8 @@ class Policy:
     style: Style
     protective_market: bool
     walks: Mapping[Urgency, WalkConfig]
+    backstop: BackstopConfig | None
+    backstop_classes: frozenset[AssetClass]
     stale_after: dt.timedelta
     stale_scope: CancelScope
     max_position_age: dt.timedelta
@@ -90,6 +93,8 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         style=config.execution.style,
         protective_market=config.execution.protective_market,
         walks={Urgency.TIME: config.execution.walk.time, Urgency.PROFIT: config.execution.walk.profit},
+        backstop=_backstop(config.execution.backstop),
+        backstop_classes=frozenset(_CLASS_OF[kind] for kind in config.execution.backstop.assets),
         stale_after=dt.timedelta(seconds=float(sell.order_cancel_minutes * Decimal(60))),
         stale_scope=sell.order_cancel_scope,
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
@@ -99,6 +104,10 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
         needs_openings=any(_needs_openings(entry) for entry in entries),
     )
+
+
+def _backstop(wanted: BackstopConfig) -> BackstopConfig | None:
+    return None if wanted.stop is None and wanted.trail is None else wanted
 
 
 def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseStrategy, ...]:

@@ -151,6 +151,12 @@ class Journal(Protocol):
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
         """Anything else that is evidence: a cancel asked for, a refusal, an adoption, a halt."""
 
+    def noted_today(self, account: str, kind: str) -> Sequence[str]:
+        """The symbols of today's notes of a kind."""
+
+    def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
+        """When orders of ours last filled since then, by symbol."""
+
     def open_intents(self, account: str) -> Sequence[str]:
         """Client order ids that were intended and never resolved, oldest first."""
 

@@ -9,10 +9,21 @@ from sellctl.core.episodes import Episodes, track_of
 from sellctl.core.guards import judge_quote, price_rules_rest, stops_rest
 from sellctl.core.ledger import Ledger, net_of_others
 from sellctl.core.model.config import Basis
+from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
-from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Prices, Sent, Track
+from sellctl.core.model.position import (
+    NO_BACKSTOP,
+    BackstopTrack,
+    Direction,
+    ExitTrack,
+    Holding,
+    Position,
+    Prices,
+    Sent,
+    Track,
+)
 from sellctl.core.pace import Pace
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
@@ -55,6 +66,7 @@ class _Memory:
     unresolved: dict[str, Decimal] = field(default_factory=dict)
     quarantine: str = ""
     doubted_at: float = float("-inf")
+    backstop_waits_until: float = float("-inf")
 
 
 class PositionManager:
@@ -74,6 +86,8 @@ class PositionManager:
         self._memories: dict[str, _Memory] = {}
         self._orphans: dict[str, dict[str, Decimal]] = {}  # unresolved orders of symbols not seen yet
         self._pace = Pace()
+        self._without_backstop: set[str] = set()  # the broker took none under these
+        self._filled_at: dict[str, dt.datetime] = {}  # fills that no ledger may know of
 
     @property
     def sent(self) -> Sent:
@@ -170,6 +184,32 @@ class PositionManager:
         self._pace.sending(order.symbol, signal.urgency, now)
         if signal.leads:
             self.episodes.lead(order.symbol, signal.leads, signal.detail)
+
+    def guarding(self, order: SubmitOrder, held: Decimal, at: dt.datetime) -> None:
+        """A backstop is about to leave: no exit, and its quantity counts as gone until its fate is known."""
+        memory = self._memories[order.symbol]
+        memory.ledger.open(held, at, self._clock.monotonic())
+        memory.unresolved[order.client_order_id] = order.qty
+
+    def backstop_filled(self, symbol: str, client_order_id: str, cumulative: Decimal, at: dt.datetime) -> None:
+        """A backstop has filled, at `at` by the broker's clock: the position may not show it yet."""
+        self.filled_before(symbol, at)
+        memory, now = self._memories.get(symbol), self._clock.monotonic()
+        if memory and memory.ledger.left(now) is not None:
+            memory.ledger.fill(client_order_id, cumulative, now)
+
+    def filled_before(self, symbol: str, at: dt.datetime) -> None:
+        """An order of ours filled at `at` by the broker's clock, and no ledger of this process may know of it."""
+        self._filled_at[symbol] = max(at, self._filled_at.get(symbol, at))
+
+    def backstop_waits(self, symbol: str, seconds: float) -> None:
+        """The next backstop is not tried before that long."""
+        if symbol in self._memories:
+            self._memories[symbol].backstop_waits_until = self._clock.monotonic() + seconds
+
+    def takes_no_backstop(self, symbol: str) -> None:
+        """The broker takes none under this symbol; under an option: under no option."""
+        self._without_backstop.add(symbol)
 
     def unresolved(self, symbol: str, client_order_id: str, qty: Decimal) -> None:
         """An order that an earlier process wrote down and nobody knows the fate of."""
@@ -278,8 +318,20 @@ class PositionManager:
             window=book.window() if book else None,
             last_trade=book.last_trade if book else None,
             penny=self.contracts.get(symbol),
+            backstop=self._backstop_of(position, waits=now < memory.backstop_waits_until),
+            filled_at=self._filled_at.get(symbol),
         )
         return Holding(position, book.newest if book else None, track)
+
+    def _backstop_of(self, position: Position, *, waits: bool) -> BackstopTrack:
+        refused = bool(self._without_backstop) and self.is_refused_a_backstop(position)
+        return BackstopTrack(refused, waits) if refused or waits else NO_BACKSTOP
+
+    def is_refused_a_backstop(self, position: Position) -> bool:
+        """Whether the broker takes no backstop under it, as far as it was asked."""
+        if position.instrument.is_option:
+            return any(an_option(symbol) for symbol in self._without_backstop)
+        return position.symbol in self._without_backstop
 
     def _memory_of(self, position: Position, at: dt.datetime) -> _Memory:
         memory = self._memories.get(position.symbol)

@@ -97,9 +97,13 @@ class Room:
         return self._orders.get(symbol, ())
 
     def ours_on(self, symbol: str) -> tuple[Order, ...]:
-        """Our own open orders on the symbol."""
+        """Our own open orders on the symbol that are exits."""
         orders = self._orders.get(symbol)
-        return tuple(order for order in orders if order.is_ours) if orders else ()
+        return tuple(order for order in orders if order.is_ours and not order.is_backstop) if orders else ()
+
+    def backstops_on(self, symbol: str) -> tuple[Order, ...]:
+        """Our own open orders on the symbol that rest under it."""
+        return tuple(order for order in self.orders_on(symbol) if order.is_backstop)
 
     def shared_by(self, exits: int) -> "Room":
         """The room where so many patient exits at once walk so short that all come out within the orders of a minute.

@@ -191,7 +191,7 @@ class TickDesk:
         group = (h for h in seen.holdings if h.position.instrument.underlying == underlying)
         holdings = tuple(self._requoted(holding) for holding in group)
         history = {h.symbol: known[h.symbol] for h in holdings if h.symbol in known}
-        return replace(seen, market=market, holdings=holdings, history=history)
+        return replace(seen, market=market, holdings=holdings, history=history, on_tick=True)
 
     def _requoted(self, holding: Holding) -> Holding:
         symbol, prices = holding.symbol, self.prices

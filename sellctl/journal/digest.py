@@ -23,6 +23,7 @@ def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
     parts = {
         "sends": [verdict.submit for verdict in plan.submits],
         "cancels": [cancel.order.id for cancel in plan.cancels],
+        "backstops": [verdict.backstop for verdict in plan.backstops],
         "leaving": sorted(_gist(verdict) for verdict in plan.verdicts if verdict.state in _NEWS),
         "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
         "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
@@ -35,7 +36,8 @@ def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
 
     What merely stays, with no order on it, is left out: it would be nearly all of every row.
     """
-    groups = {v.holding.position.instrument.underlying for v in plan.verdicts if v.signal or v.state is not State.HELD}
+    told = (v for v in plan.verdicts if v.signal or v.backstop or v.state is not State.HELD)
+    groups = {verdict.holding.position.instrument.underlying for verdict in told}
     groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (
         replace(snapshot, holdings=tuple(h for h in snapshot.holdings if h.position.instrument.underlying in groups)),
@@ -63,6 +65,7 @@ def summary(plan: Plan) -> dict[str, object]:
     told = {
         "sells": {verdict.holding.symbol: verdict.sentence for verdict in plan.submits},
         "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},
+        "backstops": {verdict.holding.symbol: verdict.sentence for verdict in plan.backstops},
         "denied": [verdict.holding.symbol for verdict in plan.of(State.DENIED)],
         "faults": plan.faults,
     }

@@ -13,7 +13,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sellctl.core.model.exit_record import Exit, Part, Point
-from sellctl.core.model.plan import STOPS, Plan, Verdict
+from sellctl.core.model.plan import STOPS, Plan, Reason, Verdict
+from sellctl.core.model.position import NO_PRICES
 from sellctl.journal.database import look
 from sellctl.journal.queries import COLUMNS, Filters, Row, as_row, thaw
 from sellctl.journal.schema import audit
@@ -77,6 +78,8 @@ class _Collector:
         """Fold one row in."""
         if row.kind == "plan":
             self._plan(row)
+        elif row.reason == Reason.BACKSTOP:
+            self._backstop(row)
         elif row.kind == "intent":
             self._intent(row)
         elif (row.account, row.client_order_id) in self._of_order:
@@ -100,6 +103,23 @@ class _Collector:
         known.last = at
         known.orders.add(row.client_order_id)
         self._of_order[row.account, row.client_order_id] = known
+
+    def _backstop(self, row: Row) -> None:
+        """It rests until it fills, on a later day it may be: only then is it an exit, and nobody decided it."""
+        key = (row.account, row.client_order_id)
+        if row.kind != "fill":
+            return
+        if key not in self._of_order:
+            at, plan = dt.datetime.fromisoformat(row.at), self._plans.get(row.account)
+            held = (verdict.holding for verdict in plan.verdicts) if plan else ()
+            holding = next((each for each in held if each.symbol == row.symbol), None)
+            facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("filled_qty")))
+            facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES)) if holding else facts
+            begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
+            begun.orders.add(row.client_order_id)
+            self._of_order[key] = begun
+            self._all.append(begun)
+        self._fill(row)
 
     def _begun(self, row: Row, at: dt.datetime) -> _Growing:
         facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")))

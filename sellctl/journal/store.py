@@ -37,6 +37,8 @@ from sellctl.journal.trouble import journal_error, told_clearly
 _HOUR = 3600
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 
+LATEST = 1_000  # rows that a question on the last seconds looks at
+
 INTENT = "intent"
 FILL = "fill"
 # What ends an intent: the broker's terminal word, its definite no, or ours that it never got there.
@@ -192,6 +194,23 @@ class SqliteJournal:
         ids = sa.select(unresolved.c.client_order_id).where(unresolved.c.account == account)
         with self.database.reading() as tx:
             return tuple(tx.scalars(ids.order_by(unresolved.c.seq)))
+
+    def noted_today(self, account: str, kind: str) -> Sequence[str]:
+        """The symbols of the notes of a kind that the exchange's day has so far."""
+        with self.database.reading() as tx:
+            return tuple(row.symbol for row in page(tx, Filters(account=account, kind=kind, day=_day(self._now()))))
+
+    def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
+        """When orders of ours last filled since then, by symbol, as far as the newest LATEST rows go back."""
+        asked = sa.select(audit.c.symbol, audit.c.at).where(
+            audit.c.seq > self._tail.seq - LATEST,
+            audit.c.kind == FILL,
+            audit.c.account == account,
+            audit.c.at >= _text_of(start),
+        )
+        with self.database.reading() as tx:
+            rows = tx.execute(asked.order_by(audit.c.seq)).all()
+        return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 
     # Beyond the port.
 

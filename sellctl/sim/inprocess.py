@@ -187,8 +187,9 @@ def body_of(order: SubmitOrder) -> dict[str, object]:
         "client_order_id": order.client_order_id,
         "position_intent": order.position_intent.value,
     }
-    if order.limit_price is not None:
-        body["limit_price"] = str(order.limit_price)
+    for name in ("limit_price", "stop_price", "trail_percent"):
+        if (value := getattr(order, name)) is not None:
+            body[name] = str(value)
     return body
 
 
@@ -209,6 +210,7 @@ def order_of(order: SimOrder) -> Order:
         position_intent=PositionIntent(order.position_intent) if order.position_intent else None,
         limit_price=order.limit_price,
         stop_price=order.stop_price,
+        trail_percent=order.trail_percent,
         filled_avg_price=order.filled_avg_price,
         filled_at=order.filled_at,
         updated_at=order.updated_at,

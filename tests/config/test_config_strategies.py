@@ -103,3 +103,28 @@ def test_the_account_guard_counts_in_shares_or_dollars_of_the_account(refuse: Re
     guard = load(rules("account_guard: {loss: 5%, action: halt}")).config.sell_module.account_guard
     assert guard.loss == Amount(D("0.05"))
     assert "whole account" in refuse(rules("account_guard: {loss: price 5}")).sentence
+
+
+@pytest.mark.parametrize(
+    ("backstop", "says"),
+    [
+        ("stop: 20%", "stop: 20% is no farther than strategy_one's stop_loss_rate at 20%"),
+        ("trail: 15%", "trail: 15% is no farther than strategy_one's stop_loss_rate at 20%"),
+        ("stop: 35%", "is no farther than sell_module.strategies[0].rules.stop_loss at 40%"),
+        ("stop: 100%", "isn't between 0% and 100%"),
+        ("trail: 60%, assets: [option]", "is for stocks, and assets has none"),
+    ],
+)
+def test_a_backstop_that_is_not_beneath_every_stop_is_refused(
+    refuse: Refuse, rules: Rules, backstop: str, says: str
+) -> None:
+    text = rules(one("stop_loss: 40%"))
+    assert says in str(refuse(f"{text}\nexecution: {{backstop: {{{backstop}}}}}\n"))
+
+
+def test_a_backstop_beneath_every_stop_is_taken_and_one_that_can_t_be_compared_is_warned_of(
+    load: Load, rules: Rules
+) -> None:
+    loaded = load(rules(one("stop_loss: $30/contract")) + "\nexecution: {backstop: {stop: 50%, trail: 30%}}\n")
+    assert (loaded.config.execution.backstop.stop, loaded.config.execution.backstop.trail) == (D("0.5"), D("0.3"))
+    assert any("can't be checked" in str(warning) for warning in loaded.warnings)

@@ -243,7 +243,7 @@ def test_strategies_shows_what_is_in_force_and_the_table(play: Play) -> None:
     assert "underlying AAPL" in said.out
     assert said.out.index("stop_loss") < said.out.index("take_profit")
     rows = stage.run("strategies", "--precedence", "--format", "json").document
-    assert len(rows) == 20
+    assert len(rows) == 21
 
 
 ATTACKS = ["H01", "H02", "H03", "H05", "H18", "O03"]

@@ -10,13 +10,14 @@ from typing import Any
 from faults.catalogue import CATALOGUE
 from faults.day import Stage, a_stage
 from faults.draw import Day, Planned, Role, draw_day
+from sellctl.core.model.config import BackstopConfig
 
 
 def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
     """A day on which nothing goes wrong, with the holdings of these roles only, or all; `hours` cuts it short."""
     days = (draw_day(each, ()) for each in itertools.count(seed))
     drawn = next(day for day in days if set(roles) <= {lot.role for lot in day.lots})
-    day = replace(drawn, deeds=(), style="smart", latency=0.0)
+    day = replace(drawn, deeds=(), style="smart", latency=0.0, backstop=BackstopConfig())
     lots = tuple(lot for lot in day.lots if not roles or lot.role in roles)
     ends = day.ends if hours is None else day.begins + dt.timedelta(hours=hours)
     return replace(day, lots=lots, ends=ends)

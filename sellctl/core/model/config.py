@@ -477,6 +477,25 @@ class WalksConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BackstopConfig:
+    """A wide stop that rests at the broker under each long that a strategy takes, for the day when this host is dead.
+
+    Every exit cancels it first. It is a market order once it is touched, and while it rests Alpaca refuses a purchase
+    of the same symbol (wash-trade rule; not beside a trailing stop).
+    """
+
+    stop: Annotated[
+        Gain | None, Doc("How far below entry it rests, farther than every stop of your strategies; null: none.")
+    ] = None
+    trail: Annotated[
+        Gain | None, Doc("Stocks, in place of stop: a trailing stop, this far below the best price since it rests.")
+    ] = None
+    assets: Annotated[
+        tuple[AssetKind, ...], Doc("option, stock. Where Alpaca takes no stop on an option, it is asked once a day.")
+    ] = (AssetKind.OPTION, AssetKind.STOCK)
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionConfig:
     """How exits are sent."""
 
@@ -485,6 +504,7 @@ class ExecutionConfig:
     walk: Annotated[WalksConfig, Doc("How targets and time exits look for a price better than the bid.")] = (
         WalksConfig()
     )
+    backstop: Annotated[BackstopConfig, Doc("A wide stop that rests at the broker.")] = BackstopConfig()
 
 
 @dataclass(frozen=True, slots=True)

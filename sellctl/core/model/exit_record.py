@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
 
 CONTRACT = Decimal(100)  # shares a contract, as the broker's own figures count them
@@ -103,5 +104,6 @@ class Exit:
 
     @property
     def seconds(self) -> float | None:
-        """From the first order to the last fill; None while nothing has filled."""
-        return (self.parts[-1].at - self.began).total_seconds() if self.parts else None
+        """From the first order to the last fill; None while nothing has filled, and of a backstop, which rests."""
+        rests = self.reason == Reason.BACKSTOP
+        return (self.parts[-1].at - self.began).total_seconds() if self.parts and not rests else None

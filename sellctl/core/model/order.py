@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 OUR_PREFIX = "sellctl-"
+BACKSTOP_PREFIX = "sellctl-backstop-"
 ZERO = Decimal(0)
 
 
@@ -86,6 +87,7 @@ class Order:
     position_intent: PositionIntent | None = None
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None  # of a trailing stop: 30 is 30% below the best price
     filled_avg_price: Decimal | None = None
     filled_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
@@ -107,6 +109,11 @@ class Order:
         return self.client_order_id.startswith(OUR_PREFIX)
 
     @property
+    def is_backstop(self) -> bool:
+        """Whether it is the wide stop that sellctl lets rest at the broker, and so no exit under way."""
+        return is_backstop(self.client_order_id)
+
+    @property
     def is_simple(self) -> bool:
         """Whether it stands alone: no bracket, no OCO, no legs."""
         return self.order_class in {"", "simple"} and not self.legs
@@ -115,3 +122,8 @@ class Order:
     def leaves(self) -> Decimal:
         """What may still fill; zero once terminal or when the quantity is unknown (notional)."""
         return ZERO if self.is_terminal or self.qty is None else max(self.qty - self.filled_qty, ZERO)
+
+
+def is_backstop(client_order_id: str) -> bool:
+    """Whether an order with this id is a backstop of ours."""
+    return client_order_id.startswith(BACKSTOP_PREFIX)

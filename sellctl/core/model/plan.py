@@ -44,6 +44,7 @@ class Reason(StrEnum):
     TAKE_PROFIT = "take_profit"
     ROI_TABLE = "roi_table"
     SCALE_OUT = "scale_out"
+    BACKSTOP = "backstop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ TABLE: Mapping[Reason, Precedence] = {
     Reason.TAKE_PROFIT: Precedence(9, _PROFIT, "a gain on entry"),
     Reason.ROI_TABLE: Precedence(9, _PROFIT, "a gain on entry that shrinks with time held"),
     Reason.SCALE_OUT: Precedence(9, _PROFIT, "a gain on entry that sells a part"),
+    Reason.BACKSTOP: Precedence(10, _PROTECTIVE, "the wide stop that rests at the broker, beneath them all"),
 }
 # What only the engine says; a strategy that does is at fault.
 NO_STRATEGYS_REASON = frozenset(
@@ -94,6 +96,7 @@ NO_STRATEGYS_REASON = frozenset(
         Reason.UNCOVERED_SHORT,
         Reason.STRUCTURE,
         Reason.CLOSED_BY_HAND,
+        Reason.BACKSTOP,
     }
 )
 PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
@@ -148,7 +151,7 @@ class SizeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SubmitOrder:
-    """An order about to be sent. `closing` is the only constructor in use."""
+    """An order about to be sent. `closing` and `backstop` are the only constructors in use."""
 
     client_order_id: str
     symbol: str
@@ -159,6 +162,8 @@ class SubmitOrder:
     limit_price: Decimal | None
     position_intent: PositionIntent
     time_in_force: str = "day"
+    stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
     @classmethod
     def closing(
@@ -168,8 +173,7 @@ class SubmitOrder:
 
         Raises SizeError unless 0 < qty <= free <= what is held.
         """
-        if not (qty.is_finite() and 0 < qty <= free <= position.qty):
-            raise SizeError(f"{position.symbol}: {qty} is not above 0 and within {free} free of {position.qty} held")
+        _check_size(position, qty, free)
         return cls(
             client_order_id=client_order_id,
             symbol=position.symbol,
@@ -180,6 +184,40 @@ class SubmitOrder:
             limit_price=limit_price,
             position_intent=PositionIntent.SELL_TO_CLOSE if position.is_long else PositionIntent.BUY_TO_CLOSE,
         )
+
+    @classmethod
+    def backstop(
+        cls, position: Position, qty: Decimal, free: Decimal, *, client_order_id: str, terms: "Terms"
+    ) -> "SubmitOrder":
+        """The wide stop under `qty` of a long position. Raises SizeError as `closing` does."""
+        _check_size(position, qty, free)
+        return cls(
+            client_order_id=client_order_id,
+            symbol=position.symbol,
+            asset_class=position.instrument.asset_class,
+            side=Side.SELL,
+            qty=qty,
+            type=OrderType.STOP if terms.trail_percent is None else OrderType.TRAILING_STOP,
+            limit_price=None,
+            position_intent=PositionIntent.SELL_TO_CLOSE,
+            time_in_force=terms.time_in_force,
+            stop_price=terms.stop_price,
+            trail_percent=terms.trail_percent,
+        )
+
+
+def _check_size(position: Position, qty: Decimal, free: Decimal) -> None:
+    if not (qty.is_finite() and 0 < qty <= free <= position.qty):
+        raise SizeError(f"{position.symbol}: {qty} is not above 0 and within {free} free of {position.qty} held")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a backstop is: a stop at a price in dollars a share, or so many percent below the best price."""
+
+    time_in_force: str
+    stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +269,8 @@ class Verdict:
     """The one place of a holding in a plan.
 
     `submit` is the order to send now. `cancel_first` are orders to end before anything can be sent; the order itself
-    then follows from the next look. `alert` marks what a person should hear of at once.
+    then follows from the next look. `backstop` is the wide stop to let rest under it now. `alert` marks what a person
+    should hear of at once.
     """
 
     holding: Holding
@@ -246,6 +285,7 @@ class Verdict:
     alert: bool = False
     unconfirmed: bool = False  # a stop is true and waits for a second look
     step: str = ""  # which order of the exit it is about and of how many: "2 of 5"; "" when there is none
+    backstop: SubmitOrder | None = None
 
     @classmethod
     def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "Verdict":
@@ -303,6 +343,11 @@ class Plan:
         return tuple(verdict for verdict in self.verdicts if verdict.submit)
 
     @property
+    def backstops(self) -> tuple[Verdict, ...]:
+        """The verdicts with a backstop to place, whose number today's orders tell."""
+        return tuple(v for v in self.verdicts if v.backstop and v.holding.symbol not in self.needs_history)
+
+    @property
     def is_unconfirmed(self) -> bool:
         """Whether a stop waits for a second look."""
         return any(verdict.unconfirmed for verdict in self.verdicts)
@@ -328,7 +373,7 @@ class Plan:
 
     @property
     def acts(self) -> bool:
-        """Whether anything would be sent or cancelled."""
+        """Whether an exit would be sent or anything cancelled; a backstop that is placed is no step of an exit."""
         return bool(self.submits or self.cancels)
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
@@ -340,7 +385,7 @@ class Plan:
         """What this plan sends and cancels, apart for each underlying, the most urgent first."""
         acting: dict[str, list[Verdict]] = {}
         for verdict in self.verdicts:
-            if verdict.submit or verdict.cancel_first:
+            if verdict.submit or verdict.cancel_first or verdict.backstop:
                 acting.setdefault(verdict.holding.position.instrument.underlying, []).append(verdict)
         stale: dict[str, list[CancelOrder]] = {}
         for cancel in self.stale:

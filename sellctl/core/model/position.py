@@ -73,6 +73,17 @@ NOTHING_SENT = Sent()
 
 
 @dataclass(frozen=True, slots=True)
+class BackstopTrack:
+    """Our memory of a position's backstop: whether the broker takes none, and whether the next has to wait."""
+
+    refused: bool = False
+    waits: bool = False
+
+
+NO_BACKSTOP = BackstopTrack()
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """Our memory of a position.
 
@@ -81,6 +92,7 @@ class Track:
     `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's refusals in a row,
     the last one `rejected_for` ago. `quarantine` says what about the position nobody can explain; "" when nothing.
     `window` spans the looks that have to agree on a stop; None until there were two. `last_trade` confirms IEX quotes.
+    `filled_at` is when an order last filled that the ledger knows nothing of, by the broker's clock.
 
     Of the episode, from flat to flat: `opened_at` is the earliest opening fill that orders showed, `tag` that order's
     client id, `peak` the best price seen for this side (None: none yet), `base` what the position once was whole (what
@@ -105,6 +117,8 @@ class Track:
     base: Decimal | None = None
     frozen: str = ""
     follow: str = ""
+    backstop: BackstopTrack = NO_BACKSTOP
+    filled_at: dt.datetime | None = None
 
     @property
     def held_since(self) -> dt.datetime | None:

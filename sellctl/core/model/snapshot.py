@@ -59,6 +59,7 @@ class Snapshot:
     be sent. `sent` counts the account's orders. `exempt` are symbols or underlyings that a person asked to leave
     alone. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
     underlyings, where a rule asks for them. `structures` is our memory of pairs of legs, by the symbols of both.
+    `on_tick`: only exits are decided, from an earlier look's positions and orders.
     """
 
     account: AccountFacts
@@ -76,6 +77,7 @@ class Snapshot:
     tripped: str = ""
     underlyings: Mapping[str, Quote] = field(default_factory=dict)
     structures: Mapping[str, Track] = field(default_factory=dict)
+    on_tick: bool = False
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """The same instant, knowing today's orders of more symbols."""

@@ -1,0 +1,51 @@
+"""A backstop at the broker under the bench's checkers: killed around its cancel, touched while an exit takes over."""
+
+import datetime as dt
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from faults_scenes import a_day, found
+
+from faults.crash import exactly_once, matrix_day
+from faults.day import ACCOUNT, a_stage
+from faults.draw import Role
+from sellctl.core.model.config import BackstopConfig
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("step", ["broker.cancel.before", "broker.cancel.arrived", "broker.cancel.after",
+                                  "journal.intend.after", "broker.submit.arrived"])  # fmt: skip
+def test_a_kill_around_the_cancel_ends_with_each_position_sold_once(tmp_path: Path, step: str, *, once: bool) -> None:
+    day = replace(matrix_day(3), backstop=BackstopConfig(Decimal("0.45")), deeds=())
+    stage = a_stage(day, tmp_path / "state", once=once)
+    stage.steps.kill_at, stage.steps.nth = step, 2
+    stage.play()
+    exactly_once(stage)
+    assert stage.steps.kills == 1
+    assert not found(stage)
+
+
+@pytest.mark.parametrize("partial", ["0", "1"])
+def test_the_broker_s_stop_and_ours_in_the_same_second_never_sell_twice(tmp_path: Path, partial: str) -> None:
+    day = a_day(Role.CRASH, hours=2)
+    day = replace(
+        day,
+        backstop=BackstopConfig(Decimal("0.21")),
+        settings=replace(
+            day.settings,
+            partial_fills=Decimal(partial),
+            cancel_delay=dt.timedelta(seconds=3),
+            position_lag=dt.timedelta(seconds=9),
+        ),
+        latency=0.3,
+    )
+    stage = a_stage(day, tmp_path / "state")
+    stage.play()
+    assert not found(stage)
+    assert stage.exchange.accounts[ACCOUNT].qty_of(day.lots[0].symbol) == 0
