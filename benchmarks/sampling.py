@@ -4,22 +4,27 @@ Unlike cProfile this doesn't make small functions look dear, and what is written
 calls it. Only the main thread is looked at.
 """
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
+
+import sellctl
 
 EVERY = 0.001
 _WAITING = "waiting for answers"
 _OURS = "sellctl"
 # A part of a file's path, and what it stands for; the first that fits.
+_PACKAGE = f"{Path(sellctl.__file__).parent}{os.sep}"
 _PLACES = (
     ("selectors.py", _WAITING),
-    ("/sellctl/", _OURS),
-    ("<string>", _OURS),  # what a dataclass has generated
     ("/site-packages/", ""),  # named after the package
+    (_PACKAGE, _OURS),
+    ("<string>", _OURS),  # what a dataclass has generated
     ("/asyncio/", "asyncio"),
 )
 
@@ -36,7 +41,7 @@ class Samples:
         place = _place_of(frame.f_code.co_filename)
         self.places[place] += 1
         if place == _OURS:
-            path = frame.f_code.co_filename.rpartition("/sellctl/")[2].removesuffix(".py")
+            path = frame.f_code.co_filename.removeprefix(_PACKAGE).removesuffix(".py")
             self.ours[f"{path}: {frame.f_code.co_name}"] += 1
 
     @property
