@@ -17,6 +17,7 @@ from sellctl.sim.exchange import Exchange
 
 WITHIN = dt.timedelta(seconds=75)  # R6's 60 s, and one look in between
 FALLEN = frozenset({Role.ATTACKED, Role.GUARDING, Role.TRAILING})  # their prices don't come back
+REJECTS = frozenset({"H10", "O01", "O02"})  # whatever else is refused has a next step
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once a minute (K4)
 
 
@@ -75,11 +76,14 @@ class LivenessChecker:
         """A person changed it, somebody else's order holds it, or its entry price is gone."""
         position = self.account.positions.get(lot.symbol)
         unknown_entry = position is not None and position.avg_entry_price <= 0
-        return lot.symbol in self.touched or unknown_entry or self._halted(lot.symbol) or not self._still_due(lot)
+        return lot.symbol in self.touched or unknown_entry or self._halted(lot) or not self._still_due(lot)
 
-    def _halted(self, symbol: str) -> bool:
-        """Whether three rejects in a row halted it, which a person was told (K4)."""
-        return any(event.symbol == symbol and "in a row" in event.text for event in self.told)
+    def _halted(self, lot: Lot) -> bool:
+        """Whether three rejects of its orders halted a patient exit, which a person was told (K4)."""
+        patient = lot.role in {Role.TARGET, Role.ZERO_DAY}
+        rejects = REJECTS & {planned.fault.name for planned in self.day.faults}
+        told = any(event.symbol == lot.symbol and "in a row" in event.text for event in self.told)
+        return bool(patient and rejects and told)
 
     def _still_due(self, lot: Lot) -> bool:
         """Whether the book still says that it should leave; a target may be over."""

@@ -145,6 +145,11 @@ _REFUSAL_OF_FIELD: Final = {
     "held_for_orders": Refusal.INSUFFICIENT_QTY,
     "existing_qty": Refusal.INSUFFICIENT_QTY,
 }
+# What Alpaca says of an account that may not trade, whatever the order: blocked by it, or suspended by its owner.
+_NO_TRADING: Final = (
+    r"(not authorized|unauthorized) to trade|rejected by user request"
+    r"|(account|trading) (is |has been )?(blocked|suspended|restricted|disabled)"
+)
 # What a request did, the status of the answer, the words in its message.
 _REFUSAL_OF_WORDS: Final = tuple(
     (op, status, re.compile(words, re.IGNORECASE), refusal)
@@ -156,6 +161,7 @@ _REFUSAL_OF_WORDS: Final = tuple(
         (Op.SUBMIT, 403, r"insufficient (qty|quantity|balance)", Refusal.INSUFFICIENT_QTY),
         (Op.SUBMIT, 403, r"wash trade", Refusal.WASH_TRADE),
         (Op.SUBMIT, 403, r"uncovered", Refusal.UNCOVERED),
+        (Op.SUBMIT, 403, _NO_TRADING, Refusal.ACCOUNT),
     )
 )
 

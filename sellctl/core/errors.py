@@ -77,6 +77,7 @@ class Refusal(StrEnum):
     UNCOVERED = "uncovered"  # 403 40310000, the leg covers a short one
     INTENT_MISMATCH = "position intent mismatch"  # 422: the position is gone or flipped
     DUPLICATE_ID = "duplicate client order id"  # 422 40010001 or 409: the order exists
+    ACCOUNT = "account may not trade"  # 403: blocked, suspended or restricted, whatever the order
     NOT_CANCELABLE = "not cancelable"  # 422 on cancel: terminal already, or pending
     OTHER = "other"
 

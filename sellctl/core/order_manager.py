@@ -14,6 +14,7 @@ from decimal import Decimal
 from sellctl.core.backstop import as_signal, terms_of
 from sellctl.core.errors import (
     AuthError,
+    BrokerAnswer,
     BrokerError,
     DoubtfulError,
     NotFoundError,
@@ -26,6 +27,7 @@ from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ZERO, Order, is_backstop
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder, Verdict
 from sellctl.core.model.position import ExitTrack
+from sellctl.core.pace import AccountBar
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.reporter import Reporter
@@ -81,6 +83,7 @@ class OrderManager:
     clock: Clock
     report: Reporter
     halted: Callable[[], str]
+    bar: AccountBar = field(default_factory=AccountBar)
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
     _reconciled: bool = False
@@ -336,6 +339,7 @@ class OrderManager:
     def _accepted(self, order: SubmitOrder, answer: Order) -> None:
         pending = self._pending[order.client_order_id]
         self._pending[order.client_order_id] = replace(pending, known=True)
+        self.bar.lift()
         if not pending.is_backstop:
             self.positions.taken(order.symbol)
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
@@ -355,26 +359,41 @@ class OrderManager:
             self._write("duplicate", order.client_order_id, {"error": error.sentence})
             await self._look_up(self._pending[order.client_order_id])
             return
+        if error.refusal is Refusal.ACCOUNT:
+            self._barred(order, error.answer)
+            return
         kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
         answer = error.answer
         words = {"refusal": error.refusal.value, "status": answer.status, "message": answer.message}
         self._withdraw(order, kind, _NEXT_STEP.get(error.refusal, error.sentence), words, rejected=_counts(error))
 
+    def _barred(self, order: SubmitOrder, answer: BrokerAnswer) -> None:
+        """The whole account may not trade: no fault of the order's. A person hears of it once."""
+        self._gone(order, {"refusal": Refusal.ACCOUNT.value, "status": answer.status, "message": answer.message})
+        if self.bar.refused(answer.message, self.clock.monotonic()):
+            text = f"the broker does not let this account trade ({answer.message}); it is read again, and tried again"
+            self.report("", Kind.BLOCKED, text, failed=True)
+
     def _withdraw(
         self, order: SubmitOrder, kind: Kind, why: str, words: dict[str, object], *, rejected: bool = False
     ) -> None:
         """The broker definitely has no such order. `rejected` ones count towards halting the symbol (K4)."""
+        self._gone(order, words, rejected=rejected)
+        if not is_backstop(order.client_order_id):
+            self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
+        elif rejected:
+            self._take_no_backstop(order.symbol, why)
+
+    def _gone(self, order: SubmitOrder, words: dict[str, object], *, rejected: bool = False) -> None:
+        """Forget what the broker does not have, and write down why."""
         del self._pending[order.client_order_id]
         if is_backstop(order.client_order_id):
             self._write("refused", order.client_order_id, words)
             self.positions.resolved(order.symbol, order.client_order_id)
             self.positions.backstop_waits(order.symbol, BACKSTOP_REFUSED_SECONDS)
-            if rejected:
-                self._take_no_backstop(order.symbol, why)
             return
         self.positions.refused(order.symbol, order.client_order_id, has_next_step=not rejected)
         self._write("refused", order.client_order_id, words)
-        self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
 
     def _take_no_backstop(self, symbol: str, why: str) -> None:
         """A definite no: it is said once, remembered for the day, and no reject that would halt the symbol (K4)."""

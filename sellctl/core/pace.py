@@ -1,4 +1,4 @@
-"""How fast orders go out: what was sent in the last minute, and what the broker rejected in a row."""
+"""How fast orders go out: what was sent in the last minute, what the broker rejected in a row, and whom it bars."""
 
 import datetime as dt
 from collections import deque
@@ -8,6 +8,7 @@ from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, Sent
 
 MINUTE = 60.0
+TRIED_AGAIN_AFTER = (5.0, 15.0, 60.0)  # seconds, by how often the broker said in a row that the account may not trade
 _AT_ONCE = dt.timedelta(0)
 
 
@@ -45,3 +46,29 @@ class Pace:
             return 0, _AT_ONCE
         count, at = self._rejects[symbol]
         return count, dt.timedelta(seconds=now - at)
+
+
+@dataclass(slots=True)
+class AccountBar:
+    """The broker's word, on an order, that the whole account may not trade. Instants are monotonic seconds."""
+
+    why: str = ""
+    row: int = 0
+    until: float = 0.0
+
+    def refused(self, why: str, now: float) -> bool:
+        """The broker said so. Whether it is news, and not one more of a row."""
+        news = self.row == 0
+        if now >= self.until:  # orders that were refused side by side are one word
+            self.until = now + TRIED_AGAIN_AFTER[min(self.row, len(TRIED_AGAIN_AFTER) - 1)]
+            self.row += 1
+        self.why = why
+        return news
+
+    def lift(self) -> None:
+        """It took an order, or the account itself says what holds."""
+        self.why, self.row, self.until = "", 0, 0.0
+
+    def holds(self, now: float) -> str:
+        """Why no order is tried now; "" when one may be."""
+        return self.why if now < self.until else ""

@@ -121,10 +121,13 @@ class SellWatcher:
 
     async def _join(self) -> None:
         """Learn which account the key belongs to and whether it may be acted on: once, or until it may trade."""
-        if self.facts is None or self.facts.blocked or self.policy.guards_the_account:
+        bar = self.orders.bar
+        if self.facts is None or self.facts.blocked or bar.row or self.policy.guards_the_account:
             facts = await self.broker.account()
             self.admit(facts)
-            self.facts = facts
+            if facts.blocked:
+                bar.lift()  # its own word counts, and as soon as it is taken back
+            self.facts = replace(facts, blocked=facts.blocked or bar.holds(self.clock.monotonic()))
 
     async def decide_and_act(self, seen: Observation, market: Market) -> None:
         """Decide on what was observed and carry it out, but where a tick has acted since it was asked for."""

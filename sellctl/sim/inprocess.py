@@ -41,6 +41,8 @@ _BY_MESSAGE = (
     ("wash trade", Refusal.WASH_TRADE),
     ("uncovered", Refusal.UNCOVERED),
     ("position intent mismatch", Refusal.INTENT_MISMATCH),
+    ("not authorized to trade", Refusal.ACCOUNT),
+    ("rejected by user request", Refusal.ACCOUNT),
     ("client_order_id must be unique", Refusal.DUPLICATE_ID),
     ("order is already in", Refusal.NOT_CANCELABLE),
     ("order pending", Refusal.NOT_CANCELABLE),

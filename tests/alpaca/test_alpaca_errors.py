@@ -97,6 +97,8 @@ REFUSALS = [
     (submit, 403, {**INSUFFICIENT, "message": "new words"}, Refusal.INSUFFICIENT_QTY),
     (submit, 403, said(None, "insufficient qty available for order"), Refusal.INSUFFICIENT_QTY),
     (submit, 403, WASH, Refusal.WASH_TRADE),
+    (submit, 403, said(40310000, "account is not authorized to trade"), Refusal.ACCOUNT),
+    (submit, 403, said(40310000, "new orders are rejected by user request"), Refusal.ACCOUNT),
     (submit, 403, said(40310000, "potential wash trade detected"), Refusal.WASH_TRADE),
     (submit, 403, said(40310000, "account not eligible to trade uncovered option contracts"), Refusal.UNCOVERED),
     (submit, 403, said(40310000, "insufficient buying power"), Refusal.OTHER),

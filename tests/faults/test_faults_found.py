@@ -9,7 +9,7 @@ import pytest
 from builders import a_holding, a_snapshot, the_verdict
 from faults_scenes import a_day, found, played, with_fault
 
-from faults.day import ACCOUNT, play
+from faults.day import ACCOUNT, a_stage, play
 from faults.draw import Role
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import Track
@@ -28,6 +28,26 @@ def test_an_account_that_was_blocked_at_the_start_sells_when_it_no_longer_is(tmp
     day = a_day(Role.UNCOVERED, hours=0.4)
     stage = played(with_fault(day, "A04", day.begins - dt.timedelta(seconds=1)), tmp_path)
     assert not stage.exchange.accounts[ACCOUNT].positions
+    assert not found(stage)
+
+
+@pytest.mark.parametrize("role", [Role.TARGET, Role.CRASH])
+def test_an_account_that_may_not_trade_halts_no_symbol_and_is_told_once(role: Role, tmp_path: Path) -> None:
+    day = a_day(role)
+    due_at = day.lots[0].due_at
+    assert due_at is not None
+    day = replace(day, heals=day.ends, ends=due_at + dt.timedelta(minutes=30), deeds=())
+    stage = a_stage(day, tmp_path / "state")
+    account = stage.exchange.accounts[ACCOUNT]
+    blocked = {"suspend_trade": True}, {"suspend_trade": False}  # which the account's facts don't show
+    for at, change in zip((day.begins, due_at + dt.timedelta(minutes=10)), blocked, strict=True):
+        stage.exchange.at(at, lambda _exchange, change=change: account.configuration.update(change))
+    stage.play()
+    told = [event.text for event in stage.liveness.told if "let this account trade" in event.text]
+    assert not account.positions
+    assert not any("in a row" in event.text for event in stage.liveness.told)
+    assert len([text for text in told if "tried again" in text]) == 1
+    assert sum(said.answer == "refused" for said in stage.wire.log) <= 14
     assert not found(stage)
 
 
