@@ -49,6 +49,8 @@ def reload(
         _say(runtime, tell, sentence)
     for watcher in known:
         watcher.policy = policies[watcher.name]
+        basis = loaded.config.sell_module.price_basis.loss
+        watcher.positions.mind(basis, pairs=watcher.policy.knows_structures)
     runtime.fleet.interval = loaded.config.sell_module.check_interval
     runtime.fleet.prices.confirm_after(loaded.config.guards.confirm)
     runtime.loaded = loaded

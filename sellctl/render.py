@@ -377,6 +377,15 @@ def plan_part(plan: Plan) -> Document:
     }
 
 
+def stale_document(stale: Iterable[tuple[str, CancelOrder]], mode: str) -> Document:
+    """Stale orders as a versioned object: each with its account and why it goes."""
+    return {
+        "version": VERSION,
+        "mode": str(mode),
+        "orders": [{"account": account, **_cancel_part(cancel)} for account, cancel in stale],
+    }
+
+
 def positions_document(plans: Iterable[Plan]) -> Document:
     """The holdings as a versioned object."""
     return {"version": VERSION, "accounts": [_account_part(plan) for plan in plans]}

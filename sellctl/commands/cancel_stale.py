@@ -20,12 +20,14 @@ def cancel_stale(
     """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
-    from sellctl.render import ORDER_COLUMNS, emit, orders_rows
+    from sellctl.render import ORDER_COLUMNS, emit, orders_rows, stale_document
 
     wish = Wish("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
     fleet = run(options_of(context), wish).fleet
-    stale = [(plan.account, cancel.order) for plan in fleet.first_plans for cancel in plan.stale]
-    emit(ORDER_COLUMNS, orders_rows(stale), output, title="Stale orders" if dry_run else "Stale orders, cancelled")
+    cancels = [(plan.account, cancel) for plan in fleet.first_plans for cancel in plan.stale]
+    stale = [(account, cancel.order) for account, cancel in cancels]
+    title = "Stale orders" if dry_run else "Stale orders, cancelled"
+    emit(ORDER_COLUMNS, orders_rows(stale), output, title=title, document=stale_document(cancels, wish.mode.value))
     hanging = {order_id for watcher in fleet.watchers for order_id in watcher.orders.hanging}
     still_open = [(name, order) for name, order in stale if order.id in hanging]
     for name, order in still_open:

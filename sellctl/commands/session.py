@@ -144,11 +144,9 @@ def plans_of(fleet: "Fleet") -> "list[Plan]":
 
 
 def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
-    """The exit status of a run over all accounts, after saying on stderr what went wrong where."""
-    problems = [(w.name, w.problem) for w in fleet.watchers if w.problem is not None]
-    counted = [(name, p) for name, p in problems if not (busy_is_fine and isinstance(p, BusyError))]
-    for name, problem in problems:
-        typer.echo(f"sellctl: {_named(name, problem)}", err=True)
+    """The exit status of a run over all accounts. What went wrong in an account was told when it happened."""
+    problems = [w.problem for w in fleet.watchers if w.problem is not None]
+    counted = [problem for problem in problems if not (busy_is_fine and isinstance(problem, BusyError))]
     if fleet.problem is not None and not counted and len(problems) < len(fleet.watchers):
         typer.echo(f"sellctl: {fleet.problem}", err=True)
         return fleet.problem.exit_code
@@ -156,7 +154,14 @@ def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
         return ExitCode.FAILED if _say_what_is_unknown(fleet) else ExitCode.OK
     if len(counted) < len(fleet.watchers):
         return ExitCode.PARTLY
-    return _common(problem for _, problem in counted)
+    return _common(counted)
+
+
+def say_problems(fleet: "Fleet") -> None:
+    """What is wrong in which account, on stderr, for whoever saw no log."""
+    for watcher in fleet.watchers:
+        if watcher.problem is not None:
+            typer.echo(f"sellctl: {_named(watcher.name, watcher.problem)}", err=True)
 
 
 def _named(account: str, problem: SellctlError) -> str:

@@ -15,6 +15,7 @@ from sellctl.commands.session import (
     is_enabled,
     log_event,
     options_of,
+    say_problems,
     status_of,
 )
 
@@ -82,6 +83,8 @@ def watch(
         runtime.close()
         teller.close()
     _say_what_is_left(runtime)
+    if shown is WatchFormat.TABLE and not options.log_file:
+        say_problems(runtime.fleet)
     raise typer.Exit(status_of(runtime.fleet))
 
 

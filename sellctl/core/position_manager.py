@@ -89,6 +89,10 @@ class PositionManager:
         self._without_backstop: set[str] = set()  # the broker took none under these
         self._filled_at: dict[str, dt.datetime] = {}  # fills that no ledger may know of
 
+    def mind(self, basis: Basis, *, pairs: bool) -> None:
+        """Keep memory as another configuration wants it, from the next look on."""
+        self._basis, self._keeps_pairs = basis, pairs
+
     @property
     def sent(self) -> Sent:
         """The account's orders of the last minute."""

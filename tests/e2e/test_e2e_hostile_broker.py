@@ -267,7 +267,9 @@ def test_cancel_stale_ends_what_its_scope_says_and_nothing_else(play: Play, scop
     )
     shown = stage.run("cancel-stale", "--dry-run", "--format", "json").document
     assert stage.sent() == []
-    assert len(shown) == len(gone)
+    assert (shown["version"], shown["mode"]) == (1, "dry run")
+    assert {order["client_order_id"] for order in shown["orders"]} == gone
+    assert {order["account"] for order in shown["orders"]} == {"main"}
     said = stage.run("cancel-stale")
     assert said.status == 0, said.err
     assert {order.client_order_id for order in stage.orders() if order.status == "canceled"} == gone

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from stage import Play, three_calls
+from stage import CALL, Play, three_calls
 
 from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CONTRIB = Path(__file__).parents[2] / "contrib"
 ANALYZE = shutil.which("systemd-analyze")
 HELD = three_calls()
+HIGHER = "AAPL261218C00210000"
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="Debian's package systemd is not installed")
@@ -45,22 +46,27 @@ def test_the_service_manager_hears_and_a_missing_one_is_no_trouble(tmp_path: Pat
         assert manager.recv(100) == b"READY=1\nWATCHDOG=1"
 
 
-Reload = Callable[[str, str], tuple[Runtime, str]]
+Reload = Callable[..., tuple[Runtime, str]]
 
 
 @pytest.fixture
 def reloaded(play: Play) -> Reload:
-    """Look once with some rules, reload others: the runtime, and all that was said."""
+    """Look once with some rules, reload others, look again: the runtime, and all that was said."""
 
-    def after(before: str, later: str) -> tuple[Runtime, str]:
-        stage = play(HELD, before)
+    def after(before: str, later: str, scenario: str = HELD) -> tuple[Runtime, str]:
+        stage = play(scenario, before)
         events: list[Event] = []
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
         runtime = assemble(ConfigManager(stage.config).load(), options, Wish("watch", Mode.ACT), events.append)
-        try:
-            asyncio.run(runtime.fleet.look())
+
+        async def looks() -> None:
+            await runtime.fleet.look()
             stage.configure(later)
             reload(runtime, stage.config, events.append)
+            await runtime.fleet.look()
+
+        try:
+            asyncio.run(looks())
         finally:
             runtime.close()
         return runtime, "\n".join(event.sentence for event in events)
@@ -95,3 +101,13 @@ def test_a_broken_file_changes_nothing(reloaded: Reload) -> None:
     assert "the configuration stays as it was" in said
     assert "alert" in said
     assert str(runtime.loaded.config.sell_module.strategy_one.stop_loss_rate) == "0.8"
+
+
+def test_a_reload_that_first_knows_pairs_keeps_memory_of_them(reloaded: Reload) -> None:
+    legs = f"{{symbol: {CALL}, qty: 2, entry: 5.00}}, {{symbol: {HIGHER}, qty: -2, entry: 3.00}}"
+    prices = f"{HIGHER}: [{{fixed: {{bid: 3.00, ask: 3.02}}}}]"
+    scenario = three_calls("5.00", "5.02", more_prices=prices).replace(f"{{symbol: {CALL}, qty: 3, entry: 1.00}}", legs)
+    follows = "{name: pairs, match: {structure: vertical}, rules: {trailing_stop: {activation: 30%, trail: 10pt}}}"
+    runtime, _ = reloaded("", f"sell_module: {{strategies: [{follows}]}}\n", scenario)
+    [watcher] = runtime.fleet.watchers
+    assert list(watcher.positions.structures) == [f"{HIGHER}+{CALL}"]
