@@ -1,122 +1,199 @@
-"""A trading day of 50 accounts with 20 positions each, played in process and in virtual time: what it costs.
+"""A simulated trading day of 50 accounts x 20 positions: processor time, memory, requests, what the journal keeps.
 
-The whole program runs against the simulated exchange. Prices walk; 5% of the symbols meet their target in the middle of
-the day and are sold. Looks are two minutes apart instead of seconds, so that a day takes half a minute: what is stored
-depends on what happens, not on how often one looks.
+The real watcher, journal on disk and all, against the simulator in process and in virtual time, in a process of its own
+so that its peak of memory is the day's. Prices walk, and about a fifth of the positions meets a target or a stop. What is
+stored depends on what happens more than on how often one looks: `python -m benchmarks.day 5` plays the day with a look
+each 5 seconds, which takes minutes.
 """
 
 import asyncio
+import dataclasses
 import datetime as dt
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from benchmarks.execution import DAY, Lot, Stage
 from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from sellctl.alpaca import connect as connecting
-from sellctl.bootstrap import Wish, assemble
+from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.model.config import SellModuleConfig, Style
+from sellctl.core.model.config import AccountConfig, Config, SellModuleConfig
 from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.sell_watcher import Mode
+from sellctl.journal.schema import FILE_NAME
 from sellctl.options import Options
+from sellctl.sim.accounts import SimAccount
+from sellctl.sim.exchange import Exchange
+from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
+from sellctl.sim.market import Market
+from sellctl.sim.orders import SimPosition
 from sellctl.sim.paths import Fixed, Walk, level
 from sellctl.sim.paths import Path as PricePath
 from sellctl.sim.settings import Settings
 
-ACCOUNTS, HELD, SYMBOLS, DUE_EACH = 50, 20, 200, 20
-INTERVAL = dt.timedelta(minutes=2)
-DATABASE_BOUND_MB, GROWTH_BOUND_MB = 20, 10
-_OPENS = "09:30:00"
-_SIGMA = 0.00001  # of the mid, a second: far from any trigger
 Figure = tuple[str, str, str]
+T = TypeVar("T")
+ACCOUNTS, HELD, SYMBOLS = 50, 20, 200
+SEED = 20_261_124
+EVERY = 120  # seconds between two looks, for `make bench`
+DATABASE_BOUND_MB, GROWTH_BOUND_MB, REQUESTS_BOUND = 20, 10, 180
+STEP, SIGMA = 60.0, 0.004  # of the walk of each mid: seconds, and a share of the mid
+_ROOTS = ("SPY", "QQQ", "IWM", "AAPL", "MSFT", "NVDA", "AMD", "TSLA", "META", "AMZN")
+_DAY = dt.date(2026, 11, 24)
 
 
-@dataclass
-class _Day:
-    """What was seen of it."""
+@dataclass(slots=True)
+class Told:
+    """What a day came to. Megabytes are 1,000,000 bytes; memory is the peak so far, at noon and at the close."""
 
     looks: int = 0
-    took: float = 0.0
-    database: float = 0.0
-    sold: int = 0
+    exits: int = 0
+    seconds: float = 0.0
+    most_requests: int = 0  # of one account, in any minute of the clock
     requests: int = 0
-    memory: list[float] = field(default_factory=list)
+    noon_mb: float = 0.0
+    close_mb: float = 0.0
+    database_mb: float = 0.0
 
 
-def figures() -> Iterator[Figure]:
-    """Name, measured, bound."""
-    day = live_through()
-    what = f"a day of {ACCOUNTS} x {HELD}"
-    seconds = INTERVAL.total_seconds()
-    yield f"{what}: database", f"{day.database:.1f} MB, {day.sold} exits", f"< {DATABASE_BOUND_MB} MB"
-    grown = day.memory[-1] - day.memory[len(day.memory) // 4]
-    yield f"{what}: memory grown after the first quarter", f"{grown:.1f} MB", f"< {GROWTH_BOUND_MB} MB"
-    looks = f"{day.looks} looks, {seconds:.0f} s apart, the exchange in the same process"
-    yield f"{what}: processor and requests", f"{day.took:.0f} s, {day.requests:,} requests ({looks})", ""
+def figures() -> list[Figure]:
+    """Name, what was measured, and its bound."""
+    words = [sys.executable, "-m", "benchmarks.day", str(EVERY)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603  our own module
+    told = Told(**json.loads(ended.stdout))
+    day = f"a day of {ACCOUNTS} x {HELD}, a look each {EVERY} s"
+    share = told.seconds / told.looks
+    return [
+        (
+            f"{day}: processor time, the exchange included",
+            f"{told.seconds:.0f} s in all, {share * 1000:.0f} ms a look of {told.looks}; {told.exits} exits",
+            "",
+        ),
+        (
+            f"{day}: memory grown from noon to the close, the exchange's orders included",
+            f"{told.close_mb - told.noon_mb:.1f} MB (peak {told.close_mb:.0f} MB)",
+            f"< {GROWTH_BOUND_MB} MB",
+        ),
+        (
+            f"{day}: requests of a key in its busiest minute",
+            f"{told.most_requests} ({told.requests:,} in all)",
+            f"<= {REQUESTS_BOUND}",
+        ),
+        (f"{day}: the journal's database", f"{told.database_mb:.1f} MB", f"< {DATABASE_BOUND_MB} MB"),
+    ]
 
 
-def live_through() -> _Day:
-    """Watch from the open to the close."""
-    stage, day = _a_stage(), _Day()
-    began = time.process_time()
-    loop, clock = VirtualLoop(stage.exchange), LoopClock(stage.exchange)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        state = Path(folder) / "state"
-        options = Options(None, state, live=False, debug=False, log_file=None)
-        stack.enter_context(patched(connecting, "connect", lambda *_, **__: stage._connected(clock)))  # noqa: SLF001  ours
+class _Counted(SimBroker):
+    """The broker, telling of each request."""
+
+    def __init__(self, exchange: Exchange, account: str, tell: Callable[[str], None]) -> None:
+        super().__init__(exchange, account)
+        self._tell = tell
+
+    def _ask(self, method: str, path: str, deed: Callable[[SimAccount], T]) -> T:
+        self._tell(self.name)
+        return super()._ask(method, path, deed)
+
+    def body(self, order: SubmitOrder) -> dict[str, str]:
+        """What is sent."""
+        return {key: str(value) for key, value in body_of(order).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    """What the composition root gets instead of doors to Alpaca."""
+
+    brokers: dict[str, _Counted]
+    quotes: SimQuotes
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def play(every: int) -> Told:
+    """The day from the open to the close, a look each so many seconds."""
+    exchange, requests, told = _exchange(), Counter[tuple[str, int]](), Told()
+    loop, clock = VirtualLoop(exchange), LoopClock(exchange)
+
+    def count(account: str) -> None:
+        requests[account, int(clock.monotonic() // 60)] += 1
+
+    brokers = {name: _Counted(exchange, name, count) for name in exchange.accounts}
+    with tempfile.TemporaryDirectory(prefix="sellctl-bench-") as name, ExitStack() as stack:
+        folder = Path(name) / "state"
+        stack.enter_context(patched(connecting, "connect", lambda *_, **__: _Connected(brokers, SimQuotes(exchange))))
+        options = Options(None, folder, live=False, debug=False, log_file=None)
         wish = Wish("bench", Mode.ACT)
-        runtime = assemble(LoadedConfig(stage.config, None, {}, ()), options, wish, lambda _event: None, clock)
-        loop.run_until_complete(_watch(runtime.fleet, clock, day))
+        runtime = assemble(LoadedConfig(_config(every), None, {}, ()), options, wish, lambda _event: None, clock)
+        started = time.process_time()
+        loop.run_until_complete(_watch(runtime, clock, told))
+        told.seconds = time.process_time() - started
         runtime.close()
         loop.close()
-        day.database = sum(each.stat().st_size for each in state.rglob("*") if each.is_file()) / 2**20
-    day.took = time.process_time() - began
-    day.requests, day.sold = len(stage.requests), len(stage.sent)
-    return day
+        told.database_mb = sum(each.stat().st_size for each in folder.glob(f"{FILE_NAME}*")) / 1e6
+    told.requests, told.most_requests = requests.total(), max(requests.values())
+    told.exits = ACCOUNTS * HELD - sum(len(books.positions) for books in exchange.accounts.values())
+    return told
 
 
-async def _watch(fleet: Any, clock: LoopClock, day: _Day) -> None:
+async def _watch(runtime: Runtime, clock: LoopClock, told: Told) -> None:
     stop = asyncio.Event()
 
     def looked(_wait: float) -> None:
-        day.looks += 1
-        day.memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        told.looks += 1
 
-    watching = asyncio.ensure_future(fleet.watch(stop, looked))
-    await clock.sleep(6.5 * 60 * 60)
+    watching = asyncio.ensure_future(runtime.fleet.watch(stop, looked))
+    await clock.sleep((_at("12:00") - clock.now()).total_seconds())
+    told.noon_mb = _peak_mb()
+    await clock.sleep((_at("16:00") - clock.now()).total_seconds())
+    told.close_mb = _peak_mb()
     stop.set()
     await watching
 
 
-def _a_stage() -> Stage:
-    paths = [_path(number) for number in range(SYMBOLS)]
-    lots = [
-        Lot(f"a{account}", _symbol(number), Decimal("2.00"), paths[number])
-        for account in range(ACCOUNTS)
-        for number in ((account * 7 + n) % SYMBOLS for n in range(HELD))
-    ]
-    stage = Stage.of(lots, Settings(inside_fill=Decimal("0.05"), seed=1, rate_limit=0), _OPENS, Style.SMART)
-    stage.config = replace(stage.config, sell_module=SellModuleConfig(check_interval=INTERVAL))
-    return stage
+def _peak_mb() -> float:
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * 1024 / 1e6
 
 
-def _symbol(number: int) -> str:
-    return f"SPY261218C{(number + 1) * 1000:08d}"
+def _config(every: int) -> Config:
+    sell = SellModuleConfig(check_interval=dt.timedelta(seconds=every))
+    return Config(accounts={f"a{n}": AccountConfig(f"k{n}", "s") for n in range(ACCOUNTS)}, sell_module=sell)
+
+
+def _exchange() -> Exchange:
+    """Accounts that begin at different places among the shared symbols, all of them bought at the day's first mid."""
+    symbols = [f"{_ROOTS[number % len(_ROOTS)]}261218C{(100 + number) * 1000:08d}" for number in range(SYMBOLS)]
+    paths = {symbol: _path(number) for number, symbol in enumerate(symbols)}
+    accounts = []
+    for number in range(ACCOUNTS):
+        held = [symbols[(number * 7 + place) % SYMBOLS] for place in range(HELD)]
+        positions = {symbol: SimPosition(symbol, Decimal(2), Decimal(2)) for symbol in held}
+        accounts.append(SimAccount(f"a{number}", f"k{number}", "s", f"PA{number}", positions=positions))
+    return Exchange(_at("09:30"), accounts, Market(paths), Settings(seed=SEED))
 
 
 def _path(number: int) -> PricePath:
-    """Around $2; every twentieth jumps above its target at noon."""
-    starts = dt.datetime.combine(DAY, dt.time(9), NEW_YORK).astimezone(dt.UTC)
-    held = [Fixed(starts, level(Decimal("2.00"), Decimal("0.04"))), Walk(starts, number, _SIGMA, step=60.0)]
-    if number % DUE_EACH == 0:
-        noon = dt.datetime.combine(DAY, dt.time(12), NEW_YORK).astimezone(dt.UTC)
-        held.append(Fixed(noon, level(Decimal("2.40"), Decimal("0.04"))))
-    return PricePath(held)
+    opens = _at("09:30")
+    stands = Fixed(opens, level(Decimal(2), Decimal("0.04")))
+    return PricePath([stands, Walk(opens, SEED + number, SIGMA, step=STEP)])
+
+
+def _at(clock: str) -> dt.datetime:
+    return dt.datetime.combine(_DAY, dt.time.fromisoformat(clock), NEW_YORK).astimezone(dt.UTC)
+
+
+if __name__ == "__main__":
+    print(json.dumps(dataclasses.asdict(play(int(sys.argv[1])))))  # noqa: T201  its output

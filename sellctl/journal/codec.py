@@ -25,6 +25,8 @@ from sellctl.core.model.snapshot import Snapshot
 
 SHARED = (Holding, Order)
 _Reader = Callable[[typing.Any, list[object]], object]
+_Writer = Callable[[typing.Any, dict[int, int]], object]
+_AS_IT_IS = frozenset({str, int, bool, type(None)})
 
 _TEXT_OF: dict[type, Callable[[typing.Any], object]] = {
     Decimal: str,
@@ -49,17 +51,20 @@ def plain(value: object) -> object:
     return _plain(value, {})
 
 
-def _plain(value: object, seen: dict[int, int]) -> object:
-    kind = type(value)
-    if kind in {str, int, bool, type(None)}:
-        return value
+def _plain(value: typing.Any, seen: dict[int, int]) -> object:
+    return _writer(value.__class__)(value, seen)
+
+
+@cache
+def _writer(kind: type) -> _Writer:
+    """What writes a value of this type."""
+    if kind in _AS_IT_IS:
+        return lambda value, _seen: value
     if convert := _TEXT_OF.get(kind):
-        return convert(value)
-    if isinstance(value, enum.Enum):
-        return value.value
-    if dataclasses.is_dataclass(value):
-        return _plain_dataclass(value, seen)
-    return _plain_many(value, seen)
+        return lambda value, _seen: convert(value)
+    if issubclass(kind, enum.Enum):
+        return lambda value, _seen: value.value
+    return _plain_dataclass if dataclasses.is_dataclass(kind) else _plain_many
 
 
 def _plain_many(value: object, seen: dict[int, int]) -> object:
@@ -76,9 +81,9 @@ def _plain_dataclass(value: typing.Any, seen: dict[int, int]) -> object:
     if id(value) in seen:
         return {"#": seen[id(value)]}
     written = {
-        name: _plain(getattr(value, name), seen)
+        name: _plain(each, seen)
         for name, default in _defaults(value.__class__)
-        if not _is_default(getattr(value, name), default)
+        if not _is_default(each := getattr(value, name), default)
     }
     if isinstance(value, SHARED):
         seen[id(value)] = len(seen)
@@ -87,7 +92,7 @@ def _plain_dataclass(value: typing.Any, seen: dict[int, int]) -> object:
 
 def _is_default(value: object, default: object) -> bool:
     """Equal, and of the same text: 0.00 is not 0 to a sentence that shows it."""
-    return value == default and str(value) == str(default)
+    return value is default or (value == default and str(value) == str(default))
 
 
 @cache
