@@ -1,9 +1,9 @@
 """A simulated trading day of 50 accounts x 20 positions: processor time, memory, requests, what the journal keeps.
 
 The real watcher, journal on disk and all, against the simulator in process and in virtual time, in a process of its own
-so that its peak of memory is the day's. Prices walk, and about a fifth of the positions meets a target or a stop. What is
-stored depends on what happens more than on how often one looks: `python -m benchmarks.day 5` plays the day with a look
-each 5 seconds, which takes minutes.
+so that its peak of memory is the day's. Prices walk, and about a fifth of the positions meets a target or a stop. What
+is stored depends on what happens more than on how often one looks: `python -m benchmarks.day 5` plays the day with a
+look each 5 seconds, which takes minutes.
 """
 
 import asyncio
@@ -124,11 +124,17 @@ class _Connected:
 
 def play(every: int) -> Told:
     """The day from the open to the close, a look each so many seconds."""
-    exchange, requests, told = _exchange(), Counter[tuple[str, int]](), Told()
+    exchange, told, requests, minute = _exchange(), Told(), Counter[str](), 0.0
     loop, clock = VirtualLoop(exchange), LoopClock(exchange)
 
     def count(account: str) -> None:
-        requests[account, int(clock.monotonic() // 60)] += 1
+        nonlocal minute
+        if clock.monotonic() // 60 != minute:
+            minute = clock.monotonic() // 60
+            requests.clear()
+        requests[account] += 1
+        told.requests += 1
+        told.most_requests = max(told.most_requests, requests[account])
 
     brokers = {name: _Counted(exchange, name, count) for name in exchange.accounts}
     with tempfile.TemporaryDirectory(prefix="sellctl-bench-") as name, ExitStack() as stack:
@@ -143,7 +149,6 @@ def play(every: int) -> Told:
         runtime.close()
         loop.close()
         told.database_mb = sum(each.stat().st_size for each in folder.glob(f"{FILE_NAME}*")) / 1e6
-    told.requests, told.most_requests = requests.total(), max(requests.values())
     told.exits = ACCOUNTS * HELD - sum(len(books.positions) for books in exchange.accounts.values())
     return told
 
