@@ -85,7 +85,7 @@ def _speed(snapshot: Snapshot, policy: Policy) -> str:
 
 
 def seconds_a_holding(snapshot: Snapshot, policy: Policy, repeats: int) -> float:
-    """The time that the fastest of many decisions takes, shared by its holdings: whatever is slower was disturbed."""
+    """The processor time of the fastest of many decisions, shared by its holdings: whatever is slower was disturbed."""
     return min(_timed(snapshot, policy) for _ in range(repeats)) / len(snapshot.holdings)
 
 
@@ -168,6 +168,6 @@ def _policy(sell: SellModuleConfig) -> Policy:
 
 
 def _timed(snapshot: Snapshot, policy: Policy) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     decide(snapshot, policy)
-    return time.perf_counter() - start
+    return time.process_time() - start
