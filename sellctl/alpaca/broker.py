@@ -121,7 +121,7 @@ class AlpacaBroker:
 
     async def is_penny(self, symbol: str) -> bool | None:
         """Whether an option contract is in the penny programme (`ppind`); None when Alpaca doesn't say."""
-        ask = Ask("reading a contract", f"/options/contracts/{quote(symbol, safe='')}", for_order=True)
+        ask = Ask("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
         return await self._client.ask(ask, penny_of)
 
     async def _read_orders(self, status: str, start: dt.datetime | None, symbols: str) -> Rows[Order]:

@@ -321,19 +321,27 @@ class SellWatcher:
         today = self.report.now().astimezone(NEW_YORK).date()
         return dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
 
+    async def learn_ticks(self, symbols: Iterable[str]) -> bool:
+        """Ask ahead of need whether options trade in pennies. Whether there is news."""
+        return bool(await self._own(self._learn_ticks(symbols)))
+
     async def _learn_ticks(self, symbols: Iterable[str]) -> bool:
         """Ask once of each option that is about to be closed whether it trades in pennies. Whether there is news."""
-        unasked = [symbol for symbol in symbols if has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts]
-        answers = await asyncio.gather(*(self._is_penny(symbol) for symbol in unasked))
-        self.positions.contracts.update(zip(unasked, answers, strict=True))
-        return any(answer is not None for answer in answers)
+        return any(await asyncio.gather(*(self._learn_tick(s) for s in symbols if self.has_a_tick_to_learn(s))))
 
-    async def _is_penny(self, symbol: str) -> bool | None:
-        """None also when the question fails: an exit doesn't wait for it, and takes the coarser step."""
+    async def _learn_tick(self, symbol: str) -> bool:
+        """Without an answer too nothing waits: an exit takes the coarser step. Without a budget it is asked again."""
         try:
-            return await self.broker.is_penny(symbol)
+            self.positions.contracts[symbol] = await self.broker.is_penny(symbol)
+        except RateLimitedError:
+            return False
         except BrokerError:
-            return None
+            self.positions.contracts[symbol] = None
+        return self.positions.contracts[symbol] is not None
+
+    def has_a_tick_to_learn(self, symbol: str) -> bool:
+        """Whether only the broker knows a symbol's price step, and wasn't asked yet."""
+        return has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts
 
     async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""

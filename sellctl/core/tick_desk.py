@@ -7,8 +7,9 @@ look or another exit is waiting for. With every stream down, looks go on alone.
 """
 
 import asyncio
+import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -29,6 +30,7 @@ from sellctl.core.reporter import Reporter
 from sellctl.core.sell_watcher import SellWatcher
 
 ORDER_NEWS_SECONDS = 0.1  # news of orders come in bursts: one look follows them all
+TICKS_A_LOOK = 3  # contracts whose price step is asked for ahead of need
 MUTE_AFTER = 2  # looks in a row that knew a price before its stream
 FARTHEST = Decimal("Infinity")
 
@@ -114,6 +116,7 @@ class TickDesk:
             self._history_of = market.today
             self._todays.clear()
         await asyncio.gather(*(self._know_orders_of(watcher) for watcher in self.watchers))
+        await asyncio.gather(*(self._know_a_few_ticks_of(watcher) for watcher in self.watchers))
 
     async def _know_orders_of(self, watcher: SellWatcher) -> None:
         known, seen = self._todays[watcher.name], watcher.last_snapshot
@@ -126,6 +129,16 @@ class TickDesk:
         if missing and not watcher.acted:
             news = await watcher.know_history(missing)
             known.update({s: orders for s, orders in news.items() if watcher.view_for_ticks(underlying_of(s))})
+
+    async def _know_a_few_ticks_of(self, watcher: SellWatcher) -> None:
+        """The price steps of the contracts nearest to their triggers: a tick's order is not sent off the grid."""
+        if watcher.problem is None and not watcher.acted:
+            unasked = [v for v in _verdicts(watcher) if self._is_to_be_learnt(v.holding.symbol, watcher)]
+            nearest = heapq.nsmallest(TICKS_A_LOOK, unasked, key=_distance)
+            await watcher.learn_ticks([verdict.holding.symbol for verdict in nearest])
+
+    def _is_to_be_learnt(self, symbol: str, watcher: SellWatcher) -> bool:
+        return symbol in self.stream.streamed and watcher.has_a_tick_to_learn(symbol)
 
     # --- what the streams say -----------------------------------------------------------------------------------------
 
@@ -180,23 +193,22 @@ class TickDesk:
         if view is None:
             return None
         seen, seen_at = view
-        snapshot = self._snapshot(seen, underlying, market, self._todays[watcher.name])
+        snapshot = self._snapshot(seen, underlying, market, watcher)
         snapshot = replace(snapshot, halted=watcher.orders.halted(), sent=watcher.positions.sent)
         return _Made(snapshot, replace(decide(snapshot, watcher.policy), stale=()), seen_at)
 
-    def _snapshot(
-        self, seen: Snapshot, underlying: str, market: Market, known: Mapping[str, tuple[Order, ...]]
-    ) -> Snapshot:
-        """The last look's view of one underlying's group, with the newest quotes and today's orders."""
+    def _snapshot(self, seen: Snapshot, underlying: str, market: Market, watcher: SellWatcher) -> Snapshot:
+        """The last look's view of one underlying's group, with the newest quotes, price steps and today's orders."""
+        known, ticks = self._todays[watcher.name], watcher.positions.contracts
         group = (h for h in seen.holdings if h.position.instrument.underlying == underlying)
-        holdings = tuple(self._requoted(holding) for holding in group)
+        holdings = tuple(self._requoted(holding, penny=ticks.get(holding.symbol)) for holding in group)
         history = {h.symbol: known[h.symbol] for h in holdings if h.symbol in known}
         return replace(seen, market=market, holdings=holdings, history=history, on_tick=True)
 
-    def _requoted(self, holding: Holding) -> Holding:
+    def _requoted(self, holding: Holding, *, penny: bool | None) -> Holding:
         symbol, prices = holding.symbol, self.prices
         window, wide, trade = prices.window(symbol), prices.wide_for(symbol), prices.last_trade(symbol)
-        track = replace(holding.track, window=window, wide_for=wide, last_trade=trade)
+        track = replace(holding.track, window=window, wide_for=wide, last_trade=trade, penny=penny)
         return replace(holding, quote=prices.newest(symbol), track=track)
 
     def _send(self, watcher: SellWatcher, underlying: str, made: "_Made") -> None:

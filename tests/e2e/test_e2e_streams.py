@@ -87,8 +87,11 @@ class Watch:
         self.stage.server.advance(seconds)
         self.quote(bid, ask)
 
-    def knows_history(self) -> bool:
-        return any(r.path == "/v2/orders" and "status=all" in r.query for r in self.stage.server.requests)
+    def is_ready(self) -> bool:
+        """Whether it streams, and has asked for what an order on a tick needs: today's orders, the price step."""
+        asked = self.stage.server.requests
+        knows_orders = any(r.path == "/v2/orders" and "status=all" in r.query for r in asked)
+        return self.desk_is_live and knows_orders and any("/options/contracts/" in r.path for r in asked)
 
     def is_sold(self) -> bool:
         return self.stage.held(CALL) == 0
@@ -110,7 +113,7 @@ def test_a_tick_that_meets_a_target_sells_with_no_request_before_the_order(watch
         counted.append(len(one.stage.server.requests))
         one.move(1, "1.20", "1.22")
 
-    one.play(lambda: one.desk_is_live and one.knows_history(), mark, one.is_sold)
+    one.play(one.is_ready, mark, one.is_sold)
     after = one.stage.server.requests[counted[0] :]
     assert (after[0].method, after[0].path) == ("POST", "/v2/orders")
     assert len(one.stage.orders()) == 1
@@ -125,7 +128,7 @@ def test_a_stop_is_sold_by_the_tick_that_confirms_it(watch: Callable[..., Watch]
         one.move(1, "0.70", "0.72")
 
     one.play(
-        lambda: one.desk_is_live and one.knows_history(),
+        one.is_ready,
         fall,
         lambda: one.runtime.clock.monotonic() - begun[0] > 1.0,
         lambda: one.move(1, "0.69", "0.71"),
@@ -149,7 +152,7 @@ def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order
         one.runtime.fleet.wake()
 
     one.play(
-        lambda: one.desk_is_live and one.knows_history(),
+        one.is_ready,
         looks_again,
         lambda: bool(requests("GET", LOOK_UP)),
         lambda: one.quote("1.20", "1.22"),
@@ -165,7 +168,7 @@ def test_a_tick_sells_while_looks_wait_for_the_budget_of_requests(watch: Callabl
     (watcher,) = one.runtime.fleet.watchers
     waits: list[int] = []
     one.play(
-        lambda: one.desk_is_live and one.knows_history(),
+        one.is_ready,
         lambda: isinstance(watcher.problem, RateLimitedError),
         lambda: waits.append(len(one.stage.server.requests)),
         lambda: one.quote("1.20", "1.22"),
@@ -175,10 +178,22 @@ def test_a_tick_sells_while_looks_wait_for_the_budget_of_requests(watch: Callabl
     assert ("POST", "/v2/orders") in {(r.method, r.path) for r in one.stage.server.requests[waits[0] :]}
 
 
+def test_a_ticks_order_is_on_the_contracts_step_though_the_quote_is_not(watch: Callable[..., Watch]) -> None:
+    nickels = "QAA261218C00100000"  # no member of the penny programme
+    one = watch(SLOW, three_calls().replace(CALL, nickels))
+    one.play(
+        one.is_ready,
+        lambda: one.quote("1.21", "1.23", nickels),
+        lambda: one.stage.held(nickels) == 0,
+    )
+    (order,) = one.stage.orders()
+    assert (one.stage.sent(), order.limit_price) == (["POST /v2/orders"], Decimal("1.20"))
+
+
 def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:
     one = watch()
     one.play(
-        lambda: one.desk_is_live and one.knows_history(),
+        one.is_ready,
         lambda: one.move(1, "0.01", "0.02"),
         lambda: one.move(1, "1.00", "1.02"),
         lambda: (one.runtime.fleet.prices.book(CALL) is not None) and not one.runtime.fleet.prices.doubted,
