@@ -222,7 +222,7 @@ def _next_of(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict
     cancels = cancellable(ours, why) if why else ()
     if cancels:
         return replace(_leaving(signal, why), cancel_first=cancels)
-    if is_frozen(signal.holding, ours[0]):
+    if is_frozen(signal.holding, ours[0]) and _age(ours[0], signal.holding.track.exit, room) >= REPRICE_AFTER:
         stands = f"{describe(ours[0])}; it could trade at the price shown and does not: is the market halted?"
         return replace(_leaving(signal, stands), alert=True)
     canceling = any(order.state is OrderState.CANCELING for order in ours)

@@ -16,7 +16,7 @@ from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, State, Urgency
+from sellctl.core.model.plan import Plan, State, Urgency, Verdict
 from sellctl.core.model.position import Position
 from sellctl.core.model.request import Request, Verb
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
@@ -373,10 +373,24 @@ class SellWatcher:
                 failed = urgent or verdict.state is State.FAULT
                 self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed)
             self._said[symbol] = said
+            self._tell_alert(verdict)
         for fault in plan.faults:
             if self._said.get(fault) != fault:
                 self._said[fault] = fault
                 self.report("", Kind.DEGRADED, fault, failed=True)
+
+    def _tell_alert(self, verdict: Verdict) -> None:
+        """An alert on what is held, or leaves all the same: once an exit, such as an order that a halt keeps waiting."""
+        if verdict.state in _TOLD or verdict.unconfirmed:
+            return
+        key = f"{verdict.holding.symbol} alert"
+        if verdict.alert:
+            about = f"{verdict.signal and verdict.signal.reason}:{bool(verdict.cancel_first)}"
+            if self._said.get(key) != about:
+                self.report(verdict.holding.symbol, Kind.ALERT, verdict.sentence, failed=True)
+            self._said[key] = about
+        elif verdict.signal is None:
+            self._said.pop(key, None)
 
     def _recover(self) -> None:
         if self.problem is not None:

@@ -204,6 +204,8 @@ def test_a_marketable_limit_stays_alone_under_a_quote_that_stands_still_and_some
     assert verdict.cancel_first == ()
     assert verdict.alert
     assert "is the market halted?" in verdict.sentence
+    fresh = replace(stop, track=an_exit(1, seconds=1, limit="0.70"))
+    assert not the_verdict(a_snapshot(fresh, orders=(working,))).alert
     moved = replace(stop, quote=replace(stop.quote, at=at("11:59:59")))  # type: ignore[type-var]
     assert the_verdict(a_snapshot(moved, orders=(working,))).cancel_first
     later = replace(stop, track=an_exit(1, seconds=31, limit="0.70"))

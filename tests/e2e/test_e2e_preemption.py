@@ -72,6 +72,7 @@ def test_a_halted_market_gets_one_order_and_the_exit_goes_on_when_it_opens() -> 
     stage.exchange.market.halt(CALL, stage.exchange.now)
     stage.play("12:00:35")
     assert len(orders(stage)) <= 1
+    assert stage.told["main"] == 1
     stage.exchange.market.resume(CALL)
     stage.play("12:01:30")
     assert stage.exchange.accounts["main"].qty_of(CALL) == 0
