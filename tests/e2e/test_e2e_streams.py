@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -305,6 +306,80 @@ def test_a_watcher_that_hears_200_symbols_tick_ends_at_once_when_told_to(play: P
     ticking.join()
     assert said.status == 0, said.err
     assert took < 4  # under a second, interpreter and all, on a machine with nothing else to do
+
+
+STRIKES = [f"AAPL261218C00{strike}000" for strike in range(300, 306)]
+INTERVAL, CONFIRMED, SLACK = 1.0, 1.5, 3.0  # a look, the second look of a stop, a busy machine: seconds
+
+
+class Session(Watch):
+    """A session in which things go wrong one after the other, and something falls due in the middle of each."""
+
+    def trouble(self, symbol: str, *breaks: Callable[[], object], said: str) -> list[Callable[[], object]]:
+        """Break it, wait until the watcher says so, let a stop come true, and wait for the sale and the streams."""
+        told: list[int] = []
+        fell: list[float] = []
+
+        def says_it_polls() -> bool:
+            news = [event.sentence for event in self.events[told[0] :]]
+            return any(said in each for each in news)
+
+        def is_sold_in_time() -> bool:
+            if self.stage.held(symbol):
+                return False
+            assert self.runtime.clock.monotonic() - fell[0] < INTERVAL + CONFIRMED + SLACK
+            return True
+
+        def streams_again() -> bool:
+            return self.desk_is_live and any(": live" in event.sentence for event in self.events[told[0] :])
+
+        return [
+            lambda: told.append(len(self.events)),
+            *breaks,
+            says_it_polls,
+            lambda: self.quote("0.70", "0.72", symbol),
+            lambda: fell.append(self.runtime.clock.monotonic()),
+            is_sold_in_time,
+            streams_again,
+        ]
+
+    def hurry(self) -> None:
+        """Tries to connect come soon after one another, so that the test does not wait for them."""
+        self.runtime.fleet.desk.stream._back_off = (0.05, 0.2)  # type: ignore[union-attr,attr-defined]  # noqa: SLF001
+
+    def cut(self) -> None:
+        self.stage.misbehave("W01", times=2)
+
+    def mute(self) -> None:
+        self.stage.misbehave("W02")
+
+    def speak(self) -> None:
+        with self.stage.server.hold() as exchange:
+            exchange.behave("W02")
+
+    def drift(self) -> bool:
+        """The price of one that stays moves on, until the polls have noticed that no stream says so."""
+        cents = int(self.runtime.clock.monotonic() * 3) % 5
+        self.quote(f"1.0{cents}", f"1.0{cents + 2}")
+        return self.said("prices move and it says nothing")
+
+    def refuse(self, code: int) -> None:
+        self.stage.misbehave("W09", code=code, path="/v1beta1/indicative", times=1)
+
+
+def test_whatever_becomes_of_the_streams_in_a_session_each_stop_is_sold_in_time_and_once(play: Play) -> None:
+    positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in (CALL, *STRIKES))
+    prices = "".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.02}}}}]\n" for symbol in STRIKES)
+    scenario = three_calls().replace(f"{{symbol: {CALL}, qty: 3, entry: 1.00}}", positions)
+    one = Session(play(scenario + prices, speed=1), QUICK)
+    acts = one.trouble(STRIKES[0], one.cut, said="connection was")
+    for symbol, code in zip(STRIKES[1:5], (402, 405, 406, 409), strict=True):
+        acts += one.trouble(symbol, partial(one.refuse, code), one.cut, said=f"({code})")
+    acts += one.trouble(STRIKES[5], one.mute, one.drift, one.speak, said="it says nothing")
+    one.hurry()
+    one.play(lambda: one.desk_is_live and one.knows_history(), *acts)
+    filled = [order.symbol for order in one.stage.orders() if order.filled_qty]
+    assert sorted(filled) == sorted(STRIKES)
 
 
 def test_the_streams_are_left_within_a_second(watch: Callable[..., Watch]) -> None:
