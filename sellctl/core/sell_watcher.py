@@ -380,7 +380,7 @@ class SellWatcher:
                 self.report("", Kind.DEGRADED, fault, failed=True)
 
     def _tell_alert(self, verdict: Verdict) -> None:
-        """An alert on what is held, or leaves all the same: once an exit, such as an order that a halt keeps waiting."""
+        """An alert on what is held or leaves all the same, once an exit: such as an order that a halt keeps waiting."""
         if verdict.state in _TOLD or verdict.unconfirmed:
             return
         key = f"{verdict.holding.symbol} alert"
