@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -35,8 +34,8 @@ def one_stop(bid: float = 0.70, ask: float = 0.72, **more: Any) -> Stranger:
     return Stranger(position(CALL, 3, 1.0), {CALL: (bid, ask)}, keys=frozenset({KEY}), **more)
 
 
-def until(what: Callable[[], object], patience: float = PATIENCE) -> None:
-    ends = time.monotonic() + patience
+def until(what: Callable[[], object]) -> None:
+    ends = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < ends, "it never came to pass"
         time.sleep(0.02)
@@ -94,59 +93,6 @@ def test_a_watch_that_is_told_to_stop_ends_cleanly_and_says_what_still_works(
     assert said.status == 0, said.err
     assert f"Still working at the broker: our order for {CALL} of main." in said.err
     assert "Traceback" not in said.err
-
-
-# --- under a loop that starts it again
-
-PUT, RUNNER = "AAPL261218P00150000", "AAPL261218C00210000"
-
-
-def test_a_watch_that_is_killed_again_and_again_comes_back_into_the_same_state(play: Play) -> None:
-    """Killed after a number of requests that a seed draws: peak and exemption outlive it, and nothing is sold twice."""
-    stage = play(
-        f"""
-        start: "2026-11-24 12:00"
-        accounts:
-          main:
-            key: k
-            secret: s
-            number: PA1
-            positions:
-              - {{symbol: {CALL}, qty: 3, entry: 1.00}}
-              - {{symbol: {PUT}, qty: 2, entry: 1.00}}
-              - {{symbol: {RUNNER}, qty: 1, entry: 1.00}}
-        prices:
-          {CALL}: [{{fixed: {{bid: 1.00, ask: 1.02}}}}, {{at: "+10m", fixed: {{bid: 0.70, ask: 0.72}}}}]
-          {PUT}: [{{fixed: {{bid: 0.70, ask: 0.72}}}}]
-          {RUNNER}: [{{fixed: {{bid: 1.50, ask: 1.52}}}}, {{at: "+10m", fixed: {{bid: 1.30, ask: 1.32}}}}]
-        """,
-        "sell_module: {check_interval: 1, strategies: [{name: runners, match: {underlying: AAPL, side: long}, "
-        "rules: {stop_loss: 20%, trailing_stop: {activation: 40%, trail: 10pt}}}]}\n",
-        speed=1,
-    )
-    assert stage.run("exempt", PUT).status == 0
-    draw = random.Random(5)  # noqa: S311  a seed, not a secret
-
-    def lives(requests: int) -> None:
-        process, seen = stage.spawn("watch"), len(stage.server.requests)
-        until(lambda: len(stage.server.requests) - seen >= requests or everything_is_out())
-        process.kill()
-        assert end_of(process).status == -signal.SIGKILL
-
-    def everything_is_out() -> bool:
-        return stage.held(CALL) == stage.held(RUNNER) == 0
-
-    lives(draw.randint(16, 20))  # long enough to see the peak
-    stage.server.advance(600)
-    for _ in range(3):
-        lives(draw.randint(5, 15))
-    lives(200)
-    assert stage.run("run-once").status == 0
-    filled = [(order.symbol, int(order.filled_qty)) for order in stage.orders() if order.filled_qty]
-    assert sorted(filled) == [(CALL, 3), (RUNNER, 1)]
-    assert stage.held(PUT) == 2
-    assert {row["reason"] for row in stage.run("history", RUNNER, "--format", "json").document} >= {"trailing_stop"}
-    assert stage.run("history", "--verify").status == 0
 
 
 # --- two at once
