@@ -377,7 +377,7 @@ def test_whatever_becomes_of_the_streams_in_a_session_each_stop_is_sold_in_time_
         acts += one.trouble(symbol, partial(one.refuse, code), one.cut, said=f"({code})")
     acts += one.trouble(STRIKES[5], one.mute, one.drift, one.speak, said="it says nothing")
     one.hurry()
-    one.play(lambda: one.desk_is_live and one.knows_history(), *acts)
+    one.play(lambda: one.desk_is_live, *acts)
     filled = [order.symbol for order in one.stage.orders() if order.filled_qty]
     assert sorted(filled) == sorted(STRIKES)
 
