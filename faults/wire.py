@@ -169,6 +169,11 @@ def _kind(error: BrokerError) -> str:
 class ProbedQuotes:
     """The QuoteSource port around another one, with latency."""
 
+    @property
+    def last_problems(self) -> tuple[str, ...]:
+        """The inner one's."""
+        return self._inner.last_problems
+
     def __init__(self, inner: QuoteSource, wire: Wire) -> None:
         self._inner = inner
         self._wire = wire

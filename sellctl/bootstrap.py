@@ -109,11 +109,11 @@ def assemble(
         _watcher(config, name, broker, _Parts(journal, prices, clock, market_clock, listener, state, wish, memory, own))
         for name, broker in connected.brokers.items()
     ]
-    fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval)
+    report = Reporter("", _time_of(market_clock, clock), listener)
+    fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval, report)
     if wish.streams:
         from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
 
-        report = Reporter("", _time_of(market_clock, clock), listener)
         fleet.desk = TickDesk(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
     return Runtime(loaded, fleet, clock, state, closers)
 

@@ -54,7 +54,12 @@ OLD_LOOK = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
 TONES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
 MODES = {Mode.PAPER: "bold cyan", Mode.LIVE: "bold white on red", Mode.DRY_RUN: "bold yellow"}
-WEIGHTS = {Weight.INFO: ("", ""), Weight.WARNING: ("warning: ", "yellow"), Weight.ERROR: ("error: ", "bold red")}
+WEIGHTS = {
+    Weight.INFO: ("", ""),
+    Weight.WARNING: ("warning: ", "yellow"),
+    Weight.ERROR: ("error: ", "bold red"),
+    Weight.CRITICAL: ("critical: ", "bold white on red"),
+}
 
 
 @dataclass(frozen=True, slots=True)

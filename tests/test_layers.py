@@ -71,6 +71,7 @@ PLACES = {
     "sellctl.api.*": "api",
     "sellctl.commands.*": "commands",
     "sellctl.app": "app",
+    "sellctl.__main__": "app",
 }
 PURE = ("words", "model", "rules", "strategies", "policy", "judging", "engine")
 CORE = (*PURE, "ports", "configuration")

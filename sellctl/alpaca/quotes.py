@@ -77,7 +77,7 @@ class _KeyState:
 
 
 class AlpacaQuotes:
-    """The QuoteSource port on Alpaca's market data API. `last_problems` tells what the last look did not get."""
+    """The QuoteSource port on Alpaca's market data API."""
 
     def __init__(
         self,
@@ -86,12 +86,17 @@ class AlpacaQuotes:
         *,
         patience: float = _PATIENCE,
     ) -> None:
-        self.last_problems: tuple[str, ...] = ()
+        self._problems: tuple[str, ...] = ()
         self._keys = [_KeyState(client) for client in clients]
         self._markets = {AssetClass.STOCK: _stocks(config.stock_feed), AssetClass.OPTION: _options(config.option_feed)}
         self._patience = patience
         self._look = 0
         self._turn = 0
+
+    @property
+    def last_problems(self) -> tuple[str, ...]:
+        """What the last look did not get, a sentence each."""
+        return self._problems
 
     @property
     def rate_limits(self) -> dict[str, RateLimit | None]:
@@ -103,7 +108,7 @@ class AlpacaQuotes:
         batches = self._batches(instruments)
         fetched = await asyncio.gather(*(self._fetch(batch, self._in_turn()) for batch in batches))
         self._look += 1
-        self.last_problems = tuple(problem for part in fetched for problem in part.problems)
+        self._problems = tuple(problem for part in fetched for problem in part.problems)
         _raise_if_all_failed(fetched)
         return {quote.symbol: quote for part in fetched for quote in part.rows.rows}
 

@@ -108,6 +108,11 @@ def show_plans(plans: "Sequence[Plan]", wish: "Wish", output: OutputFormat | Non
     emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, wish.mode.value))
 
 
+def all_busy(fleet: "Fleet") -> bool:
+    """Whether another sellctl works every account, so that nothing is left to do here."""
+    return all(isinstance(watcher.problem, BusyError) for watcher in fleet.watchers)
+
+
 def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
     """Ask the holders of busy accounts to do it; what they take up is no problem any more."""
     from sellctl.errands import was_taken_up
@@ -151,7 +156,7 @@ def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
         typer.echo(f"sellctl: {fleet.problem}", err=True)
         return fleet.problem.exit_code
     if not counted:
-        return ExitCode.FAILED if _say_what_is_unknown(fleet) else ExitCode.OK
+        return ExitCode.FAILED if _say_what_is_unknown(fleet) else _partly(fleet)
     if len(counted) < len(fleet.watchers):
         return ExitCode.PARTLY
     return _common(counted)
@@ -175,6 +180,12 @@ def _say_what_is_unknown(fleet: "Fleet") -> bool:
     for name, order_id in unknown:
         typer.echo(f"sellctl: {name}: nobody knows yet what became of {order_id}; the next run looks it up.", err=True)
     return bool(unknown)
+
+
+def _partly(fleet: "Fleet") -> ExitCode:
+    """Whether all worked. What did not was said when it happened: an order rejected, quotes that didn't come."""
+    failed = fleet.prices.failures or any(watcher.orders.rejected for watcher in fleet.watchers)
+    return ExitCode.PARTLY if failed else ExitCode.OK
 
 
 def _common(problems: Iterable[SellctlError]) -> ExitCode:

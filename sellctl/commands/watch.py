@@ -11,6 +11,7 @@ import typer
 from sellctl.commands.session import (
     AccountOption,
     YesOption,
+    all_busy,
     confirm_first_live,
     is_enabled,
     log_event,
@@ -112,7 +113,7 @@ async def watching(
     def show(wait: float) -> None:
         tell("READY=1", "WATCHDOG=1", "STATUS=watching")
         beat(runtime.fleet.market.is_open if runtime.fleet.market else None)
-        if not display.update(wait):
+        if not display.update(wait) or all_busy(runtime.fleet):
             stop.set()
 
     errands = asyncio.create_task(serve(runtime.fleet, runtime.state))

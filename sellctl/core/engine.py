@@ -181,7 +181,9 @@ def _completed(verdict: Verdict, opinion: "_Opinion", words: Words) -> Verdict:
     """The verdict with what is known of its holding besides."""
     if opinion.failure:
         return replace(verdict, gain=verdict.holding.gain)
-    return verdict.completed(words, unconfirmed=opinion.peak_waits or opinion.waits == SECOND_QUOTE)
+    return verdict.completed(
+        words, unconfirmed=verdict.unconfirmed or opinion.peak_waits or opinion.waits == SECOND_QUOTE
+    )
 
 
 def _leave(signal: ExitSignal, room: Room) -> Verdict:

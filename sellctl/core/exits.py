@@ -152,7 +152,7 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
     todays = snapshot.history.get(holding.symbol, ())
     settling = why_settling(holding, todays, snapshot.market.now)
     if settling:
-        return _leaving(signal, settling)
+        return replace(_leaving(signal, settling), unconfirmed=True)
     attempt = attempt_number(todays)
     order = SubmitOrder.closing(
         holding.position,

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 from sellctl.core.errors import BrokerError, DoubtfulError, RateLimitedError, SellctlError
 from sellctl.core.market_clock import MarketClock
+from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.reporter import Reporter
 from sellctl.core.sell_watcher import Mode, Observation, SellWatcher, instruments_of
 from sellctl.core.tick_desk import TickDesk
 
@@ -41,6 +43,7 @@ class Fleet:
     prices: PriceTracker
     clock: Clock
     interval: dt.timedelta
+    report: Reporter
     desk: TickDesk | None = None  # where streams are heard; None: prices are only fetched
     market: Market | None = None
     problem: SellctlError | None = None
@@ -50,6 +53,7 @@ class Fleet:
     _due_at: dict[str, float] = field(default_factory=dict)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: set[str] = field(default_factory=set)
+    _said_of_quotes: str = ""
 
     @property
     def first_plans(self) -> list[Plan]:
@@ -66,17 +70,33 @@ class Fleet:
             name = watcher.name
             if name not in self._under_way:
                 self._under_way[name] = asyncio.create_task(watcher.observe())
-        market, _ = await asyncio.gather(self._read_market(hurried=hurried), self.prices.refresh(self._held_by(due)))
+        asked = self._held_by(due) if self._needs_quotes() else []
+        market, _ = await asyncio.gather(self._read_market(hurried=hurried), self.prices.refresh(asked))
         seen = await self._arrived()
         if market is None:
             return
-        await self.prices.refresh(self._missing(seen))
+        if self._needs_quotes():
+            await self.prices.refresh(_missing(seen, asked))
         self._remember(seen)
+        self._tell_of_quotes()
         market = self.market = self.market_clock.now()
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
         if self.desk:
             await self.desk.looked()
+
+    def _needs_quotes(self) -> bool:
+        """Whether prices are worth a request: while the market is closed, only somebody who merely looks wants them."""
+        return self.market is None or self.market.is_open or any(w.mode is Mode.DRY_RUN for w in self.watchers)
+
+    def _tell_of_quotes(self) -> None:
+        """Say once that quotes fail, and once that they come again."""
+        problem = self.prices.problem
+        if problem and problem != self._said_of_quotes:
+            self.report("", Kind.DEGRADED, problem, failed=True)
+        elif self._said_of_quotes and not problem:
+            self.report("", Kind.RECOVERED, "quotes come again")
+        self._said_of_quotes = problem
 
     async def _read_market(self, *, hurried: bool) -> Market | None:
         try:
@@ -113,15 +133,6 @@ class Fleet:
 
     def _held_by(self, watchers: Iterable[SellWatcher]) -> list[Instrument]:
         return [i for watcher in watchers for i in self._known.get(watcher.name, {}).values()]
-
-    def _missing(self, seen: Iterable[tuple[SellWatcher, Observation]]) -> list[Instrument]:
-        """Instruments in these observations whose quotes this round hasn't asked for."""
-        return [
-            instrument
-            for watcher, what in seen
-            for instrument in instruments_of(what)
-            if instrument.symbol not in self._known.get(watcher.name, {})
-        ]
 
     def _remember(self, seen: Iterable[tuple[SellWatcher, Observation]]) -> None:
         for watcher, what in seen:
@@ -254,9 +265,11 @@ class Fleet:
         return any(w.in_a_hurry or not self._has_looked(w) for w in self.watchers)
 
     def _may_recover(self) -> bool:
-        """Whether the clock or an account has failed in a way that a moment later may be over."""
+        """Whether the clock, the quotes or an account have failed in a way that a moment later may be over."""
         tried = [(self.problem, self._clock_failures), *((w.problem, w.failures) for w in self.watchers)]
-        return any(isinstance(problem, DoubtfulError) and failures < TRIES for problem, failures in tried)
+        return 0 < self.prices.failures < TRIES or any(
+            isinstance(problem, DoubtfulError) and failures < TRIES for problem, failures in tried
+        )
 
     @staticmethod
     def _has_looked(watcher: SellWatcher) -> bool:
@@ -284,3 +297,9 @@ class Fleet:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:
             each.cancel()
+
+
+def _missing(seen: Iterable[tuple[SellWatcher, Observation]], asked: Iterable[Instrument]) -> list[Instrument]:
+    """Instruments in these observations whose quotes this round hasn't asked for."""
+    known = {instrument.symbol for instrument in asked}
+    return [i for _, what in seen for i in instruments_of(what) if i.symbol not in known]

@@ -88,6 +88,12 @@ class OrderManager:
     _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
     _reconciled: bool = False
     _knows_refusals: bool = False
+    _rejected: set[str] = field(default_factory=set)
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The symbols whose last order the broker refused or rejected, for no reason that has a next step."""
+        return tuple(sorted(self._rejected))
 
     @property
     def working(self) -> int:
@@ -224,6 +230,7 @@ class OrderManager:
             self.report(order.symbol, Kind.SENT, f"the broker has the order after all ({order.status})")
         self.positions.resolved(order.symbol, order.client_order_id)
         if order.filled_qty > pending.filled:
+            self._rejected.discard(order.symbol)
             self._fill(order, order.filled_qty - pending.filled)
         self._pending[order.client_order_id] = replace(pending, known=True, filled=order.filled_qty)
         if order.is_terminal:
@@ -258,6 +265,7 @@ class OrderManager:
             return
         self.positions.ended(order.symbol, order.client_order_id, rejected=rejected)
         if rejected:
+            self._rejected.add(order.symbol)
             self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
@@ -340,8 +348,6 @@ class OrderManager:
         pending = self._pending[order.client_order_id]
         self._pending[order.client_order_id] = replace(pending, known=True)
         self.bar.lift()
-        if not pending.is_backstop:
-            self.positions.taken(order.symbol)
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
         self.report(order.symbol, Kind.SENT, _words(order))
         self._learn(answer)
@@ -393,6 +399,8 @@ class OrderManager:
             self.positions.backstop_waits(order.symbol, BACKSTOP_REFUSED_SECONDS)
             return
         self.positions.refused(order.symbol, order.client_order_id, has_next_step=not rejected)
+        if rejected:
+            self._rejected.add(order.symbol)
         self._write("refused", order.client_order_id, words)
 
     def _take_no_backstop(self, symbol: str, why: str) -> None:
@@ -450,7 +458,7 @@ class OrderManager:
             return True
         if now - asked.first_at >= CANCEL_ALERT_SECONDS and not asked.alerted:
             asked.alerted = True
-            self.report(order.symbol, Kind.ALERT, "a cancel has hung for 30 s; look at the order", failed=True)
+            self.report(order.symbol, Kind.ALERT, "a cancel has hung for 30 s; look at the order", critical=True)
         if now - asked.last_at < CANCEL_REREAD_SECONDS:
             return False
         asked.last_at = now

@@ -28,7 +28,7 @@ class Pace:
         self._rejects[symbol] = (self._rejects.get(symbol, (0, 0.0))[0] + 1, now)
 
     def taken(self, symbol: str) -> None:
-        """The broker took one: the row of rejects is over."""
+        """One ended otherwise: the row of rejects is over. Its acceptance alone isn't that (fault O02)."""
         self._rejects.pop(symbol, None)
 
     def sent(self, now: float, symbol: str = "") -> Sent:

@@ -89,6 +89,10 @@ class QuoteSource(Protocol):
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
 
+    @property
+    def last_problems(self) -> tuple[str, ...]:
+        """What the last call did not get, a sentence each."""
+
 
 class StreamListener(Protocol):
     """Who hears a stream's news. Called on the event loop that started the stream, never at the same time."""

@@ -240,10 +240,6 @@ class PositionManager:
         if symbol in self._memories:
             self._memories[symbol].unresolved.pop(client_order_id, None)
 
-    def taken(self, symbol: str) -> None:
-        """The broker took an order."""
-        self._pace.taken(symbol)
-
     def refused(self, symbol: str, client_order_id: str, *, has_next_step: bool) -> None:
         """The broker definitely has no such order: the step wasn't taken."""
         self.resolved(symbol, client_order_id)
@@ -258,6 +254,8 @@ class PositionManager:
         self.resolved(symbol, client_order_id)
         if rejected:
             self._pace.rejected(symbol, self._clock.monotonic())
+        else:
+            self._pace.taken(symbol)
         memory = self._memories.get(symbol)
         if memory and memory.exit and memory.exit.client_order_id == client_order_id:
             memory.exit = replace(memory.exit, ended_at=self._clock.monotonic())

@@ -34,7 +34,8 @@ class PriceTracker:
         self._confirm = confirm.total_seconds()
         self._broker_now = broker_now
         self._books: dict[str, QuoteBook] = {}
-        self.problem = ""
+        self.problem = ""  # what the last fetch did not get; "" when it got all
+        self.failures = 0  # fetches in a row that got nothing at all
 
     def confirm_after(self, confirm: dt.timedelta) -> None:
         """Change how far apart two looks of a stop are."""
@@ -60,9 +61,10 @@ class PriceTracker:
             return
         try:
             self.accept(await self._source.latest(list(wanted.values())), wanted)
-            self.problem = ""
         except BrokerError as error:
-            self.problem = error.sentence
+            self.problem, self.failures = error.sentence, self.failures + 1
+        else:
+            self.problem, self.failures = " ".join(self._source.last_problems), 0
 
     def accept(
         self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL

@@ -16,9 +16,10 @@ class Reporter:
     now: Callable[[], dt.datetime]
     listener: Callable[[Event], None]
 
-    def __call__(self, symbol: str, kind: Kind, text: str, *, failed: bool = False) -> None:
-        """One event; `failed` when something that should have worked did not."""
+    def __call__(self, symbol: str, kind: Kind, text: str, *, failed: bool = False, critical: bool = False) -> None:
+        """One event; `failed` when something that should have worked did not, `critical` when a person has to act."""
         weight = Weight.ERROR if kind is Kind.ALERT else Weight.WARNING if failed else Weight.INFO
+        weight = Weight.CRITICAL if critical else weight
         try:
             self.listener(Event(self.now(), text, self.account, weight, symbol, kind))
         except Exception:  # whoever listens, a failure there neither blocks nor repeats a trade (I9)

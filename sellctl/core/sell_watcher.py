@@ -371,7 +371,8 @@ class SellWatcher:
             if verdict.state in _TOLD and not verdict.unconfirmed and self._said.get(symbol) != said:
                 urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
                 failed = urgent or verdict.state is State.FAULT
-                self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed)
+                critical = urgent and verdict.state is State.BLOCKED
+                self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed, critical=critical)
             self._said[symbol] = said
             self._tell_alert(verdict)
         for fault in plan.faults:

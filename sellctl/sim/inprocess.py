@@ -162,6 +162,8 @@ class SimBroker:
 class SimQuotes:
     """The QuoteSource port over the exchange."""
 
+    last_problems: tuple[str, ...] = ()
+
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
 

@@ -29,6 +29,7 @@ class Weight(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+    CRITICAL = "critical"  # a person has to act now
 
 
 @dataclass(frozen=True, slots=True)

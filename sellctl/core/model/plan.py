@@ -283,7 +283,7 @@ class Verdict:
     gain: Decimal | None = None
     triggers: tuple[Trigger, ...] = field(default_factory=tuple)
     alert: bool = False
-    unconfirmed: bool = False  # a stop is true and waits for a second look
+    unconfirmed: bool = False  # it waits for another look: a stop to be confirmed, or a fill to settle
     step: str = ""  # which order of the exit it is about and of how many: "2 of 5"; "" when there is none
     backstop: SubmitOrder | None = None
 

@@ -1,0 +1,6 @@
+"""`python -m sellctl`, where the console script is not on the path."""
+
+from sellctl.app import main
+
+if __name__ == "__main__":
+    main()
