@@ -116,7 +116,7 @@ WAITING: Mapping[str, str] = {
     "Q15": "odd prints: a trade confirms a stop on IEX quotes only, which the bench's feed isn't (tests/core)",
     "H17": "a page cut short: a day's orders never fill one (tests/alpaca)",
     "D07": "an old backup restored: its evidence is lost by definition, so what must hold is an alarm (tests/journal)",
-    "W01-W12": "streams: the watcher polls; they come with issue 5",
+    "W01-W12": "streams: the bench's watcher polls; dropped, mute, lost, doubled and replayed news are in tests/e2e",
 }
 
 

@@ -28,6 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Tell = Callable[[str], None]
 CORES = 2
+KILLERS = 3 * CORES  # real processes wait for real seconds most of their time
 PROGRESS = 500  # days between two words of progress
 
 
@@ -80,7 +81,10 @@ def _parts(programme: Programme, workers: "Workers") -> Iterator[Line]:
     all_cases = (case for seed in _first(programme.matrix_seeds) for case in cases(seed))
     yield _crashes(workers.each(crash, all_cases), workers.tell)
     yield _pairs(workers.each(_pair, _first(programme.pairs)), workers.tell)
-    yield _kills(workers.each(kill_at_random, _first(programme.kills)), workers.tell)
+    with multiprocessing.get_context("spawn").Pool(KILLERS, _quiet) as pool:
+        killers = Workers(pool, workers.tell)
+        line = _kills(killers.each(kill_at_random, _first(programme.kills)), workers.tell)
+        yield replace(line, violations=line.violations + killers.spent())
     yield _seed_pairs(programme.seed_pairs, workers.tell)
     yield _bugs(workers.each(hunt_by_name, [bug.name for bug in spread_out(programme.bugs)]), workers.tell)
 
