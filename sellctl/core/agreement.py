@@ -1,7 +1,8 @@
 """Whether the looks that a stop needs agree: on its price, and on IEX with a trade or the position's price. Pure.
 
 A stop fires when it is also true at the best price of every look since one at least `confirm` ago (invariant D2).
-Targets need no second look, since their limit protects them; time exits need none, since no price makes them true.
+Targets need no second look where their limit protects them; a market order has none, and there they need one that
+holds at the worst price. Time exits need none, since no price makes them true.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from decimal import Decimal
 
 from sellctl.core.guards import judge_quote
 from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Quote
 from sellctl.core.model.plan import STOPS, ExitSignal, Urgency
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
@@ -19,7 +21,7 @@ NO_TRADE = "waits for a trade or the position's price to confirm the IEX quote"
 NEEDS_AGREEMENT = STOPS
 _IEX = "iex"
 Evaluate = Callable[[Holding], ExitSignal | None]
-AtTheBest = Callable[[Holding], Holding | None]
+AtThePrice = Callable[[Holding], Holding | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,25 @@ class Agreed:
     waits: str = ""
 
 
-def agreed(signal: ExitSignal | None, evaluate: Evaluate, at_the_best: AtTheBest) -> Agreed:
-    """The signal when the looks that it needs agree; else what doesn't rest on its price."""
-    if signal is None or signal.reason not in NEEDS_AGREEMENT or _goes_on(signal):
+def agreed(
+    signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice, at_the_worst: AtThePrice | None = None
+) -> Agreed:
+    """The signal when the looks that it needs agree; else what doesn't rest on its price.
+
+    `at_the_worst` is given where no limit protects a target.
+    """
+    if _goes_on(signal):
         return Agreed(signal)
+    if signal.reason in NEEDS_AGREEMENT:
+        return _agreed_stop(signal, evaluate, at_the_best)
+    if at_the_worst and signal.urgency is Urgency.PROFIT:
+        earlier = at_the_worst(signal.holding)
+        if earlier is None or evaluate(earlier) is None:
+            return Agreed(None, signal, SECOND_QUOTE)
+    return Agreed(signal)
+
+
+def _agreed_stop(signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice) -> Agreed:
     holding = signal.holding
     earlier = at_the_best(holding)
     other = evaluate(earlier) if earlier else None
@@ -62,12 +79,19 @@ def _without_price(other: ExitSignal | None, holding: Holding) -> ExitSignal | N
 
 def at_the_best(holding: Holding, snapshot: Snapshot) -> Holding | None:
     """The holding at the best prices for it in the window of looks; None without an earlier look."""
-    window = holding.track.window
-    if window is None:
-        return None
-    best = window.high if holding.position.is_long else window.low
+    window, is_long = holding.track.window, holding.position.is_long
+    return None if window is None else _at_quote(holding, window.high if is_long else window.low, snapshot)
+
+
+def at_the_worst(holding: Holding, snapshot: Snapshot) -> Holding | None:
+    """Likewise at the worst prices."""
+    window, is_long = holding.track.window, holding.position.is_long
+    return None if window is None else _at_quote(holding, window.low if is_long else window.high, snapshot)
+
+
+def _at_quote(holding: Holding, quote: Quote, snapshot: Snapshot) -> Holding:
     asset = holding.position.instrument.asset_class
-    return replace(holding, prices=judge_quote(best, asset, snapshot.market, holding.track.wide_for))
+    return replace(holding, prices=judge_quote(quote, asset, snapshot.market, holding.track.wide_for))
 
 
 def _is_iex(holding: Holding) -> bool:

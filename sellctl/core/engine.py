@@ -13,7 +13,7 @@ from sellctl.core import backstop
 from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
 from sellctl.core.exits import describe, leave, wait
 from sellctl.core.guards import price_rules_rest, stops_rest, wrong_account
-from sellctl.core.model.config import GuardAction, ShortAction
+from sellctl.core.model.config import GuardAction, ShortAction, Style
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import (
@@ -301,14 +301,15 @@ class SignalError(ValueError):
 
 
 def _agreed(signal: ExitSignal, strategy: BaseStrategy, room: Room) -> Agreed:
-    """What may act of one signal: a stop needs two looks."""
+    """What may act of one signal: a stop needs two looks, and so does a target that no limit protects."""
     market = room.snapshot.market
 
     def same_rule(at_another_price: Holding) -> ExitSignal | None:
         others = strategy.signals(at_another_price, market)
         return next((other for other in others if other.reason is signal.reason), None)
 
-    return agreed(signal, same_rule, room.at_the_best)
+    unprotected = room.policy.style is Style.MARKET
+    return agreed(signal, same_rule, room.at_the_best, room.at_the_worst if unprotected else None)
 
 
 def _on_the_leg(signal: ExitSignal, holding: Holding, room: Room) -> ExitSignal:

@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sellctl.core.agreement import at_the_best
+from sellctl.core.agreement import at_the_best, at_the_worst
 from sellctl.core.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_objections
 from sellctl.core.model.config import WalkConfig
 from sellctl.core.model.instrument import AssetClass, underlying_of
@@ -86,10 +86,19 @@ class Room:
 
     def at_the_best(self, holding: Holding) -> Holding | None:
         """A holding, or a pair, at its best prices over the looks that must agree; None without an earlier look."""
+        return self._at_a_price_of_the_looks(holding, at_the_best)
+
+    def at_the_worst(self, holding: Holding) -> Holding | None:
+        """Likewise at its worst prices."""
+        return self._at_a_price_of_the_looks(holding, at_the_worst)
+
+    def _at_a_price_of_the_looks(
+        self, holding: Holding, at: Callable[[Holding, Snapshot], Holding | None]
+    ) -> Holding | None:
         pair = next((pair for pair in self.pairs.values() if pair.whole is holding), None)
         if pair is None:
-            return at_the_best(holding, self.snapshot)
-        short, long = at_the_best(pair.short, self.snapshot), at_the_best(pair.long, self.snapshot)
+            return at(holding, self.snapshot)
+        short, long = at(pair.short, self.snapshot), at(pair.long, self.snapshot)
         return pair_at(pair, short.prices, long.prices) if short and long else None
 
     def orders_on(self, symbol: str) -> tuple[Order, ...]:

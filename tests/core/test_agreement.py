@@ -5,10 +5,19 @@ import pytest
 from builders import a_holding, a_policy, a_quote, a_snapshot, an_exit, the_verdict
 
 from sellctl.core.engine import decide
-from sellctl.core.model.config import AssetKind, SellModuleConfig, StrategyOneConfig
+from sellctl.core.model.config import (
+    AccountConfig,
+    AssetKind,
+    Config,
+    ExecutionConfig,
+    SellModuleConfig,
+    StrategyOneConfig,
+    Style,
+)
 from sellctl.core.model.market import Window
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import Holding, Track
+from sellctl.core.policy import compile_policy
 
 STOCKS = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.STOCK,))))
 
@@ -41,6 +50,26 @@ def test_a_stop_does_not_fire_while_a_look_in_between_disagreed() -> None:
 def test_a_target_needs_no_second_look() -> None:
     verdict = the_verdict(a_snapshot(a_holding(bid="1.20", ask="1.22"), agreed=False))
     assert verdict.submit is not None
+
+
+AT_MARKET = compile_policy(
+    Config(accounts={"main": AccountConfig("k", "s")}, execution=ExecutionConfig(style=Style.MARKET)), "main"
+)
+
+
+def test_a_target_that_leaves_at_market_waits_for_a_second_quote_for_no_limit_protects_it() -> None:
+    holding = a_holding(bid="1.20", ask="1.22")
+    waiting = decide(a_snapshot(holding, agreed=False), AT_MARKET).verdicts[0]
+    assert (waiting.submit, waiting.unconfirmed) == (None, True)
+    assert decide(a_snapshot(holding, agreed=True), AT_MARKET).verdicts[0].submit is not None
+
+
+def test_a_target_that_leaves_at_market_must_be_met_at_the_worst_of_the_looks() -> None:
+    holding = a_holding(bid="1.20", ask="1.22")
+    spiked = replace(
+        holding, track=Track(window=Window(high=holding.quote, low=a_quote(holding.symbol, "1.00", "1.02")))
+    )  # type: ignore[arg-type]
+    assert decide(a_snapshot(spiked), AT_MARKET).verdicts[0].submit is None
 
 
 def test_an_exit_by_hand_does_not_wait_with_the_stop() -> None:
