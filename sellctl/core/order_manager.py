@@ -217,9 +217,9 @@ class OrderManager:
 
     def _never_arrived(self, pending: _Pending) -> None:
         """Too old to repeat, or another process's: the next look decides afresh, with the same id."""
+        self._write("absent", pending.client_order_id, {"symbol": pending.symbol})
         del self._pending[pending.client_order_id]
         self.positions.resolved(pending.symbol, pending.client_order_id)
-        self._write("absent", pending.client_order_id, {"symbol": pending.symbol})
 
     def _learn(self, order: Order) -> None:
         """Fold in what the broker shows of an order of ours."""
@@ -391,17 +391,16 @@ class OrderManager:
             self._take_no_backstop(order.symbol, why)
 
     def _gone(self, order: SubmitOrder, words: dict[str, object], *, rejected: bool = False) -> None:
-        """Forget what the broker does not have, and write down why."""
+        """Write down why the broker does not have it, then forget it: what can't be written is looked up again (A1)."""
+        self._write("refused", order.client_order_id, words)
         del self._pending[order.client_order_id]
         if is_backstop(order.client_order_id):
-            self._write("refused", order.client_order_id, words)
             self.positions.resolved(order.symbol, order.client_order_id)
             self.positions.backstop_waits(order.symbol, BACKSTOP_REFUSED_SECONDS)
             return
         self.positions.refused(order.symbol, order.client_order_id, has_next_step=not rejected)
         if rejected:
             self._rejected.add(order.symbol)
-        self._write("refused", order.client_order_id, words)
 
     def _take_no_backstop(self, symbol: str, why: str) -> None:
         """A definite no: it is said once, remembered for the day, and no reject that would halt the symbol (K4)."""
