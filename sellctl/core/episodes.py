@@ -154,6 +154,8 @@ def track_of(track: Track, episode: Episode) -> Track:
         window=track.window,
         last_trade=track.last_trade,
         penny=track.penny,
+        backstop=track.backstop,
+        filled_at=track.filled_at,
         first_seen=episode.first_seen,
         opened_at=episode.opened_at,
         tag=episode.tag,

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_position, an_order, at
 
-from sellctl.core.episodes import Episodes, carried_on, opening_of
+from sellctl.core.episodes import Episodes, carried_on, opening_of, track_of
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.order import Order, PositionIntent, Side
-from sellctl.core.model.position import Position
+from sellctl.core.model.position import BackstopTrack, Position, Track
 
 NOON, LATER = at("12:00"), at("13:00")
 D = Decimal
@@ -160,3 +160,9 @@ def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() ->
     episodes = seen((a_position(),), kept=Broken())
     with pytest.raises(JournalError):
         episodes.save()
+
+
+def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_the_episode() -> None:
+    track = Track(backstop=BackstopTrack(refused=True, waits=True), filled_at=NOON)
+    joined = track_of(track, carried_on(None, a_position(), NOON))
+    assert (joined.backstop, joined.filled_at) == (track.backstop, NOON)
