@@ -387,9 +387,10 @@ def _deeds(dice: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: 
 def _busy(
     dice: random.Random, lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime, closes: dt.datetime
 ) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
-    """When looks are close together: around what happens, and twice at random."""
+    """When looks are close together: around what happens, at a peak, and twice at random."""
     starts = [begins, heals - MINUTE, closes - 66 * MINUTE, closes - 51 * MINUTE, closes - 36 * MINUTE]
     starts += [lot.due_at - MINUTE for lot in lots if lot.due_at]
+    starts += [lot.due_at - PEAKS + MINUTE for lot in lots if lot.due_at and lot.role is Role.TRAILING]
     starts += [begins + dice.random() * (closes - begins) for _ in range(2)]
     windows: list[tuple[dt.datetime, dt.datetime]] = []
     for start in sorted(starts):

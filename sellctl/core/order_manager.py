@@ -36,6 +36,7 @@ from sellctl.core.rules.gain import as_dollars
 NOT_FOUND_APART_SECONDS = 5.0
 NOT_FOUND_NEEDED = 2
 REPEAT_WITHIN_SECONDS = 60.0
+HIDDEN_SECONDS = 10.0  # how long an order that arrived may not show by its id; before that it is not given up
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
 CANCEL_REREAD_SECONDS = 10.0
@@ -212,7 +213,7 @@ class OrderManager:
         if pending.order and young and not self.halted():
             self._pending[pending.client_order_id] = replace(pending, not_found_at=())
             await self._send(pending.order)
-        else:
+        elif now - seen[0] >= HIDDEN_SECONDS:
             self._never_arrived(pending)
 
     def _never_arrived(self, pending: _Pending) -> None:
