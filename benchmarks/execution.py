@@ -29,7 +29,7 @@ from sellctl.bootstrap import Wish, assemble
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
 from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, Style
-from sellctl.core.model.event import Event, Kind
+from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.model.exit_record import Exit
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order
@@ -258,6 +258,7 @@ class Stage:
     exchange: Exchange
     config: Config
     told: Counter[str] = field(default_factory=Counter)
+    critical: list[tuple[str, str]] = field(default_factory=list)  # New York's hours and minutes, and the words
     requests: list[tuple[dt.datetime, str]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
 
@@ -319,6 +320,8 @@ class Stage:
     def _hear(self, event: Event) -> None:
         if event.kind in {Kind.ALERT, Kind.DENIED, Kind.BLOCKED}:
             self.told[event.account] += 1
+        if event.weight is Weight.CRITICAL:
+            self.critical.append((f"{event.at.astimezone(NEW_YORK):%H:%M}", event.text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Tells people: notifications through Apprise, and a heartbeat. In a thread of its own; it never blocks, never raises.
 
-The same sentence to the same effect (its numbers apart) is told once in ten minutes; fills are all told. What can't be
-delivered is dropped: trading waits for nobody (invariant I9).
+The same sentence to the same effect (its numbers apart) is told once in ten minutes, a critical one once in two; fills are
+all told. What can't be delivered is dropped: trading waits for nobody (invariant I9).
 """
 
 import http.client
@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.config import Config, News
-from sellctl.core.model.event import Event, Kind
+from sellctl.core.model.event import Event, Kind, Weight
 
 QUIET_SECONDS: Final = 600.0
+QUIET_SECONDS_CRITICAL: Final = 120.0
 HEARTBEAT_SECONDS: Final = 60.0
 _PATIENCE: Final = 10.0
 _AT_MOST: Final = 200  # that wait to be delivered
@@ -108,9 +109,11 @@ class Teller:
             return True
         now = self._monotonic()
         same = (event.account, event.symbol, _NUMBERS.sub("#", event.sentence))
-        is_news = now - self._told_at.get(same, float("-inf")) >= QUIET_SECONDS
+        quiet = QUIET_SECONDS_CRITICAL if event.weight is Weight.CRITICAL else QUIET_SECONDS
+        is_news = now - self._told_at.get(same, float("-inf")) >= quiet
         self._told_at = {key: at for key, at in self._told_at.items() if now - at < QUIET_SECONDS}
-        self._told_at.setdefault(same, now)
+        if is_news:
+            self._told_at[same] = now
         return is_news
 
     def _summary(self) -> str:

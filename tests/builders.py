@@ -151,7 +151,9 @@ def a_policy(sell: SellModuleConfig | None = None, execution: ExecutionConfig | 
     return compile_policy(a_config(sell, execution), "main")
 
 
-def an_exit(urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10") -> Track:
+def an_exit(
+    urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10", pressing: float = 0
+) -> Track:
     """The memory of an exit under way whose last order was sent that many seconds ago."""
     return Track(
         exit=ExitTrack(
@@ -161,6 +163,7 @@ def an_exit(urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str |
             age=dt.timedelta(seconds=seconds),
             client_order_id="sellctl-abc",
             limit_price=None if limit is None else Decimal(limit),
+            pressing_for=dt.timedelta(seconds=pressing),
         )
     )
 

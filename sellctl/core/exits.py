@@ -20,10 +20,25 @@ from sellctl.core.sizing import Size, free, size_of
 SETTLES_IN = dt.timedelta(seconds=10)
 # How long a marketable limit is left alone under a quote that stands still.
 HALTED = dt.timedelta(seconds=30)
+# When a person hears that a protective or forced exit is not out: a while after its last rung, and again and again.
+OVERDUE_AFTER = dt.timedelta(seconds=45)
+OVERDUE_AGAIN = dt.timedelta(minutes=3)
 
 
 def leave(signal: ExitSignal, room: Room) -> Verdict:
-    """What the next step of an exit is."""
+    """What the next step of an exit is, and how often a person should have heard that it isn't out."""
+    overdue, verdict = _overdue(signal), _next_step(signal, room)
+    return replace(verdict, overdue=overdue) if overdue else verdict
+
+
+def _overdue(signal: ExitSignal) -> int:
+    track = signal.holding.track.exit
+    if track is None or signal.urgency > Urgency.PROTECTIVE or track.pressing_for < OVERDUE_AFTER:
+        return 0
+    return 1 + (track.pressing_for - OVERDUE_AFTER) // OVERDUE_AGAIN
+
+
+def _next_step(signal: ExitSignal, room: Room) -> Verdict:
     if signal.holding.track.unresolved > 0:
         return _leaving(signal, "an order's fate is unknown; it is being looked up")
     ours = room.ours_on(signal.holding.symbol)

@@ -50,6 +50,7 @@ class _UnderWay:
     step: int
     at: float
     limit_price: Decimal | None
+    pressing_since: float  # when its first order as a protective or forced exit was sent
     ended_at: float | None = None
 
 
@@ -184,7 +185,11 @@ class PositionManager:
         memory, now = self._memories[order.symbol], self._clock.monotonic()
         memory.ledger.open(signal.holding.position.qty, at, now)
         memory.unresolved[order.client_order_id] = order.qty
-        memory.exit = _UnderWay(order.client_order_id, signal.reason, signal.urgency, step, now, order.limit_price)
+        before = memory.exit if signal.holding.track.exit else None
+        since = before.pressing_since if before and before.urgency <= Urgency.PROTECTIVE else now
+        memory.exit = _UnderWay(
+            order.client_order_id, signal.reason, signal.urgency, step, now, order.limit_price, since
+        )
         self._pace.sending(order.symbol, signal.urgency, now)
         if signal.leads:
             self.episodes.lead(order.symbol, signal.leads, signal.detail)
@@ -232,6 +237,7 @@ class PositionManager:
                 exit_track.step,
                 at,
                 exit_track.limit_price,
+                at,
             )
 
     def resolved(self, symbol: str, client_order_id: str) -> None:
@@ -376,4 +382,5 @@ def _track_of(exit_: _UnderWay | None, now: float) -> ExitTrack | None:
         age=dt.timedelta(seconds=now - exit_.at),
         client_order_id=exit_.client_order_id,
         limit_price=exit_.limit_price,
+        pressing_for=dt.timedelta(seconds=now - exit_.pressing_since if exit_.urgency <= Urgency.PROTECTIVE else 0),
     )

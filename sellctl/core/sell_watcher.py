@@ -97,6 +97,7 @@ class SellWatcher:
     _acted_at: dict[str, float] = field(default_factory=dict)
     _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _said: dict[str, str] = field(default_factory=dict)
+    _overdue: dict[str, int] = field(default_factory=dict)  # by symbol, the last word on an exit that isn't out
 
     async def observe(self) -> Observation | None:
         """Positions and open orders, and what became of ours; None (and `problem` says why) when that fails."""
@@ -375,6 +376,7 @@ class SellWatcher:
                 self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed, critical=critical)
             self._said[symbol] = said
             self._tell_alert(verdict)
+        self._tell_overdue(plan)
         for fault in plan.faults:
             if self._said.get(fault) != fault:
                 self._said[fault] = fault
@@ -392,6 +394,18 @@ class SellWatcher:
             self._said[key] = about
         elif verdict.signal is None:
             self._said.pop(key, None)
+
+    def _tell_overdue(self, plan: Plan) -> None:
+        """Protective and forced exits that aren't out: a critical alert each, and again after each while."""
+        told, self._overdue = self._overdue, {}
+        for verdict in plan.verdicts:
+            symbol = verdict.holding.symbol
+            if verdict.overdue:
+                self._overdue[symbol] = verdict.overdue
+                if told.get(symbol) != verdict.overdue:
+                    self.report(symbol, Kind.ALERT, f"still not out: {verdict.sentence}", failed=True, critical=True)
+            elif verdict.state is State.DENIED and symbol in told:
+                self._overdue[symbol] = told[symbol]
 
     def _recover(self) -> None:
         if self.problem is not None:

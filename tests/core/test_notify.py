@@ -3,7 +3,9 @@
 import datetime as dt
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -11,7 +13,7 @@ from builders import a_config
 
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.config import Config, News, NotifyConfig, WatchConfig
-from sellctl.core.model.event import Event, Kind
+from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.notify import Teller
 
 pytest.importorskip("apprise")
@@ -59,12 +61,18 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
         server.shutdown()
 
 
-def a_teller(port: int, *kinds: News, heartbeat: bool = False, redact: bool = False) -> Teller:
+def a_teller(
+    port: int,
+    *kinds: News,
+    heartbeat: bool = False,
+    redact: bool = False,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Teller:
     entry = NotifyConfig(f"json://127.0.0.1:{port}/", kinds or tuple(News))
     plain = a_config()
     watch = WatchConfig(heartbeat=f"http://127.0.0.1:{port}/beat" if heartbeat else None)
     config = Config(accounts=plain.accounts, notify=(entry,), watch=watch)
-    return Teller(config, (lambda text: text.replace("canary", "***")) if redact else str)
+    return Teller(config, (lambda text: text.replace("canary", "***")) if redact else str, monotonic)
 
 
 def an_event(kind: Kind, text: str) -> Event:
@@ -89,6 +97,17 @@ def test_the_same_news_is_told_once_and_every_fill_is(inbox: tuple[Inbox, int]) 
     assert len(box.wait_for(3)) == 3
     teller.close()
     assert len(box.arrived) == 3
+
+
+def test_what_is_critical_is_told_again_when_it_is_said_again_minutes_later(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    seconds = iter([0.0, 60.0, 180.0, 240.0])
+    teller = a_teller(port, monotonic=lambda: next(seconds))
+    for _ in range(4):
+        teller.hear(replace(an_event(Kind.ALERT, "still not out: stop -20%"), weight=Weight.CRITICAL))
+    assert len(box.wait_for(2)) == 2
+    teller.close()
+    assert len(box.arrived) == 2
 
 
 def test_secrets_are_struck_out(inbox: tuple[Inbox, int]) -> None:

@@ -212,6 +212,20 @@ def test_a_marketable_limit_stays_alone_under_a_quote_that_stands_still_and_some
     assert the_verdict(a_snapshot(later, orders=(working,))).cancel_first
 
 
+@pytest.mark.parametrize(("seconds", "times"), [(44.9, 0), (45, 1), (224, 1), (225, 2), (405, 3)])
+def test_a_stop_that_is_not_out_should_be_heard_of_after_45_s_and_every_three_minutes(
+    seconds: float, times: int
+) -> None:
+    working = our_order(SPY, limit="0.63")
+    stop = a_holding(SPY, bid="0.70", ask="0.72", track=an_exit(1, step=9, limit="0.63", pressing=seconds))
+    assert the_verdict(a_snapshot(stop, orders=(working,))).overdue == times
+
+
+def test_a_target_that_is_not_out_is_no_emergency() -> None:
+    target = a_holding(SPY, track=an_exit(3, step=9, limit="1.25", pressing=600), **WIDE_TARGET)
+    assert the_verdict(a_snapshot(target, orders=(our_order(SPY, limit="1.25"),))).overdue == 0
+
+
 def test_a_time_exit_on_a_one_sided_market_goes_straight_to_the_bid() -> None:
     one_sided = a_holding(TODAYS_CALL, bid="1.00", ask=None)
     verdict = the_verdict(a_snapshot(one_sided, market=a_market("14:56")))

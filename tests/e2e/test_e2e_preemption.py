@@ -66,6 +66,15 @@ def test_a_stop_takes_over_from_a_walking_target(fault: str | None, options: dic
     assert all(later.created_at >= ended(earlier) for earlier, later in pairwise(orders(stage)))
 
 
+def test_a_stop_that_is_not_out_is_told_again_and_again_until_it_is() -> None:
+    stage = a_crash()
+    stage.exchange.advance_to(CRASH)
+    stage.exchange.market.halt(CALL, stage.exchange.now)
+    stage.play("12:07:30")
+    assert [minute for minute, _ in stage.critical] == ["12:00", "12:03", "12:06"]
+    assert all("still not out: stop" in text for _, text in stage.critical)
+
+
 def test_a_halted_market_gets_one_order_and_the_exit_goes_on_when_it_opens() -> None:
     stage = a_crash()
     stage.exchange.advance_to(CRASH)

@@ -270,7 +270,8 @@ class Verdict:
 
     `submit` is the order to send now. `cancel_first` are orders to end before anything can be sent; the order itself
     then follows from the next look. `backstop` is the wide stop to let rest under it now. `alert` marks what a person
-    should hear of at once.
+    should hear of at once; `overdue` counts how often one should have heard by now that a protective or forced exit is
+    under way and not out.
     """
 
     holding: Holding
@@ -286,6 +287,7 @@ class Verdict:
     unconfirmed: bool = False  # it waits for another look: a stop to be confirmed, or a fill to settle
     step: str = ""  # which order of the exit it is about and of how many: "2 of 5"; "" when there is none
     backstop: SubmitOrder | None = None
+    overdue: int = 0
 
     @classmethod
     def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "Verdict":

@@ -59,6 +59,7 @@ class ExitTrack:
     age: dt.timedelta  # since the last one was sent, by a clock that never steps
     client_order_id: str
     limit_price: Decimal | None = None
+    pressing_for: dt.timedelta = dt.timedelta(0)  # since its first order as a protective or forced exit
 
 
 @dataclass(frozen=True, slots=True)
