@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import inspect
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -135,9 +136,17 @@ class Life:
         """What is left of a killed process: its files as they stand. Its lock is gone with it, as the system does."""
         left = self.folder.with_name(self.folder.name + "-left")
         shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
+        self._drop_what_never_began()
         self.close()
         shutil.rmtree(self.folder)
         left.rename(self.folder)
+
+    def _drop_what_never_began(self) -> None:
+        """Tasks whose turn never came: Python would complain of each. What had begun is left as it stands."""
+        for task in asyncio.all_tasks(self.loop) if self.loop else ():
+            coroutine = task.get_coro()
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
 
 
 def nothing(_event: Any) -> None:

@@ -54,6 +54,7 @@ class Mischief:
     healed: bool = False
     frozen: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     _disk: dict[str, float] = field(default_factory=dict)
+    _wrote: bool = False
     _dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -179,6 +180,7 @@ class Mischief:
     def step(self, name: str) -> None:
         """Every step of the program passes here: the disk may fail, the process may die."""
         if name == "journal.written" and not self.healed:
+            self._wrote = True
             for fault, rate in self._disk.items():
                 if not self.fired[fault] or self._dice.random() < rate:
                     self.fired[fault] += 1
@@ -213,9 +215,10 @@ class Mischief:
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """What was drawn, had its occasion and never struck. Without a cancel nothing can go wrong with one."""
+        """What was drawn, had its occasion and never struck: a cancel or write needs one to fail."""
         asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
         without = set() if any(at < self.day.heals for at in asked) else {"H19", "O04"}
+        without |= set() if self._wrote else set(_DISK)
         held = self.account.positions.keys()
         without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))

@@ -1,7 +1,7 @@
 """Tells people: notifications through Apprise, and a heartbeat. In a thread of its own; it never blocks, never raises.
 
-The same sentence to the same effect (its numbers apart) is told once in ten minutes, a critical one once in two; fills are
-all told. What can't be delivered is dropped: trading waits for nobody (invariant I9).
+The same sentence to the same effect (its numbers apart) is told once in ten minutes, a critical one once in two; fills
+are all told. What can't be delivered is dropped: trading waits for nobody (invariant I9).
 """
 
 import http.client
