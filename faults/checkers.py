@@ -182,7 +182,8 @@ class ExchangeChecker:
 
     def _on_fill(self, event: Event, account: SimAccount, order: SimOrder) -> None:
         for part in parts(order):
-            if is_ours(order) and part.symbol in self.quiet and not is_backstop(order):
+            excused = is_backstop(order) or self._asks_the_moon(part)
+            if is_ours(order) and part.symbol in self.quiet and not excused:
                 self._say("must-not-fire", f"{part.side} {part.symbol} filled though no rule was true")
             key, after = (account.name, part.symbol), account.qty_of(part.symbol)
             signed = Decimal(event.detail["qty"]) * (1 if part.is_buy else -1)
