@@ -197,11 +197,14 @@ class ExchangeChecker:
     def arrives(self, name: str, order: SubmitOrder) -> None:
         """An order reaches the exchange, which may refuse it: would it have been right (I4, S3, S6, S7, S8)?
 
-        The program can't know what others changed in the last seconds; then only acceptance counts.
+        The program can't know what others changed in the last seconds; then only acceptance counts. The repeat of an
+        order that the exchange has and doesn't show yet (O14) is refused by its id, whatever it has done meanwhile.
         """
         account = self.exchange.accounts[name]
         self._i2_sent(order)
         self._k1(order)
+        if order.client_order_id in account.by_client_id:
+            return
         if order.asset_class is AssetClass.OPTION and order.qty % 1:
             self._say("S6", f"{order.qty} contracts of {order.symbol} were sent")
         legs = _legs(order)
