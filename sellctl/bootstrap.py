@@ -23,6 +23,7 @@ from sellctl.core.real_clock import RealClock
 from sellctl.core.reporter import Reporter
 from sellctl.core.sell_watcher import Mode, SellWatcher
 from sellctl.core.tick_desk import TickDesk
+from sellctl.loading import loaded as all_loaded
 from sellctl.state import StateFolder
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def assemble(
         from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
 
         fleet.desk = TickDesk(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
+    all_loaded()
     return Runtime(loaded, fleet, clock, state, closers)
 
 

@@ -66,6 +66,7 @@ PLACES = {
     "sellctl.errands": "views",
     "sellctl.reload": "views",
     "sellctl.checkup": "views",
+    "sellctl.loading": "process",
     "sellctl.systemd": "process",
     "sellctl.notify": "process",
     "sellctl.api.*": "api",
