@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sellctl.core.errors import BrokerError
-from sellctl.core.model.market import NEW_YORK, BrokerClock, Market, Session, market_at
+from sellctl.core.model.market import NEW_YORK, BrokerClock, Calendar, Market, calendar_of, market_at
 from sellctl.core.ports import Broker, Clock
 
-_DAYS_BACK, _DAYS_AHEAD = 4, 10
+_DAYS_BACK, _DAYS_AHEAD = 366, 10  # session minutes of a holding are counted over the days back
 CALENDAR_AGAIN_SECONDS = 60.0
 
 
@@ -20,8 +20,8 @@ class MarketClock:
         self._clock = clock
         self._read: BrokerClock | None = None
         self._read_at = 0.0
-        self._sessions: tuple[Session, ...] | None = None
-        self._sessions_of: dt.date | None = None
+        self._calendar: Calendar | None = None
+        self._calendar_of: dt.date | None = None
         self._ask_calendar_at = 0.0
 
     async def read(self) -> Market:
@@ -36,7 +36,7 @@ class MarketClock:
         if self._read is None:
             raise BrokerError("The broker's clock is not known yet.")
         passed = dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
-        return market_at(_carried_on(self._read, passed), self._sessions)
+        return market_at(_carried_on(self._read, passed), self._calendar)
 
     @property
     def instant(self) -> dt.datetime | None:
@@ -64,16 +64,17 @@ class MarketClock:
 
     async def _know_the_calendar(self, today: dt.date) -> None:
         """Once a day; while it can't be had, or names no session at all, once a minute."""
-        if self._sessions_of == today and (self._sessions or self._clock.monotonic() < self._ask_calendar_at):
+        if self._calendar_of == today and (self._calendar or self._clock.monotonic() < self._ask_calendar_at):
             return
-        self._sessions_of, self._ask_calendar_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
+        self._calendar_of, self._ask_calendar_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
         first, last = today - dt.timedelta(days=_DAYS_BACK), today + dt.timedelta(days=_DAYS_AHEAD)
-        self._sessions = None
+        self._calendar = None
         for broker in tuple(self._brokers):
             try:
-                self._sessions = await broker.sessions(first, last) or None
+                sessions = await broker.sessions(first, last)
             except BrokerError:
                 continue
+            self._calendar = calendar_of(sessions, first, last) if sessions else None
             return
 
 

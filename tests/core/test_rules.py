@@ -22,7 +22,7 @@ from sellctl.core.model.config import (
     SideKind,
     UnderlyingConfig,
 )
-from sellctl.core.model.market import Market
+from sellctl.core.model.market import Market, Session, calendar_of
 from sellctl.core.model.position import Holding, Prices, Track
 from sellctl.core.rules.clock import BeforeClose, DaysToExpiry, ExitAt, MaxHold, session_time_held
 from sellctl.core.rules.entry import StopLoss, TakeProfit
@@ -31,6 +31,7 @@ from sellctl.core.rules.profit import RoiTable, ScaleOut
 from sellctl.core.rules.trailing import Breakeven, ProfitLock, TrailingStop
 from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import Rule
+from sellctl.sim.calendar import sessions
 
 D = Decimal
 NOON = a_market("12:00")
@@ -180,11 +181,45 @@ def test_days_to_expiry_with_gain_needs_both(price: str, *, expected: bool) -> N
     assert not fires(DaysToExpiry(10, D("0.2")), holding(price))
 
 
-def test_session_minutes_leave_out_nights_and_weekends() -> None:
-    friday = dt.date(2026, 11, 20)
-    held = replace(holding("1.00"), track=Track(first_seen=at("15:30", friday)))
-    monday = a_market("10:00", dt.date(2026, 11, 23))
-    assert session_time_held(held, monday) == dt.timedelta(hours=1)
+CALENDAR = calendar_of(
+    [Session(day.date, day.opens_at, day.closes_at) for day in sessions(dt.date(2026, 11, 2), dt.date(2026, 12, 4))],
+    dt.date(2026, 11, 2),
+    dt.date(2026, 12, 4),
+)
+WEDNESDAY, THANKSGIVING, HALF, MONDAY = (dt.date(2026, 11, day) for day in (25, 26, 27, 30))
+
+
+@pytest.mark.parametrize(
+    ("bought", "now", "minutes"),
+    [
+        (at("15:30", dt.date(2026, 11, 20)), at("10:00", dt.date(2026, 11, 23)), 60),  # a night and a weekend
+        (at("15:30", WEDNESDAY), at("12:00", THANKSGIVING), 30),  # the holiday itself
+        (at("15:30", WEDNESDAY), at("09:45", HALF), 45),
+        (at("15:30", WEDNESDAY), at("10:00", MONDAY), 30 + 210 + 30),  # the half day is 3 h 30 min
+        (at("12:59", HALF), at("15:30", HALF), 1),  # after its close
+        (
+            at("12:00", dt.date(2026, 10, 30)),
+            at("10:00", dt.date(2026, 11, 2)),
+            30,
+        ),  # days before the calendar: unknown
+    ],
+)
+def test_session_minutes_are_those_of_the_broker_s_calendar(
+    bought: dt.datetime, now: dt.datetime, minutes: int
+) -> None:
+    held = replace(holding("1.00"), track=Track(first_seen=bought))
+    market = replace(a_market("10:00"), now=now, calendar=CALENDAR)
+    assert session_time_held(held, market) == dt.timedelta(minutes=minutes)
+
+
+def test_with_the_calendar_unknown_no_step_of_the_table_comes_early_and_its_label_says_so() -> None:
+    rule = RoiTable(TABLE, Hours.SESSION)
+    held = replace(holding("1.50"), track=Track(first_seen=at("10:00", WEDNESDAY)))
+    monday = replace(a_market("12:00", MONDAY), calendar=CALENDAR)
+    assert fires(rule, held, monday)
+    assert not fires(rule, held, replace(monday, calendar=None))
+    assert "calendar is unknown" in rule.label(held, replace(monday, calendar=None))
+    assert "unknown" not in rule.label(held, monday)
 
 
 # --- the ROI table ----------------------------------------------------------------------------------------------------
@@ -206,7 +241,7 @@ def test_the_table_asks_for_the_gain_of_its_largest_key_not_above_the_minutes_he
     minutes: int, steps: dict[int, int]
 ) -> None:
     table = tuple(RoiStep(dt.timedelta(minutes=m), D(gain) / 100) for m, gain in sorted(steps.items()))
-    market = replace(a_market("11:00"), now=at("11:00") + dt.timedelta(minutes=minutes))
+    market = replace(a_market("11:00"), now=at("11:00") + dt.timedelta(minutes=minutes), calendar=CALENDAR)
     reached = [gain for m, gain in sorted(steps.items()) if m <= minutes]
     for hours in Hours:
         threshold = RoiTable(table, hours).threshold(holding("1.00"), market)

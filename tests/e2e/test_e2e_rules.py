@@ -67,6 +67,7 @@ SCENES = {
     "take_profit in dollars of the position": Scene("take_profit: $100/position", "1.50", "1.52"),
     "take_profit at a price": Scene("take_profit: price 1.50", "1.50", "1.52"),
     "stop_loss": Scene("stop_loss: 40%", "0.59", "0.61"),
+    "stop_loss in dollars of the position": Scene("stop_loss: $80/position", "0.59", "0.61"),
     "stop_loss in dollars a contract": Scene("stop_loss: $40/contract", "0.59", "0.61"),
     "stop_loss at a price": Scene("stop_loss: price 0.60", "0.59", "0.61"),
     "max_hold": Scene("max_hold: 1m, take_profit: 90%", start="2026-11-24 12:00"),
@@ -102,6 +103,23 @@ FOLLOWING = {
 }
 
 
+# Each peaked at +51 % (the mid), then fell to this bid: its rules, that bid, why it left ("": it stays).
+FOLLOWED = {
+    "AAPL": ("trailing_stop: {activation: 40%, trail: 10pt}", 1.39, "trailing_stop"),
+    "MSFT": ("trailing_stop: {activation: 40%, trail: 10pt}", 1.42, ""),
+    "NVDA": ("trailing_stop: {activation: 40%, trail: 10%}", 1.34, "trailing_stop"),
+    "AMZN": ("trailing_stop: {activation: 40%, trail: 10%}", 1.37, ""),
+    "META": ("trailing_stop: {activation: 60%, trail: 10pt}", 1.30, ""),
+    "TSLA": ("trailing_stop: {activation: 40%, trail: 40pt, floor: 30%}", 1.28, "trailing_stop"),
+    "NFLX": ("trailing_stop: {activation: 40%, trail: 40pt, floor: 30%}", 1.31, ""),
+    "AMD": ("trailing_stop: {activation: 40%, trail: 40pt, max_pullback: 10%}", 1.34, "trailing_stop"),
+    "BAC": ("breakeven: {activation: 40%}", 0.98, "breakeven"),
+    "JPM": ("breakeven: {activation: 40%}", 1.02, ""),
+    "ORCL": ("profit_lock: [{at: 20%, keep: 5%}, {at: 50%, keep: 36%}]", 1.33, "profit_lock"),
+    "INTC": ("profit_lock: [{at: 20%, keep: 5%}, {at: 60%, keep: 36%}]", 1.33, ""),
+}
+
+
 @pytest.mark.parametrize("reason", FOLLOWING)
 def test_a_stop_that_follows_the_peak_survives_the_end_of_the_process(play: Play, reason: str) -> None:
     day = a_day({CALL: (2, "1.00")}, {CALL: then(("1.50", "1.52"), "12:05", ("1.25", "1.27"))})
@@ -112,6 +130,57 @@ def test_a_stop_that_follows_the_peak_survives_the_end_of_the_process(play: Play
     stage.run("run-once")
     assert stage.held(CALL) == 0
     assert reasons(stage) == {reason}
+
+
+def test_one_account_with_a_rule_of_every_kind_leaves_each_holding_by_its_own(play: Play) -> None:
+    """Stops that follow the peak in every unit, a memory of what was sold, and both ends of the last day."""
+    symbols = {name: f"{name}261218C00200000" for name in FOLLOWED}
+    prices = {
+        symbols[name]: then(("1.50", "1.52"), "12:05", (f"{bid:.2f}", f"{bid + 0.02:.2f}"))
+        for name, (_, bid, _) in FOLLOWED.items()
+    }
+    entries = ", ".join(
+        f"{{name: of-{name}, match: {{underlying: {name}}}, rules: {{{rules}}}}}"
+        for name, (rules, _, _) in FOLLOWED.items()
+    )
+    day = a_day(dict.fromkeys(symbols.values(), (2, "1.00")), prices)
+    stage = play(day, f"sell_module: {{strategies: [{entries}]}}\n")
+    stage.run("run-once")
+    assert [stage.held(symbol) for symbol in symbols.values()] == [2] * len(symbols)
+    stage.server.advance(300)
+    stage.run("run-once")
+    for name, (_, _, reason) in FOLLOWED.items():
+        assert (name, reasons(stage, symbols[name])) == (name, {reason} if reason else set())
+        assert stage.held(symbols[name]) == (0 if reason else 2)
+
+
+def test_session_minutes_leave_out_thanksgiving_and_the_closed_hours(play: Play) -> None:
+    day = a_day({CALL: (2, "1.00")}, {CALL: at("1.20", "1.22")}, "2026-11-25 15:30")
+    stage = play(day, ruled("roi_table: {0: 90%, 60m: 20%}, roi_hours: session"))
+    stage.run("run-once")
+    stage.server.advance(42 * 3600 + 15 * 60)  # Friday, 09:45: 45 minutes of sessions
+    stage.run("run-once")
+    assert stage.held(CALL) == 2
+    stage.server.advance(20 * 60)
+    stage.run("run-once")
+    assert stage.held(CALL) == 0
+    assert reasons(stage) == {"roi_table"}
+
+
+TODAY = "AAPL261124C00200000"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "held", "start", "reason"),
+    [(TODAY, 2, "2026-11-24 14:56", "zero_day"), (CALL, -2, "2026-11-24 12:00", "uncovered_short")],
+)
+def test_what_expires_today_and_what_nothing_covers_leaves_without_any_rule(
+    play: Play, symbol: str, held: int, start: str, reason: str
+) -> None:
+    stage = play(a_day({symbol: (held, "1.00")}, {symbol: at("1.00", "1.02"), "AAPL": at("195.00", "195.02")}, start))
+    stage.run("run-once")
+    assert stage.held(symbol) == 0
+    assert reasons(stage, symbol) == {reason}
 
 
 def test_without_an_earlier_peak_the_same_price_moves_nothing(play: Play) -> None:

@@ -394,7 +394,7 @@ class RulesConfig:
     breakeven: Annotated[BreakevenConfig | None, Doc("A stop at entry once ahead.")] = None
     profit_lock: Annotated[tuple[LockStep, ...], Doc("Rungs such as {at: 50%, keep: 20%}.")] = ()
     roi_table: Annotated[tuple[RoiStep, ...], Ladder(), Doc("Time held to gain, as {0: 100%, 60m: 50%}.")] = ()
-    roi_hours: Annotated[Hours, Doc("wall or session: whether nights and weekends count in roi_table.")] = Hours.WALL
+    roi_hours: Annotated[Hours, Doc("wall or session: whether closed hours and days count in roi_table.")] = Hours.WALL
     max_hold: Annotated[Minutes | None, Doc("Out when held this long, nights included.")] = None
     before_close: Annotated[Minutes | None, Doc("Out this long before each day's close.")] = None
     exit_at: Annotated[TimeOfDay | None, Doc("Out from this time of day on, New York.")] = None

@@ -1,12 +1,15 @@
 """Prices and hours: a quote, the exchange's day, and the market at one instant of the broker's clock."""
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
+_OPENS, _CLOSES = dt.time(9, 30), dt.time(16)
+_SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,42 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Calendar:
+    """The exchange's days from `since` on, as what differs from Monday to Friday, 09:30 to 16:00 in New York.
+
+    `closed` are weekdays without a session, `odd` the sessions of other hours. Small, as it goes with every snapshot.
+    """
+
+    since: dt.date
+    closed: tuple[dt.date, ...] = ()
+    odd: tuple[Session, ...] = ()
+
+    def session(self, day: dt.date) -> Session | None:
+        """The session of a day; None when there is none, or when the day lies before `since`."""
+        if day < self.since or day in self.closed:
+            return None
+        return next((session for session in self.odd if session.date == day), None) or regular_session(day)
+
+
+@lru_cache(512)
+def regular_session(day: dt.date) -> Session | None:
+    """The session of a day like any other; None on a Saturday or Sunday."""
+    if day.weekday() >= _SATURDAY:
+        return None
+    opens, closes = (dt.datetime.combine(day, time, NEW_YORK).astimezone(dt.UTC) for time in (_OPENS, _CLOSES))
+    return Session(day, opens, closes)
+
+
+def calendar_of(sessions: Iterable[Session], since: dt.date, until: dt.date) -> Calendar:
+    """What the broker's list of every session from `since` to `until`, both included, says."""
+    listed = {session.date: session for session in sessions}
+    days = (since + dt.timedelta(days=n) for n in range((until - since).days + 1))
+    closed = tuple(day for day in days if day not in listed and regular_session(day))
+    odd = tuple(session for day, session in sorted(listed.items()) if session != regular_session(day))
+    return Calendar(since, closed, odd)
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerClock:
     """What /v2/clock said. All instants in UTC."""
 
@@ -66,6 +105,7 @@ class Market:
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
     is unknown). `agreed` is False when the calendar contradicts the clock: then no price rule fires, and `closes_at` is
     the earlier of the two. An unknown calendar contradicts nothing: the clock alone says whether the market is open.
+    `calendar` is the sessions of a year back and ten days ahead; None when they are unknown.
     """
 
     now: dt.datetime
@@ -73,6 +113,7 @@ class Market:
     closes_at: dt.datetime | None
     opened_at: dt.datetime | None = None
     agreed: bool = True
+    calendar: Calendar | None = None
 
     @property
     def today(self) -> dt.date:
@@ -95,10 +136,9 @@ def _date_in_new_york(instant: dt.datetime) -> dt.date:
     return instant.astimezone(NEW_YORK).date()
 
 
-def market_at(clock: BrokerClock, sessions: tuple[Session, ...] | None) -> Market:
-    """The market as the broker's clock and calendar show it; `sessions` None means that the calendar is unknown."""
-    today = _date_in_new_york(clock.now)
-    session = next((session for session in sessions or () if session.date == today), None)
+def market_at(clock: BrokerClock, calendar: Calendar | None) -> Market:
+    """The market as the broker's clock and calendar show it; None means that the calendar is unknown."""
+    session = calendar.session(_date_in_new_york(clock.now)) if calendar else None
     inside = session is not None and session.opens_at <= clock.now < session.closes_at
     closes = [clock.next_close] if clock.is_open else []
     closes += [session.closes_at] if clock.is_open and session else []
@@ -107,5 +147,6 @@ def market_at(clock: BrokerClock, sessions: tuple[Session, ...] | None) -> Marke
         is_open=clock.is_open,
         closes_at=min(closes) if closes else None,
         opened_at=session.opens_at if session else None,
-        agreed=sessions is None or (inside == clock.is_open and len(set(closes)) <= 1),
+        agreed=calendar is None or (inside == clock.is_open and len(set(closes)) <= 1),
+        calendar=calendar,
     )

@@ -15,9 +15,6 @@ from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.rules.gain import as_percent, is_at_or_above, price_at_gain, price_on
 
-_OPENS, _CLOSES = dt.time(9, 30), dt.time(16)
-_SATURDAY = 5
-
 
 class TimeRule:
     """A rule without a price: it never has a trigger price."""
@@ -141,24 +138,21 @@ def time_held(holding: Holding, market: Market) -> dt.timedelta | None:
 
 
 def session_time_held(holding: Holding, market: Market) -> dt.timedelta | None:
-    """How long it has been held in sessions of Monday to Friday, 09:30 to 16:00 (holidays count as sessions).
+    """How long it has been held while the exchange was open, by the broker's calendar: holidays and half days count.
 
-    Today's session ends when the broker says; earlier days are whole.
+    At least so long, where a part isn't known: days before the calendar begins, or all of them, count as nothing.
     """
     since = holding.track.held_since
     if since is None:
         return None
-    first, now = since.astimezone(NEW_YORK), market.now.astimezone(NEW_YORK)
-    days = (first.date() + dt.timedelta(days=n) for n in range((now.date() - first.date()).days + 1))
-    return sum((_in_session(day, first, now) for day in days), dt.timedelta(0))
-
-
-def _in_session(day: dt.date, first: dt.datetime, now: dt.datetime) -> dt.timedelta:
-    if day.weekday() >= _SATURDAY:
-        return dt.timedelta(0)
-    opens, closes = (dt.datetime.combine(day, clock, NEW_YORK) for clock in (_OPENS, _CLOSES))
-    begins, ends = (each.astimezone(dt.UTC) for each in (max(first, opens), min(now, closes)))
-    return max(ends - begins, dt.timedelta(0))
+    calendar, nothing = market.calendar, dt.timedelta(0)
+    if calendar is None:
+        return nothing
+    first = max(since.astimezone(NEW_YORK).date(), calendar.since)
+    days = (first + dt.timedelta(days=n) for n in range((market.today - first).days + 1))
+    sessions = (session for day in days if (session := calendar.session(day)))
+    spans = (min(market.now, each.closes_at) - max(since, each.opens_at) for each in sessions)
+    return sum((max(span, nothing) for span in spans), nothing)
 
 
 def held_text(span: dt.timedelta) -> str:

@@ -34,7 +34,9 @@ class RoiTable(ProfitRule):
     def label(self, holding: Holding, market: Market) -> str:
         """+50% from 60 min held on."""
         step = self._step(holding, market)
-        return f"{as_percent(step.gain)} from {held_text(step.after)} held on" if step else "ROI table"
+        unknown = self.hours is Hours.SESSION and market.calendar is None
+        why = " (the exchange's calendar is unknown: counted as just bought)" if unknown else ""
+        return f"{as_percent(step.gain)} from {held_text(step.after)} held on{why}" if step else f"ROI table{why}"
 
     def _step(self, holding: Holding, market: Market) -> RoiStep | None:
         held = self._held(holding, market)
