@@ -14,7 +14,9 @@ from sellctl.core.model.config import (
     MatchConfig,
     Per,
     RulesConfig,
+    SideKind,
     StrategyConfig,
+    StructureKind,
     TrailingStopConfig,
 )
 
@@ -46,6 +48,17 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
         yield Finding(f"{path}.rules", f"{path} has rules beside use.", "The class has its own; delete one of the two.")
     elif not entry.use and entry.rules == RulesConfig():
         yield Finding(path, f"{path} has no rules.", "Add rules, or use: ./file.py:Class.")
+    stop = entry.rules.stop_loss
+    if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _takes_shorts(entry.match):
+        sentence = f"stop_loss: {value_text(stop)} is all of it: a long could never reach it."
+        yield Finding(f"{path}.rules.stop_loss", sentence, "Write less, or match side: short or a structure.")
+
+
+def _takes_shorts(match: MatchConfig) -> bool:
+    """Whether it is for what was sold, whose loss has no end: twice the credit is a usual stop of a spread."""
+    if match.side is not None:
+        return match.side is SideKind.SHORT
+    return bool(match.structure) and match.structure != (StructureKind.SINGLE,)
 
 
 def _names(entries: tuple[StrategyConfig, ...]) -> Findings:
@@ -68,11 +81,7 @@ def _unreachable(entries: tuple[StrategyConfig, ...]) -> Findings:
 
 
 def _stops_at_entry(rules: RulesConfig, path: str) -> Findings:
-    """A stop that would fire at entry, or that no price could reach."""
-    stop = rules.stop_loss
-    if stop and stop.per is Per.GAIN and stop.value >= _WHOLE:
-        key = f"{path}.stop_loss"
-        yield Finding(key, f"stop_loss: {value_text(stop)} is all of it: a long could never reach it.", "Write less.")
+    """A stop that would fire at entry."""
     for name, keep, at in _kept(rules):
         if keep >= at:
             sentence = f"{name} keeps {gain_text(keep)}, and is set at {gain_text(at)}: it would fire at once."

@@ -5,7 +5,7 @@ position, or an entry price that changed without a change of quantity, begins a 
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -52,7 +52,8 @@ class Episodes:
     def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
         """Begin, carry on or freeze the episodes of these positions, which are all there are."""
         everything = tuple(positions)
-        self._freeze_what_was_settled({position.symbol: position for position in everything})
+        held = {position.symbol: position for position in everything}
+        settled = tuple(self._settled(held))
         for position in everything:
             before = self.known.get(position.symbol)
             after = carried_on(before, position, now)
@@ -62,6 +63,8 @@ class Episodes:
                 self.news.append((position.symbol, after.frozen))
             if before and after.first_seen != before.first_seen:
                 self._looked_up.discard(position.symbol)
+        for underlying, why in settled:
+            self._freeze(underlying, why, held)
 
     def peaked(self, symbol: str, price: Decimal) -> None:
         """Both looks that must agree saw at least this good a price: the peak moves to it, and never back."""
@@ -107,15 +110,15 @@ class Episodes:
             if episode.frozen and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
                 self.known[symbol] = replace(episode, frozen="", peak=None, base=episode.qty)
 
-    def _freeze_what_was_settled(self, held: Mapping[str, Position]) -> None:
+    def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
         """An option that left while its shares came or went was assigned or exercised; an adjusted one was renamed."""
-        for symbol, episode in tuple(self.known.items()):
+        for symbol, episode in self.known.items():
             if symbol not in held and an_option(symbol):
                 underlying = underlying_of(symbol)
                 if self._shares_moved(underlying, episode, held):
-                    self._freeze(underlying, f"{symbol} was assigned or exercised", held)
+                    yield underlying, f"{symbol} was assigned or exercised"
                 elif self._was_renamed(symbol, held):
-                    self._freeze(underlying, f"{symbol} was renamed or adjusted", held)
+                    yield underlying, f"{symbol} was renamed or adjusted"
 
     def _shares_moved(self, underlying: str, episode: Episode, held: Mapping[str, Position]) -> bool:
         before, now = self.known.get(underlying), held.get(underlying)
@@ -133,6 +136,7 @@ class Episodes:
         return False
 
     def _freeze(self, underlying: str, why: str, held: Iterable[str]) -> None:
+        """Everything of that underlying, what came with it too: the shares delivered, the contract renamed to."""
         for symbol in held:
             episode = self.known.get(symbol)
             if episode and not episode.frozen and _root_underlying(symbol) == underlying:

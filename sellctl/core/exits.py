@@ -105,6 +105,9 @@ def _begin(signal: ExitSignal, price: Offer, room: Room) -> Verdict:
     obstacles = _obstacles(signal, price, size, room)
     if room.backstops_on(signal.holding.symbol) and (not obstacles.opposed or _may_take_over(signal, room)):
         return _lift(signal, size, price, room)
+    raced = next((order for order in obstacles.holders if _is_at_any_price(order, signal.holding, room)), None)
+    if raced and size.qty <= 0:
+        return _alarming(signal, State.BLOCKED, f"{signal.sentence}; left to another's sale: {describe(raced)}")
     if obstacles.all and _may_take_over(signal, room):
         cancels = cancellable(obstacles.all, f"it is in the way of: {signal.detail}")
         if cancels:
@@ -144,6 +147,14 @@ def _holds(order: Order, holding: Holding) -> bool:
     """Whether an order, or a leg of it, closes the position."""
     direction = holding.position.direction
     return any(closes(o, direction) for o in (order, *order.legs) if o.symbol == holding.symbol and not o.is_terminal)
+
+
+def _is_at_any_price(order: Order, holding: Holding, room: Room) -> bool:
+    """Whether it closes at the market what expires today, as Alpaca's own liquidation does.
+
+    Nothing of ours would be faster, and in the last minutes Alpaca would refuse ours (design, section 4).
+    """
+    return order.type is OrderType.MARKET and order.symbol == holding.symbol and room.expires_today(holding)
 
 
 def _may_take_over(signal: ExitSignal, room: Room) -> bool:

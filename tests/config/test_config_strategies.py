@@ -81,6 +81,17 @@ def test_a_contradiction_is_refused_with_its_line(refuse: Refuse, rules: Rules, 
     assert error.hint
 
 
+@pytest.mark.parametrize("match", ["{side: short}", "{structure: vertical}", "{structure: [short_put, covered_call]}"])
+def test_what_was_sold_may_lose_more_than_it_brought(load: Load, rules: Rules, match: str) -> None:
+    (strategy,) = load(rules(one("stop_loss: 200%", match))).config.sell_module.strategies
+    assert strategy.rules.stop_loss == Amount(D(2))
+
+
+@pytest.mark.parametrize("match", ["{side: long}", "{structure: single}", "{side: long, structure: vertical}"])
+def test_what_was_paid_for_may_not(refuse: Refuse, rules: Rules, match: str) -> None:
+    assert "a long could never reach it" in refuse(rules(one("stop_loss: 200%", match))).sentence
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -5,48 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from stage import Play, Stage
+from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
+from stage import Play
 
-CALL = "AAPL261218C00200000"
-HIGHER = "AAPL261218C00210000"
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DAY = """
-    start: "{start}"
-    accounts:
-      main:
-        key: k
-        secret: s
-        number: PA1
-        positions: [{positions}]
-    prices:
-{prices}
-"""
-
-
-def a_day(positions: dict[str, tuple[int, str]], prices: dict[str, str], start: str = "2026-11-24 12:00") -> str:
-    """A scenario: symbol -> (quantity, entry), and symbol -> its prices as the scenario writes them."""
-    held = ", ".join(f"{{symbol: {s}, qty: {qty}, entry: {entry}}}" for s, (qty, entry) in positions.items())
-    lines = "\n".join(f"      {symbol}: {path}" for symbol, path in prices.items())
-    return DAY.format(start=start, positions=held, prices=lines)
-
-
-def at(bid: str, ask: str) -> str:
-    return f"[{{fixed: {{bid: {bid}, ask: {ask}}}}}]"
-
-
-def then(first: tuple[str, str], clock: str, second: tuple[str, str]) -> str:
-    one, other = (f"{{bid: {bid}, ask: {ask}}}" for bid, ask in (first, second))
-    return f'[{{fixed: {one}}}, {{at: "{clock}", jump: {other}}}]'
-
-
-def ruled(rules: str, match: str = "{}") -> str:
-    return f"sell_module: {{strategies: [{{name: mine, match: {match}, rules: {{{rules}}}}}]}}\n"
-
-
-def reasons(stage: Stage, symbol: str = CALL) -> set[str]:
-    """The reasons of the orders that were sent for a symbol, as `history` tells them."""
-    rows = stage.run("history", symbol, "--format", "json").document
-    return {row["reason"] for row in rows if row["reason"]}
 
 
 @dataclass(frozen=True)
@@ -281,6 +243,33 @@ def test_each_example_runs_as_a_strategy_of_ones_own(play: Play, use: str) -> No
         assert stage.run("run-once").status == 0
         stage.server.advance(60)
     assert stage.held(CALL) == left
+
+
+def test_a_strategy_of_an_installed_package_runs_by_the_name_of_its_entry_point(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    record = site / "patience-1.0.dist-info"
+    record.mkdir(parents=True)
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: patience\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text("[sellctl.strategies]\npatience = patience_exits:TimeStop\n")
+    shutil.copy(EXAMPLES / "time_stop.py", site / "patience_exits.py")
+    monkeypatch.syspath_prepend(site)
+    day = a_day({CALL: (4, "1.00")}, {CALL: at("1.05", "1.07")})
+    stage = play(day, "sell_module: {strategies: [{use: patience, after: 1s, needs: 20%}]}\n")
+    assert "patience" in stage.run("strategies").out
+    for _ in range(2):
+        assert stage.run("run-once").status == 0
+        stage.server.advance(60)
+    assert stage.held(CALL) == 0
+    assert "patience" in stage.run("history", CALL, "--format", "json").out
+
+
+def test_config_check_warns_that_a_trail_sees_only_the_looks_of_cron(play: Play) -> None:
+    stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")}), ruled(FOLLOWING["trailing_stop"]))
+    said = stage.run("config", "check")
+    assert said.status == 0
+    assert "under run-once, one peak a run" in said.out + said.err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Small market days for the whole program: what is held, at what prices, under which rules."""
+
+from stage import Stage
+
+CALL = "AAPL261218C00200000"
+HIGHER = "AAPL261218C00210000"
+DAY = """
+    start: "{start}"
+    accounts:
+      main:
+        key: k
+        secret: s
+        number: PA1
+        positions: [{positions}]
+    prices:
+{prices}
+"""
+
+
+def a_day(positions: dict[str, tuple[int, str]], prices: dict[str, str], start: str = "2026-11-24 12:00") -> str:
+    """A scenario: symbol -> (quantity, entry), and symbol -> its prices as the scenario writes them."""
+    held = ", ".join(f"{{symbol: {s}, qty: {qty}, entry: {entry}}}" for s, (qty, entry) in positions.items())
+    lines = "\n".join(f"      {symbol}: {path}" for symbol, path in prices.items())
+    return DAY.format(start=start, positions=held, prices=lines)
+
+
+def at(bid: str, ask: str) -> str:
+    return f"[{{fixed: {{bid: {bid}, ask: {ask}}}}}]"
+
+
+def then(first: tuple[str, str], clock: str, second: tuple[str, str]) -> str:
+    one, other = (f"{{bid: {bid}, ask: {ask}}}" for bid, ask in (first, second))
+    return f'[{{fixed: {one}}}, {{at: "{clock}", jump: {other}}}]'
+
+
+def ruled(rules: str, match: str = "{}") -> str:
+    return f"sell_module: {{strategies: [{{name: mine, match: {match}, rules: {{{rules}}}}}]}}\n"
+
+
+def reasons(stage: Stage, symbol: str = CALL) -> set[str]:
+    """The reasons of the orders that were sent for a symbol, as `history` tells them."""
+    rows = stage.run("history", symbol, "--format", "json").document
+    return {row["reason"] for row in rows if row["reason"]}

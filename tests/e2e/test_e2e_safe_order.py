@@ -1,0 +1,214 @@
+"""Structures through the whole program, a leg at a time: no fill ever leaves a short uncovered."""
+
+from decimal import Decimal
+
+import pytest
+from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
+from stage import Play, Stage
+
+from sellctl.sim.cover import uncovered_contracts
+
+NEAR = "AAPL261204C00200000"
+PUT, LOWER = "AAPL261218P00180000", "AAPL261218P00170000"
+TODAY = "AAPL261124C00200000"
+SHARES = "AAPL"
+NOTHING = Decimal(0)
+
+
+def symbols_sent(stage: Stage) -> list[str]:
+    return [order.symbol for order in stage.orders()]
+
+
+def work(stage: Stage, runs: int = 4) -> None:
+    """Look again and again, as cron does; time enough between for an order to fill and for positions to catch up."""
+    for _ in range(runs):
+        assert stage.run("run-once").status == 0
+        stage.server.advance(15)
+
+
+def uncovered_at_any_fill(stage: Stage, start: dict[str, int], secured: int = 0) -> Decimal:
+    """The most contracts that stood uncovered after any fill, of the positions held at the start and after it."""
+    held = {symbol: Decimal(qty) for symbol, qty in start.items()}
+    worst = uncovered_contracts(held, NOTHING)
+    for event in stage.server.exchange.events:
+        if event.kind in {"fill", "partial_fill"} and event.order:
+            signed = Decimal(event.detail["qty"]) * (1 if event.order["side"] == "buy" else -1)
+            held[event.order["symbol"]] = held.get(event.order["symbol"], NOTHING) + signed
+            worst = max(worst, uncovered_contracts(held, NOTHING))
+    assert {symbol: qty for symbol, qty in held.items() if qty} == {
+        symbol: Decimal(stage.held(symbol)) for symbol in held if stage.held(symbol)
+    }
+    return worst - secured
+
+
+PAIRS = {
+    "a vertical that was paid for, at its target": (
+        {CALL: (2, "5.00"), HIGHER: (-2, "3.00")},
+        {CALL: at("6.00", "6.02"), HIGHER: at("2.00", "2.02")},
+        ("take_profit: 50%", "{structure: vertical}"),
+        [HIGHER, CALL],
+    ),
+    "a vertical that was paid for, at its stop": (
+        {CALL: (2, "5.00"), HIGHER: (-2, "3.00")},
+        {CALL: at("2.00", "2.02"), HIGHER: at("1.00", "1.02")},
+        ("stop_loss: 40%", "{structure: vertical}"),
+        [HIGHER, CALL],
+    ),
+    "a vertical that was sold, at its target": (
+        {CALL: (-2, "3.00"), HIGHER: (2, "1.00")},
+        {CALL: at("1.00", "1.02"), HIGHER: at("0.40", "0.42")},
+        ("take_profit: 60%", "{structure: vertical}"),
+        [CALL, HIGHER],
+    ),
+    "a calendar at its stop": (
+        {NEAR: (-2, "2.00"), CALL: (2, "4.00")},
+        {NEAR: at("2.00", "2.02"), CALL: at("2.98", "3.02")},
+        ("stop_loss: 40%", "{structure: calendar}"),
+        [NEAR, CALL],
+    ),
+    "a calendar at its target": (
+        {NEAR: (-2, "2.00"), CALL: (2, "4.00")},
+        {NEAR: at("1.00", "1.02"), CALL: at("4.50", "4.52")},
+        ("take_profit: 40%", "{structure: calendar}"),
+        [NEAR, CALL],
+    ),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_pair_leaves_as_a_whole_its_short_leg_first(play: Play, pair: str) -> None:
+    held, prices, (rules, match), order = PAIRS[pair]
+    alone = ruled(rules, match).replace("sell_module: {", "sell_module: {strategy_one: {enabled: false}, ")
+    stage = play(a_day(held, prices), alone)
+    work(stage)
+    assert [stage.held(symbol) for symbol in held] == [0, 0]
+    assert symbols_sent(stage) == order
+    short, long = order
+    assert reasons(stage, short) == {rules.partition(":")[0]}
+    assert "structure" in reasons(stage, long)
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+
+
+CONDOR = {CALL: (-1, "2.00"), HIGHER: (1, "1.00"), PUT: (-1, "2.00"), LOWER: (1, "1.00")}
+CONDOR_PRICES = {
+    CALL: then(("1.98", "2.02"), "12:05", ("4.98", "5.02")),
+    HIGHER: then(("0.98", "1.02"), "12:05", ("1.98", "2.02")),
+    PUT: at("1.48", "1.52"),
+    LOWER: at("0.68", "0.72"),
+}
+
+
+def test_a_condor_is_two_verticals_and_the_side_at_its_stop_leaves_alone(play: Play) -> None:
+    stage = play(a_day(CONDOR, CONDOR_PRICES), ruled("stop_loss: 150%", "{structure: vertical}"))
+    work(stage, 1)
+    assert symbols_sent(stage) == []
+    stage.server.advance(300)
+    work(stage)
+    assert [stage.held(symbol) for symbol in CONDOR] == [0, 0, -1, 1]
+    assert symbols_sent(stage) == [CALL, HIGHER]
+    assert reasons(stage, CALL) == {"stop_loss"}
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in CONDOR.items()}) == 0
+
+
+def test_a_condor_at_a_time_of_day_leaves_whole_each_short_leg_before_its_long_one(play: Play) -> None:
+    stage = play(a_day(CONDOR, CONDOR_PRICES), ruled('exit_at: "12:00"', "{structure: vertical}"))
+    work(stage)
+    assert [stage.held(symbol) for symbol in CONDOR] == [0, 0, 0, 0]
+    assert reasons(stage, CALL) == reasons(stage, PUT) == {"exit_at"}
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in CONDOR.items()}) == 0
+
+
+# --- covered calls ----------------------------------------------------------------------------------------------------
+
+COVERED = {SHARES: (100, "190.00"), CALL: (-1, "3.00")}
+
+
+@pytest.mark.parametrize(
+    ("rules", "price", "reason"),
+    [("stop_loss: 90%", ("5.98", "6.02"), "stop_loss"), ("take_profit: 50%", ("1.40", "1.42"), "take_profit")],
+)
+def test_a_covered_call_is_bought_back_and_its_shares_stay(
+    play: Play, rules: str, price: tuple[str, str], reason: str
+) -> None:
+    day = a_day(COVERED, {CALL: at(*price), SHARES: at("195.00", "195.02")})
+    stage = play(day, ruled(rules, "{structure: covered_call}"))
+    work(stage, 2)
+    assert (stage.held(CALL), stage.held(SHARES)) == (0, 100)
+    assert reasons(stage) == {reason}
+
+
+def test_shares_that_cover_a_call_do_not_leave_at_their_own_stop_and_what_is_free_of_them_does(play: Play) -> None:
+    held = COVERED | {SHARES: (150, "250.00")}
+    day = a_day(held, {CALL: at("3.00", "3.02"), SHARES: at("195.00", "195.02")})
+    stage = play(day, ruled("stop_loss: 10%", "{asset: stock}"))
+    work(stage, 3)
+    assert (stage.held(CALL), stage.held(SHARES)) == (-1, 100)
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+    assert CALL in stage.run("positions", SHARES, "--format", "plain").out
+
+
+@pytest.mark.parametrize(("shorts", "left"), [("false", -1), ("true", 0)])
+def test_a_covered_call_on_its_last_day_is_left_alone_unless_shorts_are_asked_for(
+    play: Play, shorts: str, left: int
+) -> None:
+    held = {SHARES: (100, "190.00"), TODAY: (-1, "3.00")}
+    day = a_day(held, {TODAY: at("1.00", "1.02"), SHARES: at("195.00", "195.02")}, "2026-11-24 14:56")
+    stage = play(day, f"sell_module: {{zero_day: {{shorts: {shorts}}}}}\n")
+    work(stage, 2)
+    assert (stage.held(TODAY), stage.held(SHARES)) == (left, 100)
+    assert reasons(stage, TODAY) == ({"zero_day"} if left == 0 else set())
+
+
+# --- short puts -------------------------------------------------------------------------------------------------------
+
+KEEP = "short_positions: {cash_secured_puts: keep}"
+
+
+@pytest.mark.parametrize(
+    ("config", "price", "left", "reason"),
+    [
+        ("sell_module: {}\n", ("2.00", "2.02"), 0, "uncovered_short"),
+        (f"sell_module: {{{KEEP}}}\n", ("2.00", "2.02"), -1, ""),
+        (ruled("stop_loss: 90%", "{structure: short_put}"), ("3.98", "4.02"), 0, "stop_loss"),
+        (ruled("take_profit: 50%", "{structure: short_put}"), ("0.90", "0.92"), 0, "take_profit"),
+        (ruled("take_profit: 50%", "{structure: short_put}"), ("1.02", "1.04"), -1, ""),
+    ],
+)
+def test_a_short_put_is_closed_or_kept_and_kept_it_has_rules_of_its_own(
+    play: Play, config: str, price: tuple[str, str], left: int, reason: str
+) -> None:
+    kept = config.replace("sell_module: {strategies", f"sell_module: {{{KEEP}, strategies")
+    stage = play(a_day({PUT: (-1, "2.00")}, {PUT: at(*price), SHARES: at("195.00", "195.02")}), kept)
+    work(stage, 2)
+    assert stage.held(PUT) == left
+    assert reasons(stage, PUT) == ({reason} if reason else set())
+
+
+# --- the broker's own liquidation -------------------------------------------------------------------------------------
+
+
+def test_the_broker_s_own_sale_of_what_expires_is_not_raced(play: Play) -> None:
+    prices = {TODAY: at("0", "0.05"), SHARES: at("199.00", "199.02")}
+    stage = play(a_day({TODAY: (2, "1.00")}, prices, "2026-11-24 15:29"))
+    stage.server.advance(90)
+    (theirs,) = stage.orders()
+    assert theirs.symbol == TODAY
+    assert theirs.is_open
+    stage.run("run-once")
+    assert stage.orders() == [theirs]
+    assert theirs.is_open
+    assert stage.sent() == []
+
+
+def test_a_position_that_the_broker_sold_out_is_gone_for_us_too(play: Play) -> None:
+    prices = {CALL: then(("1.00", "1.02"), "12:05", ("1.60", "1.62"))}
+    stage = play(a_day({CALL: (2, "1.00")}, prices), ruled("take_profit: 50%"))
+    stage.run("run-once")
+    with stage.server.hold() as exchange:
+        exchange.misbehave("O11", symbol=CALL)
+    stage.server.advance(300)
+    work(stage, 3)
+    assert stage.held(CALL) == 0
+    assert [order.client_order_id.startswith("sellctl-") for order in stage.orders()] == [False]
+    assert stage.run("history", "--open", "--format", "json").document == []
+    assert CALL not in stage.run("positions", "--format", "plain").out
