@@ -31,6 +31,9 @@ class Display(Protocol):
     def update(self, wait: float) -> bool:
         """Show the fleet as it is now; the next look is `wait` seconds away. False when nobody reads it any more."""
 
+    def refresh(self) -> None:
+        """Let ages and the time to the next look go on between two looks, however long one hangs."""
+
 
 class LogOnly:
     """Shows nothing: the log tells."""
@@ -45,6 +48,9 @@ class LogOnly:
     def update(self, wait: float) -> bool:  # noqa: ARG002  there is nothing to show
         """Nothing to show."""
         return True
+
+    def refresh(self) -> None:
+        """Nothing to show."""
 
 
 class JsonLines(LogOnly):
@@ -71,6 +77,7 @@ class Screen(LogOnly):
         self._runtime = runtime
         self._events = events
         self._live: Live = Live("Looking at the accounts ...", console=console, auto_refresh=False)
+        self._next_look_at: float | None = None
 
     def __enter__(self) -> Self:
         """Take the terminal."""
@@ -83,17 +90,24 @@ class Screen(LogOnly):
 
     def update(self, wait: float) -> bool:
         """Draw the fleet as it is now."""
+        self._next_look_at = self._runtime.clock.monotonic() + wait
+        self.refresh()
+        return True
+
+    def refresh(self) -> None:
+        """Draw it anew, by the time that has passed."""
         from sellctl.screen import watch_screen  # noqa: PLC0415  help does without it
 
-        self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
-        return True
+        if self._next_look_at is not None:
+            wait = max(self._next_look_at - self._runtime.clock.monotonic(), 0.0)
+            self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
 
 
 def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
     """The fleet as a frozen value, by the broker's clock; the host's until the broker was asked."""
     fleet = runtime.fleet
     return WatchView(
-        now=fleet.market.now if fleet.market else runtime.clock.now(),
+        now=fleet.market_clock.instant or runtime.clock.now(),
         accounts=tuple(_account_view(watcher, runtime) for watcher in fleet.watchers),
         events=tuple(events),
         next_look_in=dt.timedelta(seconds=wait),

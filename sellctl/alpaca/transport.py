@@ -112,10 +112,7 @@ class _Connection(asyncio.Protocol):
         self._heard = self._ends_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._tunnels = False
-        self.proxied: tuple[str, tuple[tuple[str, str], ...]] = (
-            "",
-            (),
-        )  # what a proxy wants before the path and beside
+        self.proxied: _Proxied = ("", ())
 
     @property
     def is_fit(self) -> bool:

@@ -118,9 +118,19 @@ async def watching(
 
     errands = asyncio.create_task(serve(runtime.fleet, runtime.state))
     with display:
+        drawing = asyncio.create_task(_draw_each_second(display))
         await runtime.fleet.watch(stop, show)
+        drawing.cancel()
     tell("STOPPING=1")
     errands.cancel()
+
+
+async def _draw_each_second(display: "Display") -> None:
+    import asyncio
+
+    while True:
+        await asyncio.sleep(1)
+        display.refresh()
 
 
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:

@@ -20,7 +20,7 @@ from sellctl.core.sizing import Size, free, size_of
 SETTLES_IN = dt.timedelta(seconds=10)
 # How long a marketable limit is left alone under a quote that stands still.
 HALTED = dt.timedelta(seconds=30)
-# When a person hears that a protective or forced exit is not out: a while after its last rung, and again and again.
+# When a person hears that a protective or forced exit is not out: a while after its first order, and again and again.
 OVERDUE_AFTER = dt.timedelta(seconds=45)
 OVERDUE_AGAIN = dt.timedelta(minutes=3)
 

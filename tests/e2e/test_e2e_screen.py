@@ -1,0 +1,49 @@
+"""The live screen between two looks: ages grow and the next look comes nearer, however long one hangs."""
+
+import asyncio
+from dataclasses import dataclass, field
+from io import StringIO
+
+from rich.console import Console
+from stage import Play, three_calls
+
+from sellctl.bootstrap import Wish, assemble
+from sellctl.core.config_manager import ConfigManager
+from sellctl.core.real_clock import RealClock
+from sellctl.core.sell_watcher import Mode
+from sellctl.live import Screen
+from sellctl.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead(RealClock):
+    """A clock that stands where the test puts it."""
+
+    at: list[float] = field(default_factory=lambda: [1000.0])
+
+    def monotonic(self) -> float:
+        return self.at[0]
+
+
+def test_between_two_looks_the_screen_goes_on(play: Play) -> None:
+    stage, clock = play(three_calls()), Ahead()
+    options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
+    wish = Wish("watch", Mode.DRY_RUN)
+    runtime = assemble(ConfigManager(stage.config).load(), options, wish, lambda _event: None, clock)
+    out = StringIO()
+    screen = Screen(runtime, (), Console(file=out, width=80, height=24, force_terminal=True, color_system=None))
+    asyncio.run(runtime.fleet.run_once())
+    screen.update(5.0)
+    seen = runtime.fleet.watchers[0].seen_at
+    assert seen is not None
+    with screen:
+        clock.at[0] += 3
+        out.truncate(0)
+        screen.refresh()
+        assert "12:00:03 ET  next look in 2s" in out.getvalue()
+        assert "seen 3s ago" in out.getvalue()
+        clock.at[0] += 30
+        screen.refresh()
+        assert "next look in 0s" in out.getvalue()
+        assert "seen 33s ago" in out.getvalue()
+    runtime.close()
