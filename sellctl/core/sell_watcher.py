@@ -224,9 +224,8 @@ class SellWatcher:
         await asyncio.sleep(0)  # a tick that came meanwhile goes first
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
-            history, news = await asyncio.gather(
-                self._history(plan.needs_history), self._learn_ticks(plan.needs_history)
-            )
+            asked = sorted(plan.needs_history)  # a set's order is the process's own: a day would not repeat
+            history, news = await asyncio.gather(self._history(asked), self._learn_ticks(asked))
             snapshot = (self._snapshot(seen, market) if news else snapshot).with_history(history)
             plan = decide(snapshot, self.policy)
         self.plan, self.market, self.seen_at, self.last_snapshot = plan, market, seen.at, snapshot

@@ -11,6 +11,7 @@ from faults_scenes import a_day, found, played, with_fault
 
 from faults.day import ACCOUNT, a_stage, play
 from faults.draw import Role
+from faults.pairs import unlike
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import Track
 
@@ -22,6 +23,10 @@ def test_an_end_that_the_disk_refused_is_learnt_again_and_written_down(seed: int
 
 def test_an_order_that_the_broker_took_and_does_not_show_yet_is_not_sent_again() -> None:
     assert not play(18, ("O",)).violations
+
+
+def test_price_steps_are_asked_in_an_order_that_the_hash_seed_does_not_change() -> None:
+    assert unlike(26, 1) == []
 
 
 def test_an_account_that_was_blocked_at_the_start_sells_when_it_no_longer_is(tmp_path: Path) -> None:
