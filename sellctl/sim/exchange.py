@@ -23,7 +23,7 @@ from sellctl.sim.intake import OrderRequest, read_order
 from sellctl.sim.lifecycle import plan_session
 from sellctl.sim.making import make_order
 from sellctl.sim.market import Market
-from sellctl.sim.matching import force_fill, work_orders
+from sellctl.sim.matching import force_fill, rest_until, work_orders
 from sellctl.sim.numbers import stable_id, stamp
 from sellctl.sim.order_faults import on_accept
 from sellctl.sim.orders import TERMINAL, Event, SimOrder
@@ -31,6 +31,7 @@ from sellctl.sim.paths import Level
 from sellctl.sim.settings import Settings
 
 STEP = dt.timedelta(seconds=1)
+_A_MOMENT = dt.timedelta(microseconds=1)
 Action = Callable[["Exchange"], None]
 Listener = Callable[[Event], None]
 
@@ -80,11 +81,21 @@ class Exchange:
         if self._timeline:
             instant = min(instant, max(self._timeline[0][0], self.now))
         orders = [order for account in self.accounts.values() for order in account.open_orders.values()]
-        if orders and (calendar.is_open(self.now) or any(map(self._is_restless, orders))):
-            instant = min(instant, self.now.replace(microsecond=0) + STEP)
+        is_open = calendar.is_open(self.now)
+        if orders and (is_open or any(map(self._is_restless, orders))):
+            second = self.now.replace(microsecond=0) + STEP
+            instant = min(instant, max(second, self._last_second_of_rest(instant, orders)) if is_open else second)
         elif orders:
             instant = min(instant, calendar.next_open(self.now))
         return instant
+
+    def _last_second_of_rest(self, until: dt.datetime, orders: Iterable[SimOrder]) -> dt.datetime:
+        """The last second's beginning before anything may happen: looks until then would find all as it is."""
+        for order in orders:
+            until = min(until, rest_until(self, order))
+            if until <= self.now:
+                return self.now
+        return (until - _A_MOMENT).replace(microsecond=0)
 
     def _is_restless(self, order: SimOrder) -> bool:
         """Whether something may happen to an order outside the session."""

@@ -64,7 +64,10 @@ def fill_price(
     limit = effective_limit(order)
     if opposite is not None and (limit is None or (limit >= opposite if order.is_buy else limit <= opposite)):
         return opposite
-    if limit is None or not settings.inside_fill or not _is_inside(limit, quote) or seconds <= 0:
+    if limit is None or not settings.inside_fill or not _is_inside(limit, quote):
+        order.idle_at = quote
+        return None
+    if seconds <= 0:
         return None
     chance = 1 - (1 - float(settings.inside_fill)) ** seconds
     return limit if dice.random() < chance else None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sellctl.sim import calendar
 from sellctl.sim.assets import Asset, asset_of, tick_of
 from sellctl.sim.behaviour import BehaviourBook, Misbehaviour
-from sellctl.sim.paths import CENT, Fixed, Level, Path, Segment
+from sellctl.sim.paths import CENT, FOREVER, Fixed, Level, Path, Segment
 from sellctl.sim.quote_faults import SPOILERS
 from sellctl.sim.settings import Settings
 
@@ -33,6 +33,7 @@ class Market:
         self._shift: dict[str, Decimal] = {}
         self._kept: dict[str, Level | None] = {}
         self._kept_at: dt.datetime | None = None
+        self._quoted: dict[str, tuple[Level, Level]] = {}  # a path's level that stands, and how it is quoted
         self.stamps: dict[str, dt.datetime] = {}
 
     @property
@@ -45,6 +46,7 @@ class Market:
         self.paths[symbol] = Path([Fixed(now, level)])
         self.stamps.pop(symbol, None)
         self._shift.pop(symbol, None)
+        self._quoted.pop(symbol, None)
         self._kept_at = None
         if stamp is not None:
             self.stamps[symbol] = stamp
@@ -70,9 +72,19 @@ class Market:
         level = path.at(now) if path else None
         if level is None or (level.bid is None and level.ask is None):
             return None
-        if shift := self._shift.get(symbol):
-            level = level.moved_to(level.mid + shift)
-        return quoted(asset_of(symbol), level) if shift or (path and path.moves) else level
+        shift = self._shift.get(symbol)
+        if not shift and not (path and path.moves):
+            return level
+        known = self._quoted.get(symbol)
+        if known is None or known[0] is not level:
+            known = (level, quoted(asset_of(symbol), level.moved_to(level.mid + shift) if shift else level))
+            self._quoted[symbol] = known
+        return known[1]
+
+    def stands_until(self, symbol: str, now: dt.datetime) -> dt.datetime:
+        """Until when a symbol's level is known to stand by itself, excluded; that instant itself when it moves."""
+        path = self.paths.get(symbol)
+        return FOREVER if path is None or symbol in self.halted else path.stands_until(now)
 
     def moves(self, symbol: str) -> bool:
         """Whether a symbol's prices are computed and may change at any instant."""
@@ -119,6 +131,7 @@ class Market:
             size = Decimal(max(level.ask_size if side == "buy" else level.bid_size, 1))
             move = settings.impact * level.spread * qty / size
             self._shift[symbol] = self._shift.get(symbol, Decimal(0)) + (move if side == "buy" else -move)
+            self._quoted.pop(symbol, None)
             self._kept_at = None
 
     def shown(self, symbol: str, now: dt.datetime) -> Shown | None:

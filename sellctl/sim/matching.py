@@ -11,8 +11,8 @@ from sellctl.sim.groups import after_fill, watch_held
 from sellctl.sim.multi_leg import try_multi_leg
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.order_faults import lag, on_wake, part_of, price_of
-from sellctl.sim.orders import SimOrder
-from sellctl.sim.paths import Level
+from sellctl.sim.orders import WORKABLE, SimOrder
+from sellctl.sim.paths import FOREVER, Level
 
 if TYPE_CHECKING:
     from sellctl.sim.accounts import SimAccount
@@ -25,12 +25,28 @@ def work_orders(exchange: "Exchange") -> None:
     """Give every open order its look at the market."""
     for account in exchange.accounts.values():
         if account.open_orders:
+            is_open = calendar.is_open(exchange.now)
             for order in list(account.open_orders.values()):
                 if order.is_open:
-                    _work(exchange, account, order)
+                    _work(exchange, account, order, is_open=is_open)
 
 
-def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
+def rest_until(exchange: "Exchange", order: SimOrder) -> dt.datetime:
+    """Until when, in an open market, nothing happens to an order by itself; now when something may at the next look."""
+    if order.parent is not None and order.order_class == "mleg":
+        return FOREVER  # it goes with its parent
+    if order.status not in WORKABLE or order.order_class == "mleg":
+        return exchange.now
+    quote = exchange.quote(order.symbol)
+    if quote is not order.idle_at:
+        return exchange.now
+    bounds = [exchange.market.stands_until(order.symbol, exchange.now)]
+    bounds += [order.expires_at] if order.expires_at else []
+    bounds += [order.cancel_done_at] if order.cancel_done_at else []
+    return min(bounds)
+
+
+def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder, *, is_open: bool) -> None:
     if order.parent is not None and order.order_class == "mleg":
         return  # it goes with its parent
     if order.expires_at and exchange.now >= order.expires_at:
@@ -39,20 +55,22 @@ def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
     if order.status == "pending_cancel" and order.cancel_done_at and exchange.now >= order.cancel_done_at:
         exchange.end(account, order, "canceled")
         return
-    if not can_trade(exchange, order):
+    if not _can_trade(exchange, order, is_open=is_open):
         return
     if order.status in {"pending_new", "accepted"} and not _wake(exchange, account, order):
         return
     if order.status == "held":
         watch_held(exchange, account, order)
-    if order.status in {"new", "partially_filled", "pending_cancel"}:
+    if order.status in WORKABLE:
         _try(exchange, account, order)
     order.touched_until = exchange.now
 
 
-def can_trade(exchange: "Exchange", order: SimOrder) -> bool:
+def _can_trade(exchange: "Exchange", order: SimOrder, *, is_open: bool) -> bool:
     """Whether the market is open for this order now."""
-    if calendar.is_open(exchange.now):
+    if is_open:
+        if not exchange.market.halted:
+            return True
         return not any(exchange.market.is_halted(one.symbol) for one in (order, *order.legs) if one.symbol)
     return order.extended_hours and exchange.trades_soon() and not order.asset.is_option
 
@@ -81,10 +99,11 @@ def _try(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
 
 def _try_single(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
     quote = exchange.quote(order.symbol)
-    if quote is None:
+    if quote is None or quote is order.idle_at:
         return
     touch_stop(order, quote)
     if is_waiting_stop(order):
+        order.idle_at = quote
         return
     seconds = _since_last_look(exchange, order)
     price = fill_price(order, quote, exchange.settings, seconds, exchange.dice)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sellctl.sim.assets import Asset, asset_of
 from sellctl.sim.numbers import ZERO
+from sellctl.sim.paths import Level
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade on the next look at the market
@@ -56,6 +57,7 @@ class SimOrder:
     cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; None with pending_cancel: never
     visible_at: dt.datetime | None = None  # lists and the look-up by client id show it from here on
     touched_until: dt.datetime | None = None  # the last instant at which the market was looked at for it
+    idle_at: Level | None = field(default=None, repr=False)  # the quote at which it last neither traded nor drew lots
 
     @property
     def asset(self) -> Asset:

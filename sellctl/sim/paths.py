@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 CENT = Decimal("0.01")
 DEFAULT_SIZE = 100
+FOREVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Fixed:
         """The level."""
         return self.to
 
+    def stands_until(self, _now: dt.datetime) -> dt.datetime:
+        """It never moves."""
+        return FOREVER
+
 
 @dataclass(frozen=True, slots=True)
 class Jump:
@@ -66,6 +71,10 @@ class Jump:
     def at(self, _now: dt.datetime, before: Level) -> Level:
         """The level it jumped to."""
         return before.moved_to(before.mid * self.ratio)
+
+    def stands_until(self, _now: dt.datetime) -> dt.datetime:
+        """It moves once, at its start."""
+        return FOREVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,10 @@ class Linear:
         return replace(
             self.to, bid=_between(before.bid, self.to.bid, share), ask=_between(before.ask, self.to.ask, share)
         )
+
+    def stands_until(self, now: dt.datetime) -> dt.datetime:
+        """It moves all the time, and then no more."""
+        return FOREVER if now >= self.until else now
 
 
 @dataclass(slots=True)
@@ -104,11 +117,18 @@ class Walk:
 
     def at(self, now: dt.datetime, before: Level) -> Level:
         """The level after as many steps as fit between the start and now."""
-        steps = int((now - self.start).total_seconds() / self.step)
+        steps = self._steps_at(now)
         while len(self._factors) <= steps:
             move = max(1 + self.drift + self._random.gauss(0, self.sigma), 0.01)
             self._factors.append(self._factors[-1] * move)
         return before.moved_to(before.mid * Decimal(str(self._factors[steps])))
+
+    def stands_until(self, now: dt.datetime) -> dt.datetime:
+        """About when the next step is due: never late by more than the clock's finest unit."""
+        return self.start + dt.timedelta(seconds=(self._steps_at(now) + 1) * self.step)
+
+    def _steps_at(self, now: dt.datetime) -> int:
+        return int((now - self.start).total_seconds() / self.step)
 
 
 Segment = Fixed | Jump | Linear | Walk
@@ -124,11 +144,25 @@ class Path:
         self._bases = [Level(None, None)]
         for earlier, later in zip(self._segments, self._segments[1:], strict=False):
             self._bases.append(earlier.at(later.start, self._bases[-1]))
+        self._level: Level | None = None
+        self._from = self._until = FOREVER  # the level is known to stand from the one to the other
 
     def at(self, now: dt.datetime) -> Level | None:
-        """The level at an instant; None before the first segment."""
-        place = bisect_right(self._starts, now) - 1
-        return self._segments[place].at(now, self._bases[place]) if place >= 0 else None
+        """The level at an instant; None before the first segment. While it stands it is the same object."""
+        if not self._from <= now < self._until:
+            place = bisect_right(self._starts, now) - 1
+            self._level = self._segments[place].at(now, self._bases[place]) if place >= 0 else None
+            self._from, self._until = now, self._stands_until(place, now)
+        return self._level
+
+    def stands_until(self, now: dt.datetime) -> dt.datetime:
+        """Until when the level of an instant is known to stand, excluded; that instant itself when it moves."""
+        self.at(now)
+        return self._until
+
+    def _stands_until(self, place: int, now: dt.datetime) -> dt.datetime:
+        later = self._starts[place + 1] if place + 1 < len(self._starts) else FOREVER
+        return min(later, self._segments[place].stands_until(now)) if place >= 0 else later
 
     @property
     def moves(self) -> bool:

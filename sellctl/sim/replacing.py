@@ -120,5 +120,6 @@ def _successor(exchange: "Exchange", old: SimOrder, changes: Mapping[str, Any], 
         replaced_at=None,
         triggered=False,
         touched_until=None,
+        idle_at=None,
         **changes,
     )

@@ -58,7 +58,7 @@ class Books(RuleBasedStateMachine):
         expected = dict(self.start)
         for order in self.account.orders.values():
             signed = order.filled_qty if order.is_buy else -order.filled_qty
-            if order.replaces is None:
+            if order.replaced_by is None:  # a successor's fills are its predecessor's and its own
                 expected[order.symbol] = expected.get(order.symbol, Decimal(0)) + signed
         held = {symbol: position.qty for symbol, position in self.account.positions.items()}
         assert held == {symbol: qty for symbol, qty in expected.items() if qty}

@@ -1,7 +1,9 @@
 """The market model: what fills, when, how much and at what price; stops, trails and time in force."""
 
+import contextlib
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,8 +12,10 @@ from sim_builders import CALL, STOCK, a_venue, held, kinds, later, send, status_
 
 from sellctl.sim.assets import asset_of, on_tick
 from sellctl.sim.behaviour import BehaviourBook
+from sellctl.sim.exchange import Exchange
 from sellctl.sim.market import quoted
 from sellctl.sim.paths import Fixed, Jump, Level, Linear, Path, Walk, level
+from sellctl.sim.refusals import RefusedError
 
 
 @pytest.mark.parametrize(
@@ -203,3 +207,71 @@ def test_a_misbehaviour_strikes_as_often_as_told_and_is_counted() -> None:
     book.misbehave("H01", times=2)
     struck = [book.strike("H01") is not None for _ in range(3)]
     assert (struck, book.fired["H01"], book.active) == ([True, True, False], 2, ())
+
+
+_SENT = st.fixed_dictionaries(
+    {
+        "qty": st.sampled_from(["1", "4"]),
+        "kind": st.sampled_from(["limit", "stop", "stop_limit", "trailing_stop"]),
+        "price": st.sampled_from(["11.40", "11.90", "12.01", "12.02", "12.10", "12.60"]),
+        "wait": st.floats(0.1, 400),
+    }
+)
+
+
+@given(st.lists(_SENT, min_size=1, max_size=5), st.integers(0, 99), st.sampled_from(["0", "0.05"]))
+def test_a_leap_over_seconds_of_rest_leaves_the_same_books_as_a_look_at_each(
+    orders: list[dict[str, Any]], seed: int, inside_fill: str
+) -> None:
+    told = []
+    for stride in (1.0, 10_000.0):
+        venue = a_venue((STOCK, "30", "12"), inside_fill=Decimal(inside_fill), cancel_delay=dt.timedelta(seconds=40))
+        venue.market.paths[STOCK] = _a_lively_path(venue.now, seed)
+        for each in orders:
+            _send_one(venue, each)
+            _wait(venue, each["wait"], stride)
+        for order in list(venue.accounts["main"].open_orders.values()):
+            venue.request_cancel(venue.accounts["main"], order)
+        _wait(venue, 7 * 3600, 60 * stride)
+        told.append([(event.at, event.kind, event.order, event.detail) for event in venue.events])
+    assert told[0] == told[1]
+
+
+def _a_lively_path(now: dt.datetime, seed: int) -> Path:
+    """A walk with a step a minute, a move between two whole seconds, and a price that stands."""
+    spread = Decimal("0.03")
+    begins, until = now + dt.timedelta(seconds=333.3), now + dt.timedelta(seconds=351.7)
+    line = Linear(begins, until, level(Decimal("11.80"), spread))
+    return Path([Fixed(now, level(Decimal(12), spread)), Walk(now, seed, 0.002, 60.0), line])
+
+
+def _send_one(venue: Exchange, wanted: dict[str, Any]) -> None:
+    kind, price = wanted["kind"], wanted["price"]
+    prices = {
+        "limit": {"limit_price": price},
+        "stop": {"stop_price": price},
+        "stop_limit": {"stop_price": price, "limit_price": "11.95"},
+        "trailing_stop": {"trail_percent": "1"},
+    }
+    with contextlib.suppress(RefusedError):
+        send(venue, STOCK, qty=wanted["qty"], **{**prices[kind], "type": kind})
+
+
+def _wait(venue: Exchange, seconds: float, stride: float) -> None:
+    """Go on, looking at least every `stride` seconds of the clock."""
+    until = venue.now + dt.timedelta(seconds=seconds)
+    while venue.now < until:
+        second = venue.now.replace(microsecond=0)
+        venue.advance_to(min(until, second + dt.timedelta(seconds=stride)))
+
+
+def test_after_a_leap_a_limit_that_comes_to_stand_inside_has_one_second_s_chance() -> None:
+    filled = []
+    for seed in range(40):
+        venue = a_venue((STOCK, "1", "12"), inside_fill=Decimal("0.05"), seed=seed)
+        wide = Fixed(venue.now + dt.timedelta(seconds=60), Level(Decimal(12), Decimal("12.50")))
+        venue.market.paths[STOCK] = Path([Fixed(venue.now, Level(Decimal(12), Decimal("12.01"))), wide])
+        order = send(venue, STOCK, limit_price="12.10")
+        venue.advance_to(venue.now + dt.timedelta(seconds=60))
+        filled.append(status_of(venue, order) == "filled")
+    assert sum(filled) < 10  # at the chance of the whole minute it would be 38
