@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
+from msgspec import structs
+
 from sellctl.core.engine import decide
 from sellctl.core.model.config import (
     AccountConfig,
@@ -115,7 +117,7 @@ def a_book(holdings: int, due_each: int = DUE_EACH) -> Snapshot:
 
 def with_memory(snapshot: Snapshot) -> Snapshot:
     """The same held for a day, with a peak, two looks that agree, and the underlyings' quotes."""
-    held = tuple(replace(each, track=_track(each)) for each in snapshot.holdings)
+    held = tuple(structs.replace(each, track=_track(each)) for each in snapshot.holdings)
     names = {each.position.instrument.underlying for each in held}
     quotes = {name: Quote(name, D(200), D("200.02"), _NOON) for name in names}
     return replace(snapshot, holdings=held, underlyings=quotes)

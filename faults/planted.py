@@ -12,6 +12,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from faults.crash import cases, crash
 from faults.day import play
 from faults.patching import patched
@@ -180,7 +182,7 @@ def _bid_zero_is_a_price(quote: Any, *rest: Any) -> Prices:
     judged = _JUDGE(quote, *rest)
     if quote is None or judged.bid is not None or judged.ask is None:
         return judged
-    return replace(judged, bid=Decimal("0.01"), problem="", wide=False)
+    return structs.replace(judged, bid=Decimal("0.01"), problem="", wide=False)
 
 
 def _any_age(_quote: Any, _asset: Any, _market: Any) -> str:
@@ -303,8 +305,8 @@ _LEAVE = exits.leave
 
 
 def _leave_resolved(signal: Any, place: Room) -> Any:
-    track = replace(signal.holding.track, unresolved=Decimal(0))
-    return _LEAVE(replace(signal, holding=replace(signal.holding, track=track)), place)
+    track = structs.replace(signal.holding.track, unresolved=Decimal(0))
+    return _LEAVE(structs.replace(signal, holding=structs.replace(signal.holding, track=track)), place)
 
 
 BUGS: tuple[Bug, ...] = (

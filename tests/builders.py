@@ -1,8 +1,11 @@
 """Builders for tests: each makes one plain, valid value, and a test names only what it is about."""
 
+import dataclasses
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
+from typing import TypeVar
+
+from msgspec import Struct, structs
 
 from sellctl.core.engine import decide
 from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, SellModuleConfig
@@ -14,12 +17,19 @@ from sellctl.core.model.position import Direction, ExitTrack, Holding, Position,
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.policy import Policy, compile_policy
 
+T = TypeVar("T")
+
 TUESDAY = dt.date(2026, 11, 24)
 HALF_DAY = dt.date(2026, 11, 27)
 CALL = "AAPL261218C00200000"
 PUT = "AAPL261218P00200000"
 TODAYS_CALL = "AAPL261124C00200000"
 TODAYS_SPY_CALL = "SPY261124C00600000"
+
+
+def replace(value: T, **changes: object) -> T:
+    """A frozen value with other fields, be it a Struct or a dataclass."""
+    return structs.replace(value, **changes) if isinstance(value, Struct) else dataclasses.replace(value, **changes)
 
 
 def at(clock: str, day: dt.date = TUESDAY) -> dt.datetime:

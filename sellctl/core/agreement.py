@@ -6,8 +6,10 @@ holds at the worst price. Time exits need none, since no price makes them true.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.guards import judge_quote
 from sellctl.core.model.instrument import AssetClass

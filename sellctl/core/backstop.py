@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 
+from msgspec import structs
+
 from sellctl.core.exits import cancellable, why_settling
 from sellctl.core.identity import backstop_id
 from sellctl.core.model.instrument import AssetClass, an_option
@@ -100,7 +102,8 @@ def _terms(holding: Holding, room: Room) -> Terms | None:
     price = position.entry_price * (1 - backstop.stop)
     # Fractional shares and options rest for the day only: what else they take, Alpaca's own pages disagree on.
     lasts = "day" if _is_option(holding) or position.qty % _ONE else "gtc"
-    coarse = replace(holding, track=replace(holding.track, penny=False))  # the one step that every contract has
+    every_contracts = structs.replace(holding.track, penny=False)  # the one step that every contract has
+    coarse = structs.replace(holding, track=every_contracts)
     return Terms(lasts, stop_price=to_tick(price, tick_of(coarse, price), up=False))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from msgspec import structs
+
 from sellctl.core import backstop
 from sellctl.core.agreement import SECOND_QUOTE, Agreed, agreed
 from sellctl.core.exits import describe, leave, wait
@@ -293,7 +295,7 @@ def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
         raise SignalError(f"a strategy can't leave for {reason} with urgency {signal.urgency}")
     if not (qty.is_finite() and qty > 0):
         raise SignalError(f"a strategy asked to close {qty}")
-    return signal if signal.holding is subject else replace(signal, holding=subject)
+    return signal if signal.holding is subject else structs.replace(signal, holding=subject)
 
 
 class SignalError(ValueError):
@@ -318,10 +320,12 @@ def _on_the_leg(signal: ExitSignal, holding: Holding, room: Room) -> ExitSignal:
         return signal
     pair = room.pairs.get(holding.symbol)
     if pair is None or signal.holding is not pair.whole:
-        return replace(signal, holding=holding)
+        return structs.replace(signal, holding=holding)
     leads = (pair.long.symbol,) if holding.symbol == pair.short.symbol else ()
     qty = min(signal.qty, holding.position.qty)
-    return replace(signal, holding=holding, qty=qty, detail=f"{pair.kind}: {signal.detail}", floor=None, leads=leads)
+    return structs.replace(
+        signal, holding=holding, qty=qty, detail=f"{pair.kind}: {signal.detail}", floor=None, leads=leads
+    )
 
 
 def _rests(signal: ExitSignal, room: Room) -> str:
@@ -359,7 +363,7 @@ def _zero_day(holding: Holding, room: Room) -> Iterator[ExitSignal]:
     rule = room.policy.zero_day
     signal = rule.evaluate(holding, room.snapshot.market) if rule and qty > 0 else None
     if signal:
-        yield replace(signal, qty=qty)
+        yield structs.replace(signal, qty=qty)
 
 
 def _left_uncovered(holding: Holding, room: Room) -> Iterator[ExitSignal]:

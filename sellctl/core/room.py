@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from sellctl.core.agreement import at_the_best, at_the_worst
 from sellctl.core.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_objections
 from sellctl.core.model.config import WalkConfig
@@ -54,7 +56,7 @@ class Room:
         if policy.knows_structures:
             found = pairs_of(_fit(holdings, unfit), cover, snapshot.structures)
             pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
-            holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
+            holdings = tuple(structs.replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
         return cls(
             snapshot=snapshot,
             policy=policy,

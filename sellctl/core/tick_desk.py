@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from msgspec import structs
+
 from sellctl.core.engine import decide
 from sellctl.core.errors import BrokerError
 from sellctl.core.market_clock import MarketClock
@@ -208,8 +210,8 @@ class TickDesk:
     def _requoted(self, holding: Holding, *, penny: bool | None) -> Holding:
         symbol, prices = holding.symbol, self.prices
         window, wide, trade = prices.window(symbol), prices.wide_for(symbol), prices.last_trade(symbol)
-        track = replace(holding.track, window=window, wide_for=wide, last_trade=trade, penny=penny)
-        return replace(holding, quote=prices.newest(symbol), track=track)
+        track = structs.replace(holding.track, window=window, wide_for=wide, last_trade=trade, penny=penny)
+        return structs.replace(holding, quote=prices.newest(symbol), track=track)
 
     def _send(self, watcher: SellWatcher, underlying: str, made: "_Made") -> None:
         async def send() -> None:

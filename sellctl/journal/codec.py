@@ -1,6 +1,7 @@
 """Frozen values to JSON and back, whole: Snapshot, Plan and whatever else is built of the same parts. Pure.
 
-A dataclass becomes an object of the fields that differ from their defaults, so that a field added later reads old rows.
+A dataclass or a Struct becomes an object of the fields that differ from their defaults, so that a field added later
+reads old rows.
 Decimals and instants become text. A holding or an order that stands in several places is written once: `{"#": 3}` is
 the fourth of them in the order in which they end.
 """
@@ -17,6 +18,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
+
+from msgspec import NODEFAULT, Struct, structs
 
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import Plan
@@ -64,7 +67,7 @@ def _writer(kind: type) -> _Writer:
         return lambda value, _seen: convert(value)
     if issubclass(kind, enum.Enum):
         return lambda value, _seen: value.value
-    return _plain_dataclass if dataclasses.is_dataclass(kind) else _plain_many
+    return _plain_record if _is_record(kind) else _plain_many
 
 
 def _plain_many(value: object, seen: dict[int, int]) -> object:
@@ -77,7 +80,11 @@ def _plain_many(value: object, seen: dict[int, int]) -> object:
     return str(value)
 
 
-def _plain_dataclass(value: typing.Any, seen: dict[int, int]) -> object:
+def _is_record(kind: object) -> bool:
+    return dataclasses.is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, Struct))
+
+
+def _plain_record(value: typing.Any, seen: dict[int, int]) -> object:
     if id(value) in seen:
         return {"#": seen[id(value)]}
     written = {
@@ -97,13 +104,15 @@ def _is_default(value: object, default: object) -> bool:
 
 @cache
 def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
-    return tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
+    """A record's fields in their order, each with its default."""
+    if issubclass(kind, Struct):
+        return tuple((field.name, _default(field, NODEFAULT)) for field in structs.fields(kind))
+    return tuple((field.name, _default(field, dataclasses.MISSING)) for field in dataclasses.fields(kind))
 
 
-def _default(field: dataclasses.Field[typing.Any]) -> object:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
+def _default(field: typing.Any, none: object) -> object:
+    """`none` is what stands where a field has no default."""
+    return field.default if field.default_factory is none else field.default_factory()
 
 
 def pack(snapshot: Snapshot, plan: Plan) -> str:
@@ -134,8 +143,8 @@ def _reader(kind: typing.Any) -> _Reader:
         return _many_reader(frozenset, typing.get_args(kind)[0])
     if origin in {dict, Mapping, collections.abc.Mapping}:
         return _mapping_reader(typing.get_args(kind)[1])
-    if dataclasses.is_dataclass(kind):
-        return _dataclass_reader(typing.cast("type", kind))
+    if _is_record(kind):
+        return _record_reader(typing.cast("type", kind))
     return _scalar_reader(kind)
 
 
@@ -160,9 +169,9 @@ def _mapping_reader(item: typing.Any) -> _Reader:
     return lambda value, seen: {key: _reader(item)(each, seen) for key, each in value.items()}
 
 
-def _dataclass_reader(kind: type) -> _Reader:
+def _record_reader(kind: type) -> _Reader:
     hints = typing.get_type_hints(kind)
-    names = tuple(field.name for field in dataclasses.fields(kind))
+    names = tuple(name for name, _ in _defaults(kind))
 
     def read(value: dict[str, typing.Any], seen: list[object]) -> object:
         if "#" in value:

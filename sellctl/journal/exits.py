@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
+from msgspec import structs
 
 from sellctl.core.model.exit_record import Exit, Part, Point
 from sellctl.core.model.plan import STOPS, Plan, Reason, Verdict
@@ -114,7 +115,8 @@ class _Collector:
             held = (verdict.holding for verdict in plan.verdicts) if plan else ()
             holding = next((each for each in held if each.symbol == row.symbol), None)
             facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("filled_qty")))
-            facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES)) if holding else facts
+            if holding:
+                facts = replace(facts, decided_on=structs.replace(holding, quote=None, prices=NO_PRICES))
             begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
             begun.orders.add(row.client_order_id)
             self._of_order[key] = begun

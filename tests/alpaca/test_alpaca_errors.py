@@ -1,13 +1,13 @@
 import json
 import ssl
 import traceback
-from dataclasses import replace
 
 import alpaca.common.exceptions
 import h11
 import pytest
 import requests
 from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, a_config, cancel, connected, look_up, read, submit
+from builders import replace
 from hypothesis import given
 from hypothesis import strategies as st
 

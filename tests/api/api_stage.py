@@ -5,10 +5,11 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builders import replace
 from fastapi import FastAPI
 
 from sellctl.api.application import application

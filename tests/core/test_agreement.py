@@ -1,8 +1,7 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import a_holding, a_policy, a_quote, a_snapshot, an_exit, the_verdict
+from builders import a_holding, a_policy, a_quote, a_snapshot, an_exit, replace, the_verdict
 
 from sellctl.core.engine import decide
 from sellctl.core.model.config import (

@@ -1,11 +1,10 @@
 """The wide stop at the broker: what it should be, when it is placed, renewed and taken away, and who waits for whom."""
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_order, at, our_order, the_verdict
+from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_order, at, our_order, replace, the_verdict
 
 from sellctl.core.engine import decide
 from sellctl.core.identity import attempt_number, backstop_id, client_order_id

@@ -1,7 +1,5 @@
-from dataclasses import replace
-
 import pytest
-from builders import a_holding, a_market, a_snapshot, at, our_order, the_verdict
+from builders import a_holding, a_market, a_snapshot, at, our_order, replace, the_verdict
 
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import State

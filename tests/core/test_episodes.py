@@ -2,11 +2,10 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_position, an_order, at
+from builders import CALL, a_position, an_order, at, replace
 
 from sellctl.core.episodes import Episodes, carried_on, opening_of, track_of
 from sellctl.core.errors import JournalError

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,6 +10,7 @@ from builders import (
     an_exit,
     at,
     our_order,
+    replace,
     the_verdict,
 )
 

@@ -5,12 +5,23 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
 
-from builders import CALL, TODAYS_CALL, a_config, a_holding, a_market, a_quote, a_snapshot, an_exit, at, our_order
+from builders import (
+    CALL,
+    TODAYS_CALL,
+    a_config,
+    a_holding,
+    a_market,
+    a_quote,
+    a_snapshot,
+    an_exit,
+    at,
+    our_order,
+    replace,
+)
 
 from sellctl.core.engine import decide
 from sellctl.core.model.config import (

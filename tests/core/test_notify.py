@@ -5,11 +5,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from builders import a_config
+from builders import a_config, replace
 
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.config import Config, News, NotifyConfig, WatchConfig

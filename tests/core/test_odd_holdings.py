@@ -1,8 +1,19 @@
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
-from builders import CALL, TODAYS_CALL, a_config, a_holding, a_market, a_policy, a_snapshot, our_order, the_verdict
+from builders import (
+    CALL,
+    TODAYS_CALL,
+    a_config,
+    a_holding,
+    a_market,
+    a_policy,
+    a_snapshot,
+    our_order,
+    replace,
+    the_verdict,
+)
 
 from sellctl.core.engine import decide
 from sellctl.core.model.config import AccountConfig, ExcludeConfig, ManageConfig, SellModuleConfig

@@ -1,8 +1,19 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, a_snapshot, an_order, at, our_order, the_verdict
+from builders import (
+    CALL,
+    TODAYS_CALL,
+    a_holding,
+    a_market,
+    a_policy,
+    a_snapshot,
+    an_order,
+    at,
+    our_order,
+    replace,
+    the_verdict,
+)
 
 from sellctl.core.model.config import (
     ExecutionConfig,

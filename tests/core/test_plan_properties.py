@@ -3,11 +3,10 @@
 import datetime as dt
 import random
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import a_config, a_holding, a_market, a_quote, a_snapshot, an_order, at
+from builders import a_config, a_holding, a_market, a_quote, a_snapshot, an_order, at, replace
 from hypothesis import given
 from hypothesis import strategies as st
 

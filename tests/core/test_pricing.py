@@ -1,8 +1,7 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, the_verdict
+from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, replace, the_verdict
 from hypothesis import assume, given
 from hypothesis import strategies as st
 

@@ -1,11 +1,10 @@
 """Every rule at, just below and just above its threshold, for a long and for a short."""
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, PUT, a_holding, a_market, at
+from builders import CALL, PUT, a_holding, a_market, at, replace
 from hypothesis import given
 from hypothesis import strategies as st
 

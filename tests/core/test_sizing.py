@@ -1,9 +1,8 @@
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_policy, a_position, a_snapshot, an_order, our_order, the_verdict
+from builders import CALL, a_holding, a_policy, a_position, a_snapshot, an_order, our_order, replace, the_verdict
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,9 +1,8 @@
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, an_order, at, our_order
+from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, an_order, at, our_order, replace
 
 from sellctl.core.engine import decide
 from sellctl.core.model.config import CancelScope, ExcludeConfig, ManageConfig, SellModuleConfig, TakeOver

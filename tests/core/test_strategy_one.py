@@ -1,8 +1,7 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, a_snapshot, the_verdict
+from builders import CALL, a_holding, a_market, a_policy, a_snapshot, replace, the_verdict
 
 from sellctl.core.model.config import Amount, AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
 from sellctl.core.model.plan import ExitSignal, Reason, State

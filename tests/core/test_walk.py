@@ -1,7 +1,6 @@
 """The walk of patient exits from the mid to the price one can get."""
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -15,6 +14,7 @@ from builders import (
     an_exit,
     at,
     our_order,
+    replace,
     the_verdict,
 )
 from hypothesis import given

@@ -1,10 +1,9 @@
 """What is left open until somebody reads it: the same whenever that is; and the short cut says what the rules say."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import a_holding, a_market, a_policy, a_snapshot
+from builders import a_holding, a_market, a_policy, a_snapshot, replace
 from hypothesis import given
 from hypothesis import strategies as st
 

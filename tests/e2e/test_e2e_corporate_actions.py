@@ -1,10 +1,10 @@
 """Splits, renamed symbols, assignments: the rules of that underlying rest and a person hears of it, until `manage`."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from builders import replace
 from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled
 from stage import Play, Stage
 

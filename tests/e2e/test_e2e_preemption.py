@@ -1,12 +1,12 @@
 """A stop that comes while a target walks: whatever the cancel does, what is left is sold once, and by the stop."""
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from builders import replace
 
 from benchmarks.execution import Lot, Stage
 from sellctl.core.model.config import Style

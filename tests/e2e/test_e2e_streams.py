@@ -7,12 +7,12 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from builders import replace
 from stage import CALL, Play, Stage, end_of, three_calls
 
 from sellctl.bootstrap import Runtime, Wish, assemble

@@ -3,9 +3,10 @@
 import datetime as dt
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from builders import replace
 
 from faults.catalogue import CATALOGUE
 from faults.day import Stage, a_stage

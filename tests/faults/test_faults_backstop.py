@@ -1,11 +1,11 @@
 """A backstop at the broker under the bench's checkers: killed around its cancel, touched while an exit takes over."""
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from builders import replace
 from faults_scenes import a_day, found
 
 from faults.crash import exactly_once, matrix_day

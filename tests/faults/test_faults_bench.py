@@ -1,10 +1,10 @@
 """The bench itself: same seed, same day; what it draws strikes; what is planted is found."""
 
 import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders import replace
 from faults_scenes import a_day, found, played, with_fault
 
 from faults.catalogue import CATALOGUE, WAITING

@@ -1,12 +1,11 @@
 """What the bench has found in the program, each as the shortest day that shows it."""
 
 import datetime as dt
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from builders import a_holding, a_snapshot, the_verdict
+from builders import a_holding, a_snapshot, replace, the_verdict
 from faults_scenes import a_day, found, played, with_fault
 
 from faults.day import ACCOUNT, a_stage, play

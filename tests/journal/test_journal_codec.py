@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal_builders import a_holding, a_plan, a_snapshot, denied, held, leaving
+from msgspec import Struct, structs
 
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
@@ -38,7 +39,7 @@ def any_of(kind: Any) -> Any:
         return st.dictionaries(st.text(max_size=4), any_of(arguments[1]), max_size=2)
     if origin in {types.UnionType, typing.Union}:
         return st.none() | any_of(arguments[0])
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, Struct)):
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{name: st.deferred(lambda hint=hint: any_of(hint)) for name, hint in hints.items()})
     return SCALARS[kind] if kind in SCALARS else st.from_type(kind)
@@ -60,8 +61,9 @@ def _spelled(value: Any) -> str:
         return f"{{{' '.join(sorted(f'{key!r}: {_spelled(each)}' for key, each in value.items()))}}}"
     if isinstance(value, tuple):
         return f"({' '.join(map(_spelled, value))})"
-    if dataclasses.is_dataclass(value):
-        fields = (_spelled(getattr(value, each.name)) for each in dataclasses.fields(value))
+    if dataclasses.is_dataclass(value) or isinstance(value, Struct):
+        of = structs.fields(value) if isinstance(value, Struct) else dataclasses.fields(value)
+        fields = (_spelled(getattr(value, each.name)) for each in of)
         return f"{type(value).__name__}({' '.join(fields)})"
     return repr(value)
 

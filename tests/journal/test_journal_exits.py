@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import typer
+from builders import replace
 from journal_builders import CALL, a_body, a_holding, a_journal, a_plan, a_snapshot, an_order, leaving
 from typer.testing import CliRunner
 

@@ -2,11 +2,11 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from builders import replace
 from journal_builders import NOON, a_journal
 
 from sellctl.core.errors import JournalError

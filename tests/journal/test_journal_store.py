@@ -6,12 +6,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_builders import (

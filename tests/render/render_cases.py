@@ -4,12 +4,23 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from io import StringIO
 
 import pytest
-from builders import CALL, PUT, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, an_order, at, our_order
+from builders import (
+    CALL,
+    PUT,
+    TODAYS_SPY_CALL,
+    a_holding,
+    a_market,
+    a_policy,
+    a_snapshot,
+    an_order,
+    at,
+    our_order,
+    replace,
+)
 from rich.console import Console
 
 from sellctl.core.engine import decide

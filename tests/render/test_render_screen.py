@@ -1,11 +1,10 @@
 import datetime as dt
 import json
 import re
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, at
+from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, at, replace
 from render_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
 from sellctl.core.engine import decide

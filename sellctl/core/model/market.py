@@ -7,13 +7,14 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 NEW_YORK = ZoneInfo("America/New_York")
 _OPENS, _CLOSES = dt.time(9, 30), dt.time(16)
 _SATURDAY = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Struct, frozen=True, gc=False):
     """Best bid and ask in dollars a share; None is "no active side" (Alpaca writes 0). `at` is the exchange's stamp."""
 
     symbol: str
@@ -35,8 +36,7 @@ class Quote:
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True, gc=False):
     """The highest and the lowest sides of a symbol's quotes over the looks that have to agree on a stop."""
 
     high: Quote

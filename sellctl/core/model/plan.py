@@ -7,6 +7,8 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Holding, Position
@@ -111,8 +113,7 @@ PRICE_REASONS = STOPS | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ExitSignal:
+class ExitSignal(Struct, frozen=True, gc=False):
     """A rule's word that a holding should leave: how much, why, how urgently. A price is not a rule's business."""
 
     holding: Holding

@@ -1,9 +1,10 @@
 """What is held: the broker's word, the newest quote, and our memory of it."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.model.config import StructureKind
 from sellctl.core.model.instrument import Instrument
@@ -21,8 +22,7 @@ class Direction(StrEnum):
 _LONG = Direction.LONG
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True, gc=False):
     """The broker's word on one position.
 
     `qty` is always positive; `direction` carries the sign. Prices are dollars a share (the premium, for options).
@@ -49,8 +49,7 @@ class Position:
         return self.direction is _LONG
 
 
-@dataclass(frozen=True, slots=True)
-class ExitTrack:
+class ExitTrack(Struct, frozen=True, gc=False):
     """Our memory of an exit that is under way: what it is for and how far its ladder has come."""
 
     reason: str
@@ -62,8 +61,7 @@ class ExitTrack:
     pressing_for: dt.timedelta = dt.timedelta(0)  # since its first order as a protective or forced exit
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True, gc=False):
     """How many orders of ours went out in the last minute, for a symbol or an account: all, and those of class 2-3."""
 
     all: int = 0
@@ -73,8 +71,7 @@ class Sent:
 NOTHING_SENT = Sent()
 
 
-@dataclass(frozen=True, slots=True)
-class BackstopTrack:
+class BackstopTrack(Struct, frozen=True, gc=False):
     """Our memory of a position's backstop: whether the broker takes none, and whether the next has to wait."""
 
     refused: bool = False
@@ -84,8 +81,7 @@ class BackstopTrack:
 NO_BACKSTOP = BackstopTrack()
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True, gc=False):
     """Our memory of a position.
 
     `qty_left` is what our ledger says is left after fills that the position may not show yet; None when it has
@@ -127,8 +123,7 @@ class Track:
         return self.opened_at or self.first_seen
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True, gc=False):
     """The sides of a quote that were found usable, in dollars a share; None where not, and then `problem` says why.
 
     `wide` marks a spread so large that its mid means little; `wide_settled`, that it has been so for long enough to
@@ -150,8 +145,7 @@ class Prices:
 NO_PRICES = Prices()
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True, gc=False):
     """A position with its newest quote (None: none came), what of it is usable, and our memory of the position.
 
     `underlying` is what is usable of the underlying's quote and `structure` what an option is part of, where a rule

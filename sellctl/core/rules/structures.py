@@ -7,8 +7,10 @@ prices are what both legs would bring or cost at once; its option is the short l
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.model.config import StructureKind
 from sellctl.core.model.instrument import AssetClass, Instrument, Right
