@@ -12,7 +12,7 @@ import ssl
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -22,6 +22,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 
 from sellctl.alpaca.convert import UnreadableError, shown
 
+_HEADS_KEPT: Final = 1024
 _IDLE_MOST: Final = 8  # connections that wait for the next request
 _PORTS: Final = {"http": 80, "https": 443}
 _TUNNELLED: Final = range(200, 300)
@@ -441,8 +442,9 @@ class HttpTransport:
         return connection
 
 
+@lru_cache(_HEADS_KEPT)
 def _head(request: Request, place: _Place, proxied: _Proxied) -> h11.Request:
-    """NoHeaderError when something in it can't be sent."""
+    """NoHeaderError when something in it can't be sent. Every look asks the same, so what h11 has checked is kept."""
     prefix, more = proxied
     length = (("Content-Length", str(len(request.body))),) if request.body else ()
     headers = [("Host", place.host_header), ("Accept-Encoding", "gzip"), *request.headers, *more, *length]

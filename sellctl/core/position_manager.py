@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from msgspec import structs
+
 from sellctl.core.episodes import Episodes, track_of
 from sellctl.core.guards import judge_quote, price_rules_rest, stops_rest
 from sellctl.core.ledger import Ledger, net_of_others
 from sellctl.core.model.config import Basis
+from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
@@ -112,35 +115,41 @@ class PositionManager:
         seen = tuple(positions)
         if not again:
             self._forget_the_gone({position.symbol for position in seen})
+        for position in seen:
+            self._meet(position, market.now)
         sane = {position.symbol: position for position in seen if position.qty.is_finite() and position.qty > 0}
-        held = tuple(self._holding(position, market.now) for position in seen)
-        self.episodes.stay(h.symbol for h in held if not h.position.is_long and h.track.exit is None)
-        pairs = self._pairs(held) if self._keeps_pairs else ()
+        now = self._clock.monotonic()
+        self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._is_leaving(p.symbol, now))
+        pairs = self._pairs([self._holding(position, None, now) for position in seen]) if self._keeps_pairs else ()
         wholes = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*sane.values(), *wholes.values()), market.now)
         self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in wholes)
-        if _peaks_move(market):
-            self._mind_the_peaks((h for h in held if h.symbol in sane), pairs, market)
-        self.episodes.save()
         known = self.episodes.known
-        self.structures = {name: track_of(Track(), known[name]) for name in wholes}
-        return tuple(
-            Holding(h.position, h.quote, track_of(h.track, known[h.symbol])) if h.symbol in sane else h for h in held
-        )
+        held = tuple([self._holding(p, known[p.symbol] if p.symbol in sane else None, now) for p in seen])
+        if _peaks_move(market):
+            held = tuple([self._at_its_peak(h, market) if h.symbol in sane else h for h in held])
+            self._mind_the_peaks_of(pairs, market)
+        self.episodes.save()
+        self.structures = {name: track_of(known[name]) for name in wholes}
+        return held
 
     def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
         fit = tuple(holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0)
         return pairs_of(fit, cover_of(fit), {})
 
-    def _mind_the_peaks(self, held: Iterable[Holding], pairs: Iterable[Pair], market: Market) -> None:
-        """Move each peak to the worse of the looks that must agree (design, section 4); a wide quote moves none."""
-        for holding in held:
-            if not self._may_set_a_peak(holding):
-                continue
-            prices = self._at_the_worst(holding, market)
-            price = _seen_on(prices, holding, self._basis) if prices and not prices.wide else None
-            if price is not None:
-                self.episodes.peaked(holding.symbol, price)
+    def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
+        """Its peak moves to the worse of the looks that must agree (design, section 4); a wide quote moves none."""
+        if not self._may_set_a_peak(holding):
+            return holding
+        prices = self._at_the_worst(holding, market)
+        price = _seen_on(prices, holding, self._basis) if prices and not prices.wide else None
+        if price is not None:
+            self.episodes.peaked(holding.symbol, price)
+        peak = self.episodes.known[holding.symbol].peak
+        return holding if peak == holding.track.peak else _with_peak(holding, peak)
+
+    def _mind_the_peaks_of(self, pairs: Iterable[Pair], market: Market) -> None:
+        """Likewise of pairs, on their net price."""
         for pair in pairs:
             short, long = self._at_the_worst(pair.short, market), self._at_the_worst(pair.long, market)
             whole = pair_at(pair, short, long) if short and long else None
@@ -150,7 +159,7 @@ class PositionManager:
 
     def _may_set_a_peak(self, holding: Holding) -> bool:
         """Whether the window's worst price beats the peak; mostly it doesn't, and its quotes need no judging."""
-        window, peak = holding.track.window, self.episodes.known[holding.symbol].peak
+        window, peak = holding.track.window, holding.track.peak
         if window is None or peak is None:
             return window is not None
         long = holding.position.is_long
@@ -308,13 +317,22 @@ class PositionManager:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _holding(self, position: Position, at: dt.datetime) -> Holding:
-        symbol = position.instrument.symbol
-        memory, now, book = self._memory_of(position, at), self._clock.monotonic(), self._prices.book(symbol)
+    def _meet(self, position: Position, at: dt.datetime) -> None:
+        """A position is there: it is remembered, and no longer absent."""
+        memory = self._memory_of(position, at)
         memory.absent, memory.qty = 0, position.qty
+
+    def _is_leaving(self, symbol: str, now: float) -> bool:
+        return _track_of(self._memories[symbol].exit, now) is not None
+
+    def _holding(self, position: Position, episode: Episode | None, now: float) -> Holding:
+        """A position with what is known of it; of its episode, when it has one."""
+        symbol = position.instrument.symbol
+        memory, book = self._memories[symbol], self._prices.book(symbol)
+        facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
         rejects, rejected_for = self._pace.rejects(symbol, now)
         track = Track(
-            first_seen=memory.first_seen,
+            first_seen=facts.first_seen,
             qty_left=memory.ledger.left(now),
             unresolved=sum(memory.unresolved.values(), ZERO) if memory.unresolved else ZERO,
             exit=_track_of(memory.exit, now),
@@ -326,6 +344,12 @@ class PositionManager:
             window=book.window() if book else None,
             last_trade=book.last_trade if book else None,
             penny=self.contracts.get(symbol),
+            opened_at=facts.opened_at,
+            tag=facts.tag,
+            peak=facts.peak,
+            base=facts.base,
+            frozen=facts.frozen,
+            follow=facts.follow,
             backstop=self._backstop_of(position, waits=now < memory.backstop_waits_until),
             filled_at=self._filled_at.get(symbol),
         )
@@ -364,6 +388,10 @@ class PositionManager:
 def _peaks_move(market: Market) -> bool:
     """Whether this is a time of day at which prices may set a peak."""
     return market.is_open and not price_rules_rest(market) and not stops_rest(market)
+
+
+def _with_peak(holding: Holding, peak: Decimal | None) -> Holding:
+    return structs.replace(holding, track=structs.replace(holding.track, peak=peak))
 
 
 def _seen_on(prices: Prices | Quote, holding: Holding, basis: Basis) -> Decimal | None:

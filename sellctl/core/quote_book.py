@@ -110,9 +110,12 @@ class QuoteBook:
         """Where the window begins: the newest look that is old enough."""
         if not self._looks:
             return None
-        latest = self._looks[-1].at
-        old = [place for place, look in enumerate(self._looks) if look.at <= latest - self.confirm]
-        return old[-1] if old else None
+        old_enough, start = self._looks[-1].at - self.confirm, None
+        for place, look in enumerate(self._looks):  # what came before the start is forgotten, so it is near
+            if look.at > old_enough:
+                break
+            start = place
+        return start
 
     def _remember(self, look: _Look) -> None:
         self._looks.append(look)

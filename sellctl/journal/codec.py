@@ -107,7 +107,8 @@ def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
     """A record's fields in their order, each with its default."""
     if issubclass(kind, Struct):
         return tuple((field.name, _default(field, NODEFAULT)) for field in structs.fields(kind))
-    return tuple((field.name, _default(field, dataclasses.MISSING)) for field in dataclasses.fields(kind))
+    fields = dataclasses.fields(typing.cast("typing.Any", kind))
+    return tuple((field.name, _default(field, dataclasses.MISSING)) for field in fields)
 
 
 def _default(field: typing.Any, none: object) -> object:
