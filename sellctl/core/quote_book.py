@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
 
+from msgspec import Struct
+
 from sellctl.core.guards import is_wide
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Quote, Window
@@ -29,12 +31,23 @@ class Source(StrEnum):
     STREAM = "stream"
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A quote and when it was seen, in monotonic seconds."""
+class _Look(Struct, frozen=True):
+    """A quote, those of its sides that are prices, and when it was seen, in monotonic seconds."""
 
     quote: Quote
+    bid: Decimal | None
+    ask: Decimal | None
     at: float
+
+    @property
+    def has_a_price(self) -> bool:
+        """Whether a side stands and the quote isn't crossed."""
+        bid, ask = self.bid, self.ask
+        return (bid is not None or ask is not None) and not (bid is not None and ask is not None and bid > ask)
+
+
+def _look(quote: Quote, at: float) -> _Look:
+    return _Look(quote, believable(quote.bid), believable(quote.ask), at)
 
 
 @dataclass(slots=True)
@@ -50,7 +63,7 @@ class QuoteBook:
     last_trade: Decimal | None = None
     missed: int = 0  # polls in a row that brought a new price which no stream had told
     doubted: _Look | None = None  # a jump that nothing has confirmed yet
-    _level: Quote | None = None
+    _level: _Look | None = None
     _stamp: dt.datetime = _NEVER  # what newer quotes have to reach
     _looks: deque[_Look] = field(default_factory=deque)
     _wide_since: float | None = None
@@ -67,15 +80,16 @@ class QuoteBook:
         self._mind_the_stream(quote, now, source)
         if not future:
             self._stamp = quote.at
-        if self._is_jump(quote, now):
+        look = _look(quote, now)
+        if self._is_jump(look):
             return False
         if self.newest != quote:
             self.source = source
         self.newest, self.seen_at = quote, now
         self._mind_the_width(quote, now)
-        if _has_a_price(quote) and not future:
-            self._level = quote
-            self._remember(_Look(quote, now))
+        if look.has_a_price and not future:
+            self._level = look
+            self._remember(look)
         return True
 
     def wide_for(self, now: float) -> dt.timedelta:
@@ -101,9 +115,9 @@ class QuoteBook:
         start = self._start()
         if start is None or self.newest is None:
             return None
-        quotes = [look.quote for look in islice(self._looks, start, None)]
-        bids = [bid for quote in quotes if (bid := believable(quote.bid)) is not None]
-        asks = [ask for quote in quotes if (ask := believable(quote.ask)) is not None]
+        looks = self._looks if start == 0 else tuple(islice(self._looks, start, None))
+        bids = [look.bid for look in looks if look.bid is not None]
+        asks = [look.ask for look in looks if look.ask is not None]
         return Window(high=_extreme(bids, asks, self.newest, max), low=_extreme(bids, asks, self.newest, min))
 
     def _start(self) -> int | None:
@@ -124,16 +138,16 @@ class QuoteBook:
         for _ in range(self._start() or 0):
             self._looks.popleft()
 
-    def _is_jump(self, quote: Quote, now: float) -> bool:
+    def _is_jump(self, look: _Look) -> bool:
         """Whether it is a jump that isn't believed yet. A confirmed one starts the looks anew, from its first quote."""
-        if self._level is None or _is_near(quote, self._level, JUMP[self.asset]):
+        if self._level is None or _is_near(look, self._level, JUMP[self.asset]):
             self.doubted = None
             return False
         doubted = self.doubted
-        if doubted is None or not self.is_in_doubt(now) or not _is_near(quote, doubted.quote, SAME):
-            self.doubted = _Look(quote, now)
+        if doubted is None or not self.is_in_doubt(look.at) or not _is_near(look, doubted, SAME):
+            self.doubted = look
             return True
-        if now - doubted.at < JUMP_CONFIRM:
+        if look.at - doubted.at < JUMP_CONFIRM:
             return True
         self._looks.clear()
         self._looks.append(doubted)
@@ -154,20 +168,14 @@ class QuoteBook:
             self._wide_since = now
 
 
-def _has_a_price(quote: Quote) -> bool:
-    bid, ask = believable(quote.bid), believable(quote.ask)
-    return (bid is not None or ask is not None) and not (bid is not None and ask is not None and bid > ask)
-
-
-def _is_near(quote: Quote, other: Quote, share: Decimal) -> bool:
+def _is_near(look: _Look, other: _Look, share: Decimal) -> bool:
     """Whether the two differ by no more than a share of the other, or a small step. Without a common side they do."""
-    pairs = tuple(_comparable(quote, other))
-    return all(abs(price - before) <= max(before * share, STEP_DOLLARS) for price, before in pairs)
+    return all(abs(price - before) <= max(before * share, STEP_DOLLARS) for price, before in _comparable(look, other))
 
 
-def _comparable(quote: Quote, other: Quote) -> Iterator[tuple[Decimal, Decimal]]:
+def _comparable(look: _Look, other: _Look) -> Iterator[tuple[Decimal, Decimal]]:
     """The mids of both, else the side that both have."""
-    sides = [(believable(quote.bid), believable(other.bid)), (believable(quote.ask), believable(other.ask))]
+    sides = ((look.bid, other.bid), (look.ask, other.ask))
     known = [(price, before) for price, before in sides if price is not None and before is not None]
     if len(known) == len(sides):
         (bid, bid_before), (ask, ask_before) = known
