@@ -1,6 +1,7 @@
 """Ways to look once at many accounts, each in a process of its own that looks when it is told to.
 
-sellctl; a sequential alpaca-py loop; a threaded one with batched quotes; the same requests through the SDK's bare
+sellctl; a sequential alpaca-py loop, with a quote request a position or one an account; a threaded one with batched
+quotes; the same requests through the SDK's bare
 RESTClient on threads; and the floor: the same requests on raw asyncio connections that stay open, nothing parsed.
 """
 
@@ -76,7 +77,16 @@ def sellctl(url: str, shape: Shape) -> Look:
 
 
 def sequential(url: str, shape: Shape) -> Look:
-    """What a script with the SDK does: one account after the other, one quote request each."""
+    """What a script with the SDK does: one account after the other, one position after the other."""
+    return _one_after_the_other(url, shape, most=1)
+
+
+def batched(url: str, shape: Shape) -> Look:
+    """A script that asks for all quotes of an account at once."""
+    return _one_after_the_other(url, shape, most=BATCH)
+
+
+def _one_after_the_other(url: str, shape: Shape, *, most: int) -> Look:
     from alpaca.data.historical import OptionHistoricalDataClient  # noqa: PLC0415  as above
     from alpaca.data.requests import OptionLatestQuoteRequest  # noqa: PLC0415  likewise
     from alpaca.trading.client import TradingClient  # noqa: PLC0415  likewise
@@ -87,10 +97,10 @@ def sequential(url: str, shape: Shape) -> Look:
     async def look() -> None:
         trading[0].get_clock()
         for client in trading:
-            positions = client.get_all_positions()
+            symbols = [position.symbol for position in client.get_all_positions()]  # type: ignore[union-attr]
             client.get_orders()
-            symbols = [position.symbol for position in positions]  # type: ignore[union-attr]
-            data.get_option_latest_quote(OptionLatestQuoteRequest(symbol_or_symbols=symbols))
+            for at in range(0, len(symbols), most):
+                data.get_option_latest_quote(OptionLatestQuoteRequest(symbol_or_symbols=symbols[at : at + most]))
 
     return look
 
@@ -157,7 +167,7 @@ def floor(url: str, shape: Shape) -> Look:
     return look
 
 
-LOOKS = {each.__name__: each for each in (sellctl, sequential, threaded, bare, floor)}
+LOOKS = {each.__name__: each for each in (sellctl, sequential, batched, threaded, bare, floor)}
 
 
 def _say(what: object) -> None:

@@ -23,6 +23,8 @@ DELAYS = (0.0, 0.1)
 DUE = 0.05
 WARM_UP = 2
 ROUNDS = 9
+# Who waits for one answer after the other, and up to how many accounts one has the patience for it at 100 ms an answer.
+WAITING = {"sequential": 10, "batched": 50}
 # By delay: a ratio's name, what stands above and below, and its bound.
 RATIOS = {
     0.0: (
@@ -130,17 +132,18 @@ def median(costs: Sequence[dict[str, Any]], what: str = "wall") -> float:
 def figures() -> Iterator[Figure]:
     """A row for each shape and delay, and the ratios at 50 x 20, as they come."""
     for shape in SHAPES:
-        with a_stage(shape) as stage:
+        names = [name for name in LOOKS if shape != LARGEST or name != "sequential"]  # 10,000 requests one by one
+        with a_stage(shape, names) as stage:
             for delay in DELAYS:
                 yield from _at(stage, delay)
 
 
 def _at(stage: Stage, delay: float) -> Iterator[Figure]:
     stage.command("delay", delay)
-    quick = [name for name in LOOKS if not (delay and name == "sequential")]
+    slow = [name for name in WAITING if delay and name in stage.contenders]
+    quick = [name for name in stage.contenders if name not in slow]
     costs = stage.rounds(quick, ROUNDS if stage.shape.accounts <= JUDGED.accounts else 4)
-    if delay and stage.shape.accounts <= JUDGED.accounts:
-        costs |= stage.rounds(["sequential"], 1)
+    costs |= stage.rounds([name for name in slow if stage.shape.accounts <= WAITING[name]], 1)
     requests = _requests(stage)
     what = f"look at {stage.shape.name}, {delay * 1000:.0f} ms an answer"
     yield what, f"{_walls(costs)}; {_ours(costs['sellctl'])}, {requests} requests", ""
