@@ -215,10 +215,13 @@ class Mischief:
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """What was drawn, had its occasion and never struck: a cancel or write needs one to fail."""
+        """What was drawn, had its occasion and never struck: an order, cancel or write needs one to fail."""
         asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
         without = set() if any(at < self.day.heals for at in asked) else {"H19", "O04"}
         without |= set() if self._wrote else set(_DISK)
+        ours = (order for order in self.account.orders.values() if is_ours(order))
+        if not any(order.created_at < self.day.heals for order in ours):  # it may have slept until then
+            without |= {p.fault.name for p in self.day.faults if _strikes_orders(p)}
         held = self.account.positions.keys()
         without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
@@ -256,6 +259,10 @@ class Mischief:
 def _misses_peak(lot: Lot, since: dt.datetime, until: dt.datetime) -> bool:
     """Whether who sleeps that long may never see how high it rose."""
     return lot.due_at is not None and since < lot.due_at and until > lot.due_at - PEAKS
+
+
+def _strikes_orders(planned: Planned) -> bool:
+    return planned.fault.how is How.AT_ORDER or planned.options.get("method") == "POST"
 
 
 def _calling(deed: Callable[[T], None], about: T) -> Callable[[Exchange], None]:

@@ -248,7 +248,7 @@ def test_a_pure_module_never_waits(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", in_place("model"))
-def test_the_model_needs_the_standard_library_only(module: str) -> None:
+def test_the_model_needs_the_standard_library_and_msgspec_only(module: str) -> None:
     foreign = {each.module.split(".")[0] for each in imports_of(module)} - {"sellctl"}
     assert foreign <= {
         "collections",
@@ -257,6 +257,7 @@ def test_the_model_needs_the_standard_library_only(module: str) -> None:
         "decimal",
         "enum",
         "functools",
+        "msgspec",
         "re",
         "types",
         "typing",

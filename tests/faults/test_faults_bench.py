@@ -104,3 +104,9 @@ def test_at_least_thirty_bugs_are_planted_under_names_of_their_own() -> None:
 def test_what_is_not_drawn_says_what_it_waits_for() -> None:
     assert not WAITING.keys() & {fault.name for fault in CATALOGUE}
     assert all(WAITING.values())
+
+
+def test_faults_of_orders_need_an_order_before_everything_heals() -> None:
+    slept = play(2958)  # its lid closes at the open and stays closed until the disk fails
+    assert not slept.faults["O08"]
+    assert not slept.unfired

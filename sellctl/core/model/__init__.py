@@ -1,1 +1,1 @@
-"""Frozen values that the whole program speaks in. Standard library only: no I/O, no clock, no float."""
+"""Frozen values that the whole program speaks in. Standard library and msgspec only: no I/O, no clock, no float."""

@@ -1,4 +1,4 @@
-"""What sellctl remembers of a position from flat to flat. Standard library only."""
+"""What sellctl remembers of a position from flat to flat."""
 
 import datetime as dt
 from decimal import Decimal
