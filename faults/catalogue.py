@@ -94,6 +94,18 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("Q12", How.SPACED),
     Fault("Q13", How.WHILE),
     Fault("Q14", How.RATE, _on(value=("NaN", "Infinity", "1e308"))),
+    Fault("W01", How.RATE),
+    Fault("W02", How.WHILE),
+    Fault("W03", How.RATE),
+    Fault("W04", How.RATE),
+    Fault("W05", How.RATE),
+    Fault("W06", How.ONCE, _on(count=(5, 50))),
+    Fault("W07", How.WHILE),
+    Fault("W08", How.RATE, _on(what=("garbage", "event", "status"))),
+    Fault("W09", How.RATE, _on(code=(402, 405, 406, 409, 429))),
+    Fault("W10", How.RATE),
+    Fault("W11", How.RATE),
+    Fault("W12", How.ONCE, _on(seconds=(1.0, 20.0, 120.0))),
     Fault("T01", How.ALWAYS),
     Fault("T02", How.ONCE),
     Fault("T07", How.ONCE),
@@ -110,13 +122,13 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("A04", How.ONCE),
     Fault("A08", How.ONCE),
 )
-FAMILIES = tuple(dict.fromkeys(fault.family for fault in CATALOGUE))
+STREAMS = "W"  # drawn on the days that have streams, by dice of their own
+FAMILIES = tuple(dict.fromkeys(fault.family for fault in CATALOGUE if fault.family != STREAMS))
 # What waits for other parts of the program, and why: the bench says so instead of leaving it out in silence.
 WAITING: Mapping[str, str] = {
     "Q15": "odd prints: a trade confirms a stop on IEX quotes only, which the bench's feed isn't (tests/core)",
     "H17": "a page cut short: a day's orders never fill one (tests/alpaca)",
     "D07": "an old backup restored: its evidence is lost by definition, so what must hold is an alarm (tests/journal)",
-    "W01-W12": "streams: the bench's watcher polls; dropped, mute, lost, doubled and replayed news are in tests/e2e",
 }
 
 

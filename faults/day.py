@@ -19,6 +19,7 @@ from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
 from faults.mischief import Mischief
 from faults.steps import Steps
+from faults.streams import Streams
 from faults.transport import over_the_sdk
 from faults.verdicts import Findings, Outcome
 from faults.wire import Wire
@@ -120,6 +121,7 @@ class Stage:
     wire: Wire
     clock: LoopClock
     doors: Doors
+    streams: Streams | None = None
     now: Life | None = None
     once: bool = False
     lives: int = 0
@@ -154,7 +156,7 @@ class Stage:
         self.steps.revive()
         life = self.now = Life(
             self.exchange, self.folder, config_of(self.day), self.doors, self.clock, self.wire, self.mischief.step,
-            self.liveness.hear, self._pace, self.once,
+            self.liveness.hear, self._pace, self.once, self.streams,
         )  # fmt: skip
         try:
             life.run(self.day.ends)
@@ -189,6 +191,7 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: boo
         wire=Wire(clock, mischief.step, day.latency, _dice(day.seed + 3).random, checker.arrives, checker.cancels),
         clock=clock,
         doors=doors_of(exchange, evidence),
+        streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,
         once=once,
     )
     return stage

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from faults.catalogue import FAMILIES, Fault, How, drawable
+from faults.catalogue import FAMILIES, STREAMS, Fault, How, drawable
 from sellctl.core.model.config import BackstopConfig
 from sellctl.sim import calendar
 from sellctl.sim.paths import Fixed, Level, Linear, Segment, Walk, level
@@ -28,6 +28,7 @@ PEAKS = 30 * MINUTE  # how long a trailing holding stays at its peak
 WINDOW = 4 * MINUTE  # one before what happens, and three for R6's minute, a late retry and a look after it
 FEWEST_LOOKS = 150  # that a day must have; its busy windows take care that it has some more
 WANTED_LOOKS = 170
+STREAM_DAYS = 0.125  # such a day costs 1.7 times another one
 BUSY, FASTEST, SLOWEST = 12 * SECOND, 4 * SECOND, 16 * SECOND
 
 
@@ -110,6 +111,7 @@ class Day:
     take_over: str
     latency: float
     backstop: BackstopConfig
+    streams: bool = False
 
     @property
     def opens(self) -> dt.datetime:
@@ -158,7 +160,7 @@ def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = F
     begins = opens + dice.choice((-40, 90, 200)) * SECOND
     busy = _busy(dice, lots, begins, heals, closes)
     frame = _Frame(begins, heals, tuple(start for start, _ in busy if begins <= start < heals - WINDOW))
-    return Day(
+    day = Day(
         seed=seed,
         date=date,
         begins=begins,
@@ -175,6 +177,18 @@ def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = F
         latency=dice.choice((0.0, 0.02, 0.3)),
         backstop=_backstop(random.Random(seed + 4)),  # noqa: S311  dice of its own: the rest of a seed's day stays
     )
+    return day if wire else _with_streams(day, random.Random(seed + 5), families, frame)  # noqa: S311  likewise
+
+
+def _with_streams(day: Day, dice: random.Random, families: Sequence[str] | None, frame: "_Frame") -> Day:
+    """On one day in eight the program hears streams, and something is wrong with them; the rest of the day stays."""
+    drawn, rate = dice.random() < STREAM_DAYS, dice.choice(LEVELS)
+    if not (drawn if families is None else STREAMS in families):
+        return day
+    levels = {STREAMS: rate if families is None else rate or LEVELS[2]}
+    faults = _faults(dice, levels, day.lots, frame, wire=False)
+    settings = replace(day.settings, sip=True)
+    return replace(day, streams=True, settings=settings, levels=day.levels | levels, faults=(*day.faults, *faults))
 
 
 def _backstop(dice: random.Random) -> BackstopConfig:

@@ -5,7 +5,7 @@ import datetime as dt
 import inspect
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from typing import Any, cast
 from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from faults.steps import Killed, Step
+from faults.streams import Streams
 from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
 from sellctl.alpaca import connect as connecting
@@ -54,6 +55,7 @@ class Life:
     listener: Callable[[Event], None]
     pace: PACE
     once: bool = False  # run-once instead of watch
+    streams: Streams | None = None  # None: prices and orders are only fetched
     runtime: Runtime | None = None
     loop: VirtualLoop | None = None
     _stop: asyncio.Event | None = field(default=None)
@@ -63,7 +65,8 @@ class Life:
         self.loop = VirtualLoop(self.exchange)
         self.assemble()
         try:
-            self.loop.run_until_complete(self.watch(until))
+            with self.streams.our_way() if self.streams else nullcontext():
+                self.loop.run_until_complete(self.watch(until))
         except Killed:
             self._abandon()
             return False
@@ -72,6 +75,8 @@ class Life:
 
     def close(self) -> None:
         """The orderly end."""
+        if self.streams and self.loop:
+            self.streams.cut(self.loop)
         if self.runtime:
             self.runtime.close()
         if self.loop:
@@ -95,10 +100,14 @@ class Life:
             return
         setting_pace = asyncio.ensure_future(self._set_pace(until))
         watching = asyncio.ensure_future(fleet.watch(self._stop, nothing))
+        ticking = asyncio.ensure_future(self.streams.keep_ticking(self.pace)) if self.streams else None
         await asyncio.wait({setting_pace, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         setting_pace.cancel()
         await watching
+        if self.streams and ticking:
+            ticking.cancel()
+            await self.streams.close()
 
     async def _set_pace(self, until: dt.datetime) -> None:
         fleet = cast("Runtime", self.runtime).fleet
@@ -113,7 +122,9 @@ class Life:
         loaded = LoadedConfig(self.config, None, {}, ())
         options = Options(None, self.folder, live=False, debug=False, log_file=None)
         with self._our_doors():
-            runtime = assemble(loaded, options, Wish("watch", Mode.ACT), self.listener, self.clock)
+            runtime = assemble(
+                loaded, options, Wish("watch", Mode.ACT, streams=bool(self.streams)), self.listener, self.clock
+            )
         self.runtime = runtime
         for watcher in runtime.fleet.watchers:
             probed = cast("Journal", ProbedJournal(watcher.journal, self.steps))
@@ -130,6 +141,8 @@ class Life:
         with ExitStack() as stack:
             stack.enter_context(patched(connecting, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
+            if self.streams:
+                stack.enter_context(self.streams.our_doors())
             yield
 
     def _abandon(self) -> None:

@@ -10,7 +10,7 @@ from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from faults.catalogue import How
+from faults.catalogue import STREAMS, How
 from faults.checkers import ExchangeChecker, is_ours
 from faults.draw import PEAKS, Day, Deed, Lot, Planned, Role
 from faults.life import Life
@@ -21,6 +21,7 @@ from sellctl.sim.assets import asset_of
 from sellctl.sim.exchange import Exchange
 from sellctl.sim.happenings import human_cancel, human_order, misbehave
 from sellctl.sim.orders import Event
+from sellctl.sim.streams import TRADING_PATH
 from sellctl.state import StateFolder
 
 T = TypeVar("T")
@@ -166,6 +167,15 @@ class Mischief:
         self.checker.halted_at = None
         state.resume()
 
+    def _replay(self, planned: Planned) -> None:
+        """The order updates are cut off, and told once more from some way back (W06)."""
+        self.exchange.misbehave("W06", times=1, **planned.options)
+        self.exchange.misbehave("W01", times=1, path=TRADING_PATH)
+
+    def _gap(self, planned: Planned) -> None:
+        """Nobody gets in for a while (W12)."""
+        self.exchange.misbehave("W12", times=1, **planned.options)
+
     def _no_entry(self, _planned: Planned) -> None:
         symbol = self._dice.choice(sorted(self.account.positions))
         self.account.positions[symbol].avg_entry_price = Decimal(0)
@@ -262,7 +272,10 @@ def _misses_peak(lot: Lot, since: dt.datetime, until: dt.datetime) -> bool:
 
 
 def _strikes_orders(planned: Planned) -> bool:
-    return planned.fault.how is How.AT_ORDER or planned.options.get("method") == "POST"
+    """Those that need an order, and those of the streams, which tell of nothing and nobody while the program sleeps."""
+    return (
+        planned.fault.family == STREAMS or planned.fault.how is How.AT_ORDER or planned.options.get("method") == "POST"
+    )
 
 
 def _calling(deed: Callable[[T], None], about: T) -> Callable[[Exchange], None]:
@@ -285,5 +298,7 @@ _OWN: dict[str, Callable[[Mischief, Planned], None]] = {
     "D06": Mischief._take_away,  # noqa: SLF001  likewise
     "A04": Mischief._block,  # noqa: SLF001  likewise
     "K01": Mischief._halt,  # noqa: SLF001  likewise
+    "W06": Mischief._replay,  # noqa: SLF001  likewise
+    "W12": Mischief._gap,  # noqa: SLF001  likewise
     "A08": Mischief._no_entry,  # noqa: SLF001  likewise
 }

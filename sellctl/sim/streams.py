@@ -103,7 +103,7 @@ class Hub:
         """Once a look: moved paths go out as quotes, and misbehaviours of whole connections strike."""
         wanted = {symbol for stream in self.data for symbol in stream.watched()}
         with self.face.lock:
-            for symbol in wanted:
+            for symbol in sorted(wanted):
                 level = self._level(symbol)
                 if level is not None and self._quoted.get(symbol) != level:
                     self._on_quote(symbol)
