@@ -153,6 +153,7 @@ class Stage:
     def _live(self) -> None:
         self.lives += 1
         self.wire.life = self.lives
+        self.mischief.put_back()  # it may have been taken away while no process was there
         self.steps.revive()
         life = self.now = Life(
             self.exchange, self.folder, config_of(self.day), self.doors, self.clock, self.wire, self.mischief.step,

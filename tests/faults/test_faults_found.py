@@ -78,3 +78,8 @@ def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fi
     short = a_holding("AAPL261218C00210000", qty="3", short=True)
     verdict = the_verdict(a_snapshot(long, short), symbol=long.symbol)
     assert verdict.state is State.DENIED
+
+
+@pytest.mark.parametrize("seed", [3393, 3424])
+def test_a_journal_that_was_taken_away_between_two_processes_is_back_before_the_next_begins(seed: int) -> None:
+    assert not play(seed).violations  # a new one would begin under the old one's orders
