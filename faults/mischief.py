@@ -16,6 +16,7 @@ from faults.draw import PEAKS, Day, Deed, Lot, Planned, Role
 from faults.life import Life
 from faults.loop import LoopClock
 from faults.steps import Steps
+from faults.streams import RARELY
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.assets import asset_of
 from sellctl.sim.exchange import Exchange
@@ -25,6 +26,8 @@ from sellctl.sim.streams import TRADING_PATH
 from sellctl.state import StateFolder
 
 T = TypeVar("T")
+
+SURELY_TOLD = dt.timedelta(seconds=2 * RARELY)  # within which streams tell of something to whoever is awake
 MOST_KILLS = 12
 UNSTICKS = dt.timedelta(minutes=7)
 LONGER = dt.timedelta(minutes=3)
@@ -232,9 +235,17 @@ class Mischief:
         ours = (order for order in self.account.orders.values() if is_ours(order))
         if not any(order.created_at < self.day.heals for order in ours):  # it may have slept until then
             without |= {p.fault.name for p in self.day.faults if _strikes_orders(p)}
+        of_streams = (p for p in self.day.faults if p.fault.family == STREAMS)
+        without |= {p.fault.name for p in of_streams if self._awake_since(p.at) < SURELY_TOLD}
         held = self.account.positions.keys()
         without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
+
+    def _awake_since(self, at: dt.datetime) -> dt.timedelta:
+        """How long the program was awake from an instant until everything healed."""
+        heals = self.day.heals
+        asleep = ((max(since, at), min(until, heals)) for since, until in self.frozen)
+        return heals - at - sum((until - since for since, until in asleep if since < until), dt.timedelta(0))
 
     # --- a person -----------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ class _Pending:
     filled: Decimal = ZERO
     not_found_at: tuple[float, ...] = ()
     begun_at: float = 0.0  # monotonic seconds
+    why: str = ""  # the sentence of its exit, when it is one and this process sent it
 
     @property
     def is_backstop(self) -> bool:
@@ -305,7 +306,12 @@ class OrderManager:
         self.journal.intend(self.account, order, self.broker.body(order), signal, step)
         self.positions.sending(signal, order, step, now)
         self._pending[order.client_order_id] = _Pending(
-            order.client_order_id, order.symbol, order, known=False, begun_at=self.clock.monotonic()
+            order.client_order_id,
+            order.symbol,
+            order,
+            known=False,
+            begun_at=self.clock.monotonic(),
+            why=signal.sentence,
         )
         return await self._send(order)
 
@@ -350,7 +356,7 @@ class OrderManager:
         self._pending[order.client_order_id] = replace(pending, known=True)
         self.bar.lift()
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
-        self.report(order.symbol, Kind.SENT, _words(order))
+        self.report(order.symbol, Kind.SENT, f"{_words(order)}: {pending.why}" if pending.why else _words(order))
         self._learn(answer)
 
     async def _doubt(self, order: SubmitOrder, error: BrokerError) -> None:
