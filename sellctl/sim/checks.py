@@ -169,14 +169,14 @@ def not_expiring(case: Case) -> None:
 
 
 def quantity_is_free(case: Case) -> None:
-    """403 when open orders hold what this one would close, or a sale would turn a long stock position short."""
+    """403 when open orders hold what this one would close, or one order would turn a position round."""
     request, account = case.request, case.account
     size = abs(case.held)
     if not case.closes:
-        if request.side == "sell" and case.held > 0:  # more than is held: no flip in one order
+        if (request.side == "sell") == (case.held > 0) and case.held:  # more than is held: no flip in one order
             related = [order.id for order in account.closing_orders(request.symbol)]
             held = account.held_for_orders(request.symbol)
-            if case.asset.is_option:
+            if case.asset.is_option and request.side == "sell":
                 raise refusals.uncovered()
             raise refusals.insufficient_qty(request.symbol, request.qty or ZERO, size, held, related)
         return
@@ -214,23 +214,18 @@ def _could_meet(request: OrderRequest, order: SimOrder) -> bool:
 
 
 def stays_covered(case: Case) -> None:
-    """403 when the order, once filled, would leave more short options without cover than before."""
-    request = case.request
+    """403 when the order and every open sale, once filled, would leave more short options without cover than now."""
+    request, account = case.request, case.account
     if request.side != "sell":
         return
-    after = {symbol: position.qty for symbol, position in case.account.positions.items()}
-    before = uncovered_contracts(after, case.account.cash)
-    after[request.symbol] = after.get(request.symbol, ZERO) - _promised(case)
-    if uncovered_contracts(after, case.account.cash) > before:
+    after = {symbol: position.qty for symbol, position in account.positions.items()}
+    before = uncovered_contracts(after, account.cash)
+    resting = [(o.symbol, o.leaves) for o in account.open_orders.values() if o.side == "sell" and not o.parent]
+    for symbol, qty in (*resting, (request.symbol, request.qty or ZERO)):
+        if symbol:
+            after[symbol] = after.get(symbol, ZERO) - qty
+    if uncovered_contracts(after, account.cash) > before:
         raise refusals.uncovered()
-
-
-def _promised(case: Case) -> Decimal:
-    """This order's quantity and that of every other open sale of the symbol."""
-    resting = sum(
-        (o.leaves for o in case.account.open_on(case.request.symbol) if o.side == "sell" and not o.parent), ZERO
-    )
-    return (case.request.qty or ZERO) + resting
 
 
 def shorting_allowed(case: Case) -> None:

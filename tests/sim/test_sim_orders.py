@@ -234,6 +234,18 @@ def test_a_long_stock_is_not_flipped_in_one_order() -> None:
     assert no.body["message"] == "insufficient qty available for order (requested: 11, available: 10)"
 
 
+def test_a_short_is_not_flipped_in_one_order_either() -> None:
+    no = refused(a_venue((CALL, "-4", "1.50")), side="buy", qty="5")
+    assert no.body["message"] == "insufficient qty available for order (requested: 5, available: 4)"
+
+
+def test_a_sale_counts_what_rests_on_the_cover_as_sold() -> None:
+    short = "NVDA261218C00210000"
+    venue = a_venue((CALL, "1", "2"), quotes={short: ("1.00", "1.10")})
+    send(venue, limit_price="12.00", position_intent="sell_to_close")
+    assert refused(venue, short, position_intent="sell_to_open").status == 403
+
+
 def test_a_stock_without_shares_is_sold_short_unless_the_account_forbids_it() -> None:
     venue = a_venue()
     assert send(venue, STOCK, qty="5")["position_intent"] == "sell_to_open"
