@@ -1,13 +1,14 @@
 """That selling happens: T2 deadlines, must-fire holdings, R6 once the faults are over. Never selling must not pass."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 
 from faults.checkers import ZERO, is_backstop, ours_on
-from faults.draw import DUE, Day, Lot, Role
+from faults.draw import DUE, MINUTE, PEAKS, Day, Lot, Role
 from faults.verdicts import Findings
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.sim.accounts import SimAccount
@@ -18,6 +19,7 @@ from sellctl.sim.exchange import Exchange
 WITHIN = dt.timedelta(seconds=75)  # R6's 60 s, and one look in between
 FALLEN = frozenset({Role.ATTACKED, Role.GUARDING, Role.TRAILING})  # their prices don't come back
 REJECTS = frozenset({"H10", "O01", "O02"})  # whatever else is refused has a next step
+FEW_PAIRS = 3  # of looks within a minute: two have to agree on a peak, and some fail for other reasons
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once a minute (K4)
 
 
@@ -30,6 +32,7 @@ class LivenessChecker:
     account: SimAccount
     findings: Findings
     touched: set[str]
+    hours: Sequence[dt.datetime]  # when the program read the broker's clock, without which it decides nothing
     told: list[Event] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -76,7 +79,16 @@ class LivenessChecker:
         """A person changed it, somebody else's order holds it, or its entry price is gone."""
         position = self.account.positions.get(lot.symbol)
         unknown_entry = position is not None and position.avg_entry_price <= 0
-        return lot.symbol in self.touched or unknown_entry or self._halted(lot) or not self._still_due(lot)
+        unknowable = lot.symbol in self.touched or unknown_entry or self._hid_its_peak(lot)
+        return unknowable or self._halted(lot) or not self._still_due(lot)
+
+    def _hid_its_peak(self, lot: Lot) -> bool:
+        """Whether next to no look could see how high it rose: the broker's clock was down all the while."""
+        if lot.role is not Role.TRAILING or lot.due_at is None:
+            return False
+        begins, ends = lot.due_at - PEAKS + MINUTE, lot.due_at - MINUTE
+        read = [hour for hour in self.hours if begins <= hour <= ends]
+        return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < FEW_PAIRS
 
     def _halted(self, lot: Lot) -> bool:
         """Whether three rejects of its orders halted a patient exit, which a person was told (K4)."""

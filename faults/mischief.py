@@ -10,13 +10,12 @@ from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from faults.catalogue import STREAMS, How
+from faults.catalogue import How
 from faults.checkers import ExchangeChecker, is_ours
 from faults.draw import PEAKS, Day, Deed, Lot, Planned, Role
 from faults.life import Life
 from faults.loop import LoopClock
 from faults.steps import Steps
-from faults.streams import RARELY
 from sellctl.sim.accounts import SimAccount
 from sellctl.sim.assets import asset_of
 from sellctl.sim.exchange import Exchange
@@ -27,7 +26,7 @@ from sellctl.state import StateFolder
 
 T = TypeVar("T")
 
-SURELY_TOLD = dt.timedelta(seconds=2 * RARELY)  # within which streams tell of something to whoever is awake
+AWAKE = dt.timedelta(minutes=10)  # within which a fault finds its occasion: an order, a quote on a stream
 MOST_KILLS = 12
 UNSTICKS = dt.timedelta(minutes=7)
 LONGER = dt.timedelta(minutes=3)
@@ -228,15 +227,11 @@ class Mischief:
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """What was drawn, had its occasion and never struck: an order, cancel or write needs one to fail."""
+        """What was drawn, had its occasion and never struck: a cancel or write needs one to fail, and nobody sleeps."""
         asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
         without = set() if any(at < self.day.heals for at in asked) else {"H19", "O04"}
         without |= set() if self._wrote else set(_DISK)
-        ours = (order for order in self.account.orders.values() if is_ours(order))
-        if not any(order.created_at < self.day.heals for order in ours):  # it may have slept until then
-            without |= {p.fault.name for p in self.day.faults if _strikes_orders(p)}
-        of_streams = (p for p in self.day.faults if p.fault.family == STREAMS)
-        without |= {p.fault.name for p in of_streams if self._awake_since(p.at) < SURELY_TOLD}
+        without |= {p.fault.name for p in self.day.faults if self._awake_since(p.at) < AWAKE}
         held = self.account.positions.keys()
         without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
@@ -280,13 +275,6 @@ class Mischief:
 def _misses_peak(lot: Lot, since: dt.datetime, until: dt.datetime) -> bool:
     """Whether who sleeps that long may never see how high it rose."""
     return lot.due_at is not None and since < lot.due_at and until > lot.due_at - PEAKS
-
-
-def _strikes_orders(planned: Planned) -> bool:
-    """Those that need an order, and those of the streams, which tell of nothing and nobody while the program sleeps."""
-    return (
-        planned.fault.family == STREAMS or planned.fault.how is How.AT_ORDER or planned.options.get("method") == "POST"
-    )
 
 
 def _calling(deed: Callable[[T], None], about: T) -> Callable[[Exchange], None]:

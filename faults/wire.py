@@ -48,6 +48,7 @@ class Wire:
     reads: int = 0
     looks: int = 0  # each asks for the positions once
     life: int = 0
+    hours: list[dt.datetime] = field(default_factory=list)  # when the broker's clock was read
 
     async def travel(self) -> None:
         """One way."""
@@ -121,7 +122,9 @@ class ProbedBroker:
 
     async def clock(self) -> BrokerClock:
         """Passed on."""
-        return await self._read(self._inner.clock)
+        said = await self._read(self._inner.clock)
+        self._wire.hours.append(self._wire.clock.now() - self._wire.clock.skew)
+        return said
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
         """Passed on."""

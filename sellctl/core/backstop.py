@@ -49,7 +49,7 @@ def with_backstop(verdict: Verdict, room: Room) -> Verdict:
     """The verdict with the backstop to place under its holding, or to take away from it; as it is when it may stay."""
     holding, resting = verdict.holding, room.backstops_on(verdict.holding.symbol)
     terms = _terms(holding, room)
-    if holding.position.entry_price is None or why_settling(holding, _todays(holding, room), room.snapshot.market.now):
+    if holding.position.entry_price is None or why_settling(holding, _todays(holding, room), room.snapshot):
         return verdict
     if resting:
         why = "it is not wanted any more" if terms is None else _why_renew(holding, resting, terms, room)

@@ -10,6 +10,7 @@ from sellctl.core.identity import attempt_number, client_order_id
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import CancelOrder, ExitSignal, Reason, State, SubmitOrder, Urgency, Verdict
 from sellctl.core.model.position import ExitTrack, Holding
+from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.pricing import REPRICE_AFTER, RESTS, NoPriceError, Offer, believable, offer
 from sellctl.core.room import Room
 from sellctl.core.rules.claims import closes, would_wash
@@ -176,7 +177,7 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
     """The order that closes it now, unless a fill has yet to settle or a guard objects."""
     snapshot, holding = room.snapshot, signal.holding
     todays = snapshot.history.get(holding.symbol, ())
-    settling = why_settling(holding, todays, snapshot.market.now)
+    settling = why_settling(holding, todays, snapshot)
     if settling:
         return replace(_leaving(signal, settling), unconfirmed=True)
     attempt = attempt_number(todays)
@@ -194,21 +195,25 @@ def _send(signal: ExitSignal, size: Size, price: Offer, room: Room) -> Verdict:
     return replace(_leaving(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
 
 
-def why_settling(holding: Holding, todays: Iterable[Order], now: dt.datetime) -> str:
+def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) -> str:
     """Whether a fill that our memory doesn't know may be missing in the position still; "" when not."""
     if holding.track.qty_left is not None:
         return ""
     filled_at = holding.track.filled_at  # a backstop of an earlier day's, or an order that no list shows yet
-    if filled_at and -SETTLES_IN < now - filled_at < SETTLES_IN:
+    if filled_at and _may_be_missing(filled_at, snapshot):
         return "an order of ours has filled just now: waiting until the position shows it"
     for order in todays:
         seen_at = order.filled_at or order.updated_at
-        if order.filled_qty > 0 and seen_at and closes(order, holding.position.direction):
-            age = now - seen_at
-            if -SETTLES_IN < age < SETTLES_IN:
-                ago = f"{max(age.total_seconds(), 0):.0f} s ago"
-                return f"a fill of {order.filled_qty:f} was {ago}: waiting until the position shows it"
+        took = order.filled_qty > 0 and closes(order, holding.position.direction)
+        if took and seen_at and _may_be_missing(seen_at, snapshot):
+            ago = f"{max((snapshot.market.now - seen_at).total_seconds(), 0):.0f} s ago"
+            return f"a fill of {order.filled_qty:f} was {ago}: waiting until the position shows it"
     return ""
+
+
+def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
+    """Whether the positions were asked for before it settled. A stamp far in the future says nothing."""
+    return snapshot.positions_at - SETTLES_IN < filled_at < snapshot.market.now + SETTLES_IN
 
 
 def _what_is_sent(order: SubmitOrder, price: Offer, size: Size) -> str:

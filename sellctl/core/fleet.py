@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sellctl.core.errors import BrokerError, DoubtfulError, RateLimitedError, SellctlError
+from sellctl.core.guards import price_rules_rest
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument
@@ -54,6 +55,7 @@ class Fleet:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: set[str] = field(default_factory=set)
     _said_of_quotes: str = ""
+    _said_of_hours: str = ""
 
     @property
     def first_plans(self) -> list[Plan]:
@@ -80,6 +82,7 @@ class Fleet:
         self._remember(seen)
         self._tell_of_quotes()
         market = self.market = self.market_clock.now()
+        self._tell_of_hours(market)
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
         if self.desk:
@@ -97,6 +100,15 @@ class Fleet:
         elif self._said_of_quotes and not problem:
             self.report("", Kind.RECOVERED, "quotes come again")
         self._said_of_quotes = problem
+
+    def _tell_of_hours(self, market: Market) -> None:
+        """Say once that clock and calendar disagree, which rests every price exit, and once that they agree again."""
+        problem = "" if market.agreed else price_rules_rest(market)
+        if problem and not self._said_of_hours:
+            self.report("", Kind.DEGRADED, problem, failed=True)
+        elif self._said_of_hours and not problem:
+            self.report("", Kind.RECOVERED, "clock and calendar agree again")
+        self._said_of_hours = problem
 
     async def _read_market(self, *, hurried: bool) -> Market | None:
         try:

@@ -1,4 +1,8 @@
-"""The market's time for all accounts: one clock request a look, the calendar once a day, by whichever key answers."""
+"""The market's time for all accounts: one clock request a look, the calendar once a day, by whichever key answers.
+
+One wrong answer of the calendar must not rest all price exits for the day: while it contradicts the clock, it is asked
+again.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -63,19 +67,24 @@ class MarketClock:
         raise last or BrokerError("No account is left to ask for the time.")
 
     async def _know_the_calendar(self, today: dt.date) -> None:
-        """Once a day; while it can't be had, or names no session at all, once a minute."""
-        if self._calendar_of == today and (self._calendar or self._clock.monotonic() < self._ask_calendar_at):
+        """Once a day; while it can't be had, names no session at all or contradicts the clock, once a minute."""
+        if self._calendar_of != today:
+            self._calendar = None
+        elif self._is_in_order() or self._clock.monotonic() < self._ask_calendar_at:
             return
         self._calendar_of, self._ask_calendar_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
         first, last = today - dt.timedelta(days=_DAYS_BACK), today + dt.timedelta(days=_DAYS_AHEAD)
-        self._calendar = None
         for broker in tuple(self._brokers):
             try:
                 sessions = await broker.sessions(first, last)
             except BrokerError:
                 continue
-            self._calendar = calendar_of(sessions, first, last) if sessions else None
+            self._calendar = calendar_of(sessions, first, last) if sessions else self._calendar
             return
+
+    def _is_in_order(self) -> bool:
+        """Whether there is a calendar, and it says what the clock says."""
+        return self._calendar is not None and self.now().agreed
 
 
 def _carried_on(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:

@@ -69,7 +69,10 @@ class Room:
             tripped=snapshot.tripped or tripped(policy.account_guard, snapshot.account),
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
-            _unseen=frozenset(underlying_of(symbol) for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled))),
+            _unseen=frozenset(
+                underlying_of(symbol)
+                for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled), *_strange(holdings))
+            ),
         )
 
     def expires_today(self, holding: Holding) -> bool:
@@ -128,7 +131,7 @@ class Room:
         return replace(self, walks=short)
 
     def may_have_unseen_cover(self, holding: Holding) -> bool:
-        """Whether a row that could not be read may be what covers this short."""
+        """Whether a row that could not be read, or is of a class unknown to us, may be what covers this short."""
         return not self._unseen.isdisjoint({"", holding.position.instrument.underlying})
 
 
@@ -150,6 +153,11 @@ def _unfit(holdings: Iterable[Holding]) -> dict[str, str]:
     unfit = {p.symbol: f"its quantity is {p.qty}" for p in positions if not (p.qty.is_finite() and p.qty > ZERO)}
     times = Counter([position.instrument.symbol for position in positions])
     return unfit | {symbol: f"the broker lists it {n} times" for symbol, n in times.items() if n > 1}
+
+
+def _strange(holdings: Iterable[Holding]) -> list[str]:
+    """Symbols whose class the broker calls by a name that we don't know."""
+    return [h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER]
 
 
 def _fit(holdings: tuple[Holding, ...], unfit: Mapping[str, str]) -> tuple[Holding, ...]:

@@ -34,14 +34,16 @@ def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
 def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
     """What a plan is about: every underlying with anything but a quiet holding, whole, from which the same follows.
 
+    An underlying is what the symbol says: a row of a class that we don't know may be a cover all the same.
+
     What merely stays, with no order on it, is left out: it would be nearly all of every row.
     """
     told = (v for v in plan.verdicts if v.signal or v.backstop or v.state is not State.HELD)
-    groups = {verdict.holding.position.instrument.underlying for verdict in told}
+    groups = {underlying_of(verdict.holding.symbol) for verdict in told}
     groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (
-        replace(snapshot, holdings=tuple(h for h in snapshot.holdings if h.position.instrument.underlying in groups)),
-        replace(plan, verdicts=tuple(v for v in plan.verdicts if v.holding.position.instrument.underlying in groups)),
+        replace(snapshot, holdings=tuple(h for h in snapshot.holdings if underlying_of(h.symbol) in groups)),
+        replace(plan, verdicts=tuple(v for v in plan.verdicts if underlying_of(v.holding.symbol) in groups)),
     )
 
 

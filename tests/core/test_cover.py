@@ -2,11 +2,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
-from builders import a_holding, a_policy, a_snapshot, the_verdict
+from builders import a_holding, a_policy, a_snapshot, replace, the_verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.model.config import AssetKind, PutAction, SellModuleConfig, ShortAction, ShortPositionsConfig
+from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.plan import Reason, State, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot, SpoiledRow
@@ -226,6 +227,13 @@ def test_a_row_that_could_not_be_read_may_be_the_cover_so_the_short_is_not_bough
     verdict = the_verdict(_with_a_spoiled_row(a_snapshot(short(DEC_CALL)), spoiled))
     assert (verdict.state, verdict.submit, verdict.alert) == (State.FAULT, None, True)
     assert "a position that could not be read may" in verdict.sentence
+
+
+def test_a_row_of_a_class_with_a_new_name_may_be_the_cover_too() -> None:
+    long = a_holding(JAN_CALL)
+    strange = replace(long, position=replace(long.position, instrument=instrument_of(JAN_CALL, "something_new")))
+    verdict = the_verdict(a_snapshot(strange, short(DEC_CALL)), symbol=DEC_CALL)
+    assert (verdict.state, verdict.submit, verdict.alert) == (State.FAULT, None, True)
 
 
 def test_a_spoiled_row_of_another_underlying_changes_nothing() -> None:

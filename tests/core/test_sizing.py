@@ -136,12 +136,14 @@ def test_more_free_than_held_is_refused_too() -> None:
 # --- after a fill -----------------------------------------------------------------------------------------------------
 
 
-def after_a_fill(seconds: float, *, left: str | None = None, **order: object) -> Verdict:
+def after_a_fill(seconds: float, *, left: str | None = None, asked: float = 0, **order: object) -> Verdict:
+    """A target met so many seconds after a fill, on positions that were `asked` for so many seconds ago."""
     holding = a_holding(qty="2", track=Track(qty_left=Decimal(left) if left else None), **TARGET)  # type: ignore[arg-type]
     noon = a_snapshot(holding).market.now
     filled_at = noon - dt.timedelta(seconds=seconds)
     filled = replace(our_order(status="filled", filled_qty=Decimal(1), filled_at=filled_at), **order)  # type: ignore[arg-type]
-    return the_verdict(a_snapshot(holding, history=(filled,)))
+    snapshot = a_snapshot(holding, history=(filled,))
+    return the_verdict(replace(snapshot, positions_at=noon - dt.timedelta(seconds=asked)))
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(0, True), (9.9, True), (10, False), (-9, True), (-11, False)])
@@ -149,6 +151,12 @@ def test_an_order_waits_until_the_position_shows_the_last_fill(seconds: float, *
     verdict = after_a_fill(seconds)
     assert (verdict.submit is None) is waits
     assert ("waiting until the position shows it" in verdict.sentence) is waits
+
+
+def test_what_counts_is_when_the_positions_were_asked_for_not_when_the_order_is_due() -> None:
+    assert after_a_fill(11, asked=3).submit is None  # a slow look-up stood between
+    assert after_a_fill(2, asked=14).submit is None  # filled after they were asked for
+    assert after_a_fill(13, asked=3).submit is not None
 
 
 def test_our_ledger_knows_the_fill_already_and_does_not_wait() -> None:

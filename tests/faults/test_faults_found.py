@@ -83,3 +83,9 @@ def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fi
 @pytest.mark.parametrize("seed", [3393, 3424])
 def test_a_journal_that_was_taken_away_between_two_processes_is_back_before_the_next_begins(seed: int) -> None:
     assert not play(seed).violations  # a new one would begin under the old one's orders
+
+
+@pytest.mark.parametrize("seed", [158, 184, 251])
+def test_what_the_long_programme_found_through_the_sdk_stays_mended(seed: int) -> None:
+    outcome = play(seed, sdk=True)  # a fill missing in slow positions, one wrong calendar, a cover of a new class
+    assert not outcome.violations

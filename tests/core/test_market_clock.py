@@ -1,0 +1,62 @@
+"""The market's time for all accounts: what is asked of the broker, and how often."""
+
+import asyncio
+import datetime as dt
+from typing import TYPE_CHECKING, cast
+
+from builders import HALF_DAY, TUESDAY, at, replace
+
+from sellctl.core.market_clock import CALENDAR_AGAIN_SECONDS, MarketClock
+from sellctl.core.model.market import BrokerClock, Session, regular_session
+
+if TYPE_CHECKING:
+    from sellctl.core.ports import Broker, Clock
+
+
+class Host:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Exchange:
+    """A broker that says what time it is, and when the exchange opens and closes: `late` by so much at first."""
+
+    def __init__(self, late: dt.timedelta) -> None:
+        self.late = late
+        self.asked = 0
+
+    async def clock(self) -> BrokerClock:
+        return BrokerClock(at("12:00"), is_open=True, next_open=at("09:30", HALF_DAY), next_close=at("16:00"))
+
+    async def sessions(self, _start: dt.date, _end: dt.date) -> tuple[Session, ...]:
+        self.asked += 1
+        today = regular_session(TUESDAY)
+        return (replace(today, closes_at=today.closes_at + self.late),) if today else ()
+
+
+def looked(exchange: Exchange, seconds: list[float]) -> list[bool]:
+    """Whether clock and calendar agree, at looks so many seconds after the start."""
+    host = Host()
+    market_clock = MarketClock([cast("Broker", exchange)], cast("Clock", host))
+    agreed = []
+    for host.seconds in seconds:
+        agreed.append(asyncio.run(market_clock.read()).agreed)
+        exchange.late = dt.timedelta(0)
+    return agreed
+
+
+def test_the_calendar_is_asked_once_a_day() -> None:
+    exchange = Exchange(dt.timedelta(0))
+    assert looked(exchange, [0, 5, 3600]) == [True, True, True]
+    assert exchange.asked == 1
+
+
+def test_a_calendar_that_contradicts_the_clock_is_asked_again_once_a_minute() -> None:
+    exchange = Exchange(dt.timedelta(minutes=10))
+    assert looked(exchange, [0, 5, CALENDAR_AGAIN_SECONDS + 1, 600]) == [False, False, True, True]
+    assert exchange.asked == 2
