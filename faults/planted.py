@@ -21,7 +21,7 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
-from sellctl.core import engine, exits, guards, order_manager, room, sizing
+from sellctl.core import engine, exits, guards, order_manager, pricing, quote_book, sizing
 from sellctl.core.errors import BrokerAnswer, BrokerError, DoubtfulError, JournalError, RequestRejectedError
 from sellctl.core.ledger import Ledger
 from sellctl.core.market_clock import MarketClock
@@ -29,7 +29,6 @@ from sellctl.core.model.config import CancelScope
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
 from sellctl.core.model.plan import Reason
-from sellctl.core.model.position import Prices
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.room import Room
@@ -175,14 +174,8 @@ def _no_chain(self: SqliteJournal, entries: Any, at: dt.datetime, _link: Any) ->
     return last
 
 
-_JUDGE = guards.judge_quote
-
-
-def _bid_zero_is_a_price(quote: Any, *rest: Any) -> Prices:
-    judged = _JUDGE(quote, *rest)
-    if quote is None or judged.bid is not None or judged.ask is None:
-        return judged
-    return structs.replace(judged, bid=Decimal("0.01"), problem="", wide=False)
+def _zero_too(price: Decimal | None) -> Decimal | None:
+    return Decimal(0) if price is None else price
 
 
 def _any_age(_quote: Any, _asset: Any, _market: Any) -> str:
@@ -326,8 +319,8 @@ BUGS: tuple[Bug, ...] = (
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
     Bug("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
     Bug("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
-    Bug("bid 0", "a bid of 0 is a price", ((guards, "judge_quote", _bid_zero_is_a_price),
-        (room, "judge_quote", _bid_zero_is_a_price)), by_day),
+    Bug("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
+        for place in (guards, quote_book, pricing, exits)), by_day),
     Bug("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
     Bug("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
     Bug("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
@@ -350,7 +343,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("hidden is nothing", "an order taken and not shown yet is overlooked",
         ((OrderManager, "_hold_unseen", _none),), by_day),
     Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
-    Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "_settling", _said_nothing)), by_day),
+    Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
     Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
         ((PositionManager, "unresolved", _none), (engine, "leave", _leave_resolved)), by_day),
     Bug("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
