@@ -1,8 +1,8 @@
 """Ways to look once at many accounts, each in a process of its own that looks when it is told to.
 
 sellctl; a sequential alpaca-py loop, with a quote request a position or one an account; a threaded one with batched
-quotes; the same requests through the SDK's bare
-RESTClient on threads; and the floor: the same requests on raw asyncio connections that stay open, nothing parsed.
+quotes; the same requests through the SDK's bare RESTClient on threads; and the floor: the same requests on raw asyncio
+connections that stay open, nothing parsed.
 """
 
 import asyncio

@@ -28,7 +28,7 @@ PEAKS = 30 * MINUTE  # how long a trailing holding stays at its peak
 WINDOW = 4 * MINUTE  # one before what happens, and three for R6's minute, a late retry and a look after it
 FEWEST_LOOKS = 150  # that a day must have; its busy windows take care that it has some more
 WANTED_LOOKS = 170
-STREAM_DAYS = 0.125  # such a day costs 1.7 times another one
+STREAM_DAYS = 0.125  # such a day costs more than another one
 BUSY, FASTEST, SLOWEST = 12 * SECOND, 4 * SECOND, 16 * SECOND
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from faults.steps import Killed, Step
-from faults.streams import Streams
+from faults.streams import PACE, Streams
 from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
 from sellctl.alpaca import connect as connecting
@@ -27,7 +27,6 @@ from sellctl.options import Options
 from sellctl.sim.exchange import Exchange
 
 Doors = Callable[[Wire], tuple[dict[str, Broker], QuoteSource]]
-PACE = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Streams:
             for sdk, client in ((data, data.DataStream), (trading, trading.TradingStream)):
                 stack.enter_context(patched(sdk, "websockets_legacy", self))
                 stack.enter_context(patched(sdk, "asyncio", _Patient))
-                stack.enter_context(patched(client, "_reconnect_delay", self._delay(client)))
+                stack.enter_context(patched(client, "_reconnect_delay", self._delay()))
             stack.enter_context(patched(stream_faults, "time", self._clock))
             yield
 
@@ -188,12 +188,11 @@ class Streams:
         self._face.transports.clear()
         self._serving.clear()
 
-    def _delay(self, client: type) -> Callable[[Any, int], float]:
+    def _delay(self) -> Callable[[Any, int], float]:
         def delay(one: Any, retries: int) -> float:
             least, most = one._reconnect_min_backoff, one._reconnect_max_backoff  # noqa: SLF001  as the SDK's own
             return float(min(least * 2 ** (retries - 1), most)) * (0.5 + self._jitter.random() / 2)
 
-        del client
         return delay
 
 

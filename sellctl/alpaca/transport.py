@@ -22,7 +22,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 
 from sellctl.alpaca.convert import UnreadableError, shown
 
-_HEADS_KEPT: Final = 1024
+_HEADS_KEPT: Final = 1024  # requests whose head is kept: each account asks for two things at every look
 _IDLE_MOST: Final = 8  # connections that wait for the next request
 _PORTS: Final = {"http": 80, "https": 443}
 _TUNNELLED: Final = range(200, 300)

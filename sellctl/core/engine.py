@@ -400,10 +400,10 @@ def _uncovered(holding: Holding, room: Room) -> Decimal:
 
 
 def _unseen_cover(holding: Holding, room: Room) -> str:
-    """Why a short can't be called uncovered: a row that could not be read may be its cover; "" when none may be."""
+    """Why a short can't be called uncovered: a row that can't be made out may be its cover; "" when none may be."""
     if holding.position.is_long:
         return ""
     close_uncovered = room.policy.short_action is ShortAction.CLOSE_UNCOVERED
     if close_uncovered and _uncovered(holding, room) > 0 and room.may_have_unseen_cover(holding):
-        return "nothing seen covers it, but a position that could not be read may"
+        return "nothing seen covers it, but a position that can't be made out may"
     return ""

@@ -54,8 +54,7 @@ class Fleet:
     _due_at: dict[str, float] = field(default_factory=dict)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: set[str] = field(default_factory=set)
-    _said_of_quotes: str = ""
-    _said_of_hours: str = ""
+    _said: dict[str, str] = field(default_factory=dict)  # what was said last to be wrong, by what it is about
 
     @property
     def first_plans(self) -> list[Plan]:
@@ -80,9 +79,9 @@ class Fleet:
         if self._needs_quotes():
             await self.prices.refresh(_missing(seen, asked))
         self._remember(seen)
-        self._tell_of_quotes()
         market = self.market = self.market_clock.now()
-        self._tell_of_hours(market)
+        self._tell("quotes", self.prices.problem, "quotes come again")
+        self._tell("hours", "" if market.agreed else price_rules_rest(market), "clock and calendar agree again")
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
         if self.desk:
@@ -92,23 +91,14 @@ class Fleet:
         """Whether prices are worth a request: while the market is closed, only somebody who merely looks wants them."""
         return self.market is None or self.market.is_open or any(w.mode is Mode.DRY_RUN for w in self.watchers)
 
-    def _tell_of_quotes(self) -> None:
-        """Say once that quotes fail, and once that they come again."""
-        problem = self.prices.problem
-        if problem and problem != self._said_of_quotes:
+    def _tell(self, about: str, problem: str, well: str) -> None:
+        """Say once what is wrong for all accounts at once, and once that it is `well` again."""
+        said = self._said.get(about, "")
+        if problem and problem != said:
             self.report("", Kind.DEGRADED, problem, failed=True)
-        elif self._said_of_quotes and not problem:
-            self.report("", Kind.RECOVERED, "quotes come again")
-        self._said_of_quotes = problem
-
-    def _tell_of_hours(self, market: Market) -> None:
-        """Say once that clock and calendar disagree, which rests every price exit, and once that they agree again."""
-        problem = "" if market.agreed else price_rules_rest(market)
-        if problem and not self._said_of_hours:
-            self.report("", Kind.DEGRADED, problem, failed=True)
-        elif self._said_of_hours and not problem:
-            self.report("", Kind.RECOVERED, "clock and calendar agree again")
-        self._said_of_hours = problem
+        elif said and not problem:
+            self.report("", Kind.RECOVERED, well)
+        self._said[about] = problem
 
     async def _read_market(self, *, hurried: bool) -> Market | None:
         try:

@@ -131,7 +131,7 @@ class Room:
         return replace(self, walks=short)
 
     def may_have_unseen_cover(self, holding: Holding) -> bool:
-        """Whether a row that could not be read, or is of a class unknown to us, may be what covers this short."""
+        """Whether a row that can't be made out, unreadable or of an unknown class, may be what covers this short."""
         return not self._unseen.isdisjoint({"", holding.position.instrument.underlying})
 
 

@@ -1,9 +1,8 @@
 """Frozen values to JSON and back, whole: Snapshot, Plan and whatever else is built of the same parts. Pure.
 
 A dataclass or a Struct becomes an object of the fields that differ from their defaults, so that a field added later
-reads old rows.
-Decimals and instants become text. A holding or an order that stands in several places is written once: `{"#": 3}` is
-the fourth of them in the order in which they end.
+reads old rows. Decimals and instants become text. A holding or an order that stands in several places is written once:
+`{"#": 3}` is the fourth of them in the order in which they end.
 """
 
 import base64

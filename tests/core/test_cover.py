@@ -226,7 +226,7 @@ def test_the_long_leg_may_leave_once_the_short_one_is_gone() -> None:
 def test_a_row_that_could_not_be_read_may_be_the_cover_so_the_short_is_not_bought_back(spoiled: str) -> None:
     verdict = the_verdict(_with_a_spoiled_row(a_snapshot(short(DEC_CALL)), spoiled))
     assert (verdict.state, verdict.submit, verdict.alert) == (State.FAULT, None, True)
-    assert "a position that could not be read may" in verdict.sentence
+    assert "a position that can't be made out may" in verdict.sentence
 
 
 def test_a_row_of_a_class_with_a_new_name_may_be_the_cover_too() -> None:

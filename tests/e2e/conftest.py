@@ -1,5 +1,6 @@
 """The stage as a fixture: a simulated Alpaca, and the real program against it."""
 
+import signal
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,12 @@ from stage import Play, Stage
 
 from sellctl.sim.scenario import parse_scenario
 from sellctl.sim.server import SimServer
+
+
+def pytest_configure() -> None:
+    """Ctrl-C reaches what the tests start, also when a shell runs the tests in the background, where it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

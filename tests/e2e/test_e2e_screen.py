@@ -31,7 +31,9 @@ def test_between_two_looks_the_screen_goes_on(play: Play) -> None:
     wish = Wish("watch", Mode.DRY_RUN)
     runtime = assemble(ConfigManager(stage.config).load(), options, wish, lambda _event: None, clock)
     out = StringIO()
-    screen = Screen(runtime, (), Console(file=out, width=80, height=24, force_terminal=True, color_system=None))
+    terminal = {"TERM": "xterm"}  # whatever the tests run in
+    console = Console(file=out, width=80, height=24, force_terminal=True, color_system=None, _environ=terminal)
+    screen = Screen(runtime, (), console)
     asyncio.run(runtime.fleet.run_once())
     screen.update(5.0)
     seen = runtime.fleet.watchers[0].seen_at
