@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from sellctl import __version__
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.episodes import Episodes
-from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
+from sellctl.core.errors import ConfigError, SafetyRefusalError
 from sellctl.core.fleet import Fleet
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Event, Kind, Weight
@@ -219,9 +218,7 @@ def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.date
     """The broker's time, or the host's until the broker was asked."""
 
     def now() -> "dt.datetime":
-        with suppress(BrokerError):
-            return market_clock.now().now
-        return clock.now()
+        return market_clock.instant or clock.now()
 
     return now
 

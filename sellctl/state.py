@@ -29,6 +29,7 @@ class StateFolder:
 
     path: Path
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
+    _files: dict[str, Path] = field(default_factory=dict, compare=False)
 
     def make(self) -> None:
         """Create the folder, readable by its owner only. SellctlError when that can't be done."""
@@ -114,13 +115,14 @@ class StateFolder:
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt."""
+        flag = self._file(_HALT)
         try:
-            (self.path / _HALT).lstat()
+            flag.lstat()
         except FileNotFoundError:
             return ""
         except OSError as error:
             return f"the halt flag can't be read ({error.strerror})"
-        said = _read(self.path / _HALT)
+        said = _read(flag)
         return str(said.get("reason", "")) or "the halt flag can't be read"
 
     # --- the first run with real money --------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ class StateFolder:
         return found
 
     def _symbols(self, name: str) -> list[str]:
-        path = self.path / name
+        path = self._file(name)
         try:
             path.lstat()
         except FileNotFoundError:
@@ -174,6 +176,12 @@ class StateFolder:
                 f"{path} can't be read, so nobody knows what to leave alone.", hint="Repair or remove it."
             )
         return [str(symbol) for symbol in said]
+
+    def _file(self, name: str) -> Path:
+        """A file that each account's look asks for: its path is put together once."""
+        if name not in self._files:
+            self._files[name] = self.path / name
+        return self._files[name]
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 

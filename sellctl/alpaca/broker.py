@@ -2,8 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -32,7 +31,10 @@ from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
 
 T = TypeVar("T")
 
-_ORDERS = Ask("reading the orders", "/orders")
+# What every look asks for is put into words once.
+_POSITIONS, _read_positions = Ask("reading the positions", "/positions"), partial(rows_of, read=position_of)
+_CLOCK = Ask("reading the clock", "/clock")
+_READING_ORDERS = "reading the orders"
 
 
 class AlpacaBroker:
@@ -69,7 +71,7 @@ class AlpacaBroker:
 
     async def positions(self) -> Rows[Position]:
         """Every position."""
-        return await self._client.ask(Ask("reading the positions", "/positions"), partial(rows_of, read=position_of))
+        return await self._client.ask(_POSITIONS, _read_positions)
 
     async def open_orders(self) -> Rows[Order]:
         """Every open order, multi-leg ones with their legs."""
@@ -112,7 +114,7 @@ class AlpacaBroker:
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
-        return await self._client.ask(Ask("reading the clock", "/clock"), clock_of)
+        return await self._client.ask(_CLOCK, clock_of)
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
         """The exchange's sessions from `start` to `end`, both included."""
@@ -128,10 +130,15 @@ class AlpacaBroker:
         try:
             return rows_of(await all_orders(self._order_page, status, start, symbols), order_of)
         except UnreadableError as error:
-            raise DoubtfulError(f"{self.name}: {_ORDERS.what} failed: {error}.") from None
+            raise DoubtfulError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
     async def _order_page(self, query: Mapping[str, str]) -> list[object]:
-        return await self._client.ask(replace(_ORDERS, data=query, for_order=query["status"] == "all"), list_of)
+        return await self._client.ask(_page_of_orders(tuple(query.items())), list_of)
+
+
+@lru_cache(maxsize=16)
+def _page_of_orders(query: tuple[tuple[str, str], ...]) -> Ask:
+    return Ask(_READING_ORDERS, "/orders", dict(query), for_order=("status", "all") in query)
 
 
 def _nothing(_answer: object) -> None:

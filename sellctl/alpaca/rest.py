@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _REDIRECTS = range(300, 400)
 _REFUSALS = range(400, 600)
 _QUICK: Final = msgspec.json.Decoder(float_hook=Decimal)
+_BUDGET_HEADERS: Final = ("limit", "remaining", "reset")
 _METHODS: Final = {Op.SUBMIT: "POST", Op.CANCEL: "DELETE"}
 
 
@@ -55,7 +57,7 @@ class RateLimit:
     reset_epoch: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ask:
     """One request: what it does in words ("reading the positions"), where, and with what."""
 
@@ -65,6 +67,12 @@ class Ask:
     op: Op = Op.READ
     version: str = "v2"
     for_order: bool = False  # a read that an order waits for: it may use what is kept for orders
+
+    @cached_property
+    def target(self) -> str:
+        """Path and query, put together once: each look asks the same."""
+        path = f"/{self.version}{self.path}"
+        return f"{path}?{urlencode(self.data)}" if self.data and self.op is not Op.SUBMIT else path
 
 
 def exact_json(body: bytes) -> Any:
@@ -119,12 +127,8 @@ class _Session:
 
 def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
     """The budget that an answer's headers (named in lower case) tell, or None when they say nothing."""
-    told = RateLimit(
-        limit=whole_number(headers.get("x-ratelimit-limit")),
-        remaining=whole_number(headers.get("x-ratelimit-remaining")),
-        reset_epoch=whole_number(headers.get("x-ratelimit-reset")),
-    )
-    return None if told == RateLimit(None, None, None) else told
+    limit, remaining, reset = (whole_number(headers.get(f"x-ratelimit-{name}")) for name in _BUDGET_HEADERS)
+    return None if limit is remaining is reset is None else RateLimit(limit, remaining, reset)
 
 
 def is_loopback(url: str) -> bool:
@@ -192,11 +196,11 @@ class RestClient(RESTClient):
         return self._one_request("", "", {"answer": _Answer(received)}, 0)
 
     def _request_of(self, ask: Ask) -> Request:
-        method, path = _METHODS.get(ask.op, "GET"), f"{self._path}/{ask.version}{ask.path}"
+        method, target = _METHODS.get(ask.op, "GET"), self._path + ask.target
         if ask.op is Op.SUBMIT:
             headers = (*self._headers, ("Content-Type", "application/json"))
-            return Request(method, path, headers, json.dumps(dict(ask.data)).encode())
-        return Request(method, f"{path}?{urlencode(ask.data)}" if ask.data else path, self._headers)
+            return Request(method, target, headers, json.dumps(dict(ask.data)).encode())
+        return Request(method, target, self._headers)
 
     def close(self) -> None:
         """Close the connections; a request that is under way ends by its own deadline."""

@@ -31,14 +31,21 @@ class Pace:
         """One ended otherwise: the row of rejects is over. Its acceptance alone isn't that (fault O02)."""
         self._rejects.pop(symbol, None)
 
-    def sent(self, now: float, symbol: str = "") -> Sent:
-        """The last minute's orders of a symbol, or of the whole account."""
-        if not self._sent:
-            return NOTHING_SENT
+    def sent(self, now: float) -> Sent:
+        """The last minute's orders of the account."""
+        return _counted([urgency for _, urgency in self._last_minute(now)])
+
+    def sent_of_each(self, now: float) -> dict[str, Sent]:
+        """The last minute's orders of every symbol that had any."""
+        urgencies: dict[str, list[Urgency]] = {}
+        for symbol, urgency in self._last_minute(now):
+            urgencies.setdefault(symbol, []).append(urgency)
+        return {symbol: _counted(its) for symbol, its in urgencies.items()}
+
+    def _last_minute(self, now: float) -> list[tuple[str, Urgency]]:
         while self._sent and now - self._sent[0][0] > MINUTE:
             self._sent.popleft()
-        urgencies = [urgency for _, its, urgency in self._sent if symbol in {"", its}]
-        return Sent(len(urgencies), sum(urgency >= Urgency.TIME for urgency in urgencies))
+        return [(symbol, urgency) for _, symbol, urgency in self._sent]
 
     def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
         """How many in a row, and how long ago the last one was."""
@@ -46,6 +53,10 @@ class Pace:
             return 0, _AT_ONCE
         count, at = self._rejects[symbol]
         return count, dt.timedelta(seconds=now - at)
+
+
+def _counted(urgencies: list[Urgency]) -> Sent:
+    return Sent(len(urgencies), sum(urgency >= Urgency.TIME for urgency in urgencies)) if urgencies else NOTHING_SENT
 
 
 @dataclass(slots=True)

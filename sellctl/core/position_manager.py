@@ -18,6 +18,7 @@ from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
 from sellctl.core.model.position import (
     NO_BACKSTOP,
+    NOTHING_SENT,
     BackstopTrack,
     Direction,
     ExitTrack,
@@ -120,12 +121,13 @@ class PositionManager:
         sane = {position.symbol: position for position in seen if position.qty.is_finite() and position.qty > 0}
         now = self._clock.monotonic()
         self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._is_leaving(p.symbol, now))
-        pairs = self._pairs([self._holding(position, None, now) for position in seen]) if self._keeps_pairs else ()
+        sent = self._pace.sent_of_each(now)
+        pairs = self._pairs([self._holding(p, None, now, sent) for p in seen]) if self._keeps_pairs else ()
         wholes = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*sane.values(), *wholes.values()), market.now)
         self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in wholes)
         known = self.episodes.known
-        held = tuple([self._holding(p, known[p.symbol] if p.symbol in sane else None, now) for p in seen])
+        held = tuple([self._holding(p, known[p.symbol] if p.symbol in sane else None, now, sent) for p in seen])
         if _peaks_move(market):
             held = tuple([self._at_its_peak(h, market) if h.symbol in sane else h for h in held])
             self._mind_the_peaks_of(pairs, market)
@@ -325,7 +327,7 @@ class PositionManager:
     def _is_leaving(self, symbol: str, now: float) -> bool:
         return _track_of(self._memories[symbol].exit, now) is not None
 
-    def _holding(self, position: Position, episode: Episode | None, now: float) -> Holding:
+    def _holding(self, position: Position, episode: Episode | None, now: float, sent: Mapping[str, Sent]) -> Holding:
         """A position with what is known of it; of its episode, when it has one."""
         symbol = position.instrument.symbol
         memory, book = self._memories[symbol], self._prices.book(symbol)
@@ -337,7 +339,7 @@ class PositionManager:
             unresolved=sum(memory.unresolved.values(), ZERO) if memory.unresolved else ZERO,
             exit=_track_of(memory.exit, now),
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
-            sent=self._pace.sent(now, symbol),
+            sent=sent.get(symbol, NOTHING_SENT),
             rejects=rejects,
             rejected_for=rejected_for,
             quarantine=memory.quarantine,

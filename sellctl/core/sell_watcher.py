@@ -96,7 +96,10 @@ class SellWatcher:
     # By underlying: when something was last sent or cancelled (what was seen before is spent), and whose turn it is.
     _acted_at: dict[str, float] = field(default_factory=dict)
     _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    # By symbol, what was told last of what stands in an exit's way, and what a person was alerted to; and the faults.
     _said: dict[str, str] = field(default_factory=dict)
+    _alerted: dict[str, str] = field(default_factory=dict)
+    _faults_told: set[str] = field(default_factory=set)
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol, the last word on an exit that isn't out
 
     async def observe(self) -> Observation | None:
@@ -364,7 +367,8 @@ class SellWatcher:
 
     def _tell(self, plan: Plan) -> None:
         """Report what a person should hear of, once until it changes."""
-        for verdict in plan.verdicts:
+        self._forget_the_quiet(plan)
+        for verdict in plan.telling:
             symbol = verdict.holding.symbol
             signal = verdict.signal
             said = f"{verdict.state}:{signal.reason}:{signal.urgency}" if signal else verdict.state
@@ -377,27 +381,34 @@ class SellWatcher:
             self._tell_alert(verdict)
         self._tell_overdue(plan)
         for fault in plan.faults:
-            if self._said.get(fault) != fault:
-                self._said[fault] = fault
+            if fault not in self._faults_told:
+                self._faults_told.add(fault)
                 self.report("", Kind.DEGRADED, fault, failed=True)
+
+    def _forget_the_quiet(self, plan: Plan) -> None:
+        """Of a holding of which there is nothing to tell any more, the next word is news."""
+        known = (self._said.keys() | self._alerted.keys()) - {verdict.holding.symbol for verdict in plan.telling}
+        for symbol in known and known & {verdict.holding.symbol for verdict in plan.verdicts}:
+            self._said.pop(symbol, None)
+            self._alerted.pop(symbol, None)
 
     def _tell_alert(self, verdict: Verdict) -> None:
         """An alert on what is held or leaves all the same, once an exit: such as an order that a halt keeps waiting."""
         if verdict.state in _TOLD or verdict.unconfirmed:
             return
-        key = f"{verdict.holding.symbol} alert"
+        symbol = verdict.holding.symbol
         if verdict.alert:
             about = f"{verdict.signal and verdict.signal.reason}:{bool(verdict.cancel_first)}"
-            if self._said.get(key) != about:
-                self.report(verdict.holding.symbol, Kind.ALERT, verdict.sentence, failed=True)
-            self._said[key] = about
+            if self._alerted.get(symbol) != about:
+                self.report(symbol, Kind.ALERT, verdict.sentence, failed=True)
+            self._alerted[symbol] = about
         elif verdict.signal is None:
-            self._said.pop(key, None)
+            self._alerted.pop(symbol, None)
 
     def _tell_overdue(self, plan: Plan) -> None:
         """Protective and forced exits that aren't out: a critical alert each, and again after each while."""
         told, self._overdue = self._overdue, {}
-        for verdict in plan.verdicts:
+        for verdict in plan.telling:
             symbol = verdict.holding.symbol
             if verdict.overdue:
                 self._overdue[symbol] = verdict.overdue

@@ -232,7 +232,7 @@ class TickDesk:
 
     def _forget_orders_of(self, watcher: SellWatcher, plan: Plan) -> None:
         known = self._todays[watcher.name]
-        for verdict in plan.verdicts:
+        for verdict in plan.telling:
             if verdict.submit or verdict.cancel_first:
                 known.pop(verdict.holding.symbol, None)
 

@@ -24,7 +24,7 @@ def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
         "sends": [verdict.submit for verdict in plan.submits],
         "cancels": [cancel.order.id for cancel in plan.cancels],
         "backstops": [verdict.backstop for verdict in plan.backstops],
-        "leaving": sorted(_gist(verdict) for verdict in plan.verdicts if verdict.state in _NEWS),
+        "leaving": sorted(_gist(verdict) for verdict in plan.telling if verdict.state in _NEWS),
         "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
         "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
     }
@@ -38,7 +38,7 @@ def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
 
     What merely stays, with no order on it, is left out: it would be nearly all of every row.
     """
-    told = (v for v in plan.verdicts if v.signal or v.backstop or v.state is not State.HELD)
+    told = (v for v in plan.telling if v.signal or v.backstop or v.state is not State.HELD)
     groups = {underlying_of(verdict.holding.symbol) for verdict in told}
     groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (

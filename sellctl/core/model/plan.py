@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -262,7 +263,7 @@ class Words(Protocol):
 
 
 _HELD = State.HELD
-_LEFT_OPEN = frozenset({"sentence", "triggers"})
+_LEFT_OPEN = frozenset({"sentence", "triggers", "gain"})
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,7 @@ class Verdict:
     submit: SubmitOrder | None = None
     cancel_first: tuple[CancelOrder, ...] = ()
     objections: tuple[str, ...] = ()
-    gain: Decimal | None = None
+    gain: Decimal | None = field(default_factory=lambda: None)  # a factory, so that the class has no value of its own
     triggers: tuple[Trigger, ...] = field(default_factory=tuple)
     alert: bool = False
     unconfirmed: bool = False  # it waits for another look: a stop to be confirmed, or a fill to settle
@@ -294,13 +295,11 @@ class Verdict:
     def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "Verdict":
         """The verdict on what stays, which most holdings get at most looks and nobody reads.
 
-        Its sentence and triggers cost more than the decision: `words` works them out when they are first read. Filled
-        at one stroke: field by field costs three times as much.
+        Its sentence, triggers and gain cost more than the decision: they are worked out when they are first read.
+        Filled at one stroke: field by field costs three times as much.
         """
         verdict = object.__new__(cls)
-        vars(verdict).update(
-            holding=holding, state=_HELD, gain=holding.gain, alert=alert, unconfirmed=unconfirmed, _words=words
-        )
+        vars(verdict).update(holding=holding, state=_HELD, alert=alert, unconfirmed=unconfirmed, _words=words)
         return verdict
 
     def completed(self, words: Words, *, unconfirmed: bool) -> "Verdict":
@@ -316,11 +315,12 @@ class Verdict:
             """What `held` and `completed` left open."""
             if name not in _LEFT_OPEN or "_words" not in vars(self):
                 raise AttributeError(name)
-            value = vars(self)[name] = getattr(vars(self)["_words"], name)(self.holding)
+            holding, words = self.holding, vars(self)["_words"]
+            value = vars(self)[name] = holding.gain if name == "gain" else getattr(words, name)(holding)
             return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Every holding exactly once, most urgent first, and the stale orders to cancel.
 
@@ -336,28 +336,40 @@ class Plan:
     needs_history: frozenset[str] = frozenset()
     tripped: str = ""
 
+    @cached_property
+    def telling(self) -> tuple[Verdict, ...]:
+        """The verdicts that say more than that a holding stays, most urgent first: at most looks they are few."""
+        return tuple(
+            [
+                v
+                for v in self.verdicts
+                if v.state is not _HELD or v.alert or v.unconfirmed or v.submit or v.cancel_first or v.backstop
+            ]
+        )
+
     def of(self, state: State) -> tuple[Verdict, ...]:
         """The verdicts in one state."""
-        return tuple(verdict for verdict in self.verdicts if verdict.state is state)
+        among = self.verdicts if state is _HELD else self.telling
+        return tuple(verdict for verdict in among if verdict.state is state)
 
     @property
     def submits(self) -> tuple[Verdict, ...]:
         """The verdicts with an order to send, most urgent first."""
-        return tuple(verdict for verdict in self.verdicts if verdict.submit)
+        return tuple(verdict for verdict in self.telling if verdict.submit)
 
     @property
     def backstops(self) -> tuple[Verdict, ...]:
         """The verdicts with a backstop to place, whose number today's orders tell."""
-        return tuple(v for v in self.verdicts if v.backstop and v.holding.symbol not in self.needs_history)
+        return tuple(v for v in self.telling if v.backstop and v.holding.symbol not in self.needs_history)
 
     @property
     def is_unconfirmed(self) -> bool:
         """Whether a stop waits for a second look."""
-        return any(verdict.unconfirmed for verdict in self.verdicts)
+        return any(verdict.unconfirmed for verdict in self.telling)
 
     def confirmed_by(self, later: "Plan") -> "Plan":
         """The same plan, with what waited for a second look as a later plan has it."""
-        waiting = {verdict.holding.symbol for verdict in self.verdicts if verdict.unconfirmed}
+        waiting = {verdict.holding.symbol for verdict in self.telling if verdict.unconfirmed}
         if not waiting:
             return self
         news = {v.holding.symbol: v for v in later.verdicts if v.holding.symbol in waiting}
@@ -366,7 +378,7 @@ class Plan:
     @property
     def is_due(self) -> bool:
         """Whether a rule wants a holding out, whatever stands in the way."""
-        return any(verdict.signal for verdict in self.verdicts)
+        return any(verdict.signal for verdict in self.telling)
 
     @property
     def cancels(self) -> tuple[CancelOrder, ...]:
@@ -380,14 +392,14 @@ class Plan:
         return bool(self.submits or self.cancels)
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
-        for verdict in self.verdicts:
+        for verdict in self.telling:
             yield from verdict.cancel_first
 
     @property
     def by_underlying(self) -> "dict[str, Plan]":
         """What this plan sends and cancels, apart for each underlying, the most urgent first."""
         acting: dict[str, list[Verdict]] = {}
-        for verdict in self.verdicts:
+        for verdict in self.telling:
             if verdict.submit or verdict.cancel_first or verdict.backstop:
                 acting.setdefault(verdict.holding.position.instrument.underlying, []).append(verdict)
         stale: dict[str, list[CancelOrder]] = {}
