@@ -227,37 +227,55 @@ def _what_is_sent(order: SubmitOrder, price: Offer, size: Size) -> str:
 
 
 def _go_on(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict:
-    """Our order works; which step of the exit it is, where its memory is at hand."""
-    return replace(_next_of(signal, ours, room), step=_step_under_way(signal, room))
+    """Our order works: leave it, or end it so that a more urgent or a fresher one can follow."""
+    price = _offer_or_none(signal, room)
+    said, cancels, alert = _next_of(signal, ours, price, room)
+    return Verdict(
+        signal.holding,
+        State.LEAVING,
+        f"{signal.sentence}; {said}",
+        signal=signal,
+        cancel_first=cancels,
+        alert=alert,
+        step=_step_under_way(signal, price),
+    )
 
 
-def _step_under_way(signal: ExitSignal, room: Room) -> str:
-    track = signal.holding.track.exit
+def _offer_or_none(signal: ExitSignal, room: Room) -> Offer | None:
     try:
-        of = _offer(signal, room).of
+        return _offer(signal, room)
     except NoPriceError:
+        return None
+
+
+def _step_under_way(signal: ExitSignal, price: Offer | None) -> str:
+    """Which step of the exit it is, where its memory is at hand."""
+    track = signal.holding.track.exit
+    if price is None or track is None or track.urgency != signal.urgency:
         return ""
-    return _step(min(track.step, of), of) if track and track.urgency == signal.urgency else ""
+    return _step(min(track.step, price.of), price.of)
 
 
 def _step(step: int, of: int) -> str:
     return f"{step} of {of}" if of > 1 else ""
 
 
-def _next_of(signal: ExitSignal, ours: tuple[Order, ...], room: Room) -> Verdict:
-    """Leave the working order, or end it so that a more urgent or a fresher one can follow."""
+def _next_of(
+    signal: ExitSignal, ours: tuple[Order, ...], price: Offer | None, room: Room
+) -> tuple[str, tuple[CancelOrder, ...], bool]:
+    """What is said of an exit under way, what is cancelled, and whether a person should hear of it."""
     untouched = room.standing or ((f"halted: {room.snapshot.halted}",) if _is_halted(signal, room) else ())
     if untouched:
-        return _leaving(signal, f"{describe(ours[0])}, untouched: {'; '.join(untouched)}")
-    why = why_astray(signal.holding, ours) or _why_replace(signal, ours[0], room)
+        return f"{describe(ours[0])}, untouched: {'; '.join(untouched)}", (), False
+    why = why_astray(signal.holding, ours) or _why_replace(signal, ours[0], price, room)
     cancels = cancellable(ours, why) if why else ()
     if cancels:
-        return replace(_leaving(signal, why), cancel_first=cancels)
+        return why, cancels, False
     if is_frozen(signal.holding, ours[0]) and _age(ours[0], signal.holding.track.exit, room) >= REPRICE_AFTER:
         stands = f"{describe(ours[0])}; it could trade at the price shown and does not: is the market halted?"
-        return replace(_leaving(signal, stands), alert=True)
+        return stands, (), True
     canceling = any(order.state is OrderState.CANCELING for order in ours)
-    return _leaving(signal, "waiting for the broker's word on its cancel" if canceling else describe(ours[0]))
+    return "waiting for the broker's word on its cancel" if canceling else describe(ours[0]), (), False
 
 
 def _is_halted(signal: ExitSignal, room: Room) -> bool:
@@ -272,14 +290,10 @@ def why_astray(holding: Holding, ours: Iterable[Order]) -> str:
     return f"an order of ours does not close a {position.direction.value} position: it ends first"
 
 
-def _why_replace(signal: ExitSignal, order: Order, room: Room) -> str:
+def _why_replace(signal: ExitSignal, order: Order, price: Offer | None, room: Room) -> str:
     """Why the working order should give way; "" when it should not: there is nothing better to send, or it is early."""
     track = signal.holding.track.exit
-    if order.type is OrderType.MARKET or (track and signal.urgency > track.urgency):
-        return ""
-    try:
-        price = _offer(signal, room)
-    except NoPriceError:
+    if price is None or order.type is OrderType.MARKET or (track and signal.urgency > track.urgency):
         return ""
     if track and signal.urgency < track.urgency:
         return f"a more urgent reason: {signal.detail}"

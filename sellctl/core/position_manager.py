@@ -115,10 +115,10 @@ class PositionManager:
         """
         seen = tuple(positions)
         if not again:
-            self._forget_the_gone({position.symbol for position in seen})
+            self._forget_the_gone({position.instrument.symbol for position in seen})
         for position in seen:
             self._meet(position, market.now)
-        sane = {position.symbol: position for position in seen if position.qty.is_finite() and position.qty > 0}
+        sane = {each.instrument.symbol: each for each in seen if each.qty.is_finite() and each.qty > ZERO}
         now = self._clock.monotonic()
         self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._is_leaving(p.symbol, now))
         sent = self._pace.sent_of_each(now)

@@ -150,9 +150,11 @@ def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
 def _unfit(holdings: Iterable[Holding]) -> dict[str, str]:
     """Positions that can't be judged at all: listed twice, or without a quantity above zero."""
     positions = [holding.position for holding in holdings]
+    symbols = [position.instrument.symbol for position in positions]
     unfit = {p.symbol: f"its quantity is {p.qty}" for p in positions if not (p.qty.is_finite() and p.qty > ZERO)}
-    times = Counter([position.instrument.symbol for position in positions])
-    return unfit | {symbol: f"the broker lists it {n} times" for symbol, n in times.items() if n > 1}
+    if len(set(symbols)) == len(symbols):
+        return unfit
+    return unfit | {symbol: f"the broker lists it {n} times" for symbol, n in Counter(symbols).items() if n > 1}
 
 
 def _strange(holdings: Iterable[Holding]) -> list[str]:

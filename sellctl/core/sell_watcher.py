@@ -362,6 +362,8 @@ class SellWatcher:
         if self.mode is Mode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
         groups = (plan if self.only is None else plan.only(self.only)).by_underlying
+        if not groups:
+            return False
         steps = (self._in_turn(underlying, group, seen_at) for underlying, group in groups.items())
         return _any_of(await asyncio.gather(*steps, return_exceptions=True))
 

@@ -6,7 +6,7 @@ sends nothing while nothing of ours changed.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sellctl.core.model.instrument import underlying_of
@@ -18,9 +18,9 @@ _NUMBERS = re.compile(r"\d[\d.,:]*")
 _NEWS = {State.DENIED, State.BLOCKED, State.LEAVING}
 
 
-def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
-    """Equal for two plans that say the same; "" for one that has nothing to say."""
-    parts = {
+def gist(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
+    """Equal for two plans that say the same."""
+    return {
         "sends": [verdict.submit for verdict in plan.submits],
         "cancels": [cancel.order.id for cancel in plan.cancels],
         "backstops": [verdict.backstop for verdict in plan.backstops],
@@ -28,6 +28,10 @@ def fingerprint(snapshot: Snapshot, plan: Plan) -> str:
         "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
         "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
     }
+
+
+def fingerprint(parts: Mapping[str, Sequence[object]]) -> str:
+    """A plan's gist, short; "" for one that has nothing to say."""
     return hashlib.sha256(canonical(parts).encode()).hexdigest() if any(parts.values()) else ""
 
 

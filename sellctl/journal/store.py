@@ -27,7 +27,7 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
 from sellctl.journal.database import Database
-from sellctl.journal.digest import fingerprint, of_note, refusals, summary
+from sellctl.journal.digest import fingerprint, gist, of_note, refusals, summary
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.places import BATCH, place, placed
 from sellctl.journal.queries import Filters, Row, page, realised
@@ -95,6 +95,7 @@ class SqliteJournal:
         self._redact = redact
         self.step = step
         self._marks: dict[str, str] = {}
+        self._said: dict[str, Mapping[str, Sequence[object]]] = {}  # the gist of each account's last plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}
         self.database = Database(path, busy_timeout=busy_timeout)
         with told_clearly(path):
@@ -131,9 +132,17 @@ class SqliteJournal:
         Of both what is of note: every underlying on which anything happens or an order rests.
         """
         account = plan.account
-        mark = fingerprint(snapshot, plan)
-        if mark == self._mark(account):
+        said = gist(snapshot, plan)
+        if said == self._said.get(account):
             return
+        mark = fingerprint(said)
+        if mark != self._mark(account):
+            self._keep(snapshot, plan, mark)
+        self._said[account] = said
+
+    def _keep(self, snapshot: Snapshot, plan: Plan, mark: str) -> None:
+        """A plan that is news, and its fingerprint."""
+        account = plan.account
         body = {**summary(plan), "frozen": codec.pack(*of_note(snapshot, plan))}
         denied = (Entry(account, "refusal", body, symbol, reason) for symbol, reason, body in refusals(plan))
         with self.database.writing() as tx:

@@ -33,11 +33,16 @@ class Cover:
     covering: Mapping[str, tuple[str, ...]]
 
 
+_NO_SHORTS = Cover({}, {}, {}, {}, {})
+
+
 def cover_of(holdings: Iterable[Holding]) -> Cover:
     """Match every short option with what covers it, the shorts that are hardest to cover first."""
     everything = tuple(holdings)
     shorts = _shorts(everything)
-    matching = _Matching(_longs_by_underlying(everything) if shorts else {})
+    if not shorts:
+        return _NO_SHORTS
+    matching = _Matching(_longs_by_underlying(everything))
     for short, contract in shorts:
         matching.match(short, contract)
     return Cover(
