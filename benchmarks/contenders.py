@@ -49,7 +49,10 @@ class Shape:
 
 def sellctl(url: str, shape: Shape) -> Look:
     """The look of the real watcher, journal and all. Targets rest at their price, so that looks are alike."""
-    from sellctl.bootstrap import Wish, assemble  # noqa: PLC0415  each contender loads its own libraries only
+    from sellctl.loading import loading  # noqa: PLC0415  each contender loads its own libraries only
+
+    loading()  # as the program does
+    from sellctl.bootstrap import Wish, assemble  # noqa: PLC0415  likewise
     from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
     from sellctl.core.model import config as model  # noqa: PLC0415  likewise
     from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise

@@ -25,6 +25,8 @@ _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
 _SHOWN = 40  # characters of a foreign value that a sentence shows
 
+_LONG, _SHORT = Direction  # looked up once: every row of positions names one
+
 # Flags of GET /v2/account that stop all orders, and what each means.
 _BLOCKS = {
     "account_blocked": "the account is blocked",
@@ -62,17 +64,13 @@ def shown(value: object) -> str:
 
 def number_of(value: object, what: str) -> Decimal:
     """A JSON number or a decimal text as an exact Decimal; NaN, infinity, a flag and nonsense are refused."""
-    number = _exact(value)
+    number, why = _sane_in(value) if isinstance(value, str) and len(value) <= _LONGEST_NUMBER else _sane(_exact(value))
     if number is None:
-        raise UnreadableError(f"{what} {shown(value)} is not a number")
-    if number and not _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
-        raise UnreadableError(f"{what} {shown(value)} is beyond all reason")
+        raise UnreadableError(f"{what} {shown(value)} {why}")
     return number
 
 
 def _exact(value: object) -> Decimal | None:
-    if isinstance(value, str):
-        return _number_in(value) if len(value) <= _LONGEST_NUMBER else None
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -81,9 +79,18 @@ def _exact(value: object) -> Decimal | None:
 
 
 @lru_cache(maxsize=_TEXTS_KEPT)
-def _number_in(text: str) -> Decimal | None:
+def _sane_in(text: str) -> tuple[Decimal | None, str]:
     """Quantities and entry prices come again with every look, digit by digit the same."""
-    return Decimal(text) if _NUMBER.fullmatch(text) else None
+    return _sane(Decimal(text) if _NUMBER.fullmatch(text) else None)
+
+
+def _sane(number: Decimal | None) -> tuple[Decimal | None, str]:
+    """A number that can be one; else why not."""
+    if number is None:
+        return None, "is not a number"
+    if number and not _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
+        return None, "is beyond all reason"
+    return number, ""
 
 
 def amount_of(value: object, what: str) -> Decimal:
@@ -205,10 +212,10 @@ def position_of(row: Row) -> Position:
     available = _known_or_none(row, "qty_available")
     return Position(
         instrument=instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL]),
-        direction=Direction.SHORT if row.get("side") == "short" or qty < 0 else Direction.LONG,
-        qty=abs(qty),
-        available=None if available is None else abs(available),
-        entry_price=entry if entry and entry > 0 else None,
+        direction=_SHORT if row.get("side") == "short" or qty.is_signed() else _LONG,
+        qty=qty.copy_abs(),
+        available=None if available is None else available.copy_abs(),
+        entry_price=entry if entry and not entry.is_signed() else None,
         current_price=_known_or_none(row, "current_price"),
         asset_id=_text_or_empty(row, "asset_id"),
     )
