@@ -31,6 +31,7 @@ TRIES = 2  # how often run-once tries what fails in a way that may be over in a 
 RECOVERY_SECONDS = 1.1
 BUDGET_SECONDS = 3.0  # before an account whose request budget is used up is looked at again
 BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between looks at an account that fails, by failures in a row
+UNWATCHED_SECONDS = 300.0  # after which a person hears, and hears again, that an account still fails
 GRACE_SECONDS = 2.0  # what run-once gives a step that has cancelled and not yet sent
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
@@ -52,6 +53,7 @@ class Fleet:
     _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
     _clock_failures: int = 0
     _due_at: dict[str, float] = field(default_factory=dict)
+    _watched_at: dict[str, float] = field(default_factory=dict)  # when an account was last well, or told to be not
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: set[str] = field(default_factory=set)
     _said: dict[str, str] = field(default_factory=dict)  # what was said last to be wrong, by what it is about
@@ -65,6 +67,7 @@ class Fleet:
 
     async def look(self, *, hurried: bool = False) -> None:
         """One round over the accounts that are due; `hurried` only over those with something under way."""
+        self._tell_unwatched()
         due = [w for w in self.watchers if self._is_due(w) and (not hurried or self._hurries(w))]
         self._wanted.clear()
         for watcher in due:
@@ -99,6 +102,18 @@ class Fleet:
         elif said and not problem:
             self.report("", Kind.RECOVERED, well)
         self._said[about] = problem
+
+    def _tell_unwatched(self) -> None:
+        """An account that goes on failing while the market is open is told again: nothing protects what it holds."""
+        now, is_open = self.clock.monotonic(), self.market is not None and self.market.is_open
+        for watcher in self.watchers:
+            problem, since = watcher.problem, self._watched_at.setdefault(watcher.name, now)
+            if problem is None or not is_open:
+                self._watched_at[watcher.name] = now
+            elif now - since >= UNWATCHED_SECONDS:
+                self._watched_at[watcher.name] = now
+                text = f"still not watched: {problem.sentence.removeprefix(f'{watcher.name}: ')}"
+                watcher.report("", Kind.ALERT, text, failed=True, critical=True)
 
     async def _read_market(self, *, hurried: bool) -> Market | None:
         try:

@@ -11,6 +11,7 @@ from faults_scenes import a_day, found, played, with_fault
 from faults.day import ACCOUNT, a_stage, play
 from faults.draw import Role
 from faults.pairs import unlike
+from sellctl.core.model.event import Weight
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import Track
 
@@ -53,6 +54,15 @@ def test_an_account_that_may_not_trade_halts_no_symbol_and_is_told_once(role: Ro
     assert len([text for text in told if "tried again" in text]) == 1
     assert sum(said.answer == "refused" for said in stage.wire.log) <= 14
     assert not found(stage)
+
+
+def test_an_account_that_goes_on_failing_is_told_again_and_again(tmp_path: Path) -> None:
+    day = a_day(Role.QUIET, hours=1)
+    failing = with_fault(replace(day, heals=day.ends), "H07", day.begins + dt.timedelta(minutes=5), 22, status=401)
+    told = played(failing, tmp_path).liveness.told
+    again = [event for event in told if "still not watched" in event.text]
+    assert [event.weight for event in again] == [Weight.CRITICAL] * 3
+    assert any("answers again" in event.text for event in told)
 
 
 def test_a_denial_is_told_again_when_the_exit_becomes_more_urgent(tmp_path: Path) -> None:
