@@ -52,18 +52,19 @@ class Episodes:
 
     def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
         """Begin, carry on or freeze the episodes of these positions, which are all there are."""
-        everything = tuple(positions)
-        held = {position.symbol: position for position in everything}
+        held = {position.instrument.symbol: position for position in positions}
         settled = tuple(self._settled(held))
-        for position in everything:
-            before = self.known.get(position.symbol)
+        known = self.known
+        for symbol, position in held.items():
+            before = known.get(symbol)
             after = carried_on(before, position, now)
-            if after is not before:
-                self.known[position.symbol] = after
+            if after is before:
+                continue
+            known[symbol] = after
             if before and after.frozen and not before.frozen:
-                self.news.append((position.symbol, after.frozen))
+                self.news.append((symbol, after.frozen))
             if before and after.first_seen != before.first_seen:
-                self._looked_up.discard(position.symbol)
+                self._looked_up.discard(symbol)
         for underlying, why in settled:
             self._freeze(underlying, why, held)
 

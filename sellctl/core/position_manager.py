@@ -127,7 +127,8 @@ class PositionManager:
         self.episodes.seen((*sane.values(), *wholes.values()), market.now)
         self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in wholes)
         known = self.episodes.known
-        held = tuple([self._holding(p, known[p.symbol] if p.symbol in sane else None, now, sent) for p in seen])
+        episodes = {symbol: known[symbol] for symbol in sane}
+        held = tuple([self._holding(p, episodes.get(p.instrument.symbol), now, sent) for p in seen])
         if _peaks_move(market):
             held = tuple([self._at_its_peak(h, market) if h.symbol in sane else h for h in held])
             self._mind_the_peaks_of(pairs, market)
@@ -333,12 +334,12 @@ class PositionManager:
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
         rejects, rejected_for = self._pace.rejects(symbol, now)
-        track = Track(
-            first_seen=facts.first_seen,
-            qty_left=memory.ledger.left(now),
-            unresolved=sum(memory.unresolved.values(), ZERO) if memory.unresolved else ZERO,
-            exit=_track_of(memory.exit, now),
-            wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
+        track = Track(  # a call with more than 15 names makes a dict of them, which takes seven times as long
+            facts.first_seen,
+            memory.ledger.left(now),
+            sum(memory.unresolved.values(), ZERO) if memory.unresolved else ZERO,
+            _track_of(memory.exit, now) if memory.exit else None,
+            book.wide_for(now) if book else _NOT_AT_ALL,
             sent=sent.get(symbol, NOTHING_SENT),
             rejects=rejects,
             rejected_for=rejected_for,
@@ -352,13 +353,14 @@ class PositionManager:
             base=facts.base,
             frozen=facts.frozen,
             follow=facts.follow,
-            backstop=self._backstop_of(position, waits=now < memory.backstop_waits_until),
+            backstop=self._backstop_of(position, memory, now),
             filled_at=self._filled_at.get(symbol),
         )
         return Holding(position, book.newest if book else None, track)
 
-    def _backstop_of(self, position: Position, *, waits: bool) -> BackstopTrack:
+    def _backstop_of(self, position: Position, memory: _Memory, now: float) -> BackstopTrack:
         refused = bool(self._without_backstop) and self.is_refused_a_backstop(position)
+        waits = now < memory.backstop_waits_until
         return BackstopTrack(refused, waits) if refused or waits else NO_BACKSTOP
 
     def is_refused_a_backstop(self, position: Position) -> bool:
@@ -368,10 +370,11 @@ class PositionManager:
         return position.symbol in self._without_backstop
 
     def _memory_of(self, position: Position, at: dt.datetime) -> _Memory:
-        memory = self._memories.get(position.symbol)
+        symbol = position.instrument.symbol
+        memory = self._memories.get(symbol)
         if memory is None or (memory.direction is not position.direction and not memory.unresolved):
-            orphans = self._orphans.pop(position.symbol, {})
-            memory = self._memories[position.symbol] = _Memory(position.direction, at, unresolved=orphans)
+            orphans = self._orphans.pop(symbol, {})
+            memory = self._memories[symbol] = _Memory(position.direction, at, unresolved=orphans)
         return memory
 
     def _forget_the_gone(self, held: set[str]) -> None:

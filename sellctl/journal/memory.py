@@ -30,7 +30,11 @@ class PositionMemory:
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         """Make this all that is remembered of the account; on disk when it returns. What is unchanged costs nothing."""
         before = self._saved[account] if account in self._saved else self.load(account)
-        changed = [episode for symbol, episode in episodes.items() if before.get(symbol) != episode]
+        changed = [
+            episode
+            for symbol, episode in episodes.items()
+            if (was := before.get(symbol)) is not episode and was != episode
+        ]
         stale = [episode.symbol for episode in changed] + [symbol for symbol in before if symbol not in episodes]
         if not stale:
             return
