@@ -6,6 +6,7 @@ rate-limit headers, order lists that ignore every filter, orders that are accept
 
 import datetime as dt
 import json
+import math
 import threading
 import time
 import uuid
@@ -146,10 +147,14 @@ class Stranger:
 
     def take(self, body: dict[str, Any]) -> Answer:
         self.bodies.append(body)
-        if any(order.get("client_order_id") == body["client_order_id"] for order in self.orders):
+        known = next((order for order in self.orders if order.get("client_order_id") == body["client_order_id"]), None)
+        if known:
+            known["_at"] = min(known["_at"], time.monotonic())
             return 422, {"code": 40010001, "message": "client_order_id must be unique"}
-        born = {"id": str(uuid.uuid4()), "_at": time.monotonic(), "submitted_at": self.now().isoformat()}
-        order = {**body, **born, "status": "accepted", "filled_qty": 0}  # one that is `_hidden` shows by its id only
+        # One that is `_hidden` shows by its id only, and lives on once that is sent again.
+        at = math.inf if "_hidden" in body else time.monotonic()
+        born = {"id": str(uuid.uuid4()), "_at": at, "submitted_at": self.now().isoformat()}
+        order = {**body, **born, "status": "accepted", "filled_qty": 0}
         self.orders.append(order)
         return self.submitted_status, self._shown(order)
 
