@@ -1,10 +1,23 @@
-"""The broker's word that the account may not trade: one word a moment, tried again ever more rarely."""
+"""How many orders went out in the last minute; and the broker's word that the account may not trade."""
 
 import pytest
 
-from sellctl.core.pace import AccountBar
+from sellctl.core.model.plan import Urgency
+from sellctl.core.model.position import NOTHING_SENT, Sent
+from sellctl.core.pace import AccountBar, Pace
 
 WHY = "account is not authorized to trade"
+
+
+def test_the_orders_of_the_last_minute_count_for_their_symbol_and_for_the_account() -> None:
+    pace = Pace()
+    pace.sending("AAPL", Urgency.PROFIT, 0.0)
+    pace.sending("AAPL", Urgency.FORCED, 30.0)
+    pace.sending("SPY", Urgency.TIME, 40.0)
+    assert pace.sent(50.0) == Sent(3, 2)
+    assert pace.sent_of_each(50.0) == {"AAPL": Sent(2, 1), "SPY": Sent(1, 1)}
+    assert pace.sent_of_each(61.0) == {"AAPL": Sent(1, 0), "SPY": Sent(1, 1)}
+    assert (pace.sent(200.0), pace.sent_of_each(200.0)) == (NOTHING_SENT, {})
 
 
 @pytest.mark.parametrize(("refusals", "seconds"), [(1, 5.0), (2, 15.0), (3, 60.0), (9, 60.0)])

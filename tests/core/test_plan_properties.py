@@ -166,6 +166,17 @@ def test_every_holding_stands_in_the_plan_exactly_once_with_a_sentence(snapshot:
 
 
 @given(snapshots(), policies())
+def test_what_a_plan_does_not_tell_of_merely_stays(snapshot: Snapshot, policy: Policy) -> None:
+    plan = decide(snapshot, policy)
+    told = {verdict.holding.symbol for verdict in plan.telling}
+    for verdict in plan.verdicts:
+        if verdict.holding.symbol not in told:
+            assert verdict.state is State.HELD
+            assert not any((verdict.signal, verdict.submit, verdict.cancel_first, verdict.backstop, verdict.objections))
+            assert not any((verdict.alert, verdict.unconfirmed, verdict.overdue, verdict.step))
+
+
+@given(snapshots(), policies())
 def test_what_the_journal_keeps_of_a_plan_follows_from_what_it_keeps_of_its_snapshot(
     snapshot: Snapshot, policy: Policy
 ) -> None:
