@@ -51,8 +51,8 @@ def measured(name: str) -> Iterator[Row]:
     """The figures of a module, as they come."""
     began = time.monotonic()
     sys.stderr.write(f"measuring: {name} ...\n")
-    for figure in importlib.import_module(f"benchmarks.{name}").figures():
-        yield Row(*figure, name)
+    for what, figure, bound in importlib.import_module(f"benchmarks.{name}").figures():
+        yield Row(what, figure, bound, name)
     sys.stderr.write(f"  {name} took {time.monotonic() - began:.0f} s\n")
 
 

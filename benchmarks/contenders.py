@@ -188,7 +188,7 @@ def _peak_mb() -> float:
 
 async def _serve(look: Look) -> None:
     """Look whenever a line asks for it, and say what it cost: wall seconds, CPU seconds, and the peak of memory."""
-    _say("ready")
+    _say({"ready": True})
     for line in sys.stdin:
         if line.strip() == "profile":
             with sampled() as samples:

@@ -124,7 +124,7 @@ def with_memory(snapshot: Snapshot) -> Snapshot:
 
 
 def _track(holding: Holding) -> Track:
-    seen, window = _NOON - dt.timedelta(days=1), holding.quote and Window(holding.quote, holding.quote)
+    seen, window = _NOON - dt.timedelta(days=1), Window(holding.quote, holding.quote) if holding.quote else None
     return Track(first_seen=seen, opened_at=seen, window=window, peak=D("1.06"), base=holding.position.qty)
 
 

@@ -265,7 +265,7 @@ class Stage:
     @classmethod
     def of(cls, lots: Sequence[Lot], settings: Settings, clock: str, style: Style) -> "Stage":
         """Everything set up at a time of day."""
-        accounts = {}
+        accounts: dict[str, SimAccount] = {}
         for lot in lots:
             books = accounts.setdefault(lot.name, SimAccount(lot.name, lot.name, "s", f"PA{lot.name}"))
             books.positions[lot.symbol] = SimPosition(lot.symbol, Decimal(1), lot.entry)

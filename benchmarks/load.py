@@ -65,11 +65,12 @@ class Contender:
         self.process.stdin.flush()
         return self._heard()
 
-    def _heard(self) -> Any:
+    def _heard(self) -> dict[str, Any]:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             raise RuntimeError(f"{self.name} has ended")
-        return json.loads(line)
+        said: dict[str, Any] = json.loads(line)
+        return said
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def a_stage(shape: Shape, names: Sequence[str] = tuple(LOOKS)) -> Iterator[Stage
 
 def median(costs: Sequence[dict[str, Any]], what: str = "wall") -> float:
     """The median of one of the costs."""
-    return statistics.median(cost[what] for cost in costs)
+    return float(statistics.median(cost[what] for cost in costs))
 
 
 def figures() -> Iterator[Figure]:
