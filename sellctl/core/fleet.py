@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sellctl.core.errors import BrokerError, DoubtfulError, RateLimitedError, SellctlError
+from sellctl.core.errors import AuthError, BrokerError, DoubtfulError, RateLimitedError, SellctlError
 from sellctl.core.guards import price_rules_rest
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Kind
@@ -104,11 +104,15 @@ class Fleet:
         self._said[about] = problem
 
     def _tell_unwatched(self) -> None:
-        """An account that goes on failing while the market is open is told again: nothing protects what it holds."""
+        """An account that goes on failing while the market is open is told again: nothing protects what it holds.
+
+        A key that never worked is told once: it watched nothing that would now be unwatched.
+        """
         now, is_open = self.clock.monotonic(), self.market is not None and self.market.is_open
         for watcher in self.watchers:
             problem, since = watcher.problem, self._watched_at.setdefault(watcher.name, now)
-            if problem is None or not is_open:
+            never = watcher.plan is None and isinstance(problem, AuthError)
+            if problem is None or never or not is_open:
                 self._watched_at[watcher.name] = now
             elif now - since >= UNWATCHED_SECONDS:
                 self._watched_at[watcher.name] = now
