@@ -50,7 +50,7 @@ QUICK = Programme(
     days=500, steady_days=100, sdk_days=30, matrix_seeds=1, pairs=10, kills=6, bugs=6, seed_pairs=4
 )  # fmt: skip
 FULL = Programme(
-    days=4000, steady_days=100, sdk_days=300, matrix_seeds=20, pairs=200, kills=200, bugs=len(BUGS), seed_pairs=50
+    days=4000, steady_days=100, sdk_days=300, matrix_seeds=20, pairs=200, kills=260, bugs=len(BUGS), seed_pairs=50
 )  # fmt: skip
 PROGRAMMES = {"short": QUICK, "full": FULL}
 
