@@ -9,7 +9,7 @@ from benchmarks.contenders import Shape
 from benchmarks.decide import a_book, strategy_one
 from benchmarks.load import a_stage, median
 from benchmarks.start import commands, help_ratio
-from sellctl.core.engine import decide
+from sellctl.core.decision.engine import decide
 
 GROSS = 3.0  # times the recorded ratio; two busy cores stay well below
 _SHAPE = Shape(10, 20, 100)

@@ -49,14 +49,14 @@ class Shape:
 
 def sellctl(url: str, shape: Shape) -> Look:
     """The look of the real watcher, journal and all. Targets rest at their price, so that looks are alike."""
-    from sellctl.loading import loading  # noqa: PLC0415  each contender loads its own libraries only
+    from sellctl.service.loading import loading  # noqa: PLC0415  each contender loads its own libraries only
 
     loading()  # as the program does
     from sellctl.bootstrap import Wish, assemble  # noqa: PLC0415  likewise
+    from sellctl.core.config import schema as model  # noqa: PLC0415  likewise
     from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
-    from sellctl.core.model import config as model  # noqa: PLC0415  likewise
     from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
-    from sellctl.options import Options  # noqa: PLC0415  likewise
+    from sellctl.service.options import Options  # noqa: PLC0415  likewise
 
     endpoints = model.EndpointsConfig(trading=url, data=url)
     accounts = {f"a{n}": model.AccountConfig(f"k{n}", "s", endpoints=endpoints) for n in range(shape.accounts)}

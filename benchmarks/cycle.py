@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig
 from sellctl.core.sell_watcher import Mode
-from sellctl.options import Options
-from sellctl.sim.scenario import parse_scenario
+from sellctl.service.options import Options
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 ACCOUNTS, OPTIONS, STOCKS = 4, 150, 120

@@ -27,21 +27,21 @@ from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from sellctl.alpaca import connect as connecting
 from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config.schema import AccountConfig, Config, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.model.config import AccountConfig, Config, SellModuleConfig
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.sell_watcher import Mode
 from sellctl.journal.schema import FILE_NAME
-from sellctl.options import Options
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.exchange import Exchange
+from sellctl.service.options import Options
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
-from sellctl.sim.market import Market
-from sellctl.sim.orders import SimPosition
-from sellctl.sim.paths import Fixed, Walk, level
-from sellctl.sim.paths import Path as PricePath
+from sellctl.sim.market.market import Market
+from sellctl.sim.market.price_paths import Fixed, Walk, level
+from sellctl.sim.market.price_paths import Path as PricePath
 from sellctl.sim.settings import Settings
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimPosition
 
 Figure = tuple[str, str, str]
 T = TypeVar("T")

@@ -10,8 +10,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     AccountConfig,
     Amount,
     BreakevenConfig,
@@ -27,12 +26,13 @@ from sellctl.core.model.config import (
     TrailingStopConfig,
     UnderlyingConfig,
 )
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Holding, Position, Track
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
-from sellctl.core.policy import Policy, compile_policy
 
 PER_SECOND_BOUND = 100_000
 EVERY_RULE_BOUND = 20_000

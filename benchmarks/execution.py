@@ -26,9 +26,9 @@ from faults.patching import patched
 from sellctl.alpaca import connect as connecting
 from sellctl.alpaca.budget import Budget
 from sellctl.bootstrap import Wish, assemble
+from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, Style
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
-from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, Style
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.model.exit_record import Exit
 from sellctl.core.model.market import NEW_YORK
@@ -38,16 +38,16 @@ from sellctl.core.sell_watcher import Mode
 from sellctl.journal.exits import exits
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
-from sellctl.options import Options
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.assets import asset_of
-from sellctl.sim.exchange import Exchange
+from sellctl.service.options import Options
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
-from sellctl.sim.market import Market, quoted
-from sellctl.sim.orders import SimPosition
-from sellctl.sim.paths import Fixed, Segment, Walk, level
-from sellctl.sim.paths import Path as PricePath
+from sellctl.sim.market.assets import asset_of
+from sellctl.sim.market.market import Market, quoted
+from sellctl.sim.market.price_paths import Fixed, Segment, Walk, level
+from sellctl.sim.market.price_paths import Path as PricePath
 from sellctl.sim.settings import Settings
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimPosition
 
 Figure = tuple[str, str, str]
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from sellctl.core.model.order import OrderType, PositionIntent, Side
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.journal.database import Database, apply_pragmas
-from sellctl.journal.places import BATCH, place
+from sellctl.journal.index import BATCH, place
 from sellctl.journal.queries import Filters, history
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.sim.inprocess import SimBroker, SimQuotes
-from sellctl.sim.scenario import Scenario, parse_scenario
+from sellctl.sim.scenario.reader import Scenario, parse_scenario
 from sellctl.sim.server import SimServer, listen
 from sellctl.sim.virtual_clock import VirtualClock
 

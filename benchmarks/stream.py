@@ -26,11 +26,11 @@ from websockets.sync.client import connect
 
 from sellctl.bootstrap import Wish, assemble
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.real_clock import RealClock
 from sellctl.core.sell_watcher import Mode
 from sellctl.journal.database import apply_pragmas
-from sellctl.options import Options
-from sellctl.sim.scenario import parse_scenario
+from sellctl.service.host_clock import RealClock
+from sellctl.service.options import Options
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 Figure = tuple[str, str, str]

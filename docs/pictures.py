@@ -13,11 +13,11 @@ from rich.terminal_theme import MONOKAI
 from sellctl.commands.demo import play
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import State
-from sellctl.live import LogOnly, view_of
-from sellctl.logs import configure
-from sellctl.screen import watch_screen
-from sellctl.sim.scenario import load_scenario
+from sellctl.service.logs import configure
+from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
+from sellctl.ui.displays import LogOnly, view_of
+from sellctl.ui.screen import watch_screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

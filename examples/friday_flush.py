@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from sellctl.core.model.config import TimeOfDay
+from sellctl.core.config.schema import TimeOfDay
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sellctl.core.model.config import Gain, Pullback, PullbackText, ScaleStep
+from sellctl.core.config.schema import Gain, Pullback, PullbackText, ScaleStep
 from sellctl.core.rules.profit import ScaleOut
 from sellctl.core.rules.trailing import TrailingStop
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule

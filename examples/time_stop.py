@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sellctl.core.model.config import Gain, Minutes
+from sellctl.core.config.schema import Gain, Minutes
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding

@@ -13,11 +13,11 @@ from typing import Any
 from faults.verdicts import Findings
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import SubmitOrder
-from sellctl.sim import calendar
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.cover import uncovered_contracts
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.orders import Event, SimOrder
+from sellctl.sim.market import calendar
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.coverage import uncovered_contracts
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import Event, SimOrder
 
 PREFIX = "sellctl-"
 BACKSTOP = "sellctl-backstop-"

@@ -10,7 +10,7 @@ from faults.checkers import ZERO, is_ours
 from faults.day import ACCOUNT, Stage, a_stage, scratch
 from faults.draw import DUE, MINUTE, SECOND, Day, Deed, Lot, Role, draw_day
 from faults.verdicts import Violation
-from sellctl.sim.paths import Linear, level
+from sellctl.sim.market.price_paths import Linear, level
 
 _LENGTH = 9 * MINUTE
 

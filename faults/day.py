@@ -23,7 +23,7 @@ from faults.streams import Streams
 from faults.transport import over_the_sdk
 from faults.verdicts import Findings, Outcome
 from faults.wire import Wire
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     AccountConfig,
     Amount,
     AssetKind,
@@ -40,15 +40,15 @@ from sellctl.core.model.config import (
     TakeOver,
     TrailingStopConfig,
 )
-from sellctl.core.policy import compile_policy
+from sellctl.core.decision.policy import compile_policy
 from sellctl.core.ports import Broker
 from sellctl.journal.head import read_head
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.exchange import Exchange
 from sellctl.sim.inprocess import SimBroker, SimQuotes
-from sellctl.sim.market import Market
-from sellctl.sim.orders import SimPosition
-from sellctl.sim.paths import Path as PricePath
+from sellctl.sim.market.market import Market
+from sellctl.sim.market.price_paths import Path as PricePath
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimPosition
 
 ACCOUNT = "main"
 MOST_LIVES, MOST_FOUND = 60, 40  # a run beyond them has told enough

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from faults.catalogue import FAMILIES, STREAMS, Fault, How, drawable
-from sellctl.core.model.config import BackstopConfig
-from sellctl.sim import calendar
-from sellctl.sim.paths import Fixed, Level, Linear, Segment, Walk, level
+from sellctl.core.config.schema import BackstopConfig
+from sellctl.sim.market import calendar
+from sellctl.sim.market.price_paths import Fixed, Level, Linear, Segment, Walk, level
 from sellctl.sim.settings import Settings
 
 # Ordinary days, both days after a change of New York's clock, a leap day, half days, the year's last.

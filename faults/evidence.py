@@ -13,15 +13,15 @@ from typing import Any
 from faults.checkers import ZERO, is_ours
 from faults.verdicts import Findings
 from faults.wire import Said
-from sellctl.core.engine import decide
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason, Verdict
-from sellctl.core.policy import Policy
 from sellctl.journal import codec
 from sellctl.journal.verify import verify
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.orders import SimOrder
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimOrder
 
 AHEAD = dt.timedelta(seconds=5)
 _PRICE_REASONS = frozenset({Reason.STOP_LOSS, Reason.TAKE_PROFIT})

@@ -13,7 +13,7 @@ from pathlib import Path
 from faults.checkers import ZERO, is_ours
 from faults.day import scratch
 from sellctl.journal.verify import verify
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 MAIN = [sys.executable, "-c", "from sellctl.app import main; main()"]

@@ -18,13 +18,13 @@ from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
 from sellctl.alpaca import connect as connecting
 from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.model.config import Config
 from sellctl.core.model.event import Event
 from sellctl.core.ports import Broker, Journal, QuoteSource
 from sellctl.core.sell_watcher import Mode
-from sellctl.options import Options
-from sellctl.sim.exchange import Exchange
+from sellctl.service.options import Options
+from sellctl.sim.venue.exchange import Exchange
 
 Doors = Callable[[Wire], tuple[dict[str, Broker], QuoteSource]]
 

@@ -11,10 +11,10 @@ from faults.checkers import ZERO, is_backstop, ours_on
 from faults.draw import DUE, MINUTE, PEAKS, Day, Lot, Role
 from faults.verdicts import Findings
 from sellctl.core.model.event import Event, Kind, Weight
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.assets import asset_of
-from sellctl.sim.checks import cutoff
-from sellctl.sim.exchange import Exchange
+from sellctl.sim.market.assets import asset_of
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.order_checks import cutoff
 
 WITHIN = dt.timedelta(seconds=75)  # R6's 60 s, and one look in between
 FALLEN = frozenset({Role.ATTACKED, Role.GUARDING, Role.TRAILING})  # their prices don't come back

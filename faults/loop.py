@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Callable
 from typing import Any
 
-from sellctl.sim.exchange import Exchange
+from sellctl.sim.venue.exchange import Exchange
 
 EPOCH = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 _MICRO = 1_000_000

@@ -16,13 +16,13 @@ from faults.draw import PEAKS, Day, Deed, Lot, Planned, Role
 from faults.life import Life
 from faults.loop import LoopClock
 from faults.steps import Steps
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.assets import asset_of
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.happenings import human_cancel, human_order, misbehave
-from sellctl.sim.orders import Event
-from sellctl.sim.streams import TRADING_PATH
-from sellctl.state import StateFolder
+from sellctl.service.state_folder import StateFolder
+from sellctl.sim.market.assets import asset_of
+from sellctl.sim.scenario.events import human_cancel, human_order, misbehave
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import Event
+from sellctl.sim.ws.hub import TRADING_PATH
 
 T = TypeVar("T")
 

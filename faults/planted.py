@@ -21,24 +21,26 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
-from sellctl.core import engine, exits, guards, order_manager, pricing, quote_book, sizing
+from sellctl.core import order_manager
+from sellctl.core.config.schema import CancelScope
+from sellctl.core.decision import engine, exits, guards, pricing, sizing
+from sellctl.core.decision.context import Room
 from sellctl.core.errors import BrokerAnswer, BrokerError, DoubtfulError, JournalError, RequestRejectedError
-from sellctl.core.ledger import Ledger
 from sellctl.core.market_clock import MarketClock
-from sellctl.core.model.config import CancelScope
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
 from sellctl.core.model.plan import Reason
 from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.room import Room
-from sellctl.core.rules.stale import stale_orders
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_watcher import SellWatcher
+from sellctl.core.tracking import quote_history
+from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.journal import store
 from sellctl.journal.chain import START, Link
 from sellctl.journal.store import SqliteJournal
-from sellctl.state import StateFolder
+from sellctl.service.state_folder import StateFolder
 
 Patch = tuple[Any, str, Any]
 Search = Callable[[int], tuple[str, ...]]
@@ -320,7 +322,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
     Bug("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
     Bug("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
-        for place in (guards, quote_book, pricing, exits)), by_day),
+        for place in (guards, quote_history, pricing, exits)), by_day),
     Bug("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
     Bug("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
     Bug("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),

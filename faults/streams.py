@@ -22,11 +22,11 @@ from faults.loop import LoopClock
 from faults.patching import patched
 from sellctl.alpaca import streams as adapter
 from sellctl.alpaca.streams import AlpacaStreams
-from sellctl.sim import stream_faults
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.http_face import Face
+from sellctl.sim.faults import stream_faults
+from sellctl.sim.http.app import Face
 from sellctl.sim.sim_time import SimTime
-from sellctl.sim.streams import Hub
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.ws.hub import Hub
 
 if TYPE_CHECKING:
     from sellctl.core.ports import StreamListener
@@ -196,7 +196,7 @@ class Streams:
         return delay
 
 
-_OURS = ("/faults/streams.py", "/alpaca/streams.py", "/sim/stream_data.py", "/sim/stream_trading.py", "/queues.py")
+_OURS = ("/faults/streams.py", "/alpaca/streams.py", "/sim/ws/market_data.py", "/sim/ws/trade_updates.py", "/queues.py")
 
 
 def _is_streaming(coroutine: Any) -> bool:

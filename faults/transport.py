@@ -17,11 +17,11 @@ from faults.loop import Turnstile, seconds
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Received, Request
-from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig
+from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.ports import Broker, QuoteSource
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.http_face import Face
+from sellctl.sim.http.app import Face
 from sellctl.sim.sim_time import SimTime
+from sellctl.sim.venue.exchange import Exchange
 
 HERE = "http://127.0.0.1:1"
 _CLIENT = ("127.0.0.1", 1)

@@ -15,8 +15,8 @@ from faults.loop import LoopClock, VirtualLoop
 from faults.steps import Steps
 from faults.verdicts import Violation
 from faults.wire import Wire
+from sellctl.core.decision.policy import compile_policy
 from sellctl.core.errors import BusyError
-from sellctl.core.policy import compile_policy
 
 
 @dataclass(frozen=True, slots=True)

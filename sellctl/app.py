@@ -29,8 +29,8 @@ from sellctl.commands import (
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.loading import loading
-from sellctl.options import Options, to_the_front
+from sellctl.service.loading import loading
+from sellctl.service.options import Options, to_the_front
 
 
 class _Program(TyperGroup):

@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING
 
 from sellctl import __version__
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
-from sellctl.core.episodes import Episodes
+from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
-from sellctl.core.fleet import Fleet
+from sellctl.core.events import Reporter
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.order_manager import OrderManager
-from sellctl.core.own_strategies import own_strategies
-from sellctl.core.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.real_clock import RealClock
-from sellctl.core.reporter import Reporter
+from sellctl.core.scheduler import Fleet
+from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.sell_watcher import Mode, SellWatcher
-from sellctl.core.tick_desk import TickDesk
-from sellctl.loading import loaded as all_loaded
-from sellctl.state import StateFolder
+from sellctl.core.tick_handler import TickDesk
+from sellctl.core.tracking.episodes import Episodes
+from sellctl.service.host_clock import RealClock
+from sellctl.service.loading import loaded as all_loaded
+from sellctl.service.state_folder import StateFolder
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from sellctl.core.model.config import Config
+    from sellctl.core.config.schema import Config
     from sellctl.core.model.intent import Intent
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
     from sellctl.journal.store import SqliteJournal
-    from sellctl.options import Options
+    from sellctl.service.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Runtime:
 
 def load(options: "Options") -> LoadedConfig:
     """The configuration that the options and the environment name, with the log set up to hide its secrets."""
-    from sellctl.logs import configure  # noqa: PLC0415  help and completion do without it
+    from sellctl.service.logs import configure  # noqa: PLC0415  help and completion do without it
 
     configure(options.debug, options.log_file)
     loaded = ConfigManager(options.config).load()
@@ -258,7 +258,7 @@ def _journal(
     if wish.mode is Mode.DRY_RUN:
         return NoJournal()
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
-    from sellctl.logs import redactor  # noqa: PLC0415  likewise
+    from sellctl.service.logs import redactor  # noqa: PLC0415  likewise
 
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))

@@ -7,15 +7,15 @@ from typing import TypeVar
 
 from msgspec import Struct, structs
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import AccountConfig, Config, ExecutionConfig, SellModuleConfig
+from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, SellModuleConfig
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import NEW_YORK, Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import Verdict
 from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Track
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
-from sellctl.core.policy import Policy, compile_policy
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from sellctl import logs
 from sellctl.core.errors import ConfigError
+from sellctl.service import logs
 
 CANARY = "canary/Zx81+secret"
 

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sellctl.app import app
-from sellctl.options import to_the_front
+from sellctl.service.options import to_the_front
 
 
 @pytest.mark.parametrize(

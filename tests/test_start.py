@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from benchmarks.start import HEAVY, QUICK, heavy_modules, loaded_by
-from sellctl.loading import loaded, loading
+from sellctl.service.loading import loaded, loading
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -16,9 +16,9 @@ def test_a_quick_command_loads_no_heavy_package(name: str) -> None:
 def test_help_loads_neither_the_core_nor_the_face() -> None:
     late = {
         "sellctl.core.model.plan",
-        "sellctl.core.model.config",
+        "sellctl.core.config.schema",
         "sellctl.bootstrap",
-        "sellctl.render",
+        "sellctl.ui.render",
         "asyncio",
         *HEAVY,
     }

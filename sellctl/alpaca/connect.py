@@ -11,8 +11,8 @@ from sellctl.alpaca.budget import KEPT_FOR_ORDERS, Budget
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.alpaca.rest import Key, RestClient
 from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Timeouts
+from sellctl.core.config.schema import AccountConfig, Config
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.config import AccountConfig, Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from sellctl.alpaca.convert import quotes_of
 from sellctl.alpaca.errors import FeedNotGrantedError
 from sellctl.alpaca.paging import batches_of
 from sellctl.alpaca.rest import Ask, RateLimit, RestClient
+from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimitedError, RequestRejectedError
-from sellctl.core.model.config import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote
 from sellctl.core.model.snapshot import Rows, SpoiledRow

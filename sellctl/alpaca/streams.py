@@ -14,7 +14,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from sellctl.core.model.config import AccountConfig, Config, OptionFeed, StockFeed
+from sellctl.core.config.schema import AccountConfig, Config, OptionFeed, StockFeed
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote
 

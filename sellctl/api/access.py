@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
-    from sellctl.core.model.config import ApiConfig
+    from sellctl.core.config.schema import ApiConfig
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -14,7 +14,7 @@ from loguru import logger
 from sellctl.api.events import Hub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, Kind, Weight
-from sellctl.errands import serve
+from sellctl.service.command_inbox import serve
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

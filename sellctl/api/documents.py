@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from sellctl import __version__
 from sellctl.core.model.plan import State
-from sellctl.live import view_of
-from sellctl.render import VERSION, Document, market_phase, order_part, plan_document, positions_document
-from sellctl.texts import harmless
+from sellctl.ui.displays import view_of
+from sellctl.ui.formatting import harmless
+from sellctl.ui.render import VERSION, Document, market_phase, order_part, plan_document, positions_document
 
 if TYPE_CHECKING:
     from sellctl.api.control import Control

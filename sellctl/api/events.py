@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sellctl.texts import harmless
+from sellctl.ui.formatting import harmless
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
-    from sellctl.render import Document
+    from sellctl.ui.render import Document
 
 REMEMBERED = 50  # messages a new stream begins with
 MOST_STREAMS = 20

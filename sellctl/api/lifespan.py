@@ -18,9 +18,9 @@ from sellctl.bootstrap import Wish
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.sell_watcher import Mode
-from sellctl.options import Options
-from sellctl.reload import reload
-from sellctl.systemd import reloading, tell
+from sellctl.service.options import Options
+from sellctl.service.reload import reload
+from sellctl.service.systemd import reloading, tell
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -46,7 +46,7 @@ class Station:
 
 def load(options: Options) -> LoadedConfig:
     """The configuration with the API's secret, which must be one that can't be guessed."""
-    from sellctl.logs import configure  # noqa: PLC0415  loguru
+    from sellctl.service.logs import configure  # noqa: PLC0415  loguru
 
     configure(options.debug, options.log_file)
     loaded = ConfigManager(options.config, with_api=True).load()

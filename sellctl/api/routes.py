@@ -13,8 +13,8 @@ from sellctl.api import documents, schemas
 from sellctl.api.events import MOST_STREAMS, Hub, frames
 from sellctl.api.guarded import CLAIMS, GuardedRoute, control_of
 from sellctl.api.lifespan import running
-from sellctl.render import Document
-from sellctl.texts import harmless
+from sellctl.ui.formatting import harmless
+from sellctl.ui.render import Document
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": schemas.Problem, "description": "No token, or one that is worth nothing."},

@@ -16,15 +16,15 @@ from sellctl.api.access import check_exposed
 from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
-from sellctl.systemd import tell
+from sellctl.service.systemd import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sellctl.api.control import Control
     from sellctl.api.lifespan import Station
+    from sellctl.core.config.schema import ApiConfig
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.model.config import ApiConfig
 
 HEAD_SECONDS = 10.0  # a request's head has to be here by then
 MOST_CONNECTIONS = 200

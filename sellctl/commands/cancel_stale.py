@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.session import AccountOption, FormatOption, options_of, run, status_of
-from sellctl.exit_codes import ExitCode
+from sellctl.core.exit_codes import ExitCode
 
 
 def cancel_stale(
@@ -20,7 +20,7 @@ def cancel_stale(
     """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
-    from sellctl.render import ORDER_COLUMNS, emit, orders_rows, stale_document
+    from sellctl.ui.render import ORDER_COLUMNS, emit, orders_rows, stale_document
 
     wish = Wish("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
     fleet = run(options_of(context), wish).fleet

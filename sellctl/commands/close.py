@@ -15,8 +15,8 @@ from sellctl.commands.session import (
     status_of,
 )
 from sellctl.core.errors import ConfigError
+from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.request import Verb
-from sellctl.exit_codes import ExitCode
 
 
 def close(

@@ -24,7 +24,7 @@ def show(
     Secrets are masked.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.render import emit
+    from sellctl.ui.render import emit
 
     loaded = ConfigManager(options_of(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
@@ -44,7 +44,7 @@ def init(
 
     Nothing is overwritten.
     """
-    from sellctl.core.config_reference import example_text
+    from sellctl.core.config.reference import example_text
 
     target = path or options_of(context).config or Path("config.yml")
     _write_new(target, example_text())
@@ -70,8 +70,8 @@ def check(context: typer.Context) -> None:
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.core.own_strategies import own_strategies
-    from sellctl.render import write
+    from sellctl.core.sell_strategies.plugins import own_strategies
+    from sellctl.ui.render import write
 
     loaded = ConfigManager(options_of(context).config).load()
     own_strategies(loaded)
@@ -85,7 +85,7 @@ def schema() -> None:
     """Print a JSON schema of the configuration, for your editor."""
     import json
 
-    from sellctl.core import config_reference
-    from sellctl.render import write
+    from sellctl.core.config import reference
+    from sellctl.ui.render import write
 
-    write(json.dumps(config_reference.schema(), indent=2) + "\n")
+    write(json.dumps(reference.schema(), indent=2) + "\n")

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.session import FormatOption, log_event
-from sellctl.exit_codes import ExitCode
-from sellctl.formats import OutputFormat
-from sellctl.options import Options
+from sellctl.core.exit_codes import ExitCode
+from sellctl.service.options import Options
+from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sellctl.bootstrap import Runtime
-    from sellctl.core.model.config import Config
+    from sellctl.core.config.schema import Config
     from sellctl.core.model.event import Event
-    from sellctl.live import Display
-    from sellctl.sim.scenario import Promise
+    from sellctl.sim.scenario.reader import Promise
     from sellctl.sim.server import SimServer
+    from sellctl.ui.displays import Display
 
 _FAST = dt.timedelta(seconds=90)
 _ALL = 1_000_000
@@ -42,8 +42,8 @@ def demo(
     """
     import tempfile
 
-    from sellctl.logs import configure
-    from sellctl.sim.scenario import load_scenario
+    from sellctl.service.logs import configure
+    from sellctl.sim.scenario.reader import load_scenario
     from sellctl.sim.server import SimServer
 
     configure(debug=False)
@@ -59,7 +59,7 @@ def demo(
 
 def _report(findings: "list[_Finding]", output: OutputFormat | None) -> ExitCode:
     """Show what was promised and what happened; the status says whether it is the same."""
-    from sellctl.render import VERSION, emit
+    from sellctl.ui.render import VERSION, emit
 
     document = {"version": VERSION, "promises": [finding.document for finding in findings]}
     emit(_COLUMNS, [finding.row for finding in findings], output, title="Promised and kept", document=document)
@@ -71,7 +71,7 @@ def _report(findings: "list[_Finding]", output: OutputFormat | None) -> ExitCode
 
 
 def _screen(runtime: "Runtime", events: "Sequence[Event]") -> "Display":
-    from sellctl.live import Screen
+    from sellctl.ui.displays import Screen
 
     return Screen(runtime, events)
 
@@ -87,9 +87,9 @@ def play(
 
     from sellctl.bootstrap import Wish, assemble
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.real_clock import RealClock
     from sellctl.core.sell_watcher import Mode
-    from sellctl.live import LogOnly
+    from sellctl.service.host_clock import RealClock
+    from sellctl.ui.displays import LogOnly
 
     events: deque[Event] = deque(maxlen=50)
 
@@ -124,7 +124,7 @@ async def _until_over(runtime: "Runtime", server: "SimServer", display: "Display
 
 def _config(server: "SimServer") -> "Config":
     """A configuration that points every account of the scenario at the simulator."""
-    from sellctl.core.model.config import (
+    from sellctl.core.config.schema import (
         AccountConfig,
         AssetKind,
         Config,
@@ -176,7 +176,7 @@ class _Finding:
 
 
 def _findings(server: "SimServer", folder: Path) -> list[_Finding]:
-    from sellctl.sim.promises import is_kept, outcome_of
+    from sellctl.sim.scenario.expectations import is_kept, outcome_of
 
     reasons = _reasons(folder)
     findings = []
@@ -192,7 +192,7 @@ def _findings(server: "SimServer", folder: Path) -> list[_Finding]:
 def _reasons(folder: Path) -> dict[tuple[str, str], str]:
     """The reason of the last intent on each symbol of each account, as the journal has it."""
     from sellctl.journal.queries import Filters, history
-    from sellctl.state import StateFolder
+    from sellctl.service.state_folder import StateFolder
 
     newest_first = history(StateFolder(folder).journal, Filters(limit=_ALL))
     return {(row.account, row.symbol): row.reason for row in reversed(newest_first) if row.kind == "intent"}

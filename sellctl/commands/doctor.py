@@ -8,7 +8,7 @@ from sellctl.commands.session import AccountOption, FormatOption, options_of
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
-    from sellctl.checkup import Line
+    from sellctl.service.doctor import Line
 
 _COLUMNS = ("state", "what", "found", "to do")
 
@@ -21,9 +21,9 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     import asyncio
 
     from sellctl.bootstrap import Wish, assemble, load
-    from sellctl.checkup import checked, status_of
     from sellctl.core.sell_watcher import Mode
-    from sellctl.render import VERSION, emit
+    from sellctl.service.doctor import checked, status_of
+    from sellctl.ui.render import VERSION, emit
 
     options = options_of(context)
     wish = Wish("doctor", Mode.DRY_RUN, account or (), streams=True)

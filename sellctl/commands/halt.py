@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.session import options_of, written_down
-from sellctl.exit_codes import ExitCode
+from sellctl.core.exit_codes import ExitCode
 
 
 def halt(

@@ -7,13 +7,13 @@ import typer
 
 from sellctl.commands.session import FormatOption
 from sellctl.core.errors import ConfigError, JournalError
-from sellctl.options import Options
+from sellctl.service.options import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sellctl.formats import OutputFormat
     from sellctl.journal.queries import Filters, Row
+    from sellctl.ui.formats import OutputFormat
 
 COLUMNS = ("row", "at", "account", "symbol", "what", "reason", "detail", "order")
 # The first of these that a row's body holds says what happened; without one the body itself is shown.
@@ -80,7 +80,7 @@ def _verify(path: "Path") -> None:
 
 def _show(path: "Path", wanted: "Filters", fmt: "OutputFormat | None") -> None:
     from sellctl.journal.queries import history as page
-    from sellctl.render import emit
+    from sellctl.ui.render import emit
 
     rows = page(path, wanted)
     if not path.exists():

@@ -6,17 +6,17 @@ import typer
 
 from sellctl.commands.session import AccountOption, FormatOption, options_of, plans_of, run, status_of
 from sellctl.core.errors import ConfigError
-from sellctl.formats import OutputFormat
+from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from sellctl.bootstrap import Runtime
-    from sellctl.core.fleet import Fleet
     from sellctl.core.model.order import Order
     from sellctl.core.model.plan import Verdict
+    from sellctl.core.scheduler import Fleet
     from sellctl.core.sell_watcher import SellWatcher
-    from sellctl.render import Row
+    from sellctl.ui.render import Row
 
 
 def positions(
@@ -31,7 +31,7 @@ def positions(
     """
     from sellctl.bootstrap import Wish
     from sellctl.core.sell_watcher import Mode
-    from sellctl.render import POSITION_COLUMNS, emit, positions_document, positions_rows
+    from sellctl.ui.render import POSITION_COLUMNS, emit, positions_document, positions_rows
 
     wanted = symbol.upper() if symbol else ""
     todays: dict[str, tuple[Order, ...]] = {}
@@ -59,7 +59,7 @@ def _holding(fleet: "Fleet", symbol: str) -> "Iterator[tuple[SellWatcher, Verdic
 
 def _page(fleet: "Fleet", symbol: str, todays: "Mapping[str, tuple[Order, ...]]", output: OutputFormat | None) -> None:
     """Everything about a symbol in every account that holds it."""
-    from sellctl.render import PAGE_COLUMNS, VERSION, emit, position_document, position_page
+    from sellctl.ui.render import PAGE_COLUMNS, VERSION, emit, position_document, position_page
 
     rows: list[Row] = []
     documents = []
@@ -78,7 +78,7 @@ def _page(fleet: "Fleet", symbol: str, todays: "Mapping[str, tuple[Order, ...]]"
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
     """Which strategy looks after a symbol, why, and how each rule stands."""
-    from sellctl.core.rule_states import state_of
+    from sellctl.core.decision.rule_states import state_of
 
     state = state_of(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
     if state is None:

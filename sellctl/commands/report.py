@@ -39,7 +39,7 @@ def report(
     from sellctl.commands.history import date_of, journal_path
     from sellctl.journal.exits import exits
     from sellctl.journal.queries import Filters
-    from sellctl.render import emit
+    from sellctl.ui.render import emit
 
     wanted = Filters(symbol=(symbol or "").upper(), account=account or "", reason=reason or "", day=date_of(day))
     found = exits(journal_path(ctx), wanted)
@@ -57,7 +57,7 @@ def report(
 
 def _write(path: "Path", found: "Sequence[Exit]") -> None:
     try:
-        from sellctl.report_page import page
+        from sellctl.ui.report_page import page
     except ImportError:
         hint = "Install it: pip install 'sellctl[report]'."
         raise ConfigError("Plots need the plotting library pygal.", hint=hint) from None

@@ -15,7 +15,7 @@ from sellctl.commands.session import (
     show_plans,
     status_of,
 )
-from sellctl.exit_codes import ExitCode
+from sellctl.core.exit_codes import ExitCode
 
 
 class IfBusy(StrEnum):

@@ -8,7 +8,7 @@ import typer
 
 from sellctl.commands.session import YesOption, confirm_first_live, options_of, status_of
 from sellctl.core.errors import ConfigError
-from sellctl.exit_codes import ExitCode
+from sellctl.core.exit_codes import ExitCode
 
 
 def serve(

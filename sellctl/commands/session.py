@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.core.errors import BusyError, JournalError, SafetyRefusalError, SellctlError
-from sellctl.exit_codes import ExitCode
-from sellctl.formats import OutputFormat
-from sellctl.options import Options
+from sellctl.core.exit_codes import ExitCode
+from sellctl.service.options import Options
+from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime, Wish
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.fleet import Fleet
     from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
     from sellctl.core.model.request import Verb
-    from sellctl.state import StateFolder
+    from sellctl.core.scheduler import Fleet
+    from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
     OutputFormat | None, typer.Option("--format", help="Left out: a table on a terminal, plain text elsewhere.")
@@ -103,7 +103,7 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, wish: "Wis
 
 def show_plans(plans: "Sequence[Plan]", wish: "Wish", output: OutputFormat | None, title: str) -> None:
     """Print what is decided on every holding, and why."""
-    from sellctl.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+    from sellctl.ui.render import PLAN_COLUMNS, emit, plan_document, plan_rows
 
     emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, wish.mode.value))
 
@@ -115,7 +115,7 @@ def all_busy(fleet: "Fleet") -> bool:
 
 def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
     """Ask the holders of busy accounts to do it; what they take up is no problem any more."""
-    from sellctl.errands import was_taken_up
+    from sellctl.service.command_inbox import was_taken_up
 
     for watcher in runtime.fleet.watchers:
         if isinstance(watcher.problem, BusyError):

@@ -28,12 +28,12 @@ def sim(
     REST and streams on loopback. It writes a configuration that points at it, so that every command can be tried.
     """
     from sellctl.sim.config_file import config_text, write_config
-    from sellctl.sim.scenario import load_scenario, summary
+    from sellctl.sim.scenario.reader import load_scenario, summary
 
     if schema:
         import json
 
-        from sellctl.sim.scenario_schema import scenario_schema
+        from sellctl.sim.scenario.schema import scenario_schema
 
         typer.echo(json.dumps(scenario_schema(), indent=2))
         return
@@ -43,7 +43,7 @@ def sim(
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
-    from sellctl.loading import loaded as all_loaded
+    from sellctl.service.loading import loaded as all_loaded
     from sellctl.sim.server import SimServer, opened
 
     with opened(lambda: SimServer(loaded, port=port), port) as server:

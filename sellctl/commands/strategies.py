@@ -9,7 +9,7 @@ from sellctl.commands.session import AccountOption, FormatOption, options_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sellctl.core.policy import Policy
+    from sellctl.core.decision.policy import Policy
 
 TABLE_COLUMNS = ("order", "reason", "class", "means")
 STRATEGY_COLUMNS = ("account", "place", "strategy", "takes", "rules")
@@ -26,7 +26,7 @@ def strategies(
     The first that takes a position decides on it. Asks nobody.
     """
     from sellctl.bootstrap import policies
-    from sellctl.render import emit
+    from sellctl.ui.render import emit
 
     if not table:
         compiled = policies(options_of(context), account or ())
@@ -36,7 +36,7 @@ def strategies(
 
 
 def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]]":
-    from sellctl.core.rule_states import takes_text
+    from sellctl.core.decision.rule_states import takes_text
 
     for policy in policies:
         for place, strategy in enumerate(policy.strategies, start=1):
@@ -48,7 +48,7 @@ def rule_text(rule: object) -> str:
     """A rule's settings, without a holding: its kind and every field that isn't its default."""
     from dataclasses import MISSING, fields, is_dataclass
 
-    from sellctl.core.config_units import value_text
+    from sellctl.core.config.units import value_text
 
     if not is_dataclass(rule):
         return type(rule).__name__

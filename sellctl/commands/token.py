@@ -54,8 +54,8 @@ def secret() -> None:
 
 
 def _lifetime(text: str) -> dt.timedelta:
-    from sellctl.core.config_units import UnitError, way_of
-    from sellctl.core.model.config import Unit
+    from sellctl.core.config.schema import Unit
+    from sellctl.core.config.units import UnitError, way_of
 
     try:
         lifetime: dt.timedelta = way_of(dt.timedelta, Unit.SECONDS).read("--ttl", text)

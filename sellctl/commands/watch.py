@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
-    from sellctl.live import Display
-    from sellctl.notify import Teller
-    from sellctl.options import Options
+    from sellctl.service.notifier import Teller
+    from sellctl.service.options import Options
+    from sellctl.ui.displays import Display
 
 _EVENTS_KEPT = 50
 
@@ -55,8 +55,8 @@ def watch(
 
     from sellctl.bootstrap import Wish, assemble, load
     from sellctl.core.sell_watcher import Mode
-    from sellctl.logs import redactor
-    from sellctl.notify import Teller
+    from sellctl.service.logs import redactor
+    from sellctl.service.notifier import Teller
 
     options = options_of(context)
     if not is_enabled(options):
@@ -107,8 +107,8 @@ async def watching(
     """Run the fleet until told to stop or nobody reads what it shows, taking up what other commands ask for."""
     import asyncio
 
-    from sellctl.errands import serve
-    from sellctl.systemd import tell
+    from sellctl.service.command_inbox import serve
+    from sellctl.service.systemd import tell
 
     def show(wait: float) -> None:
         tell("READY=1", "WATCHDOG=1", "STATUS=watching")
@@ -135,8 +135,8 @@ async def _draw_each_second(display: "Display") -> None:
 
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
     """Take the configuration up anew, and tell the service manager when that is done."""
-    from sellctl.reload import reload
-    from sellctl.systemd import reloading, tell
+    from sellctl.service.reload import reload
+    from sellctl.service.systemd import reloading, tell
 
     tell(*reloading())
     reload(runtime, options.config, listen)
@@ -144,7 +144,7 @@ def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], N
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":
-    from sellctl.live import JsonLines, LogOnly, Screen
+    from sellctl.ui.displays import JsonLines, LogOnly, Screen
 
     if shown is WatchFormat.TABLE:
         return Screen(runtime, events)

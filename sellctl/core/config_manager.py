@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sellctl.core.config_checks import findings
-from sellctl.core.config_findings import Finding
-from sellctl.core.config_keys import Key, leaves
-from sellctl.core.config_reader import ConfigReader
-from sellctl.core.config_secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
-from sellctl.core.config_units import value_text
+from sellctl.core.config.findings import Finding
+from sellctl.core.config.keys import Key, leaves
+from sellctl.core.config.reader import ConfigReader
+from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, SellModuleConfig, Unit
+from sellctl.core.config.secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
+from sellctl.core.config.units import value_text
+from sellctl.core.config.validation import findings
+from sellctl.core.config.yaml_nodes import Problem, Spot, Table, parse
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, SellModuleConfig, Unit
-from sellctl.core.yaml_nodes import Problem, Spot, Table, parse
 
 FILE_NAME = "config.yml"
 KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))

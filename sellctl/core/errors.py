@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sellctl.exit_codes import ExitCode
+from sellctl.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from sellctl.core.backstop import as_signal, terms_of
+from sellctl.core.decision.backstop import as_signal, terms_of
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -22,16 +22,16 @@ from sellctl.core.errors import (
     Refusal,
     RequestRejectedError,
 )
+from sellctl.core.events import Reporter
 from sellctl.core.model.event import Kind
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ZERO, Order, is_backstop
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder, Verdict
 from sellctl.core.model.position import ExitTrack
-from sellctl.core.pace import AccountBar
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.reporter import Reporter
 from sellctl.core.rules.gain import as_dollars
+from sellctl.core.tracking.order_rate import AccountBar
 
 NOT_FOUND_APART_SECONDS = 5.0
 NOT_FOUND_NEEDED = 2

@@ -7,10 +7,8 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from sellctl.core.episodes import Episodes, track_of
-from sellctl.core.guards import judge_quote, price_rules_rest, stops_rest
-from sellctl.core.ledger import Ledger, net_of_others
-from sellctl.core.model.config import Basis
+from sellctl.core.config.schema import Basis
+from sellctl.core.decision.guards import judge_quote, price_rules_rest, stops_rest
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote
@@ -28,11 +26,13 @@ from sellctl.core.model.position import (
     Sent,
     Track,
 )
-from sellctl.core.pace import Pace
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.rules.cover import cover_of
-from sellctl.core.rules.structures import Pair, pair_at, pairs_of
+from sellctl.core.structures.coverage import cover_of
+from sellctl.core.structures.pairs import Pair, pair_at, pairs_of
+from sellctl.core.tracking.episodes import Episodes, track_of
+from sellctl.core.tracking.fill_ledger import Ledger, net_of_others
+from sellctl.core.tracking.order_rate import Pace
 
 # A position is forgotten after this many looks in a row without it: one empty answer is not flat.
 ABSENCES = 3

@@ -4,12 +4,12 @@ import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
+from sellctl.core.decision.guards import MAX_AHEAD
 from sellctl.core.errors import BrokerError
-from sellctl.core.guards import MAX_AHEAD
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote, Window
 from sellctl.core.ports import Clock, QuoteSource
-from sellctl.core.quote_book import JUMP_CONFIRM, QuoteBook, Source
+from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteBook, Source
 
 QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)

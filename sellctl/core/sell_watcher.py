@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from sellctl.core.engine import decide
+from sellctl.core.config.schema import GuardAction
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy
+from sellctl.core.decision.pricing import has_a_tick_to_ask
 from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
-from sellctl.core.model.config import GuardAction
+from sellctl.core.events import Reporter
 from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK, Market
@@ -21,11 +24,8 @@ from sellctl.core.model.position import Position
 from sellctl.core.model.request import Request, Verb
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
-from sellctl.core.policy import Policy
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.pricing import has_a_tick_to_ask
-from sellctl.core.reporter import Reporter
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sellctl.core.errors import JournalError
+from sellctl.journal.errors import FOREIGN, journal_error, told_clearly
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
 from sellctl.journal.transaction import driver, transaction
-from sellctl.journal.trouble import FOREIGN, journal_error, told_clearly
 
 T = TypeVar("T")
 

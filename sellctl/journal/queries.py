@@ -13,7 +13,7 @@ from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.database import look
-from sellctl.journal.places import PAIR, SINGLE, pair, placed
+from sellctl.journal.index import PAIR, SINGLE, pair, placed
 from sellctl.journal.schema import audit, fills, places, unresolved
 
 PAGE = 50

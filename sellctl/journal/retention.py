@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.journal.chain import ARCHIVED, Link
 from sellctl.journal.database import Database
+from sellctl.journal.errors import told_clearly
 from sellctl.journal.head import Head, head_path, write_new_head
 from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, places, unresolved
 from sellctl.journal.store import Entry, SqliteJournal
-from sellctl.journal.trouble import told_clearly
 from sellctl.journal.verify import verify
 
 _CHUNK = 1000

@@ -28,11 +28,11 @@ from sellctl.journal import codec
 from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
 from sellctl.journal.database import Database
 from sellctl.journal.digest import fingerprint, gist, of_note, refusals, summary
+from sellctl.journal.errors import journal_error, told_clearly
 from sellctl.journal.head import Head, HeadFile, read_head
-from sellctl.journal.places import BATCH, place, placed
+from sellctl.journal.index import BATCH, place, placed
 from sellctl.journal.queries import Filters, Row, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
-from sellctl.journal.trouble import journal_error, told_clearly
 
 _HOUR = 3600
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.journal.chain import ARCHIVED, CELLS, GAP, START, Break, Link, follow
 from sellctl.journal.database import look
+from sellctl.journal.errors import told_clearly
 from sellctl.journal.head import Head, read_head
 from sellctl.journal.schema import audit
-from sellctl.journal.trouble import told_clearly
 
 _CHUNK = 1000
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from sellctl.core.errors import ConfigError
-from sellctl.sim.accounts import SimAccount
+from sellctl.sim.venue.accounts import SimAccount
 
 MARK = "# Written by `sellctl sim`; it is written anew at each start. Copy it to keep changes.\n"
 RULES = """\

@@ -22,14 +22,14 @@ from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, Rows
-from sellctl.sim import calendar
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.assets import ALWAYS_PENNY, PENNY_PROGRAM, asset_of
-from sellctl.sim.behaviour import Misbehaviour
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.http_faults import FAULT_NAMES, refusal_of
-from sellctl.sim.orders import SimOrder, SimPosition
-from sellctl.sim.refusals import RefusedError
+from sellctl.sim.faults.catalogue import Misbehaviour
+from sellctl.sim.faults.http_faults import FAULT_NAMES, refusal_of
+from sellctl.sim.market import calendar
+from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, asset_of
+from sellctl.sim.rejections import RefusedError
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimOrder, SimPosition
 
 T = TypeVar("T")
 

@@ -13,11 +13,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sellctl.core.errors import ConfigError
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.http_face import Exchanged, Face
-from sellctl.sim.scenario import Scenario, load_scenario
+from sellctl.sim.http.app import Exchanged, Face
+from sellctl.sim.scenario.reader import Scenario, load_scenario
 from sellctl.sim.sim_time import SimTime
-from sellctl.sim.streams import Hub
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.ws.hub import Hub
 
 LOOPBACK = "127.0.0.1"
 TICK = 0.02  # seconds of the host between looks at what is due

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import heapq
 
-from sellctl.sim.exchange import Exchange
+from sellctl.sim.venue.exchange import Exchange
 
 SETTLE_ROUNDS = 12  # turns of the event loop that running tasks get before time moves
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.transport import Timeouts
-from sellctl.core.model.config import AccountConfig, Config, EndpointsConfig, MarketDataConfig
+from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, MarketDataConfig
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder

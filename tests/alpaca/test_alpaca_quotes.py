@@ -6,8 +6,8 @@ from alpaca_stand_in import KEY, SECRET, SHORT, Asked, Say, StandIn, a_quote_row
 
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.alpaca.rest import Key, RateLimit, RestClient
+from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.errors import AuthError, DoubtfulError
-from sellctl.core.model.config import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.model.instrument import Instrument, a_stock, an_option, instrument_of
 
 STOCKS = "/v2/stocks/quotes/latest"

@@ -16,10 +16,10 @@ from sellctl.api.application import application
 from sellctl.api.control import Control
 from sellctl.api.lifespan import WISH, Station, build
 from sellctl.api.tokens import Role, make_token
+from sellctl.core.config.schema import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.model.config import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
 from sellctl.journal.queries import Filters, Row, history
-from sellctl.options import Options
+from sellctl.service.options import Options
 from sellctl.sim.server import SimServer
 
 SECRET = "0r5q1mWc9vTz4YkJb7LxNs2uHd8fGp3eAiRoQwXy"  # noqa: S105  a test's word

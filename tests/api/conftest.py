@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from api_stage import HELD, Api, Play, on_air
 
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 

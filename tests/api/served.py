@@ -16,7 +16,7 @@ from typing import Any
 
 from api_stage import SECRET
 
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 MAIN = [sys.executable, "-c", "from sellctl.app import main; main()"]

@@ -3,8 +3,8 @@ from api_stage import Api, Play
 
 from sellctl.api.access import Access, AccessError, check_exposed
 from sellctl.api.throttle import BURST_SECONDS, MOST_ADDRESSES, Throttle
+from sellctl.core.config.schema import ApiConfig
 from sellctl.core.errors import SafetyRefusalError
-from sellctl.core.model.config import ApiConfig
 
 PROXIED = ApiConfig(host="192.0.2.1", allow=("198.51.100.0/24",), proxies=("192.0.2.0/28", "2001:db8::/64"))
 WITH_TLS = ApiConfig(host="::", allow=("198.51.100.0/24",), tls_cert="c.pem", tls_key="k.pem")

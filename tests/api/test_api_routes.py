@@ -31,9 +31,9 @@ from sellctl.api.audit import OTHERS, Audit, Call
 from sellctl.api.control import State
 from sellctl.api.events import MOST_STREAMS, MOST_WAITING, REMEMBERED, Hub, TooManyStreamsError, frames
 from sellctl.api.guarded import MOST_BODY
+from sellctl.core.config.schema import ApiConfig, SellModuleConfig
 from sellctl.core.errors import JournalError
-from sellctl.core.model.config import ApiConfig, SellModuleConfig
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 WATCHING = ApiConfig(requests_a_second=10_000)

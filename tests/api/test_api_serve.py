@@ -23,7 +23,7 @@ from stage import Program
 
 from sellctl.api import server as ours
 from sellctl.journal.queries import Filters, history
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 RULES = "sell_module: {check_interval: 1s}\n"

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from sellctl.app import main
 from sellctl.commands.config import config_app
 from sellctl.core.errors import ConfigError
-from sellctl.exit_codes import ExitCode
-from sellctl.options import Options
+from sellctl.core.exit_codes import ExitCode
+from sellctl.service.options import Options
 
 Write = Callable[..., Path]
 

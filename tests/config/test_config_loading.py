@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sellctl.core.config.schema import AssetKind, Config, StockFeed
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.config import AssetKind, Config, StockFeed
 
 Load = Callable[[str], LoadedConfig]
 Write = Callable[..., Path]

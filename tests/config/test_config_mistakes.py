@@ -7,7 +7,7 @@ import pytest
 
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import ConfigError
-from sellctl.exit_codes import ExitCode
+from sellctl.core.exit_codes import ExitCode
 
 Refuse = Callable[[str], ConfigError]
 Load = Callable[[str], LoadedConfig]

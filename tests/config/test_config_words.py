@@ -7,13 +7,13 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from sellctl.core import config_reference
-from sellctl.core.config_keys import leaves
+from sellctl.core.config import reference
+from sellctl.core.config.keys import leaves
+from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.model.config import Config
 
 ROOT = Path(__file__).parents[2]
-REWRITE = "python -m sellctl.core.config_reference rewrites it"
+REWRITE = "python -m sellctl.core.config.reference rewrites it"
 
 
 @pytest.fixture(autouse=True)
@@ -34,18 +34,18 @@ def _without_mark(line: str) -> str:
 
 
 def test_the_example_file_is_the_generated_one() -> None:
-    assert (ROOT / "config.example.yml").read_text(encoding="utf-8") == config_reference.example_text(), REWRITE
+    assert (ROOT / "config.example.yml").read_text(encoding="utf-8") == reference.example_text(), REWRITE
 
 
 def test_the_reference_page_is_the_generated_one() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    assert page == config_reference.reference_markdown(), REWRITE
+    assert page == reference.reference_markdown(), REWRITE
 
 
 @pytest.mark.parametrize("form", [str, uncommented])
 def test_the_example_says_the_defaults(tmp_path: Path, form: type[str]) -> None:
     path = tmp_path / "example.yml"
-    path.write_text(form(config_reference.example_text()), encoding="utf-8")
+    path.write_text(form(reference.example_text()), encoding="utf-8")
     loaded = ConfigManager(path).load()
     assert loaded.config == Config(accounts=loaded.config.accounts)
     assert loaded.warnings == ()
@@ -53,13 +53,13 @@ def test_the_example_says_the_defaults(tmp_path: Path, form: type[str]) -> None:
 
 def test_the_example_names_every_key(tmp_path: Path) -> None:
     path = tmp_path / "example.yml"
-    path.write_text(uncommented(config_reference.example_text()), encoding="utf-8")
+    path.write_text(uncommented(reference.example_text()), encoding="utf-8")
     loaded = ConfigManager(path).load()
     assert [key for key, *_ in leaves(loaded.config) if key not in loaded.origins] == []
 
 
 def test_the_reference_names_every_key_of_the_example() -> None:
-    page = config_reference.reference_markdown()
+    page = reference.reference_markdown()
     config = ConfigManager(ROOT / "config.example.yml").load().config
     assert [name for name, *_ in leaves(config) if f"| `{name.rpartition('.')[2]}` |" not in page] == [
         "sell_module.manage.exclude",
@@ -71,8 +71,8 @@ def test_the_reference_names_every_key_of_the_example() -> None:
 
 
 def test_the_schema_takes_the_example_and_refuses_what_the_program_refuses() -> None:
-    validator = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(config_reference.schema())))
-    example = yaml.safe_load(uncommented(config_reference.example_text()))
+    validator = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(reference.schema())))
+    example = yaml.safe_load(uncommented(reference.example_text()))
     assert validator.is_valid(example)
     assert not validator.is_valid({"acounts": {}})
     assert not validator.is_valid({"accounts": {}})

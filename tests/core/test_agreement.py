@@ -3,8 +3,7 @@ from decimal import Decimal
 import pytest
 from builders import a_holding, a_policy, a_quote, a_snapshot, an_exit, replace, the_verdict
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     AccountConfig,
     AssetKind,
     Config,
@@ -13,10 +12,11 @@ from sellctl.core.model.config import (
     StrategyOneConfig,
     Style,
 )
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import compile_policy
 from sellctl.core.model.market import Window
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import Holding, Track
-from sellctl.core.policy import compile_policy
 
 STOCKS = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.STOCK,))))
 

@@ -6,9 +6,7 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_order, at, our_order, replace, the_verdict
 
-from sellctl.core.engine import decide
-from sellctl.core.identity import attempt_number, backstop_id, client_order_id
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     AssetKind,
     BackstopConfig,
     ExcludeConfig,
@@ -17,11 +15,13 @@ from sellctl.core.model.config import (
     SellModuleConfig,
     StrategyOneConfig,
 )
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy
 from sellctl.core.model.order import Order, OrderType
 from sellctl.core.model.plan import State, Terms, Verdict
 from sellctl.core.model.position import BackstopTrack, Holding, Track
 from sellctl.core.model.snapshot import SpoiledRow
-from sellctl.core.policy import Policy
+from sellctl.core.orders.client_order_ids import attempt_number, backstop_id, client_order_id
 
 BOTH = StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK))
 HALF = BackstopConfig(Decimal("0.5"))

@@ -6,12 +6,12 @@ from builders import a_holding, a_policy, a_snapshot, replace, the_verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.model.config import AssetKind, PutAction, SellModuleConfig, ShortAction, ShortPositionsConfig
+from sellctl.core.config.schema import AssetKind, PutAction, SellModuleConfig, ShortAction, ShortPositionsConfig
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.plan import Reason, State, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot, SpoiledRow
-from sellctl.core.rules.cover import Cover, cover_of
+from sellctl.core.structures.coverage import Cover, cover_of
 
 NOV_CALL, DEC_CALL, DEC_CALL_HIGHER, JAN_CALL = (
     "AAPL261127C00200000",

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_market, a_position, an_order, at, replace
 
-from sellctl.core.episodes import Episodes, carried_on, opening_of
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
@@ -16,7 +15,8 @@ from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import BackstopTrack, Position
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.real_clock import RealClock
+from sellctl.core.tracking.episodes import Episodes, carried_on, opening_of
+from sellctl.service.host_clock import RealClock
 
 NOON, LATER = at("12:00"), at("13:00")
 D = Decimal

@@ -14,7 +14,7 @@ from builders import (
     the_verdict,
 )
 
-from sellctl.core.model.config import ExecutionConfig, Style
+from sellctl.core.config.schema import ExecutionConfig, Style
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import State, Urgency, Verdict
 from sellctl.core.model.snapshot import AccountFacts

@@ -23,8 +23,7 @@ from builders import (
     replace,
 )
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     Amount,
     BreakevenConfig,
     LockStep,
@@ -37,11 +36,12 @@ from sellctl.core.model.config import (
     TrailingStopConfig,
     UnderlyingConfig,
 )
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.market import Window
 from sellctl.core.model.plan import Verdict
 from sellctl.core.model.position import Track
 from sellctl.core.model.snapshot import Snapshot
-from sellctl.core.policy import Policy, compile_policy
 
 GOLDEN = Path(__file__).parent / "golden" / "plans.txt"
 D = Decimal

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from builders import a_config, replace
 
+from sellctl.core.config.schema import Config, News, NotifyConfig, WatchConfig
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.config import Config, News, NotifyConfig, WatchConfig
 from sellctl.core.model.event import Event, Kind, Weight
-from sellctl.notify import Teller
+from sellctl.service.notifier import Teller
 
 pytest.importorskip("apprise")
 

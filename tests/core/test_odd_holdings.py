@@ -15,14 +15,14 @@ from builders import (
     the_verdict,
 )
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import AccountConfig, ExcludeConfig, ManageConfig, SellModuleConfig
+from sellctl.core.config.schema import AccountConfig, ExcludeConfig, ManageConfig, SellModuleConfig
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason, State, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import AccountFacts, SpoiledRow
-from sellctl.core.policy import Policy, compile_policy
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 
 TARGET = {"bid": "1.20", "ask": "1.22"}

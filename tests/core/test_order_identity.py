@@ -5,10 +5,10 @@ from builders import CALL, a_holding, a_policy, a_snapshot, an_order, our_order,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.engine import decide
-from sellctl.core.identity import attempt_number, client_order_id
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.order import OUR_PREFIX, STATE_OF_STATUS, OrderState
 from sellctl.core.model.plan import State
+from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
 
 DAY = dt.date(2026, 11, 24)
 FACTS = st.tuples(st.from_regex(r"[A-Z0-9]{3,9}", fullmatch=True), st.sampled_from([CALL, "AAPL"]), st.dates())

@@ -15,7 +15,7 @@ from builders import (
     the_verdict,
 )
 
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     ExecutionConfig,
     SellModuleConfig,
     ShortAction,

@@ -4,7 +4,7 @@ import pytest
 
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, Sent
-from sellctl.core.pace import AccountBar, Pace
+from sellctl.core.tracking.order_rate import AccountBar, Pace
 
 WHY = "account is not authorized to trade"
 

@@ -10,8 +10,7 @@ from builders import a_config, a_holding, a_market, a_quote, a_snapshot, an_orde
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     Config,
     ExecutionConfig,
     PutAction,
@@ -22,13 +21,14 @@ from sellctl.core.model.config import (
     TakeOver,
     ZeroDayConfig,
 )
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import STATE_OF_STATUS, ZERO, Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import Plan, State
 from sellctl.core.model.position import ExitTrack, Holding, Track
 from sellctl.core.model.snapshot import AccountFacts, Snapshot, SpoiledRow
-from sellctl.core.policy import Policy, compile_policy
-from sellctl.core.rules.cover import cover_of
+from sellctl.core.structures.coverage import cover_of
 from sellctl.journal.digest import of_note
 
 SYMBOLS = [

@@ -5,14 +5,14 @@ from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, a_snapsho
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sellctl.core.guards import COLLAR
-from sellctl.core.model.config import ExecutionConfig, Style
+from sellctl.core.config.schema import ExecutionConfig, Style
+from sellctl.core.decision.context import Room
+from sellctl.core.decision.guards import COLLAR
+from sellctl.core.decision.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, offer, tick_of
 from sellctl.core.model.instrument import a_stock
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, State, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, offer, tick_of
-from sellctl.core.room import Room
 from sellctl.core.rules.gain import as_dollars, as_percent
 
 SPY = "SPY261218C00600000"

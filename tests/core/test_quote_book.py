@@ -5,7 +5,7 @@ import pytest
 from builders import CALL, a_quote, at
 
 from sellctl.core.model.instrument import AssetClass
-from sellctl.core.quote_book import QuoteBook, Source
+from sellctl.core.tracking.quote_history import QuoteBook, Source
 
 Tick = tuple[float, str, str]
 

@@ -6,7 +6,7 @@ from builders import CALL, a_holding, a_market, a_quote, a_snapshot, at, the_ver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.guards import is_wide, judge_quote
+from sellctl.core.decision.guards import is_wide, judge_quote
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Quote
 from sellctl.core.model.plan import State

@@ -2,8 +2,8 @@ import datetime as dt
 
 import pytest
 
+from sellctl.core.events import Reporter
 from sellctl.core.model.event import Event, Kind
-from sellctl.core.reporter import Reporter
 
 NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 

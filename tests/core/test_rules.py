@@ -8,7 +8,7 @@ from builders import CALL, PUT, a_holding, a_market, at, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.model.config import (
+from sellctl.core.config.schema import (
     Amount,
     Counts,
     Hours,
@@ -25,12 +25,12 @@ from sellctl.core.model.market import Market, Session, calendar_of
 from sellctl.core.model.position import Holding, Prices, Track
 from sellctl.core.rules.clock import BeforeClose, DaysToExpiry, ExitAt, MaxHold, session_time_held
 from sellctl.core.rules.entry import StopLoss, TakeProfit
-from sellctl.core.rules.matching import fits
 from sellctl.core.rules.profit import RoiTable, ScaleOut
 from sellctl.core.rules.trailing import Breakeven, ProfitLock, TrailingStop
 from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import Rule
-from sellctl.sim.calendar import sessions
+from sellctl.core.sell_strategies.matching import fits
+from sellctl.sim.market.calendar import sessions
 
 D = Decimal
 NOON = a_market("12:00")

@@ -6,11 +6,11 @@ from builders import CALL, a_holding, a_policy, a_position, a_snapshot, an_order
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sellctl.core.decision.context import Room
+from sellctl.core.decision.sizing import Size, size_of
 from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.plan import ExitSignal, Reason, SizeError, State, SubmitOrder, Urgency, Verdict
 from sellctl.core.model.position import Holding, Track
-from sellctl.core.room import Room
-from sellctl.core.sizing import Size, size_of
 
 STOCK = "AAPL"
 TARGET = {"bid": "1.20", "ask": "1.22"}

@@ -4,8 +4,8 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, an_order, at, our_order, replace
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import CancelScope, ExcludeConfig, ManageConfig, SellModuleConfig, TakeOver
+from sellctl.core.config.schema import CancelScope, ExcludeConfig, ManageConfig, SellModuleConfig, TakeOver
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.order import Order, OrderType, PositionIntent
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 

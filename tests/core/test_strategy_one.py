@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_holding, a_market, a_policy, a_snapshot, replace, the_verdict
 
-from sellctl.core.model.config import Amount, AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
+from sellctl.core.config.schema import Amount, AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
 from sellctl.core.model.plan import ExitSignal, Reason, State
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.rules.entry import StopLoss, TakeProfit

@@ -20,13 +20,13 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.engine import decide
-from sellctl.core.guards import MOST_A_MINUTE_PATIENT
-from sellctl.core.model.config import ExecutionConfig, Style, WalkConfig, WalksConfig
+from sellctl.core.config.schema import ExecutionConfig, Style, WalkConfig, WalksConfig
+from sellctl.core.decision.context import Room
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.guards import MOST_A_MINUTE_PATIENT
+from sellctl.core.decision.pricing import offer, tick_of, walk_of
 from sellctl.core.model.plan import ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding, Sent, Track
-from sellctl.core.pricing import offer, tick_of, walk_of
-from sellctl.core.room import Room
 
 SPY = "SPY261218C00600000"
 WALK = WalkConfig()

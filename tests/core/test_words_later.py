@@ -7,8 +7,8 @@ from builders import a_holding, a_market, a_policy, a_snapshot, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.engine import decide
-from sellctl.core.model.config import Basis
+from sellctl.core.config.schema import Basis
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.plan import State, Trigger, Verdict
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy

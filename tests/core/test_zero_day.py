@@ -19,10 +19,10 @@ from builders import (
     the_verdict,
 )
 
-from sellctl.core.model.config import BroadEtfsConfig, SellModuleConfig, ZeroDayConfig
+from sellctl.core.config.schema import BroadEtfsConfig, SellModuleConfig, ZeroDayConfig
+from sellctl.core.decision.policy import Policy
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import Reason, State, Urgency, Verdict
-from sellctl.core.policy import Policy
 
 WEDNESDAY = dt.date(2026, 11, 25)
 

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from sellctl.app import app
 from sellctl.core.config_manager import ConfigManager
+from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.plan import Reason
-from sellctl.exit_codes import ExitCode
-from sellctl.sim.scenario import load_scenario
+from sellctl.sim.scenario.reader import load_scenario
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stage import Play, Stage
 
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 

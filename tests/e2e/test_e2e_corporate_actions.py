@@ -8,7 +8,7 @@ from builders import replace
 from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled
 from stage import Play, Stage
 
-from sellctl.sim.happenings import split
+from sellctl.sim.scenario.events import split
 
 SHARES = "AAPL"
 ADJUSTED = "AAPL1261218C00200000"

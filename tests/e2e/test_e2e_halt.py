@@ -9,9 +9,9 @@ from stage import Play, Stage
 from sellctl.bootstrap import Wish, assemble, load
 from sellctl.commands.watch import watching
 from sellctl.core.sell_watcher import Mode
-from sellctl.live import LogOnly
-from sellctl.options import Options
-from sellctl.state import StateFolder
+from sellctl.service.options import Options
+from sellctl.service.state_folder import StateFolder
+from sellctl.ui.displays import LogOnly
 
 CALL = "AAPL261218C00200000"
 PUT = "MSFT261218P00400000"

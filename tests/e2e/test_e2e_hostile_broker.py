@@ -7,10 +7,10 @@ import pytest
 from stage import Play, Program
 from stranger import Stranger, position
 
-from sellctl.core import fleet, sell_watcher
+from sellctl.core import scheduler, sell_watcher
+from sellctl.core.decision.policy import Policy
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
-from sellctl.core.policy import Policy
 
 CALL = "AAPL261218C00200000"
 PUT = "AAPL261218P00200000"
@@ -44,7 +44,7 @@ def one(
 @pytest.fixture
 def short_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """run-once follows its orders for 2 s instead of 45."""
-    monkeypatch.setattr(fleet, "RUN_ONCE_SECONDS", 2.0)
+    monkeypatch.setattr(scheduler, "RUN_ONCE_SECONDS", 2.0)
 
 
 TWO = """
@@ -198,7 +198,7 @@ def test_a_stop_stays_working_when_the_run_ends_and_the_next_run_adopts_and_re_p
     with stage.server.hold() as exchange:
         exchange.behaviours.behave()
     stage.server.advance(60)
-    monkeypatch.setattr(fleet, "RUN_ONCE_SECONDS", 20.0)
+    monkeypatch.setattr(scheduler, "RUN_ONCE_SECONDS", 20.0)
     said = stage.run("run-once")
     assert "adopted" in said.err
     assert (said.status, stage.held(CALL)) == (0, 0), said.err

@@ -9,11 +9,11 @@ import pytest
 from builders import replace
 
 from benchmarks.execution import Lot, Stage
-from sellctl.core.model.config import Style
+from sellctl.core.config.schema import Style
 from sellctl.core.model.market import NEW_YORK
-from sellctl.sim.orders import SimOrder
-from sellctl.sim.paths import Fixed, Path, level
+from sellctl.sim.market.price_paths import Fixed, Path, level
 from sellctl.sim.settings import Settings
+from sellctl.sim.venue.orders import SimOrder
 
 CALL = "SPY261218C00600000"
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=NEW_YORK).astimezone(dt.UTC)

@@ -6,7 +6,7 @@ import pytest
 from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
 from stage import Play, Stage
 
-from sellctl.sim.cover import uncovered_contracts
+from sellctl.sim.venue.coverage import uncovered_contracts
 
 NEAR = "AAPL261204C00200000"
 PUT, LOWER = "AAPL261218P00180000", "AAPL261218P00170000"

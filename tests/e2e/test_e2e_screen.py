@@ -9,10 +9,10 @@ from stage import Play, three_calls
 
 from sellctl.bootstrap import Wish, assemble
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.real_clock import RealClock
 from sellctl.core.sell_watcher import Mode
-from sellctl.live import Screen
-from sellctl.options import Options
+from sellctl.service.host_clock import RealClock
+from sellctl.service.options import Options
+from sellctl.ui.displays import Screen
 
 
 @dataclass(frozen=True, slots=True)

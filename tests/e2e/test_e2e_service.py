@@ -14,9 +14,9 @@ from stage import CALL, Play, three_calls
 from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.sell_watcher import Mode
-from sellctl.options import Options
-from sellctl.reload import reload
-from sellctl.systemd import tell
+from sellctl.service.options import Options
+from sellctl.service.reload import reload
+from sellctl.service.systemd import tell
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event

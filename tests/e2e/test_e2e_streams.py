@@ -19,9 +19,9 @@ from sellctl.bootstrap import Runtime, Wish, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.errors import RateLimitedError
 from sellctl.core.order_manager import CANCEL_POLLS
-from sellctl.core.real_clock import RealClock
 from sellctl.core.sell_watcher import Mode
-from sellctl.options import Options
+from sellctl.service.host_clock import RealClock
+from sellctl.service.options import Options
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event

@@ -11,7 +11,7 @@ from builders import replace
 from faults.catalogue import CATALOGUE
 from faults.day import Stage, a_stage
 from faults.draw import Day, Planned, Role, draw_day
-from sellctl.core.model.config import BackstopConfig
+from sellctl.core.config.schema import BackstopConfig
 
 
 def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:

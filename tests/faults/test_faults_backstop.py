@@ -11,7 +11,7 @@ from faults_scenes import a_day, found
 from faults.crash import exactly_once, matrix_day
 from faults.day import ACCOUNT, a_stage
 from faults.draw import Role
-from sellctl.core.model.config import BackstopConfig
+from sellctl.core.config.schema import BackstopConfig
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"

@@ -19,7 +19,7 @@ from sellctl.journal.exits import exits
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
-from sellctl.options import Options
+from sellctl.service.options import Options
 
 app = typer.Typer()
 app.command()(report)
@@ -121,6 +121,6 @@ def test_the_page_stands_alone_and_names_each_exit(tmp_path: Path) -> None:
 def test_without_the_plotting_library_the_page_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "sellctl.report_page", None)
+    monkeypatch.setitem(__import__("sys").modules, "sellctl.ui.report_page", None)
     with pytest.raises(ConfigError, match="pygal"):
         said(tmp_path, "--html", str(tmp_path / "report.html"))

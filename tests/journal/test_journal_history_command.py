@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from sellctl.commands import history as command
 from sellctl.core.errors import JournalError
-from sellctl.formats import OutputFormat
-from sellctl.options import Options
+from sellctl.service.options import Options
+from sellctl.ui.formats import OutputFormat
 
 app = typer.Typer()
 app.command()(command.history)

@@ -35,7 +35,7 @@ from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import Reason, Urgency
 from sellctl.core.model.position import Direction
-from sellctl.journal.places import BATCH
+from sellctl.journal.index import BATCH
 from sellctl.journal.queries import Filters, fills_of, history, thaw
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal

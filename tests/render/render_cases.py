@@ -23,7 +23,7 @@ from builders import (
 )
 from rich.console import Console
 
-from sellctl.core.engine import decide
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, Verdict

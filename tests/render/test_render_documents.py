@@ -3,7 +3,7 @@ import json
 from builders import CALL, a_holding, a_market, our_order
 from render_cases import LONGEST, a_plan, a_second_account, a_verdict, an_afternoon, under_way
 
-from sellctl.render import json_text, plan_document, position_document, positions_document
+from sellctl.ui.render import json_text, plan_document, position_document, positions_document
 
 
 def test_a_plan_survives_json() -> None:

@@ -11,15 +11,15 @@ import pytest
 from render_cases import ANSI, HOSTILE, LONGEST, a_terminal
 
 from sellctl.core.errors import SellctlError
-from sellctl.formats import OutputFormat
-from sellctl.render import emit
+from sellctl.ui.formats import OutputFormat
+from sellctl.ui.render import emit
 
 COLUMNS = ("symbol", "entry price", "why")
 ROWS = [(LONGEST, Decimal("1.50"), "held"), ("F", Decimal("1E+3"), "no strategy takes it, so it stays where it is")]
 MANY = """
 import sys
-from sellctl.formats import OutputFormat
-from sellctl.render import emit
+from sellctl.ui.formats import OutputFormat
+from sellctl.ui.render import emit
 emit(("n",), [(n,) for n in range(30_000)], OutputFormat.{fmt})
 emit(("n",), [(1,)], OutputFormat.PLAIN)
 sys.exit(10)
@@ -137,7 +137,9 @@ def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rich_and_tabulate_load_only_when_something_is_drawn() -> None:
-    code = "import sys, sellctl.render, sellctl.screen; print([m for m in ('rich', 'tabulate') if m in sys.modules])"
+    code = (
+        "import sys, sellctl.ui.render, sellctl.ui.screen; print([m for m in ('rich', 'tabulate') if m in sys.modules])"
+    )
     run = subprocess.run(  # noqa: S603  likewise
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

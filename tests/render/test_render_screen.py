@@ -7,11 +7,11 @@ import pytest
 from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, at, replace
 from render_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
-from sellctl.core.engine import decide
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.screen import ASCII, json_line, log_line, screen_lines, watch_screen
+from sellctl.ui.screen import ASCII, json_line, log_line, screen_lines, watch_screen
 
 
 def texts(view: WatchView, width: int, height: int | None = None) -> list[str]:

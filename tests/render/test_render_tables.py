@@ -4,7 +4,7 @@ import pytest
 from builders import CALL, a_holding, a_market, our_order
 from render_cases import ANSI, LONGEST, STALE, a_plan, a_second_account, a_terminal, a_verdict, an_afternoon, under_way
 
-from sellctl.render import (
+from sellctl.ui.render import (
     ORDER_COLUMNS,
     PAGE_COLUMNS,
     PLAN_COLUMNS,

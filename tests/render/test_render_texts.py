@@ -7,7 +7,7 @@ from builders import at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.texts import clock, duration, harmless, number, percent, price_text
+from sellctl.ui.formatting import clock, duration, harmless, number, percent, price_text
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sellctl.sim.accounts import SimAccount
-from sellctl.sim.calendar import NEW_YORK
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.market import Market
-from sellctl.sim.orders import SimPosition
-from sellctl.sim.paths import Fixed, Level, Path
-from sellctl.sim.refusals import RefusedError
+from sellctl.sim.market.calendar import NEW_YORK
+from sellctl.sim.market.market import Market
+from sellctl.sim.market.price_paths import Fixed, Level, Path
+from sellctl.sim.rejections import RefusedError
 from sellctl.sim.settings import Settings
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimPosition
 
 CALL = "NVDA261218C00200000"  # penny program, expires later
 PUT = "NVDA261218P00180000"

@@ -10,7 +10,7 @@ import msgpack
 import requests
 from websockets.sync.client import ClientConnection, connect
 
-from sellctl.sim.scenario import parse_scenario
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 CALL = "NVDA261218C00200000"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sim_builders import CALL, STOCK, a_body, a_venue, later
 
-from sellctl.sim.cover import uncovered_contracts
-from sellctl.sim.orders import TERMINAL
-from sellctl.sim.refusals import RefusedError
+from sellctl.sim.rejections import RefusedError
+from sellctl.sim.venue.coverage import uncovered_contracts
+from sellctl.sim.venue.orders import TERMINAL
 
 SYMBOLS = st.sampled_from([CALL, STOCK, "NVDA261218C00210000"])
 PRICES = st.sampled_from(["0.50", "1.00", "2.00", "2.50", "12.00"])

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from sellctl.sim import calendar
+from sellctl.sim.market import calendar
 
 UTC = dt.UTC
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from sim_builders import CALL, SPY_TODAY, STOCK, TODAY, a_venue, at, held, kinds, later, send, status_of
 
-from sellctl.sim.exchange import Exchange
+from sellctl.sim.venue.exchange import Exchange
 
 PUT_TODAY = "TSLA261125P00400000"
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sim_builders import CALL, STOCK, a_venue, held, kinds, later, send, status_of
 
-from sellctl.sim.assets import asset_of, on_tick
-from sellctl.sim.behaviour import BehaviourBook
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.market import quoted
-from sellctl.sim.paths import Fixed, Jump, Level, Linear, Path, Walk, level
-from sellctl.sim.refusals import RefusedError
+from sellctl.sim.faults.catalogue import BehaviourBook
+from sellctl.sim.market.assets import asset_of, on_tick
+from sellctl.sim.market.market import quoted
+from sellctl.sim.market.price_paths import Fixed, Jump, Level, Linear, Path, Walk, level
+from sellctl.sim.rejections import RefusedError
+from sellctl.sim.venue.exchange import Exchange
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sim_builders import CALL, PUT, STOCK, a_venue, held, later, refused, send, status_of
 
-from sellctl.sim.exchange import Exchange
-from sellctl.sim.orders import SimOrder
-from sellctl.sim.refusals import RefusedError
-from sellctl.sim.replacing import replace_order
+from sellctl.sim.rejections import RefusedError
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimOrder
+from sellctl.sim.venue.replacement import replace_order
 
 HIGHER = "NVDA261218C00210000"
 BRACKET = {

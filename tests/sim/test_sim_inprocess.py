@@ -23,8 +23,8 @@ from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction
 from sellctl.core.ports import Broker, Clock, QuoteSource
-from sellctl.sim.exchange import Exchange
 from sellctl.sim.inprocess import SimBroker, SimQuotes
+from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.virtual_clock import VirtualClock
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import pytest
 import requests
 from sim_wire import CALL, Rest, a_client, a_server
 
-from sellctl.sim.behaviour import CATALOGUE
+from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sim_wire import CALL, Rest, a_client, a_server, a_socket, events_of, follow_updates
 
-from sellctl.sim.behaviour import CATALOGUE
+from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
 
 

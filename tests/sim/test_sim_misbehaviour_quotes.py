@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sim_wire import CALL, Rest, a_client, a_server
 
-from sellctl.sim.behaviour import CATALOGUE
+from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
 
 NOW = dt.datetime(2026, 11, 25, 16, 0, tzinfo=dt.UTC)

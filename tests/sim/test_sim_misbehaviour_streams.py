@@ -8,7 +8,7 @@ from sim_wire import CALL, Rest, a_client, a_server, a_socket, events_of, follow
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from sellctl.sim.behaviour import CATALOGUE
+from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
 
 

@@ -22,8 +22,8 @@ from sim_builders import (
     status_of,
 )
 
-from sellctl.sim import wire
-from sellctl.sim.refusals import RefusedError
+from sellctl.sim.http import serializers
+from sellctl.sim.rejections import RefusedError
 
 
 def test_a_marketable_sale_fills_at_the_bid_and_the_position_is_gone() -> None:
@@ -56,7 +56,7 @@ def test_the_position_shows_what_is_free_of_orders() -> None:
     venue = a_venue((CALL, "3", "1.50"))
     send(venue, qty="2", limit_price="3.00")
     account = venue.accounts["main"]
-    shown = wire.position_json(account, account.positions[CALL], venue.quote(CALL), venue.settings)
+    shown = serializers.position_json(account, account.positions[CALL], venue.quote(CALL), venue.settings)
     assert (shown["qty"], shown["qty_available"]) == ("3", "1")
 
 

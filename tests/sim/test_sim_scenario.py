@@ -15,9 +15,9 @@ import yaml
 from sim_builders import at
 
 from sellctl.core.errors import ConfigError
-from sellctl.sim.behaviour import CATALOGUE
-from sellctl.sim.scenario import Promise, load_scenario, packaged, parse_scenario, summary
-from sellctl.sim.scenario_schema import scenario_schema
+from sellctl.sim.faults.catalogue import CATALOGUE
+from sellctl.sim.scenario.reader import Promise, load_scenario, packaged, parse_scenario, summary
+from sellctl.sim.scenario.schema import scenario_schema
 from sellctl.sim.settings import Settings
 
 START = 'start: "2026-11-25 11:00"\n'
@@ -183,7 +183,7 @@ def documented() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", packaged())
 def test_the_schema_takes_every_scenario_that_comes_with_sellctl(name: str) -> None:
-    text = (resources.files("sellctl.sim") / "scenarios" / f"{name}.yml").read_text(encoding="utf-8")
+    text = (resources.files("sellctl.sim.scenario") / "scenarios" / f"{name}.yml").read_text(encoding="utf-8")
     assert jsonschema_rs.validator_for(scenario_schema()).is_valid(as_written(text))
 
 

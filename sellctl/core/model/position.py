@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sellctl.core.model.config import StructureKind
+from sellctl.core.config.schema import StructureKind
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Quote, Window
 

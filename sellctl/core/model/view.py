@@ -1,4 +1,4 @@
-"""What the live screen shows, as frozen values: the watcher fills them, `sellctl.screen` draws them. Stdlib only."""
+"""What the live screen shows, as frozen values: the watcher fills them, `sellctl.ui.screen` draws them. Stdlib only."""
 
 import datetime as dt
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from sellctl.core.model.config import AccountGuardConfig, Amount, Per
+from sellctl.core.config.schema import AccountGuardConfig, Amount, Per
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.rules.gain import as_dollars, as_percent
 

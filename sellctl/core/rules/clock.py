@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.config import Basis, Counts
+from sellctl.core.config.schema import Basis, Counts
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from sellctl.core.model.config import Amount, Basis, Per
+from sellctl.core.config.schema import Amount, Basis, Per
 from sellctl.core.model.position import Holding, Position
 
 SHARES_A_CONTRACT = 100

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.config import Basis
+from sellctl.core.config.schema import Basis
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import ClassVar
 
-from sellctl.core.model.config import Basis, Hours, RoiStep, ScaleStep
+from sellctl.core.config.schema import Basis, Hours, RoiStep, ScaleStep
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason

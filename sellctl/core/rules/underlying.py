@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.config import UnderlyingConfig
+from sellctl.core.config.schema import UnderlyingConfig
 from sellctl.core.model.instrument import Right
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason

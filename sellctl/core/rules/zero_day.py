@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from sellctl.core.model.config import BroadEtfsConfig, ZeroDayConfig
+from sellctl.core.config.schema import BroadEtfsConfig, ZeroDayConfig
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.plan import ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.config import Basis, MatchConfig, PriceBasisConfig, RulesConfig, ScaleStep
+from sellctl.core.config.schema import Basis, MatchConfig, PriceBasisConfig, RulesConfig, ScaleStep
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.rules.clock import BeforeClose, DaysToExpiry, ExitAt, MaxHold
 from sellctl.core.rules.entry import StopLoss, TakeProfit
-from sellctl.core.rules.matching import fits
 from sellctl.core.rules.profit import RoiTable, ScaleOut
-from sellctl.core.rules.structures import PAIRS
 from sellctl.core.rules.trailing import Breakeven, ProfitLock, TrailingStop
 from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
+from sellctl.core.sell_strategies.matching import fits
+from sellctl.core.structures.pairs import PAIRS
 
 EVERYTHING = MatchConfig()
 

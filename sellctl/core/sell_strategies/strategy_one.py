@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.config import Amount, AssetKind, Basis
+from sellctl.core.config.schema import Amount, AssetKind, Basis
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal

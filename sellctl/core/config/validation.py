@@ -1,0 +1,286 @@
+"""What must hold of a whole Config beyond each value's own form: one small function a rule, all of them in CHECKS."""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Callable
+from decimal import Decimal
+from urllib.parse import SplitResult, urlsplit
+
+from sellctl.core.config.findings import Finding, Findings
+from sellctl.core.config.schema import AccountConfig, BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
+from sellctl.core.config.strategy_validation import strategies
+from sellctl.core.config.units import RATIO_HINTS, duration_text, quoted
+
+_SECOND, _MINUTE, _HOUR, _SESSION = (dt.timedelta(seconds=count) for count in (1, 60, 3_600, 23_400))
+_LOW_STOP = Decimal("0.5")
+_HIGH_TARGET = Decimal(10)
+_DAY_MINUTES = 1_440
+_MOST_STEPS = 6
+_LAST_ORDER = {
+    "zero_day": 45 * _MINUTE,
+    "zero_day.broad_etfs": 30 * _MINUTE,
+}  # before the close; Alpaca refuses after it
+_KEY_KINDS = {"PK": True, "AK": False}  # how Alpaca's key IDs begin: paper, live
+
+
+def _percent(ratio: Decimal) -> str:
+    return f"{((ratio - 1) * 100).normalize():+f}%"
+
+
+def _profit_rate(config: Config) -> Findings:
+    key, rate = "sell_module.strategy_one.profit_rate", config.sell_module.strategy_one.profit_rate
+    hint = RATIO_HINTS["profit_rate"]
+    if rate <= 1:
+        yield Finding(key, f"profit_rate: {rate} isn't above 1, so it would sell without a profit.", hint)
+    elif rate >= _HIGH_TARGET:
+        yield Finding(key, f"profit_rate: {rate} sells at {_percent(rate)}.", hint, warning=True)
+
+
+def _stop_loss_rate(config: Config) -> Findings:
+    key, rate = "sell_module.strategy_one.stop_loss_rate", config.sell_module.strategy_one.stop_loss_rate
+    hint = RATIO_HINTS["stop_loss_rate"]
+    if not 0 < rate < 1:
+        yield Finding(key, f"stop_loss_rate: {rate} isn't between 0 and 1.", hint)
+    elif rate < _LOW_STOP:
+        yield Finding(key, f"stop_loss_rate: {rate} sells at a loss only from {_percent(rate)}.", hint, warning=True)
+
+
+def _check_interval(config: Config) -> Findings:
+    if not _SECOND <= config.sell_module.check_interval <= _HOUR:
+        shown = duration_text(config.sell_module.check_interval)
+        yield Finding("sell_module.check_interval", f"check_interval: {shown} isn't between 1s and 1h.", "5s is usual.")
+
+
+def _max_position_age(config: Config) -> Findings:
+    if config.sell_module.max_position_age < _SECOND:
+        yield Finding("sell_module.max_position_age", "max_position_age is shorter than 1s.", "15s is usual.")
+
+
+def _order_cancel_minutes(config: Config) -> Findings:
+    minutes = config.sell_module.order_cancel_minutes
+    if not 0 < minutes <= _DAY_MINUTES:
+        sentence = f"order_cancel_minutes: {minutes} isn't above 0 and at most {_DAY_MINUTES}."
+        yield Finding("sell_module.order_cancel_minutes", sentence, "3 is usual; the number counts minutes.")
+
+
+def _zero_day(config: Config) -> Findings:
+    day = config.sell_module.zero_day
+    yield from _deadlines("zero_day", day)
+    yield from _deadlines("zero_day.broad_etfs", day.broad_etfs)
+
+
+def _looks_in_time(config: Config) -> Findings:
+    rules, day = config.sell_module, config.sell_module.zero_day
+    room = min(day.final - _LAST_ORDER["zero_day"], day.broad_etfs.final - _LAST_ORDER["zero_day.broad_etfs"])
+    if rules.zero_day_handling and _MINUTE <= room < rules.check_interval <= _HOUR:
+        shown = duration_text(rules.check_interval)
+        sentence = f"check_interval: {shown} could miss the time between zero_day.final and Alpaca's last order."
+        hint = f"Write at most {duration_text(room)}, or an earlier zero_day.final."
+        yield Finding("sell_module.check_interval", sentence, hint)
+
+
+def _deadlines(name: str, day: ZeroDayConfig | BroadEtfsConfig) -> Findings:
+    start = day.start or _SESSION
+    for longer, shorter, first, second in (
+        ("start", "eager", start, day.eager),
+        ("eager", "final", day.eager, day.final),
+    ):
+        if first < second:
+            sentence = f"{name}: {longer} ({duration_text(first)}) comes after {shorter} ({duration_text(second)})."
+            yield Finding(
+                f"sell_module.{name}.{shorter}", sentence, "Counted back from the close: start >= eager >= final."
+            )
+    if start > _SESSION:
+        sentence = f"{name}.start: {duration_text(start)} is longer than a session of 6h30m."
+        yield Finding(f"sell_module.{name}.start", sentence, "Write start: open.")
+    last = _LAST_ORDER[name]
+    if day.final < last + _MINUTE:
+        late = f"{name}.final: {duration_text(day.final)} is too late"
+        sentence = f"{late}: Alpaca's last order is at {duration_text(last)}."
+        yield Finding(f"sell_module.{name}.final", sentence, f"Write at least {duration_text(last + _MINUTE)}.")
+
+
+def _walks(config: Config) -> Findings:
+    for name, walk in (("profit", config.execution.walk.profit), ("time", config.execution.walk.time)):
+        key = f"execution.walk.{name}"
+        if not 1 <= walk.steps <= _MOST_STEPS:
+            sentence = f"{key}.steps: {walk.steps} isn't between 1 and {_MOST_STEPS}."
+            yield Finding(f"{key}.steps", sentence, "4 is usual; a symbol gets at most 6 such orders a minute.")
+        if not _SECOND <= walk.every <= _MINUTE:
+            sentence = f"{key}.every: {duration_text(walk.every)} isn't between 1s and 1m."
+            yield Finding(f"{key}.every", sentence, "6s is usual.")
+        if not 0 <= walk.final <= 1:
+            sentence = f"{key}.final: {walk.final} isn't between 0 (the mid) and 1 (the bid)."
+            yield Finding(f"{key}.final", sentence, "1 is usual: it ends at the bid.")
+
+
+def _accounts(config: Config) -> Findings:
+    if config.accounts and not any(account.enabled for account in config.accounts.values()):
+        yield Finding("accounts", "No account is enabled.", "Set enabled: true on one.")
+
+
+def _same_key_twice(config: Config) -> Findings:
+    first: dict[str, str] = {}
+    for name, account in config.accounts.items():
+        if not account.enabled or not account.api_key:
+            continue
+        other = first.setdefault(account.api_key, name)
+        if other != name:
+            sentence = f"accounts.{name} has the same api_key as accounts.{other}."
+            yield Finding(f"accounts.{name}", sentence, "One entry per Alpaca account; delete one.")
+
+
+def _key_kinds(config: Config) -> Findings:
+    for name, account in config.accounts.items():
+        paper = _KEY_KINDS.get(account.api_key[:2])
+        if account.enabled and paper is not None and paper != account.paper and account.endpoints == EndpointsConfig():
+            kind, says = ("a paper", "false") if paper else ("a live", "true")
+            sentence = f"accounts.{name}: api_key looks like {kind} key, and paper is {says}."
+            yield Finding(f"accounts.{name}.paper", sentence, "Alpaca refuses a key on the wrong side.", warning=True)
+
+
+def _account_names(config: Config) -> Findings:
+    if not config.accounts:
+        return
+    listed = [("market_data.accounts", name) for name in config.market_data.accounts or ()]
+    for index, entry in enumerate(config.sell_module.manage.exclude):
+        listed += [(f"sell_module.manage.exclude[{index}].account", name) for name in entry.account]
+    for key, name in listed:
+        if name not in config.accounts:
+            sentence = f"{key} names {quoted(name)}, which isn't in accounts."
+            yield Finding(key, sentence, f"Known: {', '.join(config.accounts)}.")
+    for name in config.market_data.accounts or ():
+        if name in config.accounts and not config.accounts[name].enabled:
+            sentence = f"market_data.accounts names {name}, which isn't enabled."
+            yield Finding("market_data.accounts", sentence, "Enable it, or leave it out.")
+
+
+def _endpoints(config: Config) -> Findings:
+    for name, account in config.accounts.items():
+        for kind, schemes in _SCHEMES.items():
+            url = getattr(account.endpoints, kind)
+            if account.enabled and url:
+                yield from _endpoint(f"accounts.{name}.endpoints.{kind}", url, schemes)
+
+
+_SCHEMES = {
+    "trading": ("http", "https"),
+    "data": ("http", "https"),
+    "trading_stream": ("ws", "wss"),
+    "stock_stream": ("ws", "wss"),
+    "option_stream": ("ws", "wss"),
+}
+
+
+def _endpoint(key: str, url: str, schemes: tuple[str, str]) -> Findings:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = SplitResult("", "", "", "", ""), None
+    if parts.scheme not in schemes or not host:
+        yield Finding(key, f"{key} isn't a whole address.", f"Write it like {schemes[1]}://host:port.")
+    elif parts.username or parts.password or parts.query or parts.fragment:
+        yield Finding(key, f"{key} holds more than an address.", "Leave out user, password, ? and #.")
+    elif schemes[0] == "http" and parts.path.strip("/").startswith("v"):
+        yield Finding(key, f"{key} ends in a version that is added by itself.", "Leave out the path.")
+    elif parts.scheme == schemes[0] and not is_loopback(host):
+        sentence = f"{key}: keys and orders go to {host} unencrypted."
+        yield Finding(key, sentence, f"Use {schemes[1]}:// beyond this machine.", warning=True)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _api(config: Config) -> Findings:
+    api = config.api
+    if not is_address(api.host) and api.host != "localhost":
+        yield Finding("api.host", f"api.host: {quoted(api.host)} isn't an address.", "Write 127.0.0.1, 0.0.0.0 or ::.")
+    if not 1 <= api.port <= _LAST_PORT:
+        yield Finding("api.port", f"api.port: {api.port} isn't a port.", "8090 is usual.")
+    if not 1 <= api.requests_a_second <= _MOST_REQUESTS:
+        sentence = f"api.requests_a_second: {api.requests_a_second} isn't between 1 and {_MOST_REQUESTS}."
+        yield Finding("api.requests_a_second", sentence, "30 is usual.")
+    for key, networks in (("api.allow", api.allow), ("api.proxies", api.proxies)):
+        for text in networks:
+            if not is_network(text):
+                hint = "Write it like 192.0.2.7 or 192.0.2.0/24."
+                yield Finding(key, f"{key}: {quoted(text)} is neither an address nor a network.", hint)
+    if (api.tls_cert is None) != (api.tls_key is None):
+        missing = "tls_key" if api.tls_key is None else "tls_cert"
+        yield Finding("api", f"api has no {missing} beside the other.", "TLS needs both files.")
+
+
+_LAST_PORT = 65_535
+_MOST_REQUESTS = 10_000
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_network(text: str) -> bool:
+    """Whether a text is an IP address or a network in CIDR notation, with nothing set beyond its mask."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unwatched(config: Config) -> Findings:
+    rules = config.sell_module
+    if not rules.enabled:
+        sentence = "sell_module.enabled is false: watch and run-once do nothing."
+        yield Finding("sell_module.enabled", sentence, "Set it to true to sell.", warning=True)
+    elif not rules.strategy_one.enabled and not rules.strategies:
+        sentence = "strategy_one.enabled is false: there is no profit or stop rule."
+        yield Finding("sell_module.strategy_one.enabled", sentence, "Set it to true.", warning=True)
+
+
+def _live(config: Config) -> Findings:
+    for name, account in config.accounts.items():
+        if account.enabled and _is_live(account):
+            sentence = f"accounts.{name} is real money."
+            yield Finding(f"accounts.{name}.paper", sentence, "Acting on it also needs --live.", warning=True)
+
+
+def _is_live(account: AccountConfig) -> bool:
+    return not account.paper
+
+
+CHECKS: tuple[Callable[[Config], Findings], ...] = (
+    _profit_rate,
+    _stop_loss_rate,
+    _check_interval,
+    _max_position_age,
+    _order_cancel_minutes,
+    _zero_day,
+    _looks_in_time,
+    _walks,
+    _accounts,
+    _same_key_twice,
+    _key_kinds,
+    _account_names,
+    _endpoints,
+    _api,
+    strategies,
+    _unwatched,
+    _live,
+)
+
+
+def findings(config: Config, *, whole: bool = True) -> list[Finding]:
+    """Every rule that doesn't hold. Without `whole` there are stand-ins in it, and strategies aren't looked at."""
+    checks = [check for check in CHECKS if whole or check is not strategies]
+    return [finding for check in checks for finding in check(config)]

@@ -1,0 +1,1 @@
+"""Pure: what to do with each position of one snapshot, and why."""

@@ -1,0 +1,158 @@
+"""The configuration compiled for one account: what the engine asks while it decides. What is off isn't in here."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+from sellctl.core.config.schema import (
+    AccountGuardConfig,
+    AssetKind,
+    BackstopConfig,
+    CancelScope,
+    Config,
+    ExcludeConfig,
+    PriceBasisConfig,
+    PutAction,
+    ShortAction,
+    StrategyConfig,
+    Style,
+    TakeOver,
+    WalkConfig,
+)
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.plan import Urgency
+from sellctl.core.rules.zero_day import ZeroDay
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy
+from sellctl.core.sell_strategies.declared import Declared, Narrowed, rules_of
+from sellctl.core.sell_strategies.strategy_one import StrategyOne
+
+OwnStrategies = Mapping[int, BaseStrategy]
+NO_OWN: OwnStrategies = MappingProxyType({})
+_MAY_TAKE_OVER = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
+_CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides for one account."""
+
+    account: str
+    paper: bool
+    account_number: str | None
+    strategies: tuple[BaseStrategy, ...]
+    zero_day: ZeroDay | None
+    zero_day_shorts: bool
+    short_action: ShortAction
+    short_classes: frozenset[AssetClass]
+    cash_secured_puts: PutAction
+    allow_legging_out: bool
+    take_over: Urgency | None  # exits this urgent or more may cancel the user's own order
+    style: Style
+    protective_market: bool
+    walks: Mapping[Urgency, WalkConfig]
+    backstop: BackstopConfig | None
+    backstop_classes: frozenset[AssetClass]
+    stale_after: dt.timedelta
+    stale_scope: CancelScope
+    max_position_age: dt.timedelta
+    exclude: tuple[ExcludeConfig, ...]
+    account_guard: AccountGuardConfig
+    knows_structures: bool
+    needs_underlyings: bool
+    needs_openings: bool  # whether a rule or a match asks for the opening orders
+
+    @property
+    def guards_the_account(self) -> bool:
+        """Whether the day's profit or loss of the whole account has a limit."""
+        return self.account_guard.loss is not None or self.account_guard.profit is not None
+
+    def excludes(self, symbol: str, underlying: str) -> bool:
+        """Whether the user wants everything on this symbol left alone."""
+        return bool(self.exclude) and any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
+
+
+def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) -> Policy:
+    """The policy of one account of the configuration. `own` are strategies of the user's own, by their place in it."""
+    sell = config.sell_module
+    strategies = _strategies(config, account, own)
+    entries = [entry for entry in sell.strategies if not entry.match.account or account in entry.match.account]
+    return Policy(
+        account=account,
+        paper=config.accounts[account].paper,
+        account_number=config.accounts[account].account_number,
+        strategies=strategies,
+        zero_day=ZeroDay(sell.zero_day) if sell.zero_day_handling else None,
+        zero_day_shorts=sell.zero_day.shorts,
+        short_action=sell.short_positions.action,
+        short_classes=frozenset(_CLASS_OF[kind] for kind in sell.short_positions.assets),
+        cash_secured_puts=sell.short_positions.cash_secured_puts,
+        allow_legging_out=sell.allow_legging_out,
+        take_over=_MAY_TAKE_OVER[sell.take_over],
+        style=config.execution.style,
+        protective_market=config.execution.protective_market,
+        walks={Urgency.TIME: config.execution.walk.time, Urgency.PROFIT: config.execution.walk.profit},
+        backstop=_backstop(config.execution.backstop),
+        backstop_classes=frozenset(_CLASS_OF[kind] for kind in config.execution.backstop.assets),
+        stale_after=dt.timedelta(seconds=float(sell.order_cancel_minutes * Decimal(60))),
+        stale_scope=sell.order_cancel_scope,
+        max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
+        exclude=sell.manage.exclude,
+        account_guard=sell.account_guard,
+        knows_structures=any(entry.match.structure for entry in entries),
+        needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
+        needs_openings=any(_needs_openings(entry) for entry in entries),
+    )
+
+
+def _backstop(wanted: BackstopConfig) -> BackstopConfig | None:
+    return None if wanted.stop is None and wanted.trail is None else wanted
+
+
+def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseStrategy, ...]:
+    """The strategies that may take something in this account, first come first served; strategy one comes last."""
+    sell = config.sell_module
+    declared = (
+        own_or_declared(place, entry, sell.price_basis, own)
+        for place, entry in enumerate(sell.strategies)
+        if not entry.match.account or account in entry.match.account
+    )
+    return (*declared, *_strategy_one(config))
+
+
+def _needs_openings(entry: StrategyConfig) -> bool:
+    """Whether a rule or match rests on when, and by which order, a position was opened."""
+    rules = entry.rules
+    asked = (entry.match.tag, rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
+    return bool(entry.use or rules.scale_out or any(asked))
+
+
+def own_or_declared(place: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:
+    """The strategy that one entry of the list makes. KeyError when its class was not loaded."""
+    name = entry.name or entry.use or f"strategy {place + 1}"
+    if entry.use:
+        return Narrowed(name=name, match=entry.match, inner=own[place])
+    return Declared(name=name, match=entry.match, compiled=rules_of(entry.rules, basis))
+
+
+def _strategy_one(config: Config) -> tuple[BaseStrategy, ...]:
+    one = config.sell_module.strategy_one
+    basis = config.sell_module.price_basis
+    if not one.enabled:
+        return ()
+    return (
+        StrategyOne(
+            profit_rate=one.profit_rate,
+            stop_loss_rate=one.stop_loss_rate,
+            applies_to=one.applies_to,
+            profit_basis=basis.profit,
+            loss_basis=basis.loss,
+        ),
+    )
+
+
+def _fits(entry: ExcludeConfig, account: str, symbol: str, underlying: str) -> bool:
+    asked = ((entry.symbol, symbol), (entry.underlying, underlying), (entry.account, account))
+    given = [(wanted, actual) for wanted, actual in asked if wanted]
+    return bool(given) and all(actual in wanted for wanted, actual in given)

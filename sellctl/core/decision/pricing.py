@@ -1,0 +1,235 @@
+"""What an exit is sent at: the walk and the ladder of its urgency, on the contract's tick. Pure.
+
+A step is one order of an exit. Prices are dollars a share; None is a market order. A patient exit (a target, a time
+exit) first walks from the mid towards the price one can get; every exit then goes down the rungs of its class.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import Enum
+
+from sellctl.core.config.schema import Style, WalkConfig
+from sellctl.core.model.instrument import AssetClass, an_option
+from sellctl.core.model.order import ZERO
+from sellctl.core.model.plan import ExitSignal, Urgency
+from sellctl.core.model.position import Holding
+
+REPRICE_AFTER = dt.timedelta(seconds=3)
+# A limit that rests at the price one can get is left there this long before the next rung: it may be the queue.
+RESTS = dt.timedelta(seconds=12)
+THROUGH = Decimal("0.10")
+CENT = Decimal("0.01")
+NICKEL = Decimal("0.05")
+DIME = Decimal("0.10")
+SUBPENNY = Decimal("0.0001")
+# Source: Alpaca's support page on option price increments.
+ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
+THREE_DOLLARS = Decimal(3)
+ONE_DOLLAR = Decimal(1)
+# Half a spread of one tick and at most this share of the mid isn't worth a walk: it goes straight to the end.
+NARROW = Decimal("0.01")
+# No instrument trades above this many dollars (Berkshire Hathaway A stands below one million).
+HIGHEST_PRICE = Decimal(10_000_000)
+
+
+class Rung(Enum):
+    """How far one step goes."""
+
+    TOUCH = "at the price one can get"  # the bid for a sale, the ask for a purchase
+    THROUGH = "10% through it"
+    MARKET = "market"
+
+
+_THREE_TOUCHES = (Rung.TOUCH,) * 3
+_LADDERS = {
+    Urgency.FORCED: (*_THREE_TOUCHES, Rung.THROUGH, Rung.MARKET),
+    Urgency.PROTECTIVE: (*_THREE_TOUCHES, Rung.THROUGH),
+    Urgency.TIME: (*_THREE_TOUCHES, Rung.THROUGH),
+    Urgency.PROFIT: (Rung.TOUCH,),
+}
+
+
+class NoPriceError(Exception):
+    """The exit needs a price and none is usable; the text says which side is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The price of one step: a limit, or None for a market order; which step of how many.
+
+    `goes_on` marks a walk that begins anew after its last step; `walked`, that the step before this one was of a walk.
+    """
+
+    limit: Decimal | None
+    step: int
+    of: int
+    goes_on: bool = False
+    walked: bool = False
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no further step follows: the order then rests, and is only moved with the market."""
+        return self.step >= self.of and not self.goes_on
+
+
+def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[Rung, ...]:
+    """The steps of an exit."""
+    if style is Style.MARKET:
+        return (Rung.MARKET,)
+    rungs = _LADDERS[urgency]
+    return (*rungs, Rung.MARKET) if urgency is Urgency.PROTECTIVE and protective_market else rungs
+
+
+def offer(
+    signal: ExitSignal, step: int, style: Style, *, protective_market: bool, walk: WalkConfig | None = None
+) -> Offer:
+    """What step number `step` (from 1) of an exit is sent at; beyond the last step the last one counts.
+
+    A target whose walk ends short of the price one can get begins it anew. Raises NoPriceError when no price can be
+    named and the exit isn't forced.
+    """
+    rungs = ladder(signal.urgency, style, protective_market=protective_market)
+    inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
+    if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
+        place = (step - 1) % len(inside)
+        return Offer(inside[place], place + 1, len(inside), goes_on=len(inside) > 1, walked=step > 1)
+    steps, walked = len(inside) + len(rungs), 1 < step <= len(inside) + 1
+    step = min(step, steps)
+    if step <= len(inside):
+        return Offer(inside[step - 1], step, steps, walked=walked)
+    return replace(_at_rung(signal, rungs[step - len(inside) - 1], step, steps), walked=walked)
+
+
+def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> Offer:
+    if rung is Rung.MARKET and not _nobody_bids(signal.holding):
+        return Offer(None, step, steps)
+    side = reference_price(signal)
+    if side is None:
+        return _without_a_price(signal, steps)
+    return Offer(_limit(signal, side, rung), step, steps)
+
+
+def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
+    """The prices of a walk that lie inside the spread, from the mid on, each on its tick in our favour.
+
+    None without a mid (a one-sided, crossed or guarded quote), in a locked market, and where the spread is too narrow
+    to be worth it. The end of the way itself, where it is the price one can get, is the first rung of the ladder.
+    """
+    holding = signal.holding
+    mid, side = holding.prices.mid, holding.exit_price
+    if mid is None or side is None or signal.urgency < Urgency.TIME:
+        return ()
+    way = side - mid  # below zero for a sale
+    tick = tick_of(holding, mid)
+    if abs(way) <= tick and (abs(way) <= mid * NARROW or tick > abs(way)):
+        return ()
+    last = max(walk.steps - 1, 1)
+    shares = [walk.final * place / last for place in range(walk.steps)] if walk.steps > 1 else [walk.final]
+    prices = (_inside(signal, mid + way * share) for share in shares if share < 1)
+    return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
+
+
+def _inside(signal: ExitSignal, price: Decimal) -> Decimal:
+    long = signal.holding.position.is_long
+    rounded = to_tick(price, tick_of(signal.holding, price), up=long)
+    floor = signal.floor
+    if floor is None or _keeps(rounded, floor, long=long):
+        return rounded
+    return to_tick(floor, tick_of(signal.holding, floor), up=long)
+
+
+def _is_inside(price: Decimal, holding: Holding) -> bool:
+    bid, ask = holding.prices.bid, holding.prices.ask
+    return bid is not None and ask is not None and bid < price < ask
+
+
+def reference_price(signal: ExitSignal) -> Decimal | None:
+    """The price that an exit is measured from: the usable side it trades against.
+
+    A target needs that side. Every other exit may fall back on the quote as it came and then on the broker's own
+    price of the position: a missing or guarded quote never blocks a time exit, and its limit still bounds the price.
+    """
+    holding = signal.holding
+    if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _nobody_bids(holding):
+        return holding.exit_price
+    quote, long = holding.quote, holding.position.is_long
+    raw = believable(quote.bid if long else quote.ask) if quote else None
+    return raw or believable(holding.position.current_price)
+
+
+def believable(price: Decimal | None) -> Decimal | None:
+    """`price` when it is one: finite, above zero and not absurd; else None."""
+    return price if price is not None and price.is_finite() and ZERO < price <= HIGHEST_PRICE else None
+
+
+def _without_a_price(signal: ExitSignal, steps: int) -> Offer:
+    """A forced exit goes out anyway: at one tick when there is a market without a bid, else (an outage) at market."""
+    if signal.urgency is not Urgency.FORCED:
+        side = "bid" if signal.holding.position.is_long else "ask"
+        raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
+    if _nobody_bids(signal.holding):
+        return Offer(tick_of(signal.holding, CENT), steps, steps)
+    return Offer(None, steps, steps)
+
+
+def _nobody_bids(holding: Holding) -> bool:
+    """Whether a market stands in which nobody bids for a long: a market order would find no buyer."""
+    return holding.position.is_long and holding.prices.bid is None and holding.prices.ask is not None
+
+
+def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
+    """The limit of one step: on the contract's grid, rounded towards the fill, and never beyond the floor.
+
+    A limit a little through the market costs nothing, since it fills at the market's price; one that is rounded away
+    from it may not fill at all. Where the floor leaves no room for that, the quote's own price is sent if it keeps the
+    floor, else the floor itself.
+    """
+    long = signal.holding.position.is_long
+    price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
+    rounded = to_tick(price, tick_of(signal.holding, price), up=not long)
+    if long and rounded > price:  # less than one tick is bid
+        rounded = to_tick(price, CENT, up=False)
+    floor = signal.floor
+    if floor is None or _keeps(rounded, floor, long=long):
+        return rounded
+    exact = to_tick(price, CENT, up=long)
+    if exact == price and _keeps(exact, floor, long=long):
+        return exact
+    return to_tick(floor, tick_of(signal.holding, floor), up=long)
+
+
+def _keeps(price: Decimal, floor: Decimal, *, long: bool) -> bool:
+    return price >= floor if long else price <= floor
+
+
+def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
+    """`price` on the grid of `tick`, rounded up or down, and at least one tick."""
+    steps = (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+    return max(steps, Decimal(1)) * tick
+
+
+def tick_of(holding: Holding, price: Decimal) -> Decimal:
+    """The price increment at `price`. An unknown option tick is the coarser one, unless the quote itself is finer."""
+    instrument = holding.position.instrument
+    if instrument.asset_class is not AssetClass.OPTION:
+        return CENT if price >= ONE_DOLLAR else SUBPENNY
+    if instrument.underlying in ALWAYS_CENT:
+        return CENT
+    fine, coarse = (CENT, NICKEL) if price < THREE_DOLLARS else (NICKEL, DIME)
+    return fine if _is_in_penny_programme(holding) else coarse
+
+
+def has_a_tick_to_ask(symbol: str) -> bool:
+    """Whether only the broker knows a symbol's price step: an option that doesn't always trade in cents."""
+    option = an_option(symbol)
+    return option is not None and option.underlying not in ALWAYS_CENT
+
+
+def _is_in_penny_programme(holding: Holding) -> bool:
+    """What the broker says of the contract; unsaid, whether a side of the quote stands where only its members do."""
+    if holding.track.penny is not None:
+        return holding.track.penny
+    quote = holding.quote
+    raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
+    return any(side % (NICKEL if side < THREE_DOLLARS else DIME) for side in raw if side is not None)

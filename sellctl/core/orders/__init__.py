@@ -1,0 +1,1 @@
+"""Pure: our orders from the written intent to their end."""

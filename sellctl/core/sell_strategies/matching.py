@@ -1,0 +1,49 @@
+"""Whether a strategy takes a holding: every key of its `match` must fit. The account is settled before."""
+
+from sellctl.core.config.schema import AssetKind, Counts, MatchConfig, SideKind
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Market
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.clock import days_left, is_within
+
+CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
+
+
+def fits(match: MatchConfig, holding: Holding, market: Market) -> bool:
+    """Whether every key that was given fits the holding."""
+    position, instrument = holding.position, holding.position.instrument
+    return (
+        (not match.symbol or position.symbol in match.symbol)
+        and (not match.underlying or instrument.underlying in match.underlying)
+        and (not match.asset or any(CLASS_OF[kind] is instrument.asset_class for kind in match.asset))
+        and (match.side is None or (match.side is SideKind.LONG) is position.is_long)
+        and (match.dte is None or is_within(days_left(holding, market), match.dte))
+        and (match.size is None or position.qty in match.size)
+        and (not match.tag or any(holding.track.tag.startswith(tag) for tag in match.tag if holding.track.tag))
+        and (not match.structure or holding.structure in match.structure)
+    )
+
+
+def match_text(match: MatchConfig) -> str:
+    """A match as one line; "everything" when no key is given."""
+    words = {
+        "account": ", ".join(match.account),
+        "symbol": ", ".join(match.symbol),
+        "underlying": ", ".join(match.underlying),
+        "asset": ", ".join(match.asset),
+        "side": match.side or "",
+        "dte": counts_text(match.dte) if match.dte else "",
+        "size": counts_text(match.size) if match.size else "",
+        "tag": ", ".join(match.tag),
+        "structure": ", ".join(match.structure),
+    }
+    return "; ".join(f"{key} {value}" for key, value in words.items() if value) or "everything"
+
+
+def counts_text(counts: Counts) -> str:
+    """A range as the configuration writes it."""
+    if counts.least == counts.most:
+        return str(counts.least)
+    if counts.least is None:
+        return f"<={counts.most}"
+    return f">={counts.least}" if counts.most is None else f"{counts.least}-{counts.most}"

@@ -1,0 +1,1 @@
+"""Pure: which option legs cover or belong to each other."""

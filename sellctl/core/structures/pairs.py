@@ -1,0 +1,122 @@
+"""Pairs of option legs as one position: verticals, calendars, diagonals, valued on the net price.
+
+A pair is a short option and the one long that covers it and nothing else; a condor is two of them. A pair paid for is
+long and one that was sold is short, so every rule on price, gain and time judges it as it judges any holding. Its
+prices are what both legs would bring or cost at once; its option is the short leg's, which expires first.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from sellctl.core.config.schema import StructureKind
+from sellctl.core.model.instrument import AssetClass, Instrument, Right
+from sellctl.core.model.position import Direction, Holding, Position, Prices, Track
+from sellctl.core.structures.coverage import Cover
+
+PAIRS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A short leg, the long leg that covers it, and both as one holding."""
+
+    kind: StructureKind
+    short: Holding
+    long: Holding
+    whole: Holding
+
+
+def pair_name(short: str, long: str) -> str:
+    """What memory calls a pair."""
+    return f"{short}+{long}"
+
+
+def pairs_of(holdings: Iterable[Holding], cover: Cover, tracks: Mapping[str, Track]) -> tuple[Pair, ...]:
+    """Every pair among the holdings."""
+    known = {holding.symbol: holding for holding in holdings}
+    found = []
+    for short, longs in cover.covering.items():
+        if len(longs) == 1 and cover.leaning[longs[0]] == (short,):
+            pair = _pair(known[short], known[longs[0]], tracks)
+            found += [pair] if pair else []
+    return tuple(found)
+
+
+def pair_at(pair: Pair, short: Prices, long: Prices) -> Holding:
+    """The whole of a pair at other prices of its legs."""
+    return replace(pair.whole, prices=_net_prices(short, long, pair.whole.position.direction))
+
+
+def kind_of(holding: Holding, cover: Cover, pairs: Mapping[str, Pair]) -> StructureKind | None:
+    """What an option is part of; None for anything else."""
+    option = holding.position.instrument.option
+    if option is None:
+        return None
+    if holding.symbol in pairs:
+        return pairs[holding.symbol].kind
+    if holding.position.is_long:
+        return StructureKind.SINGLE
+    if holding.symbol in cover.covering and option.right is Right.CALL:
+        return StructureKind.COVERED_CALL
+    return StructureKind.SHORT_PUT if option.right is Right.PUT else StructureKind.SINGLE
+
+
+def _pair(short: Holding, long: Holding, tracks: Mapping[str, Track]) -> Pair | None:
+    first, second = short.position.instrument.option, long.position.instrument.option
+    if first is None or second is None:
+        return None
+    if first.expires == second.expires:
+        kind = StructureKind.VERTICAL
+    else:
+        kind = StructureKind.CALENDAR if first.strike == second.strike else StructureKind.DIAGONAL
+    return Pair(kind, short, long, _whole(kind, short, long, tracks))
+
+
+def _whole(kind: StructureKind, short: Holding, long: Holding, tracks: Mapping[str, Track]) -> Holding:
+    name = pair_name(short.symbol, long.symbol)
+    instrument = short.position.instrument
+    net = _net_entry(short.position, long.position)
+    direction = Direction.SHORT if net is not None and net < 0 else Direction.LONG
+    qty = min(short.position.qty, long.position.qty)
+    position = Position(
+        instrument=Instrument(name, AssetClass.OPTION, instrument.underlying, instrument.option),
+        direction=direction,
+        qty=qty,
+        available=qty,
+        entry_price=abs(net) if net else None,
+    )
+    prices = _net_prices(short.prices, long.prices, direction)
+    track = tracks.get(name) or _from_legs(short.track, long.track)
+    return Holding(position, None, track, prices, short.underlying, kind)
+
+
+def _net_entry(short: Position, long: Position) -> Decimal | None:
+    """What one unit cost; negative when it was sold for money; None when a leg's entry is unknown."""
+    if short.entry_price is None or long.entry_price is None:
+        return None
+    return long.entry_price - short.entry_price
+
+
+def _net_prices(short: Prices, long: Prices, direction: Direction) -> Prices:
+    """What closing brings (the bid of a pair paid for) or costs (the ask of one sold), and the other way round."""
+    if short.bid is None or short.ask is None or long.bid is None or long.ask is None:
+        return Prices(problem=short.problem or long.problem or "a leg has no price")
+    worse, better = long.bid - short.ask, long.ask - short.bid
+    bid, ask = (worse, better) if direction is Direction.LONG else (-better, -worse)
+    wide = short.wide or long.wide
+    settled = wide and all(prices.wide_settled for prices in (short, long) if prices.wide)
+    return Prices(bid=bid, ask=ask, problem="", wide=wide, wide_settled=settled)
+
+
+def _from_legs(short: Track, long: Track) -> Track:
+    """What is known of a pair that memory doesn't hold: it is as old as its younger leg."""
+    first_seen = _later(short.first_seen, long.first_seen)
+    return Track(first_seen=first_seen, opened_at=_later(short.opened_at, long.opened_at), tag=short.tag or long.tag)
+
+
+def _later(one: dt.datetime | None, other: dt.datetime | None) -> dt.datetime | None:
+    return None if one is None or other is None else max(one, other)

@@ -1,0 +1,1 @@
+"""What the shell remembers: position episodes, fills, quotes, order rates."""

@@ -1,0 +1,217 @@
+"""Position memory from flat to flat: when an episode begins, what carries over, and what freezes its rules.
+
+An episode is on disk before a decision sees it (invariant D3). It ends when the position is forgotten; a flipped
+position, or an entry price that changed without a change of quantity, begins a new one.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from sellctl.core.model.episode import Episode
+from sellctl.core.model.instrument import an_option, underlying_of
+from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.position import Direction, Position, Track
+from sellctl.core.orders.claims import closes
+from sellctl.core.ports import Memory
+
+# A split leaves what was paid in all unchanged; more than this share of it is no split but a trade.
+SPLIT_TOLERANCE = Decimal("0.002")
+_SHARES_A_CONTRACT = 100
+_PAIR = "+"  # what joins the two symbols of a pair
+
+
+class Episodes:
+    """The episodes of one account's positions and pairs."""
+
+    def __init__(self, account: str, memory: Memory) -> None:
+        self._account = account
+        self._memory = memory
+        self._known: dict[str, Episode] | None = None
+        self._looked_up: set[str] = set()
+        self.news: list[tuple[str, str]] = []  # what was frozen since it was last asked: symbol, sentence
+
+    @property
+    def known(self) -> dict[str, Episode]:
+        """Every episode by symbol, as an earlier process left them at first."""
+        if self._known is None:
+            self._known = dict(self._memory.load(self._account))
+        return self._known
+
+    def save(self) -> None:
+        """On disk when it returns."""
+        self._memory.save(self._account, self.known)
+
+    def forget(self, symbols: Iterable[str]) -> None:
+        """These positions are gone."""
+        for symbol in symbols:
+            self.known.pop(symbol, None)
+            self._looked_up.discard(symbol)
+
+    def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
+        """Begin, carry on or freeze the episodes of these positions, which are all there are."""
+        held = {position.instrument.symbol: position for position in positions}
+        settled = tuple(self._settled(held))
+        known = self.known
+        for symbol, position in held.items():
+            before = known.get(symbol)
+            after = carried_on(before, position, now)
+            if after is before:
+                continue
+            known[symbol] = after
+            if before and after.frozen and not before.frozen:
+                self.news.append((symbol, after.frozen))
+            if before and after.first_seen != before.first_seen:
+                self._looked_up.discard(symbol)
+        for underlying, why in settled:
+            self._freeze(underlying, why, held)
+
+    def peaked(self, symbol: str, price: Decimal) -> None:
+        """Both looks that must agree saw at least this good a price: the peak moves to it, and never back."""
+        episode = self.known[symbol]
+        better = episode.peak is None or (
+            price > episode.peak if episode.direction is Direction.LONG else price < episode.peak
+        )
+        if better and not episode.frozen:
+            self.known[symbol] = replace(episode, peak=price)
+
+    def without_opening(self) -> tuple[str, ...]:
+        """Symbols whose opening orders this process has not looked up yet."""
+        return tuple(symbol for symbol in self.known if symbol not in self._looked_up and _PAIR not in symbol)
+
+    def opened(self, symbol: str, orders: Iterable[Order]) -> None:
+        """Learn from its orders when the position was opened, and by which one."""
+        self._looked_up.add(symbol)
+        episode = self.known.get(symbol)
+        opening = opening_of(episode, orders) if episode else None
+        if episode is None or opening is None or opening.filled_at is None:
+            return
+        if opening.filled_at > episode.first_seen:  # it was flat in between, while nobody looked
+            episode = replace(episode, first_seen=opening.filled_at, peak=None, base=episode.qty, frozen="", follow="")
+        self.known[symbol] = replace(episode, opened_at=opening.filled_at, tag=opening.client_order_id)
+
+    def lead(self, short: str, longs: Iterable[str], why: str) -> None:
+        """The short leg is being closed: these long legs follow once it is."""
+        for symbol in longs:
+            if symbol in self.known:
+                self.known[symbol] = replace(self.known[symbol], follow=f"{short} {why}")
+        self.save()
+
+    def stay(self, held_without_exit: Iterable[str]) -> None:
+        """Short legs that are held and that nobody closes lead nobody any more."""
+        idle = set(held_without_exit)
+        for symbol, episode in self.known.items():
+            if episode.follow and episode.follow.split(" ", 1)[0] in idle:
+                self.known[symbol] = replace(episode, follow="")
+
+    def thaw(self, symbols: frozenset[str]) -> None:
+        """A person has looked: the rules of these symbols or underlyings go on, with fresh peaks."""
+        for symbol, episode in self.known.items():
+            if episode.frozen and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
+                self.known[symbol] = replace(episode, frozen="", peak=None, base=episode.qty)
+
+    def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
+        """An option that left while its shares came or went was assigned or exercised; an adjusted one was renamed."""
+        for symbol, episode in self.known.items():
+            if symbol not in held and an_option(symbol):
+                underlying = underlying_of(symbol)
+                if self._shares_moved(underlying, episode, held):
+                    yield underlying, f"{symbol} was assigned or exercised"
+                elif self._was_renamed(symbol, held):
+                    yield underlying, f"{symbol} was renamed or adjusted"
+
+    def _shares_moved(self, underlying: str, episode: Episode, held: Mapping[str, Position]) -> bool:
+        before, now = self.known.get(underlying), held.get(underlying)
+        moved = _signed(now) - (ZERO if before is None else _signed_qty(before.qty, before.direction))
+        return abs(moved) == episode.qty * _SHARES_A_CONTRACT
+
+    def _was_renamed(self, symbol: str, held: Mapping[str, Position]) -> bool:
+        was = an_option(symbol)
+        for other in held.keys() - self.known.keys():
+            option = an_option(other)
+            if was and was.option and option and option.option and option.option.is_adjusted:
+                root = option.option.root.rstrip("0123456789")
+                if root == was.option.root and option.option.expires == was.option.expires:
+                    return True
+        return False
+
+    def _freeze(self, underlying: str, why: str, held: Iterable[str]) -> None:
+        """Everything of that underlying, what came with it too: the shares delivered, the contract renamed to."""
+        for symbol in held:
+            episode = self.known.get(symbol)
+            if episode and not episode.frozen and _root_underlying(symbol) == underlying:
+                self.known[symbol] = replace(episode, frozen=why)
+                self.news.append((symbol, why))
+
+
+def track_of(episode: Episode) -> Track:
+    """What a strategy may know of a pair: the facts of its episode."""
+    return Track(
+        first_seen=episode.first_seen,
+        opened_at=episode.opened_at,
+        tag=episode.tag,
+        peak=episode.peak,
+        base=episode.base,
+        frozen=episode.frozen,
+        follow=episode.follow,
+    )
+
+
+def carried_on(episode: Episode | None, position: Position, now: dt.datetime) -> Episode:
+    """The episode after this look: the same value when nothing changed."""
+    if episode is None or episode.direction is not position.direction:
+        return _begun(position, now)
+    qty, entry = position.qty, position.entry_price
+    if (qty, entry) == (episode.qty, episode.entry_price):
+        return episode
+    if is_split(episode, position):
+        why = f"looks like a split: {episode.qty:f} at {episode.entry_price} became {qty:f} at {entry}"
+        return replace(episode, qty=qty, entry_price=entry, frozen=why)
+    if qty == episode.qty and episode.entry_price is not None and entry is not None:
+        return _begun(position, now)
+    if qty > episode.qty:  # adding re-bases the trail, and its share joins what scale-outs count from
+        base = (episode.base or episode.qty) + qty - episode.qty
+        return replace(episode, qty=qty, entry_price=entry, peak=None, base=base)
+    return replace(episode, qty=qty, entry_price=entry or episode.entry_price)
+
+
+def is_split(episode: Episode, position: Position) -> bool:
+    """Whether the quantity changed and what was paid in all did not: no trade does that."""
+    if episode.entry_price is None or position.entry_price is None or position.qty == episode.qty:
+        return False
+    before, after = episode.qty * episode.entry_price, position.qty * position.entry_price
+    return abs(after - before) <= before * SPLIT_TOLERANCE
+
+
+def _begun(position: Position, now: dt.datetime) -> Episode:
+    return Episode(position.symbol, position.direction, now, position.qty, position.entry_price, base=position.qty)
+
+
+def opening_of(episode: Episode, orders: Iterable[Order]) -> Order | None:
+    """The order whose fill began the position: the last that found it flat, if the orders explain what is held."""
+    filled = [(order.filled_at, order.id, order) for order in orders if order.filled_qty > 0 and order.filled_at]
+    held, opening = ZERO, None
+    for _, _, order in sorted(filled, key=lambda row: row[:2]):
+        step = -order.filled_qty if closes(order, episode.direction) else order.filled_qty
+        if held <= 0 < step:
+            held, opening = ZERO, order
+        held += step
+    return opening if held == episode.qty else None
+
+
+def _signed(position: Position | None) -> Decimal:
+    return ZERO if position is None else _signed_qty(position.qty, position.direction)
+
+
+def _signed_qty(qty: Decimal, direction: Direction) -> Decimal:
+    return qty if direction is Direction.LONG else -qty
+
+
+def _root_underlying(symbol: str) -> str:
+    """The underlying, also of an adjusted option: AAPL1 delivers what AAPL became."""
+    option = an_option(symbol)
+    if option and option.option and option.option.is_adjusted:
+        return option.option.root.rstrip("0123456789")
+    return underlying_of(symbol)

@@ -1,0 +1,1 @@
+"""The process around the core: state folder, logging, notifications, reload, doctor, systemd."""

@@ -1,0 +1,1 @@
+"""How the simulated broker misbehaves, by name."""

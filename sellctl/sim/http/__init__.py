@@ -1,0 +1,1 @@
+"""Alpaca's REST API over the exchange, as an ASGI application."""

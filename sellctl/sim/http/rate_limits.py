@@ -1,0 +1,39 @@
+"""Requests a minute a key, in the exchange's time; trading and data are counted apart, as at Alpaca."""
+
+from typing import TYPE_CHECKING
+
+from sellctl.sim.rejections import RefusedError, rate_limited
+
+if TYPE_CHECKING:
+    from sellctl.sim.venue.exchange import Exchange
+
+MINUTE = 60
+_DATA = ("/v2/stocks", "/v1beta1/", "/v1beta3/")
+
+
+class RateLimits:
+    """Counts of the running minute."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, bool], tuple[int, int]] = {}
+
+    def take(self, key: str, path: str, exchange: "Exchange") -> tuple[RefusedError | None, dict[str, str]]:
+        """Count one request: a 429 when there were too many, and the headers that say how many are left."""
+        limit = exchange.settings.rate_limit
+        if not limit:
+            return None, {}
+        minute = int(exchange.now.timestamp()) // MINUTE
+        bucket = (key, path.startswith(_DATA))
+        last, used = self._counts.get(bucket, (minute, 0))
+        used = used + 1 if last == minute else 1
+        self._counts[bucket] = (minute, used)
+        headers = {
+            "X-Ratelimit-Limit": str(limit),
+            "X-Ratelimit-Remaining": str(max(limit - used, 0)),
+            "X-Ratelimit-Reset": str((minute + 1) * MINUTE),
+        }
+        if used <= limit:
+            return None, headers
+        if exchange.settings.bare_429:
+            return RefusedError(429, {"message": "too many requests."}), headers
+        return rate_limited(), headers

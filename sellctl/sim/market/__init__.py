@@ -1,0 +1,1 @@
+"""What is traded and at what price: assets, sessions, price paths, quotes."""

@@ -1,0 +1,1 @@
+"""Scenarios in YAML: reading, events and expectations."""

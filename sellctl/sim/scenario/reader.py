@@ -1,0 +1,371 @@
+"""Scenarios: a YAML file read into values, and those made into an exchange. Every key of the format stands here."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path as FilePath
+from typing import Any
+
+from sellctl.core.errors import ConfigError
+from sellctl.sim.faults.catalogue import CATALOGUE
+from sellctl.sim.market.calendar import NEW_YORK
+from sellctl.sim.market.market import Market
+from sellctl.sim.market.price_paths import DEFAULT_SIZE, Fixed, Jump, Level, Linear, Path, Segment, Walk, level
+from sellctl.sim.scenario import events
+from sellctl.sim.scenario.yaml_reader import Item, did_you_mean, read_yaml
+from sellctl.sim.settings import Settings
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimPosition
+
+DEFAULT = "default"
+ENDS = ("flat", "held", "untouched", "canceled", "filled", "open", "refused")
+ACCOUNT_KEYS = (
+    "key", "secret", "number", "cash", "refused", "options_level", "sip", "opra", "trading_blocked",
+    "positions", "orders", "configuration",
+)  # fmt: skip
+POSITION_KEYS = ("symbol", "qty", "entry", "lastday")
+ORDER_KEYS = (
+    "symbol", "side", "qty", "notional", "type", "limit_price", "stop_price", "trail_price", "trail_percent",
+    "time_in_force", "client_order_id", "position_intent", "order_class", "take_profit", "stop_loss", "legs",
+    "extended_hours", "age",
+)  # fmt: skip
+QUOTE_KEYS = ("bid", "ask", "mid", "spread", "bid_size", "ask_size")
+SEGMENT_KEYS = ("at", "fixed", "jump", "linear", "walk")
+EVENT_KEYS = ("at", "order", "cancel", "quote", "misbehave", "behave", "halt", "resume", "split", "set")
+PROMISE_KEYS = ("account", "symbol", "order", "ends", "reason", "text")
+TOP_KEYS = (
+    "name", "description", "start", "speed", "until", "settings", "accounts", "prices", "events", "misbehaviours",
+    "promises",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What must be so when the scenario is over. `reason` is the exit reason that must stand in the records, or ""."""
+
+    account: str
+    ends: str
+    symbol: str = ""
+    order: str = ""
+    reason: str = ""
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Scenario:
+    """A scenario as values. `speed` is simulated seconds a second, 0 stands still; `until` is when it is over."""
+
+    name: str
+    start: dt.datetime
+    speed: Decimal = Decimal(1)
+    until: dt.datetime | None = None
+    description: str = ""
+    settings: Settings = field(default_factory=Settings)
+    accounts: list[SimAccount] = field(default_factory=list)
+    orders: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    prices: dict[str, list[Segment]] = field(default_factory=dict)
+    events: list[tuple[dt.datetime, Callable[[Exchange], None]]] = field(default_factory=list)
+    promises: tuple[Promise, ...] = ()
+
+    def exchange(self) -> Exchange:
+        """The exchange at the scenario's start. A scenario makes one only: accounts are its own books from then on."""
+        market = Market({symbol: Path(list(segments)) for symbol, segments in self.prices.items()})
+        exchange = Exchange(self.start, self.accounts, market, self.settings)
+        for name, bodies in self.orders.items():
+            exchange.load_orders(exchange.accounts[name], bodies)
+        for when, action in self.events:
+            exchange.at(when, action)
+        exchange.advance_to(self.start)
+        return exchange
+
+
+def packaged() -> tuple[str, ...]:
+    """The names of the scenarios that come with sellctl."""
+    folder = resources.files("sellctl.sim.scenario") / "scenarios"
+    return tuple(sorted(entry.name.removesuffix(".yml") for entry in folder.iterdir() if entry.name.endswith(".yml")))
+
+
+def load_scenario(source: str | FilePath = DEFAULT) -> Scenario:
+    """A scenario by file, or by the name of one that comes with sellctl. ConfigError names file and line."""
+    path = FilePath(source)
+    if str(source) in packaged() and not path.exists():
+        return parse_scenario(_packaged_text(str(source)), f"{source}.yml")
+    try:
+        return parse_scenario(path.read_text(encoding="utf-8"), str(source))
+    except (OSError, UnicodeDecodeError) as error:
+        near = did_you_mean(str(source), packaged())
+        hint = near or f"With sellctl come: {', '.join(packaged())}."
+        raise ConfigError(f"{source}: no scenario can be read there ({error}).", hint=hint) from None
+
+
+def _packaged_text(name: str) -> str:
+    return (resources.files("sellctl.sim.scenario") / "scenarios" / f"{name}.yml").read_text(encoding="utf-8")
+
+
+def parse_scenario(text: str, file: str = "scenario") -> Scenario:
+    """A scenario from its text. ConfigError names file, line and what was probably meant."""
+    top = read_yaml(text, file).fields(TOP_KEYS, required=("start",))
+    start = top["start"].instant()
+    scenario = Scenario(name=top["name"].text() if "name" in top else file, start=start)
+    if "description" in top:
+        scenario.description = top["description"].text()
+    if "speed" in top:
+        scenario.speed = _speed(top["speed"])
+    if "until" in top:
+        scenario.until = top["until"].instant(start)
+    if "settings" in top:
+        scenario.settings = read_settings(top["settings"])
+    for name, item in top["accounts"].entries().items() if "accounts" in top else ():
+        _read_account(scenario, name, item)
+    for symbol, item in top["prices"].entries().items() if "prices" in top else ():
+        scenario.prices[symbol] = read_path(item, start)
+    for item in top["events"].items() if "events" in top else ():
+        scenario.events.append(_read_event(item, scenario))
+    for item in top["misbehaviours"].items() if "misbehaviours" in top else ():
+        scenario.events.append((start, events.misbehave(read_misbehaviour(item))))
+    scenario.promises = tuple(_read_promise(i, scenario) for i in top["promises"].items()) if "promises" in top else ()
+    return scenario
+
+
+def _speed(item: Item) -> Decimal:
+    speed = item.number()
+    if speed < 0:
+        item.fail("speed can't be below 0.")
+    return speed
+
+
+def read_settings(item: Item) -> Settings:
+    """The `settings` block: each key is a field of Settings, read by the kind of its default."""
+    defaults = Settings()
+    known = {each.name: getattr(defaults, each.name) for each in dataclasses.fields(Settings)}
+    values = {key: _like(known[key], value) for key, value in item.fields(known).items()}
+    return Settings(**values)
+
+
+def _like(default: Any, item: Item) -> Any:
+    if isinstance(default, bool):
+        return item.flag()
+    if isinstance(default, Decimal):
+        return item.number()
+    if isinstance(default, int):
+        return item.whole()
+    return float(item.number()) if isinstance(default, float) else item.duration()
+
+
+def _read_account(scenario: Scenario, name: str, item: Item) -> None:
+    fields = item.fields(ACCOUNT_KEYS)
+    text = {key: fields[key].text() for key in ("key", "secret", "number") if key in fields}
+    account = SimAccount(
+        name=name,
+        key=text.get("key", f"sim-{name}"),
+        secret=text.get("secret", "sim-secret"),
+        number=text.get("number", f"PASIM{len(scenario.accounts) + 1:04d}"),
+        positions={p.symbol: p for p in map(_read_position, fields["positions"].items())}
+        if "positions" in fields
+        else {},
+        configuration=fields["configuration"].plain() if "configuration" in fields else {},
+    )
+    readers: dict[str, Callable[[Item], Any]] = {
+        "cash": Item.number, "refused": Item.whole, "options_level": Item.whole, "sip": Item.flag, "opra": Item.flag,
+        "trading_blocked": Item.flag,
+    }  # fmt: skip
+    for key, read in readers.items():
+        if key in fields:
+            setattr(account, key, read(fields[key]))
+    scenario.accounts.append(account)
+    scenario.orders[name] = [read_order_body(i) for i in fields["orders"].items()] if "orders" in fields else []
+
+
+def _read_position(item: Item) -> SimPosition:
+    fields = item.fields(POSITION_KEYS, required=("symbol", "qty", "entry"))
+    qty = fields["qty"].number()
+    if qty == 0:
+        fields["qty"].fail("a position of 0 is none.")
+    lastday = fields["lastday"].number() if "lastday" in fields else None
+    return SimPosition(fields["symbol"].text(), qty, fields["entry"].number(), lastday)
+
+
+def read_order_body(item: Item) -> dict[str, Any]:
+    """An order as a body for the exchange; `type` is market unless a limit price says limit, `time_in_force` is day."""
+    fields = item.fields(ORDER_KEYS)
+    body: dict[str, Any] = {key: field_item.plain() for key, field_item in fields.items() if key != "age"}
+    for key in ("symbol", "side", "type", "time_in_force", "client_order_id", "position_intent", "order_class"):
+        if key in fields:
+            body[key] = fields[key].text()
+    body.setdefault("type", "limit" if "limit_price" in body else "market")
+    body.setdefault("time_in_force", "day")
+    if "age" in fields:
+        body["age"] = fields["age"].duration()
+    return body
+
+
+def read_path(item: Item, start: dt.datetime) -> list[Segment]:
+    """A price path: one number (a mid), one quote, or a list of segments."""
+    if item.is_scalar:
+        return [Fixed(start, level(item.number()))]
+    if item.is_mapping:
+        return [Fixed(start, read_level(item))]
+    segments: list[Segment] = []
+    standing: Level | None = None
+    for part in item.items():
+        segment = _read_segment(part, start, standing)
+        segments.append(segment)
+        standing = segment.to if isinstance(segment, (Fixed, Linear)) else standing
+    return segments
+
+
+def _read_segment(item: Item, start: dt.datetime, standing: Level | None) -> Segment:
+    fields = item.fields(SEGMENT_KEYS)
+    at = fields["at"].instant(start) if "at" in fields else start
+    kinds = [key for key in ("fixed", "jump", "linear", "walk") if key in fields]
+    if len(kinds) != 1:
+        item.fail("a segment of a path is one of fixed, jump, linear or walk.")
+    kind = fields[kinds[0]]
+    if kinds[0] == "fixed":
+        return Fixed(at, read_level(kind, standing))
+    if kinds[0] == "jump":
+        return Jump(at, kind.number()) if kind.is_scalar else Fixed(at, read_level(kind, standing))
+    if kinds[0] == "linear":
+        return _read_linear(kind, at, start, standing)
+    return _read_walk(kind, at)
+
+
+def _read_linear(item: Item, at: dt.datetime, start: dt.datetime, standing: Level | None) -> Linear:
+    until = item.fields((*QUOTE_KEYS, "until"), required=("until",))["until"].instant(start)
+    if until <= at:
+        item.fail("until must come after at.")
+    return Linear(at, until, read_level(item, standing, extra=("until",)))
+
+
+def _read_walk(item: Item, at: dt.datetime) -> Walk:
+    fields = item.fields(("seed", "sigma", "step", "drift"), required=("seed", "sigma"))
+    step = fields["step"].duration().total_seconds() if "step" in fields else 1.0
+    if step <= 0:
+        fields["step"].fail("step must be above 0.")
+    drift = float(fields["drift"].number()) if "drift" in fields else 0.0
+    return Walk(at, fields["seed"].whole(), float(fields["sigma"].number()), step, drift)
+
+
+def read_level(item: Item, standing: Level | None = None, extra: tuple[str, ...] = ()) -> Level:
+    """A quote: a mid as one number, bid and ask (0 or null: nobody), or mid and spread. What isn't said stays."""
+    spread = standing.spread if standing and standing.spread > 0 else Decimal("0.01")
+    if item.is_scalar:
+        return level(item.number(), spread)
+    fields = item.fields((*QUOTE_KEYS, *extra))
+    sizes = {
+        key: fields[key].whole() if key in fields else getattr(standing, key, DEFAULT_SIZE)
+        for key in ("bid_size", "ask_size")
+    }
+    if "mid" in fields:
+        return level(fields["mid"].number(), fields["spread"].number() if "spread" in fields else spread, **sizes)
+    if "bid" not in fields and "ask" not in fields:
+        item.fail("a quote needs bid and ask, or mid.")
+    return Level(_side(fields, "bid"), _side(fields, "ask"), **sizes)
+
+
+def _side(fields: dict[str, Item], key: str) -> Decimal | None:
+    if key not in fields or fields[key].is_null:
+        return None
+    return fields[key].number() or None
+
+
+def read_misbehaviour(item: Item) -> dict[str, Any]:
+    """A misbehaviour's name and options; a bare name takes its defaults."""
+    if item.is_scalar:
+        return {"name": item.choice(CATALOGUE)}
+    entries = item.entries()
+    if "name" not in entries:
+        item.fail("name is missing.")
+    kind = CATALOGUE[entries["name"].choice(CATALOGUE)]
+    common = ("name", "account", "symbol", "path", "method", "times", "rate")
+    fields = item.fields((*common, *kind.params))
+    options: dict[str, Any] = {key: each.plain() for key, each in fields.items()}
+    if "rate" in fields:
+        options["rate"] = fields["rate"].number()
+    return options
+
+
+def _read_event(item: Item, scenario: Scenario) -> tuple[dt.datetime, Callable[[Exchange], None]]:
+    fields = item.fields(EVENT_KEYS, required=("at",))
+    when = fields.pop("at").instant(scenario.start)
+    if len(fields) != 1:
+        item.fail("an event does one thing: " + ", ".join(EVENT_KEYS[1:]) + ".")
+    [(kind, value)] = fields.items()
+    return when, _EVENT_READERS[kind](value, scenario)
+
+
+def _order_event(item: Item, scenario: Scenario) -> events.Happening:
+    fields = item.fields((*ORDER_KEYS, "account"), required=("account", "symbol", "side"))
+    account = _known_account(fields["account"], scenario)
+    body = {key: each.plain() for key, each in fields.items() if key not in {"account", "age"}}
+    body.setdefault("type", "limit" if "limit_price" in body else "market")
+    body.setdefault("time_in_force", "day")
+    return events.human_order(account, body)
+
+
+def _cancel_event(item: Item, scenario: Scenario) -> events.Happening:
+    fields = item.fields(("account", "client_order_id", "symbol"), required=("account",))
+    account = _known_account(fields["account"], scenario)
+    client_id = fields["client_order_id"].text() if "client_order_id" in fields else ""
+    return events.human_cancel(account, client_id, fields["symbol"].text() if "symbol" in fields else "")
+
+
+def _quote_event(item: Item, _scenario: Scenario) -> events.Happening:
+    fields = item.fields((*QUOTE_KEYS, "symbol"), required=("symbol",))
+    return events.put_quote(fields["symbol"].text(), read_level(item, extra=("symbol",)))
+
+
+def _split_event(item: Item, _scenario: Scenario) -> events.Happening:
+    fields = item.fields(("symbol", "ratio"), required=("symbol", "ratio"))
+    return events.split(fields["symbol"].text(), fields["ratio"].number())
+
+
+def _set_event(item: Item, scenario: Scenario) -> events.Happening:
+    fields = item.fields(("account", "refused", "trading_blocked"), required=("account",))
+    account = _known_account(fields["account"], scenario)
+    values: dict[str, Any] = {}
+    if "refused" in fields:
+        values["refused"] = fields["refused"].whole()
+    if "trading_blocked" in fields:
+        values["trading_blocked"] = fields["trading_blocked"].flag()
+    return events.set_account(account, values)
+
+
+_EVENT_READERS: dict[str, Callable[[Item, Scenario], events.Happening]] = {
+    "order": _order_event,
+    "cancel": _cancel_event,
+    "quote": _quote_event,
+    "misbehave": lambda item, _scenario: events.misbehave(read_misbehaviour(item)),
+    "behave": lambda item, _scenario: events.behave(item.choice((*CATALOGUE, "all"))),
+    "halt": lambda item, _scenario: events.halt(item.text()),
+    "resume": lambda item, _scenario: events.resume(item.text()),
+    "split": _split_event,
+    "set": _set_event,
+}
+
+
+def _known_account(item: Item, scenario: Scenario) -> str:
+    return item.choice([account.name for account in scenario.accounts])
+
+
+def _read_promise(item: Item, scenario: Scenario) -> Promise:
+    fields = item.fields(PROMISE_KEYS, required=("account", "ends"))
+    return Promise(
+        account=_known_account(fields["account"], scenario),
+        ends=fields["ends"].choice(ENDS),
+        **{key: fields[key].text() for key in ("symbol", "order", "reason", "text") if key in fields},
+    )
+
+
+def summary(scenario: Scenario) -> str:
+    """One sentence on a scenario, for a person."""
+    local = scenario.start.astimezone(NEW_YORK)
+    pace = "standing still" if scenario.speed == 0 else f"at {scenario.speed} x"
+    return (
+        f"{scenario.name}; {local:%a %Y-%m-%d %H:%M} in New York {pace}; "
+        f"{len(scenario.accounts)} account(s), {len(scenario.prices)} price(s), {len(scenario.events)} event(s)."
+    )

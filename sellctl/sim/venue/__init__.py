@@ -1,0 +1,1 @@
+"""The simulated exchange: accounts, orders, matching, the trading session. No sockets."""

@@ -1,0 +1,54 @@
+"""Which short options are covered, and by what. Pure arithmetic on one account's positions."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from sellctl.sim.market.assets import Asset, asset_of
+from sellctl.sim.numbers import CONTRACT_SIZE, ZERO
+
+
+def uncovered_contracts(holdings: Mapping[str, Decimal], cash: Decimal) -> Decimal:
+    """How many short contracts nothing covers, given signed quantities by symbol.
+
+    A short is covered by a long of the same underlying and type that expires no earlier, a short call by 100 shares,
+    a short put by cash for its strike. Each cover serves once; options cover before shares and cash.
+    """
+    longs = {asset_of(s): qty for s, qty in holdings.items() if qty > 0}
+    shorts = [(asset_of(s), -qty) for s, qty in holdings.items() if qty < 0 and asset_of(s).is_option]
+    spare_cash, naked = cash, ZERO
+    for short, qty in sorted(shorts, key=lambda item: item[0].expires, reverse=True):
+        left = _use_options(short, qty, longs)
+        if short.is_call:
+            left = _use_shares(short, left, longs)
+        else:
+            secured = min(left, max(spare_cash, ZERO) // (short.strike * CONTRACT_SIZE))
+            spare_cash -= secured * short.strike * CONTRACT_SIZE
+            left -= secured
+        naked += left
+    return naked
+
+
+def _use_options(short: Asset, qty: Decimal, longs: dict[Asset, Decimal]) -> Decimal:
+    """Use up long options that cover `short`; returns what is left uncovered. The earliest to expire serve first."""
+    for cover in sorted((a for a in longs if _covers(a, short)), key=lambda asset: asset.expires):
+        used = min(qty, longs[cover])
+        longs[cover] -= used
+        qty -= used
+    return qty
+
+
+def _use_shares(short: Asset, qty: Decimal, longs: dict[Asset, Decimal]) -> Decimal:
+    shares = asset_of(short.underlying)
+    used = min(qty, longs.get(shares, ZERO) // CONTRACT_SIZE)
+    if used:
+        longs[shares] -= used * CONTRACT_SIZE
+    return qty - used
+
+
+def _covers(cover: Asset, short: Asset) -> bool:
+    return (
+        cover.is_option
+        and cover.underlying == short.underlying
+        and cover.is_call == short.is_call
+        and cover.expires >= short.expires
+    )

@@ -1,0 +1,88 @@
+"""Whether, how much and at what price an order trades against a quote. Pure questions; booking is another file's."""
+
+import random
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+
+from sellctl.sim.market.price_paths import Level
+from sellctl.sim.settings import Settings
+from sellctl.sim.venue.orders import SimOrder
+
+_CHEAP = Decimal(50)
+_CHEAP_CAP, _DEAR_CAP = Decimal("1.04"), Decimal("1.025")
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A trade to book: units and dollars a share."""
+
+    qty: Decimal
+    price: Decimal
+
+
+def touch_stop(order: SimOrder, quote: Level) -> None:
+    """Let a trailing stop follow the price, and note when a stop is touched. The mid stands for the last price."""
+    if order.type == "trailing_stop":
+        _follow(order, quote.mid)
+    if order.stop_price is None or order.triggered:
+        return
+    price = quote.mid
+    order.triggered = price >= order.stop_price if order.is_buy else price <= order.stop_price
+
+
+def _follow(order: SimOrder, price: Decimal) -> None:
+    """Move the high-water mark (low for a buy) and the stop that trails it."""
+    best = price if order.hwm is None else (min(order.hwm, price) if order.is_buy else max(order.hwm, price))
+    order.hwm = best
+    trail = order.trail_price if order.trail_price is not None else best * (order.trail_percent or Decimal(0)) / 100
+    order.stop_price = (best + trail if order.is_buy else best - trail).quantize(Decimal("0.01"))
+
+
+def is_waiting_stop(order: SimOrder) -> bool:
+    """Whether a stop still waits for its price."""
+    return order.type in {"stop", "stop_limit", "trailing_stop"} and not order.triggered
+
+
+def effective_limit(order: SimOrder) -> Decimal | None:
+    """The worst price it may trade at; None for market orders. A stock's buy stop becomes a capped limit."""
+    if order.type in {"limit", "stop_limit"}:
+        return order.limit_price
+    if order.type == "stop" and order.is_buy and order.stop_price is not None and not order.asset.is_option:
+        return order.stop_price * (_CHEAP_CAP if order.stop_price < _CHEAP else _DEAR_CAP)
+    return None
+
+
+def fill_price(
+    order: SimOrder, quote: Level, settings: Settings, seconds: float, dice: random.Random
+) -> Decimal | None:
+    """The price it trades at now, or None.
+
+    At or through the opposite side it trades there. Inside the spread it trades at its own limit with the market
+    model's probability a second, over the seconds since the last look.
+    """
+    opposite = quote.ask if order.is_buy else quote.bid
+    limit = effective_limit(order)
+    if opposite is not None and (limit is None or (limit >= opposite if order.is_buy else limit <= opposite)):
+        return opposite
+    if limit is None or not settings.inside_fill or not _is_inside(limit, quote):
+        order.idle_at = quote
+        return None
+    if seconds <= 0:
+        return None
+    chance = 1 - (1 - float(settings.inside_fill)) ** seconds
+    return limit if dice.random() < chance else None
+
+
+def _is_inside(limit: Decimal, quote: Level) -> bool:
+    return quote.bid is not None and quote.ask is not None and quote.bid < limit < quote.ask
+
+
+def fill_qty(
+    order: SimOrder, wanted: Decimal, room: Decimal | None, settings: Settings, dice: random.Random
+) -> Decimal:
+    """How much trades: all of it, no more than stands there (`room`), and at first sometimes only a part."""
+    qty = wanted if room is None else min(wanted, room)
+    first = order.filled_qty == 0
+    if first and settings.partial_fills and qty > 1 and dice.random() < float(settings.partial_fills):
+        return Decimal(dice.randint(1, int(qty.to_integral_value(ROUND_FLOOR)) - 1)) if qty >= 2 else qty  # noqa: PLR2004  two can be split
+    return qty

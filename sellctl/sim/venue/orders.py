@@ -1,0 +1,140 @@
+"""Orders inside the exchange: what was asked and how far it has come. Values and small questions only."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sellctl.sim.market.assets import Asset, asset_of
+from sellctl.sim.market.price_paths import Level
+from sellctl.sim.numbers import ZERO
+
+TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade on the next look at the market
+NOT_REPLACEABLE = frozenset({"accepted", "pending_new", "pending_cancel", "pending_replace"})
+SIMPLE = frozenset({"", "simple"})
+
+
+@dataclass(slots=True)
+class SimOrder:
+    """One order. Quantities are shares or contracts, prices dollars a share, instants UTC."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    side: str
+    type: str
+    time_in_force: str
+    created_at: dt.datetime
+    qty: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    hwm: Decimal | None = None
+    order_class: str = ""
+    position_intent: str | None = None
+    extended_hours: bool = False
+    status: str = "new"
+    filled_qty: Decimal = ZERO
+    filled_value: Decimal = ZERO  # sum of price x quantity, without the contract's multiplier
+    updated_at: dt.datetime | None = None
+    filled_at: dt.datetime | None = None
+    expired_at: dt.datetime | None = None
+    expires_at: dt.datetime | None = None
+    canceled_at: dt.datetime | None = None
+    cancel_requested_at: dt.datetime | None = None
+    failed_at: dt.datetime | None = None
+    replaced_at: dt.datetime | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+    ratio_qty: Decimal | None = None
+    source: str | None = "access_key"
+    legs: "list[SimOrder]" = field(default_factory=list)
+    parent: "SimOrder | None" = field(default=None, repr=False)
+    triggered: bool = False  # a stop whose price was touched
+    cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; None with pending_cancel: never
+    visible_at: dt.datetime | None = None  # lists and the look-up by client id show it from here on
+    touched_until: dt.datetime | None = None  # the last instant at which the market was looked at for it
+    idle_at: Level | None = field(default=None, repr=False)  # the quote at which it last neither traded nor drew lots
+
+    @property
+    def asset(self) -> Asset:
+        """What it trades."""
+        return asset_of(self.symbol)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it isn't terminal."""
+        return self.status not in TERMINAL
+
+    @property
+    def is_buy(self) -> bool:
+        """Whether it buys."""
+        return self.side == "buy"
+
+    @property
+    def leaves(self) -> Decimal:
+        """What may still fill; zero for notional orders, whose quantity nobody knows yet."""
+        return ZERO if self.qty is None or not self.is_open else self.qty - self.filled_qty
+
+    @property
+    def filled_avg_price(self) -> Decimal | None:
+        """Average price of what is filled."""
+        return self.filled_value / self.filled_qty if self.filled_qty else None
+
+    @property
+    def closes(self) -> bool:
+        """Whether its intent is to close."""
+        return (self.position_intent or "").endswith("_to_close")
+
+    @property
+    def holds(self) -> Decimal:
+        """The quantity of the position that it keeps from other orders. A held leg shares its sibling's quantity."""
+        return self.leaves if self.closes and self.status != "held" else ZERO
+
+    def set_status(self, status: str, at: dt.datetime) -> None:
+        """Move on, with the stamp that belongs to the status."""
+        self.status = status
+        self.updated_at = at
+        if attribute := _STAMP_OF.get(status):
+            setattr(self, attribute, at)
+
+
+_STAMP_OF = {
+    "filled": "filled_at",
+    "canceled": "canceled_at",
+    "expired": "expired_at",
+    "rejected": "failed_at",
+    "replaced": "replaced_at",
+}
+
+
+@dataclass(slots=True)
+class SimPosition:
+    """A holding: `qty` is signed, `avg_entry_price` in dollars a share, `lastday_price` the close before today."""
+
+    symbol: str
+    qty: Decimal
+    avg_entry_price: Decimal
+    lastday_price: Decimal | None = None
+    intraday_base: Decimal | None = None  # entry price of what was opened today; None: held since before
+    opened_at: dt.datetime | None = None
+
+    @property
+    def asset(self) -> Asset:
+        """What is held."""
+        return asset_of(self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: for streams, logs and listeners. `order` is the order's wire form at that instant."""
+
+    seq: int
+    at: dt.datetime
+    kind: str
+    account: str
+    order: dict[str, Any] | None = None
+    detail: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Alpaca's streams over the exchange."""

@@ -1,0 +1,1 @@
+"""What a person reads: formatting, tables, the live screen, the HTML report."""

@@ -1,0 +1,160 @@
+"""How a running watcher shows itself: a live screen, JSON lines, or nothing but the log. It reads the fleet, only."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Protocol, Self
+
+from sellctl.core.errors import JournalError
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.model.view import AccountView, Mode, WatchView
+from sellctl.core.sell_watcher import Mode as LookMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from rich.console import Console
+
+    from sellctl.bootstrap import Runtime
+    from sellctl.core.model.event import Event
+    from sellctl.core.sell_watcher import SellWatcher
+
+
+class Display(Protocol):
+    """Shows a fleet after each look."""
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+
+    def __exit__(self, *_error: object) -> None:
+        """Leave the terminal as it was found."""
+
+    def update(self, wait: float) -> bool:
+        """Show the fleet as it is now; the next look is `wait` seconds away. False when nobody reads it any more."""
+
+    def refresh(self) -> None:
+        """Let ages and the time to the next look go on between two looks, however long one hangs."""
+
+
+class LogOnly:
+    """Shows nothing: the log tells."""
+
+    def __enter__(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing to undo."""
+
+    def update(self, wait: float) -> bool:  # noqa: ARG002  there is nothing to show
+        """Nothing to show."""
+        return True
+
+    def refresh(self) -> None:
+        """Nothing to show."""
+
+
+class JsonLines(LogOnly):
+    """One versioned object a line, one line a look."""
+
+    def __init__(self, runtime: "Runtime", events: "Iterable[Event]") -> None:
+        self._runtime = runtime
+        self._events = events
+
+    def update(self, wait: float) -> bool:
+        """One line."""
+        from sellctl.ui.render import write  # noqa: PLC0415  help does without it
+        from sellctl.ui.screen import json_line  # noqa: PLC0415  help does without it
+
+        return write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
+
+
+class Screen(LogOnly):
+    """The live table of a terminal."""
+
+    def __init__(self, runtime: "Runtime", events: "Iterable[Event]", console: "Console | None" = None) -> None:
+        from rich.live import Live  # noqa: PLC0415  help does without it
+
+        self._runtime = runtime
+        self._events = events
+        self._live: Live = Live("Looking at the accounts ...", console=console, auto_refresh=False)
+        self._next_look_at: float | None = None
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Leave the last picture standing."""
+        self._live.stop()
+
+    def update(self, wait: float) -> bool:
+        """Draw the fleet as it is now."""
+        self._next_look_at = self._runtime.clock.monotonic() + wait
+        self.refresh()
+        return True
+
+    def refresh(self) -> None:
+        """Draw it anew, by the time that has passed."""
+        from sellctl.ui.screen import watch_screen  # noqa: PLC0415  help does without it
+
+        if self._next_look_at is not None:
+            wait = max(self._next_look_at - self._runtime.clock.monotonic(), 0.0)
+            self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
+
+
+def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
+    """The fleet as a frozen value, by the broker's clock; the host's until the broker was asked."""
+    fleet = runtime.fleet
+    return WatchView(
+        now=fleet.market_clock.instant or runtime.clock.now(),
+        accounts=tuple(_account_view(watcher, runtime) for watcher in fleet.watchers),
+        events=tuple(events),
+        next_look_in=dt.timedelta(seconds=wait),
+    )
+
+
+def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
+    seen = watcher.seen_at
+    return AccountView(
+        facts=watcher.facts or AccountFacts(watcher.name, ""),
+        mode=_mode(watcher, runtime),
+        market=runtime.fleet.market,
+        plan=watcher.plan,
+        age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
+        problem=watcher.problem.sentence.removeprefix(f"{watcher.name}: ") if watcher.problem else "",
+        requests_used=getattr(watcher.broker, "requests_last_minute", None),
+        source=_source(watcher, runtime),
+        orders_working=None if watcher.plan is None else len(watcher.open_orders),
+        realised=_realised(watcher),
+        halted=watcher.orders.halted(),
+    )
+
+
+def _realised(watcher: "SellWatcher") -> "Decimal | None":
+    """What today's fills have made; a journal that can't be read stops orders, not the screen."""
+    try:
+        return watcher.journal.realised(watcher.name)
+    except JournalError:
+        return None
+
+
+def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
+    """How the account's prices come."""
+    desk = runtime.fleet.desk
+    if desk is None or not desk.stream.troubles:
+        return "polling"
+    troubles = [trouble for trouble in desk.stream.troubles.values() if trouble]
+    if troubles:
+        return f"polling: {troubles[0]}"
+    held = [verdict.holding.symbol for verdict in watcher.plan.verdicts] if watcher.plan else []
+    books = [book for symbol in held if (book := desk.prices.book(symbol)) is not None]
+    last = max((book.streamed_at for book in books), default=float("-inf"))
+    age = runtime.clock.monotonic() - last
+    return "stream" if age == float("inf") else f"stream {age:.0f} s"
+
+
+def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:
+    if watcher.mode is LookMode.DRY_RUN:
+        return Mode.DRY_RUN
+    return Mode.PAPER if runtime.loaded.config.accounts[watcher.name].paper else Mode.LIVE
