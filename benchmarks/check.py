@@ -24,8 +24,8 @@ def check() -> int:
         ratio = measure()
         bad = ratio > GROSS * recorded
         failed |= bad
-        verdict = "TOO SLOW" if bad else "ok"
-        sys.stdout.write(f"{name}: {ratio:.2f}, recorded {recorded}, fails above {GROSS * recorded:.1f}: {verdict}\n")
+        decision = "TOO SLOW" if bad else "ok"
+        sys.stdout.write(f"{name}: {ratio:.2f}, recorded {recorded}, fails above {GROSS * recorded:.1f}: {decision}\n")
         sys.stdout.flush()
     return int(failed)
 

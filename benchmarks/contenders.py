@@ -52,7 +52,7 @@ def sellctl(url: str, shape: Shape) -> Look:
     from sellctl.service.loading import loading  # noqa: PLC0415  each contender loads its own libraries only
 
     loading()  # as the program does
-    from sellctl.bootstrap import Wish, assemble  # noqa: PLC0415  likewise
+    from sellctl.bootstrap import RunOptions, assemble  # noqa: PLC0415  likewise
     from sellctl.core.config import schema as model  # noqa: PLC0415  likewise
     from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
     from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
@@ -68,11 +68,11 @@ def sellctl(url: str, shape: Shape) -> Look:
     )
     folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(LoadedConfig(config, None, {}, ()), options, Wish("bench", Mode.ACT), lambda _event: None)
+    runtime = assemble(LoadedConfig(config, None, {}, ()), options, RunOptions("bench", Mode.ACT), lambda _event: None)
 
     async def look() -> None:
-        await runtime.fleet.look()
-        problems = [watcher.problem for watcher in runtime.fleet.watchers if watcher.problem or not watcher.plan]
+        await runtime.scheduler.look()
+        problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem or not watcher.plan]
         if problems:
             raise RuntimeError(f"a look failed: {problems[0]}")
 

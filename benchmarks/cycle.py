@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.sell_watcher import Mode
@@ -51,9 +51,9 @@ async def _counted(runtime: Runtime, server: SimServer) -> tuple[Counter[str], C
 
 async def _look(runtime: Runtime, server: SimServer) -> Counter[str]:
     before = len(server.requests)
-    await runtime.fleet.look()
-    problems = [watcher.problem for watcher in runtime.fleet.watchers if watcher.problem]
-    if problems or any(watcher.acted for watcher in runtime.fleet.watchers):
+    await runtime.scheduler.look()
+    problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem]
+    if problems or any(watcher.acted for watcher in runtime.scheduler.watchers):
         raise RuntimeError(f"not a steady cycle: {problems or 'something was due'}")
     return Counter(f"{made.method} {made.path}" for made in server.requests[before:])
 
@@ -69,7 +69,7 @@ def _runtime(server: SimServer, folder: Path) -> Runtime:
     }
     options = Options(None, folder, live=False, debug=False, log_file=None)
     loaded = LoadedConfig(Config(accounts=accounts), None, {}, ())
-    return assemble(loaded, options, Wish("bench", Mode.ACT), lambda _event: None)
+    return assemble(loaded, options, RunOptions("bench", Mode.ACT), lambda _event: None)
 
 
 def _scenario() -> str:

@@ -26,7 +26,7 @@ from typing import TypeVar
 from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from sellctl.alpaca import connect as connecting
-from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.market import NEW_YORK
@@ -141,8 +141,8 @@ def play(every: int) -> Told:
         folder = Path(name) / "state"
         stack.enter_context(patched(connecting, "connect", lambda *_, **__: _Connected(brokers, SimQuotes(exchange))))
         options = Options(None, folder, live=False, debug=False, log_file=None)
-        wish = Wish("bench", Mode.ACT)
-        runtime = assemble(LoadedConfig(_config(every), None, {}, ()), options, wish, lambda _event: None, clock)
+        run_options = RunOptions("bench", Mode.ACT)
+        runtime = assemble(LoadedConfig(_config(every), None, {}, ()), options, run_options, lambda _event: None, clock)
         started = time.process_time()
         loop.run_until_complete(_watch(runtime, clock, told))
         told.seconds = time.process_time() - started
@@ -156,10 +156,10 @@ def play(every: int) -> Told:
 async def _watch(runtime: Runtime, clock: LoopClock, told: Told) -> None:
     stop = asyncio.Event()
 
-    def looked(_wait: float) -> None:
+    def polled(_wait: float) -> None:
         told.looks += 1
 
-    watching = asyncio.ensure_future(runtime.fleet.watch(stop, looked))
+    watching = asyncio.ensure_future(runtime.scheduler.watch(stop, polled))
     await clock.sleep((_at("12:00") - clock.now()).total_seconds())
     told.noon_mb = _peak_mb()
     await clock.sleep((_at("16:00") - clock.now()).total_seconds())

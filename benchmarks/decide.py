@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
-from msgspec import structs
-
 from sellctl.core.config.schema import (
     AccountConfig,
     Amount,
@@ -31,7 +29,7 @@ from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
-from sellctl.core.model.position import Direction, Holding, Position, Track
+from sellctl.core.model.position import Direction, Holding, Position, PositionState
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
 PER_SECOND_BOUND = 100_000
@@ -117,15 +115,15 @@ def a_book(holdings: int, due_each: int = DUE_EACH) -> Snapshot:
 
 def with_memory(snapshot: Snapshot) -> Snapshot:
     """The same held for a day, with a peak, two looks that agree, and the underlyings' quotes."""
-    held = tuple(structs.replace(each, track=_track(each)) for each in snapshot.holdings)
+    held = tuple(replace(each, state=_state(each)) for each in snapshot.holdings)
     names = {each.position.instrument.underlying for each in held}
     quotes = {name: Quote(name, D(200), D("200.02"), _NOON) for name in names}
     return replace(snapshot, holdings=held, underlyings=quotes)
 
 
-def _track(holding: Holding) -> Track:
+def _state(holding: Holding) -> PositionState:
     seen, window = _NOON - dt.timedelta(days=1), Window(holding.quote, holding.quote) if holding.quote else None
-    return Track(first_seen=seen, opened_at=seen, window=window, peak=D("1.06"), base=holding.position.qty)
+    return PositionState(first_seen=seen, opened_at=seen, window=window, peak=D("1.06"), base=holding.position.qty)
 
 
 def _holding(number: int, *, due: bool) -> Holding:

@@ -25,7 +25,7 @@ from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from sellctl.alpaca import connect as connecting
 from sellctl.alpaca.budget import Budget
-from sellctl.bootstrap import Wish, assemble
+from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, Style
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
@@ -119,13 +119,13 @@ def deadlines(count: int = 200) -> Figure:
 
 def _fickle(number: int) -> "Lot":
     """An option that expires today; its bid is gone for up to five minutes, again and again, one in ten for good."""
-    dice = random.Random(SEED + number)  # noqa: S311  a bench's seed
-    at, stands = _at("14:54:00"), level(Decimal(dice.randint(5, 300)) / 100, Decimal("0.04"))
+    rng = random.Random(SEED + number)  # noqa: S311  a bench's seed
+    at, stands = _at("14:54:00"), level(Decimal(rng.randint(5, 300)) / 100, Decimal("0.04"))
     segments: list[Segment] = [Fixed(at, stands)]
     while at < _at("15:20:00"):
-        at += dt.timedelta(seconds=dice.randint(5, 300))
+        at += dt.timedelta(seconds=rng.randint(5, 300))
         segments.append(Fixed(at, replace(stands, bid=None)))
-        at += dt.timedelta(hours=1) if dice.random() < 0.1 else dt.timedelta(seconds=dice.randint(5, 300))  # noqa: PLR2004  one in ten
+        at += dt.timedelta(hours=1) if rng.random() < 0.1 else dt.timedelta(seconds=rng.randint(5, 300))  # noqa: PLR2004  one in ten
         segments.append(Fixed(at, stands))
     return Lot(f"a{number}", "AAPL261124C00200000", stands.mid, PricePath(segments))
 
@@ -207,9 +207,9 @@ def _is_worse(one: Exit, stage: "Stage") -> bool:
 
 def _lot(number: int, kind: str, ratio: Decimal, name: str = "") -> Lot:
     """A contract between $1 and $8, its spread between 4% and 14% of the mid, its walk by the seed."""
-    dice = random.Random(SEED + number)  # noqa: S311  a bench's seed
-    mid = Decimal(dice.randint(100, 800)) / 100
-    spread = max((mid * Decimal(dice.randint(4, 14)) / 100).quantize(Decimal("0.01")), Decimal("0.03"))
+    rng = random.Random(SEED + number)  # noqa: S311  a bench's seed
+    mid = Decimal(rng.randint(100, 800)) / 100
+    spread = max((mid * Decimal(rng.randint(4, 14)) / 100).quantize(Decimal("0.01")), Decimal("0.03"))
     expires = "261124" if kind == "time" else "261218"
     starts = _at("09:30:00") if kind == "none" else _at(PARTS[kind][0]) - dt.timedelta(seconds=600)
     path = PricePath([Fixed(starts, level(mid, spread)), Walk(starts, SEED + number, SIGMA)])
@@ -282,19 +282,19 @@ class Stage:
             options = Options(None, Path(folder) / "state", live=False, debug=False, log_file=None)
             stack.enter_context(patched(connecting, "connect", lambda *_, **__: self._connected(clock)))
             runtime = assemble(
-                LoadedConfig(self.config, None, {}, ()), options, Wish("bench", Mode.ACT), self._hear, clock
+                LoadedConfig(self.config, None, {}, ()), options, RunOptions("bench", Mode.ACT), self._hear, clock
             )
             seconds = (_at(until) - self.exchange.now).total_seconds()
-            loop.run_until_complete(self._watch(runtime.fleet, clock, seconds, until_flat=until_flat))
+            loop.run_until_complete(self._watch(runtime.scheduler, clock, seconds, until_flat=until_flat))
             runtime.close()
             loop.close()
             return exits(Path(folder) / "state" / FILE_NAME, Filters())
 
-    async def _watch(self, fleet: Any, clock: LoopClock, seconds: float, *, until_flat: bool) -> None:
+    async def _watch(self, scheduler: Any, clock: LoopClock, seconds: float, *, until_flat: bool) -> None:
         stop, flat = asyncio.Event(), asyncio.Event()
         if until_flat:
             self.exchange.listeners.append(lambda _event: None if self._holds() else flat.set())
-        watching = asyncio.ensure_future(fleet.watch(stop, lambda _wait: None))
+        watching = asyncio.ensure_future(scheduler.watch(stop, lambda _wait: None))
         waits = [asyncio.ensure_future(wait) for wait in (clock.sleep(seconds), flat.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

@@ -27,7 +27,7 @@ from sellctl.sim.virtual_clock import VirtualClock
 Figure = tuple[str, str, str]
 REQUESTS, ROUNDS = 300, 7
 SUBSCRIBED, SECONDS = 200, 3
-POSITIONS, LOOK_SECONDS = 50, 5
+POSITIONS, POLL_SECONDS = 50, 5
 HEADERS = {"APCA-API-KEY-ID": "sim-main", "APCA-API-SECRET-KEY": "sim-secret"}
 START = 'start: "2026-11-25 09:30"\nspeed: 0\nsettings: {rate_limit: 0}\n'
 LIMIT_RATIO, LIMIT_DAY = 1.5, 5.0
@@ -184,7 +184,7 @@ async def _live_through_the_day() -> int:
         await broker.open_orders()
         await quotes.latest(instruments)
         await broker.clock()
-        await clock.sleep(LOOK_SECONDS)
+        await clock.sleep(POLL_SECONDS)
         looks += 1
     return looks
 

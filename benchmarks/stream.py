@@ -24,7 +24,7 @@ from pathlib import Path
 import msgpack  # type: ignore[import-untyped]  # it has no stubs
 from websockets.sync.client import connect
 
-from sellctl.bootstrap import Wish, assemble
+from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.sell_watcher import Mode
 from sellctl.journal.database import apply_pragmas
@@ -169,20 +169,20 @@ def day(folder: Path, port: int) -> None:
     (folder / "config.yml").write_text(f"{_config(port)}sell_module: {{check_interval: {INTERVAL}}}\n", "utf-8")
     options = Options(folder / "config.yml", folder / "state", live=False, debug=False, log_file=None)
     clock = RealClock(PACE)
-    wish = Wish("bench", Mode.ACT, streams=True)
-    runtime = assemble(ConfigManager(options.config).load(), options, wish, lambda _event: None, clock)
+    run_options = RunOptions("bench", Mode.ACT, streams=True)
+    runtime = assemble(ConfigManager(options.config).load(), options, run_options, lambda _event: None, clock)
     sizes: list[float] = []
 
     async def watch() -> None:
         over, begun = asyncio.Event(), clock.monotonic()
 
-        def after_look(_wait: float) -> None:
+        def after_poll(_wait: float) -> None:
             if clock.monotonic() - begun >= 3600 * (1 + len(sizes) * (HOURS - 1)):
                 sizes.append(_memory(None))
             if len(sizes) > 1:
                 over.set()
 
-        await runtime.fleet.watch(over, after_look)
+        await runtime.scheduler.watch(over, after_poll)
 
     asyncio.run(watch())
     runtime.close()

@@ -42,7 +42,7 @@ class Camera(LogOnly):
         """Take the pictures at the first such look."""
         view = view_of(self.runtime, self.events, wait)
         plans = [account.plan for account in view.accounts if account.plan]
-        at_work = any(verdict.step for plan in plans for verdict in plan.of(State.LEAVING))
+        at_work = any(decision.step for plan in plans for decision in plan.of(State.LEAVING))
         if not self.taken and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:
             self.taken = True
             for width, height in SIZES:

@@ -15,8 +15,8 @@ class LottoGuard(BaseStrategy):
 
     def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
         gain, held = holding.gain, holding.position.qty
-        left = held if holding.track.qty_left is None else min(held, holding.track.qty_left)
-        whole = holding.track.base or held
+        left = held if holding.state.qty_left is None else min(held, holding.state.qty_left)
+        whole = holding.state.base or held
         keep = whole - (whole / self.times).to_integral_value(ROUND_CEILING)
         if gain is None or gain + 1 < self.times or left <= keep:
             return None

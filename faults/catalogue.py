@@ -42,9 +42,9 @@ class Fault:
 def _on(method: str = "", path: str = "", **choices: tuple[Any, ...]) -> Options:
     """Options that are the same each time, and some that the dice choose."""
 
-    def draw(dice: random.Random) -> dict[str, Any]:
+    def draw(rng: random.Random) -> dict[str, Any]:
         fixed = {key: value for key, value in (("method", method), ("path", path)) if value}
-        return {**fixed, **{name: dice.choice(values) for name, values in choices.items()}}
+        return {**fixed, **{name: rng.choice(values) for name, values in choices.items()}}
 
     return draw
 

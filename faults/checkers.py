@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from faults.verdicts import Findings
+from faults.findings import Findings
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.sim.market import calendar

@@ -9,7 +9,7 @@ from pathlib import Path
 from faults.checkers import ZERO, is_ours
 from faults.day import ACCOUNT, Stage, a_stage, scratch
 from faults.draw import DUE, MINUTE, SECOND, Day, Deed, Lot, Role, draw_day
-from faults.verdicts import Violation
+from faults.findings import Violation
 from sellctl.sim.market.price_paths import Linear, level
 
 _LENGTH = 9 * MINUTE

@@ -14,6 +14,7 @@ from typing import Any, cast
 from faults.checkers import ExchangeChecker, is_ours
 from faults.draw import DUE, STAYS, Day, Role, draw_day
 from faults.evidence import EvidenceChecker
+from faults.findings import Findings, Outcome
 from faults.life import Doors, Life
 from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
@@ -21,7 +22,6 @@ from faults.mischief import Mischief
 from faults.steps import Steps
 from faults.streams import Streams
 from faults.transport import over_the_sdk
-from faults.verdicts import Findings, Outcome
 from faults.wire import Wire
 from sellctl.core.config.schema import (
     AccountConfig,
@@ -172,7 +172,7 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: boo
     """Everything set up, nothing begun; `once`: run-once every minute instead of one watch."""
     exchange = exchange_of(day)
     account = exchange.accounts[ACCOUNT]
-    findings, steps, clock = Findings(), Steps(dice=_dice(day.seed + 2)), LoopClock(exchange)
+    findings, steps, clock = Findings(), Steps(rng=_dice(day.seed + 2)), LoopClock(exchange)
     quiet = frozenset(lot.symbol for lot in day.lots_of(*STAYS))
     quiet -= {deed.symbol for deed in day.deeds} | _beside(day)
     checker = ExchangeChecker(exchange, findings, (folder,), quiet)

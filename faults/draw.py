@@ -148,17 +148,17 @@ class Day:
 
 def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = False) -> Day:
     """The day of a seed; `families` limits what may go wrong ((): nothing does); `wire`: through the adapter."""
-    dice = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
-    date = dice.choice(DATES)
+    rng = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
+    date = rng.choice(DATES)
     hours = calendar.hours_on(date)
     if hours is None:
         raise ValueError(f"{date} has no session")
     opens, closes = hours.opens_at, hours.closes_at
-    heals = closes - dice.choice((70, 70, 34, 12)) * MINUTE
-    lots = _lots(dice, opens, heals, closes)
-    levels = _levels(dice, families)
-    begins = opens + dice.choice((-40, 90, 200)) * SECOND
-    busy = _busy(dice, lots, begins, heals, closes)
+    heals = closes - rng.choice((70, 70, 34, 12)) * MINUTE
+    lots = _lots(rng, opens, heals, closes)
+    levels = _levels(rng, families)
+    begins = opens + rng.choice((-40, 90, 200)) * SECOND
+    busy = _busy(rng, lots, begins, heals, closes)
     frame = _Frame(begins, heals, tuple(start for start, _ in busy if begins <= start < heals - WINDOW))
     day = Day(
         seed=seed,
@@ -167,52 +167,52 @@ def draw_day(seed: int, families: Sequence[str] | None = None, *, wire: bool = F
         heals=heals,
         ends=closes + 90 * SECOND,
         lots=lots,
-        settings=_settings(dice, seed, rate_limit=200 if wire else 0),
+        settings=_settings(rng, seed, rate_limit=200 if wire else 0),
         levels=levels,
-        faults=_faults(dice, levels, lots, frame, wire=wire),
-        deeds=_deeds(dice, lots, opens, heals) if levels.get("O") else (),
+        faults=_faults(rng, levels, lots, frame, wire=wire),
+        deeds=_deeds(rng, lots, opens, heals) if levels.get("O") else (),
         busy=busy,
-        style=dice.choice(("market", *("smart",) * 6)),
-        take_over=dice.choice(("forced", "protective")),
-        latency=dice.choice((0.0, 0.02, 0.3)),
+        style=rng.choice(("market", *("smart",) * 6)),
+        take_over=rng.choice(("forced", "protective")),
+        latency=rng.choice((0.0, 0.02, 0.3)),
         backstop=_backstop(random.Random(seed + 4)),  # noqa: S311  dice of its own: the rest of a seed's day stays
     )
     return day if wire else _with_streams(day, random.Random(seed + 5), families, frame)  # noqa: S311  likewise
 
 
-def _with_streams(day: Day, dice: random.Random, families: Sequence[str] | None, frame: "_Frame") -> Day:
+def _with_streams(day: Day, rng: random.Random, families: Sequence[str] | None, frame: "_Frame") -> Day:
     """On one day in eight the program hears streams, and something is wrong with them; the rest of the day stays."""
-    drawn, rate = dice.random() < STREAM_DAYS, dice.choice(LEVELS)
+    drawn, rate = rng.random() < STREAM_DAYS, rng.choice(LEVELS)
     if not (drawn if families is None else STREAMS in families):
         return day
     levels = {STREAMS: rate if families is None else rate or LEVELS[2]}
-    faults = _faults(dice, levels, day.lots, frame, wire=False)
+    faults = _faults(rng, levels, day.lots, frame, wire=False)
     settings = replace(day.settings, sip=True)
     return replace(day, streams=True, settings=settings, levels=day.levels | levels, faults=(*day.faults, *faults))
 
 
-def _backstop(dice: random.Random) -> BackstopConfig:
+def _backstop(rng: random.Random) -> BackstopConfig:
     """On every other day a wide stop rests at the broker, near enough to be touched by what falls."""
-    if dice.choice((True, False)):
+    if rng.choice((True, False)):
         return BackstopConfig()
-    return BackstopConfig(Decimal(dice.choice(("0.3", "0.45"))), dice.choice((None, Decimal("0.35"))))
+    return BackstopConfig(Decimal(rng.choice(("0.3", "0.45"))), rng.choice((None, Decimal("0.35"))))
 
 
-def _levels(dice: random.Random, families: Sequence[str] | None) -> dict[str, float]:
+def _levels(rng: random.Random, families: Sequence[str] | None) -> dict[str, float]:
     """Each family off, or at 0.1 %, 1 % or 10 %."""
-    drawn = {family: dice.choice(LEVELS) for family in FAMILIES}
+    drawn = {family: rng.choice(LEVELS) for family in FAMILIES}
     if families is None:
         return drawn
     return {family: (rate or LEVELS[2]) if family in families else 0.0 for family, rate in drawn.items()}
 
 
-def _settings(dice: random.Random, seed: int, rate_limit: int) -> Settings:
+def _settings(rng: random.Random, seed: int, rate_limit: int) -> Settings:
     return Settings(
         seed=seed,
-        partial_fills=dice.choice((Decimal(0), Decimal("0.3"))),
-        inside_fill=dice.choice((Decimal(0), Decimal("0.2"))),
-        position_lag=dice.choice((0, 0, 2, 9)) * SECOND,
-        cancel_delay=dice.choice((0.0, 0.2, 3.0)) * SECOND,
+        partial_fills=rng.choice((Decimal(0), Decimal("0.3"))),
+        inside_fill=rng.choice((Decimal(0), Decimal("0.2"))),
+        position_lag=rng.choice((0, 0, 2, 9)) * SECOND,
+        cancel_delay=rng.choice((0.0, 0.2, 3.0)) * SECOND,
         rate_limit=rate_limit,
     )
 
@@ -225,14 +225,14 @@ def occ(root: str, expires: dt.date, right: str, strike: int) -> str:
     return f"{root}{expires:%y%m%d}{right}{strike * 1000:08d}"
 
 
-def _lots(dice: random.Random, opens: dt.datetime, heals: dt.datetime, closes: dt.datetime) -> tuple[Lot, ...]:
+def _lots(rng: random.Random, opens: dt.datetime, heals: dt.datetime, closes: dt.datetime) -> tuple[Lot, ...]:
     today = calendar.exchange_date(opens)
     later = calendar.next_session_date(today + dt.timedelta(days=23))
-    first = opens + dice.randint(4, 20) * MINUTE
-    second = opens + dice.randint(30, 60) * MINUTE
-    maker = _Maker(dice, opens)
+    first = opens + rng.randint(4, 20) * MINUTE
+    second = opens + rng.randint(30, 60) * MINUTE
+    maker = _Maker(rng, opens)
     lots = [
-        maker.moving(occ("AAPL", later, "C", 200), Role.TARGET, "2.00", "2.40", first, dice.choice((5, 60, 240))),
+        maker.moving(occ("AAPL", later, "C", 200), Role.TARGET, "2.00", "2.40", first, rng.choice((5, 60, 240))),
         maker.moving("MSFT", Role.CRASH, "100.00", "60.00", second, 2, spread="0.02", most=150),
         maker.moving(occ("NVDA", later, "C", 150), Role.GRIND, "5.00", "2.50", second + 5 * MINUTE, 3600),
         maker.still(occ("SPY", today, "C", 600), Role.ZERO_DAY, "1.50", closes - 50 * MINUTE),
@@ -243,11 +243,11 @@ def _lots(dice: random.Random, opens: dt.datetime, heals: dt.datetime, closes: d
         maker.peaking(occ("CRM", later, "C", 300), Role.RIDING, ("4.00", "5.60", "5.60"), first + 3 * MINUTE),
         maker.still("INTC", Role.QUIET, "30.00"),
         maker.still(occ("BAC", later, "P", 40), Role.QUIET, "1.20"),
-        *_spread(maker, dice, later, first),
+        *_spread(maker, rng, later, first),
     ]
     due = [lot for lot in lots if lot.role in DUE]
-    dropped = dice.sample(due, dice.randint(1, len(due) - 5))
-    attacked = _vertical(maker, later, dice.choice((first + 11 * MINUTE, second + 3 * MINUTE, heals + 3 * MINUTE)))
+    dropped = rng.sample(due, rng.randint(1, len(due) - 5))
+    attacked = _vertical(maker, later, rng.choice((first + 11 * MINUTE, second + 3 * MINUTE, heals + 3 * MINUTE)))
     return (*(lot for lot in lots if lot not in dropped), *attacked)
 
 
@@ -258,9 +258,9 @@ def _vertical(maker: "_Maker", later: dt.date, at: dt.datetime) -> list[Lot]:
     return [replace(short, qty=-long.qty), long]
 
 
-def _spread(maker: "_Maker", dice: random.Random, later: dt.date, rises: dt.datetime) -> list[Lot]:
+def _spread(maker: "_Maker", rng: random.Random, later: dt.date, rises: dt.datetime) -> list[Lot]:
     """A vertical whose long leg reaches its target, or shares under a covered call."""
-    if dice.choice((True, False)):
+    if rng.choice((True, False)):
         long = maker.moving(occ("AMZN", later, "C", 200), Role.COVERING, "2.00", "2.60", rises, 30)
         short = maker.still(occ("AMZN", later, "C", 210), Role.COVERED, "1.10", short=True)
         return [long, Lot(short.symbol, -long.qty, short.entry, short.role, short.path)]
@@ -276,7 +276,7 @@ def _spread(maker: "_Maker", dice: random.Random, later: dt.date, rises: dt.date
 class _Maker:
     """Makes lots; each takes its quantity and its noise from the dice."""
 
-    dice: random.Random
+    rng: random.Random
     opens: dt.datetime
 
     def moving(  # noqa: PLR0913, PLR0917  a lot's own facts
@@ -312,11 +312,11 @@ class _Maker:
         return Lot(symbol, -qty if short else qty, Decimal(entry), role, path, due_at)
 
     def _qty(self, most: int) -> Decimal:
-        return Decimal(self.dice.randint(1, most))
+        return Decimal(self.rng.randint(1, most))
 
     def _noise(self, around: Level) -> tuple[Segment, ...]:
         start = self.opens - HOUR
-        return (Fixed(start, around), Walk(start, self.dice.randint(0, 1 << 30), 0.0008, 60.0))
+        return (Fixed(start, around), Walk(start, self.rng.randint(0, 1 << 30), 0.0008, 60.0))
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
@@ -332,48 +332,48 @@ class _Frame:
 
 
 def _faults(
-    dice: random.Random, levels: dict[str, float], lots: Sequence[Lot], frame: _Frame, *, wire: bool
+    rng: random.Random, levels: dict[str, float], lots: Sequence[Lot], frame: _Frame, *, wire: bool
 ) -> tuple[Planned, ...]:
     planned: list[Planned] = []
     for family, rate in levels.items():
         known = drawable(family, wire=wire)
         if rate and known:
-            for fault in dice.sample(known, min(len(known), dice.randint(1, 3))):
-                planned += _plan(dice, fault, rate, lots, frame)
+            for fault in rng.sample(known, min(len(known), rng.randint(1, 3))):
+                planned += _plan(rng, fault, rate, lots, frame)
     return tuple(planned)
 
 
-def _plan(dice: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], frame: _Frame) -> list[Planned]:
+def _plan(rng: random.Random, fault: Fault, rate: float, lots: Sequence[Lot], frame: _Frame) -> list[Planned]:
     """A fault by chance all the time and once for sure; or for a while; or at an instant."""
-    options, begins, heals = fault.options(dice), frame.begins, frame.heals
+    options, begins, heals = fault.options(rng), frame.begins, frame.heals
     if fault.how is How.RATE:
         sure = Planned(fault, begins, heals, times=1, options=options)
         return [sure, Planned(fault, begins, heals, rate, None, options)]
     if fault.how is How.SPACED:
-        return _spaced(dice, fault, options, lots, frame)
+        return _spaced(rng, fault, options, lots, frame)
     if fault.how in {How.AT_ORDER, How.ALWAYS}:
         return [Planned(fault, begins, heals, rate, 1, options)]
-    at = dice.choice(frame.windows) + dice.randint(0, 90) * SECOND
-    until = min(at + dice.choice((3, 5, 12)) * MINUTE, heals)
+    at = rng.choice(frame.windows) + rng.randint(0, 90) * SECOND
+    until = min(at + rng.choice((3, 5, 12)) * MINUTE, heals)
     if fault.how is How.WHILE:
         if fault.family == "Q":
-            options = {**options, "symbol": dice.choice([lot for lot in lots if lot.role is Role.QUIET]).symbol}
+            options = {**options, "symbol": rng.choice([lot for lot in lots if lot.role is Role.QUIET]).symbol}
         return [Planned(fault, at, until, options=options)]
     return [Planned(fault, at, until, rate, 1, options)]
 
 
 def _spaced(
-    dice: random.Random, fault: Fault, options: dict[str, Any], lots: Sequence[Lot], frame: _Frame
+    rng: random.Random, fault: Fault, options: dict[str, Any], lots: Sequence[Lot], frame: _Frame
 ) -> list[Planned]:
     """One bad quote of what must stay, in some of the busy windows. Of another contract: one far dearer or cheaper."""
     staying = [lot for lot in lots if lot.role in {Role.QUIET, Role.RIDING}]
     planned = []
-    for at in dice.sample(frame.windows, min(len(frame.windows), 4)):
-        lot = dice.choice(staying)
+    for at in rng.sample(frame.windows, min(len(frame.windows), 4)):
+        lot = rng.choice(staying)
         if fault.name == "Q12":
             options = {"of": max((each for each in lots if each is not lot), key=lambda each: _apart(each, lot)).symbol}
         where = {**options, "symbol": lot.symbol}
-        planned.append(Planned(fault, at + dice.randint(0, 90) * SECOND, frame.heals, times=1, options=where))
+        planned.append(Planned(fault, at + rng.randint(0, 90) * SECOND, frame.heals, times=1, options=where))
     return planned
 
 
@@ -383,29 +383,29 @@ def _apart(one: Lot, other: Lot) -> Decimal:
     return max(ratio, 1 / ratio)
 
 
-def _deeds(dice: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: dt.datetime) -> tuple[Deed, ...]:
+def _deeds(rng: random.Random, lots: Sequence[Lot], opens: dt.datetime, heals: dt.datetime) -> tuple[Deed, ...]:
     """A person trades by hand now and then."""
-    count = dice.choice((0, 1, 1, 2, 3))
+    count = rng.choice((0, 1, 1, 2, 3))
     whats = ("sell", "buy", "rest", "bid", "close", "cancel")
     return tuple(
         Deed(
-            at=opens + dice.random() * (heals - opens),
-            what=dice.choice(whats),
-            symbol=dice.choice(lots).symbol,
-            share=Decimal(dice.choice(("0.3", "0.5", "1"))),
+            at=opens + rng.random() * (heals - opens),
+            what=rng.choice(whats),
+            symbol=rng.choice(lots).symbol,
+            share=Decimal(rng.choice(("0.3", "0.5", "1"))),
         )
         for _ in range(count)
     )
 
 
 def _busy(
-    dice: random.Random, lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime, closes: dt.datetime
+    rng: random.Random, lots: Sequence[Lot], begins: dt.datetime, heals: dt.datetime, closes: dt.datetime
 ) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
     """When looks are close together: around what happens, at a peak, and twice at random."""
     starts = [begins, heals - MINUTE, closes - 66 * MINUTE, closes - 51 * MINUTE, closes - 36 * MINUTE]
     starts += [lot.due_at - MINUTE for lot in lots if lot.due_at]
     starts += [lot.due_at - PEAKS + MINUTE for lot in lots if lot.due_at and lot.role is Role.TRAILING]
-    starts += [begins + dice.random() * (closes - begins) for _ in range(2)]
+    starts += [begins + rng.random() * (closes - begins) for _ in range(2)]
     windows: list[tuple[dt.datetime, dt.datetime]] = []
     for start in sorted(starts):
         if windows and start <= windows[-1][1]:

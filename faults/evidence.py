@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from faults.checkers import ZERO, is_ours
-from faults.verdicts import Findings
+from faults.findings import Findings
 from faults.wire import Said
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import Reason, Verdict
+from sellctl.core.model.plan import PositionDecision, Reason
 from sellctl.journal import codec
 from sellctl.journal.verify import verify
 from sellctl.sim.venue.exchange import Exchange
@@ -120,22 +120,22 @@ class EvidenceChecker:
                 snapshot, plan = codec.unpack(row.body["frozen"])
                 if decide(snapshot, policy) != plan:
                     self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
-                for verdict in plan.submits:
-                    self._cites(verdict, snapshot.market)
+                for decision in plan.submits:
+                    self._cites(decision, snapshot.market)
 
-    def _cites(self, verdict: Verdict, market: Market) -> None:
+    def _cites(self, decision: PositionDecision, market: Market) -> None:
         """D1: a price exit cites a usable quote only."""
-        quote = verdict.holding.quote
-        if verdict.signal is None or verdict.signal.reason not in _PRICE_REASONS:
+        quote = decision.holding.quote
+        if decision.signal is None or decision.signal.reason not in _PRICE_REASONS:
             return
-        option = verdict.holding.position.instrument.asset_class is AssetClass.OPTION
+        option = decision.holding.position.instrument.asset_class is AssetClass.OPTION
         age = market.now - quote.at if quote else dt.timedelta.max
         oldest = dt.timedelta(minutes=15) if option else dt.timedelta(minutes=1)
         sides = (quote.bid, quote.ask) if quote else (None, None)
         usable = all(side is None or (side.is_finite() and side > 0) for side in sides) and any(sides)
         crossed = None not in sides and sides[0] > sides[1]  # type: ignore[operator]
         if not -AHEAD <= age <= oldest or crossed or not usable:
-            self._say("D1", f"{verdict.holding.symbol} left on {quote}")
+            self._say("D1", f"{decision.holding.symbol} left on {quote}")
 
     def _posts(self, log: Sequence[Said]) -> None:
         """I6, I7: the wire saw as many orders as the program sent, and no shortcut that can't be repeated safely."""

@@ -49,11 +49,11 @@ class Killing:
 
 def kill_at_random(seed: int) -> Killing:
     """Kill once or twice somewhere between the first line of code and the last order, then let it finish."""
-    dice = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
+    rng = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
     with scratch() as name, SimServer(parse_scenario(SCENARIO), speed=SPEED) as server:
         folder = Path(name)
-        _configure(folder, server, dice.choice(("smart", "market", "market")))
-        kills = sum(_run(folder, dice.uniform(0.3, 5.0)) for _ in range(dice.choice((1, 1, 2))))
+        _configure(folder, server, rng.choice(("smart", "market", "market")))
+        kills = sum(_run(folder, rng.uniform(0.3, 5.0)) for _ in range(rng.choice((1, 1, 2))))
         for _ in range(_MOST_RUNS):
             _run(folder, None)
             if _is_done(server):

@@ -17,7 +17,7 @@ from faults.streams import PACE, Streams
 from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
 from sellctl.alpaca import connect as connecting
-from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.event import Event
@@ -93,12 +93,12 @@ class Life:
     async def watch(self, until: dt.datetime) -> None:
         """The process at work: looks until an instant or SIGTERM, or one run-once."""
         self._stop = asyncio.Event()
-        fleet = cast("Runtime", self.runtime).fleet
+        scheduler = cast("Runtime", self.runtime).scheduler
         if self.once:
-            await fleet.run_once()
+            await scheduler.run_once()
             return
         setting_pace = asyncio.ensure_future(self._set_pace(until))
-        watching = asyncio.ensure_future(fleet.watch(self._stop, nothing))
+        watching = asyncio.ensure_future(scheduler.watch(self._stop, nothing))
         ticking = asyncio.ensure_future(self.streams.keep_ticking(self.pace)) if self.streams else None
         await asyncio.wait({setting_pace, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
@@ -109,10 +109,10 @@ class Life:
             await self.streams.close()
 
     async def _set_pace(self, until: dt.datetime) -> None:
-        fleet = cast("Runtime", self.runtime).fleet
+        scheduler = cast("Runtime", self.runtime).scheduler
         while self.exchange.now < until:
-            fleet.interval, then = self.pace(self.exchange.now)
-            fleet.wake()
+            scheduler.interval, then = self.pace(self.exchange.now)
+            scheduler.wake()
             left = (min(then, until) - self.exchange.now).total_seconds()
             await self.clock.sleep(max(left, 1.0))
 
@@ -122,10 +122,10 @@ class Life:
         options = Options(None, self.folder, live=False, debug=False, log_file=None)
         with self._our_doors():
             runtime = assemble(
-                loaded, options, Wish("watch", Mode.ACT, streams=bool(self.streams)), self.listener, self.clock
+                loaded, options, RunOptions("watch", Mode.ACT, streams=bool(self.streams)), self.listener, self.clock
             )
         self.runtime = runtime
-        for watcher in runtime.fleet.watchers:
+        for watcher in runtime.scheduler.watchers:
             probed = cast("Journal", ProbedJournal(watcher.journal, self.steps))
             cast("Any", watcher.journal).step = self.steps
             watcher.journal = watcher.orders.journal = probed

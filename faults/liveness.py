@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from faults.checkers import ZERO, is_backstop, ours_on
 from faults.draw import DUE, MINUTE, PEAKS, Day, Lot, Role
-from faults.verdicts import Findings
+from faults.findings import Findings
 from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.venue.accounts import SimAccount

@@ -12,8 +12,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from msgspec import structs
-
 from faults.crash import cases, crash
 from faults.day import play
 from faults.patching import patched
@@ -24,8 +22,8 @@ from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
 from sellctl.core import order_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, guards, pricing, sizing
-from sellctl.core.decision.context import Room
-from sellctl.core.errors import BrokerAnswer, BrokerError, DoubtfulError, JournalError, RequestRejectedError
+from sellctl.core.decision.context import DecisionContext
+from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
@@ -264,7 +262,7 @@ _MAPPED = mapped
 
 def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
     ours = _MAPPED(error, case)
-    if case.op is Op.SUBMIT and isinstance(ours, DoubtfulError):
+    if case.op is Op.SUBMIT and isinstance(ours, UnknownOutcomeError):
         return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
     return ours
 
@@ -276,11 +274,11 @@ async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -
 _RESTS = engine._rests
 
 
-def _stops_rest(signal: Any, place: Room) -> str:
+def _stops_rest(signal: Any, place: DecisionContext) -> str:
     return "always" if signal.reason is Reason.STOP_LOSS else _RESTS(signal, place)
 
 
-def _targets_rest(signal: Any, place: Room) -> str:
+def _targets_rest(signal: Any, place: DecisionContext) -> str:
     return "always" if signal.reason is Reason.TAKE_PROFIT else _RESTS(signal, place)
 
 
@@ -299,9 +297,9 @@ _NO_PACE = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._
 _LEAVE = exits.leave
 
 
-def _leave_resolved(signal: Any, place: Room) -> Any:
-    track = structs.replace(signal.holding.track, unresolved=Decimal(0))
-    return _LEAVE(structs.replace(signal, holding=structs.replace(signal.holding, track=track)), place)
+def _leave_resolved(signal: Any, place: DecisionContext) -> Any:
+    state = replace(signal.holding.state, unresolved=Decimal(0))
+    return _LEAVE(replace(signal, holding=replace(signal.holding, state=state)), place)
 
 
 BUGS: tuple[Bug, ...] = (
@@ -328,7 +326,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
     Bug("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
     Bug("own orders overlooked", "the next order goes out before the last one has ended",
-        ((Room, "ours_on", _nothing), (guards, "ORDER_GUARDS", _NO_GUARDS)), by_day),
+        ((DecisionContext, "ours_on", _nothing), (guards, "ORDER_GUARDS", _NO_GUARDS)), by_day),
     Bug("legs alone", "a long that covers a short is sold alone",
         ((sizing, "_reserves", _nothing), (guards, "ORDER_GUARDS", _NO_COVER_GUARD)), by_day),
     Bug("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),

@@ -17,12 +17,12 @@ from faults.crash import Crash, cases, crash
 from faults.day import play
 from faults.draw import FEWEST_LOOKS
 from faults.figures import HEADER, Line, put_into
+from faults.findings import Outcome, Violation
 from faults.kill9 import Killing, kill_at_random
 from faults.pairs import unlike
 from faults.planted import BUGS, Bug, Hunt, hunt
 from faults.steadiness import Steadiness, many_days
 from faults.two import Pair, play_pair
-from faults.verdicts import Outcome, Violation
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.verdicts import Outcome
+from faults.findings import Outcome
 
 EVERY = 10
 SETTLED = 2  # samples until imports, caches and the allocator have taken what they take once

@@ -19,7 +19,7 @@ class Steps:
     kill_at: str = ""
     nth: int = 1
     rate: float = 0.0
-    dice: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311  a bench's seed, not a secret
+    rng: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311  a bench's seed, not a secret
     seen: Counter[str] = field(default_factory=Counter)
     total: int = 0
     sure: int = 0  # dies at this many steps (0: nowhere)
@@ -33,7 +33,7 @@ class Steps:
         self.seen[name] += 1
         self.total += 1
         chosen = (name == self.kill_at and self.seen[name] == self.nth) or self.total == self.sure
-        if chosen or (self.rate and self.dice.random() < self.rate):
+        if chosen or (self.rate and self.rng.random() < self.rate):
             self.kills += 1
             self.dead = True
             raise Killed(name)

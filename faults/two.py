@@ -10,10 +10,10 @@ from pathlib import Path
 from faults.checkers import ExchangeChecker
 from faults.crash import exactly_once, matrix_day
 from faults.day import ACCOUNT, Stage, a_stage, config_of, scratch
+from faults.findings import Violation
 from faults.life import Life
 from faults.loop import LoopClock, VirtualLoop
 from faults.steps import Steps
-from faults.verdicts import Violation
 from faults.wire import Wire
 from sellctl.core.decision.policy import compile_policy
 from sellctl.core.errors import BusyError
@@ -45,7 +45,7 @@ def play_pair(seed: int, *, shared: bool) -> Pair:
         stage.evidence.all(compile_policy(config_of(day), ACCOUNT), [])
         said = [entry for life in lives for entry in life.wire.log if entry.what == "submit"]
         busy = any(
-            isinstance(w.problem, BusyError) for life in lives if life.runtime for w in life.runtime.fleet.watchers
+            isinstance(w.problem, BusyError) for life in lives if life.runtime for w in life.runtime.scheduler.watchers
         )
         if shared and not busy:
             stage.findings.add("C1", stage.exchange.now, "two watchers worked one state folder")
@@ -72,7 +72,7 @@ def _listening_to(stage: Stage, folders: tuple[Path, ...]) -> Iterator[None]:
 def _life(stage: Stage, folder: Path, seed: int) -> Life:
     clock = LoopClock(stage.exchange)
     clock.skew = dt.timedelta(seconds=40 * (seed % 3))
-    wire = Wire(clock, Steps(), stage.day.latency, stage.steps.dice.random, lambda *_: None, stage.wire.cancels)
+    wire = Wire(clock, Steps(), stage.day.latency, stage.steps.rng.random, lambda *_: None, stage.wire.cancels)
     return Life(
         stage.exchange, folder, config_of(stage.day), stage.doors, clock, wire, Steps(), stage.liveness.hear,
         stage.day.interval_at,
@@ -94,5 +94,5 @@ async def _both(stage: Stage, lives: tuple[Life, ...]) -> None:
     for life in lives:
         life.assemble()
         watching.append(asyncio.ensure_future(life.watch(stage.day.ends)))
-        await asyncio.sleep(stage.steps.dice.choice((0.0, 0.1, 1.0)))
+        await asyncio.sleep(stage.steps.rng.choice((0.0, 0.1, 1.0)))
     await asyncio.gather(*watching)

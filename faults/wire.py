@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from faults.loop import LoopClock
 from faults.steps import Step
-from sellctl.core.errors import BrokerError, DoubtfulError, NotFoundError
+from sellctl.core.errors import BrokerError, NotFoundError, UnknownOutcomeError
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import BrokerClock, Quote, Session
 from sellctl.core.model.order import Order
@@ -41,7 +41,7 @@ class Wire:
     clock: LoopClock
     step: Step
     latency: float
-    dice: Callable[[], float]
+    rng: Callable[[], float]
     arrives: Callable[[str, SubmitOrder], None]  # told what is about to reach the exchange
     cancels: Callable[[str, str], None]
     log: list[Said] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Wire:
     async def travel(self) -> None:
         """One way."""
         if self.latency:
-            await self.clock.sleep(self.latency * self.dice())
+            await self.clock.sleep(self.latency * self.rng())
 
     def say(self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None) -> None:
         """Write one exchange down."""
@@ -135,8 +135,8 @@ class ProbedBroker:
         await self._wire.travel()
         try:
             answer = await ask()
-        except DoubtfulError:
-            await self._wire.clock.sleep(TIMES_OUT * self._wire.dice())
+        except UnknownOutcomeError:
+            await self._wire.clock.sleep(TIMES_OUT * self._wire.rng())
             raise
         await self._wire.travel()
         return answer
@@ -153,7 +153,7 @@ class ProbedBroker:
             answer = await ask()
         except BrokerError as error:
             wire.step(f"broker.{what}.failed")
-            await wire.clock.sleep(TIMES_OUT * wire.dice() if isinstance(error, DoubtfulError) else 0.0)
+            await wire.clock.sleep(TIMES_OUT * wire.rng() if isinstance(error, UnknownOutcomeError) else 0.0)
             wire.say(what, name, _kind(error), body)
             raise
         wire.step(f"broker.{what}.arrived")
@@ -166,7 +166,7 @@ class ProbedBroker:
 def _kind(error: BrokerError) -> str:
     if isinstance(error, NotFoundError):
         return "not found"
-    return "doubt" if isinstance(error, DoubtfulError) else "refused"
+    return "doubt" if isinstance(error, UnknownOutcomeError) else "refused"
 
 
 class ProbedQuotes:

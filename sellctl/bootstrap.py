@@ -16,10 +16,10 @@ from sellctl.core.model.event import Event, Kind, Weight
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.scheduler import Fleet
+from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.sell_watcher import Mode, SellWatcher
-from sellctl.core.tick_handler import TickDesk
+from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
 from sellctl.service.host_clock import RealClock
 from sellctl.service.loading import loaded as all_loaded
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunOptions:
     """What a command wants of a runtime: how far looks go, for which accounts, and which symbols to close by hand."""
 
     what: str  # the command, as another process will read it
@@ -61,7 +61,7 @@ class Runtime:
     """Everything that runs, assembled. Close it when done."""
 
     loaded: LoadedConfig
-    fleet: Fleet
+    scheduler: AccountScheduler
     clock: "Clock"
     state: StateFolder
     _closers: list[Callable[[], None]] = field(default_factory=list)
@@ -85,38 +85,43 @@ def load(options: "Options") -> LoadedConfig:
 def assemble(
     loaded: LoadedConfig,
     options: "Options",
-    wish: Wish,
+    run_options: RunOptions,
     listener: Callable[[Event], None],
     clock: "Clock | None" = None,
 ) -> Runtime:
     """Build the runtime of the accounts wished for. ConfigError or SafetyRefusalError before anything is asked."""
     from sellctl.alpaca.connect import connect  # noqa: PLC0415  the adapter loads requests
 
-    config = _chosen(loaded.config, wish.accounts)
-    _refuse_unasked_money(config, options, wish)
+    config = _chosen(loaded.config, run_options.accounts)
+    _refuse_unasked_money(config, options, run_options)
     clock = clock or RealClock()
     connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
-    journal = _journal(loaded, state, _time_of(market_clock, clock), wish, closers)
+    journal = _journal(loaded, state, _time_of(market_clock, clock), run_options, closers)
     memory = _memory(state, journal)
     own = own_strategies(loaded)
     if journal.alarm:
         listener(Event(clock.now(), journal.alarm, weight=Weight.ERROR, kind=Kind.ALERT))
     watchers = [
-        _watcher(config, name, broker, _Parts(journal, prices, clock, market_clock, listener, state, wish, memory, own))
+        _watcher(
+            config,
+            name,
+            broker,
+            _Parts(journal, prices, clock, market_clock, listener, state, run_options, memory, own),
+        )
         for name, broker in connected.brokers.items()
     ]
     report = Reporter("", _time_of(market_clock, clock), listener)
-    fleet = Fleet(watchers, market_clock, prices, clock, config.sell_module.check_interval, report)
-    if wish.streams:
+    scheduler = AccountScheduler(watchers, market_clock, prices, clock, config.sell_module.check_interval, report)
+    if run_options.streams:
         from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
 
-        fleet.desk = TickDesk(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
+        scheduler.tick_handler = TickHandler(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
     all_loaded()
-    return Runtime(loaded, fleet, clock, state, closers)
+    return Runtime(loaded, scheduler, clock, state, closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ class _Parts:
     market_clock: MarketClock
     listener: Callable[[Event], None]
     state: StateFolder
-    wish: Wish
+    run_options: RunOptions
     memory: "Memory"
     own: OwnStrategies
 
@@ -146,9 +151,9 @@ def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
     return [compile_policy(loaded.config, name, own) for name in _chosen(loaded.config, accounts).accounts]
 
 
-def unconfirmed_live(loaded: LoadedConfig, options: "Options", wish: Wish) -> dict[str, str]:
+def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> dict[str, str]:
     """Accounts with real money that nobody has agreed to act on yet: their names, and a mark of each key."""
-    accounts = _chosen(loaded.config, wish.accounts).accounts
+    accounts = _chosen(loaded.config, run_options.accounts).accounts
     marks = {name: _mark(account.api_key) for name, account in accounts.items() if not account.paper}
     confirmed = state_of(options).confirmed_live()
     return {name: mark for name, mark in marks.items() if mark not in confirmed and options.live}
@@ -183,8 +188,8 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
                 f"The key of account {name} belongs to {facts.number}, not to {policy.account_number}.",
                 hint="Correct account_number or the key.",
             )
-        if parts.wish.acts:
-            parts.state.lock(facts.number, parts.wish.what)
+        if parts.run_options.acts:
+            parts.state.lock(facts.number, parts.run_options.what)
 
     return SellWatcher(
         name=name,
@@ -196,12 +201,12 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         clock=parts.clock,
         report=report,
         admit=admit,
-        mode=parts.wish.mode,
-        by_hand=parts.wish.by_hand,
-        only=parts.wish.only,
-        panics=parts.wish.panic,
+        mode=parts.run_options.mode,
+        by_hand=parts.run_options.by_hand,
+        only=parts.run_options.only,
+        panics=parts.run_options.panic,
         exempt=parts.state.exempt,
-        thawed=parts.state.take_thawed if parts.wish.acts else frozenset,
+        thawed=parts.state.take_thawed if parts.run_options.acts else frozenset,
         halt=lambda why: parts.state.halt(why, "sellctl"),
     )
 
@@ -237,10 +242,10 @@ def _chosen(config: "Config", names: Sequence[str]) -> "Config":
     return replace(config, accounts=wanted)
 
 
-def _refuse_unasked_money(config: "Config", options: "Options", wish: Wish) -> None:
+def _refuse_unasked_money(config: "Config", options: "Options", run_options: RunOptions) -> None:
     """Acting on real money needs --live or SELLCTL_LIVE=1 besides `paper: false`."""
     live = [name for name, account in config.accounts.items() if not account.paper]
-    if live and not options.live and wish.acts:
+    if live and not options.live and run_options.acts:
         raise SafetyRefusalError(
             f"Account {live[0]} is real money, and --live was not given.",
             hint="Add --live (or SELLCTL_LIVE=1), look first with --dry-run, or name paper accounts with --account.",
@@ -251,11 +256,11 @@ def _journal(
     loaded: LoadedConfig,
     state: StateFolder,
     now: "Callable[[], dt.datetime]",
-    wish: Wish,
+    run_options: RunOptions,
     closers: list[Callable[[], None]],
 ) -> "SqliteJournal | NoJournal":
     """The journal on disk; a run that doesn't act writes nothing anywhere."""
-    if wish.mode is Mode.DRY_RUN:
+    if run_options.mode is Mode.DRY_RUN:
         return NoJournal()
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
     from sellctl.service.logs import redactor  # noqa: PLC0415  likewise

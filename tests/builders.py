@@ -5,16 +5,14 @@ import datetime as dt
 from decimal import Decimal
 from typing import TypeVar
 
-from msgspec import Struct, structs
-
 from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, SellModuleConfig
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import NEW_YORK, Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import Verdict
-from sellctl.core.model.position import Direction, ExitTrack, Holding, Position, Track
+from sellctl.core.model.plan import PositionDecision
+from sellctl.core.model.position import Direction, ExitProgress, Holding, Position, PositionState
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
 T = TypeVar("T")
@@ -28,8 +26,8 @@ TODAYS_SPY_CALL = "SPY261124C00600000"
 
 
 def replace(value: T, **changes: object) -> T:
-    """A frozen value with other fields, be it a Struct or a dataclass."""
-    return structs.replace(value, **changes) if isinstance(value, Struct) else dataclasses.replace(value, **changes)
+    """A frozen value with other fields."""
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]
 
 
 def at(clock: str, day: dt.date = TUESDAY) -> dt.datetime:
@@ -37,11 +35,11 @@ def at(clock: str, day: dt.date = TUESDAY) -> dt.datetime:
     return dt.datetime.combine(day, dt.time.fromisoformat(clock), NEW_YORK).astimezone(dt.UTC)
 
 
-def a_market(clock: str = "12:00", day: dt.date = TUESDAY, *, closes: str = "16:00", agreed: bool = True) -> Market:
+def a_market(clock: str = "12:00", day: dt.date = TUESDAY, *, closes: str = "16:00", confirmed: bool = True) -> Market:
     """The market at a time of day; closed outside 09:30 to `closes`."""
     now, opened, closing = at(clock, day), at("09:30", day), at(closes, day)
     is_open = opened <= now < closing
-    return Market(now, is_open, closing if is_open else None, opened, agreed=agreed)
+    return Market(now, is_open, closing if is_open else None, opened, confirmed=confirmed)
 
 
 def a_quote(symbol: str, bid: str | None, ask: str | None, when: dt.datetime | None = None) -> Quote:
@@ -75,12 +73,12 @@ def a_holding(
     short: bool = False,
     available: str | None = "",
     quoted_at: dt.datetime | None = None,
-    track: Track | None = None,
+    state: PositionState | None = None,
 ) -> Holding:
     """A holding with a quote; without one when both sides are None."""
     quote = a_quote(symbol, bid, ask, quoted_at) if bid or ask else None
     position = a_position(symbol, qty, entry, short=short, available=available)
-    return Holding(position, quote, track or Track())
+    return Holding(position, quote, state or PositionState())
 
 
 def an_order(
@@ -123,7 +121,7 @@ def a_snapshot(
     market: Market | None = None,
     history: tuple[Order, ...] | None = (),
     account: AccountFacts | None = None,
-    agreed: bool = True,
+    confirmed: bool = True,
 ) -> Snapshot:
     """A snapshot taken just now that knows today's orders of every holding; `history=None` knows none.
 
@@ -135,16 +133,16 @@ def a_snapshot(
         replace(h, quote=replace(h.quote, at=market.now)) if h.quote and h.quote.at == at("12:00") else h
         for h in holdings
     )
-    if agreed:
-        fresh = tuple(an_agreed(h) if h.quote and not h.track.window else h for h in fresh)
+    if confirmed:
+        fresh = tuple(a_confirmed(h) if h.quote and not h.state.window else h for h in fresh)
     known = {} if history is None else {h.symbol: tuple(o for o in history if o.symbol == h.symbol) for h in holdings}
     return Snapshot(account or AccountFacts("main", "PA1"), market, fresh, orders, market.now, known)
 
 
-def an_agreed(holding: Holding) -> Holding:
+def a_confirmed(holding: Holding) -> Holding:
     """The same holding, at whose quote an earlier look agrees."""
     window = Window(holding.quote, holding.quote) if holding.quote else None
-    return replace(holding, track=replace(holding.track, window=window))
+    return replace(holding, state=replace(holding.state, window=window))
 
 
 def a_config(sell: SellModuleConfig | None = None, execution: ExecutionConfig | None = None) -> Config:
@@ -163,10 +161,10 @@ def a_policy(sell: SellModuleConfig | None = None, execution: ExecutionConfig | 
 
 def an_exit(
     urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10", pressing: float = 0
-) -> Track:
+) -> PositionState:
     """The memory of an exit under way whose last order was sent that many seconds ago."""
-    return Track(
-        exit=ExitTrack(
+    return PositionState(
+        exit=ExitProgress(
             reason="an earlier reason",
             urgency=urgency,
             step=step,
@@ -178,8 +176,8 @@ def an_exit(
     )
 
 
-def the_verdict(snapshot: Snapshot, policy: Policy | None = None, symbol: str | None = None) -> Verdict:
+def the_decision(snapshot: Snapshot, policy: Policy | None = None, symbol: str | None = None) -> PositionDecision:
     """What is decided about the one holding of a snapshot, or about the one named."""
     plan = decide(snapshot, policy or a_policy())
-    (verdict,) = (v for v in plan.verdicts if symbol in {None, v.holding.symbol})
-    return verdict
+    (decision,) = (v for v in plan.decisions if symbol in {None, v.holding.symbol})
+    return decision

@@ -22,7 +22,7 @@ from sellctl.alpaca.errors import Op
 from sellctl.alpaca.orders import order_body
 from sellctl.alpaca.paging import all_orders, batches_of
 from sellctl.alpaca.rest import Ask, RateLimit, RestClient
-from sellctl.core.errors import DoubtfulError
+from sellctl.core.errors import UnknownOutcomeError
 from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
@@ -83,7 +83,7 @@ class AlpacaBroker:
         parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches_of(sorted(wanted))]
         return Rows(
             _once(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
-            _once(row for part in parts for row in part.spoiled if not row.symbol or row.symbol in wanted),
+            _once(row for part in parts for row in part.invalid if not row.symbol or row.symbol in wanted),
         )
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
@@ -101,7 +101,7 @@ class AlpacaBroker:
         return order_body(order)
 
     async def submit(self, order: SubmitOrder) -> Order:
-        """Send one order. RequestRejectedError: nothing happened. DoubtfulError: nobody knows; look it up next."""
+        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: nobody knows; look it up next."""
         ask = Ask(f"sending an order for {order.symbol}", "/orders", order_body(order), Op.SUBMIT)
         return await self._client.ask(
             ask, partial(_the_order, client_order_id=order.client_order_id, symbol=order.symbol)
@@ -130,7 +130,7 @@ class AlpacaBroker:
         try:
             return rows_of(await all_orders(self._order_page, status, start, symbols), order_of)
         except UnreadableError as error:
-            raise DoubtfulError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
+            raise UnknownOutcomeError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
     async def _order_page(self, query: Mapping[str, str]) -> list[object]:
         return await self._client.ask(_page_of_orders(tuple(query.items())), list_of)

@@ -11,7 +11,7 @@ from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
-from sellctl.core.model.snapshot import AccountFacts, Rows, SpoiledRow
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
 
 T = TypeVar("T")
 Row = Mapping[str, object]
@@ -186,13 +186,13 @@ def _kind(answer: object) -> str:
 def rows_of(answer: object, read: Callable[[Row], T]) -> Rows[T]:
     """Every row of a list answer through `read`; the unreadable ones apart, each with its symbol and why."""
     good: list[T] = []
-    spoiled: list[SpoiledRow] = []
+    invalid: list[InvalidRow] = []
     for row in list_of(answer):
         try:
             good.append(read(dict_of(row)))
         except UnreadableError as error:
-            spoiled.append(SpoiledRow(_symbol_if_readable(row), str(error)))
-    return Rows(tuple(good), tuple(spoiled))
+            invalid.append(InvalidRow(_symbol_if_readable(row), str(error)))
+    return Rows(tuple(good), tuple(invalid))
 
 
 def _symbol_if_readable(row: object) -> str:
@@ -303,15 +303,15 @@ def quote_of(symbol: str, row: Row, feed: str) -> Quote:
 def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]:
     """The quotes of a latest-quotes answer that were asked for; a null one is an absent one."""
     good: list[Quote] = []
-    spoiled: list[SpoiledRow] = []
+    invalid: list[InvalidRow] = []
     for symbol, row in dict_of(dict_of(answer).get("quotes")).items():
         if symbol not in symbols or row is None:
             continue
         try:
             good.append(quote_of(symbol, dict_of(row), feed))
         except UnreadableError as error:
-            spoiled.append(SpoiledRow(symbol, str(error)))
-    return Rows(tuple(good), tuple(spoiled))
+            invalid.append(InvalidRow(symbol, str(error)))
+    return Rows(tuple(good), tuple(invalid))
 
 
 # --- account, clock, calendar

@@ -29,11 +29,11 @@ from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
     BrokerError,
-    DoubtfulError,
     NotFoundError,
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    UnknownOutcomeError,
 )
 
 FOREIGN_ERRORS: Final = (
@@ -88,7 +88,7 @@ def mapped(error: Exception, case: Case) -> BrokerError:
     if isinstance(error, APIError):
         return _of_answer(error, case)
     if isinstance(error, UnreadableError):
-        return DoubtfulError(case.sentence(f"the answer of {case.host} can't be used: {case.clean(str(error))}"))
+        return UnknownOutcomeError(case.sentence(f"the answer of {case.host} can't be used: {case.clean(str(error))}"))
     return _of_the_way(error, case)
 
 
@@ -114,17 +114,17 @@ _WAYS: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
 )
 
 
-def _of_the_way(error: Exception, case: Case) -> DoubtfulError:
+def _of_the_way(error: Exception, case: Case) -> UnknownOutcomeError:
     for kinds, how, hint in _WAYS:
         if isinstance(error, kinds):
-            return DoubtfulError(case.sentence(how.format(host=case.host)), hint=hint)
-    return DoubtfulError(case.sentence(f"the call to {case.host} ended in {type(error).__name__}"))
+            return UnknownOutcomeError(case.sentence(how.format(host=case.host)), hint=hint)
+    return UnknownOutcomeError(case.sentence(f"the call to {case.host} ended in {type(error).__name__}"))
 
 
 # --- what the broker answered
 
 _CLIENT_ERRORS = range(400, 500)
-_DOUBTFUL_STATUSES = frozenset({408, 425, 499})  # a time-out on the way, whoever says it
+_UNKNOWN_OUTCOME_STATUSES = frozenset({408, 425, 499})  # a time-out on the way, whoever says it
 _NO_KEY = (401, 403)
 _READS = (Op.READ, Op.LOOK_UP)
 _MESSAGE = ("message",)
@@ -187,16 +187,16 @@ def _of_answer(error: APIError, case: Case) -> BrokerError:
     if _refuses_key(status, text, answer, case.op):
         said = answer.message if answer else "no reason given"
         return AuthError(f"{case.account}: {case.host} refuses the key ({status}: {said}).", hint=_CHECK_KEY)
-    if answer is None or status not in _CLIENT_ERRORS or status in _DOUBTFUL_STATUSES:
+    if answer is None or status not in _CLIENT_ERRORS or status in _UNKNOWN_OUTCOME_STATUSES:
         said = f", {answer.message}" if answer else ""
-        return DoubtfulError(case.sentence(f"{case.host} answered with status {status}{said}"))
+        return UnknownOutcomeError(case.sentence(f"{case.host} answered with status {status}{said}"))
     return _of_definite(answer, case)
 
 
 def _of_definite(answer: BrokerAnswer, case: Case) -> BrokerError:
     sentence = case.sentence(f"{answer.message} ({answer.status})")
     if answer.status == requests.codes.not_found:
-        return NotFoundError(sentence, answer=answer) if _is_absence(answer, case.op) else DoubtfulError(sentence)
+        return NotFoundError(sentence, answer=answer) if _is_absence(answer, case.op) else UnknownOutcomeError(sentence)
     if _FEED.search(answer.message):
         return FeedNotGrantedError(sentence, answer=answer)
     return RequestRejectedError(sentence, answer=answer, refusal=refusal_of(answer, case.op))
@@ -226,7 +226,7 @@ def _of_429(answer: BrokerAnswer | None, headers: Mapping[str, str], case: Case)
     """Too many requests: a definite no when the broker itself says so, else nobody knows who said it and when."""
     said = answer is not None and (answer.code == _RATE_CODE or _TOO_MANY.search(answer.message))
     if not said and not any(name in headers for name in _BUDGET_HEADERS):
-        return DoubtfulError(case.sentence(f"{case.host} answered with status 429 and no word of its own"))
+        return UnknownOutcomeError(case.sentence(f"{case.host} answered with status 429 and no word of its own"))
     return RateLimitedError(
         case.sentence("the budget of requests is used up (429)"),
         answer=answer or BrokerAnswer(429, None, ""),

@@ -16,7 +16,7 @@ from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimitedError, RequestRejectedError
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote
-from sellctl.core.model.snapshot import Rows, SpoiledRow
+from sellctl.core.model.snapshot import InvalidRow, Rows
 
 _BENCH: Final = 12  # looks during which a key that failed is asked last: a minute at the default interval
 _PATIENCE: Final = 12.0  # seconds after which a batch isn't tried with one more key
@@ -54,8 +54,8 @@ class _Fetched:
     @property
     def problems(self) -> tuple[str, ...]:
         """What a person should know, a sentence each."""
-        spoiled = tuple(f"{row.symbol}: its quote can't be read: {row.why}." for row in self.rows.spoiled)
-        return spoiled if self.error is None else (*spoiled, self._nothing_came())
+        invalid = tuple(f"{row.symbol}: its quote can't be read: {row.why}." for row in self.rows.invalid)
+        return invalid if self.error is None else (*invalid, self._nothing_came())
 
     def _nothing_came(self) -> str:
         first, *others = self.batch.symbols
@@ -167,8 +167,8 @@ async def _ask(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:
         if isinstance(refused, _NOT_ABOUT_SYMBOLS) or "symbol" not in why:
             raise
     culprits = _culprits(batch, why)
-    spoiled: Rows[Quote] = Rows((), tuple(SpoiledRow(symbol, why) for symbol in culprits))
-    return _joined([spoiled, *[await _ask(client, part, feed) for part in _rest(batch, culprits)]])
+    invalid: Rows[Quote] = Rows((), tuple(InvalidRow(symbol, why) for symbol in culprits))
+    return _joined([invalid, *[await _ask(client, part, feed) for part in _rest(batch, culprits)]])
 
 
 def _culprits(batch: _Batch, why: str) -> tuple[str, ...]:
@@ -185,7 +185,7 @@ def _rest(batch: _Batch, culprits: tuple[str, ...]) -> list[_Batch]:
 
 
 def _joined(parts: Sequence[Rows[Quote]]) -> Rows[Quote]:
-    return Rows(tuple(row for part in parts for row in part.rows), tuple(row for part in parts for row in part.spoiled))
+    return Rows(tuple(row for part in parts for row in part.rows), tuple(row for part in parts for row in part.invalid))
 
 
 def _raise_if_all_failed(fetched: Sequence[_Fetched]) -> None:

@@ -18,7 +18,7 @@ from sellctl.api.routes import sell_router
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from sellctl.api.lifespan import Station
+    from sellctl.api.lifespan import ApiServices
 
 PREFIX = "/api/v1"
 PAGE = {
@@ -45,7 +45,7 @@ HEADERS: Mapping[str, str] = {
 TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-def application(station: "Station") -> FastAPI:
+def application(services: "ApiServices") -> FastAPI:
     """The application around a station, which its lifespan runs."""
     app = FastAPI(
         title="sellctl",
@@ -55,12 +55,12 @@ def application(station: "Station") -> FastAPI:
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
     )
-    app.state.sellctl_station = station
+    app.state.sellctl_services = services
     app.include_router(sell_router, prefix=PREFIX, tags=["sell_module"])
     app.add_api_route("/healthz", healthz, response_model=schemas.Health, tags=["health"], responses=_FAILING)
     for path in PAGE:
         app.add_api_route(path, page, include_in_schema=False)
-    app.add_middleware(Surroundings, station=station)
+    app.add_middleware(Surroundings, services=services)
     return app
 
 
@@ -82,10 +82,10 @@ async def page(request: Request) -> Response:
 class Surroundings:
     """Around every answer: the Host and address checks before it, the headers on it."""
 
-    def __init__(self, app: "ASGIApp", station: "Station") -> None:
+    def __init__(self, app: "ASGIApp", services: "ApiServices") -> None:
         self._app = app
-        self._gate = station.gate
-        self._headers = {**HEADERS, **(TLS_HEADERS if station.control.runtime.loaded.config.api.tls_cert else {})}
+        self._gate = services.gate
+        self._headers = {**HEADERS, **(TLS_HEADERS if services.control.runtime.loaded.config.api.tls_cert else {})}
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Let a request in, or answer why not."""

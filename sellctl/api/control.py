@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sellctl.core.sell_watcher import SellWatcher
 
 SETTLE_SECONDS = 15.0  # what a look under way may take to end after a stop (R5)
-LOOK_SECONDS = 45.0  # what a look that was asked for may take
+POLL_SECONDS = 45.0  # what a look that was asked for may take
 ORDERS_SECONDS = 10.0  # what reading the orders left at the broker may take
 
 
@@ -48,7 +48,7 @@ class Control:
     fault: str = ""
     looks: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
-    _next_look_at: float | None = None
+    _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
     _once: bool = False
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,7 +66,7 @@ class Control:
     @property
     def journal(self) -> "Journal":
         """The journal that the watchers write."""
-        return self.runtime.fleet.watchers[0].journal
+        return self.runtime.scheduler.watchers[0].journal
 
     @property
     def enabled(self) -> bool:
@@ -76,14 +76,14 @@ class Control:
     @property
     def plans(self) -> "list[Plan]":
         """The last plan of each account that has one."""
-        return [watcher.plan for watcher in self.runtime.fleet.watchers if watcher.plan is not None]
+        return [watcher.plan for watcher in self.runtime.scheduler.watchers if watcher.plan is not None]
 
     @property
-    def next_look_in(self) -> float | None:
+    def next_poll_in(self) -> float | None:
         """Seconds until the next look; None when none is planned."""
-        if self._next_look_at is None or self.state is not State.WATCHING:
+        if self._next_poll_at is None or self.state is not State.WATCHING:
             return None
-        return max(0.0, self._next_look_at - self.runtime.clock.monotonic())
+        return max(0.0, self._next_poll_at - self.runtime.clock.monotonic())
 
     # --- what it does -------------------------------------------------------------------------------------------------
 
@@ -110,10 +110,10 @@ class Control:
     async def run_once(self) -> bool:
         """One look at every account now; whether it ended in time. While nothing is watched, what `run-once` does."""
         if self.state is State.WATCHING:
-            return await self._look_now()
+            return await self._poll_now()
         self._be_ready()
-        task = self._run(self.runtime.fleet.run_once(), once=True)
-        await asyncio.wait({task}, timeout=LOOK_SECONDS + SETTLE_SECONDS)
+        task = self._run(self.runtime.scheduler.run_once(), once=True)
+        await asyncio.wait({task}, timeout=POLL_SECONDS + SETTLE_SECONDS)
         return task.done()
 
     def halt(self, reason: str, by: str) -> None:
@@ -127,7 +127,7 @@ class Control:
 
     async def left_at_broker(self) -> "list[tuple[str, Order]]":
         """Our orders that still work at the broker, each with its account's name, freshly read where that succeeds."""
-        found = await asyncio.gather(*(_ours(watcher) for watcher in self.runtime.fleet.watchers))
+        found = await asyncio.gather(*(_ours(watcher) for watcher in self.runtime.scheduler.watchers))
         return [each for orders in found for each in orders]
 
     def begin_to_close(self) -> None:
@@ -144,9 +144,9 @@ class Control:
 
     async def _watch(self) -> None:
         """Watch, and take up what other commands ask for meanwhile."""
-        errands = asyncio.create_task(serve(self.runtime.fleet, self.runtime.state))
+        errands = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state))
         try:
-            await self.runtime.fleet.watch(self._stop, self._after_look)
+            await self.runtime.scheduler.watch(self._stop, self._after_poll)
         finally:
             errands.cancel()
 
@@ -168,7 +168,7 @@ class Control:
         if self.state is State.RUNNING_ONCE:
             raise BusyError("A single run is under way.", hint="Wait until it has ended; it takes at most 50 s.")
         try:
-            for watcher in self.runtime.fleet.watchers:
+            for watcher in self.runtime.scheduler.watchers:
                 if watcher.facts is not None:
                     watcher.admit(watcher.facts)
         except SellctlError:
@@ -183,7 +183,7 @@ class Control:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The fleet has ended and others may work its accounts; an error of its own is a bug of ours, told loudly."""
-        self._next_look_at = None
+        self._next_poll_at = None
         self._release()
         self.runtime.state.release()
         error = None if task.cancelled() else task.exception()
@@ -194,40 +194,40 @@ class Control:
         self._say(f"The watcher has ended by a fault: {self.fault}", Kind.ALERT, Weight.ERROR)
         self.failed.set()
 
-    async def _look_now(self) -> bool:
+    async def _poll_now(self) -> bool:
         """Wake the watch until every account was looked at since now; whether it was, in time."""
         since = self.runtime.clock.monotonic()
-        looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((since, looked))
-        self.runtime.fleet.wake()
-        done, _ = await asyncio.wait({looked}, timeout=LOOK_SECONDS)
+        polled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((since, polled))
+        self.runtime.scheduler.wake()
+        done, _ = await asyncio.wait({polled}, timeout=POLL_SECONDS)
         return bool(done)
 
-    def _after_look(self, wait: float) -> None:
+    def _after_poll(self, wait: float) -> None:
         self.looks += 1
-        self._next_look_at = self.runtime.clock.monotonic() + wait
+        self._next_poll_at = self.runtime.clock.monotonic() + wait
         for waiting in [each for each in self._waiting if self._has_looked_since(each[0])]:
             self._waiting.remove(waiting)
             waiting[1].set_result(None)
         if self._waiting:
-            self.runtime.fleet.wake()
+            self.runtime.scheduler.wake()
         self.hub.nudge("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
 
     def _has_looked_since(self, since: float) -> bool:
         """Whether each account was looked at since then, or can't be looked at now."""
-        fleet = self.runtime.fleet
-        if fleet.problem is not None or (fleet.market is not None and not fleet.market.is_open):
+        scheduler = self.runtime.scheduler
+        if scheduler.problem is not None or (scheduler.market is not None and not scheduler.market.is_open):
             return True
-        return all(w.problem is not None or (w.seen_at is not None and w.seen_at >= since) for w in fleet.watchers)
+        return all(w.problem is not None or (w.seen_at is not None and w.seen_at >= since) for w in scheduler.watchers)
 
     def _release(self) -> None:
-        for _, looked in self._waiting:
-            if not looked.done():
-                looked.set_result(None)
+        for _, polled in self._waiting:
+            if not polled.done():
+                polled.set_result(None)
         self._waiting.clear()
 
     def _say(self, text: str, kind: Kind = Kind.NOTE, weight: Weight = Weight.INFO) -> None:
-        market = self.runtime.fleet.market
+        market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
         logger.log(weight.value.upper(), "{}", text)
         self.hub.tell(Event(at, text, weight=weight, kind=kind))

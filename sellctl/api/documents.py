@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sellctl import __version__
 from sellctl.core.model.plan import State
 from sellctl.ui.displays import view_of
-from sellctl.ui.formatting import harmless
+from sellctl.ui.formatting import sanitize
 from sellctl.ui.render import VERSION, Document, market_phase, order_part, plan_document, positions_document
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FROZEN = "frozen"  # a plan's snapshot inside its row is for replay, not for rea
 
 def status_document(control: "Control") -> Document:
     """What the watcher is doing."""
-    fleet = control.runtime.fleet
+    scheduler = control.runtime.scheduler
     view = view_of(control.runtime, (), 0)
     return {
         "version": VERSION,
@@ -29,12 +29,13 @@ def status_document(control: "Control") -> Document:
         "fault": control.fault,
         "halted": control.halted(),
         "enabled": control.enabled,
-        "market": _market_part(fleet.market),
+        "market": _market_part(scheduler.market),
         "looks": control.looks,
-        "next_look_in_seconds": _rounded(control.next_look_in),
-        "problem": harmless(str(fleet.problem)) if fleet.problem else "",
+        "next_look_in_seconds": _rounded(control.next_poll_in),
+        "problem": sanitize(str(scheduler.problem)) if scheduler.problem else "",
         "accounts": [
-            _account_part(watcher.name, account) for watcher, account in zip(fleet.watchers, view.accounts, strict=True)
+            _account_part(watcher.name, account)
+            for watcher, account in zip(scheduler.watchers, view.accounts, strict=True)
         ],
     }
 
@@ -56,12 +57,12 @@ def _account_part(name: str, account: "AccountView") -> Document:
         "account": name,
         "number": account.facts.number,
         "mode": account.mode.value,
-        "holdings": None if plan is None else len(plan.verdicts),
+        "holdings": None if plan is None else len(plan.decisions),
         "leaving": None if plan is None else len(plan.of(State.LEAVING)),
         "blocked": None if plan is None else len(plan.of(State.BLOCKED) + plan.of(State.DENIED)),
         "orders_working": account.orders_working,
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
-        "problem": harmless(account.problem or account.facts.blocked),
+        "problem": sanitize(account.problem or account.facts.blocked),
     }
 
 
@@ -79,7 +80,7 @@ def config_document(control: "Control") -> Document:
 def positions_with_orders(control: "Control") -> Document:
     """Every holding, and each account's open orders."""
     document = positions_document(control.plans)
-    orders = {watcher.name: watcher.open_orders for watcher in control.runtime.fleet.watchers}
+    orders = {watcher.name: watcher.open_orders for watcher in control.runtime.scheduler.watchers}
     for account in document["accounts"]:
         account["orders"] = [order_part(order) for order in orders[account["account"]]]
     return document
@@ -87,7 +88,7 @@ def positions_with_orders(control: "Control") -> Document:
 
 def plans_document(control: "Control") -> Document:
     """What was decided at the last look."""
-    return plan_document(control.plans, control.runtime.fleet.watchers[0].mode.value)
+    return plan_document(control.plans, control.runtime.scheduler.watchers[0].mode.value)
 
 
 def history_document(rows: "tuple[Row, ...]", limit: int) -> Document:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sellctl.ui.formatting import harmless
+from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
@@ -126,6 +126,6 @@ def event_document(event: "Event") -> "Document":
         "symbol": event.symbol,
         "kind": event.kind.value,
         "weight": event.weight.value,
-        "text": harmless(event.text),
-        "sentence": harmless(event.sentence),
+        "text": sanitize(event.text),
+        "sentence": sanitize(event.sentence),
     }

@@ -14,7 +14,7 @@ from sellctl.api.events import Hub
 from sellctl.api.guarded import Gate
 from sellctl.api.throttle import Throttle
 from sellctl.api.tokens import check_secret
-from sellctl.bootstrap import Wish
+from sellctl.bootstrap import RunOptions
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.sell_watcher import Mode
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.event import Event
 
-WISH = Wish("serve", Mode.ACT, streams=True)
+RUN_OPTIONS = RunOptions("serve", Mode.ACT, streams=True)
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 
 @dataclass(slots=True)
-class Station:
+class ApiServices:
     """A control and the gate in front of it, assembled and not running yet."""
 
     control: Control
@@ -55,12 +55,12 @@ def load(options: Options) -> LoadedConfig:
     return loaded
 
 
-def build(loaded: LoadedConfig, options: Options, wish: Wish = WISH) -> Station:
+def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_OPTIONS) -> ApiServices:
     """Assemble everything. ConfigError or SafetyRefusalError before anything is asked of the broker."""
     from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
     from sellctl.commands.session import log_event  # noqa: PLC0415  likewise
 
-    if unconfirmed_live(loaded, options, wish):
+    if unconfirmed_live(loaded, options, run_options):
         hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."
         raise SafetyRefusalError("Nobody has agreed yet to act with real money.", hint=hint)
     hub = Hub()
@@ -69,7 +69,7 @@ def build(loaded: LoadedConfig, options: Options, wish: Wish = WISH) -> Station:
         log_event(event)
         hub.tell(event)
 
-    runtime = assemble(loaded, options, wish, listen)
+    runtime = assemble(loaded, options, run_options, listen)
     control = Control(runtime, hub)
     api = loaded.config.api
     throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)
@@ -80,32 +80,32 @@ def build(loaded: LoadedConfig, options: Options, wish: Wish = WISH) -> Station:
         tell("READY=1")
 
     gate = Gate(Access.of(api), throttle, Audit(control.journal), api.secret)
-    return Station(control, gate, take_up)
+    return ApiServices(control, gate, take_up)
 
 
 @asynccontextmanager
 async def running(app: "FastAPI") -> AsyncIterator[None]:
     """Run what the router needs: the station somebody put in place, else one of the environment's configuration."""
-    station: Station | None = getattr(app.state, "sellctl_station", None)
-    if station is not None:
-        async with attended(app, station):
+    services: ApiServices | None = getattr(app.state, "sellctl_station", None)
+    if services is not None:
+        async with attended(app, services):
             yield
         return
     live = os.environ.get("SELLCTL_LIVE", "").lower() in _YES
     options = Options(None, None, live=live, debug=False, log_file=None)
-    station = build(load(options), options)
+    services = build(load(options), options)
     try:
-        async with attended(app, station):
+        async with attended(app, services):
             yield
     finally:
-        station.close()
+        services.close()
 
 
 @asynccontextmanager
-async def attended(app: "FastAPI", station: Station) -> AsyncIterator[None]:
+async def attended(app: "FastAPI", services: ApiServices) -> AsyncIterator[None]:
     """The station at work behind an application."""
-    control, audit = station.control, station.gate.audit
-    app.state.sellctl_control, app.state.sellctl_gate = control, station.gate
+    control, audit = services.control, services.gate.audit
+    app.state.sellctl_control, app.state.sellctl_gate = control, services.gate
     writing = asyncio.create_task(_write_calls(audit))
     if control.enabled and control.runtime.loaded.config.api.autostart:
         control.start()

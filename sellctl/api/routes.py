@@ -13,7 +13,7 @@ from sellctl.api import documents, schemas
 from sellctl.api.events import MOST_STREAMS, Hub, frames
 from sellctl.api.guarded import CLAIMS, GuardedRoute, control_of
 from sellctl.api.lifespan import running
-from sellctl.ui.formatting import harmless
+from sellctl.ui.formatting import sanitize
 from sellctl.ui.render import Document
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -138,6 +138,6 @@ async def run_once(request: Request) -> Response:
 async def halt(request: Request, order: schemas.HaltOrder | None = None) -> Response:
     """Stop all new orders of every sellctl on this state folder. Only `sellctl resume` lifts it."""
     control = control_of(request)
-    reason = harmless((order or schemas.HaltOrder()).reason)
+    reason = sanitize((order or schemas.HaltOrder()).reason)
     control.halt(reason, f"{request.scope[CLAIMS].subject} over the API")
     return _json(documents.done_document(control, "Halted. `sellctl resume` lifts it.", changed=True))

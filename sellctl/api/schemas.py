@@ -150,7 +150,7 @@ class Holding(_Part):
     urgency: str | None
     order: Submit | None
     cancels: list[Cancel]
-    objections: list[str]
+    violations: list[str]
     alert: bool
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sellctl.api.control import Control
-    from sellctl.api.lifespan import Station
+    from sellctl.api.lifespan import ApiServices
     from sellctl.core.config.schema import ApiConfig
     from sellctl.core.config_manager import LoadedConfig
 
@@ -74,10 +74,10 @@ def tls_context(loaded: "LoadedConfig") -> ssl.SSLContext | None:
     return context
 
 
-async def serve(station: "Station", listening: socket.socket, context: ssl.SSLContext | None) -> None:
+async def serve(services: "ApiServices", listening: socket.socket, context: ssl.SSLContext | None) -> None:
     """Serve until SIGINT or SIGTERM, or until the watcher ends by a fault of its own."""
-    control = station.control
-    server = _Server(_settings(application(station), context))
+    control = services.control
+    server = _Server(_settings(application(services), context))
 
     def end() -> None:
         control.begin_to_close()
@@ -87,7 +87,7 @@ async def serve(station: "Station", listening: socket.socket, context: ssl.SSLCo
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, station.take_up)
+        loop.add_signal_handler(signal.SIGHUP, services.take_up)
     beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_tell_alive(control))]
     try:
         await server.serve(sockets=[listening])

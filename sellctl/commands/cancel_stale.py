@@ -18,23 +18,25 @@ def cancel_stale(
 
     Only day orders that close what is held; never another's GTC, stop, bracket or multi-leg order.
     """
-    from sellctl.bootstrap import Wish
+    from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
     from sellctl.ui.render import ORDER_COLUMNS, emit, orders_rows, stale_document
 
-    wish = Wish("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
-    fleet = run(options_of(context), wish).fleet
-    cancels = [(plan.account, cancel) for plan in fleet.first_plans for cancel in plan.stale]
+    run_options = RunOptions("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
+    scheduler = run(options_of(context), run_options).scheduler
+    cancels = [(plan.account, cancel) for plan in scheduler.first_plans for cancel in plan.stale]
     stale = [(account, cancel.order) for account, cancel in cancels]
     title = "Stale orders" if dry_run else "Stale orders, cancelled"
-    emit(ORDER_COLUMNS, orders_rows(stale), output, title=title, document=stale_document(cancels, wish.mode.value))
-    hanging = {order_id for watcher in fleet.watchers for order_id in watcher.orders.hanging}
+    emit(
+        ORDER_COLUMNS, orders_rows(stale), output, title=title, document=stale_document(cancels, run_options.mode.value)
+    )
+    hanging = {order_id for watcher in scheduler.watchers for order_id in watcher.orders.hanging}
     still_open = [(name, order) for name, order in stale if order.id in hanging]
     for name, order in still_open:
         typer.echo(
             f"sellctl: {name}: the order for {order.symbol} is still open although its cancel was asked.", err=True
         )
-    code = status_of(fleet)
+    code = status_of(scheduler)
     raise typer.Exit(_with_open(code, all_of_them=len(still_open) == len(stale)) if still_open else code)
 
 

@@ -31,21 +31,21 @@ def close(
 
     Ends within 50 seconds; what still works then is taken up by the next run. A running watcher carries it out.
     """
-    from sellctl.bootstrap import Wish
+    from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
 
     wanted = frozenset({symbol.upper()})
     mode = Mode.DRY_RUN if dry_run else Mode.ACT
-    wish = Wish(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
-    runtime = run(options_of(context), wish)
-    fleet = runtime.fleet
+    run_options = RunOptions(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
+    runtime = run(options_of(context), run_options)
+    scheduler = runtime.scheduler
     hand_over(runtime, Verb.CLOSE, symbol.upper())
-    plans = [plan.only(wanted) for plan in fleet.first_plans]
-    if not any(plan.verdicts for plan in plans) and all(
-        w.problem is None and w.plan is not None for w in fleet.watchers
+    plans = [plan.only(wanted) for plan in scheduler.first_plans]
+    if not any(plan.decisions for plan in plans) and all(
+        w.problem is None and w.plan is not None for w in scheduler.watchers
     ):
         raise ConfigError(f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` shows what is.")
-    show_plans(plans, wish, output, "Close")
-    code = status_of(fleet)
-    refused = any(verdict.objections for plan in plans for verdict in plan.verdicts)
+    show_plans(plans, run_options, output, "Close")
+    code = status_of(scheduler)
+    refused = any(decision.violations for plan in plans for decision in plan.decisions)
     raise typer.Exit(ExitCode.REFUSED if code is ExitCode.OK and refused else code)

@@ -85,7 +85,7 @@ def play(
     """Run the real watcher until the scenario is over. `show` makes what shows it; left out, events are logged."""
     import asyncio
 
-    from sellctl.bootstrap import Wish, assemble
+    from sellctl.bootstrap import RunOptions, assemble
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.sell_watcher import Mode
     from sellctl.service.host_clock import RealClock
@@ -100,7 +100,7 @@ def play(
 
     loaded = LoadedConfig(_config(server), None, {}, ())
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(loaded, options, Wish("demo", Mode.ACT), listen, RealClock(pace))
+    runtime = assemble(loaded, options, RunOptions("demo", Mode.ACT), listen, RealClock(pace))
     try:
         asyncio.run(_until_over(runtime, server, show(runtime, events) if show else LogOnly()))
     finally:
@@ -113,13 +113,13 @@ async def _until_over(runtime: "Runtime", server: "SimServer", display: "Display
     stop = asyncio.Event()
     until = server.scenario.until
 
-    def after_look(wait: float) -> None:
+    def after_poll(wait: float) -> None:
         display.update(wait)
         if until is not None and server.exchange.now >= until:
             stop.set()
 
     with display:
-        await runtime.fleet.watch(stop, after_look)
+        await runtime.scheduler.watch(stop, after_poll)
 
 
 def _config(server: "SimServer") -> "Config":

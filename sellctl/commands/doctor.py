@@ -20,14 +20,14 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     """
     import asyncio
 
-    from sellctl.bootstrap import Wish, assemble, load
+    from sellctl.bootstrap import RunOptions, assemble, load
     from sellctl.core.sell_watcher import Mode
     from sellctl.service.doctor import checked, status_of
     from sellctl.ui.render import VERSION, emit
 
     options = options_of(context)
-    wish = Wish("doctor", Mode.DRY_RUN, account or (), streams=True)
-    runtime = assemble(load(options), options, wish, lambda _event: None)
+    run_options = RunOptions("doctor", Mode.DRY_RUN, account or (), streams=True)
+    runtime = assemble(load(options), options, run_options, lambda _event: None)
 
     async def look(runtime: "Runtime") -> list["Line"]:
         return [line async for line in checked(runtime)]

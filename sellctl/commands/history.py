@@ -72,10 +72,10 @@ def date_of(text: str | None) -> str:
 def _verify(path: "Path") -> None:
     from sellctl.journal.verify import verify
 
-    verdict = verify(path)
-    if verdict.fault:
-        raise JournalError(verdict.sentence)
-    typer.echo(verdict.sentence)
+    decision = verify(path)
+    if decision.fault:
+        raise JournalError(decision.sentence)
+    typer.echo(decision.sentence)
 
 
 def _show(path: "Path", wanted: "Filters", fmt: "OutputFormat | None") -> None:
@@ -87,7 +87,7 @@ def _show(path: "Path", wanted: "Filters", fmt: "OutputFormat | None") -> None:
         typer.echo(f"The history is empty: there is no journal at {path} yet.", err=True)
     cells = [_cells(row) for row in rows]
     if fmt == "csv":
-        cells = [[harmless(cell) for cell in row] for row in cells]
+        cells = [[sanitize(cell) for cell in row] for row in cells]
     emit(COLUMNS, cells, fmt, title="history", document=[_document(row) for row in rows])
     if len(rows) == wanted.limit:
         typer.echo(f"More: sellctl history --before {rows[-1].seq}", err=True)
@@ -117,6 +117,6 @@ def _document(row: "Row") -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"body": body}
 
 
-def harmless(cell: object) -> object:
+def sanitize(cell: object) -> object:
     """Text that a spreadsheet would take for a formula gets a quote in front."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell

@@ -30,17 +30,17 @@ def panic(
 
     Asks first. Ends within 50 seconds; a running watcher carries it out.
     """
-    from sellctl.bootstrap import Wish
+    from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
 
-    if not (dry_run or yes or _agreed()):
+    if not (dry_run or yes or _confirmed()):
         raise SafetyRefusalError("Nothing was sent.", hint="`sellctl panic --yes` doesn't ask.")
-    wish = Wish("panic", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), panic=True, yes=True)
-    runtime = run(options_of(context), wish)
+    run_options = RunOptions("panic", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), panic=True, yes=True)
+    runtime = run(options_of(context), run_options)
     hand_over(runtime, Verb.PANIC)
-    show_plans(runtime.fleet.first_plans, wish, output, "Panic")
-    raise typer.Exit(status_of(runtime.fleet))
+    show_plans(runtime.scheduler.first_plans, run_options, output, "Panic")
+    raise typer.Exit(status_of(runtime.scheduler))
 
 
-def _agreed() -> bool:
+def _confirmed() -> bool:
     return sys.stdin.isatty() and typer.confirm("Close every managed position at any price?", err=True)

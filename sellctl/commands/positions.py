@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.order import Order
-    from sellctl.core.model.plan import Verdict
-    from sellctl.core.scheduler import Fleet
+    from sellctl.core.model.plan import PositionDecision
+    from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
     from sellctl.ui.render import Row
 
@@ -29,7 +29,7 @@ def positions(
 
     Changes nothing. With a symbol: everything about it, rule by rule.
     """
-    from sellctl.bootstrap import Wish
+    from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
     from sellctl.ui.render import POSITION_COLUMNS, emit, positions_document, positions_rows
 
@@ -37,41 +37,43 @@ def positions(
     todays: dict[str, tuple[Order, ...]] = {}
 
     async def ask(runtime: "Runtime") -> None:
-        for watcher, _ in _holding(runtime.fleet, wanted):
+        for watcher, _ in _holding(runtime.scheduler, wanted):
             todays[watcher.name] = await watcher.todays_orders(wanted)
 
-    fleet = run(options_of(context), Wish("positions", Mode.DRY_RUN, account or ()), ask).fleet
+    scheduler = run(options_of(context), RunOptions("positions", Mode.DRY_RUN, account or ()), ask).scheduler
     if wanted:
-        _page(fleet, wanted, todays, output)
+        _page(scheduler, wanted, todays, output)
     else:
-        plans = plans_of(fleet)
+        plans = plans_of(scheduler)
         emit(POSITION_COLUMNS, positions_rows(plans), output, title="Positions", document=positions_document(plans))
-    raise typer.Exit(status_of(fleet))
+    raise typer.Exit(status_of(scheduler))
 
 
-def _holding(fleet: "Fleet", symbol: str) -> "Iterator[tuple[SellWatcher, Verdict]]":
+def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
     """Each account that holds a symbol, with the verdict on it."""
-    for watcher in fleet.watchers:
-        for verdict in watcher.plan.verdicts if watcher.plan else ():
-            if verdict.holding.symbol == symbol:
-                yield watcher, verdict
+    for watcher in scheduler.watchers:
+        for decision in watcher.plan.decisions if watcher.plan else ():
+            if decision.holding.symbol == symbol:
+                yield watcher, decision
 
 
-def _page(fleet: "Fleet", symbol: str, todays: "Mapping[str, tuple[Order, ...]]", output: OutputFormat | None) -> None:
+def _page(
+    scheduler: "AccountScheduler", symbol: str, todays: "Mapping[str, tuple[Order, ...]]", output: OutputFormat | None
+) -> None:
     """Everything about a symbol in every account that holds it."""
     from sellctl.ui.render import PAGE_COLUMNS, VERSION, emit, position_document, position_page
 
     rows: list[Row] = []
     documents = []
-    for watcher, verdict in _holding(fleet, symbol):
+    for watcher, decision in _holding(scheduler, symbol):
         if watcher.market is None:
             continue
         orders = _orders(watcher.open_orders, todays.get(watcher.name, ()), symbol)
-        rows += position_page(verdict, orders, watcher.market, watcher.name)
+        rows += position_page(decision, orders, watcher.market, watcher.name)
         rows += _rule_rows(watcher, symbol)
-        document = position_document(verdict, orders, watcher.market, watcher.name)
+        document = position_document(decision, orders, watcher.market, watcher.name)
         documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
-    if not documents and all(watcher.problem is None for watcher in fleet.watchers):
+    if not documents and all(watcher.problem is None for watcher in scheduler.watchers):
         raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` shows what is.")
     emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
 

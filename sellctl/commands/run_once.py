@@ -40,19 +40,19 @@ def run_once(
 
     Ends within 50 seconds. What is urgent goes on working then, and the next run takes it up.
     """
-    from sellctl.bootstrap import Wish
+    from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
 
     options = options_of(context)
     if not is_enabled(options):
         return
-    wish = Wish("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
-    fleet = run(options, wish).fleet
-    plans = fleet.first_plans
-    show_plans(plans, wish, output, "What would be done" if dry_run else "What was done")
-    if fleet.market is not None and not fleet.market.is_open:
+    run_options = RunOptions("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
+    scheduler = run(options, run_options).scheduler
+    plans = scheduler.first_plans
+    show_plans(plans, run_options, output, "What would be done" if dry_run else "What was done")
+    if scheduler.market is not None and not scheduler.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)
-    code = status_of(fleet, busy_is_fine=if_busy is IfBusy.SKIP)
+    code = status_of(scheduler, busy_is_fine=if_busy is IfBusy.SKIP)
     if code is ExitCode.OK and detailed_exitcode and any(plan.is_due for plan in plans):
         code = ExitCode.EXITS_DUE
     raise typer.Exit(code)

@@ -25,23 +25,23 @@ def serve(
     import asyncio
 
     need_api()
-    from sellctl.api.lifespan import WISH, build, load
+    from sellctl.api.lifespan import RUN_OPTIONS, build, load
     from sellctl.api.server import listen, tls_context, url_of
     from sellctl.api.server import serve as served
 
     options = options_of(context)
     loaded = load(options)
     tls = tls_context(loaded)
-    confirm_first_live(loaded, options, replace(WISH, yes=yes))
+    confirm_first_live(loaded, options, replace(RUN_OPTIONS, yes=yes))
     with listen(loaded.config.api, port) as listening:
-        station = build(loaded, options)
+        services = build(loaded, options)
         typer.echo(f"sellctl listens on {url_of(listening, loaded.config.api)}. Ctrl-C ends it.", err=True)
         try:
-            asyncio.run(served(station, listening, tls))
+            asyncio.run(served(services, listening, tls))
         finally:
-            station.close()
-    status = status_of(station.control.runtime.fleet)
-    raise typer.Exit(ExitCode.FAILED if station.control.fault else status)
+            services.close()
+    status = status_of(services.control.runtime.scheduler)
+    raise typer.Exit(ExitCode.FAILED if services.control.fault else status)
 
 
 def need_api() -> None:

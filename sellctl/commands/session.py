@@ -13,12 +13,12 @@ from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
-    from sellctl.bootstrap import Runtime, Wish
+    from sellctl.bootstrap import RunOptions, Runtime
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
     from sellctl.core.model.request import Verb
-    from sellctl.core.scheduler import Fleet
+    from sellctl.core.scheduler import AccountScheduler
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
@@ -36,16 +36,18 @@ def options_of(context: typer.Context) -> Options:
     return context.find_object(Options) or NO_OPTIONS
 
 
-def run(options: Options, wish: "Wish", then: "Callable[[Runtime], Awaitable[None]] | None" = None) -> "Runtime":
+def run(
+    options: Options, run_options: "RunOptions", then: "Callable[[Runtime], Awaitable[None]] | None" = None
+) -> "Runtime":
     """Do what `run-once` does with a wish, and `then` something more. Events go to the log; the runtime is closed."""
     from sellctl.bootstrap import load
 
     loaded = load(options)
-    confirm_first_live(loaded, options, wish)
+    confirm_first_live(loaded, options, run_options)
     try:
-        return _ran(loaded, options, wish, then)
+        return _ran(loaded, options, run_options, then)
     except KeyboardInterrupt:
-        acts = " What was sent goes on working; the next run takes it up." if wish.acts else ""
+        acts = " What was sent goes on working; the next run takes it up." if run_options.acts else ""
         typer.echo(f"sellctl: interrupted.{acts}", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
@@ -53,17 +55,17 @@ def run(options: Options, wish: "Wish", then: "Callable[[Runtime], Awaitable[Non
 def _ran(
     loaded: "LoadedConfig",
     options: Options,
-    wish: "Wish",
+    run_options: "RunOptions",
     then: "Callable[[Runtime], Awaitable[None]] | None" = None,
 ) -> "Runtime":
     import asyncio
 
     from sellctl.bootstrap import assemble
 
-    runtime = assemble(loaded, options, wish, log_event)
+    runtime = assemble(loaded, options, run_options, log_event)
 
     async def work() -> None:
-        await runtime.fleet.run_once()
+        await runtime.scheduler.run_once()
         if then is not None:
             await then(runtime)
 
@@ -74,18 +76,18 @@ def _ran(
     return runtime
 
 
-def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -> None:
+def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
     """The first run that would act with real money shows what it would do at once, and asks.
 
     SafetyRefusalError when the answer is no, or when there is nobody to ask and --yes was not given.
     """
     from sellctl.bootstrap import state_of, unconfirmed_live
 
-    new = unconfirmed_live(loaded, options, wish)
-    if not new or not wish.acts:
+    new = unconfirmed_live(loaded, options, run_options)
+    if not new or not run_options.acts:
         return
-    if not wish.yes:
-        _show_what_would_happen(loaded, options, wish)
+    if not run_options.yes:
+        _show_what_would_happen(loaded, options, run_options)
         question = f"This is the first run that acts with real money ({', '.join(new)}). Go on?"
         if not sys.stdin.isatty():
             raise SafetyRefusalError("The first run with real money needs a yes.", hint="Add --yes to agree.")
@@ -94,30 +96,30 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, wish: "Wish") -
     state_of(options).confirm_live(new.values())
 
 
-def _show_what_would_happen(loaded: "LoadedConfig", options: Options, wish: "Wish") -> None:
+def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
     from sellctl.core.sell_watcher import Mode
 
-    dry = replace(wish, mode=Mode.DRY_RUN)
-    show_plans(_ran(loaded, options, dry).fleet.first_plans, dry, None, "What would be done at once")
+    dry = replace(run_options, mode=Mode.DRY_RUN)
+    show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
 
 
-def show_plans(plans: "Sequence[Plan]", wish: "Wish", output: OutputFormat | None, title: str) -> None:
+def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
     """Print what is decided on every holding, and why."""
     from sellctl.ui.render import PLAN_COLUMNS, emit, plan_document, plan_rows
 
-    emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, wish.mode.value))
+    emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, run_options.mode.value))
 
 
-def all_busy(fleet: "Fleet") -> bool:
+def all_busy(scheduler: "AccountScheduler") -> bool:
     """Whether another sellctl works every account, so that nothing is left to do here."""
-    return all(isinstance(watcher.problem, BusyError) for watcher in fleet.watchers)
+    return all(isinstance(watcher.problem, BusyError) for watcher in scheduler.watchers)
 
 
 def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
     """Ask the holders of busy accounts to do it; what they take up is no problem any more."""
     from sellctl.service.command_inbox import was_taken_up
 
-    for watcher in runtime.fleet.watchers:
+    for watcher in runtime.scheduler.watchers:
         if isinstance(watcher.problem, BusyError):
             request = runtime.state.ask(verb, symbol=symbol, accounts=(watcher.name,), by=f"sellctl {verb.value}")
             if was_taken_up(request):
@@ -143,28 +145,28 @@ def log_event(event: "Event") -> None:
     logger.log(event.weight.value.upper(), "{}", f"{account}{event.sentence}")
 
 
-def plans_of(fleet: "Fleet") -> "list[Plan]":
+def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
     """The last plan of each account that has one."""
-    return [watcher.plan for watcher in fleet.watchers if watcher.plan is not None]
+    return [watcher.plan for watcher in scheduler.watchers if watcher.plan is not None]
 
 
-def status_of(fleet: "Fleet", *, busy_is_fine: bool = False) -> ExitCode:
+def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:
     """The exit status of a run over all accounts. What went wrong in an account was told when it happened."""
-    problems = [w.problem for w in fleet.watchers if w.problem is not None]
+    problems = [w.problem for w in scheduler.watchers if w.problem is not None]
     counted = [problem for problem in problems if not (busy_is_fine and isinstance(problem, BusyError))]
-    if fleet.problem is not None and not counted and len(problems) < len(fleet.watchers):
-        typer.echo(f"sellctl: {fleet.problem}", err=True)
-        return fleet.problem.exit_code
+    if scheduler.problem is not None and not counted and len(problems) < len(scheduler.watchers):
+        typer.echo(f"sellctl: {scheduler.problem}", err=True)
+        return scheduler.problem.exit_code
     if not counted:
-        return ExitCode.FAILED if _say_what_is_unknown(fleet) else _partly(fleet)
-    if len(counted) < len(fleet.watchers):
+        return ExitCode.FAILED if _say_what_is_unknown(scheduler) else _partly(scheduler)
+    if len(counted) < len(scheduler.watchers):
         return ExitCode.PARTLY
     return _common(counted)
 
 
-def say_problems(fleet: "Fleet") -> None:
+def say_problems(scheduler: "AccountScheduler") -> None:
     """What is wrong in which account, on stderr, for whoever saw no log."""
-    for watcher in fleet.watchers:
+    for watcher in scheduler.watchers:
         if watcher.problem is not None:
             typer.echo(f"sellctl: {_named(watcher.name, watcher.problem)}", err=True)
 
@@ -174,17 +176,17 @@ def _named(account: str, problem: SellctlError) -> str:
     return str(problem) if problem.sentence.startswith(f"{account}: ") else f"{account}: {problem}"
 
 
-def _say_what_is_unknown(fleet: "Fleet") -> bool:
+def _say_what_is_unknown(scheduler: "AccountScheduler") -> bool:
     """Name the orders whose fate the broker hasn't told; whether there are any."""
-    unknown = [(watcher.name, order_id) for watcher in fleet.watchers for order_id in watcher.orders.unknown]
+    unknown = [(watcher.name, order_id) for watcher in scheduler.watchers for order_id in watcher.orders.unknown]
     for name, order_id in unknown:
         typer.echo(f"sellctl: {name}: nobody knows yet what became of {order_id}; the next run looks it up.", err=True)
     return bool(unknown)
 
 
-def _partly(fleet: "Fleet") -> ExitCode:
+def _partly(scheduler: "AccountScheduler") -> ExitCode:
     """Whether all worked. What did not was said when it happened: an order rejected, quotes that didn't come."""
-    failed = fleet.prices.failures or any(watcher.orders.rejected for watcher in fleet.watchers)
+    failed = scheduler.prices.failures or any(watcher.orders.rejected for watcher in scheduler.watchers)
     return ExitCode.PARTLY if failed else ExitCode.OK
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
-    from sellctl.service.notifier import Teller
+    from sellctl.service.notifier import Notifier
     from sellctl.service.options import Options
     from sellctl.ui.displays import Display
 
@@ -53,10 +53,10 @@ def watch(
     """Watch every position and sell what is due, until Ctrl-C."""
     import asyncio
 
-    from sellctl.bootstrap import Wish, assemble, load
+    from sellctl.bootstrap import RunOptions, assemble, load
     from sellctl.core.sell_watcher import Mode
     from sellctl.service.logs import redactor
-    from sellctl.service.notifier import Teller
+    from sellctl.service.notifier import Notifier
 
     options = options_of(context)
     if not is_enabled(options):
@@ -65,31 +65,33 @@ def watch(
     events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
 
     loaded = load(options)
-    teller = Teller(loaded.config, redactor(loaded.secrets()))
+    notifier = Notifier(loaded.config, redactor(loaded.secrets()))
 
     def listen(event: "Event") -> None:
         events.append(event)
-        teller.hear(event)
+        notifier.hear(event)
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
-    wish = Wish("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes, streams=True)
-    confirm_first_live(loaded, options, wish)
-    runtime = assemble(loaded, options, wish, listen)
+    run_options = RunOptions("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes, streams=True)
+    confirm_first_live(loaded, options, run_options)
+    runtime = assemble(loaded, options, run_options, listen)
     try:
         asyncio.run(
-            _until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), teller)
+            _until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), notifier)
         )
     finally:
         runtime.close()
-        teller.close()
+        notifier.close()
     _say_what_is_left(runtime)
     if shown is WatchFormat.TABLE and not options.log_file:
-        say_problems(runtime.fleet)
-    raise typer.Exit(status_of(runtime.fleet))
+        say_problems(runtime.scheduler)
+    raise typer.Exit(status_of(runtime.scheduler))
 
 
-async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]", teller: "Teller") -> None:
+async def _until_told(
+    runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]", notifier: "Notifier"
+) -> None:
     """Watch until SIGINT or SIGTERM; SIGHUP takes the configuration up anew."""
     import asyncio
 
@@ -98,7 +100,7 @@ async def _until_told(runtime: "Runtime", display: "Display", on_hup: "Callable[
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
-    await watching(runtime, display, stop, teller.beat)
+    await watching(runtime, display, stop, notifier.beat)
 
 
 async def watching(
@@ -112,14 +114,14 @@ async def watching(
 
     def show(wait: float) -> None:
         tell("READY=1", "WATCHDOG=1", "STATUS=watching")
-        beat(runtime.fleet.market.is_open if runtime.fleet.market else None)
-        if not display.update(wait) or all_busy(runtime.fleet):
+        beat(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
+        if not display.update(wait) or all_busy(runtime.scheduler):
             stop.set()
 
-    errands = asyncio.create_task(serve(runtime.fleet, runtime.state))
+    errands = asyncio.create_task(serve(runtime.scheduler, runtime.state))
     with display:
         drawing = asyncio.create_task(_draw_each_second(display))
-        await runtime.fleet.watch(stop, show)
+        await runtime.scheduler.watch(stop, show)
         drawing.cancel()
     tell("STOPPING=1")
     errands.cancel()
@@ -153,7 +155,7 @@ def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") 
 
 def _say_what_is_left(runtime: "Runtime") -> None:
     """What still works at the broker, which goes on without us."""
-    for watcher in runtime.fleet.watchers:
+    for watcher in runtime.scheduler.watchers:
         for symbol in watcher.orders.symbols_working:
             typer.echo(f"Still working at the broker: our order for {symbol} of {watcher.name}.", err=True)
         for symbol in watcher.orders.symbols_guarded:

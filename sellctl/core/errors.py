@@ -10,7 +10,7 @@ SellctlError                    one clear sentence, what to do, and an exit stat
     ├── RequestRejectedError    a definite no (4xx): nothing happened at the broker
     │   ├── NotFoundError       404: definitely not there
     │   └── RateLimitedError    429 before anything was done
-    └── DoubtfulError           a time-out, a reset, a 5xx, an unreadable body: it may or may not have happened
+    └── UnknownOutcomeError           a time-out, a reset, a 5xx, an unreadable body: it may or may not have happened
 """
 
 from dataclasses import dataclass, field
@@ -115,5 +115,5 @@ class RateLimitedError(RequestRejectedError):
         self.retry_at_epoch = retry_at_epoch
 
 
-class DoubtfulError(BrokerError):
+class UnknownOutcomeError(BrokerError):
     """Nobody knows whether it happened. For an order the only next request is the look-up by its client order id."""

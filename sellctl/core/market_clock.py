@@ -84,7 +84,7 @@ class MarketClock:
 
     def _is_in_order(self) -> bool:
         """Whether there is a calendar, and it says what the clock says."""
-        return self._calendar is not None and self.now().agreed
+        return self._calendar is not None and self.now().confirmed
 
 
 def _carried_on(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:

@@ -16,22 +16,22 @@ from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
     BrokerError,
-    DoubtfulError,
     NotFoundError,
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    UnknownOutcomeError,
 )
 from sellctl.core.events import Reporter
 from sellctl.core.model.event import Kind
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ZERO, Order, is_backstop
-from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder, Verdict
-from sellctl.core.model.position import ExitTrack
+from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, Reason, SubmitOrder
+from sellctl.core.model.position import ExitProgress
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.rules.gain import as_dollars
-from sellctl.core.tracking.order_rate import AccountBar
+from sellctl.core.tracking.order_rate import TradingBlock
 
 NOT_FOUND_APART_SECONDS = 5.0
 NOT_FOUND_NEEDED = 2
@@ -85,7 +85,7 @@ class OrderManager:
     clock: Clock
     report: Reporter
     halted: Callable[[], str]
-    bar: AccountBar = field(default_factory=AccountBar)
+    trading_block: TradingBlock = field(default_factory=TradingBlock)
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
     _reconciled: bool = False
@@ -175,7 +175,7 @@ class OrderManager:
         self.report(order.symbol, Kind.ADOPTED, f"adopted an order of ours that works already ({order.status})")
         intent = self.journal.intent_of(self.account, order.client_order_id)
         if intent:
-            self.positions.adopted(order.symbol, _track_of(intent, order, now))
+            self.positions.adopted(order.symbol, _progress_of(intent, order, now))
 
     def _adopt_backstop(self, order: Order) -> None:
         """One that an earlier process, or another host, let rest is no exit under way."""
@@ -278,10 +278,10 @@ class OrderManager:
         Whether the next look should follow at once: something was cancelled, or sent and not refused.
         """
         cancelled = await self.cancel_all(plan.cancels)
-        sent = await asyncio.gather(*(self._submit(verdict, plan.made_at) for verdict in plan.submits))
+        sent = await asyncio.gather(*(self._submit(decision, plan.made_at) for decision in plan.submits))
         if plan.backstops:
             self._take_up_refusals()
-            await asyncio.gather(*(self._guard(verdict, plan.made_at) for verdict in plan.backstops))
+            await asyncio.gather(*(self._guard(decision, plan.made_at) for decision in plan.backstops))
         return cancelled or any(sent)
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
@@ -289,20 +289,20 @@ class OrderManager:
         asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
         return any(asked)
 
-    async def _submit(self, verdict: Verdict, now: dt.datetime) -> bool:
+    async def _submit(self, decision: PositionDecision, now: dt.datetime) -> bool:
         """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up.
 
         Whether the broker took the order, or may have.
         """
-        order, signal = verdict.submit, verdict.signal
+        order, signal = decision.submit, decision.signal
         if order is None or signal is None:
             return False
         halted = self.halted()
         if halted and signal.reason is not Reason.PANIC:
             self.report(order.symbol, Kind.HALTED, f"not sent: {halted}")
             return False
-        track = signal.holding.track.exit
-        step = track.step + 1 if track and track.urgency == signal.urgency else 1
+        state = signal.holding.state.exit
+        step = state.step + 1 if state and state.urgency == signal.urgency else 1
         self.journal.intend(self.account, order, self.broker.body(order), signal, step)
         self.positions.sending(signal, order, step, now)
         self._pending[order.client_order_id] = _Pending(
@@ -322,9 +322,9 @@ class OrderManager:
                 self.positions.takes_no_backstop(symbol)
             self._knows_refusals = True
 
-    async def _guard(self, verdict: Verdict, now: dt.datetime) -> None:
+    async def _guard(self, decision: PositionDecision, now: dt.datetime) -> None:
         """Let a backstop rest under a position: written down first, as every order is."""
-        order, holding = verdict.backstop, verdict.holding
+        order, holding = decision.backstop, decision.holding
         if order is None or self.halted() or self.positions.is_refused_a_backstop(holding.position):
             return
         signal = as_signal(holding, f"backstop: {terms_of(order)}")
@@ -354,7 +354,7 @@ class OrderManager:
     def _accepted(self, order: SubmitOrder, answer: Order) -> None:
         pending = self._pending[order.client_order_id]
         self._pending[order.client_order_id] = replace(pending, known=True)
-        self.bar.lift()
+        self.trading_block.lift()
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
         self.report(order.symbol, Kind.SENT, f"{_words(order)}: {pending.why}" if pending.why else _words(order))
         self._learn(answer)
@@ -383,7 +383,7 @@ class OrderManager:
     def _barred(self, order: SubmitOrder, answer: BrokerAnswer) -> None:
         """The whole account may not trade: no fault of the order's. A person hears of it once."""
         self._gone(order, {"refusal": Refusal.ACCOUNT.value, "status": answer.status, "message": answer.message})
-        if self.bar.refused(answer.message, self.clock.monotonic()):
+        if self.trading_block.refused(answer.message, self.clock.monotonic()):
             text = f"the broker does not let this account trade ({answer.message}); it is read again, and tried again"
             self.report("", Kind.BLOCKED, text, failed=True)
 
@@ -432,7 +432,7 @@ class OrderManager:
             if error.refusal is not Refusal.NOT_CANCELABLE and not isinstance(error, NotFoundError):
                 self.report(cancel.order.symbol, Kind.REJECTED, f"cancel refused: {error.sentence}", failed=True)
                 return False
-        except DoubtfulError as error:
+        except UnknownOutcomeError as error:
             self._write("cancel_unknown", cancel.order.client_order_id, {"error": error.sentence})
         except BrokerError as error:
             self.report(cancel.order.symbol, Kind.DEGRADED, f"cancel failed: {error.sentence}", failed=True)
@@ -479,8 +479,8 @@ def _counts(error: RequestRejectedError) -> bool:
     return error.refusal not in _NEXT_STEP and not isinstance(error, RateLimitedError)
 
 
-def _track_of(intent: Intent, order: Order, now: dt.datetime) -> ExitTrack:
-    return ExitTrack(
+def _progress_of(intent: Intent, order: Order, now: dt.datetime) -> ExitProgress:
+    return ExitProgress(
         reason=intent.reason,
         urgency=intent.urgency,
         step=intent.step,

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from msgspec import structs
-
 from sellctl.core.config.schema import Basis
 from sellctl.core.decision.guards import judge_quote, price_rules_rest, stops_rest
 from sellctl.core.model.episode import Episode
@@ -17,22 +15,22 @@ from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
 from sellctl.core.model.position import (
     NO_BACKSTOP,
     NOTHING_SENT,
-    BackstopTrack,
+    BackstopState,
     Direction,
-    ExitTrack,
+    ExitProgress,
     Holding,
+    OrderCount,
     Position,
+    PositionState,
     Prices,
-    Sent,
-    Track,
 )
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.coverage import cover_of
 from sellctl.core.structures.pairs import Pair, pair_at, pairs_of
-from sellctl.core.tracking.episodes import Episodes, track_of
+from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.fill_ledger import Ledger, net_of_others
-from sellctl.core.tracking.order_rate import Pace
+from sellctl.core.tracking.order_rate import OrderRate
 
 # A position is forgotten after this many looks in a row without it: one empty answer is not flat.
 ABSENCES = 3
@@ -85,12 +83,12 @@ class PositionManager:
         self._basis = basis
         self._keeps_pairs = pairs
         self.episodes = episodes
-        self.structures: dict[str, Track] = {}
+        self.structures: dict[str, PositionState] = {}
         self.contracts: dict[str, bool | None] = {}  # whether an option is in the penny programme, once asked
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
         self._orphans: dict[str, dict[str, Decimal]] = {}  # unresolved orders of symbols not seen yet
-        self._pace = Pace()
+        self._pace = OrderRate()
         self._without_backstop: set[str] = set()  # the broker took none under these
         self._filled_at: dict[str, dt.datetime] = {}  # fills that no ledger may know of
 
@@ -99,7 +97,7 @@ class PositionManager:
         self._basis, self._keeps_pairs = basis, pairs
 
     @property
-    def sent(self) -> Sent:
+    def sent(self) -> OrderCount:
         """The account's orders of the last minute."""
         return self._pace.sent(self._clock.monotonic())
 
@@ -133,7 +131,7 @@ class PositionManager:
             held = tuple([self._at_its_peak(h, market) if h.symbol in sane else h for h in held])
             self._mind_the_peaks_of(pairs, market)
         self.episodes.save()
-        self.structures = {name: track_of(known[name]) for name in wholes}
+        self.structures = {name: state_of_episode(known[name]) for name in wholes}
         return held
 
     def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
@@ -149,7 +147,7 @@ class PositionManager:
         if price is not None:
             self.episodes.peaked(holding.symbol, price)
         peak = self.episodes.known[holding.symbol].peak
-        return holding if peak == holding.track.peak else _with_peak(holding, peak)
+        return holding if peak == holding.state.peak else _with_peak(holding, peak)
 
     def _mind_the_peaks_of(self, pairs: Iterable[Pair], market: Market) -> None:
         """Likewise of pairs, on their net price."""
@@ -162,7 +160,7 @@ class PositionManager:
 
     def _may_set_a_peak(self, holding: Holding) -> bool:
         """Whether the window's worst price beats the peak; mostly it doesn't, and its quotes need no judging."""
-        window, peak = holding.track.window, holding.track.peak
+        window, peak = holding.state.window, holding.state.peak
         if window is None or peak is None:
             return window is not None
         long = holding.position.is_long
@@ -171,10 +169,10 @@ class PositionManager:
 
     def _at_the_worst(self, holding: Holding, market: Market) -> Prices | None:
         """The worst sides in the window of looks; None without an earlier look, or when either look isn't usable."""
-        window, asset = holding.track.window, holding.position.instrument.asset_class
+        window, asset = holding.state.window, holding.position.instrument.asset_class
         if window is None:
             return None
-        wide_for = holding.track.wide_for
+        wide_for = holding.state.wide_for
         newest = judge_quote(holding.quote, asset, market, wide_for)
         worst = judge_quote(window.low if holding.position.is_long else window.high, asset, market, wide_for)
         return None if newest.wide or worst.wide or newest.problem else worst
@@ -197,7 +195,7 @@ class PositionManager:
         memory, now = self._memories[order.symbol], self._clock.monotonic()
         memory.ledger.open(signal.holding.position.qty, at, now)
         memory.unresolved[order.client_order_id] = order.qty
-        before = memory.exit if signal.holding.track.exit else None
+        before = memory.exit if signal.holding.state.exit else None
         since = before.pressing_since if before and before.urgency <= Urgency.PROTECTIVE else now
         memory.exit = _UnderWay(
             order.client_order_id, signal.reason, signal.urgency, step, now, order.limit_price, since
@@ -237,18 +235,18 @@ class PositionManager:
         known = self._memories[symbol].unresolved if symbol in self._memories else self._orphans.setdefault(symbol, {})
         known[client_order_id] = qty
 
-    def adopted(self, symbol: str, exit_track: ExitTrack) -> None:
+    def adopted(self, symbol: str, progress: ExitProgress) -> None:
         """An order that an earlier process sent is an exit under way."""
         memory = self._memories.get(symbol)
         if memory and memory.exit is None:
-            at = self._clock.monotonic() - exit_track.age.total_seconds()
+            at = self._clock.monotonic() - progress.age.total_seconds()
             memory.exit = _UnderWay(
-                exit_track.client_order_id,
-                exit_track.reason,
-                Urgency(exit_track.urgency),
-                exit_track.step,
+                progress.client_order_id,
+                progress.reason,
+                Urgency(progress.urgency),
+                progress.step,
                 at,
-                exit_track.limit_price,
+                progress.limit_price,
                 at,
             )
 
@@ -326,19 +324,21 @@ class PositionManager:
         memory.absent, memory.qty = 0, position.qty
 
     def _is_leaving(self, symbol: str, now: float) -> bool:
-        return _track_of(self._memories[symbol].exit, now) is not None
+        return _progress_of(self._memories[symbol].exit, now) is not None
 
-    def _holding(self, position: Position, episode: Episode | None, now: float, sent: Mapping[str, Sent]) -> Holding:
+    def _holding(
+        self, position: Position, episode: Episode | None, now: float, sent: Mapping[str, OrderCount]
+    ) -> Holding:
         """A position with what is known of it; of its episode, when it has one."""
         symbol = position.instrument.symbol
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
         rejects, rejected_for = self._pace.rejects(symbol, now)
-        track = Track(  # a call with more than 15 names makes a dict of them, which takes seven times as long
+        state = PositionState(  # a call with more than 15 names makes a dict of them, which takes seven times as long
             facts.first_seen,
             memory.ledger.left(now),
             sum(memory.unresolved.values(), ZERO) if memory.unresolved else ZERO,
-            _track_of(memory.exit, now) if memory.exit else None,
+            _progress_of(memory.exit, now) if memory.exit else None,
             book.wide_for(now) if book else _NOT_AT_ALL,
             sent=sent.get(symbol, NOTHING_SENT),
             rejects=rejects,
@@ -356,12 +356,12 @@ class PositionManager:
             backstop=self._backstop_of(position, memory, now),
             filled_at=self._filled_at.get(symbol),
         )
-        return Holding(position, book.newest if book else None, track)
+        return Holding(position, book.newest if book else None, state)
 
-    def _backstop_of(self, position: Position, memory: _Memory, now: float) -> BackstopTrack:
+    def _backstop_of(self, position: Position, memory: _Memory, now: float) -> BackstopState:
         refused = bool(self._without_backstop) and self.is_refused_a_backstop(position)
         waits = now < memory.backstop_waits_until
-        return BackstopTrack(refused, waits) if refused or waits else NO_BACKSTOP
+        return BackstopState(refused, waits) if refused or waits else NO_BACKSTOP
 
     def is_refused_a_backstop(self, position: Position) -> bool:
         """Whether the broker takes no backstop under it, as far as it was asked."""
@@ -396,7 +396,7 @@ def _peaks_move(market: Market) -> bool:
 
 
 def _with_peak(holding: Holding, peak: Decimal | None) -> Holding:
-    return structs.replace(holding, track=structs.replace(holding.track, peak=peak))
+    return replace(holding, state=replace(holding.state, peak=peak))
 
 
 def _seen_on(prices: Prices | Quote, holding: Holding, basis: Basis) -> Decimal | None:
@@ -405,10 +405,10 @@ def _seen_on(prices: Prices | Quote, holding: Holding, basis: Basis) -> Decimal 
     return prices.bid if holding.position.is_long else prices.ask
 
 
-def _track_of(exit_: _UnderWay | None, now: float) -> ExitTrack | None:
+def _progress_of(exit_: _UnderWay | None, now: float) -> ExitProgress | None:
     if exit_ is None or (exit_.ended_at is not None and now - exit_.ended_at > EXIT_OVER_SECONDS):
         return None
-    return ExitTrack(
+    return ExitProgress(
         reason=exit_.reason,
         urgency=exit_.urgency,
         step=exit_.step,

@@ -44,7 +44,7 @@ class PriceTracker:
             book.confirm = self._confirm
 
     @property
-    def second_look_in(self) -> float:
+    def second_quote_in(self) -> float:
         """Seconds after which a second look can confirm a stop or a jump."""
         return max(self._confirm, JUMP_CONFIRM if self.doubted else 0.0) + _MARGIN
 

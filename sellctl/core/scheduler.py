@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sellctl.core.decision.guards import price_rules_rest
-from sellctl.core.errors import AuthError, BrokerError, DoubtfulError, RateLimitedError, SellctlError
+from sellctl.core.errors import AuthError, BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import Reporter
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Kind
@@ -20,11 +20,11 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.sell_watcher import Mode, Observation, SellWatcher, instruments_of
-from sellctl.core.tick_handler import TickDesk
+from sellctl.core.sell_watcher import AccountObservation, Mode, SellWatcher, instruments_of
+from sellctl.core.tick_handler import TickHandler
 
 PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another is ready
-HURRY_SECONDS = 1.5  # between looks at an account with an order working
+EXPEDITED_SECONDS = 1.5  # between looks at an account with an order working
 AT_ONCE_SECONDS = 0.25  # before the look that follows an order or a cancel
 CLOSED_SECONDS = 60.0  # between looks at the clock while the market is closed
 TRIES = 2  # how often run-once tries what fails in a way that may be over in a moment
@@ -37,7 +37,7 @@ RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last c
 
 
 @dataclass(slots=True)
-class Fleet:
+class AccountScheduler:
     """The watchers of all accounts."""
 
     watchers: Sequence[SellWatcher]
@@ -46,11 +46,11 @@ class Fleet:
     clock: Clock
     interval: dt.timedelta
     report: Reporter
-    desk: TickDesk | None = None  # where streams are heard; None: prices are only fetched
+    tick_handler: TickHandler | None = None  # where streams are heard; None: prices are only fetched
     market: Market | None = None
     problem: SellctlError | None = None
     _known: dict[str, dict[str, Instrument]] = field(default_factory=dict)
-    _under_way: dict[str, asyncio.Task[Observation | None]] = field(default_factory=dict)
+    _under_way: dict[str, asyncio.Task[AccountObservation | None]] = field(default_factory=dict)
     _clock_failures: int = 0
     _due_at: dict[str, float] = field(default_factory=dict)
     _watched_at: dict[str, float] = field(default_factory=dict)  # when an account was last well, or told to be not
@@ -65,17 +65,17 @@ class Fleet:
 
     # --- one round ----------------------------------------------------------------------------------------------------
 
-    async def look(self, *, hurried: bool = False) -> None:
+    async def look(self, *, expedited: bool = False) -> None:
         """One round over the accounts that are due; `hurried` only over those with something under way."""
         self._tell_unwatched()
-        due = [w for w in self.watchers if self._is_due(w) and (not hurried or self._hurries(w))]
+        due = [w for w in self.watchers if self._is_due(w) and (not expedited or self._is_expedited(w))]
         self._wanted.clear()
         for watcher in due:
             name = watcher.name
             if name not in self._under_way:
                 self._under_way[name] = asyncio.create_task(watcher.observe())
         asked = self._held_by(due) if self._needs_quotes() else []
-        market, _ = await asyncio.gather(self._read_market(hurried=hurried), self.prices.refresh(asked))
+        market, _ = await asyncio.gather(self._read_market(expedited=expedited), self.prices.refresh(asked))
         seen = await self._arrived()
         if market is None:
             return
@@ -84,11 +84,11 @@ class Fleet:
         self._remember(seen)
         market = self.market = self.market_clock.now()
         self._tell("quotes", self.prices.problem, "quotes come again")
-        self._tell("hours", "" if market.agreed else price_rules_rest(market), "clock and calendar agree again")
+        self._tell("hours", "" if market.confirmed else price_rules_rest(market), "clock and calendar agree again")
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
-        if self.desk:
-            await self.desk.looked()
+        if self.tick_handler:
+            await self.tick_handler.polled()
 
     def _needs_quotes(self) -> bool:
         """Whether prices are worth a request: while the market is closed, only somebody who merely looks wants them."""
@@ -119,9 +119,9 @@ class Fleet:
                 text = f"still not watched: {problem.sentence.removeprefix(f'{watcher.name}: ')}"
                 watcher.report("", Kind.ALERT, text, failed=True, critical=True)
 
-    async def _read_market(self, *, hurried: bool) -> Market | None:
+    async def _read_market(self, *, expedited: bool) -> Market | None:
         try:
-            self.market = self.market_clock.now() if hurried else await self.market_clock.read()
+            self.market = self.market_clock.now() if expedited else await self.market_clock.read()
         except BrokerError as error:
             self.problem = error
             self._clock_failures += 1
@@ -129,7 +129,7 @@ class Fleet:
         self.problem, self._clock_failures = None, 0
         return self.market
 
-    async def _arrived(self) -> list[tuple[SellWatcher, Observation]]:
+    async def _arrived(self) -> list[tuple[SellWatcher, AccountObservation]]:
         """What came in time. A slow account's answer is taken in the round in which it comes."""
         await self._wait_patiently(set(self._under_way.values()))
         arrived = []
@@ -141,7 +141,7 @@ class Fleet:
                 arrived += [(watcher, what)] if what else []
         return arrived
 
-    async def _wait_patiently(self, tasks: set[asyncio.Task[Observation | None]]) -> None:
+    async def _wait_patiently(self, tasks: set[asyncio.Task[AccountObservation | None]]) -> None:
         """Until all are done, or some are and the patience with the others ran out."""
         if not tasks:
             return
@@ -155,14 +155,14 @@ class Fleet:
     def _held_by(self, watchers: Iterable[SellWatcher]) -> list[Instrument]:
         return [i for watcher in watchers for i in self._known.get(watcher.name, {}).values()]
 
-    def _remember(self, seen: Iterable[tuple[SellWatcher, Observation]]) -> None:
+    def _remember(self, seen: Iterable[tuple[SellWatcher, AccountObservation]]) -> None:
         for watcher, what in seen:
             self._known[watcher.name] = {i.symbol: i for i in instruments_of(what)}
         self.prices.keep_only({symbol for known in self._known.values() for symbol in known})
 
-    def _hurries(self, watcher: SellWatcher) -> bool:
+    def _is_expedited(self, watcher: SellWatcher) -> bool:
         """Whether an account is looked at before its time."""
-        return watcher.in_a_hurry or watcher.name in self._wanted or self._doubts(watcher)
+        return watcher.is_expedited or watcher.name in self._wanted or self._doubts(watcher)
 
     def _doubts(self, watcher: SellWatcher) -> bool:
         """Whether a price of the account's has jumped and waits for a second quote."""
@@ -183,14 +183,14 @@ class Fleet:
                 wait = BACK_OFF_SECONDS[min(watcher.failures, len(BACK_OFF_SECONDS)) - 1]
             self._due_at[watcher.name] = self.clock.monotonic() + wait
 
-    def _next_look_in(self) -> float:
+    def _next_poll_in(self) -> float:
         """Seconds until the next round."""
         if any(watcher.acted for watcher in self.watchers):
             return AT_ONCE_SECONDS
         if self.prices.doubted or any(watcher.plan and watcher.plan.is_unconfirmed for watcher in self.watchers):
-            return self.prices.second_look_in
-        if any(watcher.in_a_hurry for watcher in self.watchers):
-            return HURRY_SECONDS
+            return self.prices.second_quote_in
+        if any(watcher.is_expedited for watcher in self.watchers):
+            return EXPEDITED_SECONDS
         if self.market is not None and not self.market.is_open:
             return self._until_open()
         return self.interval.total_seconds()
@@ -208,25 +208,25 @@ class Fleet:
 
     # --- the two ways to run ------------------------------------------------------------------------------------------
 
-    async def watch(self, stop: asyncio.Event, after_look: Callable[[float], None]) -> None:
+    async def watch(self, stop: asyncio.Event, after_poll: Callable[[float], None]) -> None:
         """Look again and again until `stop` is set. `after_look` is told how many seconds remain until the next one."""
         last_full = float("-inf")
-        if self.desk:
-            self.desk.open(self.wake)
+        if self.tick_handler:
+            self.tick_handler.open(self.wake)
         while not stop.is_set():
             woken = self._woken.is_set()
             self._woken.clear()
             due_in = last_full + self.interval.total_seconds() - self.clock.monotonic()
-            hurried = due_in > 0 and (not woken or bool(self._wanted))
-            if not hurried:
+            expedited = due_in > 0 and (not woken or bool(self._wanted))
+            if not expedited:
                 last_full = self.clock.monotonic()
             if await self._worth_a_look():
-                await self.look(hurried=hurried)
-            wait = self._until_open() if self._is_resting() else self._next_look_in()
-            after_look(wait)
+                await self.look(expedited=expedited)
+            wait = self._until_open() if self._is_resting() else self._next_poll_in()
+            after_poll(wait)
             await self._sleep(wait, stop)
-        if self.desk:
-            await self.desk.close()
+        if self.tick_handler:
+            await self.tick_handler.close()
         self._let_go()
 
     def wake(self, account: str = "") -> None:
@@ -256,9 +256,9 @@ class Fleet:
             ends_at + GRACE_SECONDS if self._mid_step() else ends_at
         ):
             again = self._may_recover()
-            wait = self._next_look_in() if self._all_have_looked() else AT_ONCE_SECONDS
+            wait = self._next_poll_in() if self._all_have_polled() else AT_ONCE_SECONDS
             await self.clock.sleep(RECOVERY_SECONDS if again else wait)
-            await self.look(hurried=not again and self.market is not None and self._all_have_looked())
+            await self.look(expedited=not again and self.market is not None and self._all_have_polled())
         await self._drop_targets()
         self._let_go()
 
@@ -267,11 +267,11 @@ class Fleet:
 
         An order of ours that may have filled or expired in the last second is followed to its end all the same.
         """
-        if self.market is None or self.market.is_open or not self._all_have_looked():
+        if self.market is None or self.market.is_open or not self._all_have_polled():
             return True
         if any(watcher.orders.working for watcher in self.watchers):
             return True
-        market = await self._read_market(hurried=False)
+        market = await self._read_market(expedited=False)
         return market is not None and market.is_open
 
     def _mid_step(self) -> bool:
@@ -283,21 +283,21 @@ class Fleet:
             return True
         if self.problem is not None:
             return False
-        return any(w.in_a_hurry or not self._has_looked(w) for w in self.watchers)
+        return any(w.is_expedited or not self._has_polled(w) for w in self.watchers)
 
     def _may_recover(self) -> bool:
         """Whether the clock, the quotes or an account have failed in a way that a moment later may be over."""
         tried = [(self.problem, self._clock_failures), *((w.problem, w.failures) for w in self.watchers)]
         return 0 < self.prices.failures < TRIES or any(
-            isinstance(problem, DoubtfulError) and failures < TRIES for problem, failures in tried
+            isinstance(problem, UnknownOutcomeError) and failures < TRIES for problem, failures in tried
         )
 
     @staticmethod
-    def _has_looked(watcher: SellWatcher) -> bool:
+    def _has_polled(watcher: SellWatcher) -> bool:
         return watcher.plan is not None or watcher.problem is not None
 
-    def _all_have_looked(self) -> bool:
-        return all(self._has_looked(watcher) for watcher in self.watchers)
+    def _all_have_polled(self) -> bool:
+        return all(self._has_polled(watcher) for watcher in self.watchers)
 
     async def _drop_targets(self) -> None:
         """An unfilled target doesn't outlive its run; everything more urgent stays working and is adopted next time."""
@@ -320,7 +320,7 @@ class Fleet:
             each.cancel()
 
 
-def _missing(seen: Iterable[tuple[SellWatcher, Observation]], asked: Iterable[Instrument]) -> list[Instrument]:
+def _missing(seen: Iterable[tuple[SellWatcher, AccountObservation]], asked: Iterable[Instrument]) -> list[Instrument]:
     """Instruments in these observations whose quotes this round hasn't asked for."""
     known = {instrument.symbol for instrument in asked}
     return [i for _, what in seen for i in instruments_of(what) if i.symbol not in known]

@@ -19,7 +19,7 @@ from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, State, Urgency, Verdict
+from sellctl.core.model.plan import Plan, PositionDecision, State, Urgency
 from sellctl.core.model.position import Position
 from sellctl.core.model.request import Request, Verb
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
@@ -46,12 +46,12 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class AccountObservation:
     """What the broker said about one account, before quotes are known."""
 
     positions: Rows[Position]
     orders: tuple[Order, ...]
-    spoiled_orders: Rows[Order]
+    invalid_orders: Rows[Order]
     at: float  # monotonic seconds when it was asked
     with_underlyings: bool = False  # whether rules ask for the prices of underlyings
 
@@ -102,16 +102,16 @@ class SellWatcher:
     _faults_told: set[str] = field(default_factory=set)
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol, the last word on an exit that isn't out
 
-    async def observe(self) -> Observation | None:
+    async def observe(self) -> AccountObservation | None:
         """Positions and open orders, and what became of ours; None (and `problem` says why) when that fails."""
         return await self._own(self._observe())
 
-    async def _observe(self) -> Observation:
+    async def _observe(self) -> AccountObservation:
         at = self.clock.monotonic()
         await self._join()
         positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
         known = await self._settle(orders.rows) if self.mode is Mode.ACT else orders.rows
-        return Observation(positions, known, orders, at, with_underlyings=self.policy.needs_underlyings)
+        return AccountObservation(positions, known, orders, at, with_underlyings=self.policy.needs_underlyings)
 
     async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
         """What became of our orders; and whether the broker's word on a position agrees with our fills (S5)."""
@@ -125,20 +125,20 @@ class SellWatcher:
 
     async def _join(self) -> None:
         """Learn which account the key belongs to and whether it may be acted on: once, or until it may trade."""
-        bar = self.orders.bar
-        if self.facts is None or self.facts.blocked or bar.row or self.policy.guards_the_account:
+        trading_block = self.orders.trading_block
+        if self.facts is None or self.facts.blocked or trading_block.row or self.policy.guards_the_account:
             facts = await self.broker.account()
             self.admit(facts)
             if facts.blocked:
-                bar.lift()  # its own word counts, and as soon as it is taken back
-            self.facts = replace(facts, blocked=facts.blocked or bar.holds(self.clock.monotonic()))
+                trading_block.lift()  # its own word counts, and as soon as it is taken back
+            self.facts = replace(facts, blocked=facts.blocked or trading_block.holds(self.clock.monotonic()))
 
-    async def decide_and_act(self, seen: Observation, market: Market) -> None:
+    async def decide_and_act(self, seen: AccountObservation, market: Market) -> None:
         """Decide on what was observed and carry it out, but where a tick has acted since it was asked for."""
         if await self._own(self._decide_and_act(seen, market)):
             self._recover()
 
-    async def _decide_and_act(self, seen: Observation, market: Market) -> bool:
+    async def _decide_and_act(self, seen: AccountObservation, market: Market) -> bool:
         plan = await self._decide(seen, market)
         self._tell(plan)
         self.acted = await self._carry_out(plan, seen.at)
@@ -210,7 +210,7 @@ class SellWatcher:
         self.problem = error
 
     @property
-    def in_a_hurry(self) -> bool:
+    def is_expedited(self) -> bool:
         """Whether something is under way that shouldn't wait for the next ordinary look."""
         if self.plan is None or self.mode is Mode.STALE_ONLY:
             return False
@@ -220,7 +220,7 @@ class SellWatcher:
             return bool(self.orders.working or self.plan.acts)
         return self.plan.only(self.only).acts or not self.only.isdisjoint(self.orders.symbols_working)
 
-    async def _decide(self, seen: Observation, market: Market) -> Plan:
+    async def _decide(self, seen: AccountObservation, market: Market) -> Plan:
         snapshot = self._snapshot(seen, market)
         if await self._learn_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
@@ -228,7 +228,7 @@ class SellWatcher:
         plan = decide(snapshot, self.policy)
         if plan.needs_history:
             asked = sorted(plan.needs_history)  # a set's order is the process's own: a day would not repeat
-            history, news = await asyncio.gather(self._history(asked), self._learn_ticks(asked))
+            history, news = await asyncio.gather(self._history(asked), self._load_price_increments(asked))
             snapshot = (self._snapshot(seen, market) if news else snapshot).with_history(history)
             plan = decide(snapshot, self.policy)
         self.plan, self.market, self.seen_at, self.last_snapshot = plan, market, seen.at, snapshot
@@ -283,7 +283,7 @@ class SellWatcher:
             self.name, "request", {"symbol": request.symbol, "verb": request.verb.value, "by": request.by}
         )
 
-    def _snapshot(self, seen: Observation, market: Market) -> Snapshot:
+    def _snapshot(self, seen: AccountObservation, market: Market) -> Snapshot:
         held = frozenset(position.symbol for position in seen.positions.rows)
         if self.panics:
             self.panic, self.panics = held, False
@@ -303,7 +303,7 @@ class SellWatcher:
             holdings=holdings,
             orders=seen.orders,
             positions_at=market.now - age,
-            spoiled=(*seen.positions.spoiled, *seen.spoiled_orders.spoiled),
+            invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
             by_hand=self.by_hand,
             panic=self.panic,
             halted=self.orders.halted(),
@@ -324,15 +324,17 @@ class SellWatcher:
         today = self.report.now().astimezone(NEW_YORK).date()
         return dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
 
-    async def learn_ticks(self, symbols: Iterable[str]) -> bool:
+    async def load_price_increments(self, symbols: Iterable[str]) -> bool:
         """Ask ahead of need whether options trade in pennies. Whether there is news."""
-        return bool(await self._own(self._learn_ticks(symbols)))
+        return bool(await self._own(self._load_price_increments(symbols)))
 
-    async def _learn_ticks(self, symbols: Iterable[str]) -> bool:
+    async def _load_price_increments(self, symbols: Iterable[str]) -> bool:
         """Ask once of each option that is about to be closed whether it trades in pennies. Whether there is news."""
-        return any(await asyncio.gather(*(self._learn_tick(s) for s in symbols if self.has_a_tick_to_learn(s))))
+        return any(
+            await asyncio.gather(*(self._load_price_increment(s) for s in symbols if self.has_a_tick_to_learn(s)))
+        )
 
-    async def _learn_tick(self, symbol: str) -> bool:
+    async def _load_price_increment(self, symbol: str) -> bool:
         """Without an answer too nothing waits: an exit takes the coarser step. Without a budget it is asked again."""
         try:
             self.positions.contracts[symbol] = await self.broker.is_penny(symbol)
@@ -350,8 +352,8 @@ class SellWatcher:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
         wanted = sorted(symbols)
         rows = await self.broker.orders_since(self._midnight(), wanted)
-        if rows.spoiled:
-            why = rows.spoiled[0].why
+        if rows.invalid:
+            why = rows.invalid[0].why
             raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
         return {symbol: tuple(o for o in rows.rows if o.symbol == symbol) for symbol in wanted}
 
@@ -370,17 +372,17 @@ class SellWatcher:
     def _tell(self, plan: Plan) -> None:
         """Report what a person should hear of, once until it changes."""
         self._forget_the_quiet(plan)
-        for verdict in plan.telling:
-            symbol = verdict.holding.symbol
-            signal = verdict.signal
-            said = f"{verdict.state}:{signal.reason}:{signal.urgency}" if signal else verdict.state
-            if verdict.state in _TOLD and not verdict.unconfirmed and self._said.get(symbol) != said:
+        for decision in plan.notable:
+            symbol = decision.holding.symbol
+            signal = decision.signal
+            said = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else decision.state
+            if decision.state in _TOLD and not decision.unconfirmed and self._said.get(symbol) != said:
                 urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
-                failed = urgent or verdict.state is State.FAULT
-                critical = urgent and verdict.state is State.BLOCKED
-                self.report(symbol, _TOLD[verdict.state], verdict.sentence, failed=failed, critical=critical)
+                failed = urgent or decision.state is State.FAULT
+                critical = urgent and decision.state is State.BLOCKED
+                self.report(symbol, _TOLD[decision.state], decision.sentence, failed=failed, critical=critical)
             self._said[symbol] = said
-            self._tell_alert(verdict)
+            self._tell_alert(decision)
         self._tell_overdue(plan)
         for fault in plan.faults:
             if fault not in self._faults_told:
@@ -389,34 +391,34 @@ class SellWatcher:
 
     def _forget_the_quiet(self, plan: Plan) -> None:
         """Of a holding of which there is nothing to tell any more, the next word is news."""
-        known = (self._said.keys() | self._alerted.keys()) - {verdict.holding.symbol for verdict in plan.telling}
-        for symbol in known and known & {verdict.holding.symbol for verdict in plan.verdicts}:
+        known = (self._said.keys() | self._alerted.keys()) - {decision.holding.symbol for decision in plan.notable}
+        for symbol in known and known & {decision.holding.symbol for decision in plan.decisions}:
             self._said.pop(symbol, None)
             self._alerted.pop(symbol, None)
 
-    def _tell_alert(self, verdict: Verdict) -> None:
+    def _tell_alert(self, decision: PositionDecision) -> None:
         """An alert on what is held or leaves all the same, once an exit: such as an order that a halt keeps waiting."""
-        if verdict.state in _TOLD or verdict.unconfirmed:
+        if decision.state in _TOLD or decision.unconfirmed:
             return
-        symbol = verdict.holding.symbol
-        if verdict.alert:
-            about = f"{verdict.signal and verdict.signal.reason}:{bool(verdict.cancel_first)}"
+        symbol = decision.holding.symbol
+        if decision.alert:
+            about = f"{decision.signal and decision.signal.reason}:{bool(decision.cancel_first)}"
             if self._alerted.get(symbol) != about:
-                self.report(symbol, Kind.ALERT, verdict.sentence, failed=True)
+                self.report(symbol, Kind.ALERT, decision.sentence, failed=True)
             self._alerted[symbol] = about
-        elif verdict.signal is None:
+        elif decision.signal is None:
             self._alerted.pop(symbol, None)
 
     def _tell_overdue(self, plan: Plan) -> None:
         """Protective and forced exits that aren't out: a critical alert each, and again after each while."""
         told, self._overdue = self._overdue, {}
-        for verdict in plan.telling:
-            symbol = verdict.holding.symbol
-            if verdict.overdue:
-                self._overdue[symbol] = verdict.overdue
-                if told.get(symbol) != verdict.overdue:
-                    self.report(symbol, Kind.ALERT, f"still not out: {verdict.sentence}", failed=True, critical=True)
-            elif verdict.state is State.DENIED and symbol in told:
+        for decision in plan.notable:
+            symbol = decision.holding.symbol
+            if decision.overdue:
+                self._overdue[symbol] = decision.overdue
+                if told.get(symbol) != decision.overdue:
+                    self.report(symbol, Kind.ALERT, f"still not out: {decision.sentence}", failed=True, critical=True)
+            elif decision.state is State.DENIED and symbol in told:
                 self._overdue[symbol] = told[symbol]
 
     def _recover(self) -> None:
@@ -436,7 +438,7 @@ def _any_of(ends: Sequence[bool | BaseException]) -> bool:
 _TOLD = {State.BLOCKED: Kind.BLOCKED, State.DENIED: Kind.DENIED, State.FAULT: Kind.DEGRADED}
 
 
-def instruments_of(seen: Observation) -> Iterable[Instrument]:
+def instruments_of(seen: AccountObservation) -> Iterable[Instrument]:
     """What quotes are needed for."""
     held = [position.instrument for position in seen.positions.rows]
     wanted = {i.underlying for i in held if i.is_option} if seen.with_underlyings else set()
@@ -445,6 +447,6 @@ def instruments_of(seen: Observation) -> Iterable[Instrument]:
 
 def _targets_of(snapshot: Snapshot) -> Iterable[Order]:
     for holding in snapshot.holdings:
-        track = holding.track.exit
-        if track and track.urgency >= Urgency.PROFIT:
-            yield from (o for o in snapshot.orders if o.client_order_id == track.client_order_id and not o.is_terminal)
+        state = holding.state.exit
+        if state and state.urgency >= Urgency.PROFIT:
+            yield from (o for o in snapshot.orders if o.client_order_id == state.client_order_id and not o.is_terminal)

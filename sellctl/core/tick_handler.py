@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from msgspec import structs
-
 from sellctl.core.decision.engine import decide
 from sellctl.core.errors import BrokerError
 from sellctl.core.events import Reporter
@@ -23,7 +21,7 @@ from sellctl.core.model.event import Kind
 from sellctl.core.model.instrument import Instrument, underlying_of
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, Verdict
+from sellctl.core.model.plan import Plan, PositionDecision
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.ports import Clock, Stream
@@ -38,7 +36,7 @@ FARTHEST = Decimal("Infinity")
 
 
 @dataclass(slots=True)
-class TickDesk:
+class TickHandler:
     """Hears the streams for all accounts. Every method runs on the event loop of `watch`."""
 
     watchers: Sequence[SellWatcher]
@@ -76,7 +74,7 @@ class TickDesk:
 
     # --- after each look ----------------------------------------------------------------------------------------------
 
-    async def looked(self) -> None:
+    async def polled(self) -> None:
         """Make ready for ticks. Whatever goes wrong here, looks go on."""
         try:
             await self._make_ready()
@@ -87,15 +85,15 @@ class TickDesk:
 
     async def _make_ready(self) -> None:
         """Know who holds what, stream what is nearest to its triggers, and know today's orders of all that."""
-        holdings = [(watcher, verdict) for watcher in self.watchers for verdict in _verdicts(watcher)]
+        holdings = [(watcher, decision) for watcher in self.watchers for decision in _decisions(watcher)]
         nearest: dict[str, Decimal] = {}
         held_by: dict[str, tuple[SellWatcher, ...]] = {}
-        for watcher, verdict in holdings:
-            instrument = verdict.holding.position.instrument
+        for watcher, decision in holdings:
+            instrument = decision.holding.position.instrument
             if instrument.asset_class in QUOTED:
                 self._instruments[instrument.symbol] = instrument
                 held_by[instrument.symbol] = (*held_by.get(instrument.symbol, ()), watcher)
-                nearest[instrument.symbol] = min(_distance(verdict), nearest.get(instrument.symbol, FARTHEST))
+                nearest[instrument.symbol] = min(_distance(decision), nearest.get(instrument.symbol, FARTHEST))
         self._held_by = held_by
         self.stream.want([self._instruments[symbol] for symbol in sorted(nearest, key=lambda s: (nearest[s], s))])
         self._mind_the_mute()
@@ -135,9 +133,9 @@ class TickDesk:
     async def _know_a_few_ticks_of(self, watcher: SellWatcher) -> None:
         """The price steps of the contracts nearest to their triggers: a tick's order is not sent off the grid."""
         if watcher.problem is None and not watcher.acted:
-            unasked = [v for v in _verdicts(watcher) if self._is_to_be_learnt(v.holding.symbol, watcher)]
+            unasked = [v for v in _decisions(watcher) if self._is_to_be_learnt(v.holding.symbol, watcher)]
             nearest = heapq.nsmallest(TICKS_A_LOOK, unasked, key=_distance)
-            await watcher.learn_ticks([verdict.holding.symbol for verdict in nearest])
+            await watcher.load_price_increments([decision.holding.symbol for decision in nearest])
 
     def _is_to_be_learnt(self, symbol: str, watcher: SellWatcher) -> bool:
         return symbol in self.stream.streamed and watcher.has_a_tick_to_learn(symbol)
@@ -153,7 +151,7 @@ class TickDesk:
             return
         for symbol in newest.keys() - taken:
             if symbol in self.prices.doubted:
-                self._look_again(symbol, self._held_by.get(symbol, ()))
+                self._poll_again(symbol, self._held_by.get(symbol, ()))
         groups = {(w.name, self._instruments[s].underlying): w for s in taken for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
             self._decide(watcher, underlying, market)
@@ -187,7 +185,7 @@ class TickDesk:
         elif made.plan.acts:
             self._send(watcher, underlying, made)
         if made.plan.is_unconfirmed:
-            self._look_again(f"{watcher.name} {underlying}", (watcher,))
+            self._poll_again(f"{watcher.name} {underlying}", (watcher,))
 
     def _plan(self, watcher: SellWatcher, underlying: str, market: Market) -> "_Made | None":
         """What is to be done on one underlying's group; None while no tick may act on it."""
@@ -210,8 +208,8 @@ class TickDesk:
     def _requoted(self, holding: Holding, *, penny: bool | None) -> Holding:
         symbol, prices = holding.symbol, self.prices
         window, wide, trade = prices.window(symbol), prices.wide_for(symbol), prices.last_trade(symbol)
-        track = structs.replace(holding.track, window=window, wide_for=wide, last_trade=trade, penny=penny)
-        return structs.replace(holding, quote=prices.newest(symbol), track=track)
+        state = replace(holding.state, window=window, wide_for=wide, last_trade=trade, penny=penny)
+        return replace(holding, quote=prices.newest(symbol), state=state)
 
     def _send(self, watcher: SellWatcher, underlying: str, made: "_Made") -> None:
         async def send() -> None:
@@ -232,14 +230,14 @@ class TickDesk:
 
     def _forget_orders_of(self, watcher: SellWatcher, plan: Plan) -> None:
         known = self._todays[watcher.name]
-        for verdict in plan.telling:
-            if verdict.submit or verdict.cancel_first:
-                known.pop(verdict.holding.symbol, None)
+        for decision in plan.notable:
+            if decision.submit or decision.cancel_first:
+                known.pop(decision.holding.symbol, None)
 
-    def _look_again(self, what: str, watchers: Sequence[SellWatcher]) -> None:
+    def _poll_again(self, what: str, watchers: Sequence[SellWatcher]) -> None:
         """A second look, which confirms or refutes, comes by itself even if no tick does."""
         for watcher in watchers:
-            self._later(f"{what} again", self.prices.second_look_in, watcher.name)
+            self._later(f"{what} again", self.prices.second_quote_in, watcher.name)
 
     def _later(self, what: str, seconds: float, account: str) -> None:
         """One early look a matter, however often it is asked for meanwhile."""
@@ -277,10 +275,10 @@ class _Made:
     seen_at: float
 
 
-def _verdicts(watcher: SellWatcher) -> Iterator[Verdict]:
-    yield from watcher.plan.verdicts if watcher.plan else ()
+def _decisions(watcher: SellWatcher) -> Iterator[PositionDecision]:
+    yield from watcher.plan.decisions if watcher.plan else ()
 
 
-def _distance(verdict: Verdict) -> Decimal:
-    known = [abs(trigger.distance) for trigger in verdict.triggers if trigger.distance is not None]
+def _distance(decision: PositionDecision) -> Decimal:
+    known = [abs(trigger.distance) for trigger in decision.triggers if trigger.distance is not None]
     return min(known, default=FARTHEST)

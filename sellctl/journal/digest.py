@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.plan import Plan, State, Verdict
+from sellctl.core.model.plan import Plan, PositionDecision, State
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal.chain import canonical
 
@@ -18,13 +18,13 @@ _NUMBERS = re.compile(r"\d[\d.,:]*")
 _NEWS = {State.DENIED, State.BLOCKED, State.LEAVING}
 
 
-def gist(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
+def signature(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
     """Equal for two plans that say the same."""
     return {
-        "sends": [verdict.submit for verdict in plan.submits],
+        "sends": [decision.submit for decision in plan.submits],
         "cancels": [cancel.order.id for cancel in plan.cancels],
-        "backstops": [verdict.backstop for verdict in plan.backstops],
-        "leaving": sorted(_gist(verdict) for verdict in plan.telling if verdict.state in _NEWS),
+        "backstops": [decision.backstop for decision in plan.backstops],
+        "leaving": sorted(_signature(decision) for decision in plan.notable if decision.state in _NEWS),
         "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
         "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
     }
@@ -42,37 +42,41 @@ def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
 
     What merely stays, with no order on it, is left out: it would be nearly all of every row.
     """
-    told = (v for v in plan.telling if v.signal or v.backstop or v.state is not State.HELD)
-    groups = {underlying_of(verdict.holding.symbol) for verdict in told}
+    told = (v for v in plan.notable if v.signal or v.backstop or v.state is not State.HELD)
+    groups = {underlying_of(decision.holding.symbol) for decision in told}
     groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (
         replace(snapshot, holdings=tuple(h for h in snapshot.holdings if underlying_of(h.symbol) in groups)),
-        replace(plan, verdicts=tuple(v for v in plan.verdicts if underlying_of(v.holding.symbol) in groups)),
+        replace(plan, decisions=tuple(v for v in plan.decisions if underlying_of(v.holding.symbol) in groups)),
     )
 
 
-def _gist(verdict: Verdict) -> list[str]:
-    objections = (_NUMBERS.sub("#", objection) for objection in verdict.objections)
-    return [verdict.holding.symbol, verdict.state, _reason(verdict), *objections]
+def _signature(decision: PositionDecision) -> list[str]:
+    violations = (_NUMBERS.sub("#", violation) for violation in decision.violations)
+    return [decision.holding.symbol, decision.state, _reason(decision), *violations]
 
 
-def _reason(verdict: Verdict) -> str:
-    return verdict.signal.reason if verdict.signal else ""
+def _reason(decision: PositionDecision) -> str:
+    return decision.signal.reason if decision.signal else ""
 
 
 def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     """Symbol, reason and words of each exit that a guard of ours denied."""
-    for verdict in plan.of(State.DENIED):
-        yield verdict.holding.symbol, _reason(verdict), {"sentence": verdict.sentence, "objections": verdict.objections}
+    for decision in plan.of(State.DENIED):
+        yield (
+            decision.holding.symbol,
+            _reason(decision),
+            {"sentence": decision.sentence, "objections": decision.violations},
+        )
 
 
 def summary(plan: Plan) -> dict[str, object]:
     """The plan in words, for a reader of the history."""
     told = {
-        "sells": {verdict.holding.symbol: verdict.sentence for verdict in plan.submits},
+        "sells": {decision.holding.symbol: decision.sentence for decision in plan.submits},
         "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},
-        "backstops": {verdict.holding.symbol: verdict.sentence for verdict in plan.backstops},
-        "denied": [verdict.holding.symbol for verdict in plan.of(State.DENIED)],
+        "backstops": {decision.holding.symbol: decision.sentence for decision in plan.backstops},
+        "denied": [decision.holding.symbol for decision in plan.of(State.DENIED)],
         "faults": plan.faults,
     }
     return {key: value for key, value in told.items() if value}

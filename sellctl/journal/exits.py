@@ -11,10 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
-from msgspec import structs
 
 from sellctl.core.model.exit_record import Exit, Part, Point
-from sellctl.core.model.plan import STOPS, Plan, Reason, Verdict
+from sellctl.core.model.plan import STOPS, Plan, PositionDecision, Reason
 from sellctl.core.model.position import NO_PRICES
 from sellctl.journal.database import look
 from sellctl.journal.queries import COLUMNS, Filters, Row, as_row, thaw
@@ -112,11 +111,11 @@ class _Collector:
             return
         if key not in self._of_order:
             at, plan = dt.datetime.fromisoformat(row.at), self._plans.get(row.account)
-            held = (verdict.holding for verdict in plan.verdicts) if plan else ()
+            held = (decision.holding for decision in plan.decisions) if plan else ()
             holding = next((each for each in held if each.symbol == row.symbol), None)
             facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("filled_qty")))
             if holding:
-                facts = replace(facts, decided_on=structs.replace(holding, quote=None, prices=NO_PRICES))
+                facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES))
             begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
             begun.orders.add(row.client_order_id)
             self._of_order[key] = begun
@@ -125,20 +124,20 @@ class _Collector:
 
     def _begun(self, row: Row, at: dt.datetime) -> _Growing:
         facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")))
-        verdict = self._verdict(row)
-        if verdict and verdict.signal:
+        decision = self._decision(row)
+        if decision and decision.signal:
             facts = replace(
                 facts,
-                strategy=verdict.signal.strategy,
-                decided_on=verdict.signal.holding,
-                stop=next((trigger.price for trigger in verdict.triggers if trigger.reason in STOPS), None),
+                strategy=decision.signal.strategy,
+                decided_on=decision.signal.holding,
+                stop=next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None),
             )
         begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
         self._open[row.account, row.symbol] = begun
         self._all.append(begun)
         return begun
 
-    def _verdict(self, row: Row) -> Verdict | None:
+    def _decision(self, row: Row) -> PositionDecision | None:
         plan = self._plans.get(row.account)
         sent = plan.submits if plan else ()
         return next((v for v in sent if v.submit and v.submit.client_order_id == row.client_order_id), None)

@@ -73,10 +73,10 @@ def page(tx: sa.Connection, wanted: Filters) -> tuple[Row, ...]:
     """The rows that aren't indexed yet, read one by one; then those that the index names."""
     name, value = _looked_up(wanted)
     done = placed(tx) if name else 0
-    rows = tx.execute(_asked(wanted).where(audit.c.seq > done)).all()
+    rows = tx.execute(_evaluate(wanted).where(audit.c.seq > done)).all()
     if name and len(rows) < wanted.limit:
         rest = sa.and_(places.c.name == name, places.c.value == value, places.c.seq == audit.c.seq)
-        older = _asked(wanted, by=places.c.seq).join_from(places, audit, rest)
+        older = _evaluate(wanted, by=places.c.seq).join_from(places, audit, rest)
         rows = [*rows, *tx.execute(older.limit(wanted.limit - len(rows)))]
     return tuple(as_row(row) for row in rows)
 
@@ -89,7 +89,7 @@ def _looked_up(wanted: Filters) -> tuple[str, str]:
     return (given[0], getattr(wanted, given[0])) if given else ("", "")
 
 
-def _asked(wanted: Filters, by: sa.Column[int] = audit.c.seq) -> sa.Select[Any]:
+def _evaluate(wanted: Filters, by: sa.Column[int] = audit.c.seq) -> sa.Select[Any]:
     given = [audit.c[name] == getattr(wanted, name) for name in (*SINGLE, "kind") if getattr(wanted, name)]
     if wanted.before is not None:
         given.append(by < wanted.before)

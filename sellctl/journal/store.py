@@ -27,7 +27,7 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.chain import GAP, START, Link, canonical, row_hash, storable
 from sellctl.journal.database import Database
-from sellctl.journal.digest import fingerprint, gist, of_note, refusals, summary
+from sellctl.journal.digest import fingerprint, of_note, refusals, signature, summary
 from sellctl.journal.errors import journal_error, told_clearly
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.index import BATCH, place, placed
@@ -132,7 +132,7 @@ class SqliteJournal:
         Of both what is of note: every underlying on which anything happens or an order rests.
         """
         account = plan.account
-        said = gist(snapshot, plan)
+        said = signature(snapshot, plan)
         if said == self._said.get(account):
             return
         mark = fingerprint(said)

@@ -23,7 +23,7 @@ _CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verification:
     """What the check found: `fault` is "" when everything holds, `row` is the first row that doesn't (0: none)."""
 
     rows: int
@@ -38,19 +38,19 @@ class Verdict:
         return f"The journal holds: {self.rows} rows, each following from the one before, and the head."
 
 
-def verify(path: Path) -> Verdict:
+def verify(path: Path) -> Verification:
     """Check a journal, or an archive of one, from its first row to its head."""
     try:
         head = read_head(path)  # before the rows: a running writer may only get ahead of it
         return look(path, lambda tx: _check(tx, path, head), missing=_nothing_there(path, head))
     except JournalError as error:
-        return Verdict(0, str(error).rstrip("."))
+        return Verification(0, str(error).rstrip("."))
 
 
-def _nothing_there(path: Path, head: Head | None) -> Verdict:
+def _nothing_there(path: Path, head: Head | None) -> Verification:
     if head is None or head.link == START:
-        return Verdict(0)
-    return Verdict(0, f"{path} is gone or empty, and the head names row {head.link.seq}", 1)
+        return Verification(0)
+    return Verification(0, f"{path} is gone or empty, and the head names row {head.link.seq}", 1)
 
 
 class _Reader:
@@ -88,7 +88,7 @@ class _Reader:
                 )
 
 
-def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verdict:
+def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verification:
     reader = _Reader(path, head)
     start = _start(tx)
     try:
@@ -97,7 +97,7 @@ def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verdict:
     except JournalError as error:
         broken = Break(reader.last.seq + 1, f"row {reader.last.seq + 1} can't be read: {error}".rstrip("."))
     broken = broken or _start_fault(reader, start) or _head_fault(reader) or reader.gap or _file_fault(tx, reader)
-    return Verdict(reader.count, broken.why, broken.seq) if broken else Verdict(reader.count)
+    return Verification(reader.count, broken.why, broken.seq) if broken else Verification(reader.count)
 
 
 def _rows(tx: sa.Connection) -> Iterator[Mapping[str, Any]]:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sellctl.core.scheduler import Fleet
+    from sellctl.core.scheduler import AccountScheduler
     from sellctl.service.state_folder import StateFolder
 
-LOOK_EVERY_SECONDS = 0.5
+CHECK_EVERY_SECONDS = 0.5
 TAKEN_UP_WITHIN_SECONDS = 5.0
 
 
-async def serve(fleet: "Fleet", state: "StateFolder") -> None:
+async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
     """Hand what other commands ask for to the watchers it is meant for, until cancelled."""
-    watchers = {watcher.name: watcher for watcher in fleet.watchers}
+    watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     for _ in state.take_requests(tuple(watchers)):
         pass  # asked of a process that has ended: a new one must not act on old wishes
     while True:
@@ -23,8 +23,8 @@ async def serve(fleet: "Fleet", state: "StateFolder") -> None:
             for name in request.accounts:
                 if name in watchers:
                     watchers[name].ask(request)
-            fleet.wake()
-        await asyncio.sleep(LOOK_EVERY_SECONDS)
+            scheduler.wake()
+        await asyncio.sleep(CHECK_EVERY_SECONDS)
 
 
 def was_taken_up(request: Path) -> bool:

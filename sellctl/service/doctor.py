@@ -73,9 +73,9 @@ async def checked(runtime: "Runtime") -> AsyncIterator[Line]:
     yield _zone()
     for line in _journal(runtime):
         yield line
-    await runtime.fleet.look()
+    await runtime.scheduler.look()
     yield _clock(runtime)
-    for watcher in runtime.fleet.watchers:
+    for watcher in runtime.scheduler.watchers:
         for line in [line async for line in _account(watcher, runtime)]:
             yield line
     async for line in _feeds(runtime):
@@ -102,21 +102,21 @@ def _zone() -> Line:
 def _journal(runtime: "Runtime") -> Iterator[Line]:
     from sellctl.journal.verify import verify  # noqa: PLC0415  SQLAlchemy
 
-    verdict = verify(runtime.state.journal)
-    if verdict.fault:
+    decision = verify(runtime.state.journal)
+    if decision.fault:
         todo = "keep the file, look at sellctl history --verify; restore from a backup or begin with a new state folder"
-        yield Line(Health.BAD, "journal", verdict.sentence, todo)
+        yield Line(Health.BAD, "journal", decision.sentence, todo)
     else:
-        yield ok("journal", f"{verdict.rows} rows, whole" if verdict.rows else "none yet")
+        yield ok("journal", f"{decision.rows} rows, whole" if decision.rows else "none yet")
     halted = runtime.state.halted()
     if halted:
         yield Line(Health.WARN, "halt", f"halted: {halted}", 'sellctl resume --reason "..." when it is over')
 
 
 def _clock(runtime: "Runtime") -> Line:
-    broker = runtime.fleet.market_clock.instant
+    broker = runtime.scheduler.market_clock.instant
     if broker is None:
-        return Line(Health.BAD, "clock", f"{runtime.fleet.problem}", "check the network and the keys")
+        return Line(Health.BAD, "clock", f"{runtime.scheduler.problem}", "check the network and the keys")
     skew = runtime.clock.now() - broker
     way = "ahead of" if skew > dt.timedelta(0) else "behind"
     said = f"this machine is {abs(skew.total_seconds()):.1f} s {way} the broker"
@@ -140,7 +140,7 @@ async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[
     if facts.blocked:
         yield Line(Health.BAD, what, f"{facts.number}, {kind}, can't trade: {facts.blocked}", "ask Alpaca")
     else:
-        count = len(watcher.plan.verdicts) if watcher.plan else 0
+        count = len(watcher.plan.decisions) if watcher.plan else 0
         yield ok(what, f"{facts.number}, {kind}, {count} position{'s' * (count != 1)}")
     holder = runtime.state.worked_by(facts.number)
     if holder:
@@ -171,8 +171,8 @@ async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[Line]:
 
 async def _feeds(runtime: "Runtime") -> AsyncIterator[Line]:
     """The feed that quotes really come from, by asking for one."""
-    prices = runtime.fleet.prices
-    held = [v.holding.position.instrument for w in runtime.fleet.watchers if w.plan for v in w.plan.verdicts]
+    prices = runtime.scheduler.prices
+    held = [v.holding.position.instrument for w in runtime.scheduler.watchers if w.plan for v in w.plan.decisions]
     probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
     for asset in (AssetClass.STOCK, AssetClass.OPTION):
         what = f"{asset.value.removeprefix('us_')} quotes"
@@ -215,9 +215,9 @@ class _Hears:
 
 async def _streams(runtime: "Runtime") -> list[Line]:
     """Whether the streams let us in: each key has one slot."""
-    if runtime.fleet.desk is None:
+    if runtime.scheduler.tick_handler is None:
         return []
-    stream = runtime.fleet.desk.stream
+    stream = runtime.scheduler.tick_handler.stream
     stream.start(_Hears())
     stream.want([a_stock(_PROBE)])
     try:

@@ -51,7 +51,7 @@ _END: Final = _Message(News.SUMMARY, "")
 _BEAT: Final = _Message(News.SUMMARY, "beat")
 
 
-class Teller:
+class Notifier:
     """Hears every event of a watch and passes on what somebody asked for. ConfigError when it can't ever."""
 
     def __init__(

@@ -14,7 +14,7 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, Kind, Weight
-from sellctl.core.model.plan import STOPS, Verdict
+from sellctl.core.model.plan import STOPS, PositionDecision
 from sellctl.core.rules.gain import as_dollars
 from sellctl.core.sell_strategies.plugins import own_strategies
 
@@ -35,7 +35,7 @@ def reload(
     try:
         loaded = ConfigManager(config, with_api=with_api).load()
         own = own_strategies(loaded)
-        known = [watcher for watcher in runtime.fleet.watchers if watcher.name in loaded.config.accounts]
+        known = [watcher for watcher in runtime.scheduler.watchers if watcher.name in loaded.config.accounts]
         policies = {watcher.name: compile_policy(loaded.config, watcher.name, own) for watcher in known}
     except SellctlError as error:
         _say(runtime, tell, f"the configuration stays as it was: {error}", Weight.ERROR, Kind.ALERT)
@@ -51,10 +51,10 @@ def reload(
         watcher.policy = policies[watcher.name]
         basis = loaded.config.sell_module.price_basis.loss
         watcher.positions.mind(basis, pairs=watcher.policy.knows_structures)
-    runtime.fleet.interval = loaded.config.sell_module.check_interval
-    runtime.fleet.prices.confirm_after(loaded.config.guards.confirm)
+    runtime.scheduler.interval = loaded.config.sell_module.check_interval
+    runtime.scheduler.prices.confirm_after(loaded.config.guards.confirm)
     runtime.loaded = loaded
-    runtime.fleet.wake()
+    runtime.scheduler.wake()
     return True
 
 
@@ -79,24 +79,24 @@ def _loosened(watcher: "SellWatcher", policy: Policy) -> Iterator[str]:
     """Stops that stood and would fire later now, or never."""
     if watcher.plan is None or watcher.last_snapshot is None:
         return
-    after = {v.holding.symbol: v for v in decide(watcher.last_snapshot, policy).verdicts}
-    for verdict in watcher.plan.verdicts:
-        was, now = _stop(verdict), _stop(after.get(verdict.holding.symbol))
-        if was is not None and (now is None or _is_looser(verdict, was, now)):
+    after = {v.holding.symbol: v for v in decide(watcher.last_snapshot, policy).decisions}
+    for decision in watcher.plan.decisions:
+        was, now = _stop(decision), _stop(after.get(decision.holding.symbol))
+        if was is not None and (now is None or _is_looser(decision, was, now)):
             to = "is gone" if now is None else f"moves from {as_dollars(was)} to {as_dollars(now)}"
-            yield f"reloaded: the stop of {verdict.holding.symbol} {to}: it is looser than before"
+            yield f"reloaded: the stop of {decision.holding.symbol} {to}: it is looser than before"
 
 
-def _is_looser(verdict: Verdict, was: Decimal, now: Decimal) -> bool:
-    return now < was if verdict.holding.position.is_long else now > was
+def _is_looser(decision: PositionDecision, was: Decimal, now: Decimal) -> bool:
+    return now < was if decision.holding.position.is_long else now > was
 
 
-def _stop(verdict: Verdict | None) -> Decimal | None:
+def _stop(decision: PositionDecision | None) -> Decimal | None:
     """The price of the first stop that would fire; None without one."""
-    prices = [trigger.price for trigger in verdict.triggers if trigger.reason in STOPS] if verdict else []
-    if not prices or verdict is None:
+    prices = [trigger.price for trigger in decision.triggers if trigger.reason in STOPS] if decision else []
+    if not prices or decision is None:
         return None
-    return max(prices) if verdict.holding.position.is_long else min(prices)
+    return max(prices) if decision.holding.position.is_long else min(prices)
 
 
 def _say(

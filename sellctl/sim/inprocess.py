@@ -10,11 +10,11 @@ from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
     BrokerError,
-    DoubtfulError,
     NotFoundError,
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    UnknownOutcomeError,
 )
 from sellctl.core.model.instrument import Instrument, instrument_of
 from sellctl.core.model.market import BrokerClock, Quote, Session
@@ -22,7 +22,7 @@ from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, Rows
-from sellctl.sim.faults.catalogue import Misbehaviour
+from sellctl.sim.faults.catalogue import Fault
 from sellctl.sim.faults.http_faults import FAULT_NAMES, refusal_of
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, asset_of
@@ -155,7 +155,7 @@ class SimBroker:
         except RefusedError as refused:
             raise error_of(refused, self._name) from None
         if fault and (fault.name in _DOUBT_AFTER or (fault.name == "H05" and fault["after"])):
-            raise DoubtfulError(f"{self._name}: no readable answer ({fault.kind.text}).")
+            raise UnknownOutcomeError(f"{self._name}: no readable answer ({fault.kind.text}).")
         return done
 
 
@@ -246,7 +246,7 @@ def error_of(refused: RefusedError, account: str) -> BrokerError:
     fields = {key: value for key, value in refused.body.items() if key not in {"code", "message"}}
     answer = BrokerAnswer(refused.status, code if isinstance(code, int) else None, message, fields)
     if refused.status >= 500:  # noqa: PLR2004  HTTP
-        return DoubtfulError(sentence)
+        return UnknownOutcomeError(sentence)
     if code is None and refused.status in {401, 403}:
         return AuthError(sentence)
     if refused.status == 404:  # noqa: PLR2004  HTTP
@@ -257,9 +257,9 @@ def error_of(refused: RefusedError, account: str) -> BrokerError:
     return RequestRejectedError(sentence, answer=answer, refusal=refusal)
 
 
-def _fail_before(account: str, fault: Misbehaviour) -> None:
+def _fail_before(account: str, fault: Fault) -> None:
     """Raise what a fault before the deed means; return when the deed comes first."""
     if fault.name in _DOUBT_BEFORE or (fault.name == "H05" and not fault["after"]):
-        raise DoubtfulError(f"{account}: no readable answer ({fault.kind.text}).")
+        raise UnknownOutcomeError(f"{account}: no readable answer ({fault.kind.text}).")
     if refused := refusal_of(fault):
         raise error_of(refused, account)

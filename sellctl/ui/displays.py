@@ -77,7 +77,7 @@ class Screen(LogOnly):
         self._runtime = runtime
         self._events = events
         self._live: Live = Live("Looking at the accounts ...", console=console, auto_refresh=False)
-        self._next_look_at: float | None = None
+        self._next_poll_at: float | None = None
 
     def __enter__(self) -> Self:
         """Take the terminal."""
@@ -90,7 +90,7 @@ class Screen(LogOnly):
 
     def update(self, wait: float) -> bool:
         """Draw the fleet as it is now."""
-        self._next_look_at = self._runtime.clock.monotonic() + wait
+        self._next_poll_at = self._runtime.clock.monotonic() + wait
         self.refresh()
         return True
 
@@ -98,19 +98,19 @@ class Screen(LogOnly):
         """Draw it anew, by the time that has passed."""
         from sellctl.ui.screen import watch_screen  # noqa: PLC0415  help does without it
 
-        if self._next_look_at is not None:
-            wait = max(self._next_look_at - self._runtime.clock.monotonic(), 0.0)
+        if self._next_poll_at is not None:
+            wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
             self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
 
 
 def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
     """The fleet as a frozen value, by the broker's clock; the host's until the broker was asked."""
-    fleet = runtime.fleet
+    scheduler = runtime.scheduler
     return WatchView(
-        now=fleet.market_clock.instant or runtime.clock.now(),
-        accounts=tuple(_account_view(watcher, runtime) for watcher in fleet.watchers),
+        now=scheduler.market_clock.instant or runtime.clock.now(),
+        accounts=tuple(_account_view(watcher, runtime) for watcher in scheduler.watchers),
         events=tuple(events),
-        next_look_in=dt.timedelta(seconds=wait),
+        next_poll_in=dt.timedelta(seconds=wait),
     )
 
 
@@ -119,7 +119,7 @@ def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
     return AccountView(
         facts=watcher.facts or AccountFacts(watcher.name, ""),
         mode=_mode(watcher, runtime),
-        market=runtime.fleet.market,
+        market=runtime.scheduler.market,
         plan=watcher.plan,
         age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
         problem=watcher.problem.sentence.removeprefix(f"{watcher.name}: ") if watcher.problem else "",
@@ -141,14 +141,14 @@ def _realised(watcher: "SellWatcher") -> "Decimal | None":
 
 def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
     """How the account's prices come."""
-    desk = runtime.fleet.desk
-    if desk is None or not desk.stream.troubles:
+    tick_handler = runtime.scheduler.tick_handler
+    if tick_handler is None or not tick_handler.stream.troubles:
         return "polling"
-    troubles = [trouble for trouble in desk.stream.troubles.values() if trouble]
+    troubles = [trouble for trouble in tick_handler.stream.troubles.values() if trouble]
     if troubles:
         return f"polling: {troubles[0]}"
-    held = [verdict.holding.symbol for verdict in watcher.plan.verdicts] if watcher.plan else []
-    books = [book for symbol in held if (book := desk.prices.book(symbol)) is not None]
+    held = [decision.holding.symbol for decision in watcher.plan.decisions] if watcher.plan else []
+    books = [book for symbol in held if (book := tick_handler.prices.book(symbol)) is not None]
     last = max((book.streamed_at for book in books), default=float("-inf"))
     age = runtime.clock.monotonic() - last
     return "stream" if age == float("inf") else f"stream {age:.0f} s"

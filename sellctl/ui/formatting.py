@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import HALTED, Reason, State, SubmitOrder, Trigger, Verdict
+from sellctl.core.model.plan import HALTED, PositionDecision, Reason, State, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 
 Data = str | int | bool | None
@@ -68,7 +68,7 @@ def are_numbers(cells: Iterable[Cell]) -> bool:
 # --- any value --------------------------------------------------------------------------------------------------------
 
 
-def harmless(text: str) -> str:
+def sanitize(text: str) -> str:
     """Text with nothing left in it that a terminal would obey: blanks become spaces, the rest is spelled out."""
     if text.isascii() and text.isprintable():
         return text
@@ -86,7 +86,7 @@ def _spelled(character: str) -> str:
 def as_cell(value: object) -> Cell:
     """The cell of any value a row may hold."""
     if isinstance(value, Cell):
-        return Cell(harmless(value.text), value.data, value.tone, value.is_number)
+        return Cell(sanitize(value.text), value.data, value.tone, value.is_number)
     if isinstance(value, Decimal):
         return Cell(number(value), number(value), is_number=True)
     if isinstance(value, bool):
@@ -95,7 +95,7 @@ def as_cell(value: object) -> Cell:
         return Cell("", None)
     if isinstance(value, int) and not isinstance(value, Enum):
         return Cell(str(value), value, is_number=True)
-    return Cell(harmless(plain_text(value)), plain_text(value))
+    return Cell(sanitize(plain_text(value)), plain_text(value))
 
 
 def plain_text(value: object) -> str:
@@ -231,34 +231,34 @@ def now_cell(holding: Holding) -> Cell:
     return price_cell(holding.exit_price)
 
 
-def state_cell(verdict: Verdict) -> Cell:
+def state_cell(decision: PositionDecision) -> Cell:
     """Where a holding stands, in a word.
 
     Besides the states of a verdict: guarded while its rules can't trust the quote, waiting for a stop's second quote,
     halted; and which step of how many an exit is at.
     """
-    state = verdict.state
-    if state is State.HELD and is_guarded(verdict):
+    state = decision.state
+    if state is State.HELD and is_guarded(decision):
         return Cell("guarded", state.value, Tone.WARN)
-    if state is State.DENIED and any(why.startswith(HALTED) for why in verdict.objections):
+    if state is State.DENIED and any(why.startswith(HALTED) for why in decision.violations):
         return Cell("halted", state.value, Tone.BAD)
-    if verdict.unconfirmed and state is State.DENIED:
+    if decision.unconfirmed and state is State.DENIED:
         return Cell("waiting", state.value, Tone.WARN)
-    if verdict.step and state is State.LEAVING:
-        return Cell(f"exit {verdict.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
+    if decision.step and state is State.LEAVING:
+        return Cell(f"exit {decision.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
     return Cell(state.value, state.value, STATE_TONE[state])
 
 
-def is_guarded(verdict: Verdict) -> bool:
+def is_guarded(decision: PositionDecision) -> bool:
     """Whether price rules stand for a holding and its quote is too wide or not usable."""
-    holding = verdict.holding
-    return bool(verdict.triggers) and (holding.prices.wide or holding.exit_price is None)
+    holding = decision.holding
+    return bool(decision.triggers) and (holding.prices.wide or holding.exit_price is None)
 
 
-def nearest(verdict: Verdict) -> Trigger | None:
+def nearest(decision: PositionDecision) -> Trigger | None:
     """The trigger that is the fewest percent away; the first one when no distance is known."""
-    known = [trigger for trigger in verdict.triggers if trigger.distance is not None]
-    return min(known, key=_how_far) if known else next(iter(verdict.triggers), None)
+    known = [trigger for trigger in decision.triggers if trigger.distance is not None]
+    return min(known, key=_how_far) if known else next(iter(decision.triggers), None)
 
 
 def _how_far(trigger: Trigger) -> Decimal:
@@ -270,28 +270,28 @@ def trigger_name(trigger: Trigger) -> str:
     return _SHORT_NAME.get(trigger.reason, trigger.reason.value.replace("_", " "))
 
 
-def nearest_text(verdict: Verdict) -> str:
+def nearest_text(decision: PositionDecision) -> str:
     """The nearest trigger with its price and how far the price has to move; "" without one."""
-    trigger = nearest(verdict)
+    trigger = nearest(decision)
     if trigger is None:
         return ""
-    away = distance_text(verdict, trigger)
+    away = distance_text(decision, trigger)
     return f"{trigger_name(trigger)} {dollars(trigger.price)}{away and f' ({away})'}"
 
 
-def distance_text(verdict: Verdict, trigger: Trigger) -> str:
+def distance_text(decision: PositionDecision, trigger: Trigger) -> str:
     """How far the price has to move to a trigger; "met" when it has; "" when that is unknown."""
     if trigger.distance is None:
         return ""
-    return "met" if way_gone(verdict, trigger) == ONE else percent(trigger.distance)
+    return "met" if way_gone(decision, trigger) == ONE else percent(trigger.distance)
 
 
-def way_gone(verdict: Verdict, trigger: Trigger) -> Decimal | None:
+def way_gone(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
     """How much of the way from the entry to a trigger the price has gone: 0 at the entry, 1 at the trigger and beyond.
 
     None when that can't be known: no usable price, no entry price, or a trigger at the entry itself.
     """
-    entry = verdict.holding.position.entry_price
+    entry = decision.holding.position.entry_price
     if trigger.distance is None or trigger.distance <= -ONE or entry is None or entry == trigger.price:
         return None
     now = trigger.price / (ONE + trigger.distance)

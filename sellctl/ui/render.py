@@ -17,7 +17,7 @@ from typing import Any
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import CancelOrder, Plan, State, SubmitOrder, Trigger, Verdict
+from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, State, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import (
@@ -187,10 +187,10 @@ def plan_rows(plans: Iterable[Plan]) -> list[Row]:
 
 
 def _plan_rows(plan: Plan) -> Iterator[Row]:
-    for verdict in plan.verdicts:
-        holding = verdict.holding
-        shown = (plan.account, holding.symbol, qty_cell(holding), gain_cell(verdict.gain), state_cell(verdict))
-        yield (*shown, what_happens(verdict), _why(verdict))
+    for decision in plan.decisions:
+        holding = decision.holding
+        shown = (plan.account, holding.symbol, qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
+        yield (*shown, what_happens(decision), _why(decision))
     for cancel in plan.stale:
         order = cancel.order
         stale = Cell("stale", "stale", Tone.WARN)
@@ -199,27 +199,27 @@ def _plan_rows(plan: Plan) -> Iterator[Row]:
         yield (plan.account, None, None, None, Cell("fault", State.FAULT.value, Tone.BAD), "nothing", fault)
 
 
-def what_happens(verdict: Verdict) -> str:
+def what_happens(decision: PositionDecision) -> str:
     """What is done now about a holding."""
-    if verdict.submit:
-        return submit_text(verdict.submit)
-    if verdict.cancel_first:
-        return f"cancel {', '.join(order_text(cancel.order) for cancel in verdict.cancel_first)}"
-    return "wait" if verdict.state is State.LEAVING else "nothing"
+    if decision.submit:
+        return submit_text(decision.submit)
+    if decision.cancel_first:
+        return f"cancel {', '.join(order_text(cancel.order) for cancel in decision.cancel_first)}"
+    return "wait" if decision.state is State.LEAVING else "nothing"
 
 
-def _why(verdict: Verdict) -> str:
+def _why(decision: PositionDecision) -> str:
     """The reason; the whole sentence where no order follows, because it says what is in the way."""
-    return verdict.signal.sentence if verdict.submit and verdict.signal else verdict.sentence
+    return decision.signal.sentence if decision.submit and decision.signal else decision.sentence
 
 
 def positions_rows(plans: Iterable[Plan]) -> list[Row]:
     """A row a holding, under POSITION_COLUMNS."""
-    return [_position_row(plan, verdict) for plan in plans for verdict in plan.verdicts]
+    return [_position_row(plan, decision) for plan in plans for decision in plan.decisions]
 
 
-def _position_row(plan: Plan, verdict: Verdict) -> Row:
-    holding = verdict.holding
+def _position_row(plan: Plan, decision: PositionDecision) -> Row:
+    holding = decision.holding
     return (
         plan.account,
         holding.symbol,
@@ -227,10 +227,10 @@ def _position_row(plan: Plan, verdict: Verdict) -> Row:
         qty_cell(holding),
         price_cell(holding.position.entry_price),
         now_cell(holding),
-        gain_cell(verdict.gain),
-        state_cell(verdict),
-        nearest_text(verdict),
-        verdict.sentence,
+        gain_cell(decision.gain),
+        state_cell(decision),
+        nearest_text(decision),
+        decision.sentence,
     )
 
 
@@ -262,9 +262,9 @@ def _by(order: Order) -> str:
 # --- one holding on one screen ----------------------------------------------------------------------------------------
 
 
-def position_page(verdict: Verdict, orders: Sequence[Order], market: Market, account: str = "") -> list[Row]:
+def position_page(decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = "") -> list[Row]:
     """Everything about one holding, under PAGE_COLUMNS. `orders` are those of its symbol, open and of today."""
-    holding = verdict.holding
+    holding = decision.holding
     rows = (
         ("account", account),
         ("symbol", holding.symbol),
@@ -273,15 +273,15 @@ def position_page(verdict: Verdict, orders: Sequence[Order], market: Market, acc
         ("entry", dollars(holding.position.entry_price)),
         ("quote", _quote(holding.quote, market.now)),
         ("quote problem", _quote_problem(holding)),
-        ("gain", _gain(verdict)),
-        *(("trigger", _trigger(verdict, trigger)) for trigger in verdict.triggers),
+        ("gain", _gain(decision)),
+        *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
         ("exit under way", _under_way(holding)),
         *(("open order", _order(order)) for order in orders if not order.is_terminal),
         *(("earlier order", _order(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),
-        ("state", state_cell(verdict)),
-        ("what happens", what_happens(verdict)),
-        ("why", verdict.sentence),
+        ("state", state_cell(decision)),
+        ("what happens", what_happens(decision)),
+        ("why", decision.sentence),
     )
     return [row for row in rows if row[1] != ""]
 
@@ -320,25 +320,25 @@ def _quote_problem(holding: Holding) -> str:
     return "; ".join(note for note in (holding.prices.problem, wide) if note)
 
 
-def _gain(verdict: Verdict) -> Cell:
-    cell = gain_cell(verdict.gain)
+def _gain(decision: PositionDecision) -> Cell:
+    cell = gain_cell(decision.gain)
     at = (
-        f" at the {exit_side(verdict.holding)}, {dollars(verdict.holding.exit_price)}"
-        if verdict.gain is not None
+        f" at the {exit_side(decision.holding)}, {dollars(decision.holding.exit_price)}"
+        if decision.gain is not None
         else ""
     )
     return Cell(f"{cell.text}{at}" if at else "unknown", cell.data, cell.tone)
 
 
-def _trigger(verdict: Verdict, trigger: Trigger) -> str:
-    away = distance_text(verdict, trigger)
+def _trigger(decision: PositionDecision, trigger: Trigger) -> str:
+    away = distance_text(decision, trigger)
     far = {"": "distance unknown", "met": "met"}.get(away, f"{away} from now")
     return f"{trigger_name(trigger)} at {dollars(trigger.price)}, {far}"
 
 
 def _under_way(holding: Holding) -> str:
-    track = holding.track.exit
-    return f"{track.reason.replace('_', ' ')}, order {track.step}, {duration(track.age)} old" if track else ""
+    state = holding.state.exit
+    return f"{state.reason.replace('_', ' ')}, order {state.step}, {duration(state.age)} old" if state else ""
 
 
 def _order(order: Order) -> str:
@@ -353,7 +353,7 @@ def market_phase(market: Market) -> str:
     if not market.is_open:
         return "closed"
     left = market.until_close
-    doubt = "" if market.agreed else ", hours in doubt"
+    doubt = "" if market.confirmed else ", hours in doubt"
     return f"open{doubt}" if left is None else f"open, {duration(left)} left{doubt}"
 
 
@@ -371,7 +371,7 @@ def plan_part(plan: Plan) -> Document:
         "account": plan.account,
         "made_at": _instant(plan.made_at),
         "acts": plan.acts,
-        "holdings": [holding_part(verdict, today_of(plan.made_at)) for verdict in plan.verdicts],
+        "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions],
         "stale": [_cancel_part(cancel) for cancel in plan.stale],
         "faults": list(plan.faults),
     }
@@ -392,37 +392,39 @@ def positions_document(plans: Iterable[Plan]) -> Document:
 
 
 def _account_part(plan: Plan) -> Document:
-    holdings = [holding_part(verdict, today_of(plan.made_at)) for verdict in plan.verdicts]
+    holdings = [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions]
     return {"account": plan.account, "at": _instant(plan.made_at), "holdings": holdings, "faults": list(plan.faults)}
 
 
-def position_document(verdict: Verdict, orders: Sequence[Order], market: Market, account: str = "") -> Document:
+def position_document(
+    decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = ""
+) -> Document:
     """One holding as a versioned object, with the orders of its symbol."""
     return {
         "version": VERSION,
         "account": account,
         "at": _instant(market.now),
-        **holding_part(verdict, market.today),
+        **holding_part(decision, market.today),
         "orders": [order_part(order) for order in orders],
     }
 
 
-def holding_part(verdict: Verdict, today: dt.date) -> Document:
+def holding_part(decision: PositionDecision, today: dt.date) -> Document:
     """A holding and its verdict inside a document."""
-    holding, signal = verdict.holding, verdict.signal
+    holding, signal = decision.holding, decision.signal
     return {
         **_position_part(holding, today),
-        "gain": ratio_data(verdict.gain),
+        "gain": ratio_data(decision.gain),
         "quote": _quote_part(holding),
-        "triggers": [_trigger_part(trigger) for trigger in verdict.triggers],
-        "state": verdict.state.value,
-        "sentence": verdict.sentence,
+        "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
+        "state": decision.state.value,
+        "sentence": decision.sentence,
         "reason": signal.reason.value if signal else None,
         "urgency": signal.urgency.name.lower() if signal else None,
-        "order": _submit_part(verdict.submit) if verdict.submit else None,
-        "cancels": [_cancel_part(cancel) for cancel in verdict.cancel_first],
-        "objections": list(verdict.objections),
-        "alert": verdict.alert,
+        "order": _submit_part(decision.submit) if decision.submit else None,
+        "cancels": [_cancel_part(cancel) for cancel in decision.cancel_first],
+        "objections": list(decision.violations),
+        "alert": decision.alert,
     }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import State, Urgency, Verdict
+from sellctl.core.model.plan import PositionDecision, State, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.formatting import (
     Cell,
@@ -24,13 +24,13 @@ from sellctl.ui.formatting import (
     distance_text,
     duration,
     gain_cell,
-    harmless,
     nearest,
     now_cell,
     price_cell,
     price_text,
     profit,
     qty_cell,
+    sanitize,
     state_cell,
     today_of,
     trigger_name,
@@ -82,7 +82,7 @@ ASCII = Glyphs("#", ".", "-", "...")
 def log_line(event: Event) -> str:
     """An event as one line, for a watch without a terminal."""
     account = f"{event.account}: " if event.account else ""
-    return harmless(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
+    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
 
 
 def json_line(view: WatchView) -> str:
@@ -91,7 +91,7 @@ def json_line(view: WatchView) -> str:
         {
             "version": VERSION,
             "at": view.now,
-            "next_look_in_seconds": _seconds(view.next_look_in),
+            "next_look_in_seconds": _seconds(view.next_poll_in),
             "accounts": [_account_part(account) for account in view.accounts],
             "events": [_event_part(event) for event in view.events],
         }
@@ -112,7 +112,7 @@ def _account_part(account: AccountView) -> Document:
         "orders_working": account.orders_working,
         "realised_today": account.realised,
         "halted": account.halted,
-        "holdings": [holding_part(verdict, today_of(plan.made_at)) for verdict in plan.verdicts] if plan else None,
+        "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions] if plan else None,
         "faults": plan.faults if plan else (),
     }
 
@@ -121,7 +121,7 @@ def _market_part(account: AccountView) -> Document | None:
     market = account.market
     if market is None:
         return None
-    return {"now": market.now, "is_open": market.is_open, "closes_at": market.closes_at, "agreed": market.agreed}
+    return {"now": market.now, "is_open": market.is_open, "closes_at": market.closes_at, "agreed": market.confirmed}
 
 
 def _seconds(span: dt.timedelta | None) -> float | None:
@@ -165,15 +165,15 @@ class WatchScreen:
 def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs: Glyphs = UNICODE) -> list[Line]:
     """Every line of the screen, at most `height` less one of them when that is given."""
     grid = Grid.of(view, width, glyphs)
-    room = None if height is None else height - 1
+    context = None if height is None else height - 1
     head = [_title(view, width), *grid.head()]
     accounts = [_Block.of(account, grid) for account in view.accounts]
     fixed = len(head) + sum(len(block.head) for block in accounts)
-    events = _events(view.events, width, EVENTS if room is None else min(max(room // 5, 2), EVENTS))
-    if room is not None:
+    events = _events(view.events, width, EVENTS if context is None else min(max(context // 5, 2), EVENTS))
+    if context is not None:
         fixed += len(events) + bool(events)
-        accounts = _thinned(accounts, room - fixed, glyphs)
-    spare = room is None or room - fixed - sum(len(block.body) for block in accounts) >= len(accounts)
+        accounts = _thinned(accounts, context - fixed, glyphs)
+    spare = context is None or context - fixed - sum(len(block.body) for block in accounts) >= len(accounts)
     lines = [*head]
     for place, block in enumerate(accounts):
         lines += [*([[]] if spare and place else []), *block.head, *block.body]
@@ -182,7 +182,7 @@ def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs:
 
 def _title(view: WatchView, width: int) -> Line:
     left = "sellctl watch"
-    soon = "" if view.next_look_in is None else f"  next look in {duration(view.next_look_in)}"
+    soon = "" if view.next_poll_in is None else f"  next look in {duration(view.next_poll_in)}"
     right = f"{view.now.astimezone(NEW_YORK):%a %d %b %Y  %H:%M:%S} ET{soon}"
     return [(left, "bold"), (" " * max(width - len(left) - len(right), 2), ""), (right, "dim")]
 
@@ -231,23 +231,23 @@ class _Block:
 
     @classmethod
     def of(cls, account: AccountView, grid: "Grid") -> "_Block":
-        verdicts = account.plan.verdicts if account.plan else ()
+        decisions = account.plan.decisions if account.plan else ()
         return cls(
             (*_wrapped(_account_line(account), grid.width), *_problems(account, grid.width)),
-            tuple(_Row(tuple(grid.row(account, verdict)), _rank(verdict)) for verdict in verdicts),
+            tuple(_Row(tuple(grid.row(account, decision)), _rank(decision)) for decision in decisions),
         )
 
 
-def _rank(verdict: Verdict) -> tuple[int, Decimal]:
+def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
     """What is wanted first, by its urgency; then what is nearest to a trigger."""
-    trigger = nearest(verdict)
+    trigger = nearest(decision)
     distance = trigger.distance if trigger else None
-    urgency = verdict.signal.urgency if verdict.signal else len(Urgency) + (verdict.state is State.HELD)
+    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is State.HELD)
     return urgency, FARTHEST if distance is None else abs(distance)
 
 
 def _account_line(account: AccountView) -> Line:
-    parts: Line = [(harmless(account.facts.name), "bold"), ("  ", ""), (_badge(account.mode), MODES[account.mode])]
+    parts: Line = [(sanitize(account.facts.name), "bold"), ("  ", ""), (_badge(account.mode), MODES[account.mode])]
     for text, style in _account_notes(account):
         parts += [("  ", ""), (text, style)]
     return parts
@@ -272,7 +272,7 @@ def _account_notes(account: AccountView) -> Iterator[Part]:
         yield f"{account.orders_working} order{'s' * (account.orders_working > 1)} working", ""
     if account.realised:
         yield f"today {profit(account.realised)}", "green" if account.realised > 0 else "red"
-    if account.plan and not account.plan.verdicts:
+    if account.plan and not account.plan.decisions:
         yield "no positions", "dim"
 
 
@@ -285,17 +285,17 @@ def _problems(account: AccountView, width: int) -> Iterator[Line]:
         yield from _note_lines(f"problem: {problem}", "bold red", width, 2)
 
 
-def _thinned(blocks: Sequence[_Block], room: int, glyphs: Glyphs) -> list[_Block]:
+def _thinned(blocks: Sequence[_Block], context: int, glyphs: Glyphs) -> list[_Block]:
     """The accounts in as many lines as there is room for.
 
     Every holding gets its own line before any gets its sentence; what is wanted first comes first in both.
     """
-    if sum(len(block.body) for block in blocks) <= room:
+    if sum(len(block.body) for block in blocks) <= context:
         return list(blocks)
     rows = sorted((row.rank, place, at) for place, block in enumerate(blocks) for at, row in enumerate(block.rows))
-    lines_for_counts = 0 if len(rows) <= room else len(blocks)
-    seen = rows[: max(room - lines_for_counts, 0)]
-    spare = room - lines_for_counts - len(seen)
+    lines_for_counts = 0 if len(rows) <= context else len(blocks)
+    seen = rows[: max(context - lines_for_counts, 0)]
+    spare = context - lines_for_counts - len(seen)
     lines: dict[int, dict[int, tuple[Line, ...]]] = {place: {} for place in range(len(blocks))}
     for _, place, at in seen:
         row = blocks[place].rows[at]
@@ -320,8 +320,8 @@ class _Triggers:
     priced: bool
 
     @classmethod
-    def of(cls, verdicts: Sequence[Verdict], *, priced: bool) -> "_Triggers":
-        pieces = [("", "", ""), *(_trigger_pieces(verdict, priced=priced) for verdict in verdicts)]
+    def of(cls, decisions: Sequence[PositionDecision], *, priced: bool) -> "_Triggers":
+        pieces = [("", "", ""), *(_trigger_pieces(decision, priced=priced) for decision in decisions)]
         name, price, away = (max(len(text) for text in column) for column in zip(*pieces, strict=True))
         return cls((name, price, away), priced)
 
@@ -329,18 +329,18 @@ class _Triggers:
     def width(self) -> int:
         return sum(self.widths) + sum(width > 0 for width in self.widths[1:])
 
-    def words(self, verdict: Verdict) -> str:
+    def words(self, decision: PositionDecision) -> str:
         """A holding's nearest trigger, set at the widths of the column."""
-        name, *numbers = _trigger_pieces(verdict, priced=self.priced)
+        name, *numbers = _trigger_pieces(decision, priced=self.priced)
         pairs = zip(numbers, self.widths[1:], strict=True)
         return " ".join([name.ljust(self.widths[0]), *(text.rjust(width) for text, width in pairs if width)])
 
 
-def _trigger_pieces(verdict: Verdict, *, priced: bool) -> tuple[str, str, str]:
-    trigger = nearest(verdict)
+def _trigger_pieces(decision: PositionDecision, *, priced: bool) -> tuple[str, str, str]:
+    trigger = nearest(decision)
     if trigger is None:
         return "", "", ""
-    return trigger_name(trigger), price_text(trigger.price) if priced else "", distance_text(verdict, trigger)
+    return trigger_name(trigger), price_text(trigger.price) if priced else "", distance_text(decision, trigger)
 
 
 # --- one holding ------------------------------------------------------------------------------------------------------
@@ -361,10 +361,10 @@ class Grid:
     @classmethod
     def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
         """The grid for everything that is held."""
-        rows = [(account, v) for account in view.accounts if account.plan for v in account.plan.verdicts]
-        texts = [[cell.text for cell in _cells(account, verdict)] for account, verdict in rows]
+        rows = [(account, v) for account in view.accounts if account.plan for v in account.plan.decisions]
+        texts = [[cell.text for cell in _cells(account, decision)] for account, decision in rows]
         widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
-        triggers = _Triggers.of([verdict for _, verdict in rows], priced=width >= ROOMY)
+        triggers = _Triggers.of([decision for _, decision in rows], priced=width >= ROOMY)
         trigger = triggers.width
         gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + BAR_LEAST <= width else 1
         left = width - sum(widths) - gap * len(HEADS) - trigger - 1
@@ -379,65 +379,65 @@ class Grid:
         texts = [*(text for text, _ in self._set(names)), trigger, *(["why"] if self.sentence else [])]
         return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
 
-    def row(self, account: AccountView, verdict: Verdict) -> Iterator[Line]:
+    def row(self, account: AccountView, decision: PositionDecision) -> Iterator[Line]:
         """The lines of one holding."""
-        line = [part for set_ in self._set(_cells(account, verdict)) for part in (set_, (" " * self.gap, ""))]
-        line += [*self._trigger(verdict)]
+        line = [part for set_ in self._set(_cells(account, decision)) for part in (set_, (" " * self.gap, ""))]
+        line += [*self._trigger(decision)]
         if not self.sentence:
             yield line
-            yield from self._beneath(verdict)
+            yield from self._beneath(decision)
             return
         used = self.width - self.sentence
-        first, *others = textwrap.wrap(harmless(verdict.sentence), self.sentence) or [""]
-        yield [*line, (" " * self.gap, ""), (first, _sentence_style(verdict))]
-        yield from ([(" " * used + other, _sentence_style(verdict))] for other in others)
+        first, *others = textwrap.wrap(sanitize(decision.sentence), self.sentence) or [""]
+        yield [*line, (" " * self.gap, ""), (first, _sentence_style(decision))]
+        yield from ([(" " * used + other, _sentence_style(decision))] for other in others)
 
     def _set(self, cells: Sequence[Cell]) -> list[Part]:
         """The cells at their widths, numbers flush right."""
         pairs = zip(cells, self.widths, strict=True)
         return [(c.text.rjust(w) if c.is_number else c.text.ljust(w), TONES[c.tone]) for c, w in pairs]
 
-    def _trigger(self, verdict: Verdict) -> Iterator[Part]:
-        yield self.triggers.words(verdict), ""
+    def _trigger(self, decision: PositionDecision) -> Iterator[Part]:
+        yield self.triggers.words(decision), ""
         if self.bar:
             yield " ", ""
-            yield from self._drawn_bar(verdict)
+            yield from self._drawn_bar(decision)
 
-    def _drawn_bar(self, verdict: Verdict) -> Iterator[Part]:
-        trigger = nearest(verdict)
-        share = way_gone(verdict, trigger) if trigger else None
+    def _drawn_bar(self, decision: PositionDecision) -> Iterator[Part]:
+        trigger = nearest(decision)
+        share = way_gone(decision, trigger) if trigger else None
         if trigger is None or share is None:
             yield " " * self.bar, ""
             return
         full = int(share * self.bar)
-        rising = trigger.price >= (verdict.holding.position.entry_price or trigger.price)
-        good = rising == verdict.holding.position.is_long
+        rising = trigger.price >= (decision.holding.position.entry_price or trigger.price)
+        good = rising == decision.holding.position.is_long
         yield self.glyphs.full * full, "green" if good else "red"
         yield self.glyphs.empty * (self.bar - full), "dim"
 
-    def _beneath(self, verdict: Verdict) -> Iterator[Line]:
+    def _beneath(self, decision: PositionDecision) -> Iterator[Line]:
         """The sentence under a holding that isn't simply held, or that no rule has a price for."""
-        calm = state_cell(verdict).text == State.HELD.value and verdict.triggers and not verdict.alert
+        calm = state_cell(decision).text == State.HELD.value and decision.triggers and not decision.alert
         if not calm:
-            yield from _note_lines(verdict.sentence, _sentence_style(verdict), self.width, 4)
+            yield from _note_lines(decision.sentence, _sentence_style(decision), self.width, 4)
 
 
-def _cells(account: AccountView, verdict: Verdict) -> tuple[Cell, ...]:
+def _cells(account: AccountView, decision: PositionDecision) -> tuple[Cell, ...]:
     """The cells under HEADS."""
-    holding = verdict.holding
+    holding = decision.holding
     today = today_of(account.plan.made_at) if account.plan else dt.date.max
-    symbol = Cell(harmless(holding.symbol), holding.symbol)
+    symbol = Cell(sanitize(holding.symbol), holding.symbol)
     entry = price_cell(holding.position.entry_price)
-    gain = gain_cell(verdict.gain)
-    return (symbol, days_cell(holding, today), qty_cell(holding), entry, now_cell(holding), gain, state_cell(verdict))
+    gain = gain_cell(decision.gain)
+    return (symbol, days_cell(holding, today), qty_cell(holding), entry, now_cell(holding), gain, state_cell(decision))
 
 
-def _sentence_style(verdict: Verdict) -> str:
-    return "bold red" if verdict.alert else "" if verdict.state is not State.HELD else "dim"
+def _sentence_style(decision: PositionDecision) -> str:
+    return "bold red" if decision.alert else "" if decision.state is not State.HELD else "dim"
 
 
 def _note_lines(text: str, style: str, width: int, indent: int) -> Iterator[Line]:
-    for piece in textwrap.wrap(harmless(text), max(width - indent, 20)):
+    for piece in textwrap.wrap(sanitize(text), max(width - indent, 20)):
         yield [(" " * indent + piece, style)]
 
 

@@ -19,7 +19,7 @@ from alpaca_stand_in import (
 )
 
 from sellctl.alpaca.connect import connect
-from sellctl.core.errors import ConfigError, DoubtfulError, NotFoundError, Refusal, RequestRejectedError
+from sellctl.core.errors import ConfigError, NotFoundError, Refusal, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderState
 from sellctl.core.model.position import Direction
@@ -62,7 +62,7 @@ def test_an_answer_about_another_order_leaves_the_fate_of_ours_in_doubt(stand_in
     echo = an_order_row(symbol=OPTION.symbol, client_order_id=OPTION.client_order_id)
     stand_in.on("/v2/orders", Say(echo | wrong))
     with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].submit(OPTION)), DoubtfulError)
+        assert isinstance(caught(doors.brokers["a"].submit(OPTION)), UnknownOutcomeError)
 
 
 def test_positions_come_row_by_row_and_a_bad_row_spoils_only_itself(stand_in: StandIn) -> None:
@@ -80,8 +80,8 @@ def test_positions_come_row_by_row_and_a_bad_row_spoils_only_itself(stand_in: St
     assert (option.qty, option.available, option.entry_price) == (Decimal(2), Decimal(2), Decimal("6.05"))
     assert bond.instrument.asset_class is AssetClass.OTHER
     assert (short.direction, short.qty, short.available) == (Direction.SHORT, Decimal(3), Decimal(3))
-    assert [row.symbol for row in answer.spoiled] == ["AAPL", ""]
-    assert "'NaN'" in answer.spoiled[0].why
+    assert [row.symbol for row in answer.invalid] == ["AAPL", ""]
+    assert "'NaN'" in answer.invalid[0].why
 
 
 def test_a_cancel_is_done_at_204_and_says_nothing_of_the_end(stand_in: StandIn) -> None:
@@ -118,7 +118,7 @@ def test_an_order_is_looked_up_by_our_own_id(stand_in: StandIn) -> None:
         broker = doors.brokers["a"]
         assert run(broker.order_by_client_id("sellctl-abc")).state is OrderState.UNKNOWN
         assert isinstance(caught(broker.order_by_client_id("sellctl-abc")), NotFoundError)
-        assert isinstance(caught(broker.order_by_client_id("sellctl-abc")), DoubtfulError)
+        assert isinstance(caught(broker.order_by_client_id("sellctl-abc")), UnknownOutcomeError)
     assert stand_in.asked[0].query == {"client_order_id": "sellctl-abc"}
 
 
@@ -176,7 +176,7 @@ def test_a_server_that_overlooks_the_limit_is_still_read_to_the_end(stand_in: St
 def test_a_list_that_never_ends_is_an_error_and_never_a_shorter_list(stand_in: StandIn, stamp: str | None) -> None:
     stand_in.on("/v2/orders", Say([an_order_row(n, submitted_at=stamp) for n in range(500)]))
     with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].open_orders()), DoubtfulError)
+        assert isinstance(caught(doors.brokers["a"].open_orders()), UnknownOutcomeError)
     assert len(stand_in.asked) <= 2
 
 
@@ -184,7 +184,7 @@ def test_a_failed_second_page_fails_the_whole_list(stand_in: StandIn) -> None:
     page = [an_order_row(n, submitted_at=at(n)) for n in range(500)]
     stand_in.on("/v2/orders", Say(page), Say("gone", 502))
     with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].open_orders()), DoubtfulError)
+        assert isinstance(caught(doors.brokers["a"].open_orders()), UnknownOutcomeError)
 
 
 def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(stand_in: StandIn) -> None:
@@ -203,7 +203,7 @@ def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(
     assert [order.id for order in answer.rows] == ["id-0001", "id-0006"]
     assert answer.rows[1].side is None
     assert answer.rows[1].limit_price == Decimal("-0.6")
-    assert [row.symbol for row in answer.spoiled] == ["AAPL"]
+    assert [row.symbol for row in answer.invalid] == ["AAPL"]
     assert (
         stand_in.asked[0].query | {"symbols": "AAPL", "after": "2026-11-20T04:59:59.999999Z"} == stand_in.asked[0].query
     )
@@ -232,7 +232,7 @@ def test_the_account_tells_its_number_and_what_blocks_it(stand_in: StandIn) -> N
         assert run(broker.account()).blocked == (
             "trading is suspended in the account's own settings; its status is ACCOUNT_CLOSED"
         )
-        assert isinstance(caught(broker.account()), DoubtfulError)
+        assert isinstance(caught(broker.account()), UnknownOutcomeError)
 
 
 def test_the_clock_is_told_in_utc_and_is_never_guessed(stand_in: StandIn) -> None:
@@ -248,7 +248,7 @@ def test_the_clock_is_told_in_utc_and_is_never_guessed(stand_in: StandIn) -> Non
         broker = doors.brokers["a"]
         assert run(broker.clock()).now == dt.datetime(2025, 6, 24, 18, 15, 22, 123456, tzinfo=dt.UTC)
         for _ in broken:
-            assert isinstance(caught(broker.clock()), DoubtfulError)
+            assert isinstance(caught(broker.clock()), UnknownOutcomeError)
 
 
 def test_sessions_are_new_york_hours_in_utc_half_days_and_all(stand_in: StandIn) -> None:
@@ -268,7 +268,9 @@ def test_sessions_are_new_york_hours_in_utc_half_days_and_all(stand_in: StandIn)
         (summer,) = run(broker.sessions(dt.date(2026, 7, 1), dt.date(2026, 7, 31)))
         assert summer.opens_at == dt.datetime(2026, 7, 6, 13, 30, tzinfo=dt.UTC)
         for _ in bad:
-            assert isinstance(caught(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 27))), DoubtfulError)
+            assert isinstance(
+                caught(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 27))), UnknownOutcomeError
+            )
     assert stand_in.asked[0].query == {"start": "2026-11-27", "end": "2026-11-30"}
 
 

@@ -140,7 +140,7 @@ def test_what_the_broker_does_not_say_is_unknown() -> None:
 )
 def test_a_position_without_a_symbol_or_a_quantity_spoils_itself(wrong: dict) -> None:
     answer = rows_of([a_position_row(**wrong), a_position_row()], position_of)
-    assert (len(answer.rows), len(answer.spoiled)) == (1, 1)
+    assert (len(answer.rows), len(answer.invalid)) == (1, 1)
 
 
 @pytest.mark.parametrize("asset_class", ["treasury", "us_index", "", None, 7])
@@ -202,7 +202,7 @@ def test_a_notional_order_has_no_quantity_and_a_new_one_no_stamp() -> None:
 )
 def test_an_order_that_could_be_misread_spoils_itself(wrong: dict) -> None:
     answer = rows_of([an_order_row(**wrong)], order_of)
-    assert [row.symbol for row in answer.spoiled] == ["AAPL"]
+    assert [row.symbol for row in answer.invalid] == ["AAPL"]
 
 
 # --- quotes
@@ -231,7 +231,7 @@ def test_a_bad_quote_spoils_itself(wrong: dict) -> None:
         {"quotes": {"A": a_quote_row(ap=2, bp=1) | wrong, "B": a_quote_row(ap=2, bp=1)}}, frozenset("AB"), ""
     )
     assert [quote.symbol for quote in rows.rows] == ["B"]
-    assert [row.symbol for row in rows.spoiled] == ["A"]
+    assert [row.symbol for row in rows.invalid] == ["A"]
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, {"quotes": None}, {"quotes": []}])
@@ -246,14 +246,14 @@ def test_an_answer_without_quotes_in_it_is_unreadable(answer: object) -> None:
 @given(st.lists(spoilt(a_position_row(), list(a_position_row())) | ANY_JSON, max_size=4))
 def test_positions_never_break_on_anything(rows: list) -> None:
     answer = rows_of(rows, position_of)
-    assert len(answer.rows) + len(answer.spoiled) == len(rows)
+    assert len(answer.rows) + len(answer.invalid) == len(rows)
     assert all(row.qty > 0 and row.qty.is_finite() for row in answer.rows)
 
 
 @given(st.lists(spoilt(an_order_row(), list(an_order_row())) | ANY_JSON, max_size=4))
 def test_orders_never_break_on_anything(rows: list) -> None:
     answer = rows_of(rows, order_of)
-    assert len(answer.rows) + len(answer.spoiled) == len(rows)
+    assert len(answer.rows) + len(answer.invalid) == len(rows)
 
 
 @given(st.dictionaries(st.sampled_from("ABC"), spoilt(a_quote_row(ap=1, bp=1), list(a_quote_row())) | ANY_JSON))

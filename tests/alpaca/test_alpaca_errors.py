@@ -24,11 +24,11 @@ from sellctl.alpaca.transport import (
 from sellctl.core.errors import (
     AuthError,
     BrokerError,
-    DoubtfulError,
     NotFoundError,
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    UnknownOutcomeError,
 )
 
 HTML = "<html><body>Bad gateway</body></html>"
@@ -160,14 +160,14 @@ def test_a_look_up_takes_any_404_in_json_for_an_absence(stand_in: StandIn, body:
 
 
 def test_a_look_up_is_in_doubt_over_a_404_that_is_no_json(stand_in: StandIn) -> None:
-    assert type(refused(stand_in, look_up, Say(HTML, 404))) is DoubtfulError
+    assert type(refused(stand_in, look_up, Say(HTML, 404))) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize(("call", "status", "body"), IN_DOUBT)
 def test_whatever_is_not_the_brokers_definite_word_is_doubt(
     stand_in: StandIn, call: object, status: int, body: object
 ) -> None:
-    assert type(refused(stand_in, call, Say(body, status))) is DoubtfulError
+    assert type(refused(stand_in, call, Say(body, status))) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize("body", [said(42910000, "slow down"), said(None, "too many requests.")])
@@ -248,7 +248,7 @@ def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], op: Op)
         foreign = kind("text")
     error = mapped(foreign, Case("main", "host", "reading the positions", op, (SECRET,)))
     assert isinstance(foreign, FOREIGN_ERRORS)
-    assert isinstance(error, DoubtfulError)
+    assert isinstance(error, UnknownOutcomeError)
     assert str(error).startswith("main: reading the positions failed: ")
     assert SECRET not in str(error)
 

@@ -7,7 +7,7 @@ from alpaca_stand_in import KEY, SECRET, SHORT, Asked, Say, StandIn, a_quote_row
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.alpaca.rest import Key, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
-from sellctl.core.errors import AuthError, DoubtfulError
+from sellctl.core.errors import AuthError, UnknownOutcomeError
 from sellctl.core.model.instrument import Instrument, a_stock, an_option, instrument_of
 
 STOCKS = "/v2/stocks/quotes/latest"
@@ -139,7 +139,7 @@ def test_keys_that_hang_one_after_the_other_exhaust_the_patience(stand_in: Stand
     stand_in.on(STOCKS, Say(hang=True))
     clients = [RestClient(stand_in.url, Key(name, KEY, SECRET), timeouts=SHORT) for name in "abcd"]
     quotes = AlpacaQuotes(clients, MarketDataConfig(), patience=0.4)
-    assert isinstance(caught(quotes.latest(stocks(1))), DoubtfulError)
+    assert isinstance(caught(quotes.latest(stocks(1))), UnknownOutcomeError)
     assert len(stand_in.asked) == 2
     for client in clients:
         client.close()
@@ -167,7 +167,7 @@ def test_when_every_key_fails_for_everything_it_is_an_error(stand_in: StandIn) -
     stand_in.on(STOCKS, refusing("a", "b")).on(OPTIONS, Say("", 500))
     with connected(stand_in.url, stand_in.url) as doors:
         assert isinstance(caught(doors.quotes.latest(stocks(1))), AuthError)
-        assert isinstance(caught(doors.quotes.latest(stocks(1) + options(1))), DoubtfulError)
+        assert isinstance(caught(doors.quotes.latest(stocks(1) + options(1))), UnknownOutcomeError)
 
 
 def test_an_unreadable_quote_and_symbols_nobody_asked_for_spoil_nothing_else(stand_in: StandIn) -> None:

@@ -11,7 +11,7 @@ from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Say, StandIn, caught, con
 
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.rest import Ask, Key, RateLimit, RestClient, exact_json, is_loopback
-from sellctl.core.errors import BrokerError, DoubtfulError
+from sellctl.core.errors import BrokerError, UnknownOutcomeError
 from sellctl.core.ports import Broker
 
 POSITIONS = Ask("reading the positions", "/positions")
@@ -72,7 +72,7 @@ def test_nothing_keeps_a_call_waiting_beyond_its_deadline(stand_in: StandIn, cal
     with connected(stand_in.url, timeouts=SHORT) as doors:
         error = call(doors.brokers["a"])
     assert monotonic() - began < 2
-    assert isinstance(error, DoubtfulError)
+    assert isinstance(error, UnknownOutcomeError)
     assert "did not answer in time" in str(error)
 
 
@@ -80,7 +80,7 @@ def test_a_body_beyond_all_measure_is_not_read(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say(b"[" + b" " * 500_000 + b"]"))
     with connected(stand_in.url, timeouts=SHORT) as doors:
         error = read(doors.brokers["a"])
-    assert isinstance(error, DoubtfulError)
+    assert isinstance(error, UnknownOutcomeError)
     assert "longer than 100000 bytes" in str(error)
 
 
@@ -96,7 +96,7 @@ BROKEN = {
 def test_an_answer_that_breaks_off_is_no_answer(stand_in: StandIn, call: object, say: Say) -> None:
     stand_in.on(PATHS[call], say)
     with connected(stand_in.url) as doors:
-        assert isinstance(call(doors.brokers["a"]), DoubtfulError)
+        assert isinstance(call(doors.brokers["a"]), UnknownOutcomeError)
     assert len(stand_in.asked) == 1
 
 
@@ -107,7 +107,7 @@ def test_a_redirect_to_another_host_is_not_followed_whatever_it_says(stand_in: S
             stand_in.on("/v2/positions", Say([], status, {"Location": other.url + "/v2/positions"}))
             with connected(stand_in.url) as doors:
                 error = read(doors.brokers["a"])
-            assert isinstance(error, DoubtfulError)
+            assert isinstance(error, UnknownOutcomeError)
             assert f"redirect ({status})" in str(error)
         assert other.asked == []
 
@@ -154,7 +154,7 @@ def test_this_machine_is_known_by_its_addresses(url: str, here: bool) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "ftp://127.0.0.1", "http://127.0.0.1:99999"])
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(url: str) -> None:
     client = a_client(url, timeouts=SHORT)
-    with pytest.raises(DoubtfulError, match="Check the"):
+    with pytest.raises(UnknownOutcomeError, match="Check the"):
         run(client.ask(POSITIONS, list))
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from sellctl.api.application import application
 from sellctl.api.control import Control
-from sellctl.api.lifespan import WISH, Station, build
+from sellctl.api.lifespan import RUN_OPTIONS, ApiServices, build
 from sellctl.api.tokens import Role, make_token
 from sellctl.core.config.schema import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
@@ -64,7 +64,7 @@ class Api:
     """An application and a way to call it."""
 
     app: FastAPI
-    station: Station
+    services: ApiServices
     server: SimServer
     state: Path
     peer: str = "127.0.0.1"
@@ -72,7 +72,7 @@ class Api:
 
     @property
     def control(self) -> Control:
-        return self.station.control
+        return self.services.control
 
     async def get(self, path: str, **more: Any) -> Answer:
         return await self.call("GET", PREFIX + path, **more)
@@ -179,13 +179,13 @@ async def on_air(
     """The application with its lifespan begun; nothing is watched unless the configuration says so."""
     state = folder / "state"
     loaded = a_config(server, api or ApiConfig(autostart=False, requests_a_second=10_000), sell)
-    station = build(loaded, options_for(state), replace(WISH, streams=False))
-    app = application(station)
+    services = build(loaded, options_for(state), replace(RUN_OPTIONS, streams=False))
+    app = application(services)
     try:
         async with app.router.lifespan_context(app):
-            yield Api(app, station, server, state)
+            yield Api(app, services, server, state)
     finally:
-        station.close()
+        services.close()
 
 
 async def until(true: Callable[[], object], seconds: float = 10) -> None:

@@ -172,11 +172,13 @@ def test_a_halt_works_without_a_body_and_without_a_journal(play: Play, monkeypat
 def test_nothing_that_is_called_changes_the_configuration(play: Play) -> None:
     async def test(api: Api) -> None:
         loaded, shown = api.control.runtime.loaded, (await api.get("/config")).document
-        wish = b'{"live": true, "paper": false, "api_key": "x", "profit_rate": 9, "account": "other", "resume": true}'
+        run_options = (
+            b'{"live": true, "paper": false, "api_key": "x", "profit_rate": 9, "account": "other", "resume": true}'
+        )
         for route in ("/start", "/stop", "/run-once", "/halt", "/start"):
-            await api.post(f"{route}?live=true&paper=false&resume=true&state_dir=/tmp", wish)
+            await api.post(f"{route}?live=true&paper=false&resume=true&state_dir=/tmp", run_options)
         for method in ("PUT", "PATCH", "DELETE", "POST"):
-            assert (await api.call(method, f"{PREFIX}/config", body=wish)).status == 405
+            assert (await api.call(method, f"{PREFIX}/config", body=run_options)).status == 405
         assert api.control.runtime.loaded is loaded
         assert (await api.get("/config")).document == shown
 
@@ -226,8 +228,8 @@ def test_reads_and_refusals_are_counted_and_written_together(play: Play) -> None
         await api.post("/stop", token=a_token("viewer", "phone"))
         await api.get("/status", peer="203.0.113.1")
         before = len(api.rows("api"))
-        api.station.gate.audit.flush()
-        api.station.gate.audit.flush()
+        api.services.gate.audit.flush()
+        api.services.gate.audit.flush()
         rows = api.rows("api")
         assert len(rows) == before + 1
         counted = {(c["who"], c["from"], c["route"], c["status"]): c["count"] for c in rows[-1].body["calls"]}
@@ -317,7 +319,7 @@ def test_no_secret_is_in_an_answer_a_log_or_the_journal(play: Play, capsys: pyte
         said += [(await api.post(path)).body for path in ("/run-once", "/start", "/stop", "/halt")]
         said += [(await api.get("/status", token=token)).body for token in (None, "garbage", f"{SECRET}")]
         said += [(await api.call("GET", path)).body for path in (*PAGE, f"{PREFIX[:7]}/openapi.json", "/nothing")]
-        api.station.gate.audit.flush()
+        api.services.gate.audit.flush()
         everything = b"".join(said).decode() + "".join(str(row) for row in api.rows()) + "".join(capsys.readouterr())
         for secret in (CANARY, SECRET, api.token):
             assert secret not in everything
@@ -332,7 +334,7 @@ def test_a_watcher_that_ends_by_a_bug_is_told_and_can_be_started_again(
         raise RuntimeError(f"a bug that knows {CANARY}")
 
     async def test(api: Api) -> None:
-        monkeypatch.setattr(type(api.control.runtime.fleet), "watch", bug)
+        monkeypatch.setattr(type(api.control.runtime.scheduler), "watch", bug)
         await api.post("/start")
         await api.control.failed.wait()
         status = (await api.get("/status")).document

@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
-from builders import a_holding, a_policy, a_snapshot, replace, the_verdict
+from builders import a_holding, a_policy, a_snapshot, replace, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +10,7 @@ from sellctl.core.config.schema import AssetKind, PutAction, SellModuleConfig, S
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.plan import Reason, State, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.model.snapshot import Snapshot, SpoiledRow
+from sellctl.core.model.snapshot import InvalidRow, Snapshot
 from sellctl.core.structures.coverage import Cover, cover_of
 
 NOV_CALL, DEC_CALL, DEC_CALL_HIGHER, JAN_CALL = (
@@ -137,24 +137,24 @@ def shorts_policy(
 
 
 def test_an_uncovered_short_is_bought_back_at_the_ask() -> None:
-    verdict = the_verdict(a_snapshot(short(DEC_CALL)))
-    assert verdict.signal is not None
-    assert verdict.submit is not None
-    assert (verdict.signal.reason, verdict.signal.urgency) == (Reason.UNCOVERED_SHORT, Urgency.PROTECTIVE)
-    assert (verdict.submit.side, verdict.submit.position_intent) == ("buy", "buy_to_close")
-    assert verdict.submit.limit_price == Decimal("1.02")
-    assert verdict.sentence.startswith("1 short with nothing that covers them; buy 1 limit $1.02")
+    decision = the_decision(a_snapshot(short(DEC_CALL)))
+    assert decision.signal is not None
+    assert decision.submit is not None
+    assert (decision.signal.reason, decision.signal.urgency) == (Reason.UNCOVERED_SHORT, Urgency.PROTECTIVE)
+    assert (decision.submit.side, decision.submit.position_intent) == ("buy", "buy_to_close")
+    assert decision.submit.limit_price == Decimal("1.02")
+    assert decision.sentence.startswith("1 short with nothing that covers them; buy 1 limit $1.02")
 
 
 def test_only_the_uncovered_part_is_bought_back() -> None:
-    verdict = the_verdict(a_snapshot(short(DEC_CALL, "3"), a_holding("AAPL", "100")), symbol=DEC_CALL)
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 2
+    decision = the_decision(a_snapshot(short(DEC_CALL, "3"), a_holding("AAPL", "100")), symbol=DEC_CALL)
+    assert decision.submit is not None
+    assert decision.submit.qty == 2
 
 
 def test_a_covered_call_is_held_and_says_by_what() -> None:
-    verdict = the_verdict(a_snapshot(short(DEC_CALL), a_holding("AAPL", "100")), symbol=DEC_CALL)
-    assert (verdict.state, verdict.sentence) == (State.HELD, "short, covered by AAPL")
+    decision = the_decision(a_snapshot(short(DEC_CALL), a_holding("AAPL", "100")), symbol=DEC_CALL)
+    assert (decision.state, decision.sentence) == (State.HELD, "short, covered by AAPL")
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_a_covered_call_is_held_and_says_by_what() -> None:
 def test_the_configuration_says_which_shorts_leave(
     sell: SellModuleConfig, holding: Holding, state: State, words: str
 ) -> None:
-    verdict = the_verdict(a_snapshot(holding), a_policy(sell))
-    assert verdict.state is state
-    assert words in verdict.sentence
+    decision = the_decision(a_snapshot(holding), a_policy(sell))
+    assert decision.state is state
+    assert words in decision.sentence
 
 
 def test_closing_all_shorts_closes_covered_ones_too() -> None:
     snapshot = a_snapshot(short(DEC_CALL), a_holding("AAPL", "100"))
-    assert the_verdict(snapshot, a_policy(shorts_policy(ShortAction.CLOSE)), DEC_CALL).submit is not None
+    assert the_decision(snapshot, a_policy(shorts_policy(ShortAction.CLOSE)), DEC_CALL).submit is not None
 
 
 # --- covering legs (S7) -----------------------------------------------------------------------------------------------
@@ -197,50 +197,50 @@ def test_closing_all_shorts_closes_covered_ones_too() -> None:
 
 def test_a_long_that_covers_a_short_never_leaves_alone() -> None:
     snapshot = a_snapshot(a_holding(JAN_CALL, bid="1.20", ask="1.22"), short(DEC_CALL))
-    verdict = the_verdict(snapshot, symbol=JAN_CALL)
-    assert (verdict.state, verdict.submit) == (State.DENIED, None)
-    assert verdict.objections == (f"1 of it cover {DEC_CALL}, which closes first",)
+    decision = the_decision(snapshot, symbol=JAN_CALL)
+    assert (decision.state, decision.submit) == (State.DENIED, None)
+    assert decision.violations == (f"1 of it cover {DEC_CALL}, which closes first",)
 
 
 def test_what_of_a_long_covers_nothing_may_leave() -> None:
     snapshot = a_snapshot(a_holding(JAN_CALL, "3", bid="1.20", ask="1.22"), short(DEC_CALL, "2"))
-    verdict = the_verdict(snapshot, symbol=JAN_CALL)
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 1
-    assert f"the rest stays: 2 of it cover {DEC_CALL}" in verdict.sentence
+    decision = the_decision(snapshot, symbol=JAN_CALL)
+    assert decision.submit is not None
+    assert decision.submit.qty == 1
+    assert f"the rest stays: 2 of it cover {DEC_CALL}" in decision.sentence
 
 
 def test_legging_out_can_be_allowed() -> None:
     snapshot = a_snapshot(a_holding(JAN_CALL, bid="1.20", ask="1.22"), short(DEC_CALL))
-    assert the_verdict(snapshot, a_policy(SellModuleConfig(allow_legging_out=True)), JAN_CALL).submit is not None
+    assert the_decision(snapshot, a_policy(SellModuleConfig(allow_legging_out=True)), JAN_CALL).submit is not None
 
 
 def test_the_long_leg_may_leave_once_the_short_one_is_gone() -> None:
-    assert the_verdict(a_snapshot(a_holding(JAN_CALL, bid="1.20", ask="1.22"))).submit is not None
+    assert the_decision(a_snapshot(a_holding(JAN_CALL, bid="1.20", ask="1.22"))).submit is not None
 
 
 # --- cover that can't be seen -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spoiled", ["AAPL", JAN_CALL, ""])
-def test_a_row_that_could_not_be_read_may_be_the_cover_so_the_short_is_not_bought_back(spoiled: str) -> None:
-    verdict = the_verdict(_with_a_spoiled_row(a_snapshot(short(DEC_CALL)), spoiled))
-    assert (verdict.state, verdict.submit, verdict.alert) == (State.FAULT, None, True)
-    assert "a position that can't be made out may" in verdict.sentence
+def test_a_row_that_could_not_be_read_may_be_the_cover_so_the_short_is_not_bought_back(invalid: str) -> None:
+    decision = the_decision(_with_an_invalid_row(a_snapshot(short(DEC_CALL)), invalid))
+    assert (decision.state, decision.submit, decision.alert) == (State.FAULT, None, True)
+    assert "a position that can't be made out may" in decision.sentence
 
 
 def test_a_row_of_a_class_with_a_new_name_may_be_the_cover_too() -> None:
     long = a_holding(JAN_CALL)
     strange = replace(long, position=replace(long.position, instrument=instrument_of(JAN_CALL, "something_new")))
-    verdict = the_verdict(a_snapshot(strange, short(DEC_CALL)), symbol=DEC_CALL)
-    assert (verdict.state, verdict.submit, verdict.alert) == (State.FAULT, None, True)
+    decision = the_decision(a_snapshot(strange, short(DEC_CALL)), symbol=DEC_CALL)
+    assert (decision.state, decision.submit, decision.alert) == (State.FAULT, None, True)
 
 
 def test_a_spoiled_row_of_another_underlying_changes_nothing() -> None:
-    assert the_verdict(_with_a_spoiled_row(a_snapshot(short(DEC_CALL)), "MSFT")).submit is not None
+    assert the_decision(_with_an_invalid_row(a_snapshot(short(DEC_CALL)), "MSFT")).submit is not None
 
 
-def _with_a_spoiled_row(snapshot: Snapshot, symbol: str) -> Snapshot:
+def _with_an_invalid_row(snapshot: Snapshot, symbol: str) -> Snapshot:
     return Snapshot(
         snapshot.account,
         snapshot.market,
@@ -248,7 +248,7 @@ def _with_a_spoiled_row(snapshot: Snapshot, symbol: str) -> Snapshot:
         snapshot.orders,
         snapshot.positions_at,
         snapshot.history,
-        (SpoiledRow(symbol, "qty is 'abc'"),),
+        (InvalidRow(symbol, "qty is 'abc'"),),
     )
 
 

@@ -12,7 +12,7 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Quote
 from sellctl.core.model.order import Order, PositionIntent, Side
-from sellctl.core.model.position import BackstopTrack, Position
+from sellctl.core.model.position import BackstopState, Position
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.tracking.episodes import Episodes, carried_on, opening_of
@@ -181,6 +181,6 @@ def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_t
     manager.takes_no_backstop(CALL)
     manager.filled_before(CALL, NOON)
     (holding,) = manager.holdings([a_position()], a_market())
-    assert holding.track.backstop == BackstopTrack(refused=True)
-    assert holding.track.filled_at == NOON
-    assert holding.track.base == a_position().qty
+    assert holding.state.backstop == BackstopState(refused=True)
+    assert holding.state.filled_at == NOON
+    assert holding.state.base == a_position().qty

@@ -11,12 +11,12 @@ from builders import (
     at,
     our_order,
     replace,
-    the_verdict,
+    the_decision,
 )
 
 from sellctl.core.config.schema import ExecutionConfig, Style
 from sellctl.core.model.order import OrderType
-from sellctl.core.model.plan import State, Urgency, Verdict
+from sellctl.core.model.plan import PositionDecision, State, Urgency
 from sellctl.core.model.snapshot import AccountFacts
 
 # What the rules want now, by class: the same contract, other quotes and another time of day.
@@ -30,34 +30,34 @@ WANTED = {
 
 def meeting(
     working: Urgency, wanted: Urgency, *, seconds: float = 1, limit: str = "1.00", status: str = "new"
-) -> Verdict:
+) -> PositionDecision:
     """An exit of one class works, sent so many seconds ago, and the rules now want one of another class."""
     sides, clock = WANTED[wanted]
-    track = an_exit(working, seconds=seconds, limit=limit)
+    state = an_exit(working, seconds=seconds, limit=limit)
     order = our_order(TODAYS_CALL, limit=limit, submitted=at(clock), status=status)
-    holding = a_holding(TODAYS_CALL, available="0", track=track, **sides)  # type: ignore[arg-type]
-    verdict = the_verdict(a_snapshot(holding, orders=(order,), market=a_market(clock)))
-    assert verdict.signal is not None
-    assert verdict.signal.urgency is wanted
-    assert verdict.submit is None
-    assert verdict.state is State.LEAVING
-    return verdict
+    holding = a_holding(TODAYS_CALL, available="0", state=state, **sides)  # type: ignore[arg-type]
+    decision = the_decision(a_snapshot(holding, orders=(order,), market=a_market(clock)))
+    assert decision.signal is not None
+    assert decision.signal.urgency is wanted
+    assert decision.submit is None
+    assert decision.state is State.LEAVING
+    return decision
 
 
 @pytest.mark.parametrize("wanted", Urgency)
 @pytest.mark.parametrize("working", Urgency)
 def test_a_lower_class_cancels_a_working_exit_and_never_the_other_way_round(working: Urgency, wanted: Urgency) -> None:
-    verdict = meeting(working, wanted)
-    assert bool(verdict.cancel_first) is (wanted < working)
+    decision = meeting(working, wanted)
+    assert bool(decision.cancel_first) is (wanted < working)
     if wanted < working:
-        assert "a more urgent reason: expires today" in verdict.sentence
+        assert "a more urgent reason: expires today" in decision.sentence
 
 
 @pytest.mark.parametrize("wanted", Urgency)
 @pytest.mark.parametrize("working", Urgency)
 def test_a_less_urgent_reason_never_reprices_a_more_urgent_exit(working: Urgency, wanted: Urgency) -> None:
-    verdict = meeting(working, wanted, seconds=60, limit="0.90")
-    assert bool(verdict.cancel_first) is (wanted <= working)
+    decision = meeting(working, wanted, seconds=60, limit="0.90")
+    assert bool(decision.cancel_first) is (wanted <= working)
 
 
 @pytest.mark.parametrize(
@@ -75,17 +75,17 @@ def test_a_less_urgent_reason_never_reprices_a_more_urgent_exit(working: Urgency
 def test_an_exit_is_repriced_from_a_fresh_quote_after_three_seconds(
     urgency: Urgency, seconds: float, limit: str, *, repriced: bool
 ) -> None:
-    verdict = meeting(urgency, urgency, seconds=seconds, limit=limit)
-    assert bool(verdict.cancel_first) is repriced
+    decision = meeting(urgency, urgency, seconds=seconds, limit=limit)
+    assert bool(decision.cancel_first) is repriced
     if not repriced:
-        assert f"sell 1 limit ${limit} works (new)" in verdict.sentence
+        assert f"sell 1 limit ${limit} works (new)" in decision.sentence
 
 
 @pytest.mark.parametrize("urgency", Urgency)
 def test_a_cancel_is_asked_once_and_its_word_awaited(urgency: Urgency) -> None:
-    verdict = meeting(Urgency.PROFIT, urgency, seconds=60, status="pending_cancel")
-    assert verdict.cancel_first == ()
-    assert "waiting for the broker's word on its cancel" in verdict.sentence
+    decision = meeting(Urgency.PROFIT, urgency, seconds=60, status="pending_cancel")
+    assert decision.cancel_first == ()
+    assert "waiting for the broker's word on its cancel" in decision.sentence
 
 
 def test_an_order_in_a_status_new_to_us_does_not_hold_a_forced_exit_up_for_ever() -> None:
@@ -94,27 +94,27 @@ def test_an_order_in_a_status_new_to_us_does_not_hold_a_forced_exit_up_for_ever(
 
 def test_an_exit_that_can_not_be_priced_anew_is_not_cancelled() -> None:
     """Nothing says what the contract is worth: the working order is better than none."""
-    holding = a_holding(TODAYS_CALL, bid=None, ask=None, available="0", track=an_exit(Urgency.TIME, seconds=60))
+    holding = a_holding(TODAYS_CALL, bid=None, ask=None, available="0", state=an_exit(Urgency.TIME, seconds=60))
     working = our_order(TODAYS_CALL, limit="1.00")
-    verdict = the_verdict(a_snapshot(holding, orders=(working,), market=a_market("15:05")))
-    assert verdict.cancel_first == ()
+    decision = the_decision(a_snapshot(holding, orders=(working,), market=a_market("15:05")))
+    assert decision.cancel_first == ()
 
 
 @pytest.mark.parametrize("urgency", [Urgency.FORCED, Urgency.PROTECTIVE, Urgency.TIME])
 def test_a_working_market_order_is_never_replaced(urgency: Urgency) -> None:
     sides, clock = WANTED[urgency]
-    holding = a_holding(TODAYS_CALL, track=an_exit(3, seconds=60, limit=None), **sides)  # type: ignore[arg-type]
+    holding = a_holding(TODAYS_CALL, state=an_exit(3, seconds=60, limit=None), **sides)  # type: ignore[arg-type]
     working = our_order(TODAYS_CALL, limit=None)
     assert working.type is OrderType.MARKET
-    assert the_verdict(a_snapshot(holding, orders=(working,), market=a_market(clock))).cancel_first == ()
+    assert the_decision(a_snapshot(holding, orders=(working,), market=a_market(clock))).cancel_first == ()
 
 
 @pytest.mark.parametrize("urgency", [Urgency.FORCED, Urgency.PROTECTIVE, Urgency.TIME])
 def test_a_reason_that_turns_false_does_not_cancel_an_exit(urgency: Urgency) -> None:
-    holding = a_holding(bid="1.00", ask="1.02", track=an_exit(urgency, seconds=60))
-    verdict = the_verdict(a_snapshot(holding, orders=(our_order(limit="0.79"),)))
-    assert (verdict.state, verdict.cancel_first) == (State.LEAVING, ())
-    assert verdict.sentence == "leaving: an earlier reason; sell 1 limit $0.79 works (new)"
+    holding = a_holding(bid="1.00", ask="1.02", state=an_exit(urgency, seconds=60))
+    decision = the_decision(a_snapshot(holding, orders=(our_order(limit="0.79"),)))
+    assert (decision.state, decision.cancel_first) == (State.LEAVING, ())
+    assert decision.sentence == "leaving: an earlier reason; sell 1 limit $0.79 works (new)"
 
 
 @pytest.mark.parametrize(
@@ -129,49 +129,49 @@ def test_a_reason_that_turns_false_does_not_cancel_an_exit(urgency: Urgency) -> 
 def test_a_target_that_is_no_longer_met_is_cancelled(
     sides: dict[str, str | None], seconds: float, *, cancelled: bool
 ) -> None:
-    holding = a_holding(track=an_exit(Urgency.PROFIT, seconds=seconds), **sides)  # type: ignore[arg-type]
-    verdict = the_verdict(a_snapshot(holding, orders=(our_order(limit="1.10"),)))
-    assert verdict.state is State.LEAVING
-    assert bool(verdict.cancel_first) is cancelled
+    holding = a_holding(state=an_exit(Urgency.PROFIT, seconds=seconds), **sides)  # type: ignore[arg-type]
+    decision = the_decision(a_snapshot(holding, orders=(our_order(limit="1.10"),)))
+    assert decision.state is State.LEAVING
+    assert bool(decision.cancel_first) is cancelled
     if cancelled:
-        assert verdict.sentence == "the target is no longer met"
+        assert decision.sentence == "the target is no longer met"
 
 
 def test_after_a_restart_an_exit_is_adopted_and_repriced_by_the_orders_own_age() -> None:
     stop = a_holding(bid="0.70", ask="0.72", available="0")
     fresh = our_order(limit="0.75", submitted=at("11:59:58"))
     old = our_order(limit="0.75", submitted=at("11:59:57"))
-    assert the_verdict(a_snapshot(stop, orders=(fresh,))).cancel_first == ()
-    assert the_verdict(a_snapshot(stop, orders=(old,))).cancel_first != ()
+    assert the_decision(a_snapshot(stop, orders=(fresh,))).cancel_first == ()
+    assert the_decision(a_snapshot(stop, orders=(old,))).cancel_first != ()
 
 
 def test_an_exit_from_before_a_restart_without_a_reason_now_is_shown() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(available="0"), orders=(our_order(),)))
-    assert (verdict.state, verdict.cancel_first) == (State.LEAVING, ())
-    assert verdict.sentence == "leaving: an exit from before; sell 1 limit $1.50 works (new)"
+    decision = the_decision(a_snapshot(a_holding(available="0"), orders=(our_order(),)))
+    assert (decision.state, decision.cancel_first) == (State.LEAVING, ())
+    assert decision.sentence == "leaving: an exit from before; sell 1 limit $1.50 works (new)"
 
 
 def test_an_order_of_ours_that_would_open_a_position_now_ends_at_once() -> None:
     """The long was sold elsewhere and a short opened: our sale must not add to it."""
     flipped = a_holding(short=True)
-    verdict = the_verdict(a_snapshot(flipped, a_holding("AAPL", "100"), orders=(our_order(),)), symbol=flipped.symbol)
-    assert [cancel.order.client_order_id for cancel in verdict.cancel_first] == ["sellctl-abc"]
+    decision = the_decision(a_snapshot(flipped, a_holding("AAPL", "100"), orders=(our_order(),)), symbol=flipped.symbol)
+    assert [cancel.order.client_order_id for cancel in decision.cancel_first] == ["sellctl-abc"]
 
 
 @pytest.mark.parametrize(
     "account", [AccountFacts("main", "PA1", blocked="trading_blocked"), AccountFacts("main", "PA1", paper=False)]
 )
 def test_a_working_exit_is_not_cancelled_where_no_new_one_could_be_sent(account: AccountFacts) -> None:
-    holding = a_holding(bid="0.70", ask="0.72", track=an_exit(3, seconds=60))
-    verdict = the_verdict(a_snapshot(holding, orders=(our_order(),), account=account))
-    assert (verdict.state, verdict.cancel_first) == (State.LEAVING, ())
-    assert "untouched" in verdict.sentence
+    holding = a_holding(bid="0.70", ask="0.72", state=an_exit(3, seconds=60))
+    decision = the_decision(a_snapshot(holding, orders=(our_order(),), account=account))
+    assert (decision.state, decision.cancel_first) == (State.LEAVING, ())
+    assert "untouched" in decision.sentence
 
 
 def test_the_ladder_goes_on_while_the_exit_stays_as_urgent_and_starts_anew_when_that_changes() -> None:
     stop = {"bid": "2.00", "ask": "2.02", "entry": "3.00"}
-    fourth = the_verdict(a_snapshot(a_holding(track=an_exit(1, step=3), **stop)))  # type: ignore[arg-type]
-    first = the_verdict(a_snapshot(a_holding(track=an_exit(3, step=3), **stop)))  # type: ignore[arg-type]
+    fourth = the_decision(a_snapshot(a_holding(state=an_exit(1, step=3), **stop)))  # type: ignore[arg-type]
+    first = the_decision(a_snapshot(a_holding(state=an_exit(3, step=3), **stop)))  # type: ignore[arg-type]
     assert fourth.submit is not None
     assert first.submit is not None
     assert (fourth.submit.limit_price, first.submit.limit_price) == (Decimal("1.80"), Decimal("2.00"))
@@ -182,13 +182,13 @@ def test_market_style_sends_market_orders_for_every_class() -> None:
     market = a_policy(execution=ExecutionConfig(style=Style.MARKET))
     for sides, clock in WANTED.values():
         holding = a_holding(TODAYS_CALL, **sides)  # type: ignore[arg-type]
-        verdict = the_verdict(a_snapshot(holding, market=a_market(clock)), market)
-        assert verdict.submit is not None
-        assert (verdict.submit.type, verdict.submit.limit_price) == (OrderType.MARKET, None)
-        assert "sell 1 at market" in verdict.sentence
+        decision = the_decision(a_snapshot(holding, market=a_market(clock)), market)
+        assert decision.submit is not None
+        assert (decision.submit.type, decision.submit.limit_price) == (OrderType.MARKET, None)
+        assert "sell 1 at market" in decision.sentence
 
 
 def test_two_orders_of_ours_are_both_ended() -> None:
     orders = (our_order(limit="0.90"), replace(our_order(limit="0.90"), id="other", client_order_id="sellctl-other"))
-    holding = a_holding(qty="2", bid="0.70", ask="0.72", track=an_exit(1, seconds=5))
-    assert len(the_verdict(a_snapshot(holding, orders=orders)).cancel_first) == 2
+    holding = a_holding(qty="2", bid="0.70", ask="0.72", state=an_exit(1, seconds=5))
+    assert len(the_decision(a_snapshot(holding, orders=orders)).cancel_first) == 2

@@ -39,8 +39,8 @@ from sellctl.core.config.schema import (
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.market import Window
-from sellctl.core.model.plan import Verdict
-from sellctl.core.model.position import Track
+from sellctl.core.model.plan import PositionDecision
+from sellctl.core.model.position import PositionState
 from sellctl.core.model.snapshot import Snapshot
 
 GOLDEN = Path(__file__).parent / "golden" / "plans.txt"
@@ -78,10 +78,10 @@ def cases() -> Iterator[tuple[str, Snapshot]]:
 
 def the_snapshot(symbol: str, clock: str, price: str, peak: str | None, twist: str) -> Snapshot:
     quote = a_quote(symbol, price, price, at(clock))
-    track = an_exit(3) if twist == "target works" else Track()
+    state = an_exit(3) if twist == "target works" else PositionState()
     window = Window(quote, quote)
-    track = replace(track, first_seen=at("10:00"), base=D(4), peak=D(peak) if peak else None, window=window)
-    held = a_holding(symbol, "4", bid=price, ask=price, track=track, quoted_at=at(clock))
+    state = replace(state, first_seen=at("10:00"), base=D(4), peak=D(peak) if peak else None, window=window)
+    held = a_holding(symbol, "4", bid=price, ask=price, state=state, quoted_at=at(clock))
     orders = (our_order(symbol, qty="4", limit=price),) if twist == "target works" else ()
     snapshot = a_snapshot(held, market=a_market(clock), orders=orders)
     snapshot = replace(snapshot, underlyings={"AAPL": a_quote("AAPL", "205", "205.02", at(clock))})
@@ -90,19 +90,19 @@ def the_snapshot(symbol: str, clock: str, price: str, peak: str | None, twist: s
     return replace(snapshot, by_hand=frozenset({symbol})) if twist == "by hand" else snapshot
 
 
-def line_of(verdict: Verdict) -> str:
+def line_of(decision: PositionDecision) -> str:
     """What was decided, in one line."""
-    signal, order = verdict.signal, verdict.submit
+    signal, order = decision.signal, decision.submit
     reason = f"{signal.reason}/{signal.urgency.value} +{len(signal.also)}" if signal else "-"
     sent = "-" if order is None else f"{order.side} {order.qty:f} @ {order.limit_price or 'market'}"
-    cancels = f" cancels {len(verdict.cancel_first)}" if verdict.cancel_first else ""
-    return f"{verdict.state:8} {reason:22} {sent}{cancels}"
+    cancels = f" cancels {len(decision.cancel_first)}" if decision.cancel_first else ""
+    return f"{decision.state:8} {reason:22} {sent}{cancels}"
 
 
 def golden_text() -> str:
     """All cases with their plans."""
     policy = the_policy()
-    lines = (f"{name} | {line_of(decide(snapshot, policy).verdicts[0])}" for name, snapshot in cases())
+    lines = (f"{name} | {line_of(decide(snapshot, policy).decisions[0])}" for name, snapshot in cases())
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -39,24 +39,24 @@ class Exchange:
         return (replace(today, closes_at=today.closes_at + self.late),) if today else ()
 
 
-def looked(exchange: Exchange, seconds: list[float]) -> list[bool]:
+def polled(exchange: Exchange, seconds: list[float]) -> list[bool]:
     """Whether clock and calendar agree, at looks so many seconds after the start."""
     host = Host()
     market_clock = MarketClock([cast("Broker", exchange)], cast("Clock", host))
-    agreed = []
+    confirmed = []
     for host.seconds in seconds:
-        agreed.append(asyncio.run(market_clock.read()).agreed)
+        confirmed.append(asyncio.run(market_clock.read()).confirmed)
         exchange.late = dt.timedelta(0)
-    return agreed
+    return confirmed
 
 
 def test_the_calendar_is_asked_once_a_day() -> None:
     exchange = Exchange(dt.timedelta(0))
-    assert looked(exchange, [0, 5, 3600]) == [True, True, True]
+    assert polled(exchange, [0, 5, 3600]) == [True, True, True]
     assert exchange.asked == 1
 
 
 def test_a_calendar_that_contradicts_the_clock_is_asked_again_once_a_minute() -> None:
     exchange = Exchange(dt.timedelta(minutes=10))
-    assert looked(exchange, [0, 5, CALENDAR_AGAIN_SECONDS + 1, 600]) == [False, False, True, True]
+    assert polled(exchange, [0, 5, CALENDAR_AGAIN_SECONDS + 1, 600]) == [False, False, True, True]
     assert exchange.asked == 2

@@ -13,7 +13,7 @@ from builders import a_config, replace
 from sellctl.core.config.schema import Config, News, NotifyConfig, WatchConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.event import Event, Kind, Weight
-from sellctl.service.notifier import Teller
+from sellctl.service.notifier import Notifier
 
 pytest.importorskip("apprise")
 
@@ -60,18 +60,18 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
         server.shutdown()
 
 
-def a_teller(
+def a_notifier(
     port: int,
     *kinds: News,
     heartbeat: bool = False,
     redact: bool = False,
     monotonic: Callable[[], float] = time.monotonic,
-) -> Teller:
+) -> Notifier:
     entry = NotifyConfig(f"json://127.0.0.1:{port}/", kinds or tuple(News))
     plain = a_config()
     watch = WatchConfig(heartbeat=f"http://127.0.0.1:{port}/beat" if heartbeat else None)
     config = Config(accounts=plain.accounts, notify=(entry,), watch=watch)
-    return Teller(config, (lambda text: text.replace("canary", "***")) if redact else str, monotonic)
+    return Notifier(config, (lambda text: text.replace("canary", "***")) if redact else str, monotonic)
 
 
 def an_event(kind: Kind, text: str) -> Event:
@@ -80,63 +80,63 @@ def an_event(kind: Kind, text: str) -> Event:
 
 def test_only_the_kinds_asked_for_are_told(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
-    teller = a_teller(port, News.FILLED)
-    teller.hear(an_event(Kind.BLOCKED, "by your order"))
-    teller.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    notifier = a_notifier(port, News.FILLED)
+    notifier.hear(an_event(Kind.BLOCKED, "by your order"))
+    notifier.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
     assert box.wait_for(1) == ["sellctl: filled | main: AAPL filled: 3 of 3 at $1.20"]
-    teller.close()
+    notifier.close()
 
 
 def test_the_same_news_is_told_once_and_every_fill_is(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
-    teller = a_teller(port)
+    notifier = a_notifier(port)
     for age in (61, 62):
-        teller.hear(an_event(Kind.DENIED, f"quote is {age} s old"))
-        teller.hear(an_event(Kind.FILLED, "1 of 3 at $1.20"))
+        notifier.hear(an_event(Kind.DENIED, f"quote is {age} s old"))
+        notifier.hear(an_event(Kind.FILLED, "1 of 3 at $1.20"))
     assert len(box.wait_for(3)) == 3
-    teller.close()
+    notifier.close()
     assert len(box.arrived) == 3
 
 
 def test_what_is_critical_is_told_again_when_it_is_said_again_minutes_later(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     seconds = iter([0.0, 60.0, 180.0, 240.0])
-    teller = a_teller(port, monotonic=lambda: next(seconds))
+    notifier = a_notifier(port, monotonic=lambda: next(seconds))
     for _ in range(4):
-        teller.hear(replace(an_event(Kind.ALERT, "still not out: stop -20%"), weight=Weight.CRITICAL))
+        notifier.hear(replace(an_event(Kind.ALERT, "still not out: stop -20%"), weight=Weight.CRITICAL))
     assert len(box.wait_for(2)) == 2
-    teller.close()
+    notifier.close()
     assert len(box.arrived) == 2
 
 
 def test_secrets_are_struck_out(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
-    teller = a_teller(port, redact=True)
-    teller.hear(an_event(Kind.ALERT, "canary"))
+    notifier = a_notifier(port, redact=True)
+    notifier.hear(an_event(Kind.ALERT, "canary"))
     assert "canary" not in box.wait_for(1)[0]
-    teller.close()
+    notifier.close()
 
 
 def test_a_heartbeat_a_minute_and_a_summary_after_the_close(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
-    teller = a_teller(port, News.SUMMARY, heartbeat=True)
-    teller.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    notifier = a_notifier(port, News.SUMMARY, heartbeat=True)
+    notifier.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
     for is_open in (True, True, False, False):
-        teller.beat(is_open)
+        notifier.beat(is_open)
     assert box.wait_for(2) == ["heartbeat", "sellctl: summary | The market has closed. Today: 1 filled."]
-    teller.close()
+    notifier.close()
 
 
 def test_a_service_that_fails_neither_blocks_nor_raises(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     box.status = 500
-    teller = a_teller(port)
+    notifier = a_notifier(port)
     for number in range(500):
-        teller.hear(an_event(Kind.FILLED, f"{number}"))
+        notifier.hear(an_event(Kind.FILLED, f"{number}"))
     box.wait_for(2)
 
 
 def test_an_address_that_nobody_knows_is_a_mistake_that_names_no_secret() -> None:
     with pytest.raises(ConfigError) as mistake:
-        Teller(Config(accounts=a_config().accounts, notify=(NotifyConfig("nonsense-canary"),)))
+        Notifier(Config(accounts=a_config().accounts, notify=(NotifyConfig("nonsense-canary"),)))
     assert "canary" not in str(mistake.value)

@@ -12,7 +12,7 @@ from builders import (
     a_snapshot,
     our_order,
     replace,
-    the_verdict,
+    the_decision,
 )
 
 from sellctl.core.config.schema import AccountConfig, ExcludeConfig, ManageConfig, SellModuleConfig
@@ -22,7 +22,7 @@ from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason, State, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.model.snapshot import AccountFacts, SpoiledRow
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 
 TARGET = {"bid": "1.20", "ask": "1.22"}
@@ -54,57 +54,57 @@ def with_strategy(strategy: BaseStrategy) -> Policy:
 
 def test_a_strategy_that_raises_is_a_fault_of_that_holding_with_the_errors_name() -> None:
     plan = decide(a_snapshot(a_holding(), a_holding("BTC", short=True)), with_strategy(Raising()))
-    states = {verdict.holding.symbol: verdict.state for verdict in plan.verdicts}
+    states = {decision.holding.symbol: decision.state for decision in plan.decisions}
     assert states == {CALL: State.FAULT, "BTC": State.HELD}
-    fault = next(verdict for verdict in plan.verdicts if verdict.state is State.FAULT)
+    fault = next(decision for decision in plan.decisions if decision.state is State.FAULT)
     assert fault.sentence == f"it could not be judged: LookupError: no idea about {CALL} at 2026-11-24"
     assert fault.alert
 
 
 def test_a_strategy_that_raises_does_not_keep_an_option_past_its_last_day() -> None:
     snapshot = a_snapshot(a_holding(TODAYS_CALL), market=a_market("15:30"))
-    verdict = the_verdict(snapshot, with_strategy(Raising()))
-    assert verdict.submit is not None
-    assert verdict.alert
-    assert "besides, it could not be judged: LookupError" in verdict.sentence
+    decision = the_decision(snapshot, with_strategy(Raising()))
+    assert decision.submit is not None
+    assert decision.alert
+    assert "besides, it could not be judged: LookupError" in decision.sentence
 
 
 def test_a_fault_still_shows_the_order_of_ours_that_works() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(), orders=(our_order(),)), with_strategy(Raising()))
-    assert verdict.state is State.FAULT
-    assert "sell 1 limit $1.50 works (new)" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(), orders=(our_order(),)), with_strategy(Raising()))
+    assert decision.state is State.FAULT
+    assert "sell 1 limit $1.50 works (new)" in decision.sentence
 
 
 def test_a_strategy_can_not_speak_for_another_holding_or_sell_more_than_is_held() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(qty="5")), with_strategy(Claiming()))
-    assert verdict.holding.symbol == CALL
-    assert verdict.submit is not None
-    assert (verdict.submit.symbol, verdict.submit.qty) == (CALL, 5)
+    decision = the_decision(a_snapshot(a_holding(qty="5")), with_strategy(Claiming()))
+    assert decision.holding.symbol == CALL
+    assert decision.submit is not None
+    assert (decision.submit.symbol, decision.submit.qty) == (CALL, 5)
 
 
 @pytest.mark.parametrize("qty", ["NaN", "0", "-3", "-Infinity"])
 def test_a_strategy_that_asks_for_no_quantity_sends_nothing(qty: str) -> None:
-    assert the_verdict(a_snapshot(a_holding(qty="5")), with_strategy(Claiming(qty=Decimal(qty)))).submit is None
+    assert the_decision(a_snapshot(a_holding(qty="5")), with_strategy(Claiming(qty=Decimal(qty)))).submit is None
 
 
 @pytest.mark.parametrize("qty", ["0", "-1", "NaN", "sNaN", "Infinity"])
 def test_a_position_without_a_quantity_is_a_fault(qty: str) -> None:
     plan = decide(a_snapshot(a_holding(qty=qty), a_holding("AAPL", "5")), a_policy())
-    assert [verdict.state for verdict in plan.verdicts] == [State.HELD, State.FAULT]
-    assert plan.verdicts[1].sentence == f"it could not be judged: its quantity is {qty}"
+    assert [decision.state for decision in plan.decisions] == [State.HELD, State.FAULT]
+    assert plan.decisions[1].sentence == f"it could not be judged: its quantity is {qty}"
 
 
 def test_a_position_listed_twice_is_a_fault_and_sends_nothing() -> None:
     twice = (a_holding(qty="5", **TARGET), a_holding(qty="5", **TARGET))  # type: ignore[arg-type]
     plan = decide(a_snapshot(*twice), a_policy())
     assert plan.submits == ()
-    assert [v.sentence for v in plan.verdicts] == ["it could not be judged: the broker lists it 2 times"] * 2
+    assert [v.sentence for v in plan.decisions] == ["it could not be judged: the broker lists it 2 times"] * 2
 
 
 def test_a_row_that_could_not_be_read_is_a_fault_of_the_plan() -> None:
     snapshot = replace(
         a_snapshot(a_holding(**TARGET)),  # type: ignore[arg-type]
-        spoiled=(SpoiledRow("MSFT", "qty is 'x'"), SpoiledRow("", "not a mapping")),
+        invalid=(InvalidRow("MSFT", "qty is 'x'"), InvalidRow("", "not a mapping")),
     )
     plan = decide(snapshot, a_policy())
     assert plan.faults == ("MSFT could not be read: qty is 'x'", "a row could not be read: not a mapping")
@@ -126,8 +126,8 @@ def test_a_row_that_could_not_be_read_is_a_fault_of_the_plan() -> None:
 def test_assets_that_no_rule_knows_are_only_shown(symbol: str, broker_class: str, words: str) -> None:
     holding = a_holding(bid="0.10", ask="0.11")
     odd = replace(holding, position=replace(holding.position, instrument=instrument_of(symbol, broker_class)))
-    verdict = the_verdict(replace(a_snapshot(odd), by_hand=frozenset({symbol})))
-    assert (verdict.state, verdict.submit, verdict.sentence) == (State.HELD, None, words)
+    decision = the_decision(replace(a_snapshot(odd), by_hand=frozenset({symbol})))
+    assert (decision.state, decision.submit, decision.sentence) == (State.HELD, None, words)
 
 
 @pytest.mark.parametrize(
@@ -146,16 +146,16 @@ def test_assets_that_no_rule_knows_are_only_shown(symbol: str, broker_class: str
 )
 def test_an_entry_excludes_what_every_key_of_it_fits(entry: ExcludeConfig, *, excluded: bool) -> None:
     policy = a_policy(SellModuleConfig(manage=ManageConfig(exclude=(entry,))))
-    verdict = the_verdict(a_snapshot(a_holding(**TARGET)), policy)  # type: ignore[arg-type]
-    assert (verdict.submit is None) is excluded
+    decision = the_decision(a_snapshot(a_holding(**TARGET)), policy)  # type: ignore[arg-type]
+    assert (decision.submit is None) is excluded
     if excluded:
-        assert verdict.sentence == "excluded by manage.exclude: shown, never touched"
+        assert decision.sentence == "excluded by manage.exclude: shown, never touched"
 
 
 def test_what_is_excluded_covers_all_the_same() -> None:
     shares = a_policy(SellModuleConfig(manage=ManageConfig(exclude=(ExcludeConfig(symbol=("AAPL",)),))))
     snapshot = a_snapshot(a_holding(short=True), a_holding("AAPL", "100"))
-    assert the_verdict(snapshot, shares, CALL).state is State.HELD
+    assert the_decision(snapshot, shares, CALL).state is State.HELD
 
 
 # --- what forbids every order -----------------------------------------------------------------------------------------
@@ -173,19 +173,19 @@ def test_what_is_excluded_covers_all_the_same() -> None:
 def test_only_the_exact_account_is_acted_on(account: AccountFacts, words: str) -> None:
     config = a_config()
     config.accounts["main"] = AccountConfig("key", "secret", account_number="PA1")
-    verdict = the_verdict(a_snapshot(a_holding(**TARGET), account=account), compile_policy(config, "main"))  # type: ignore[arg-type]
-    assert (verdict.state, verdict.submit) == (State.DENIED, None)
-    assert f"denied: {words}" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(**TARGET), account=account), compile_policy(config, "main"))  # type: ignore[arg-type]
+    assert (decision.state, decision.submit) == (State.DENIED, None)
+    assert f"denied: {words}" in decision.sentence
 
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(0, True), (15, True), (15.1, False)])
 def test_no_order_follows_from_an_old_view_of_the_position(seconds: float, *, fresh: bool) -> None:
     snapshot = a_snapshot(a_holding(**TARGET))  # type: ignore[arg-type]
     aged = replace(snapshot, positions_at=snapshot.market.now - type(a_policy().stale_after)(seconds=seconds))
-    verdict = the_verdict(aged)
-    assert (verdict.submit is not None) is fresh
+    decision = the_decision(aged)
+    assert (decision.submit is not None) is fresh
     if not fresh:
-        assert "positions were read 15 s ago, 15 s allowed" in verdict.sentence
+        assert "positions were read 15 s ago, 15 s allowed" in decision.sentence
 
 
 def test_a_long_interval_allows_an_older_view() -> None:
@@ -197,16 +197,16 @@ def test_a_long_interval_allows_an_older_view() -> None:
 
 
 def test_what_is_closed_by_hand_leaves_as_a_protective_exit() -> None:
-    verdict = the_verdict(replace(a_snapshot(a_holding("AAPL", "5")), by_hand=frozenset({"AAPL"})))
-    assert verdict.signal is not None
-    assert (verdict.signal.reason, verdict.signal.urgency) == (Reason.CLOSED_BY_HAND, Urgency.PROTECTIVE)
-    assert verdict.submit is not None
-    assert verdict.sentence.startswith("closed by hand; sell 5 limit $1.00")
+    decision = the_decision(replace(a_snapshot(a_holding("AAPL", "5")), by_hand=frozenset({"AAPL"})))
+    assert decision.signal is not None
+    assert (decision.signal.reason, decision.signal.urgency) == (Reason.CLOSED_BY_HAND, Urgency.PROTECTIVE)
+    assert decision.submit is not None
+    assert decision.sentence.startswith("closed by hand; sell 5 limit $1.00")
 
 
 def test_a_target_met_on_the_way_gives_an_exit_by_hand_no_floor() -> None:
     snapshot = a_snapshot(a_holding(entry="1.00", bid="1.10", ask="1.12"))
-    verdict = the_verdict(replace(snapshot, by_hand=frozenset({CALL})))
-    assert verdict.signal is not None
-    assert verdict.signal.floor is None
-    assert "target +10%" in verdict.sentence
+    decision = the_decision(replace(snapshot, by_hand=frozenset({CALL})))
+    assert decision.signal is not None
+    assert decision.signal.floor is None
+    assert "target +10%" in decision.sentence

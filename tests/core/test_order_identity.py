@@ -1,7 +1,7 @@
 import datetime as dt
 
 import pytest
-from builders import CALL, a_holding, a_policy, a_snapshot, an_order, our_order, replace, the_verdict
+from builders import CALL, a_holding, a_policy, a_snapshot, an_order, our_order, replace, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,14 +51,14 @@ def test_the_attempt_counts_our_terminal_orders_only() -> None:
 def test_the_next_attempt_waits_until_the_one_before_is_terminal(status: str) -> None:
     target = a_holding(bid="1.10", ask="1.12")
     before = replace(our_order(), status=status)
-    verdict = the_verdict(a_snapshot(target, history=(before,)))
-    assert (verdict.submit is not None) is (before.state is OrderState.TERMINAL)
+    decision = the_decision(a_snapshot(target, history=(before,)))
+    assert (decision.submit is not None) is (before.state is OrderState.TERMINAL)
 
 
 def test_an_order_of_ours_that_only_todays_orders_show_is_still_working() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(bid="1.10", ask="1.12"), history=(our_order(),)))
-    assert verdict.state is State.DENIED
-    assert verdict.objections == ("an order of ours is still working (new)",)
+    decision = the_decision(a_snapshot(a_holding(bid="1.10", ask="1.12"), history=(our_order(),)))
+    assert decision.state is State.DENIED
+    assert decision.violations == ("an order of ours is still working (new)",)
 
 
 def test_without_todays_orders_the_symbol_is_named_and_with_them_it_is_not() -> None:
@@ -71,7 +71,7 @@ def test_without_todays_orders_the_symbol_is_named_and_with_them_it_is_not() -> 
 
 def test_two_watchers_that_see_the_same_send_the_same_id() -> None:
     snapshot = a_snapshot(a_holding(bid="1.10", ask="1.12"), history=(our_order(status="canceled"),))
-    one, other = the_verdict(snapshot), the_verdict(snapshot)
+    one, other = the_decision(snapshot), the_decision(snapshot)
     assert one.submit is not None
     assert one.submit == other.submit
     assert one.submit.client_order_id == client_order_id("PA1", CALL, DAY, 2)

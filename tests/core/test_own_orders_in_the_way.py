@@ -12,7 +12,7 @@ from builders import (
     at,
     our_order,
     replace,
-    the_verdict,
+    the_decision,
 )
 
 from sellctl.core.config.schema import (
@@ -24,7 +24,7 @@ from sellctl.core.config.schema import (
     TakeOver,
 )
 from sellctl.core.model.order import Order, OrderType, PositionIntent
-from sellctl.core.model.plan import State, Urgency, Verdict
+from sellctl.core.model.plan import PositionDecision, State, Urgency
 from sellctl.core.model.snapshot import AccountFacts
 
 # An exit of each class, on a holding whose quantity the user's own order holds.
@@ -36,14 +36,14 @@ EXITS = {
 }
 
 
-def an_exit_of(urgency: Urgency, take_over: TakeOver, status: str = "new") -> Verdict:
+def an_exit_of(urgency: Urgency, take_over: TakeOver, status: str = "new") -> PositionDecision:
     holding, clock = EXITS[urgency]
     resting = an_order(holding.symbol, status=status, submitted=at(clock))
     snapshot = a_snapshot(holding, orders=(resting,), market=a_market(clock))
-    verdict = the_verdict(snapshot, a_policy(SellModuleConfig(take_over=take_over)))
-    assert verdict.signal is not None
-    assert verdict.signal.urgency is urgency
-    return verdict
+    decision = the_decision(snapshot, a_policy(SellModuleConfig(take_over=take_over)))
+    assert decision.signal is not None
+    assert decision.signal.urgency is urgency
+    return decision
 
 
 @pytest.mark.parametrize(
@@ -58,38 +58,38 @@ def an_exit_of(urgency: Urgency, take_over: TakeOver, status: str = "new") -> Ve
 def test_the_class_of_an_exit_says_whether_it_cancels_the_users_own_order(
     urgency: Urgency, take_over: TakeOver, takes: set[Urgency]
 ) -> None:
-    verdict = an_exit_of(urgency, take_over)
-    assert verdict.submit is None
+    decision = an_exit_of(urgency, take_over)
+    assert decision.submit is None
     if urgency in takes:
-        assert (verdict.state, verdict.alert) == (State.LEAVING, True)
-        assert [cancel.order.client_order_id for cancel in verdict.cancel_first] == ["by-hand"]
-        assert "your order is cancelled first: sell 1 limit $1.50 works (new)" in verdict.sentence
+        assert (decision.state, decision.alert) == (State.LEAVING, True)
+        assert [cancel.order.client_order_id for cancel in decision.cancel_first] == ["by-hand"]
+        assert "your order is cancelled first: sell 1 limit $1.50 works (new)" in decision.sentence
     else:
-        assert (verdict.state, verdict.cancel_first) == (State.BLOCKED, ())
-        assert "blocked by your order: sell 1 limit $1.50 works (new)" in verdict.sentence
-        assert verdict.alert is (urgency <= Urgency.PROTECTIVE)
+        assert (decision.state, decision.cancel_first) == (State.BLOCKED, ())
+        assert "blocked by your order: sell 1 limit $1.50 works (new)" in decision.sentence
+        assert decision.alert is (urgency <= Urgency.PROTECTIVE)
 
 
 def test_a_cancel_that_is_under_way_is_waited_for() -> None:
-    verdict = an_exit_of(Urgency.FORCED, TakeOver.FORCED, "pending_cancel")
-    assert (verdict.state, verdict.cancel_first, verdict.alert) == (State.BLOCKED, (), True)
-    assert "waits for the cancel of" in verdict.sentence
+    decision = an_exit_of(Urgency.FORCED, TakeOver.FORCED, "pending_cancel")
+    assert (decision.state, decision.cancel_first, decision.alert) == (State.BLOCKED, (), True)
+    assert "waits for the cancel of" in decision.sentence
 
 
 def test_what_the_users_order_leaves_free_is_sold_while_its_cancel_hangs() -> None:
     holding = a_holding(TODAYS_CALL, "5", available="3")
     hanging = an_order(TODAYS_CALL, qty="2", status="pending_cancel")
-    verdict = the_verdict(a_snapshot(holding, orders=(hanging,), market=a_market("15:30")))
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 3
+    decision = the_decision(a_snapshot(holding, orders=(hanging,), market=a_market("15:30")))
+    assert decision.submit is not None
+    assert decision.submit.qty == 3
 
 
 def test_what_the_users_order_leaves_free_is_sold() -> None:
     holding = a_holding(qty="5", available="3", bid="1.20", ask="1.22")
-    verdict = the_verdict(a_snapshot(holding, orders=(an_order(qty="2"),)))
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 3
-    assert "the rest stays: the broker says that 3 of 5 is free" in verdict.sentence
+    decision = the_decision(a_snapshot(holding, orders=(an_order(qty="2"),)))
+    assert decision.submit is not None
+    assert decision.submit.qty == 3
+    assert "the rest stays: the broker says that 3 of 5 is free" in decision.sentence
 
 
 def test_an_order_that_does_not_hinder_is_not_cancelled() -> None:
@@ -98,10 +98,10 @@ def test_an_order_that_does_not_hinder_is_not_cancelled() -> None:
     cover = a_holding("AAPL270115C00200000", "2")
     users = an_order(short.symbol, "buy", "2", limit="0.10")
     policy = a_policy(SellModuleConfig(take_over=TakeOver.PROTECTIVE))
-    verdict = the_verdict(a_snapshot(short, cover, orders=(users,)), policy, short.symbol)
-    assert verdict.cancel_first == ()
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 1
+    decision = the_decision(a_snapshot(short, cover, orders=(users,)), policy, short.symbol)
+    assert decision.cancel_first == ()
+    assert decision.submit is not None
+    assert decision.submit.qty == 1
 
 
 def test_nothing_is_cancelled_for_an_exit_that_could_not_be_sent_anyway() -> None:
@@ -112,15 +112,15 @@ def test_nothing_is_cancelled_for_an_exit_that_could_not_be_sent_anyway() -> Non
     forbidden = AccountFacts("main", "PA1", blocked="trading_blocked")
     blocked = a_snapshot(long, orders=(resting,), market=a_market("15:30"), account=forbidden)
     for snapshot in (covering, blocked):
-        verdict = the_verdict(snapshot, symbol=TODAYS_CALL)
-        assert (verdict.state, verdict.cancel_first) == (State.DENIED, ())
+        decision = the_decision(snapshot, symbol=TODAYS_CALL)
+        assert (decision.state, decision.cancel_first) == (State.DENIED, ())
 
 
 def test_without_a_known_order_the_brokers_word_is_the_reason() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(available="0", bid="0.70", ask="0.72")))
-    assert verdict.state is State.DENIED
-    assert verdict.alert
-    assert "denied: the broker says that 0 of 1 is free" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(available="0", bid="0.70", ask="0.72")))
+    assert decision.state is State.DENIED
+    assert decision.alert
+    assert "denied: the broker says that 0 of 1 is free" in decision.sentence
 
 
 # --- the wash-trade rule ----------------------------------------------------------------------------------------------
@@ -144,31 +144,31 @@ BUY = {"side": "buy", "position_intent": PositionIntent.BUY_TO_OPEN}
     ],
 )
 def test_an_opposite_order_that_could_meet_ours_blocks_it(opposite: Order, *, refused: bool) -> None:
-    verdict = the_verdict(a_snapshot(a_holding(bid="1.20", ask="1.22"), orders=(opposite,)))
-    assert (verdict.submit is None) is refused
+    decision = the_decision(a_snapshot(a_holding(bid="1.20", ask="1.22"), orders=(opposite,)))
+    assert (decision.submit is None) is refused
     if refused:
-        assert verdict.state is State.BLOCKED
-        assert "the wash-trade rule forbids" in verdict.sentence
+        assert decision.state is State.BLOCKED
+        assert "the wash-trade rule forbids" in decision.sentence
 
 
 def test_any_opposite_limit_blocks_a_market_order() -> None:
     market = a_policy(execution=ExecutionConfig(style=Style.MARKET))
     far = an_order(limit="0.01", **BUY)  # type: ignore[arg-type]
-    assert the_verdict(a_snapshot(a_holding(bid="1.20", ask="1.22"), orders=(far,)), market).state is State.BLOCKED
+    assert the_decision(a_snapshot(a_holding(bid="1.20", ask="1.22"), orders=(far,)), market).state is State.BLOCKED
 
 
 def test_a_cover_is_blocked_by_the_users_sale_at_or_below_its_price() -> None:
     for limit, blocked in (("1.02", True), ("1.03", False)):
         sale = an_order(limit=limit, position_intent=PositionIntent.SELL_TO_OPEN)
-        verdict = the_verdict(a_snapshot(a_holding(short=True), orders=(sale,)))
-        assert (verdict.state is State.BLOCKED) is blocked
+        decision = the_decision(a_snapshot(a_holding(short=True), orders=(sale,)))
+        assert (decision.state is State.BLOCKED) is blocked
 
 
 def test_a_cover_first_ends_a_sale_of_ours() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(short=True), orders=(our_order(),)))
-    assert (verdict.submit, verdict.state) == (None, State.LEAVING)
-    assert [cancel.order.client_order_id for cancel in verdict.cancel_first] == ["sellctl-abc"]
-    assert "does not close a short position" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(short=True), orders=(our_order(),)))
+    assert (decision.submit, decision.state) == (None, State.LEAVING)
+    assert [cancel.order.client_order_id for cancel in decision.cancel_first] == ["sellctl-abc"]
+    assert "does not close a short position" in decision.sentence
 
 
 def test_a_multi_leg_order_that_closes_the_holding_blocks_it_and_one_that_opens_more_does_not() -> None:
@@ -178,10 +178,10 @@ def test_a_multi_leg_order_that_closes_the_holding_blocks_it_and_one_that_opens_
     opening = spread(an_order(CALL, **BUY))  # type: ignore[arg-type]
     target = {"bid": "1.20", "ask": "1.22"}
     held = a_holding(available="0", **target)  # type: ignore[arg-type]
-    assert the_verdict(a_snapshot(held, orders=(spread(an_order(CALL)),))).state is State.BLOCKED
-    assert the_verdict(a_snapshot(a_holding(**target), orders=(opening,))).submit is not None  # type: ignore[arg-type]
+    assert the_decision(a_snapshot(held, orders=(spread(an_order(CALL)),))).state is State.BLOCKED
+    assert the_decision(a_snapshot(a_holding(**target), orders=(opening,))).submit is not None  # type: ignore[arg-type]
 
 
 def test_shorts_that_are_ignored_are_not_covered_by_force() -> None:
     ignore = SellModuleConfig(short_positions=ShortPositionsConfig(ShortAction.IGNORE))
-    assert the_verdict(a_snapshot(a_holding(short=True)), a_policy(ignore)).submit is None
+    assert the_decision(a_snapshot(a_holding(short=True)), a_policy(ignore)).submit is None

@@ -26,8 +26,8 @@ from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import STATE_OF_STATUS, ZERO, Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import Plan, State
-from sellctl.core.model.position import ExitTrack, Holding, Track
-from sellctl.core.model.snapshot import AccountFacts, Snapshot, SpoiledRow
+from sellctl.core.model.position import ExitProgress, Holding, PositionState
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Snapshot
 from sellctl.core.structures.coverage import cover_of
 from sellctl.journal.digest import of_note
 
@@ -53,21 +53,21 @@ CLOCKS = st.sampled_from(
 
 @st.composite
 def markets(draw: st.DrawFn) -> Market:
-    market = a_market(draw(CLOCKS), agreed=draw(st.booleans()))
+    market = a_market(draw(CLOCKS), confirmed=draw(st.booleans()))
     return replace(market, opened_at=draw(st.sampled_from([market.opened_at, None])))
 
 
 @st.composite
-def tracks(draw: st.DrawFn) -> Track:
+def states(draw: st.DrawFn) -> PositionState:
     under_way = st.builds(
-        ExitTrack,
+        ExitProgress,
         reason=st.just("an earlier reason"),
         urgency=st.integers(0, 3),
         step=st.integers(1, 6),
         age=SECONDS,
         client_order_id=st.just("sellctl-1"),
     )
-    return Track(
+    return PositionState(
         qty_left=draw(st.none() | QUANTITIES | st.just(ZERO)),
         unresolved=draw(st.sampled_from([ZERO, ZERO, ZERO, Decimal(1)])),
         exit=draw(st.none() | under_way),
@@ -80,7 +80,7 @@ def some_holdings(draw: st.DrawFn, symbol: str, now: dt.datetime) -> Holding:
     quote = Quote(symbol, draw(PRICES), draw(PRICES), now - draw(SECONDS))
     qty = draw(QUANTITIES)
     free = draw(st.none() | QUANTITIES.map(lambda part: min(part, qty)) | st.just(ZERO) | st.just(qty))
-    built = a_holding(symbol, str(qty), short=draw(st.booleans()), track=draw(tracks()))
+    built = a_holding(symbol, str(qty), short=draw(st.booleans()), state=draw(states()))
     entry = draw(st.sampled_from([None, "1.00", "1.00", "2.50", "1E-9"]))
     position = replace(
         built.position,
@@ -124,14 +124,14 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     holdings = [draw(some_holdings(symbol, market.now)) for symbol in (*symbols, *symbols[:1] * doubled)]
     orders = tuple(draw(some_orders(market.now, number)) for number in range(draw(st.integers(0, 4))))
     history = draw(st.sampled_from([None, (), orders]))
-    spoiled = draw(st.lists(st.sampled_from(["", "AAPL", "SPY261124C00600000", "MSFT"]), max_size=1))
+    invalid = draw(st.lists(st.sampled_from(["", "AAPL", "SPY261124C00600000", "MSFT"]), max_size=1))
     blocked = draw(st.sampled_from(["", "", "", "trading_blocked"]))
     facts = AccountFacts("main", "PA1", blocked=blocked)
     snapshot = a_snapshot(*holdings, orders=orders, market=market, history=history, account=facts)
     return replace(
         snapshot,
         positions_at=market.now - draw(SECONDS),
-        spoiled=tuple(SpoiledRow(symbol, "unreadable") for symbol in spoiled),
+        invalid=tuple(InvalidRow(symbol, "unreadable") for symbol in invalid),
         by_hand=frozenset(draw(st.lists(st.sampled_from(SYMBOLS), max_size=2))),
     )
 
@@ -155,25 +155,27 @@ def policies(draw: st.DrawFn) -> Policy:
 @given(snapshots(), policies())
 def test_every_holding_stands_in_the_plan_exactly_once_with_a_sentence(snapshot: Snapshot, policy: Policy) -> None:
     plan = decide(snapshot, policy)
-    assert Counter(v.holding.symbol for v in plan.verdicts) == Counter(h.symbol for h in snapshot.holdings)
-    for verdict in plan.verdicts:
-        assert verdict.sentence.strip(" ;")
-        assert "None" not in verdict.sentence
-        assert not (verdict.submit and verdict.cancel_first)
-        assert not (verdict.submit or verdict.cancel_first) or verdict.state is State.LEAVING
-        assert (verdict.state is State.DENIED) <= bool(verdict.objections)
-        assert (verdict.state is State.FAULT) <= verdict.alert
+    assert Counter(v.holding.symbol for v in plan.decisions) == Counter(h.symbol for h in snapshot.holdings)
+    for decision in plan.decisions:
+        assert decision.sentence.strip(" ;")
+        assert "None" not in decision.sentence
+        assert not (decision.submit and decision.cancel_first)
+        assert not (decision.submit or decision.cancel_first) or decision.state is State.LEAVING
+        assert (decision.state is State.DENIED) <= bool(decision.violations)
+        assert (decision.state is State.FAULT) <= decision.alert
 
 
 @given(snapshots(), policies())
 def test_what_a_plan_does_not_tell_of_merely_stays(snapshot: Snapshot, policy: Policy) -> None:
     plan = decide(snapshot, policy)
-    told = {verdict.holding.symbol for verdict in plan.telling}
-    for verdict in plan.verdicts:
-        if verdict.holding.symbol not in told:
-            assert verdict.state is State.HELD
-            assert not any((verdict.signal, verdict.submit, verdict.cancel_first, verdict.backstop, verdict.objections))
-            assert not any((verdict.alert, verdict.unconfirmed, verdict.overdue, verdict.step))
+    told = {decision.holding.symbol for decision in plan.notable}
+    for decision in plan.decisions:
+        if decision.holding.symbol not in told:
+            assert decision.state is State.HELD
+            assert not any(
+                (decision.signal, decision.submit, decision.cancel_first, decision.backstop, decision.violations)
+            )
+            assert not any((decision.alert, decision.unconfirmed, decision.overdue, decision.step))
 
 
 @given(snapshots(), policies())
@@ -184,8 +186,8 @@ def test_what_the_journal_keeps_of_a_plan_follows_from_what_it_keeps_of_its_snap
     whole = decide(snapshot, policy)
     kept, plan = of_note(snapshot, whole)
     again = decide(kept, policy)
-    assert [(v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in again.verdicts] == [
-        (v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in plan.verdicts
+    assert [(v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in again.decisions] == [
+        (v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in plan.decisions
     ]
     assert (again.stale, again.needs_history) == (plan.stale, plan.needs_history)
     assert (plan.submits, plan.cancels) == (whole.submits, whole.cancels)
@@ -194,24 +196,24 @@ def test_what_the_journal_keeps_of_a_plan_follows_from_what_it_keeps_of_its_snap
 @given(snapshots(), policies())
 def test_only_what_makes_no_sense_is_a_fault(snapshot: Snapshot, policy: Policy) -> None:
     """An error of ours would show here as a fault that names an exception."""
-    for verdict in decide(snapshot, policy).of(State.FAULT):
+    for decision in decide(snapshot, policy).of(State.FAULT):
         known = ("the broker lists it", "a position that can't be made out may", "its quantity is")
-        assert any(words in verdict.sentence for words in known), verdict.sentence
+        assert any(words in decision.sentence for words in known), decision.sentence
 
 
 @given(snapshots(), policies())
 def test_no_order_sells_more_than_is_free_or_turns_a_position(snapshot: Snapshot, policy: Policy) -> None:
     """S1, S2, S6, S8."""
-    for verdict in decide(snapshot, policy).submits:
-        order, position, track = verdict.submit, verdict.holding.position, verdict.holding.track
+    for decision in decide(snapshot, policy).submits:
+        order, position, state = decision.submit, decision.holding.position, decision.holding.state
         assert order is not None
         side = Side.SELL if position.is_long else Side.BUY
         open_orders = [o for o in snapshot.orders if o.symbol == order.symbol and o.side is side and not o.is_terminal]
         opening = {PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN}
         claimed = sum((o.leaves for o in open_orders if o.position_intent not in opening), ZERO)
-        assert 0 < order.qty <= position.qty - claimed - track.unresolved
+        assert 0 < order.qty <= position.qty - claimed - state.unresolved
         assert position.available is None or order.qty <= position.available
-        assert track.qty_left is None or order.qty <= track.qty_left
+        assert state.qty_left is None or order.qty <= state.qty_left
         assert not position.instrument.is_option or order.qty % 1 == 0
 
 
@@ -222,10 +224,10 @@ def test_every_order_is_on_the_closing_side_of_a_healthy_market(snapshot: Snapsh
     if plan.submits:
         assert snapshot.market.is_open
         assert not snapshot.account.blocked
-    for verdict in plan.submits:
-        order, long = verdict.submit, verdict.holding.position.is_long
+    for decision in plan.submits:
+        order, long = decision.submit, decision.holding.position.is_long
         assert order is not None
-        assert order.symbol == verdict.holding.symbol
+        assert order.symbol == decision.holding.symbol
         assert order.position_intent == ("sell_to_close" if long else "buy_to_close")
         assert order.side == ("sell" if long else "buy")
         assert order.limit_price is None or (order.limit_price.is_finite() and order.limit_price > 0)
@@ -239,11 +241,11 @@ def test_no_long_that_covers_a_short_leaves_alone(snapshot: Snapshot, policy: Po
     """S7."""
     times = Counter(h.symbol for h in snapshot.holdings)
     cover = cover_of(h for h in snapshot.holdings if times[h.symbol] == 1)
-    for verdict in decide(snapshot, policy).submits:
-        assert verdict.submit is not None
-        if verdict.holding.position.is_long:
-            kept = verdict.holding.position.qty - verdict.submit.qty
-            assert kept >= cover.reserved.get(verdict.holding.symbol, ZERO)
+    for decision in decide(snapshot, policy).submits:
+        assert decision.submit is not None
+        if decision.holding.position.is_long:
+            kept = decision.holding.position.qty - decision.submit.qty
+            assert kept >= cover.reserved.get(decision.holding.symbol, ZERO)
 
 
 @given(snapshots(), policies(), st.integers(0, 999))
@@ -261,9 +263,9 @@ def test_the_order_of_the_rows_changes_nothing_and_neither_does_deciding_again(
 @given(snapshots(), policies())
 def test_a_cancel_is_of_an_order_that_still_lives_and_is_asked_once(snapshot: Snapshot, policy: Policy) -> None:
     plan = decide(snapshot, policy)
-    for verdict in plan.verdicts:
-        assert all(cancel.order.status != "pending_cancel" for cancel in verdict.cancel_first)
-    in_the_way = {cancel.order.id for verdict in plan.verdicts for cancel in verdict.cancel_first}
+    for decision in plan.decisions:
+        assert all(cancel.order.status != "pending_cancel" for cancel in decision.cancel_first)
+    in_the_way = {cancel.order.id for decision in plan.decisions for cancel in decision.cancel_first}
     assert not in_the_way & {cancel.order.id for cancel in plan.stale}
 
 
@@ -275,4 +277,4 @@ def test_a_free_option_always_leaves_at_its_final_deadline(bid: str | None, ask:
     built = a_holding("AAPL261124C00200000", short=short)
     holding = replace(built, quote=a_quote(built.symbol, bid, ask, at("15:30")))
     plan: Plan = decide(a_snapshot(holding, market=a_market("15:30")), compile_policy(a_config(), "main"))
-    assert plan.submits, plan.verdicts[0].sentence
+    assert plan.submits, plan.decisions[0].sentence

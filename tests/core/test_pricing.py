@@ -1,12 +1,12 @@
 from decimal import Decimal
 
 import pytest
-from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, replace, the_verdict
+from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, replace, the_decision
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sellctl.core.config.schema import ExecutionConfig, Style
-from sellctl.core.decision.context import Room
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.guards import COLLAR
 from sellctl.core.decision.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, offer, tick_of
 from sellctl.core.model.instrument import a_stock
@@ -20,7 +20,7 @@ TOUCH, THROUGH, MARKET = Rung.TOUCH, Rung.THROUGH, Rung.MARKET
 
 
 def judged(holding: Holding) -> Holding:
-    return Room.of(a_snapshot(holding), a_policy()).holdings[0]
+    return DecisionContext.of(a_snapshot(holding), a_policy()).holdings[0]
 
 
 def a_signal(holding: Holding, urgency: Urgency, floor: str | None = None) -> ExitSignal:
@@ -186,8 +186,8 @@ def test_a_price_of_the_brokers_that_is_none_is_not_fallen_back_on(price: str) -
 
 def test_a_zero_day_exit_without_any_price_is_denied_until_final_and_then_goes_to_market() -> None:
     def at_time(clock: str) -> tuple[State, OrderType | None]:
-        verdict = the_verdict(a_snapshot(a_holding(TODAYS_CALL, bid=None, ask=None), market=a_market(clock)))
-        return verdict.state, verdict.submit.type if verdict.submit else None
+        decision = the_decision(a_snapshot(a_holding(TODAYS_CALL, bid=None, ask=None), market=a_market(clock)))
+        return decision.state, decision.submit.type if decision.submit else None
 
     assert at_time("14:55") == (State.DENIED, None)
     assert at_time("15:05") == (State.DENIED, None)
@@ -195,10 +195,10 @@ def test_a_zero_day_exit_without_any_price_is_denied_until_final_and_then_goes_t
 
 
 def test_the_sentence_says_what_is_sent_and_which_step_it_is() -> None:
-    stop = a_holding(bid="2.00", ask="2.10", entry="3.00", track=an_exit(1, step=1))
-    assert the_verdict(a_snapshot(stop)).sentence.endswith("sell 1 limit $2.00 (step 2 of 4)")
+    stop = a_holding(bid="2.00", ask="2.10", entry="3.00", state=an_exit(1, step=1))
+    assert the_decision(a_snapshot(stop)).sentence.endswith("sell 1 limit $2.00 (step 2 of 4)")
     protective_market = a_policy(execution=ExecutionConfig(protective_market=True))
-    last = the_verdict(a_snapshot(replace(stop, track=an_exit(1, step=9))), protective_market)
+    last = the_decision(a_snapshot(replace(stop, state=an_exit(1, step=9))), protective_market)
     assert last.sentence.endswith("sell 1 at market (step 5 of 5)")
 
 

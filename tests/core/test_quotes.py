@@ -2,7 +2,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_quote, a_snapshot, at, the_verdict
+from builders import CALL, a_holding, a_market, a_quote, a_snapshot, at, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,11 +116,11 @@ def test_only_positive_finite_prices_pass_whatever_comes(
     [{"bid": "9.00", "ask": None}, {"bid": "9.00", "ask": "8.00"}, {"bid": "1.20", "ask": "3.00"}],
 )
 def test_a_stop_never_cites_an_unusable_quote(quoted: dict[str, str | None]) -> None:
-    verdict = the_verdict(a_snapshot(a_holding(entry="100.00", **quoted)))  # type: ignore[arg-type]  the builder's words
+    decision = the_decision(a_snapshot(a_holding(entry="100.00", **quoted)))  # type: ignore[arg-type]  the builder's words
     far_below = quoted["ask"] == "3.00"  # even the ask of a wide quote is below the stop
-    assert (verdict.state is State.LEAVING) == far_below
+    assert (decision.state is State.LEAVING) == far_below
 
 
 def test_an_old_quote_fires_nothing_and_says_so() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(bid="9.00", ask="9.10", quoted_at=at("11:40"))))
-    assert (verdict.state, verdict.sentence) == (State.HELD, "quote is 1200 s old: no price rule can fire")
+    decision = the_decision(a_snapshot(a_holding(bid="9.00", ask="9.10", quoted_at=at("11:40"))))
+    assert (decision.state, decision.sentence) == (State.HELD, "quote is 1200 s old: no price rule can fire")

@@ -22,7 +22,7 @@ from sellctl.core.config.schema import (
     UnderlyingConfig,
 )
 from sellctl.core.model.market import Market, Session, calendar_of
-from sellctl.core.model.position import Holding, Prices, Track
+from sellctl.core.model.position import Holding, PositionState, Prices
 from sellctl.core.rules.clock import BeforeClose, DaysToExpiry, ExitAt, MaxHold, session_time_held
 from sellctl.core.rules.entry import StopLoss, TakeProfit
 from sellctl.core.rules.profit import RoiTable, ScaleOut
@@ -38,8 +38,8 @@ NOON = a_market("12:00")
 
 def holding(price: str, *, short: bool = False, symbol: str = CALL, qty: str = "2", **facts: object) -> Holding:
     """A position from 1.00 whose bid and ask are both `price`."""
-    track = Track(first_seen=at("11:00"), base=D(qty), **facts)  # type: ignore[arg-type]
-    held = a_holding(symbol, qty, "1.00", bid=price, ask=price, short=short, track=track)
+    state = PositionState(first_seen=at("11:00"), base=D(qty), **facts)  # type: ignore[arg-type]
+    held = a_holding(symbol, qty, "1.00", bid=price, ask=price, short=short, state=state)
     return replace(held, prices=Prices(D(price), D(price), ""))
 
 
@@ -165,7 +165,7 @@ def test_a_time_rule_fires_at_its_time_and_needs_no_price(
 
 def test_time_held_counts_from_the_opening_fill_when_it_is_known() -> None:
     assert fires(MaxHold(dt.timedelta(days=1)), holding("1.00", opened_at=at("12:00") - dt.timedelta(days=1)))
-    assert not fires(MaxHold(dt.timedelta(seconds=1)), replace(holding("1.00"), track=Track()))
+    assert not fires(MaxHold(dt.timedelta(seconds=1)), replace(holding("1.00"), state=PositionState()))
 
 
 @pytest.mark.parametrize(("days", "expected"), [(24, True), (25, True), (23, False)])
@@ -206,14 +206,14 @@ WEDNESDAY, THANKSGIVING, HALF, MONDAY = (dt.date(2026, 11, day) for day in (25, 
 def test_session_minutes_are_those_of_the_broker_s_calendar(
     bought: dt.datetime, now: dt.datetime, minutes: int
 ) -> None:
-    held = replace(holding("1.00"), track=Track(first_seen=bought))
+    held = replace(holding("1.00"), state=PositionState(first_seen=bought))
     market = replace(a_market("10:00"), now=now, calendar=CALENDAR)
     assert session_time_held(held, market) == dt.timedelta(minutes=minutes)
 
 
 def test_with_the_calendar_unknown_no_step_of_the_table_comes_early_and_its_label_says_so() -> None:
     rule = RoiTable(TABLE, Hours.SESSION)
-    held = replace(holding("1.50"), track=Track(first_seen=at("10:00", WEDNESDAY)))
+    held = replace(holding("1.50"), state=PositionState(first_seen=at("10:00", WEDNESDAY)))
     monday = replace(a_market("12:00", MONDAY), calendar=CALENDAR)
     assert fires(rule, held, monday)
     assert not fires(rule, held, replace(monday, calendar=None))
@@ -264,13 +264,13 @@ SLICES = ScaleOut((ScaleStep(D("0.5"), D("0.5")), ScaleStep(D(1), D("0.25"))))
     ],
 )
 def test_a_slice_sells_what_is_left_of_it_and_never_twice(price: str, held: str, sells: int | None) -> None:
-    once = replace(holding(price, qty=held), track=Track(base=D(8)))
+    once = replace(holding(price, qty=held), state=PositionState(base=D(8)))
     signal = SLICES.evaluate(once, NOON)
     assert (None if signal is None else signal.qty) == sells
 
 
 def test_a_fill_that_the_position_does_not_show_yet_counts_as_sold() -> None:
-    stale = replace(holding("1.50", qty="8"), track=Track(base=D(8), qty_left=D(4)))
+    stale = replace(holding("1.50", qty="8"), state=PositionState(base=D(8), qty_left=D(4)))
     assert SLICES.evaluate(stale, NOON) is None
 
 

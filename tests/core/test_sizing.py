@@ -2,15 +2,15 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_policy, a_position, a_snapshot, an_order, our_order, replace, the_verdict
+from builders import CALL, a_holding, a_policy, a_position, a_snapshot, an_order, our_order, replace, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.decision.context import Room
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.sizing import Size, size_of
 from sellctl.core.model.order import Order, PositionIntent, Side
-from sellctl.core.model.plan import ExitSignal, Reason, SizeError, State, SubmitOrder, Urgency, Verdict
-from sellctl.core.model.position import Holding, Track
+from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason, SizeError, State, SubmitOrder, Urgency
+from sellctl.core.model.position import Holding, PositionState
 
 STOCK = "AAPL"
 TARGET = {"bid": "1.20", "ask": "1.22"}
@@ -19,7 +19,7 @@ TARGET = {"bid": "1.20", "ask": "1.22"}
 def sized(holding: Holding, *orders: Order, asked: str | None = None) -> Size:
     qty = Decimal(asked) if asked else holding.position.qty
     signal = ExitSignal(holding, qty, Reason.STOP_LOSS, "stop", Urgency.PROTECTIVE)
-    return size_of(signal, Room.of(a_snapshot(holding, orders=orders), a_policy()))
+    return size_of(signal, DecisionContext.of(a_snapshot(holding, orders=orders), a_policy()))
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def sized(holding: Holding, *orders: Order, asked: str | None = None) -> Size:
         (a_holding(qty="5", available=None), None, "5", ""),
         (a_holding(qty="5", available="0"), None, "0", "the broker says that 0 of 5 is free"),
         (a_holding(qty="5", available="-1"), None, "0", "the broker says that -1 of 5 is free"),
-        (a_holding(qty="5", track=Track(qty_left=Decimal(2))), None, "2", "after our fills 2 of it is left"),
-        (a_holding(qty="5", track=Track(qty_left=Decimal(0))), None, "0", "after our fills 0 of it is left"),
+        (a_holding(qty="5", state=PositionState(qty_left=Decimal(2))), None, "2", "after our fills 2 of it is left"),
+        (a_holding(qty="5", state=PositionState(qty_left=Decimal(0))), None, "0", "after our fills 0 of it is left"),
         (a_holding(qty="0.5"), None, "0", "what is left is less than the smallest order"),
         (a_holding(qty="2.9"), None, "2", ""),
         (a_holding(STOCK, "2.9999999999"), None, "2.999999999", ""),
@@ -82,9 +82,9 @@ def test_what_open_orders_may_still_take_is_never_sold_again(order: Order, left:
 
 
 def test_an_order_whose_fate_is_unknown_sends_nothing_more() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(qty="5", track=Track(unresolved=Decimal(1)), **TARGET)))  # type: ignore[arg-type]
-    assert (verdict.state, verdict.submit, verdict.cancel_first) == (State.LEAVING, None, ())
-    assert "fate is unknown" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(qty="5", state=PositionState(unresolved=Decimal(1)), **TARGET)))  # type: ignore[arg-type]
+    assert (decision.state, decision.submit, decision.cancel_first) == (State.LEAVING, None, ())
+    assert "fate is unknown" in decision.sentence
 
 
 NUMBERS = st.decimals(0, 20, places=1)
@@ -109,8 +109,8 @@ def test_an_order_is_never_larger_than_what_is_free_held_and_left(
     unresolved: Decimal,
     orders: list[tuple[Decimal, str]],
 ) -> None:
-    track = Track(qty_left=left, unresolved=unresolved)
-    holding = a_holding(symbol, str(held), available=None if available is None else str(available), track=track)
+    state = PositionState(qty_left=left, unresolved=unresolved)
+    holding = a_holding(symbol, str(held), available=None if available is None else str(available), state=state)
     working = [an_order(symbol, qty=str(qty), status=status) for qty, status in orders]
     size = sized(holding, *working, asked=str(asked))
     claimed = sum(qty for qty, _ in orders)
@@ -136,21 +136,21 @@ def test_more_free_than_held_is_refused_too() -> None:
 # --- after a fill -----------------------------------------------------------------------------------------------------
 
 
-def after_a_fill(seconds: float, *, left: str | None = None, asked: float = 0, **order: object) -> Verdict:
+def after_a_fill(seconds: float, *, left: str | None = None, asked: float = 0, **order: object) -> PositionDecision:
     """A target met so many seconds after a fill, on positions that were `asked` for so many seconds ago."""
-    holding = a_holding(qty="2", track=Track(qty_left=Decimal(left) if left else None), **TARGET)  # type: ignore[arg-type]
+    holding = a_holding(qty="2", state=PositionState(qty_left=Decimal(left) if left else None), **TARGET)  # type: ignore[arg-type]
     noon = a_snapshot(holding).market.now
     filled_at = noon - dt.timedelta(seconds=seconds)
     filled = replace(our_order(status="filled", filled_qty=Decimal(1), filled_at=filled_at), **order)  # type: ignore[arg-type]
     snapshot = a_snapshot(holding, history=(filled,))
-    return the_verdict(replace(snapshot, positions_at=noon - dt.timedelta(seconds=asked)))
+    return the_decision(replace(snapshot, positions_at=noon - dt.timedelta(seconds=asked)))
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(0, True), (9.9, True), (10, False), (-9, True), (-11, False)])
 def test_an_order_waits_until_the_position_shows_the_last_fill(seconds: float, *, waits: bool) -> None:
-    verdict = after_a_fill(seconds)
-    assert (verdict.submit is None) is waits
-    assert ("waiting until the position shows it" in verdict.sentence) is waits
+    decision = after_a_fill(seconds)
+    assert (decision.submit is None) is waits
+    assert ("waiting until the position shows it" in decision.sentence) is waits
 
 
 def test_what_counts_is_when_the_positions_were_asked_for_not_when_the_order_is_due() -> None:
@@ -160,9 +160,9 @@ def test_what_counts_is_when_the_positions_were_asked_for_not_when_the_order_is_
 
 
 def test_our_ledger_knows_the_fill_already_and_does_not_wait() -> None:
-    verdict = after_a_fill(1, left="1")
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 1
+    decision = after_a_fill(1, left="1")
+    assert decision.submit is not None
+    assert decision.submit.qty == 1
 
 
 def test_a_fill_of_the_users_own_order_is_waited_for_too() -> None:

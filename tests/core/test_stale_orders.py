@@ -88,7 +88,7 @@ def test_an_order_that_opens_or_closes_nothing_held_is_left_alone_unless_all() -
 
 def test_a_running_exit_is_never_stale_besides() -> None:
     running = replace(our_order(submitted=OLD), limit_price=Decimal("0.75"))
-    holding = a_holding(bid="1.00", ask="1.02", track=an_exit(1, seconds=200))
+    holding = a_holding(bid="1.00", ask="1.02", state=an_exit(1, seconds=200))
     assert stale(a_snapshot(holding, orders=(running,))) == []
 
 

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, a_snapshot, replace, the_verdict
+from builders import CALL, a_holding, a_market, a_policy, a_snapshot, replace, the_decision
 
 from sellctl.core.config.schema import Amount, AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
 from sellctl.core.model.plan import ExitSignal, Reason, State
@@ -56,10 +56,10 @@ def test_a_stop_counts_the_mid_and_not_the_spread() -> None:
 def test_without_an_entry_price_no_percentage_rule_fires_and_a_person_hears_of_it(
     entry: str | None, prices: tuple[str, str]
 ) -> None:
-    verdict = the_verdict(a_snapshot(a_holding(entry=entry, bid=prices[0], ask=prices[1])))
-    assert verdict.state is State.HELD
-    assert verdict.alert
-    assert "entry price unknown" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(entry=entry, bid=prices[0], ask=prices[1])))
+    assert decision.state is State.HELD
+    assert decision.alert
+    assert "entry price unknown" in decision.sentence
 
 
 def test_a_target_carries_the_price_that_met_it_as_its_floor_and_a_stop_has_none() -> None:
@@ -96,11 +96,11 @@ def test_a_stop_on_a_wide_spread_needs_the_far_side_or_a_settled_mid(
 
 
 def test_a_stop_on_a_wide_spread_is_an_alert() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(bid="0.30", ask="0.60")))
-    assert verdict.signal is not None
-    assert verdict.signal.reason is Reason.STOP_LOSS
-    assert verdict.alert
-    assert "stop -20%: ask $0.60 fell to $0.80 on a wide spread" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(bid="0.30", ask="0.60")))
+    assert decision.signal is not None
+    assert decision.signal.reason is Reason.STOP_LOSS
+    assert decision.alert
+    assert "stop -20%: ask $0.60 fell to $0.80 on a wide spread" in decision.sentence
 
 
 def test_it_takes_longs_of_the_assets_it_applies_to() -> None:
@@ -112,47 +112,47 @@ def test_it_takes_longs_of_the_assets_it_applies_to() -> None:
 
 
 def test_what_no_strategy_takes_is_held_with_that_sentence() -> None:
-    assert the_verdict(a_snapshot(a_holding("AAPL", "100"))).sentence == "no strategy takes it"
+    assert the_decision(a_snapshot(a_holding("AAPL", "100"))).sentence == "no strategy takes it"
 
 
 def test_switched_off_it_decides_nothing() -> None:
     off = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False)))
-    verdict = the_verdict(a_snapshot(a_holding(bid="9.00", ask="9.10")), off)
-    assert (verdict.state, verdict.sentence) == (State.HELD, "no strategy takes it")
+    decision = the_decision(a_snapshot(a_holding(bid="9.00", ask="9.10")), off)
+    assert (decision.state, decision.sentence) == (State.HELD, "no strategy takes it")
 
 
 def test_the_price_basis_of_the_configuration_is_used() -> None:
     mid = a_policy(SellModuleConfig(price_basis=PriceBasisConfig(profit=Basis.MID)))
     holding = a_holding(bid="1.08", ask="1.14")
-    assert the_verdict(a_snapshot(holding)).state is State.HELD
-    verdict = the_verdict(a_snapshot(holding), mid)
-    assert verdict.submit is not None
-    assert verdict.submit.limit_price == Decimal("1.11")  # the mid first, and never below the price that met it
+    assert the_decision(a_snapshot(holding)).state is State.HELD
+    decision = the_decision(a_snapshot(holding), mid)
+    assert decision.submit is not None
+    assert decision.submit.limit_price == Decimal("1.11")  # the mid first, and never below the price that met it
 
 
 def test_a_target_reached_at_the_bid_is_sold_at_the_bid() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(entry="1.00", bid="1.10", ask="1.12")))
-    assert verdict.state is State.LEAVING
-    assert verdict.submit is not None
-    assert verdict.submit.limit_price == Decimal("1.10")
-    assert verdict.sentence == "target +10%: bid $1.10 reached $1.10; sell 1 limit $1.10"
+    decision = the_decision(a_snapshot(a_holding(entry="1.00", bid="1.10", ask="1.12")))
+    assert decision.state is State.LEAVING
+    assert decision.submit is not None
+    assert decision.submit.limit_price == Decimal("1.10")
+    assert decision.sentence == "target +10%: bid $1.10 reached $1.10; sell 1 limit $1.10"
 
 
 def test_a_price_in_between_is_held_with_both_gains() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(bid="1.04", ask="1.06")))
-    assert verdict.state is State.HELD
-    assert verdict.sentence == "+4% at the bid of $1.04 and +5% at the mid of $1.05: no rule is met"
-    assert verdict.gain == Decimal("0.04")
+    decision = the_decision(a_snapshot(a_holding(bid="1.04", ask="1.06")))
+    assert decision.state is State.HELD
+    assert decision.sentence == "+4% at the bid of $1.04 and +5% at the mid of $1.05: no rule is met"
+    assert decision.gain == Decimal("0.04")
 
 
 def test_the_nearest_triggers_are_shown_with_their_distance() -> None:
-    triggers = {t.reason: t for t in the_verdict(a_snapshot(a_holding(bid="1.00", ask="1.00"))).triggers}
+    triggers = {t.reason: t for t in the_decision(a_snapshot(a_holding(bid="1.00", ask="1.00"))).triggers}
     assert triggers[Reason.TAKE_PROFIT].price == Decimal("1.10")
     assert triggers[Reason.TAKE_PROFIT].distance == Decimal("0.1")
     assert triggers[Reason.STOP_LOSS].distance == Decimal("-0.2")
 
 
 def test_one_option_without_a_bid_is_held_and_says_what_is_missing() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(CALL, bid=None, ask="0.05")))
-    assert verdict.state is State.HELD
-    assert "no bid" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(CALL, bid=None, ask="0.05")))
+    assert decision.state is State.HELD
+    assert "no bid" in decision.sentence

@@ -15,25 +15,25 @@ from builders import (
     at,
     our_order,
     replace,
-    the_verdict,
+    the_decision,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.config.schema import ExecutionConfig, Style, WalkConfig, WalksConfig
-from sellctl.core.decision.context import Room
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.guards import MOST_A_MINUTE_PATIENT
 from sellctl.core.decision.pricing import offer, tick_of, walk_of
 from sellctl.core.model.plan import ExitSignal, Reason, Urgency
-from sellctl.core.model.position import Holding, Sent, Track
+from sellctl.core.model.position import Holding, OrderCount, PositionState
 
 SPY = "SPY261218C00600000"
 WALK = WalkConfig()
 
 
 def a_signal(holding: Holding, urgency: Urgency = Urgency.PROFIT, floor: str | None = None) -> ExitSignal:
-    judged = Room.of(a_snapshot(holding), a_policy()).holdings[0]
+    judged = DecisionContext.of(a_snapshot(holding), a_policy()).holdings[0]
     limit = None if floor is None else Decimal(floor)
     return ExitSignal(judged, holding.position.qty, Reason.TAKE_PROFIT, "why", urgency, floor=limit)
 
@@ -145,7 +145,7 @@ def test_a_walk_stays_inside_the_spread_goes_one_way_and_keeps_its_floor(
     ],
 )
 def test_the_penny_programme_is_the_brokers_word_where_it_gives_one(bid: str, tick: str, *, penny: bool | None) -> None:
-    holding = a_holding(CALL, bid=bid, ask="4.00", track=Track(penny=penny))
+    holding = a_holding(CALL, bid=bid, ask="4.00", state=PositionState(penny=penny))
     assert tick_of(a_signal(holding).holding, Decimal(bid)) == Decimal(tick)
 
 
@@ -156,11 +156,11 @@ WIDE_TARGET = {"bid": "1.20", "ask": "1.30", "entry": "1.00"}
 
 def a_step(step: int, *, seconds: float, limit: str, **more: object) -> list[str]:
     """Why the order of a step gives way; empty when it stays."""
-    track = an_exit(3, step=step, seconds=seconds, limit=limit)
-    track = replace(track, **more)  # type: ignore[arg-type]
-    holding = a_holding(SPY, available="0", track=track, **WIDE_TARGET)  # type: ignore[arg-type]
-    verdict = the_verdict(a_snapshot(holding, orders=(our_order(SPY, limit=limit, submitted=at("11:59:57")),)))
-    return [cancel.why for cancel in verdict.cancel_first]
+    state = an_exit(3, step=step, seconds=seconds, limit=limit)
+    state = replace(state, **more)  # type: ignore[arg-type]
+    holding = a_holding(SPY, available="0", state=state, **WIDE_TARGET)  # type: ignore[arg-type]
+    decision = the_decision(a_snapshot(holding, orders=(our_order(SPY, limit=limit, submitted=at("11:59:57")),)))
+    return [cancel.why for cancel in decision.cancel_first]
 
 
 def test_the_next_step_comes_after_its_seconds_and_the_last_one_rests_at_the_bid() -> None:
@@ -171,7 +171,7 @@ def test_the_next_step_comes_after_its_seconds_and_the_last_one_rests_at_the_bid
 
 def test_an_order_is_not_cancelled_while_its_successor_could_not_be_sent() -> None:
     most_a_symbol = MOST_A_MINUTE_PATIENT[0]
-    assert a_step(1, seconds=6, limit="1.25", sent=Sent(most_a_symbol, most_a_symbol)) == []
+    assert a_step(1, seconds=6, limit="1.25", sent=OrderCount(most_a_symbol, most_a_symbol)) == []
 
 
 def test_the_seconds_of_a_step_are_the_users() -> None:
@@ -179,15 +179,15 @@ def test_the_seconds_of_a_step_are_the_users() -> None:
     policy = a_policy(execution=ExecutionConfig(walk=slow))
     working = our_order(SPY, limit="1.25")
     for seconds, replaced in ((19, False), (20, True)):
-        holding = a_holding(SPY, track=an_exit(3, seconds=seconds, limit="1.25"), **WIDE_TARGET)
-        assert bool(the_verdict(a_snapshot(holding, orders=(working,)), policy).cancel_first) is replaced
+        holding = a_holding(SPY, state=an_exit(3, seconds=seconds, limit="1.25"), **WIDE_TARGET)
+        assert bool(the_decision(a_snapshot(holding, orders=(working,)), policy).cancel_first) is replaced
 
 
 def test_a_crowd_of_exits_walks_less_so_that_all_come_out_within_a_minute() -> None:
     def limits(count: int) -> set[str]:
         symbols = [f"SPY261218C00{600 + number}000" for number in range(count)]
         plan = decide(a_snapshot(*(a_holding(symbol, bid="2.00", ask="2.50") for symbol in symbols)), a_policy())
-        return {str(verdict.submit.limit_price) for verdict in plan.submits if verdict.submit}
+        return {str(decision.submit.limit_price) for decision in plan.submits if decision.submit}
 
     assert limits(7) == {"2.25"}
     assert limits(20) == {"2.00"}
@@ -198,18 +198,18 @@ def test_a_crowd_of_exits_walks_less_so_that_all_come_out_within_a_minute() -> N
 
 def test_a_marketable_limit_stays_alone_under_a_quote_that_stands_still_and_somebody_hears_of_it() -> None:
     """A halt: the quote is older than the order that could trade at it."""
-    stop = a_holding(SPY, bid="0.70", ask="0.72", quoted_at=at("11:59:50"), track=an_exit(1, seconds=6, limit="0.70"))
+    stop = a_holding(SPY, bid="0.70", ask="0.72", quoted_at=at("11:59:50"), state=an_exit(1, seconds=6, limit="0.70"))
     working = our_order(SPY, limit="0.70", submitted=at("11:59:54"))
-    verdict = the_verdict(a_snapshot(stop, orders=(working,)))
-    assert verdict.cancel_first == ()
-    assert verdict.alert
-    assert "is the market halted?" in verdict.sentence
-    fresh = replace(stop, track=an_exit(1, seconds=1, limit="0.70"))
-    assert not the_verdict(a_snapshot(fresh, orders=(working,))).alert
+    decision = the_decision(a_snapshot(stop, orders=(working,)))
+    assert decision.cancel_first == ()
+    assert decision.alert
+    assert "is the market halted?" in decision.sentence
+    fresh = replace(stop, state=an_exit(1, seconds=1, limit="0.70"))
+    assert not the_decision(a_snapshot(fresh, orders=(working,))).alert
     moved = replace(stop, quote=replace(stop.quote, at=at("11:59:59")))  # type: ignore[type-var]
-    assert the_verdict(a_snapshot(moved, orders=(working,))).cancel_first
-    later = replace(stop, track=an_exit(1, seconds=31, limit="0.70"))
-    assert the_verdict(a_snapshot(later, orders=(working,))).cancel_first
+    assert the_decision(a_snapshot(moved, orders=(working,))).cancel_first
+    later = replace(stop, state=an_exit(1, seconds=31, limit="0.70"))
+    assert the_decision(a_snapshot(later, orders=(working,))).cancel_first
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(44.9, 0), (45, 1), (224, 1), (225, 2), (405, 3)])
@@ -217,25 +217,25 @@ def test_a_stop_that_is_not_out_should_be_heard_of_after_45_s_and_every_three_mi
     seconds: float, times: int
 ) -> None:
     working = our_order(SPY, limit="0.63")
-    stop = a_holding(SPY, bid="0.70", ask="0.72", track=an_exit(1, step=9, limit="0.63", pressing=seconds))
-    assert the_verdict(a_snapshot(stop, orders=(working,))).overdue == times
+    stop = a_holding(SPY, bid="0.70", ask="0.72", state=an_exit(1, step=9, limit="0.63", pressing=seconds))
+    assert the_decision(a_snapshot(stop, orders=(working,))).overdue == times
 
 
 def test_a_target_that_is_not_out_is_no_emergency() -> None:
-    target = a_holding(SPY, track=an_exit(3, step=9, limit="1.25", pressing=600), **WIDE_TARGET)
-    assert the_verdict(a_snapshot(target, orders=(our_order(SPY, limit="1.25"),))).overdue == 0
+    target = a_holding(SPY, state=an_exit(3, step=9, limit="1.25", pressing=600), **WIDE_TARGET)
+    assert the_decision(a_snapshot(target, orders=(our_order(SPY, limit="1.25"),))).overdue == 0
 
 
 def test_a_time_exit_on_a_one_sided_market_goes_straight_to_the_bid() -> None:
     one_sided = a_holding(TODAYS_CALL, bid="1.00", ask=None)
-    verdict = the_verdict(a_snapshot(one_sided, market=a_market("14:56")))
-    assert verdict.submit is not None
-    assert verdict.submit.limit_price == Decimal("1.00")
+    decision = the_decision(a_snapshot(one_sided, market=a_market("14:56")))
+    assert decision.submit is not None
+    assert decision.submit.limit_price == Decimal("1.00")
 
 
 def test_a_step_that_is_more_urgent_starts_its_own_ladder_at_the_bid() -> None:
-    walking = Track(exit=an_exit(3, step=2).exit)
-    stop = a_holding(SPY, bid="0.70", ask="0.90", track=walking)
-    verdict = the_verdict(a_snapshot(stop))
-    assert verdict.submit is not None
-    assert verdict.submit.limit_price == Decimal("0.70")
+    walking = PositionState(exit=an_exit(3, step=2).exit)
+    stop = a_holding(SPY, bid="0.70", ask="0.90", state=walking)
+    decision = the_decision(a_snapshot(stop))
+    assert decision.submit is not None
+    assert decision.submit.limit_price == Decimal("0.70")

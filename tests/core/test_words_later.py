@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sellctl.core.config.schema import Basis
 from sellctl.core.decision.engine import decide
-from sellctl.core.model.plan import State, Trigger, Verdict
+from sellctl.core.model.plan import PositionDecision, State, Trigger
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
@@ -43,17 +43,22 @@ class CountingWords:
 
 def test_words_are_worked_out_once_and_only_when_somebody_reads_them() -> None:
     words = CountingWords()
-    verdict = Verdict.held(a_holding(), words, alert=False, unconfirmed=False)
-    assert (verdict.state, verdict.signal, verdict.cancel_first) == (State.HELD, None, ())
+    decision = PositionDecision.held(a_holding(), words, alert=False, unconfirmed=False)
+    assert (decision.state, decision.signal, decision.cancel_first) == (State.HELD, None, ())
     assert words.asked == []
-    assert (verdict.sentence, verdict.sentence, verdict.triggers, verdict.triggers) == ("it stays", "it stays", (), ())
+    assert (decision.sentence, decision.sentence, decision.triggers, decision.triggers) == (
+        "it stays",
+        "it stays",
+        (),
+        (),
+    )
     assert words.asked == ["sentence", "triggers"]
 
 
 def test_a_verdict_whose_words_were_left_open_equals_one_that_was_given_them() -> None:
     holding = a_holding()
-    later = Verdict.held(holding, CountingWords(), alert=False, unconfirmed=False)
-    given_at_once = Verdict(holding, State.HELD, "it stays", gain=holding.gain)
+    later = PositionDecision.held(holding, CountingWords(), alert=False, unconfirmed=False)
+    given_at_once = PositionDecision(holding, State.HELD, "it stays", gain=holding.gain)
     assert later == given_at_once
     assert hash(later) == hash(given_at_once)
     assert repr(later) == repr(given_at_once)
@@ -61,7 +66,7 @@ def test_a_verdict_whose_words_were_left_open_equals_one_that_was_given_them() -
 
 def test_what_no_field_is_called_is_still_an_error() -> None:
     with pytest.raises(AttributeError, match="sentense"):
-        _ = Verdict.held(a_holding(), CountingWords(), alert=False, unconfirmed=False).sentense  # type: ignore[attr-defined]
+        _ = PositionDecision.held(a_holding(), CountingWords(), alert=False, unconfirmed=False).sentense  # type: ignore[attr-defined]
 
 
 def test_a_plan_that_nobody_read_comes_back_from_the_journal_with_all_its_words() -> None:
@@ -69,8 +74,8 @@ def test_a_plan_that_nobody_read_comes_back_from_the_journal_with_all_its_words(
     policy = a_policy()
     _, back = unpack(pack(snapshot, decide(snapshot, policy)))
     assert back == decide(snapshot, policy)
-    assert [bool(verdict.triggers) for verdict in back.verdicts] == [True, True]
-    assert all(verdict.sentence for verdict in back.verdicts)
+    assert [bool(decision.triggers) for decision in back.decisions] == [True, True]
+    assert all(decision.sentence for decision in back.decisions)
 
 
 @given(strategy=STRATEGIES, entry=CENTS.map(str), sides=st.tuples(CENTS, CENTS).map(sorted), wide=st.booleans())

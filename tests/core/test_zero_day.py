@@ -16,24 +16,24 @@ from builders import (
     a_snapshot,
     an_order,
     at,
-    the_verdict,
+    the_decision,
 )
 
 from sellctl.core.config.schema import BroadEtfsConfig, SellModuleConfig, ZeroDayConfig
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.order import OrderType
-from sellctl.core.model.plan import Reason, State, Urgency, Verdict
+from sellctl.core.model.plan import PositionDecision, Reason, State, Urgency
 
 WEDNESDAY = dt.date(2026, 11, 25)
 
 
-def on(clock: str, symbol: str = TODAYS_CALL, policy: Policy | None = None) -> Verdict:
-    return the_verdict(a_snapshot(a_holding(symbol), market=a_market(clock)), policy)
+def on(clock: str, symbol: str = TODAYS_CALL, policy: Policy | None = None) -> PositionDecision:
+    return the_decision(a_snapshot(a_holding(symbol), market=a_market(clock)), policy)
 
 
-def urgency(verdict: Verdict) -> Urgency | None:
-    assert verdict.signal is None or verdict.signal.reason is Reason.ZERO_DAY
-    return verdict.signal.urgency if verdict.signal else None
+def urgency(decision: PositionDecision) -> Urgency | None:
+    assert decision.signal is None or decision.signal.reason is Reason.ZERO_DAY
+    return decision.signal.urgency if decision.signal else None
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_an_adjusted_etf_root_keeps_the_earlier_deadlines() -> None:
 )
 def test_a_half_day_moves_every_deadline(clock: str, expected: Urgency | None) -> None:
     market = a_market(clock, HALF_DAY, closes="13:00")
-    assert urgency(the_verdict(a_snapshot(a_holding("AAPL261127C00200000"), market=market))) is expected
+    assert urgency(the_decision(a_snapshot(a_holding("AAPL261127C00200000"), market=market))) is expected
 
 
 @pytest.mark.parametrize(("clock", "leaves"), [("14:50", False), ("14:57", True)])
 def test_an_ordinary_wednesday(clock: str, *, leaves: bool) -> None:
     market = a_market(clock, WEDNESDAY)
-    assert bool(the_verdict(a_snapshot(a_holding("AAPL261125C00200000"), market=market)).submit) is leaves
+    assert bool(the_decision(a_snapshot(a_holding("AAPL261125C00200000"), market=market)).submit) is leaves
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_the_hosts_time_zone_is_irrelevant() -> None:
 def test_late_in_the_evening_utc_it_is_still_the_exchanges_today() -> None:
     evening = a_market("20:30", closes="23:59")  # 01:30 UTC of the next day
     assert evening.now.date() == TUESDAY + dt.timedelta(days=1)
-    assert the_verdict(a_snapshot(a_holding(TODAYS_CALL), market=evening)).state is not State.FAULT
-    assert "expires today" in the_verdict(a_snapshot(a_holding(TODAYS_CALL), market=evening)).sentence
+    assert the_decision(a_snapshot(a_holding(TODAYS_CALL), market=evening)).state is not State.FAULT
+    assert "expires today" in the_decision(a_snapshot(a_holding(TODAYS_CALL), market=evening)).sentence
 
 
 def test_start_open_works_it_from_the_open_on() -> None:
@@ -123,9 +123,9 @@ def test_start_open_works_it_from_the_open_on() -> None:
 
 
 def test_switched_off_the_last_day_is_only_named() -> None:
-    verdict = on("15:30", policy=a_policy(SellModuleConfig(zero_day_handling=False)))
-    assert verdict.state is State.HELD
-    assert "expires today, zero-day handling is off" in verdict.sentence
+    decision = on("15:30", policy=a_policy(SellModuleConfig(zero_day_handling=False)))
+    assert decision.state is State.HELD
+    assert "expires today, zero-day handling is off" in decision.sentence
 
 
 def test_any_other_day_is_not_the_last_one() -> None:
@@ -133,9 +133,9 @@ def test_any_other_day_is_not_the_last_one() -> None:
 
 
 def test_an_option_whose_last_day_is_over_is_left_to_the_broker() -> None:
-    verdict = on("15:30", "AAPL261120C00200000")
-    assert (verdict.state, verdict.submit) == (State.HELD, None)
-    assert verdict.sentence == "expired on 2026-11-20: the broker settles it"
+    decision = on("15:30", "AAPL261120C00200000")
+    assert (decision.state, decision.submit) == (State.HELD, None)
+    assert decision.sentence == "expired on 2026-11-20: the broker settles it"
 
 
 def test_the_sentence_counts_down_to_the_close() -> None:
@@ -144,47 +144,47 @@ def test_the_sentence_counts_down_to_the_close() -> None:
 
 
 def test_past_the_calendars_close_while_the_clock_says_open_it_is_forced_and_says_so() -> None:
-    market = a_market("13:30", HALF_DAY, closes="16:00", agreed=False)
-    early = type(market)(market.now, True, at("13:00", HALF_DAY), market.opened_at, agreed=False)  # noqa: FBT003  as the market has it
-    verdict = the_verdict(a_snapshot(a_holding("AAPL261127C00200000"), market=early))
-    assert urgency(verdict) is Urgency.FORCED
-    assert "the close at 13:00 ET is past" in verdict.sentence
+    market = a_market("13:30", HALF_DAY, closes="16:00", confirmed=False)
+    early = type(market)(market.now, True, at("13:00", HALF_DAY), market.opened_at, confirmed=False)  # noqa: FBT003  as the market has it
+    decision = the_decision(a_snapshot(a_holding("AAPL261127C00200000"), market=early))
+    assert urgency(decision) is Urgency.FORCED
+    assert "the close at 13:00 ET is past" in decision.sentence
 
 
 def test_missing_quotes_never_block_it() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(TODAYS_CALL, bid=None, ask=None), market=a_market("15:10")))
-    assert verdict.submit is not None
-    assert verdict.submit.type is OrderType.MARKET
+    decision = the_decision(a_snapshot(a_holding(TODAYS_CALL, bid=None, ask=None), market=a_market("15:10")))
+    assert decision.submit is not None
+    assert decision.submit.type is OrderType.MARKET
 
 
 def test_an_unknown_calendar_does_not_block_it() -> None:
-    market = a_market("15:10", agreed=False)
-    assert the_verdict(a_snapshot(a_holding(TODAYS_CALL), market=market)).submit is not None
+    market = a_market("15:10", confirmed=False)
+    assert the_decision(a_snapshot(a_holding(TODAYS_CALL), market=market)).submit is not None
 
 
 def test_the_last_day_is_judged_before_the_stop_and_both_are_told() -> None:
-    verdict = the_verdict(a_snapshot(a_holding(TODAYS_CALL, bid="0.70", ask="0.72"), market=a_market("14:55")))
-    assert verdict.signal is not None
-    assert (verdict.signal.reason, verdict.signal.urgency) == (Reason.ZERO_DAY, Urgency.PROTECTIVE)
-    assert "stop -20%" in verdict.sentence
+    decision = the_decision(a_snapshot(a_holding(TODAYS_CALL, bid="0.70", ask="0.72"), market=a_market("14:55")))
+    assert decision.signal is not None
+    assert (decision.signal.reason, decision.signal.urgency) == (Reason.ZERO_DAY, Urgency.PROTECTIVE)
+    assert "stop -20%" in decision.sentence
 
 
 def test_a_covered_call_is_left_alone_on_its_last_day() -> None:
     snapshot = a_snapshot(a_holding(TODAYS_CALL, short=True), a_holding("AAPL", "100"), market=a_market("15:30"))
-    verdict = the_verdict(snapshot, symbol=TODAYS_CALL)
-    assert verdict.state is State.HELD
-    assert "zero_day.shorts is off" in verdict.sentence
-    assert "covered by AAPL" in verdict.sentence
+    decision = the_decision(snapshot, symbol=TODAYS_CALL)
+    assert decision.state is State.HELD
+    assert "zero_day.shorts is off" in decision.sentence
+    assert "covered by AAPL" in decision.sentence
     closing = a_policy(SellModuleConfig(zero_day=ZeroDayConfig(shorts=True)))
-    assert the_verdict(snapshot, closing, TODAYS_CALL).submit is not None
+    assert the_decision(snapshot, closing, TODAYS_CALL).submit is not None
 
 
 def test_an_uncovered_short_is_forced_out_on_its_last_day() -> None:
     snapshot = a_snapshot(a_holding(TODAYS_CALL, short=True, bid=None, ask=None), market=a_market("15:10"))
-    verdict = the_verdict(snapshot)
-    assert verdict.signal is not None
-    assert (verdict.signal.reason, verdict.signal.urgency) == (Reason.ZERO_DAY, Urgency.FORCED)
-    assert verdict.submit is not None
+    decision = the_decision(snapshot)
+    assert decision.signal is not None
+    assert (decision.signal.reason, decision.signal.urgency) == (Reason.ZERO_DAY, Urgency.FORCED)
+    assert decision.submit is not None
 
 
 def test_of_a_short_only_what_options_cover_leaves_on_its_last_day() -> None:
@@ -192,16 +192,16 @@ def test_of_a_short_only_what_options_cover_leaves_on_its_last_day() -> None:
     snapshot = a_snapshot(
         a_holding(TODAYS_CALL, "2", short=True), a_holding("AAPL", "100"), a_holding(longer), market=a_market("15:30")
     )
-    verdict = the_verdict(snapshot, symbol=TODAYS_CALL)
-    assert verdict.submit is not None
-    assert verdict.submit.qty == 1
-    assert the_verdict(snapshot, symbol=longer).state is State.DENIED  # the short leg goes first
+    decision = the_decision(snapshot, symbol=TODAYS_CALL)
+    assert decision.submit is not None
+    assert decision.submit.qty == 1
+    assert the_decision(snapshot, symbol=longer).state is State.DENIED  # the short leg goes first
 
 
 def test_the_users_order_on_an_expiring_option_is_cancelled_at_the_final_deadline_only() -> None:
     resting = an_order(TODAYS_CALL, submitted=at("15:09:30"))
     holding = a_holding(TODAYS_CALL, available="0")
-    early = the_verdict(a_snapshot(holding, orders=(resting,), market=a_market("15:09:59")))
-    late = the_verdict(a_snapshot(holding, orders=(resting,), market=a_market("15:10")))
+    early = the_decision(a_snapshot(holding, orders=(resting,), market=a_market("15:09:59")))
+    late = the_decision(a_snapshot(holding, orders=(resting,), market=a_market("15:10")))
     assert (early.state, early.cancel_first) == (State.BLOCKED, ())
     assert [cancel.order for cancel in late.cancel_first] == [resting]

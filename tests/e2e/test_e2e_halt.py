@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from stage import Play, Stage
 
-from sellctl.bootstrap import Wish, assemble, load
+from sellctl.bootstrap import RunOptions, assemble, load
 from sellctl.commands.watch import watching
 from sellctl.core.sell_watcher import Mode
 from sellctl.service.options import Options
@@ -36,7 +36,7 @@ DUE = HELD.replace("bid: 1.00, ask: 1.02", "bid: 1.20, ask: 1.22")
 def a_watcher(stage: Stage) -> Iterator[None]:
     """`sellctl watch` in a thread of its own, until the block ends."""
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-    runtime = assemble(load(options), options, Wish("watch", Mode.ACT), lambda _event: None)
+    runtime = assemble(load(options), options, RunOptions("watch", Mode.ACT), lambda _event: None)
     started, runner = threading.Event(), asyncio.Runner()
     stop = asyncio.Event()
 

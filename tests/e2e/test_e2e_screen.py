@@ -7,7 +7,7 @@ from io import StringIO
 from rich.console import Console
 from stage import Play, three_calls
 
-from sellctl.bootstrap import Wish, assemble
+from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.sell_watcher import Mode
 from sellctl.service.host_clock import RealClock
@@ -28,15 +28,15 @@ class Ahead(RealClock):
 def test_between_two_looks_the_screen_goes_on(play: Play) -> None:
     stage, clock = play(three_calls()), Ahead()
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-    wish = Wish("watch", Mode.DRY_RUN)
-    runtime = assemble(ConfigManager(stage.config).load(), options, wish, lambda _event: None, clock)
+    run_options = RunOptions("watch", Mode.DRY_RUN)
+    runtime = assemble(ConfigManager(stage.config).load(), options, run_options, lambda _event: None, clock)
     out = StringIO()
     terminal = {"TERM": "xterm"}  # whatever the tests run in
     console = Console(file=out, width=80, height=24, force_terminal=True, color_system=None, _environ=terminal)
     screen = Screen(runtime, (), console)
-    asyncio.run(runtime.fleet.run_once())
+    asyncio.run(runtime.scheduler.run_once())
     screen.update(5.0)
-    seen = runtime.fleet.watchers[0].seen_at
+    seen = runtime.scheduler.watchers[0].seen_at
     assert seen is not None
     with screen:
         clock.at[0] += 3

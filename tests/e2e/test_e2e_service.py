@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stage import CALL, Play, three_calls
 
-from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.sell_watcher import Mode
 from sellctl.service.options import Options
@@ -57,13 +57,13 @@ def reloaded(play: Play) -> Reload:
         stage = play(scenario, before)
         events: list[Event] = []
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-        runtime = assemble(ConfigManager(stage.config).load(), options, Wish("watch", Mode.ACT), events.append)
+        runtime = assemble(ConfigManager(stage.config).load(), options, RunOptions("watch", Mode.ACT), events.append)
 
         async def looks() -> None:
-            await runtime.fleet.look()
+            await runtime.scheduler.look()
             stage.configure(later)
             reload(runtime, stage.config, events.append)
-            await runtime.fleet.look()
+            await runtime.scheduler.look()
 
         try:
             asyncio.run(looks())
@@ -83,7 +83,7 @@ def test_a_reload_says_what_changed(reloaded: Reload) -> None:
     assert "sell_module.check_interval is 7s, was 5s" in said
     assert "stop_loss_rate is 0.9, was 0.8" in said
     assert "looser" not in said
-    assert runtime.fleet.interval.total_seconds() == 7
+    assert runtime.scheduler.interval.total_seconds() == 7
 
 
 def test_a_reload_never_loosens_an_armed_stop_silently(reloaded: Reload) -> None:
@@ -109,5 +109,5 @@ def test_a_reload_that_first_knows_pairs_keeps_memory_of_them(reloaded: Reload) 
     scenario = three_calls("5.00", "5.02", more_prices=prices).replace(f"{{symbol: {CALL}, qty: 3, entry: 1.00}}", legs)
     follows = "{name: pairs, match: {structure: vertical}, rules: {trailing_stop: {activation: 30%, trail: 10pt}}}"
     runtime, _ = reloaded("", f"sell_module: {{strategies: [{follows}]}}\n", scenario)
-    [watcher] = runtime.fleet.watchers
+    [watcher] = runtime.scheduler.watchers
     assert list(watcher.positions.structures) == [f"{HIGHER}+{CALL}"]

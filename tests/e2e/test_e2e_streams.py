@@ -15,7 +15,7 @@ import pytest
 from builders import replace
 from stage import CALL, Play, Stage, end_of, three_calls
 
-from sellctl.bootstrap import Runtime, Wish, assemble
+from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.errors import RateLimitedError
 from sellctl.core.order_manager import CANCEL_POLLS
@@ -49,8 +49,8 @@ class Watch:
         self.events: list[Event] = []
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
         loaded = ConfigManager(stage.config).load()
-        wish = Wish("watch", Mode.ACT, streams=True)
-        self.runtime: Runtime = assemble(loaded, options, wish, self.events.append, clock)
+        run_options = RunOptions("watch", Mode.ACT, streams=True)
+        self.runtime: Runtime = assemble(loaded, options, run_options, self.events.append, clock)
 
     def play(self, *acts: Callable[[], object] | Until, seconds: float = 8) -> None:
         """Watch, and go through the acts: what answers False is waited for."""
@@ -61,7 +61,7 @@ class Watch:
 
     async def _play(self, acts: tuple[Callable[[], object], ...], seconds: float) -> None:
         stop = asyncio.Event()
-        watching = asyncio.create_task(self.runtime.fleet.watch(stop, lambda _wait: None))
+        watching = asyncio.create_task(self.runtime.scheduler.watch(stop, lambda _wait: None))
         try:
             for act in acts:
                 async with asyncio.timeout(seconds):
@@ -75,9 +75,9 @@ class Watch:
         return any(words in event.sentence for event in self.events)
 
     @property
-    def desk_is_live(self) -> bool:
-        desk = self.runtime.fleet.desk
-        return desk is not None and desk.is_live and bool(desk.stream.streamed)
+    def ticks_are_live(self) -> bool:
+        tick_handler = self.runtime.scheduler.tick_handler
+        return tick_handler is not None and tick_handler.is_live and bool(tick_handler.stream.streamed)
 
     def quote(self, bid: str, ask: str, symbol: str = CALL) -> None:
         with self.stage.server.hold() as exchange:
@@ -92,7 +92,7 @@ class Watch:
         """Whether it streams, and has asked for what an order on a tick needs: today's orders, the price step."""
         asked = self.stage.server.requests
         knows_orders = any(r.path == "/v2/orders" and "status=all" in r.query for r in asked)
-        return self.desk_is_live and knows_orders and any("/options/contracts/" in r.path for r in asked)
+        return self.ticks_are_live and knows_orders and any("/options/contracts/" in r.path for r in asked)
 
     def is_sold(self) -> bool:
         return self.stage.held(CALL) == 0
@@ -150,7 +150,7 @@ def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order
 
     def looks_again() -> None:
         one.stage.server.advance(90)
-        one.runtime.fleet.wake()
+        one.runtime.scheduler.wake()
 
     one.play(
         one.is_ready,
@@ -166,7 +166,7 @@ def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order
 
 def test_a_tick_sells_while_looks_wait_for_the_budget_of_requests(watch: Callable[..., Watch]) -> None:
     one = watch(QUICK, three_calls() + "settings: {rate_limit: 24}\n")
-    (watcher,) = one.runtime.fleet.watchers
+    (watcher,) = one.runtime.scheduler.watchers
     waits: list[int] = []
     one.play(
         one.is_ready,
@@ -197,7 +197,7 @@ def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:
         one.is_ready,
         lambda: one.move(1, "0.01", "0.02"),
         lambda: one.move(1, "1.00", "1.02"),
-        lambda: (one.runtime.fleet.prices.book(CALL) is not None) and not one.runtime.fleet.prices.doubted,
+        lambda: (one.runtime.scheduler.prices.book(CALL) is not None) and not one.runtime.scheduler.prices.doubted,
     )
     assert one.stage.orders() == []
 
@@ -212,7 +212,7 @@ def test_a_refused_stream_is_said_polling_sells_and_the_stream_comes_back(
         lambda: one.said(f"({code}); prices and orders are fetched instead"),
         lambda: one.move(1, "1.20", "1.22"),
         one.is_sold,
-        lambda: one.desk_is_live or one.is_sold(),
+        lambda: one.ticks_are_live or one.is_sold(),
     )
     assert len(one.stage.orders()) == 1
 
@@ -226,7 +226,7 @@ def test_of_too_many_symbols_the_nearest_are_streamed_and_the_rest_is_polled(wat
     exchange = one.stage.server.exchange
     exchange.settings = replace(exchange.settings, option_stream_quotes=2)
     one.play(
-        lambda: one.desk_is_live and one.runtime.fleet.desk.stream.streamed == {CALL, others[0]},  # type: ignore[union-attr]
+        lambda: one.ticks_are_live and one.runtime.scheduler.tick_handler.stream.streamed == {CALL, others[0]},  # type: ignore[union-attr]
         lambda: one.quote("1.20", "1.22", others[2]),
         lambda: one.stage.held(others[2]) == 0,
     )
@@ -236,10 +236,10 @@ def test_of_too_many_symbols_the_nearest_are_streamed_and_the_rest_is_polled(wat
 def test_a_stream_that_was_cut_comes_back(watch: Callable[..., Watch]) -> None:
     one = watch(SLOW)
     one.play(
-        lambda: one.desk_is_live,
+        lambda: one.ticks_are_live,
         lambda: one.stage.misbehave("W01", times=2),
         lambda: one.said("connection was"),
-        lambda: one.desk_is_live,
+        lambda: one.ticks_are_live,
         lambda: one.move(1, "1.20", "1.22"),
         one.is_sold,
     )
@@ -259,7 +259,7 @@ def test_a_mute_stream_is_noticed_by_the_polls_that_know_more(watch: Callable[..
             one.move(1, f"{price}", f"{price + Decimal('0.02')}")
         return one.said("prices move and it says nothing")
 
-    one.play(lambda: one.desk_is_live, lambda: one.stage.misbehave("W02"), drift)
+    one.play(lambda: one.ticks_are_live, lambda: one.stage.misbehave("W02"), drift)
 
 
 def test_while_the_market_is_closed_the_clock_is_asked_once_a_minute_and_nothing_else(play: Play) -> None:
@@ -268,7 +268,7 @@ def test_while_the_market_is_closed_the_clock_is_asked_once_a_minute_and_nothing
     one = Watch(stage, "", RealClock(pace))
     begun: list[tuple[dt.datetime, int]] = []
     one.play(
-        lambda: one.desk_is_live,
+        lambda: one.ticks_are_live,
         lambda: begun.append((stage.server.exchange.now, len(stage.server.requests))),
         lambda: stage.server.exchange.now - begun[0][0] >= dt.timedelta(minutes=minutes),
     )
@@ -331,7 +331,7 @@ class Session(Watch):
             return True
 
         def streams_again() -> bool:
-            return self.desk_is_live and any(": live" in event.sentence for event in self.events[told[0] :])
+            return self.ticks_are_live and any(": live" in event.sentence for event in self.events[told[0] :])
 
         return [
             lambda: told.append(len(self.events)),
@@ -345,7 +345,7 @@ class Session(Watch):
 
     def hurry(self) -> None:
         """Tries to connect come soon after one another, so that the test does not wait for them."""
-        self.runtime.fleet.desk.stream._back_off = (0.05, 0.2)  # type: ignore[union-attr,attr-defined]  # noqa: SLF001
+        self.runtime.scheduler.tick_handler.stream._back_off = (0.05, 0.2)  # type: ignore[union-attr,attr-defined]  # noqa: SLF001
 
     def cut(self) -> None:
         self.stage.misbehave("W01", times=2)
@@ -377,7 +377,7 @@ def test_whatever_becomes_of_the_streams_in_a_session_each_stop_is_sold_in_time_
         acts += one.trouble(symbol, partial(one.refuse, code), one.cut, said=f"({code})")
     acts += one.trouble(STRIKES[5], one.mute, one.drift, one.speak, said="it says nothing")
     one.hurry()
-    one.play(lambda: one.desk_is_live, *acts)
+    one.play(lambda: one.ticks_are_live, *acts)
     filled = [order.symbol for order in one.stage.orders() if order.filled_qty]
     assert sorted(filled) == sorted(STRIKES)
 
@@ -385,5 +385,5 @@ def test_whatever_becomes_of_the_streams_in_a_session_each_stop_is_sold_in_time_
 def test_the_streams_are_left_within_a_second(watch: Callable[..., Watch]) -> None:
     one = watch()
     left: list[dt.datetime] = []
-    one.play(lambda: one.desk_is_live, lambda: left.append(dt.datetime.now(dt.UTC)))
+    one.play(lambda: one.ticks_are_live, lambda: left.append(dt.datetime.now(dt.UTC)))
     assert dt.datetime.now(dt.UTC) - left[0] < dt.timedelta(seconds=1.5)

@@ -81,7 +81,7 @@ def quote(stage: Stage, symbol: str, bid: str, ask: str) -> None:
 
 
 def test_a_watcher_that_is_killed_again_and_again_comes_back_into_the_same_state(play: Play) -> None:
-    dice = random.Random(7)  # noqa: S311  a test's seed
+    rng = random.Random(7)  # noqa: S311  a test's seed
     stage = play(SCENARIO, RULES, speed=1)
     assert stage.run("exempt", SPARED).status == 0
     supervisor = Supervisor(stage)
@@ -91,7 +91,7 @@ def test_a_watcher_that_is_killed_again_and_again_comes_back_into_the_same_state
     for _ in range(3):
         supervisor.kill()
         supervisor.start()
-        supervisor.looks(dice.randint(1, 12))
+        supervisor.looks(rng.randint(1, 12))
     supervisor.kill()
     quote(stage, TRAILED, "1.28", "1.30")  # 12 points under the peak, which only a memory knows
     supervisor.start()

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from builders import a_holding, a_snapshot, replace, the_verdict
+from builders import a_holding, a_snapshot, replace, the_decision
 from faults_scenes import a_day, found, played, with_fault
 
 from faults.day import ACCOUNT, a_stage, play
@@ -13,7 +13,7 @@ from faults.draw import Role
 from faults.pairs import unlike
 from sellctl.core.model.event import Kind, Weight
 from sellctl.core.model.plan import State
-from sellctl.core.model.position import Track
+from sellctl.core.model.position import PositionState
 
 
 @pytest.mark.parametrize("seed", [9, 17])
@@ -91,11 +91,11 @@ def test_an_order_that_was_repeated_a_moment_ago_is_not_overlooked_by_the_look_t
 
 def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fill() -> None:
     long = a_holding(
-        "AAPL261218C00200000", qty="6", entry="1.00", bid="1.20", ask="1.22", track=Track(qty_left=Decimal(3))
+        "AAPL261218C00200000", qty="6", entry="1.00", bid="1.20", ask="1.22", state=PositionState(qty_left=Decimal(3))
     )
     short = a_holding("AAPL261218C00210000", qty="3", short=True)
-    verdict = the_verdict(a_snapshot(long, short), symbol=long.symbol)
-    assert verdict.state is State.DENIED
+    decision = the_decision(a_snapshot(long, short), symbol=long.symbol)
+    assert decision.state is State.DENIED
 
 
 @pytest.mark.parametrize("seed", [3393, 3424])

@@ -9,7 +9,7 @@ from pathlib import Path
 from sellctl.core.model.instrument import AssetClass, a_stock, an_option
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, Reason, State, SubmitOrder, Urgency, Verdict
+from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, PositionDecision, Reason, State, SubmitOrder, Urgency
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.journal.schema import FILE_NAME
@@ -68,25 +68,25 @@ def a_snapshot(*holdings: Holding, orders: tuple[Order, ...] = ()) -> Snapshot:
     return Snapshot(AccountFacts("main", "PA1"), market, holdings, orders, NOON)
 
 
-def a_plan(*verdicts: Verdict, stale: tuple[CancelOrder, ...] = ()) -> Plan:
-    return Plan("main", NOON, verdicts, stale=stale)
+def a_plan(*decisions: PositionDecision, stale: tuple[CancelOrder, ...] = ()) -> Plan:
+    return Plan("main", NOON, decisions, stale=stale)
 
 
 def a_signal(holding: Holding, reason: Reason = Reason.STOP_LOSS) -> ExitSignal:
     return ExitSignal(holding, Decimal(3), reason, "stop loss: -20%", Urgency.PROTECTIVE)
 
 
-def leaving(holding: Holding, client_order_id: str = "sellctl-1") -> Verdict:
+def leaving(holding: Holding, client_order_id: str = "sellctl-1") -> PositionDecision:
     order = an_order(client_order_id, holding.symbol)
-    return Verdict(holding, State.LEAVING, "sell 3: stop loss", signal=a_signal(holding), submit=order)
+    return PositionDecision(holding, State.LEAVING, "sell 3: stop loss", signal=a_signal(holding), submit=order)
 
 
-def denied(holding: Holding, objection: str) -> Verdict:
-    return Verdict(holding, State.DENIED, objection, signal=a_signal(holding), objections=(objection,))
+def denied(holding: Holding, violation: str) -> PositionDecision:
+    return PositionDecision(holding, State.DENIED, violation, signal=a_signal(holding), violations=(violation,))
 
 
-def held(holding: Holding) -> Verdict:
-    return Verdict(holding, State.HELD, "nothing is due")
+def held(holding: Holding) -> PositionDecision:
+    return PositionDecision(holding, State.HELD, "nothing is due")
 
 
 def as_attacker(path: Path, statement: str, *values: object) -> None:

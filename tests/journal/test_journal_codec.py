@@ -73,13 +73,13 @@ def test_a_holding_that_stands_in_many_places_is_written_once() -> None:
     snapshot, plan = a_snapshot(*holdings), a_plan(*(leaving(holding) for holding in holdings))
     back_snapshot, back_plan = unpack(pack(snapshot, plan))
     assert (back_snapshot, back_plan) == (snapshot, plan)
-    assert back_plan.verdicts[3].holding is back_snapshot.holdings[3]
+    assert back_plan.decisions[3].holding is back_snapshot.holdings[3]
 
 
 def test_a_plan_of_twenty_holdings_takes_less_than_three_kilobytes() -> None:
     holdings = [a_holding(f"SPY250829C00{strike}000") for strike in range(500, 520)]
-    verdicts = (leaving(holdings[0]), denied(holdings[1], "spread 0.40 above 0.25"), *map(held, holdings[2:]))
-    assert len(pack(a_snapshot(*holdings), a_plan(*verdicts))) < 3000
+    decisions = (leaving(holdings[0]), denied(holdings[1], "spread 0.40 above 0.25"), *map(held, holdings[2:]))
+    assert len(pack(a_snapshot(*holdings), a_plan(*decisions))) < 3000
 
 
 @given(st.recursive(st.none() | st.floats() | st.text() | st.sets(st.integers()), lambda x: st.lists(x) | st.tuples(x)))

@@ -31,10 +31,10 @@ def quoted(holding: Holding, bid: str = "1.20", ask: str = "1.30") -> Holding:
 
 def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20") -> None:
     """One order of an exit: its plan, its intent."""
-    verdict = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
-    assert verdict.signal is not None
-    signal = replace(verdict.signal, holding=verdict.holding, strategy="one")
-    journal.plan_made(a_snapshot(verdict.holding), a_plan(replace(verdict, signal=signal)))
+    decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
+    assert decision.signal is not None
+    signal = replace(decision.signal, holding=decision.holding, strategy="one")
+    journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal)))
     order = an_order(client_order_id)
     journal.intend("main", order, a_body(order), signal, step)
 

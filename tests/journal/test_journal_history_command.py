@@ -96,7 +96,7 @@ def test_verify_fails_and_names_the_row(state: Path, statement: str) -> None:
 
 
 def test_text_that_looks_like_a_formula_isharmless() -> None:
-    assert [command.harmless(cell) for cell in ("=1", "+1", "-1", "@x", "fine", 3)] == [
+    assert [command.sanitize(cell) for cell in ("=1", "+1", "-1", "@x", "fine", 3)] == [
         "'=1",
         "'+1",
         "'-1",

@@ -26,9 +26,9 @@ from rich.console import Console
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import CancelOrder, Plan, Verdict
-from sellctl.core.model.position import ExitTrack, Holding, Track
-from sellctl.core.model.snapshot import AccountFacts, SpoiledRow
+from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision
+from sellctl.core.model.position import ExitProgress, Holding, PositionState
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.model.view import AccountView, Mode, WatchView
 
 LONGEST = "GOOGL1261218C00200000"  # 21 characters, the longest an OCC symbol gets
@@ -42,15 +42,15 @@ def a_plan(*holdings: Holding, market: Market | None = None, **more: object) -> 
     return decide(a_snapshot(*holdings, market=market, **more), a_policy())  # type: ignore[arg-type]
 
 
-def a_verdict(holding: Holding, **more: object) -> Verdict:
+def a_decision(holding: Holding, **more: object) -> PositionDecision:
     """The engine's verdict on one holding."""
-    return a_plan(holding, **more).verdicts[0]
+    return a_plan(holding, **more).decisions[0]
 
 
-def under_way(step: int = 2) -> Track:
+def under_way(step: int = 2) -> PositionState:
     """Our memory of a stop that has sent some orders."""
     age = dt.timedelta(seconds=1)
-    return Track(exit=ExitTrack("stop_loss", 1, step, age, "sellctl-abc", Decimal("1.90")))
+    return PositionState(exit=ExitProgress("stop_loss", 1, step, age, "sellctl-abc", Decimal("1.90")))
 
 
 def an_afternoon(clock: str = "14:58") -> Plan:
@@ -60,7 +60,7 @@ def an_afternoon(clock: str = "14:58") -> Plan:
         a_holding(CALL, "2", "1.00", bid="1.04", ask="1.06"),
         a_holding(LONGEST, "1", "2.00", bid="2.25", ask="2.30"),
         a_holding(TODAYS_SPY_CALL, "3", "2.40", bid="2.10", ask="2.12"),
-        a_holding(nvda, "5", "2.40", bid="1.85", ask="1.95", track=under_way()),
+        a_holding(nvda, "5", "2.40", bid="1.85", ask="1.95", state=under_way()),
         a_holding(msft, "1", "10.00", bid="7.50", ask="7.60", available="0"),
         a_holding(amd, "4", "3.00", bid="1.00", ask="4.00"),
         a_holding("F261218C00012000", "10", "0.35", bid=None, ask=None),
@@ -80,7 +80,7 @@ def a_second_account(clock: str = "14:58") -> Plan:
         market=a_market(clock),
         account=AccountFacts("main", "PA1"),
     )
-    faults = tuple(f"{row.symbol} could not be read: {row.why}" for row in (SpoiledRow("XYZ", "qty is 'abc'"),))
+    faults = tuple(f"{row.symbol} could not be read: {row.why}" for row in (InvalidRow("XYZ", "qty is 'abc'"),))
     return replace(plan, account="ira", faults=faults)
 
 
@@ -117,7 +117,7 @@ def a_view(clock: str = "14:58", **more: object) -> WatchView:
             Event(at("14:57:59"), "cancel sell 3 limit $410: 8 min old, 3 min allowed", "main"),
             Event(at("14:58:00"), "no quotes from ira's key: falling back to main's", weight=Weight.WARNING),
         ),
-        next_look_in=dt.timedelta(seconds=4),
+        next_poll_in=dt.timedelta(seconds=4),
     )
     return replace(view, **more)  # type: ignore[arg-type]
 

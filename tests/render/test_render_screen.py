@@ -36,8 +36,8 @@ def test_every_holding_has_its_row_and_nothing_is_cut(width: int) -> None:
     assert all(len(line) <= width for line in out.splitlines())
     assert "…" not in out
     for account in view.accounts:
-        for verdict in account.plan.verdicts if account.plan else ():
-            assert sum(line.startswith(f"{verdict.holding.symbol} ") for line in out.splitlines()) == 1
+        for decision in account.plan.decisions if account.plan else ():
+            assert sum(line.startswith(f"{decision.holding.symbol} ") for line in out.splitlines()) == 1
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -68,8 +68,8 @@ def test_a_wide_screen_shows_every_sentence_beside_its_holding() -> None:
     view = a_view()
     beside = re.sub(r"\s+", " ", "\n".join(line[100:] for line in texts(view, 200)))
     for account in view.accounts:
-        for verdict in account.plan.verdicts if account.plan else ():
-            assert verdict.sentence in beside
+        for decision in account.plan.decisions if account.plan else ():
+            assert decision.sentence in beside
 
 
 def test_a_wide_screen_shows_the_price_of_the_nearest_trigger() -> None:

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, a_holding, a_market, our_order
-from render_cases import ANSI, LONGEST, STALE, a_plan, a_second_account, a_terminal, a_verdict, an_afternoon, under_way
+from render_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, under_way
 
 from sellctl.ui.render import (
     ORDER_COLUMNS,
@@ -108,11 +108,11 @@ def test_a_trigger_that_is_reached_says_so() -> None:
 
 
 def test_the_page_holds_everything_about_one_holding() -> None:
-    holding = a_holding(LONGEST, "5", "2.40", bid="1.85", ask="1.95", track=under_way())
+    holding = a_holding(LONGEST, "5", "2.40", bid="1.85", ask="1.95", state=under_way())
     ours = our_order(LONGEST, qty="5", limit="1.90")
     done = our_order(LONGEST, qty="5", limit="1.95", status="canceled")
-    verdict = a_verdict(holding, market=a_market("14:58"), orders=(ours,))
-    page = position_page(verdict, (ours, done), a_market("14:58"), "main")
+    decision = a_decision(holding, market=a_market("14:58"), orders=(ours,))
+    page = position_page(decision, (ours, done), a_market("14:58"), "main")
     said = [(str(what), str(getattr(value, "text", value))) for what, value in page]
     assert said == [
         ("account", "main"),
@@ -133,7 +133,7 @@ def test_the_page_holds_everything_about_one_holding() -> None:
         ("market", "open, 1h 02m left"),
         ("state", "exit 2/4"),
         ("what happens", "wait"),
-        ("why", verdict.sentence),
+        ("why", decision.sentence),
     ]
 
 
@@ -142,12 +142,12 @@ def test_the_page_fits_on_one_screen(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holding = a_holding(LONGEST, "5", None, bid="1.85", ask=None)
-    page = position_page(a_verdict(holding), (), a_market(), "main")
+    page = position_page(a_decision(holding), (), a_market(), "main")
     assert len(table(PAGE_COLUMNS, page, width, capsys, monkeypatch).splitlines()) <= 24
 
 
 def test_the_page_says_what_is_unknown() -> None:
-    page = dict(position_page(a_verdict(a_holding(entry=None, bid=None, ask=None, available=None)), (), a_market()))
+    page = dict(position_page(a_decision(a_holding(entry=None, bid=None, ask=None, available=None)), (), a_market()))
     assert page["entry"] == "?"
     assert page["quote"] == "none"
     assert page["quote problem"] == "no quote"
@@ -159,4 +159,4 @@ def test_numbers_in_csv_are_numbers_and_unknown_is_empty(capsys: pytest.CaptureF
     plan = a_plan(a_holding(qty="3", entry="1.20", bid=None, ask=None, short=True))
     emit(POSITION_COLUMNS, positions_rows([plan]), OutputFormat.CSV)
     assert capsys.readouterr().out.splitlines()[1].startswith(f"main,{CALL},24,-3,1.2,,,")
-    assert Decimal("1.2") == plan.verdicts[0].holding.position.entry_price
+    assert Decimal("1.2") == plan.decisions[0].holding.position.entry_price

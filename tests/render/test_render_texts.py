@@ -7,7 +7,7 @@ from builders import at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.ui.formatting import clock, duration, harmless, number, percent, price_text
+from sellctl.ui.formatting import clock, duration, number, percent, price_text, sanitize
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12)
 
@@ -27,7 +27,7 @@ def test_a_price_is_near_and_has_two_to_four_decimals(value: Decimal) -> None:
 
 @given(st.text(st.characters()))
 def test_harmless_text_holds_nothing_that_a_terminal_obeys(text: str) -> None:
-    assert not {unicodedata.category(character) for character in harmless(text)} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.category(character) for character in sanitize(text)} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from sim_builders import CALL, STOCK, a_venue, at, send
 from sellctl.core.errors import (
     AuthError,
     BrokerError,
-    DoubtfulError,
     NotFoundError,
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    UnknownOutcomeError,
 )
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
@@ -130,18 +130,18 @@ def test_a_done_order_is_not_cancelable_and_an_unknown_one_not_found() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "error", "accepted"),
     [
-        ("H01", {}, DoubtfulError, 0),
-        ("H02", {}, DoubtfulError, 1),
-        ("H03", {}, DoubtfulError, 0),
-        ("H04", {}, DoubtfulError, 1),
-        ("H05", {"after": False}, DoubtfulError, 0),
-        ("H05", {"after": True}, DoubtfulError, 1),
+        ("H01", {}, UnknownOutcomeError, 0),
+        ("H02", {}, UnknownOutcomeError, 1),
+        ("H03", {}, UnknownOutcomeError, 0),
+        ("H04", {}, UnknownOutcomeError, 1),
+        ("H05", {"after": False}, UnknownOutcomeError, 0),
+        ("H05", {"after": True}, UnknownOutcomeError, 1),
         ("H06", {}, RateLimitedError, 0),
         ("H07", {}, AuthError, 0),
         ("H08", {}, RequestRejectedError, 0),
         ("H09", {}, RequestRejectedError, 0),
         ("H10", {}, RequestRejectedError, 0),
-        ("H11", {}, DoubtfulError, 1),
+        ("H11", {}, UnknownOutcomeError, 1),
     ],
 )
 def test_misbehaviours_mean_the_same_as_on_the_wire(
@@ -164,7 +164,7 @@ def test_positions_are_empty_once() -> None:
 def test_a_clock_that_is_down_is_doubtful() -> None:
     venue = a_venue()
     venue.misbehave("H20", down=True)
-    with pytest.raises(DoubtfulError):
+    with pytest.raises(UnknownOutcomeError):
         run(SimBroker(venue, "main").clock())
 
 

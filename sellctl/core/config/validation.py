@@ -71,11 +71,11 @@ def _zero_day(config: Config) -> Findings:
 
 def _looks_in_time(config: Config) -> Findings:
     rules, day = config.sell_module, config.sell_module.zero_day
-    room = min(day.final - _LAST_ORDER["zero_day"], day.broad_etfs.final - _LAST_ORDER["zero_day.broad_etfs"])
-    if rules.zero_day_handling and _MINUTE <= room < rules.check_interval <= _HOUR:
+    context = min(day.final - _LAST_ORDER["zero_day"], day.broad_etfs.final - _LAST_ORDER["zero_day.broad_etfs"])
+    if rules.zero_day_handling and _MINUTE <= context < rules.check_interval <= _HOUR:
         shown = duration_text(rules.check_interval)
         sentence = f"check_interval: {shown} could miss the time between zero_day.final and Alpaca's last order."
-        hint = f"Write at most {duration_text(room)}, or an earlier zero_day.final."
+        hint = f"Write at most {duration_text(context)}, or an earlier zero_day.final."
         yield Finding("sell_module.check_interval", sentence, hint)
 
 

@@ -6,10 +6,8 @@ holds at the worst price. Time exits need none, since no price makes them true.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-
-from msgspec.structs import replace
 
 from sellctl.core.decision.guards import judge_quote
 from sellctl.core.model.instrument import AssetClass
@@ -27,7 +25,7 @@ AtThePrice = Callable[[Holding], Holding | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class Confirmation:
     """What may act of a signal; `unconfirmed` is the stop that may not yet, and `waits` what it waits for."""
 
     signal: ExitSignal | None
@@ -35,39 +33,39 @@ class Agreed:
     waits: str = ""
 
 
-def agreed(
+def confirmed(
     signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice, at_the_worst: AtThePrice | None = None
-) -> Agreed:
+) -> Confirmation:
     """The signal when the looks that it needs agree; else what doesn't rest on its price.
 
     `at_the_worst` is given where no limit protects a target.
     """
     if _goes_on(signal):
-        return Agreed(signal)
+        return Confirmation(signal)
     if signal.reason in NEEDS_AGREEMENT:
-        return _agreed_stop(signal, evaluate, at_the_best)
+        return _confirmed_stop(signal, evaluate, at_the_best)
     if at_the_worst and signal.urgency is Urgency.PROFIT:
         earlier = at_the_worst(signal.holding)
         if earlier is None or evaluate(earlier) is None:
-            return Agreed(None, signal, SECOND_QUOTE)
-    return Agreed(signal)
+            return Confirmation(None, signal, SECOND_QUOTE)
+    return Confirmation(signal)
 
 
-def _agreed_stop(signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice) -> Agreed:
+def _confirmed_stop(signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice) -> Confirmation:
     holding = signal.holding
     earlier = at_the_best(holding)
     other = evaluate(earlier) if earlier else None
     if not _agrees(other):
-        return Agreed(_without_price(other, holding), signal, SECOND_QUOTE)
+        return Confirmation(_without_price(other, holding), signal, SECOND_QUOTE)
     if _is_iex(holding) and not any(_agrees(evaluate(_at(holding, price))) for price in _other_prices(holding)):
-        return Agreed(None, signal, NO_TRADE)
-    return Agreed(signal)
+        return Confirmation(None, signal, NO_TRADE)
+    return Confirmation(signal)
 
 
 def _goes_on(signal: ExitSignal) -> bool:
     """Whether an exit this urgent is under way already: then looks have agreed before."""
-    track = signal.holding.track.exit
-    return track is not None and track.urgency <= signal.urgency
+    state = signal.holding.state.exit
+    return state is not None and state.urgency <= signal.urgency
 
 
 def _agrees(other: ExitSignal | None) -> bool:
@@ -81,19 +79,19 @@ def _without_price(other: ExitSignal | None, holding: Holding) -> ExitSignal | N
 
 def at_the_best(holding: Holding, snapshot: Snapshot) -> Holding | None:
     """The holding at the best prices for it in the window of looks; None without an earlier look."""
-    window, is_long = holding.track.window, holding.position.is_long
+    window, is_long = holding.state.window, holding.position.is_long
     return None if window is None else _at_quote(holding, window.high if is_long else window.low, snapshot)
 
 
 def at_the_worst(holding: Holding, snapshot: Snapshot) -> Holding | None:
     """Likewise at the worst prices."""
-    window, is_long = holding.track.window, holding.position.is_long
+    window, is_long = holding.state.window, holding.position.is_long
     return None if window is None else _at_quote(holding, window.low if is_long else window.high, snapshot)
 
 
 def _at_quote(holding: Holding, quote: Quote, snapshot: Snapshot) -> Holding:
     asset = holding.position.instrument.asset_class
-    return replace(holding, prices=judge_quote(quote, asset, snapshot.market, holding.track.wide_for))
+    return replace(holding, prices=judge_quote(quote, asset, snapshot.market, holding.state.wide_for))
 
 
 def _is_iex(holding: Holding) -> bool:
@@ -103,7 +101,7 @@ def _is_iex(holding: Holding) -> bool:
 
 def _other_prices(holding: Holding) -> tuple[Decimal, ...]:
     """What else says where a stock trades: IEX alone sees a fraction of its trades."""
-    known = (holding.position.current_price, holding.track.last_trade)
+    known = (holding.position.current_price, holding.state.last_trade)
     return tuple(price for price in known if price is not None and price > 0)
 
 

@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from msgspec import structs
-
 from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import at_the_best, at_the_worst
-from sellctl.core.decision.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_objections
+from sellctl.core.decision.guards import MOST_A_MINUTE_PATIENT, judge_quote, standing_violations
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import ZERO, Order
@@ -24,7 +22,7 @@ from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DecisionContext:
     """A snapshot made ready for judging.
 
     `unfit` says, by symbol, why a row of positions makes no sense. `standing` is what forbids every order and every
@@ -47,7 +45,7 @@ class Room:
     _unseen: frozenset[str]
 
     @classmethod
-    def of(cls, snapshot: Snapshot, policy: Policy) -> "Room":
+    def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":
         """The room for one decision."""
         unfit = _unfit(snapshot.holdings)
         holdings = tuple([_with_prices(holding, snapshot) for holding in snapshot.holdings])
@@ -56,14 +54,14 @@ class Room:
         if policy.knows_structures:
             found = pairs_of(_fit(holdings, unfit), cover, snapshot.structures)
             pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
-            holdings = tuple(structs.replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
+            holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
         return cls(
             snapshot=snapshot,
             policy=policy,
             holdings=holdings,
             unfit=unfit,
             cover=cover,
-            standing=standing_objections(snapshot, policy),
+            standing=standing_violations(snapshot, policy),
             today=snapshot.market.today,
             pairs=pairs,
             tripped=snapshot.tripped or tripped(policy.account_guard, snapshot.account),
@@ -71,7 +69,7 @@ class Room:
             _orders=_by_symbol(snapshot.orders),
             _unseen=frozenset(
                 underlying_of(symbol)
-                for symbol in (*unfit, *(row.symbol for row in snapshot.spoiled), *_strange(holdings))
+                for symbol in (*unfit, *(row.symbol for row in snapshot.invalid), *_strange(holdings))
             ),
         )
 
@@ -119,7 +117,7 @@ class Room:
         """Our own open orders on the symbol that rest under it."""
         return tuple(order for order in self.orders_on(symbol) if order.is_backstop)
 
-    def shared_by(self, exits: int) -> "Room":
+    def shared_by(self, exits: int) -> "DecisionContext":
         """The room where so many patient exits at once walk so short that all come out within the orders of a minute.
 
         It is the same room while all can walk in full.
@@ -136,15 +134,15 @@ class Room:
 
 
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
-    position, quote, track = holding.position, holding.quote, holding.track
+    position, quote, state = holding.position, holding.quote, holding.state
     instrument = position.instrument
-    prices = judge_quote(quote, instrument.asset_class, snapshot.market, track.wide_for)
+    prices = judge_quote(quote, instrument.asset_class, snapshot.market, state.wide_for)
     underlyings = snapshot.underlyings
     quote_of_underlying = underlyings.get(instrument.underlying) if underlyings else None
     if quote_of_underlying is None:
-        return Holding(position, quote, track, prices)
+        return Holding(position, quote, state, prices)
     underlying = judge_quote(quote_of_underlying, AssetClass.STOCK, snapshot.market, dt.timedelta(0))
-    return Holding(position, quote, track, prices, underlying)
+    return Holding(position, quote, state, prices, underlying)
 
 
 def _unfit(holdings: Iterable[Holding]) -> dict[str, str]:

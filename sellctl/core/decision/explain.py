@@ -4,97 +4,97 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sellctl.core.config.schema import Basis, PutAction, ShortAction
-from sellctl.core.decision.context import Room
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.exits import cancellable, describe, why_astray
 from sellctl.core.decision.guards import price_rules_rest, stops_rest
 from sellctl.core.decision.pricing import REPRICE_AFTER
 from sellctl.core.model.instrument import Right
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import State, Trigger, Urgency, Verdict
-from sellctl.core.model.position import ExitTrack, Holding
+from sellctl.core.model.plan import PositionDecision, State, Trigger, Urgency
+from sellctl.core.model.position import ExitProgress, Holding
 from sellctl.core.rules.gain import as_dollars, as_percent, price_on, side_name
 
 
-def go_on(holding: Holding, ours: tuple[Order, ...], room: Room) -> Verdict:
+def go_on(holding: Holding, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
     """No rule is true any more and orders of ours work: the exit goes on unless it was a target's."""
-    why = "" if room.standing else _why_end(holding, ours)
+    why = "" if context.standing else _why_end(holding, ours)
     if why:
-        return Verdict(holding, State.LEAVING, why, cancel_first=cancellable(ours, why))
-    reason = holding.track.exit.reason if holding.track.exit else "an exit from before"
-    return Verdict(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
+        return PositionDecision(holding, State.LEAVING, why, cancel_first=cancellable(ours, why))
+    reason = holding.state.exit.reason if holding.state.exit else "an exit from before"
+    return PositionDecision(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
 
 
-def is_kept_put(holding: Holding, room: Room) -> bool:
+def is_kept_put(holding: Holding, context: DecisionContext) -> bool:
     """Whether it is a short put that the configuration keeps, as one that cash secures."""
     option = holding.position.instrument.option
-    return option is not None and option.right is Right.PUT and room.policy.cash_secured_puts is PutAction.KEEP
+    return option is not None and option.right is Right.PUT and context.policy.cash_secured_puts is PutAction.KEEP
 
 
 def _why_end(holding: Holding, ours: Iterable[Order]) -> str:
     """Why a working order of ours should end though no rule asks for anything; "" when it should go on."""
-    track = holding.track.exit
+    state = holding.state.exit
     return why_astray(holding, ours) or (
-        "the target is no longer met" if track and _target_is_missed(holding, track) else ""
+        "the target is no longer met" if state and _target_is_missed(holding, state) else ""
     )
 
 
-def _target_is_missed(holding: Holding, track: ExitTrack) -> bool:
+def _target_is_missed(holding: Holding, state: ExitProgress) -> bool:
     """Whether the exit under way is a target's and the price, which is known, no longer meets it."""
     known = holding.exit_price is not None and not holding.prices.wide
-    return track.urgency >= Urgency.PROFIT and known and track.age >= REPRICE_AFTER
+    return state.urgency >= Urgency.PROFIT and known and state.age >= REPRICE_AFTER
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What is said of the holdings of one look, to whoever asks."""
 
-    room: Room
+    context: DecisionContext
 
     def sentence(self, holding: Holding) -> str:
         """Why a holding stays that no rule wants out."""
-        return _why_held(holding, self.room)
+        return _why_held(holding, self.context)
 
     def triggers(self, holding: Holding) -> tuple[Trigger, ...]:
         """Where the rules of the strategy that takes a holding would become true."""
-        strategy, subject = self.room.strategy_of(holding)
-        if strategy is None or holding.track.frozen or subject.track.frozen:
+        strategy, subject = self.context.strategy_of(holding)
+        if strategy is None or holding.state.frozen or subject.state.frozen:
             return ()
-        return strategy.triggers(subject, self.room.snapshot.market)
+        return strategy.triggers(subject, self.context.snapshot.market)
 
 
-def _why_held(holding: Holding, room: Room) -> str:
-    if not room.snapshot.market.is_open:
+def _why_held(holding: Holding, context: DecisionContext) -> str:
+    if not context.snapshot.market.is_open:
         return "the market is closed"
-    notes = (_cover_note(holding, room), _zero_day_note(holding, room), _price_note(holding, room))
+    notes = (_cover_note(holding, context), _zero_day_note(holding, context), _price_note(holding, context))
     return "; ".join(note for note in notes if note) or "no rule applies to it"
 
 
-def _cover_note(holding: Holding, room: Room) -> str:
+def _cover_note(holding: Holding, context: DecisionContext) -> str:
     if holding.position.is_long or not holding.position.instrument.is_option:
         return ""
-    covering = room.cover.covering.get(holding.symbol)
+    covering = context.cover.covering.get(holding.symbol)
     if covering:
         return f"short, covered by {', '.join(covering)}"
-    policy = room.policy
+    policy = context.policy
     if policy.short_action is ShortAction.IGNORE or holding.position.instrument.asset_class not in policy.short_classes:
         return "short, covered by nothing, and short options are ignored"
-    return "short put kept: cash is taken to secure it" if is_kept_put(holding, room) else ""
+    return "short put kept: cash is taken to secure it" if is_kept_put(holding, context) else ""
 
 
-def _zero_day_note(holding: Holding, room: Room) -> str:
-    if not room.expires_today(holding):
+def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
+    if not context.expires_today(holding):
         return ""
-    if room.policy.zero_day is None:
+    if context.policy.zero_day is None:
         return "expires today, zero-day handling is off"
-    applies = holding.position.is_long or room.policy.zero_day_shorts or holding.symbol in room.cover.by_options
+    applies = holding.position.is_long or context.policy.zero_day_shorts or holding.symbol in context.cover.by_options
     return "expires today, before its deadline" if applies else "expires today, left alone (zero_day.shorts is off)"
 
 
-def _price_note(holding: Holding, room: Room) -> str:
-    market = room.snapshot.market
-    if holding.track.frozen:
-        return f"its strategy's rules rest: {holding.track.frozen}; `sellctl manage {holding.symbol}` lets them go on"
-    strategy, _ = room.strategy_of(holding)
+def _price_note(holding: Holding, context: DecisionContext) -> str:
+    market = context.snapshot.market
+    if holding.state.frozen:
+        return f"its strategy's rules rest: {holding.state.frozen}; `sellctl manage {holding.symbol}` lets them go on"
+    strategy, _ = context.strategy_of(holding)
     if strategy is None:
         return "no strategy takes it" if holding.position.is_long else ""
     if holding.position.entry_price is None:

@@ -83,7 +83,7 @@ def _crossed(bid: Decimal | None, ask: Decimal | None) -> str:
 def price_rules_rest(market: Market) -> str:
     """Why no price rule may fire at this instant; "" when it may."""
     left = market.until_close
-    if not market.agreed:
+    if not market.confirmed:
         return "clock and calendar disagree: price exits are frozen"
     if left is not None and left <= NO_PRICE_EXITS_BEFORE_CLOSE:
         return "the last seconds of the day: no new price exit"
@@ -96,10 +96,10 @@ def stops_rest(market: Market) -> str:
     return "the first minute of the day: no stop yet" if since is not None and since < NO_STOPS_AFTER_OPEN else ""
 
 
-def standing_objections(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:
+def standing_violations(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:
     """What forbids every order of an account right now, whichever it is."""
     found = (guard(snapshot, policy) for guard in STANDING_GUARDS)
-    return tuple(objection for objection in found if objection)
+    return tuple(violation for violation in found if violation)
 
 
 def wrong_account(snapshot: Snapshot, policy: Policy) -> str | None:
@@ -160,10 +160,10 @@ class Case:
 Guard = Callable[[SubmitOrder, Case], str | None]
 
 
-def objections(order: SubmitOrder, case: Case) -> tuple[str, ...]:
+def violations(order: SubmitOrder, case: Case) -> tuple[str, ...]:
     """Every guard's refusal of an order, with its numbers; empty when none objects."""
     found = (guard(order, case) for guard in ORDER_GUARDS)
-    own = tuple(objection for objection in found if objection)
+    own = tuple(violation for violation in found if violation)
     return (*case.standing, *own)
 
 
@@ -181,9 +181,9 @@ def _price_collar(order: SubmitOrder, case: Case) -> str | None:
         return None
     if side is None:
         return "no price to compare the limit with"
-    room = max(side * COLLAR, 5 * CENT)
+    context = max(side * COLLAR, 5 * CENT)
     through = side - order.limit_price if case.holding.position.is_long else order.limit_price - side
-    return f"limit {order.limit_price} is over {room:f} through {side}" if through > room else None
+    return f"limit {order.limit_price} is over {context:f} through {side}" if through > context else None
 
 
 def _covering_legs(order: SubmitOrder, case: Case) -> str | None:
@@ -197,7 +197,7 @@ def _covering_legs(order: SubmitOrder, case: Case) -> str | None:
 
 def left_of(holding: Holding) -> Decimal:
     """What is held, less what our own fills have taken that the position doesn't show yet."""
-    left = holding.track.qty_left
+    left = holding.state.qty_left
     return holding.position.qty if left is None else min(holding.position.qty, left)
 
 
@@ -221,7 +221,7 @@ def throttled(signal: ExitSignal, snapshot: Snapshot) -> str | None:
     """Why an exit may send no order this minute; None when it may."""
     patient = signal.urgency >= Urgency.TIME
     caps = MOST_A_MINUTE_PATIENT if patient else MOST_A_MINUTE
-    for what, sent, most in zip(("symbol", "account"), (signal.holding.track.sent, snapshot.sent), caps, strict=True):
+    for what, sent, most in zip(("symbol", "account"), (signal.holding.state.sent, snapshot.sent), caps, strict=True):
         count = sent.patient if patient else sent.all
         if count >= most:
             return f"{count} orders for this {what} in a minute, {most} allowed"
@@ -230,17 +230,17 @@ def throttled(signal: ExitSignal, snapshot: Snapshot) -> str | None:
 
 def _not_rejected_again(_order: SubmitOrder, case: Case) -> str | None:
     """Three rejects in a row halt the symbol; a protective or forced exit is tried again every 60 s (K4)."""
-    track = case.holding.track
-    if track.rejects < REJECTS_IN_A_ROW:
+    state = case.holding.state
+    if state.rejects < REJECTS_IN_A_ROW:
         return None
-    if case.signal.urgency <= Urgency.PROTECTIVE and track.rejected_for >= RETRY_AFTER_REJECTS:
+    if case.signal.urgency <= Urgency.PROTECTIVE and state.rejected_for >= RETRY_AFTER_REJECTS:
         return None
-    return f"the broker rejected {track.rejects} orders for it in a row"
+    return f"the broker rejected {state.rejects} orders for it in a row"
 
 
 def _is_explained(_order: SubmitOrder, case: Case) -> str | None:
     """A position that our ledger can't explain is left alone until it can (invariant S5)."""
-    return case.holding.track.quarantine or None
+    return case.holding.state.quarantine or None
 
 
 ORDER_GUARDS: tuple[Guard, ...] = (

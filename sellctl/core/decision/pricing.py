@@ -55,7 +55,7 @@ class NoPriceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PricedStep:
     """The price of one step: a limit, or None for a market order; which step of how many.
 
     `goes_on` marks a walk that begins anew after its last step; `walked`, that the step before this one was of a walk.
@@ -81,9 +81,9 @@ def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[
     return (*rungs, Rung.MARKET) if urgency is Urgency.PROTECTIVE and protective_market else rungs
 
 
-def offer(
+def price_step(
     signal: ExitSignal, step: int, style: Style, *, protective_market: bool, walk: WalkConfig | None = None
-) -> Offer:
+) -> PricedStep:
     """What step number `step` (from 1) of an exit is sent at; beyond the last step the last one counts.
 
     A target whose walk ends short of the price one can get begins it anew. Raises NoPriceError when no price can be
@@ -93,21 +93,21 @@ def offer(
     inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
     if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
         place = (step - 1) % len(inside)
-        return Offer(inside[place], place + 1, len(inside), goes_on=len(inside) > 1, walked=step > 1)
+        return PricedStep(inside[place], place + 1, len(inside), goes_on=len(inside) > 1, walked=step > 1)
     steps, walked = len(inside) + len(rungs), 1 < step <= len(inside) + 1
     step = min(step, steps)
     if step <= len(inside):
-        return Offer(inside[step - 1], step, steps, walked=walked)
+        return PricedStep(inside[step - 1], step, steps, walked=walked)
     return replace(_at_rung(signal, rungs[step - len(inside) - 1], step, steps), walked=walked)
 
 
-def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> Offer:
+def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedStep:
     if rung is Rung.MARKET and not _nobody_bids(signal.holding):
-        return Offer(None, step, steps)
+        return PricedStep(None, step, steps)
     side = reference_price(signal)
     if side is None:
         return _without_a_price(signal, steps)
-    return Offer(_limit(signal, side, rung), step, steps)
+    return PricedStep(_limit(signal, side, rung), step, steps)
 
 
 def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
@@ -163,14 +163,14 @@ def believable(price: Decimal | None) -> Decimal | None:
     return price if price is not None and price.is_finite() and ZERO < price <= HIGHEST_PRICE else None
 
 
-def _without_a_price(signal: ExitSignal, steps: int) -> Offer:
+def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
     """A forced exit goes out anyway: at one tick when there is a market without a bid, else (an outage) at market."""
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
         raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
     if _nobody_bids(signal.holding):
-        return Offer(tick_of(signal.holding, CENT), steps, steps)
-    return Offer(None, steps, steps)
+        return PricedStep(tick_of(signal.holding, CENT), steps, steps)
+    return PricedStep(None, steps, steps)
 
 
 def _nobody_bids(holding: Holding) -> bool:
@@ -228,8 +228,8 @@ def has_a_tick_to_ask(symbol: str) -> bool:
 
 def _is_in_penny_programme(holding: Holding) -> bool:
     """What the broker says of the contract; unsaid, whether a side of the quote stands where only its members do."""
-    if holding.track.penny is not None:
-        return holding.track.penny
+    if holding.state.penny is not None:
+        return holding.state.penny
     quote = holding.quote
     raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
     return any(side % (NICKEL if side < THREE_DOLLARS else DIME) for side in raw if side is not None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sellctl.core.config.schema import MatchConfig
-from sellctl.core.decision.context import Room
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.plan import Trigger
 from sellctl.core.model.snapshot import Snapshot
@@ -40,9 +40,9 @@ class StrategyState:
 
 def state_of(snapshot: Snapshot, policy: Policy, symbol: str) -> StrategyState | None:
     """How the rules of one holding stand; None when it isn't held or no strategy takes it."""
-    room = Room.of(snapshot, policy)
-    holding = next((each for each in room.holdings if each.symbol == symbol), None)
-    strategy, subject = (None, holding) if holding is None else room.strategy_of(holding)
+    context = DecisionContext.of(snapshot, policy)
+    holding = next((each for each in context.holdings if each.symbol == symbol), None)
+    strategy, subject = (None, holding) if holding is None else context.strategy_of(holding)
     if strategy is None or subject is None:
         return None
     rules = tuple(

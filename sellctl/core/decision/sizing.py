@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from sellctl.core.decision.context import Room
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.guards import covering_sentence, left_of
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import ZERO
@@ -34,12 +34,12 @@ class _Limit:
     why: str
 
 
-def size_of(signal: ExitSignal, room: Room) -> Size:
+def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
     """floor(min(free, held - leaves - unresolved, what our ledger says is left, what is asked)) (invariant S8)."""
     holding = signal.holding
     asked = _Limit(min(signal.qty, holding.position.qty), "")
-    wanted = min((asked, *_reserves(holding, room)), key=_qty)
-    tightest = min((wanted, *_claims(holding, room)), key=_qty)
+    wanted = min((asked, *_reserves(holding, context)), key=_qty)
+    tightest = min((wanted, *_claims(holding, context)), key=_qty)
     qty, full = _floored(tightest.qty, holding), _floored(wanted.qty, holding)
     tiny = "what is left is less than the smallest order" if qty <= 0 else ""
     return Size(qty, full, tightest.why or tiny)
@@ -60,22 +60,22 @@ def _floored(qty: Decimal, holding: Holding) -> Decimal:
     return max((qty / step).to_integral_value(ROUND_FLOOR) * step, ZERO)
 
 
-def _reserves(holding: Holding, room: Room) -> Iterator[_Limit]:
+def _reserves(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
     """What a covering long must keep (invariant S7)."""
-    reserved = room.cover.reserved.get(holding.symbol)
-    if reserved and not room.policy.allow_legging_out:
-        yield _Limit(left_of(holding) - reserved, covering_sentence(holding.symbol, room.cover))
+    reserved = context.cover.reserved.get(holding.symbol)
+    if reserved and not context.policy.allow_legging_out:
+        yield _Limit(left_of(holding) - reserved, covering_sentence(holding.symbol, context.cover))
 
 
-def _claims(holding: Holding, room: Room) -> Iterator[_Limit]:
+def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
     """What open orders, orders whose fate is unknown and fills that the position doesn't show yet have taken of it."""
-    position, track = holding.position, holding.track
-    claims = [claim(order, position.symbol, position.direction) for order in room.orders_on(position.symbol)]
+    position, state = holding.position, holding.state
+    claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
     claimed = sum((each for each in claims if each is not None), ZERO)
     if None in claims and position.available is None:
         claimed = position.qty
     yield _Limit(free(holding), f"the broker says that {free(holding):f} of {position.qty:f} is free")
-    yield _Limit(position.qty - claimed - track.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
-    if track.qty_left is not None:
-        left = track.qty_left - claimed
+    yield _Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
+    if state.qty_left is not None:
+        left = state.qty_left - claimed
         yield _Limit(left, f"after our fills {max(left, ZERO):f} of it is left")

@@ -1,14 +1,14 @@
 """What sellctl remembers of a position from flat to flat."""
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
-
-from msgspec import Struct
 
 from sellctl.core.model.position import Direction
 
 
-class Episode(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Episode:
     """One position from flat to flat, or a pair of option legs under both their symbols.
 
     `qty` and `entry_price` are the broker's last word. `opened_at` is the earliest opening fill that orders showed and

@@ -74,7 +74,7 @@ class Exit:
     @property
     def peak(self) -> Decimal | None:
         """The best price since entry, where a rule follows it."""
-        return self.decided_on.track.peak if self.decided_on else None
+        return self.decided_on.state.peak if self.decided_on else None
 
     @property
     def _sign(self) -> int:

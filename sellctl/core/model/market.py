@@ -7,14 +7,13 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
-
 NEW_YORK = ZoneInfo("America/New_York")
 _OPENS, _CLOSES = dt.time(9, 30), dt.time(16)
 _SATURDAY = 5
 
 
-class Quote(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Quote:
     """Best bid and ask in dollars a share; None is "no active side" (Alpaca writes 0). `at` is the exchange's stamp."""
 
     symbol: str
@@ -36,7 +35,8 @@ class Quote(Struct, frozen=True, gc=False):
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
 
-class Window(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Window:
     """The highest and the lowest sides of a symbol's quotes over the looks that have to agree on a stop."""
 
     high: Quote
@@ -112,7 +112,7 @@ class Market:
     is_open: bool
     closes_at: dt.datetime | None
     opened_at: dt.datetime | None = None
-    agreed: bool = True
+    confirmed: bool = True
     calendar: Calendar | None = None
 
     @property
@@ -147,6 +147,6 @@ def market_at(clock: BrokerClock, calendar: Calendar | None) -> Market:
         is_open=clock.is_open,
         closes_at=min(closes) if closes else None,
         opened_at=session.opens_at if session else None,
-        agreed=calendar is None or (inside == clock.is_open and len(set(closes)) <= 1),
+        confirmed=calendar is None or (inside == clock.is_open and len(set(closes)) <= 1),
         calendar=calendar,
     )

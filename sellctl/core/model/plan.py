@@ -8,8 +8,6 @@ from enum import IntEnum, StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from msgspec import Struct
-
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Holding, Position
@@ -114,7 +112,8 @@ PRICE_REASONS = STOPS | {
 }
 
 
-class ExitSignal(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class ExitSignal:
     """A rule's word that a holding should leave: how much, why, how urgently. A price is not a rule's business."""
 
     holding: Holding
@@ -267,7 +266,7 @@ _LEFT_OPEN = frozenset({"sentence", "triggers", "gain"})
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PositionDecision:
     """The one place of a holding in a plan.
 
     `submit` is the order to send now. `cancel_first` are orders to end before anything can be sent; the order itself
@@ -282,7 +281,7 @@ class Verdict:
     signal: ExitSignal | None = None
     submit: SubmitOrder | None = None
     cancel_first: tuple[CancelOrder, ...] = ()
-    objections: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
     gain: Decimal | None = field(default_factory=lambda: None)  # a factory, so that the class has no value of its own
     triggers: tuple[Trigger, ...] = field(default_factory=tuple)
     alert: bool = False
@@ -292,22 +291,22 @@ class Verdict:
     overdue: int = 0
 
     @classmethod
-    def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "Verdict":
+    def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "PositionDecision":
         """The verdict on what stays, which most holdings get at most looks and nobody reads.
 
         Its sentence, triggers and gain cost more than the decision: they are worked out when they are first read.
         Filled at one stroke: field by field costs three times as much.
         """
-        verdict = object.__new__(cls)
-        vars(verdict).update(holding=holding, state=_HELD, alert=alert, unconfirmed=unconfirmed, _words=words)
-        return verdict
+        decision = object.__new__(cls)
+        vars(decision).update(holding=holding, state=_HELD, alert=alert, unconfirmed=unconfirmed, _words=words)
+        return decision
 
-    def completed(self, words: Words, *, unconfirmed: bool) -> "Verdict":
+    def completed(self, words: Words, *, unconfirmed: bool) -> "PositionDecision":
         """The same with its gain, and its triggers where it has none yet."""
-        verdict = object.__new__(Verdict)
-        vars(verdict).update(vars(self), gain=self.holding.gain, unconfirmed=unconfirmed, _words=words)
-        del vars(verdict)["triggers"]
-        return verdict
+        decision = object.__new__(PositionDecision)
+        vars(decision).update(vars(self), gain=self.holding.gain, unconfirmed=unconfirmed, _words=words)
+        del vars(decision)["triggers"]
+        return decision
 
     if not TYPE_CHECKING:  # a type checker should go on to refuse what no field is called
 
@@ -330,55 +329,55 @@ class Plan:
 
     account: str
     made_at: dt.datetime
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[PositionDecision, ...]
     stale: tuple[CancelOrder, ...] = ()
     faults: tuple[str, ...] = ()
     needs_history: frozenset[str] = frozenset()
     tripped: str = ""
 
     @cached_property
-    def telling(self) -> tuple[Verdict, ...]:
+    def notable(self) -> tuple[PositionDecision, ...]:
         """The verdicts that say more than that a holding stays, most urgent first: at most looks they are few."""
         return tuple(
             [
                 v
-                for v in self.verdicts
+                for v in self.decisions
                 if v.state is not _HELD or v.alert or v.unconfirmed or v.submit or v.cancel_first or v.backstop
             ]
         )
 
-    def of(self, state: State) -> tuple[Verdict, ...]:
+    def of(self, state: State) -> tuple[PositionDecision, ...]:
         """The verdicts in one state."""
-        among = self.verdicts if state is _HELD else self.telling
-        return tuple(verdict for verdict in among if verdict.state is state)
+        among = self.decisions if state is _HELD else self.notable
+        return tuple(decision for decision in among if decision.state is state)
 
     @property
-    def submits(self) -> tuple[Verdict, ...]:
+    def submits(self) -> tuple[PositionDecision, ...]:
         """The verdicts with an order to send, most urgent first."""
-        return tuple(verdict for verdict in self.telling if verdict.submit)
+        return tuple(decision for decision in self.notable if decision.submit)
 
     @property
-    def backstops(self) -> tuple[Verdict, ...]:
+    def backstops(self) -> tuple[PositionDecision, ...]:
         """The verdicts with a backstop to place, whose number today's orders tell."""
-        return tuple(v for v in self.telling if v.backstop and v.holding.symbol not in self.needs_history)
+        return tuple(v for v in self.notable if v.backstop and v.holding.symbol not in self.needs_history)
 
     @property
     def is_unconfirmed(self) -> bool:
         """Whether a stop waits for a second look."""
-        return any(verdict.unconfirmed for verdict in self.telling)
+        return any(decision.unconfirmed for decision in self.notable)
 
     def confirmed_by(self, later: "Plan") -> "Plan":
         """The same plan, with what waited for a second look as a later plan has it."""
-        waiting = {verdict.holding.symbol for verdict in self.telling if verdict.unconfirmed}
+        waiting = {decision.holding.symbol for decision in self.notable if decision.unconfirmed}
         if not waiting:
             return self
-        news = {v.holding.symbol: v for v in later.verdicts if v.holding.symbol in waiting}
-        return replace(self, verdicts=tuple(news.get(v.holding.symbol, v) for v in self.verdicts))
+        news = {v.holding.symbol: v for v in later.decisions if v.holding.symbol in waiting}
+        return replace(self, decisions=tuple(news.get(v.holding.symbol, v) for v in self.decisions))
 
     @property
     def is_due(self) -> bool:
         """Whether a rule wants a holding out, whatever stands in the way."""
-        return any(verdict.signal for verdict in self.telling)
+        return any(decision.signal for decision in self.notable)
 
     @property
     def cancels(self) -> tuple[CancelOrder, ...]:
@@ -392,21 +391,21 @@ class Plan:
         return bool(self.submits or self.cancels)
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
-        for verdict in self.telling:
-            yield from verdict.cancel_first
+        for decision in self.notable:
+            yield from decision.cancel_first
 
     @property
     def by_underlying(self) -> "dict[str, Plan]":
         """What this plan sends and cancels, apart for each underlying, the most urgent first."""
-        acting: dict[str, list[Verdict]] = {}
-        for verdict in self.telling:
-            if verdict.submit or verdict.cancel_first or verdict.backstop:
-                acting.setdefault(verdict.holding.position.instrument.underlying, []).append(verdict)
+        acting: dict[str, list[PositionDecision]] = {}
+        for decision in self.notable:
+            if decision.submit or decision.cancel_first or decision.backstop:
+                acting.setdefault(decision.holding.position.instrument.underlying, []).append(decision)
         stale: dict[str, list[CancelOrder]] = {}
         for cancel in self.stale:
             stale.setdefault(underlying_of(cancel.order.symbol), []).append(cancel)
         return {
-            name: replace(self, verdicts=tuple(acting.get(name, ())), stale=tuple(stale.get(name, ())))
+            name: replace(self, decisions=tuple(acting.get(name, ())), stale=tuple(stale.get(name, ())))
             for name in dict.fromkeys((*acting, *stale))
         }
 
@@ -414,6 +413,6 @@ class Plan:
         """The same plan with nothing carried out but for these symbols."""
         return replace(
             self,
-            verdicts=tuple(v for v in self.verdicts if v.holding.symbol in symbols),
+            decisions=tuple(v for v in self.decisions if v.holding.symbol in symbols),
             stale=tuple(cancel for cancel in self.stale if cancel.order.symbol in symbols),
         )

@@ -1,10 +1,9 @@
 """What is held: the broker's word, the newest quote, and our memory of it."""
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-
-from msgspec import Struct
 
 from sellctl.core.config.schema import StructureKind
 from sellctl.core.model.instrument import Instrument
@@ -22,7 +21,8 @@ class Direction(StrEnum):
 _LONG = Direction.LONG
 
 
-class Position(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Position:
     """The broker's word on one position.
 
     `qty` is always positive; `direction` carries the sign. Prices are dollars a share (the premium, for options).
@@ -49,7 +49,8 @@ class Position(Struct, frozen=True, gc=False):
         return self.direction is _LONG
 
 
-class ExitTrack(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class ExitProgress:
     """Our memory of an exit that is under way: what it is for and how far its ladder has come."""
 
     reason: str
@@ -61,27 +62,30 @@ class ExitTrack(Struct, frozen=True, gc=False):
     pressing_for: dt.timedelta = dt.timedelta(0)  # since its first order as a protective or forced exit
 
 
-class Sent(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class OrderCount:
     """How many orders of ours went out in the last minute, for a symbol or an account: all, and those of class 2-3."""
 
     all: int = 0
     patient: int = 0
 
 
-NOTHING_SENT = Sent()
+NOTHING_SENT = OrderCount()
 
 
-class BackstopTrack(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class BackstopState:
     """Our memory of a position's backstop: whether the broker takes none, and whether the next has to wait."""
 
     refused: bool = False
     waits: bool = False
 
 
-NO_BACKSTOP = BackstopTrack()
+NO_BACKSTOP = BackstopState()
 
 
-class Track(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class PositionState:
     """Our memory of a position.
 
     `qty_left` is what our ledger says is left after fills that the position may not show yet; None when it has
@@ -99,9 +103,9 @@ class Track(Struct, frozen=True, gc=False):
     first_seen: dt.datetime | None = None
     qty_left: Decimal | None = None
     unresolved: Decimal = Decimal(0)
-    exit: ExitTrack | None = None
+    exit: ExitProgress | None = None
     wide_for: dt.timedelta = dt.timedelta(0)
-    sent: Sent = NOTHING_SENT
+    sent: OrderCount = NOTHING_SENT
     rejects: int = 0
     rejected_for: dt.timedelta = dt.timedelta(0)
     quarantine: str = ""
@@ -114,7 +118,7 @@ class Track(Struct, frozen=True, gc=False):
     base: Decimal | None = None
     frozen: str = ""
     follow: str = ""
-    backstop: BackstopTrack = NO_BACKSTOP
+    backstop: BackstopState = NO_BACKSTOP
     filled_at: dt.datetime | None = None
 
     @property
@@ -123,7 +127,8 @@ class Track(Struct, frozen=True, gc=False):
         return self.opened_at or self.first_seen
 
 
-class Prices(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Prices:
     """The sides of a quote that were found usable, in dollars a share; None where not, and then `problem` says why.
 
     `wide` marks a spread so large that its mid means little; `wide_settled`, that it has been so for long enough to
@@ -145,7 +150,8 @@ class Prices(Struct, frozen=True, gc=False):
 NO_PRICES = Prices()
 
 
-class Holding(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Holding:
     """A position with its newest quote (None: none came), what of it is usable, and our memory of the position.
 
     `underlying` is what is usable of the underlying's quote and `structure` what an option is part of, where a rule
@@ -154,7 +160,7 @@ class Holding(Struct, frozen=True, gc=False):
 
     position: Position
     quote: Quote | None = None
-    track: Track = Track()
+    state: PositionState = PositionState()
     prices: Prices = Prices()
     underlying: Prices = NO_PRICES
     structure: StructureKind | None = None

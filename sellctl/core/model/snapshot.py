@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.position import NOTHING_SENT, Holding, Sent, Track
+from sellctl.core.model.position import NOTHING_SENT, Holding, OrderCount, PositionState
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class SpoiledRow:
+class InvalidRow:
     """A row that could not be read: it spoils itself only. `symbol` is "" when even that was unreadable."""
 
     symbol: str
@@ -26,7 +26,7 @@ class Rows(Generic[T]):
     """A whole list from the broker, read to its end, and the rows of it that could not be read."""
 
     rows: tuple[T, ...]
-    spoiled: tuple[SpoiledRow, ...] = ()
+    invalid: tuple[InvalidRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ class Snapshot:
     orders: tuple[Order, ...]
     positions_at: dt.datetime
     history: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
-    spoiled: tuple[SpoiledRow, ...] = ()
+    invalid: tuple[InvalidRow, ...] = ()
     by_hand: frozenset[str] = frozenset()
     panic: frozenset[str] = frozenset()
     halted: str = ""
-    sent: Sent = NOTHING_SENT
+    sent: OrderCount = NOTHING_SENT
     exempt: frozenset[str] = frozenset()
     tripped: str = ""
     underlyings: Mapping[str, Quote] = field(default_factory=dict)
-    structures: Mapping[str, Track] = field(default_factory=dict)
+    structures: Mapping[str, PositionState] = field(default_factory=dict)
     on_tick: bool = False
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":

@@ -50,4 +50,4 @@ class WatchView:
     now: dt.datetime
     accounts: tuple[AccountView, ...]
     events: tuple[Event, ...] = ()
-    next_look_in: dt.timedelta | None = None
+    next_poll_in: dt.timedelta | None = None

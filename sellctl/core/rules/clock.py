@@ -45,7 +45,7 @@ class MaxHold(TimeRule):
         held = time_held(holding, market)
         if held is None or held < self.limit:
             return None
-        seen = "" if holding.track.opened_at else " (since first seen)"
+        seen = "" if holding.state.opened_at else " (since first seen)"
         return self.leave(holding, f"held {held_text(held)}{seen}, {held_text(self.limit)} allowed")
 
     def label(self, _holding: Holding, _market: Market) -> str:
@@ -133,7 +133,7 @@ def is_within(days: int | None, counts: Counts) -> bool:
 
 def time_held(holding: Holding, market: Market) -> dt.timedelta | None:
     """How long it has been held, by the clock on the wall; None when nobody knows since when."""
-    since = holding.track.held_since
+    since = holding.state.held_since
     return None if since is None else market.now - since
 
 
@@ -142,7 +142,7 @@ def session_time_held(holding: Holding, market: Market) -> dt.timedelta | None:
 
     At least so long, where a part isn't known: days before the calendar begins, or all of them, count as nothing.
     """
-    since = holding.track.held_since
+    since = holding.state.held_since
     if since is None:
         return None
     calendar, nothing = market.calendar, dt.timedelta(0)

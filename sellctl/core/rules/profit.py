@@ -86,9 +86,9 @@ class ScaleOut(ProfitRule):
 
     def _unsold(self, holding: Holding) -> list[tuple[ScaleStep, Decimal]]:
         """Slices with something left to sell, in their order, each with how much."""
-        position, track = holding.position, holding.track
-        whole = max(track.base or NOTHING, position.qty)
-        held = position.qty if track.qty_left is None else min(track.qty_left, position.qty)
+        position, state = holding.position, holding.state
+        whole = max(state.base or NOTHING, position.qty)
+        held = position.qty if state.qty_left is None else min(state.qty_left, position.qty)
         found, share = [], NOTHING
         for step in self.slices:
             share += step.sell

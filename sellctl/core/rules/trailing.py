@@ -18,7 +18,7 @@ from sellctl.core.rules.price import ProtectiveRule
 
 def peak_gain(holding: Holding) -> Decimal | None:
     """The gain at the peak; None before there is one."""
-    return holding.gain_at(holding.track.peak)
+    return holding.gain_at(holding.state.peak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TrailingStop(ProtectiveRule):
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
         """The nearest of trail, second trail and floor; None until armed."""
-        peak, ahead = holding.track.peak, peak_gain(holding)
+        peak, ahead = holding.state.peak, peak_gain(holding)
         if peak is None or ahead is None or ahead < self.activation:
             return None
         trails = (self.trail, self.max_pullback)

@@ -1,11 +1,9 @@
 """What a strategy is: a set of rules on one holding. It sees values and returns a signal; it can't send orders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import ClassVar, Protocol
-
-from msgspec.structs import replace
 
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import PRECEDENCE, ExitSignal, Reason, Trigger, Urgency

@@ -19,7 +19,7 @@ def fits(match: MatchConfig, holding: Holding, market: Market) -> bool:
         and (match.side is None or (match.side is SideKind.LONG) is position.is_long)
         and (match.dte is None or is_within(days_left(holding, market), match.dte))
         and (match.size is None or position.qty in match.size)
-        and (not match.tag or any(holding.track.tag.startswith(tag) for tag in match.tag if holding.track.tag))
+        and (not match.tag or any(holding.state.tag.startswith(tag) for tag in match.tag if holding.state.tag))
         and (not match.structure or holding.structure in match.structure)
     )
 

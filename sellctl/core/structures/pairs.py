@@ -7,14 +7,12 @@ prices are what both legs would bring or cost at once; its option is the short l
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-
-from msgspec.structs import replace
 
 from sellctl.core.config.schema import StructureKind
 from sellctl.core.model.instrument import AssetClass, Instrument, Right
-from sellctl.core.model.position import Direction, Holding, Position, Prices, Track
+from sellctl.core.model.position import Direction, Holding, Position, PositionState, Prices
 from sellctl.core.structures.coverage import Cover
 
 PAIRS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
@@ -35,13 +33,13 @@ def pair_name(short: str, long: str) -> str:
     return f"{short}+{long}"
 
 
-def pairs_of(holdings: Iterable[Holding], cover: Cover, tracks: Mapping[str, Track]) -> tuple[Pair, ...]:
+def pairs_of(holdings: Iterable[Holding], cover: Cover, states: Mapping[str, PositionState]) -> tuple[Pair, ...]:
     """Every pair among the holdings."""
     known = {holding.symbol: holding for holding in holdings}
     found = []
     for short, longs in cover.covering.items():
         if len(longs) == 1 and cover.leaning[longs[0]] == (short,):
-            pair = _pair(known[short], known[longs[0]], tracks)
+            pair = _pair(known[short], known[longs[0]], states)
             found += [pair] if pair else []
     return tuple(found)
 
@@ -65,7 +63,7 @@ def kind_of(holding: Holding, cover: Cover, pairs: Mapping[str, Pair]) -> Struct
     return StructureKind.SHORT_PUT if option.right is Right.PUT else StructureKind.SINGLE
 
 
-def _pair(short: Holding, long: Holding, tracks: Mapping[str, Track]) -> Pair | None:
+def _pair(short: Holding, long: Holding, states: Mapping[str, PositionState]) -> Pair | None:
     first, second = short.position.instrument.option, long.position.instrument.option
     if first is None or second is None:
         return None
@@ -73,10 +71,10 @@ def _pair(short: Holding, long: Holding, tracks: Mapping[str, Track]) -> Pair | 
         kind = StructureKind.VERTICAL
     else:
         kind = StructureKind.CALENDAR if first.strike == second.strike else StructureKind.DIAGONAL
-    return Pair(kind, short, long, _whole(kind, short, long, tracks))
+    return Pair(kind, short, long, _whole(kind, short, long, states))
 
 
-def _whole(kind: StructureKind, short: Holding, long: Holding, tracks: Mapping[str, Track]) -> Holding:
+def _whole(kind: StructureKind, short: Holding, long: Holding, states: Mapping[str, PositionState]) -> Holding:
     name = pair_name(short.symbol, long.symbol)
     instrument = short.position.instrument
     net = _net_entry(short.position, long.position)
@@ -90,8 +88,8 @@ def _whole(kind: StructureKind, short: Holding, long: Holding, tracks: Mapping[s
         entry_price=abs(net) if net else None,
     )
     prices = _net_prices(short.prices, long.prices, direction)
-    track = tracks.get(name) or _from_legs(short.track, long.track)
-    return Holding(position, None, track, prices, short.underlying, kind)
+    state = states.get(name) or _from_legs(short.state, long.state)
+    return Holding(position, None, state, prices, short.underlying, kind)
 
 
 def _net_entry(short: Position, long: Position) -> Decimal | None:
@@ -112,10 +110,12 @@ def _net_prices(short: Prices, long: Prices, direction: Direction) -> Prices:
     return Prices(bid=bid, ask=ask, problem="", wide=wide, wide_settled=settled)
 
 
-def _from_legs(short: Track, long: Track) -> Track:
+def _from_legs(short: PositionState, long: PositionState) -> PositionState:
     """What is known of a pair that memory doesn't hold: it is as old as its younger leg."""
     first_seen = _later(short.first_seen, long.first_seen)
-    return Track(first_seen=first_seen, opened_at=_later(short.opened_at, long.opened_at), tag=short.tag or long.tag)
+    return PositionState(
+        first_seen=first_seen, opened_at=_later(short.opened_at, long.opened_at), tag=short.tag or long.tag
+    )
 
 
 def _later(one: dt.datetime | None, other: dt.datetime | None) -> dt.datetime | None:

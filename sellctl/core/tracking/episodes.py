@@ -6,14 +6,13 @@ position, or an entry price that changed without a change of quantity, begins a 
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
-
-from msgspec.structs import replace
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.position import Direction, Position, Track
+from sellctl.core.model.position import Direction, Position, PositionState
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import Memory
 
@@ -146,9 +145,9 @@ class Episodes:
                 self.news.append((symbol, why))
 
 
-def track_of(episode: Episode) -> Track:
+def state_of_episode(episode: Episode) -> PositionState:
     """What a strategy may know of a pair: the facts of its episode."""
-    return Track(
+    return PositionState(
         first_seen=episode.first_seen,
         opened_at=episode.opened_at,
         tag=episode.tag,

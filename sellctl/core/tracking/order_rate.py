@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from sellctl.core.model.plan import Urgency
-from sellctl.core.model.position import NOTHING_SENT, Sent
+from sellctl.core.model.position import NOTHING_SENT, OrderCount
 
 MINUTE = 60.0
 TRIED_AGAIN_AFTER = (5.0, 15.0, 60.0)  # seconds, by how often the broker said in a row that the account may not trade
@@ -13,7 +13,7 @@ _AT_ONCE = dt.timedelta(0)
 
 
 @dataclass(slots=True)
-class Pace:
+class OrderRate:
     """The orders of one account in the last minute, and its rejects. Instants are monotonic seconds."""
 
     _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
@@ -31,11 +31,11 @@ class Pace:
         """One ended otherwise: the row of rejects is over. Its acceptance alone isn't that (fault O02)."""
         self._rejects.pop(symbol, None)
 
-    def sent(self, now: float) -> Sent:
+    def sent(self, now: float) -> OrderCount:
         """The last minute's orders of the account."""
         return _counted([urgency for _, urgency in self._last_minute(now)])
 
-    def sent_of_each(self, now: float) -> dict[str, Sent]:
+    def sent_of_each(self, now: float) -> dict[str, OrderCount]:
         """The last minute's orders of every symbol that had any."""
         urgencies: dict[str, list[Urgency]] = {}
         for symbol, urgency in self._last_minute(now):
@@ -55,12 +55,14 @@ class Pace:
         return count, dt.timedelta(seconds=now - at)
 
 
-def _counted(urgencies: list[Urgency]) -> Sent:
-    return Sent(len(urgencies), sum(urgency >= Urgency.TIME for urgency in urgencies)) if urgencies else NOTHING_SENT
+def _counted(urgencies: list[Urgency]) -> OrderCount:
+    return (
+        OrderCount(len(urgencies), sum(urgency >= Urgency.TIME for urgency in urgencies)) if urgencies else NOTHING_SENT
+    )
 
 
 @dataclass(slots=True)
-class AccountBar:
+class TradingBlock:
     """The broker's word, on an order, that the whole account may not trade. Instants are monotonic seconds."""
 
     why: str = ""

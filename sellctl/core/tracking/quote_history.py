@@ -8,8 +8,6 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
 
-from msgspec import Struct
-
 from sellctl.core.decision.guards import is_wide
 from sellctl.core.decision.pricing import believable
 from sellctl.core.model.instrument import AssetClass
@@ -31,7 +29,8 @@ class Source(StrEnum):
     STREAM = "stream"
 
 
-class _Look(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Look:
     """A quote, those of its sides that are prices, and when it was seen, in monotonic seconds."""
 
     quote: Quote

@@ -1,6 +1,6 @@
 """How the simulated broker can misbehave, by name: the families H, O, W and Q of the fault catalogue.
 
-`CATALOGUE` says what each name does and what it can be told. A `Misbehaviour` is one that is switched on; the
+`CATALOGUE` says what each name does and what it can be told. A `Fault` is one that is switched on; the
 `BehaviourBook` holds them, decides by seed whether one strikes, and counts how often each did.
 """
 
@@ -122,7 +122,7 @@ CATALOGUE: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
 
 
 @dataclass(slots=True)
-class Misbehaviour:
+class Fault:
     """One that is switched on. Empty `account`, `symbol`, `path`, `method`: any; `times` None: until off."""
 
     name: str
@@ -156,16 +156,16 @@ class BehaviourBook:
     """What is switched on, and how often each name struck."""
 
     def __init__(self, seed: int = 1) -> None:
-        self._active: list[Misbehaviour] = []
+        self._active: list[Fault] = []
         self._dice = random.Random(seed)  # noqa: S311  a simulation's seed, not a secret
         self.fired: Counter[str] = Counter()
 
     @property
-    def active(self) -> tuple[Misbehaviour, ...]:
+    def active(self) -> tuple[Fault, ...]:
         """Those that may still strike."""
         return tuple(self._active)
 
-    def misbehave(self, name: str, **options: Any) -> Misbehaviour:
+    def misbehave(self, name: str, **options: Any) -> Fault:
         """Switch one on. Options are account, symbol, path, method, times, rate and the parameters of its kind.
 
         KeyError names an unknown one; TypeError an unknown option.
@@ -176,7 +176,7 @@ class BehaviourBook:
         rate = Decimal(str(options.pop("rate", 1)))
         if unknown := set(options) - set(kind.params):
             raise TypeError(f"{name} knows no {', '.join(sorted(unknown))}")
-        misbehaviour = Misbehaviour(name, **where, times=times, rate=rate, params=options)
+        misbehaviour = Fault(name, **where, times=times, rate=rate, params=options)
         self._active.append(misbehaviour)
         return misbehaviour
 
@@ -186,7 +186,7 @@ class BehaviourBook:
 
     def strike(
         self, *names: str, account: str = "", symbol: str = "", path: str = "", method: str = ""
-    ) -> Misbehaviour | None:
+    ) -> Fault | None:
         """The first of these that is on, fits and strikes now; it counts as fired."""
         for one in self._active:
             if one.name in names and one.fits(account, symbol, path, method) and self._dice.random() < float(one.rate):
@@ -194,7 +194,7 @@ class BehaviourBook:
                 return one
         return None
 
-    def strikes(self, family: str, *, symbol: str = "", account: str = "") -> list[Misbehaviour]:
+    def strikes(self, family: str, *, symbol: str = "", account: str = "") -> list[Fault]:
         """All of one family that are on, fit and strike now."""
         struck = [
             one
@@ -207,11 +207,11 @@ class BehaviourBook:
             self._spend(one)
         return struck
 
-    def is_on(self, name: str, *, symbol: str = "", account: str = "") -> Misbehaviour | None:
+    def is_on(self, name: str, *, symbol: str = "", account: str = "") -> Fault | None:
         """One that is on and fits, without counting it."""
         return next((one for one in self._active if one.name == name and one.fits(account, symbol, "", "")), None)
 
-    def _spend(self, one: Misbehaviour) -> None:
+    def _spend(self, one: Fault) -> None:
         self.fired[one.name] += 1
         if one.times is not None:
             one.times -= 1

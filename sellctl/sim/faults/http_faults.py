@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sellctl.sim.faults.catalogue import Misbehaviour
+from sellctl.sim.faults.catalogue import Fault
 from sellctl.sim.http.routing import NOTHING, Reply
 from sellctl.sim.rejections import (
     RefusedError,
@@ -25,8 +25,8 @@ from sellctl.sim.rejections import (
 if TYPE_CHECKING:
     from sellctl.sim.http.app import Face, Receive, Scope, Send
 
-Before = Callable[["Face", "Scope", "Receive", "Send", Misbehaviour], Awaitable[bool]]
-After = Callable[["Face", "Scope", "Send", Reply, Misbehaviour], Awaitable[bool]]
+Before = Callable[["Face", "Scope", "Receive", "Send", Fault], Awaitable[bool]]
+After = Callable[["Face", "Scope", "Send", Reply, Fault], Awaitable[bool]]
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 HUGE = 50_000_000
 HTML_TYPE = b"text/html"
@@ -36,12 +36,12 @@ FAULT_NAMES = (
 )  # fmt: skip
 
 
-async def _swallow(_face: "Face", _scope: "Scope", receive: "Receive", _send: "Send", fault: Misbehaviour) -> bool:
+async def _swallow(_face: "Face", _scope: "Scope", receive: "Receive", _send: "Send", fault: Fault) -> bool:
     await _hold(receive, fault)
     return True
 
 
-async def _hold(receive: "Receive", fault: Misbehaviour) -> None:
+async def _hold(receive: "Receive", fault: Fault) -> None:
     """Wait until the client has had enough, or for as long as told."""
     try:
         await asyncio.wait_for(receive(), float(fault["hold"]))
@@ -49,7 +49,7 @@ async def _hold(receive: "Receive", fault: Misbehaviour) -> None:
         return
 
 
-async def _reset(face: "Face", scope: "Scope", _receive: "Receive", _send: "Send", _fault: Misbehaviour) -> bool:
+async def _reset(face: "Face", scope: "Scope", _receive: "Receive", _send: "Send", _fault: Fault) -> bool:
     reset_connection(face, scope)
     return True
 
@@ -65,14 +65,14 @@ def reset_connection(face: "Face", scope: "Scope") -> None:
     transport.abort()
 
 
-async def _server_error(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+async def _server_error(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Fault) -> bool:
     if fault["after"]:
         return False
     await _send_error(send, fault)
     return True
 
 
-async def _send_error(send: "Send", fault: Misbehaviour) -> None:
+async def _send_error(send: "Send", fault: Fault) -> None:
     status = int(fault["status"])
     body = HTML if fault["html"] else json.dumps({"code": 50010000, "message": "internal server error"}).encode()
     await send_raw(send, status, body, HTML_TYPE if fault["html"] else b"application/json")
@@ -92,13 +92,13 @@ async def send_raw(
     await send({"type": "http.response.body", "body": body})
 
 
-def refusal_of(fault: Misbehaviour) -> RefusedError | None:
+def refusal_of(fault: Fault) -> RefusedError | None:
     """The refusal that a fault invents, or None for the faults that don't refuse."""
     make = _REFUSALS.get(fault.name)
     return make(fault) if make else None
 
 
-async def _refuse(face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+async def _refuse(face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Fault) -> bool:
     refused = refusal_of(fault)
     if refused is not None:
         headers = _reset_headers(face, fault) if fault.name == "H06" else {}
@@ -109,25 +109,25 @@ async def _refuse(face: "Face", _scope: "Scope", _receive: "Receive", send: "Sen
 _RESET_OFFSETS = {"now": 0, "past": -3600, "far": 86_400}
 
 
-def _reset_headers(face: "Face", fault: Misbehaviour) -> dict[str, str]:
+def _reset_headers(face: "Face", fault: Fault) -> dict[str, str]:
     if fault["reset"] not in _RESET_OFFSETS:
         return {}
     reset = int(face.time.now().timestamp()) + _RESET_OFFSETS[fault["reset"]]
     return {"x-ratelimit-limit": "200", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
 
 
-async def _redirect(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Misbehaviour) -> bool:
+async def _redirect(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Fault) -> bool:
     await send_raw(send, 302, b"", headers={"location": str(fault["location"])})
     return True
 
 
-def _wash_or_else(fault: Misbehaviour) -> RefusedError:
+def _wash_or_else(fault: Fault) -> RefusedError:
     if fault["wash"]:
         return wash_trade(NOBODY, None, None, rests="buy")
     return unprocessable(str(fault["message"]))
 
 
-_REFUSALS: dict[str, Callable[[Misbehaviour], RefusedError]] = {
+_REFUSALS: dict[str, Callable[[Fault], RefusedError]] = {
     "H06": lambda _fault: rate_limited(),
     "H07": lambda fault: unauthorized() if int(fault["status"]) == 401 else forbidden(),  # noqa: PLR2004  HTTP
     "H08": lambda _fault: insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), [NOBODY]),
@@ -136,12 +136,12 @@ _REFUSALS: dict[str, Callable[[Misbehaviour], RefusedError]] = {
 }
 
 
-async def _never_answer(_face: "Face", _scope: "Scope", _send: "Send", _reply: Reply, fault: Misbehaviour) -> bool:
+async def _never_answer(_face: "Face", _scope: "Scope", _send: "Send", _reply: Reply, fault: Fault) -> bool:
     await asyncio.sleep(float(fault["hold"]))
     return True
 
 
-async def _reset_midway(face: "Face", scope: "Scope", send: "Send", reply: Reply, _fault: Misbehaviour) -> bool:
+async def _reset_midway(face: "Face", scope: "Scope", send: "Send", reply: Reply, _fault: Fault) -> bool:
     body = reply.encoded() or b"{}"
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -151,12 +151,12 @@ async def _reset_midway(face: "Face", scope: "Scope", send: "Send", reply: Reply
     return True
 
 
-async def _late_error(_face: "Face", _scope: "Scope", send: "Send", _reply: Reply, fault: Misbehaviour) -> bool:
+async def _late_error(_face: "Face", _scope: "Scope", send: "Send", _reply: Reply, fault: Fault) -> bool:
     await _send_error(send, fault)
     return True
 
 
-async def _bad_body(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Misbehaviour) -> bool:
+async def _bad_body(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Fault) -> bool:
     whole = reply.encoded()
     bodies: dict[str, bytes] = {
         "truncated": whole[: max(len(whole) // 2, 1)],
@@ -171,7 +171,7 @@ async def _bad_body(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, 
     return True
 
 
-async def _drip(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Misbehaviour) -> bool:
+async def _drip(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Fault) -> bool:
     body = reply.encoded()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -203,7 +203,7 @@ AFTER: dict[str, After] = {
 }
 
 
-def spoil_reply(reply: Reply, fault: Misbehaviour, path: str) -> Reply:
+def spoil_reply(reply: Reply, fault: Fault, path: str) -> Reply:
     """Change what the answer says (H12, H16); the others change how it travels."""
     if fault.name == "H16" and path == "/v2/positions":
         return Reply(200, [], reply.headers)

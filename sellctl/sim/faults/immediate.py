@@ -15,7 +15,7 @@ from sellctl.sim.venue.session import deliver, liquidate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sellctl.sim.faults.catalogue import Misbehaviour
+    from sellctl.sim.faults.catalogue import Fault
     from sellctl.sim.venue.accounts import SimAccount
     from sellctl.sim.venue.exchange import Exchange
     from sellctl.sim.venue.orders import SimOrder, SimPosition
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SECONDS_A_MINUTE = 60
 
 
-def act(exchange: "Exchange", fault: "Misbehaviour") -> None:
+def act(exchange: "Exchange", fault: "Fault") -> None:
     """Do at once what the name does at once, if it does."""
     deed = DEEDS.get(fault.name)
     if deed is not None and deed(exchange, fault):
@@ -37,28 +37,28 @@ def undo(exchange: "Exchange", name: str) -> None:
             exchange.market.resume(symbol)
 
 
-def _orders(exchange: "Exchange", fault: "Misbehaviour") -> "Iterator[tuple[SimAccount, SimOrder]]":
+def _orders(exchange: "Exchange", fault: "Fault") -> "Iterator[tuple[SimAccount, SimOrder]]":
     for account in exchange.accounts.values():
         for order in list(account.open_orders.values()):
             if fault.account in {"", account.name} and fault.symbol in {"", order.symbol}:
                 yield account, order
 
 
-def _positions(exchange: "Exchange", fault: "Misbehaviour") -> "Iterator[tuple[SimAccount, SimPosition]]":
+def _positions(exchange: "Exchange", fault: "Fault") -> "Iterator[tuple[SimAccount, SimPosition]]":
     for account in exchange.accounts.values():
         for position in list(account.positions.values()):
             if fault.account in {"", account.name} and fault.symbol in {"", position.symbol}:
                 yield account, position
 
 
-def _corporate_action(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _corporate_action(exchange: "Exchange", fault: "Fault") -> bool:
     for account, order in _orders(exchange, fault):
         swap(exchange, account, order, twin(exchange, order, exchange.new_id("client")))
         return True
     return False
 
 
-def _expire_with_part(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _expire_with_part(exchange: "Exchange", fault: "Fault") -> bool:
     for account, order in _orders(exchange, fault):
         quote = exchange.quote(order.symbol)
         price = order.limit_price or (quote.mid if quote else Decimal(1))
@@ -69,7 +69,7 @@ def _expire_with_part(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return False
 
 
-def _human(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _human(exchange: "Exchange", fault: "Fault") -> bool:
     for account, position in _positions(exchange, fault):
         limit = fault["limit_price"]
         body = {"symbol": position.symbol, "side": fault["side"], "qty": str(fault["qty"]), "time_in_force": "day"}
@@ -79,7 +79,7 @@ def _human(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return False
 
 
-def _liquidate(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _liquidate(exchange: "Exchange", fault: "Fault") -> bool:
     for account, position in _positions(exchange, fault):
         liquidate(exchange, account, position)
         work_orders(exchange)
@@ -87,7 +87,7 @@ def _liquidate(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return False
 
 
-def _bust(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _bust(exchange: "Exchange", fault: "Fault") -> bool:
     """Take the last fill back: the position and the cash are as before it; the order's own words stay."""
     for event in reversed(exchange.events):
         if event.kind in {"fill", "partial_fill"} and event.order and fault.symbol in {"", event.order["symbol"]}:
@@ -102,7 +102,7 @@ def _bust(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return False
 
 
-def _deliver(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _deliver(exchange: "Exchange", fault: "Fault") -> bool:
     for account, position in _positions(exchange, fault):
         if position.asset.is_option:
             deliver(exchange, account, position)
@@ -110,11 +110,11 @@ def _deliver(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return False
 
 
-def _symbols(exchange: "Exchange", fault: "Misbehaviour") -> tuple[str, ...]:
+def _symbols(exchange: "Exchange", fault: "Fault") -> tuple[str, ...]:
     return (fault.symbol,) if fault.symbol else exchange.market.symbols
 
 
-def _crash(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _crash(exchange: "Exchange", fault: "Fault") -> bool:
     for symbol in _symbols(exchange, fault):
         if level := exchange.quote(symbol):
             until = exchange.now + dt.timedelta(seconds=float(fault["seconds"]))
@@ -123,7 +123,7 @@ def _crash(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return True
 
 
-def _grind(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _grind(exchange: "Exchange", fault: "Fault") -> bool:
     for symbol in _symbols(exchange, fault):
         if level := exchange.quote(symbol):
             drift = -float(fault["share"]) / SECONDS_A_MINUTE
@@ -131,13 +131,13 @@ def _grind(exchange: "Exchange", fault: "Misbehaviour") -> bool:
     return True
 
 
-def _halt(exchange: "Exchange", fault: "Misbehaviour") -> bool:
+def _halt(exchange: "Exchange", fault: "Fault") -> bool:
     for symbol in _symbols(exchange, fault):
         exchange.market.halt(symbol, exchange.now)
     return False  # it strikes at each look at the quote
 
 
-DEEDS: "dict[str, Callable[[Exchange, Misbehaviour], bool]]" = {
+DEEDS: "dict[str, Callable[[Exchange, Fault], bool]]" = {
     "O08": _corporate_action,
     "O09": _expire_with_part,
     "O10": _human,

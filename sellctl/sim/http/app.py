@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sellctl.sim import rejections
-from sellctl.sim.faults.catalogue import Misbehaviour
+from sellctl.sim.faults.catalogue import Fault
 from sellctl.sim.faults.http_faults import AFTER, BEFORE, FAULT_NAMES, spoil_reply
 from sellctl.sim.http.closing import add_closing_routes
 from sellctl.sim.http.control import add_control_routes
@@ -124,7 +124,7 @@ class Face:
         except rejections.RefusedError as refused:
             return refused
 
-    def _fault(self, entry: Exchanged) -> Misbehaviour | None:
+    def _fault(self, entry: Exchanged) -> Fault | None:
         if not self.exchange.behaviours.active:
             return None
         return self.exchange.behaviours.strike(

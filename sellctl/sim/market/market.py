@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sellctl.sim.faults.catalogue import BehaviourBook, Misbehaviour
+from sellctl.sim.faults.catalogue import BehaviourBook, Fault
 from sellctl.sim.faults.quote_faults import SPOILERS
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of, tick_of
@@ -115,7 +115,7 @@ class Market:
             return now if calendar.is_open(now) else calendar.last_close(now)
         return now
 
-    def room(self, symbol: str, side: str, quote: Level, now: dt.datetime) -> Decimal:
+    def context(self, symbol: str, side: str, quote: Level, now: dt.datetime) -> Decimal:
         """What is left of the size on the opposite side in this second."""
         second, taken = self._taken.get((symbol, side), (now, Decimal(0)))
         size = Decimal(quote.ask_size if side == "buy" else quote.bid_size)
@@ -155,7 +155,7 @@ class Market:
         price = level.mid * Decimal(str(odd["ratio"])) if odd else level.mid
         return price.quantize(CENT), self.stamp(symbol, now)
 
-    def _spoil(self, shown: Shown, fault: Misbehaviour, now: dt.datetime) -> Shown | None:
+    def _spoil(self, shown: Shown, fault: Fault, now: dt.datetime) -> Shown | None:
         spoiler = SPOILERS.get(fault.name)
         return spoiler(self, shown, fault, now) if spoiler else shown
 

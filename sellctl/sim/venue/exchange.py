@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from sellctl.sim import rejections
-from sellctl.sim.faults.catalogue import BehaviourBook, Misbehaviour
+from sellctl.sim.faults.catalogue import BehaviourBook, Fault
 from sellctl.sim.faults.immediate import act, undo
 from sellctl.sim.faults.order_faults import on_accept
 from sellctl.sim.http import serializers
@@ -57,7 +57,7 @@ class Exchange:
         self.events: list[Event] = []
         self.listeners: list[Listener] = []
         self.quote_listeners: list[Callable[[str], None]] = []
-        self.dice = random.Random(self.settings.seed)  # noqa: S311  a simulation's seed, not a secret
+        self.rng = random.Random(self.settings.seed)  # noqa: S311  a simulation's seed, not a secret
         self._timeline: list[tuple[dt.datetime, int, Action]] = []
         self._count = 0
         self.notes: list[str] = []  # what happened beside the books: refused orders of a script
@@ -140,7 +140,7 @@ class Exchange:
         for listener in tuple(self.listeners):
             listener(event)
 
-    def misbehave(self, name: str, **options: Any) -> Misbehaviour:
+    def misbehave(self, name: str, **options: Any) -> Fault:
         """Switch a misbehaviour on; those that act on the books at once do so now."""
         fault = self.behaviours.misbehave(name, **options)
         act(self, fault)

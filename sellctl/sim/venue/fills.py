@@ -52,9 +52,7 @@ def effective_limit(order: SimOrder) -> Decimal | None:
     return None
 
 
-def fill_price(
-    order: SimOrder, quote: Level, settings: Settings, seconds: float, dice: random.Random
-) -> Decimal | None:
+def fill_price(order: SimOrder, quote: Level, settings: Settings, seconds: float, rng: random.Random) -> Decimal | None:
     """The price it trades at now, or None.
 
     At or through the opposite side it trades there. Inside the spread it trades at its own limit with the market
@@ -70,7 +68,7 @@ def fill_price(
     if seconds <= 0:
         return None
     chance = 1 - (1 - float(settings.inside_fill)) ** seconds
-    return limit if dice.random() < chance else None
+    return limit if rng.random() < chance else None
 
 
 def _is_inside(limit: Decimal, quote: Level) -> bool:
@@ -78,11 +76,11 @@ def _is_inside(limit: Decimal, quote: Level) -> bool:
 
 
 def fill_qty(
-    order: SimOrder, wanted: Decimal, room: Decimal | None, settings: Settings, dice: random.Random
+    order: SimOrder, wanted: Decimal, context: Decimal | None, settings: Settings, rng: random.Random
 ) -> Decimal:
     """How much trades: all of it, no more than stands there (`room`), and at first sometimes only a part."""
-    qty = wanted if room is None else min(wanted, room)
+    qty = wanted if context is None else min(wanted, context)
     first = order.filled_qty == 0
-    if first and settings.partial_fills and qty > 1 and dice.random() < float(settings.partial_fills):
-        return Decimal(dice.randint(1, int(qty.to_integral_value(ROUND_FLOOR)) - 1)) if qty >= 2 else qty  # noqa: PLR2004  two can be split
+    if first and settings.partial_fills and qty > 1 and rng.random() < float(settings.partial_fills):
+        return Decimal(rng.randint(1, int(qty.to_integral_value(ROUND_FLOOR)) - 1)) if qty >= 2 else qty  # noqa: PLR2004  two can be split
     return qty

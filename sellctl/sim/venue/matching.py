@@ -106,7 +106,7 @@ def _try_single(exchange: "Exchange", account: "SimAccount", order: SimOrder) ->
         order.idle_at = quote
         return
     seconds = _since_last_look(exchange, order)
-    price = fill_price(order, quote, exchange.settings, seconds, exchange.dice)
+    price = fill_price(order, quote, exchange.settings, seconds, exchange.rng)
     if price is None:
         return
     qty = _size(exchange, order, price, quote)
@@ -125,11 +125,11 @@ def _size(exchange: "Exchange", order: SimOrder, price: Decimal, quote: Level) -
     wanted = order.leaves
     if order.qty is None and order.notional is not None:
         wanted = (order.notional / price).quantize(SHARE_STEP)
-    room = None
+    context = None
     if exchange.settings.depth:
-        room = exchange.market.room(order.symbol, order.side, quote, exchange.now)
+        context = exchange.market.context(order.symbol, order.side, quote, exchange.now)
     part = part_of(exchange, order, wanted)
-    return part if part is not None else fill_qty(order, wanted, room, exchange.settings, exchange.dice)
+    return part if part is not None else fill_qty(order, wanted, context, exchange.settings, exchange.rng)
 
 
 def fill(exchange: "Exchange", account: "SimAccount", order: SimOrder, trade: Fill) -> None:

@@ -132,7 +132,7 @@ def _is_lucky(exchange: "Exchange", order: SimOrder, natural: Decimal) -> bool:
         (quote.spread * (leg.ratio_qty or 1) for quote, leg in zip(spreads, order.legs, strict=True) if quote), ZERO
     )
     inside = natural - width < order.limit_price < natural
-    return inside and exchange.dice.random() < float(exchange.settings.inside_fill)
+    return inside and exchange.rng.random() < float(exchange.settings.inside_fill)
 
 
 def _fill(exchange: "Exchange", account: "SimAccount", order: SimOrder, prices: list[Decimal], net: Decimal) -> None:
