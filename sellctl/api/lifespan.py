@@ -86,7 +86,7 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
 @asynccontextmanager
 async def running(app: "FastAPI") -> AsyncIterator[None]:
     """Run what the router needs: the station somebody put in place, else one of the environment's configuration."""
-    services: ApiServices | None = getattr(app.state, "sellctl_station", None)
+    services: ApiServices | None = getattr(app.state, "sellctl_services", None)
     if services is not None:
         async with attended(app, services):
             yield

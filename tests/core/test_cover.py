@@ -222,7 +222,7 @@ def test_the_long_leg_may_leave_once_the_short_one_is_gone() -> None:
 # --- cover that can't be seen -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spoiled", ["AAPL", JAN_CALL, ""])
+@pytest.mark.parametrize("invalid", ["AAPL", JAN_CALL, ""])
 def test_a_row_that_could_not_be_read_may_be_the_cover_so_the_short_is_not_bought_back(invalid: str) -> None:
     decision = the_decision(_with_an_invalid_row(a_snapshot(short(DEC_CALL)), invalid))
     assert (decision.state, decision.submit, decision.alert) == (State.FAULT, None, True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sellctl.core.config.schema import ExecutionConfig, Style
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.guards import COLLAR
-from sellctl.core.decision.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, offer, tick_of
+from sellctl.core.decision.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, price_step, tick_of
 from sellctl.core.model.instrument import a_stock
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, State, Urgency
@@ -29,7 +29,7 @@ def a_signal(holding: Holding, urgency: Urgency, floor: str | None = None) -> Ex
 
 
 def limit_of(signal: ExitSignal, step: int = 1, style: Style = Style.SMART) -> str:
-    price = offer(signal, step, style, protective_market=False).limit
+    price = price_step(signal, step, style, protective_market=False).limit
     return "market" if price is None else f"{price:f}"
 
 
@@ -118,7 +118,7 @@ def test_every_limit_is_on_its_grid_on_the_right_side_and_within_the_collar(
     holding = a_holding(symbol, bid=str(bid), ask=str(bid + spread), short=short)
     floor = floor if urgency is Urgency.PROFIT else None
     signal = a_signal(holding, urgency, None if floor is None else str(floor))
-    price = offer(signal, step, Style.SMART, protective_market=True).limit
+    price = price_step(signal, step, Style.SMART, protective_market=True).limit
     assume(price is not None)
     assert price is not None
     side = bid + spread if short else bid

@@ -24,7 +24,7 @@ from sellctl.core.config.schema import ExecutionConfig, Style, WalkConfig, Walks
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.guards import MOST_A_MINUTE_PATIENT
-from sellctl.core.decision.pricing import offer, tick_of, walk_of
+from sellctl.core.decision.pricing import price_step, tick_of, walk_of
 from sellctl.core.model.plan import ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding, OrderCount, PositionState
 
@@ -40,8 +40,10 @@ def a_signal(holding: Holding, urgency: Urgency = Urgency.PROFIT, floor: str | N
 
 def prices(signal: ExitSignal, walk: WalkConfig = WALK) -> list[str]:
     """What each step is sent at, until it goes on for ever."""
-    of = offer(signal, 1, Style.SMART, protective_market=False, walk=walk).of
-    limits = [offer(signal, step, Style.SMART, protective_market=False, walk=walk).limit for step in range(1, of + 1)]
+    of = price_step(signal, 1, Style.SMART, protective_market=False, walk=walk).of
+    limits = [
+        price_step(signal, step, Style.SMART, protective_market=False, walk=walk).limit for step in range(1, of + 1)
+    ]
     return [f"{limit:f}" for limit in limits if limit is not None]
 
 
@@ -105,7 +107,7 @@ def test_steps_and_the_final_share_are_the_users(walk: WalkConfig, expected: lis
 def test_a_target_that_ends_inside_the_spread_begins_anew() -> None:
     signal = a_signal(a_holding(SPY, bid="2.00", ask="2.60"))
     walk = WalkConfig(steps=3, final=Decimal("0.8"))
-    again = offer(signal, 4, Style.SMART, protective_market=False, walk=walk)
+    again = price_step(signal, 4, Style.SMART, protective_market=False, walk=walk)
     assert (again.limit, again.step, again.is_last) == (Decimal("2.30"), 1, False)
 
 
