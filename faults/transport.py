@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from faults.evidence import EvidenceChecker
-from faults.life import Doors
-from faults.loop import Turnstile, seconds
+from faults.loop import VirtualSelector, seconds
+from faults.process_run import Connections
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Received, Request
@@ -33,7 +33,7 @@ class _ServerLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
-        super().__init__(Turnstile(self._jump))
+        super().__init__(VirtualSelector(self._jump))
 
     def time(self) -> float:
         """Seconds of the server since the loop was made."""
@@ -157,17 +157,17 @@ def _scope(request: Request) -> Message:
     }
 
 
-def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Doors:
-    """Doors through the real adapter. Each life has clients of its own; the simulator's face outlives them."""
+def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Connections:
+    """Connections through the real adapter. Each process has clients of its own; the simulator's face outlives them."""
     face = Face(exchange, SimTime(exchange.now, 0))
 
-    def doors(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
+    def connections(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench puts its transport in the place of the network
             client.transport = InProcessTransport(face, evidence)
         return dict(connected.brokers), connected.quotes
 
-    return doors
+    return connections
 
 
 def _seconds_of(exchange: Exchange) -> Callable[[], float]:
