@@ -50,5 +50,6 @@ class Outcome:
         fired = " ".join(f"{name}x{count}" for name, count in sorted(self.faults.items()))
         return (
             f"seed {self.seed}: {self.polls} polls, {self.exits} exits, {self.orders} orders, "
-            f"{self.processes} processes, faults {fired or 'none'}, {len(self.violations)} violations, {self.seconds:.2f} s"
+            f"{self.processes} processes, faults {fired or 'none'}, "
+            f"{len(self.violations)} violations, {self.seconds:.2f} s"
         )

@@ -227,7 +227,7 @@ class FaultInjector:
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """What was drawn and never occurred though it had its occasion: a cancel or a write to fail, a program awake."""
+        """What was drawn and never occurred though it had its occasion: a cancel or write to fail, a program awake."""
         asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
         without = set() if any(at < self.day.recovers_at for at in asked) else {"H19", "O04"}
         without |= set() if self._wrote else set(_DISK)
