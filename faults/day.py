@@ -35,12 +35,12 @@ from sellctl.core.config.schema import (
     SellModuleConfig,
     StrategyConfig,
     StrategyOneConfig,
-    StructureKind,
     Style,
     TakeOver,
     TrailingStopConfig,
 )
 from sellctl.core.decision.policy import compile_policy
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.ports import Broker
 from sellctl.journal.head import read_head
 from sellctl.sim.inprocess import SimBroker, SimQuotes
