@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_snapshot, at, replace
-from render_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
+from ui_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.event import Event, Weight
