@@ -308,13 +308,13 @@ class OrderManager:
         answer, refusal = error.answer, error.refusal.value
         detail: dict[str, object] = {"refusal": refusal, "status": answer.status, "message": answer.message}
         if error.refusal is Refusal.ACCOUNT:
-            self._barred(request, detail, answer)
+            self._account_blocked(request, detail, answer)
             return
         kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
         why = _NEXT_STEP.get(error.refusal, error.sentence)
         self._withdraw(request, detail, kind, why, counted=_counts(error))
 
-    def _barred(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
+    def _account_blocked(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
         """The whole account may not trade, so the order is not at fault. A person hears of it once."""
         self._write("refused", request.client_order_id, detail)
         now = self.clock.monotonic()
