@@ -11,7 +11,7 @@ from faults_scenes import a_day, found, played, with_fault
 from faults.day import ACCOUNT, a_stage, play
 from faults.draw import Role
 from faults.pairs import unlike
-from sellctl.core.model.event import Kind, Weight
+from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import PositionState
 
@@ -61,7 +61,7 @@ def test_an_account_that_goes_on_failing_is_told_again_and_again(tmp_path: Path)
     failing = with_fault(replace(day, heals=day.ends), "H07", day.begins + dt.timedelta(minutes=5), 22, status=401)
     told = played(failing, tmp_path).liveness.told
     again = [event for event in told if "still not watched" in event.text]
-    assert [event.weight for event in again] == [Weight.CRITICAL] * 3
+    assert [event.severity for event in again] == [Severity.CRITICAL] * 3
     assert any("answers again" in event.text for event in told)
 
 
@@ -70,7 +70,7 @@ def test_a_key_that_never_worked_is_told_once(tmp_path: Path) -> None:
     refused = with_fault(replace(day, heals=day.ends), "H07", day.begins - dt.timedelta(minutes=1), 22, status=401)
     told = played(refused, tmp_path).liveness.told
     assert not [event for event in told if "still not watched" in event.text]
-    assert [event for event in told if event.kind is Kind.DEGRADED]
+    assert [event for event in told if event.kind is EventKind.DEGRADED]
 
 
 def test_a_denial_is_told_again_when_the_exit_becomes_more_urgent(tmp_path: Path) -> None:
