@@ -49,13 +49,10 @@ class Shape:
 
 def sellctl(url: str, shape: Shape) -> Look:
     """The look of the real watcher, journal and all. Targets rest at their price, so that looks are alike."""
-    from sellctl.service.loading import loading  # noqa: PLC0415  each contender loads its own libraries only
-
-    loading()  # as the program does
     from sellctl.bootstrap import RunOptions, assemble  # noqa: PLC0415  likewise
     from sellctl.core.config import schema as model  # noqa: PLC0415  likewise
     from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.core.model.account_state import RunMode  # noqa: PLC0415  likewise
     from sellctl.service.options import Options  # noqa: PLC0415  likewise
 
     endpoints = model.EndpointsConfig(trading=url, data=url)
@@ -68,10 +65,12 @@ def sellctl(url: str, shape: Shape) -> Look:
     )
     folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(LoadedConfig(config, None, {}, ()), options, RunOptions("bench", Mode.ACT), lambda _event: None)
+    runtime = assemble(
+        LoadedConfig(config, None, {}, ()), options, RunOptions("bench", RunMode.ACT), lambda _event: None
+    )
 
     async def look() -> None:
-        await runtime.scheduler.look()
+        await runtime.scheduler.poll()
         problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem or not watcher.plan]
         if problems:
             raise RuntimeError(f"a look failed: {problems[0]}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
@@ -51,7 +51,7 @@ async def _counted(runtime: Runtime, server: SimServer) -> tuple[Counter[str], C
 
 async def _look(runtime: Runtime, server: SimServer) -> Counter[str]:
     before = len(server.requests)
-    await runtime.scheduler.look()
+    await runtime.scheduler.poll()
     problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem]
     if problems or any(watcher.acted for watcher in runtime.scheduler.watchers):
         raise RuntimeError(f"not a steady cycle: {problems or 'something was due'}")
@@ -69,7 +69,7 @@ def _runtime(server: SimServer, folder: Path) -> Runtime:
     }
     options = Options(None, folder, live=False, debug=False, log_file=None)
     loaded = LoadedConfig(Config(accounts=accounts), None, {}, ())
-    return assemble(loaded, options, RunOptions("bench", Mode.ACT), lambda _event: None)
+    return assemble(loaded, options, RunOptions("bench", RunMode.ACT), lambda _event: None)
 
 
 def _scenario() -> str:

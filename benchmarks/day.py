@@ -29,9 +29,9 @@ from sellctl.alpaca import connect as connecting
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import SubmitOrder
-from sellctl.core.sell_watcher import Mode
 from sellctl.journal.schema import FILE_NAME
 from sellctl.service.options import Options
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
@@ -141,7 +141,7 @@ def play(every: int) -> Told:
         folder = Path(name) / "state"
         stack.enter_context(patched(connecting, "connect", lambda *_, **__: _Connected(brokers, SimQuotes(exchange))))
         options = Options(None, folder, live=False, debug=False, log_file=None)
-        run_options = RunOptions("bench", Mode.ACT)
+        run_options = RunOptions("bench", RunMode.ACT)
         runtime = assemble(LoadedConfig(_config(every), None, {}, ()), options, run_options, lambda _event: None, clock)
         started = time.process_time()
         loop.run_until_complete(_watch(runtime, clock, told))

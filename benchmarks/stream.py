@@ -26,7 +26,7 @@ from websockets.sync.client import connect
 
 from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.journal.database import apply_pragmas
 from sellctl.service.host_clock import RealClock
 from sellctl.service.options import Options
@@ -169,7 +169,7 @@ def day(folder: Path, port: int) -> None:
     (folder / "config.yml").write_text(f"{_config(port)}sell_module: {{check_interval: {INTERVAL}}}\n", "utf-8")
     options = Options(folder / "config.yml", folder / "state", live=False, debug=False, log_file=None)
     clock = RealClock(PACE)
-    run_options = RunOptions("bench", Mode.ACT, streams=True)
+    run_options = RunOptions("bench", RunMode.ACT, streams=True)
     runtime = assemble(ConfigManager(options.config).load(), options, run_options, lambda _event: None, clock)
     sizes: list[float] = []
 
