@@ -18,7 +18,7 @@ from faults.patching import patched
 from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
-from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
+from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
 from sellctl.core import order_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, guards, pricing, sizing
@@ -250,25 +250,26 @@ async def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
 _SEND = rest.RestClient._send
 
 
-async def _send_again(self: rest.RestClient, ask: Any) -> Any:
+async def _send_again(self: rest.RestClient, request: Any) -> Any:
     try:
-        return await _SEND(self, ask)
+        return await _SEND(self, request)
     except FOREIGN_ERRORS:
-        return await _SEND(self, ask)
+        return await _SEND(self, request)
 
 
-_MAPPED = mapped
+_MAP_ERROR = map_error
 
 
-def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
-    ours = _MAPPED(error, case)
-    if case.op is Op.SUBMIT and isinstance(ours, UnknownOutcomeError):
+def _doubt_is_no(error: Exception, context: Any) -> BrokerError:
+    ours = _MAP_ERROR(error, context)
+    if context.operation is Operation.SUBMIT and isinstance(ours, UnknownOutcomeError):
         return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
     return ours
 
 
 async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
-    await self._client.ask(rest.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
+    request = rest.ApiRequest("cancelling", "/orders", operation=Operation.CANCEL)
+    await self._client.request(request, alpaca_broker._ignore)
 
 
 _RESTS = engine._rests
@@ -350,6 +351,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
     Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
     Mutant("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
-    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "mapped", _doubt_is_no),), by_sdk),
+    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "map_error", _doubt_is_no),), by_sdk),
     Mutant("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from sellctl.alpaca.connect import connect
-from sellctl.alpaca.transport import Timeouts
+from sellctl.alpaca.transport import Limits
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, MarketDataConfig
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderType, PositionIntent, Side
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 KEY = "CANARYKEYPKX7"
 SECRET = "CANARYSECRETzzz9"  # noqa: S105  a planted one
-SHORT = Timeouts(connect=1, read=0.3, whole=0.45, body_bytes=100_000)
-PATIENT = Timeouts(connect=2, read=5, whole=10)
+SHORT = Limits(connect=1, read=0.3, total=0.45, body_bytes=100_000)
+PATIENT = Limits(connect=2, read=5, total=10)
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,9 @@ def a_config(*urls: str, paper: bool = True, **market_data: Any) -> Config:
 
 
 @contextlib.contextmanager
-def connected(*urls: str, timeouts: Timeouts = PATIENT, **market_data: Any) -> "Iterator[Connected]":
+def connected(*urls: str, limits: Limits = PATIENT, **market_data: Any) -> "Iterator[Connected]":
     """Open doors that close again."""
-    doors = connect(a_config(*urls, **market_data), timeouts)
+    doors = connect(a_config(*urls, **market_data), limits)
     try:
         yield doors
     finally:

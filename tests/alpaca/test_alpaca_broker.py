@@ -2,6 +2,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
+from alpaca.common.enums import BaseURL
 from alpaca_stand_in import (
     KEY,
     OPTION,
@@ -18,7 +19,7 @@ from alpaca_stand_in import (
     without,
 )
 
-from sellctl.alpaca.connect import connect
+from sellctl.alpaca.connect import DATA_URL, LIVE_TRADING_URL, PAPER_TRADING_URL, connect
 from sellctl.core.errors import ConfigError, NotFoundError, Refusal, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderState
@@ -294,12 +295,20 @@ def test_disabled_accounts_are_left_out_and_half_a_key_pair_is_refused() -> None
     doors.close()
     assert list(doors.brokers) == ["b"]
     object.__setattr__(config.accounts["b"], "secret_key", "")
-    with pytest.raises(ConfigError, match="b has no whole key pair"):
+    with pytest.raises(ConfigError, match="key pair of account b is incomplete"):
         connect(config)
-    with pytest.raises(ConfigError, match="no address"):
+    with pytest.raises(ConfigError, match="not a valid address"):
         connect(a_config("http://[bad"))
     with pytest.raises(ConfigError, match="No enabled account"):
         connect(a_config())
+
+
+def test_the_addresses_are_the_official_ones() -> None:
+    assert (PAPER_TRADING_URL, LIVE_TRADING_URL, DATA_URL) == (
+        BaseURL.TRADING_PAPER,
+        BaseURL.TRADING_LIVE,
+        BaseURL.DATA,
+    )
 
 
 @pytest.mark.parametrize(("paper", "host"), [(True, "paper-api.alpaca.markets"), (False, "api.alpaca.markets")])

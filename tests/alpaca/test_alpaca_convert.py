@@ -150,7 +150,7 @@ def test_an_asset_class_new_to_us_is_only_shown(asset_class: object) -> None:
 
 @pytest.mark.parametrize("answer", [None, {}, "", 7, {"positions": []}])
 def test_what_is_no_list_is_never_an_empty_list(answer: object) -> None:
-    with pytest.raises(UnreadableError, match="a list was asked for"):
+    with pytest.raises(UnreadableError, match="expected a list"):
         rows_of(answer, position_of)
 
 

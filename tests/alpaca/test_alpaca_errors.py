@@ -1,25 +1,33 @@
 import json
+import logging
 import ssl
 import traceback
 
-import alpaca.common.exceptions
-import h11
 import pytest
-import requests
 from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, a_config, cancel, connected, look_up, read, submit
 from builders import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.alpaca.connect import connect
-from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, FeedNotGrantedError, Op, mapped
+from sellctl.alpaca.convert import UnreadableError
+from sellctl.alpaca.errors import (
+    FOREIGN_ERRORS,
+    ErrorStatus,
+    FeedNotGrantedError,
+    Operation,
+    RequestContext,
+    map_error,
+)
 from sellctl.alpaca.transport import (
-    NoAddressError,
-    NoCallError,
-    NoDoorError,
-    NoHeaderError,
-    NoNameError,
-    NoPassageError,
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    DnsError,
+    InvalidHeaderError,
+    InvalidUrlError,
+    ProxyError,
+    TlsError,
 )
 from sellctl.core.errors import (
     AuthError,
@@ -212,11 +220,6 @@ def test_foreign_words_can_not_break_a_line_or_color_a_terminal(stand_in: StandI
     assert len(str(error)) < 400
 
 
-def test_the_sdk_has_no_errors_but_those_that_are_looked_at() -> None:
-    its_own = {each.__name__ for each in vars(alpaca.common.exceptions).values() if isinstance(each, type)}
-    assert its_own == {"APIError", "RetryException"}
-
-
 # --- every foreign error has a place in our tree
 
 
@@ -224,62 +227,54 @@ def kinds(of: type[Exception]) -> set[type[Exception]]:
     return {of}.union(*(kinds(sub) for sub in of.__subclasses__()))
 
 
-def ours(of: type[Exception]) -> bool:
-    return of.__module__.startswith("sellctl")
-
-
 FOREIGN = sorted(
-    kinds(requests.RequestException)
-    | kinds(h11.ProtocolError)
-    | kinds(json.JSONDecodeError)
+    kinds(json.JSONDecodeError)
     | kinds(ssl.SSLError)
-    | {each for each in kinds(OSError) if each.__module__ in {"builtins", "socket"}}
-    | {alpaca.common.exceptions.APIError, alpaca.common.exceptions.RetryException},
+    | kinds(UnreadableError)
+    | {each for each in kinds(OSError) if each.__module__ in {"builtins", "socket", "sellctl.alpaca.transport"}}
+    | {each for each in kinds(ValueError) if each.__module__ in {"builtins", "sellctl.alpaca.transport"}},
     key=lambda each: f"{each.__module__}.{each.__qualname__}",
 )
+CONTEXT = RequestContext("main", "host", "reading the positions", Operation.READ, (SECRET,))
 
 
-@pytest.mark.parametrize("kind", [each for each in FOREIGN if not ours(each)], ids=lambda each: each.__name__)
-@pytest.mark.parametrize("op", Op)
-def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], op: Op) -> None:
+@pytest.mark.parametrize("kind", FOREIGN, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("operation", Operation)
+def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], operation: Operation) -> None:
     foreign = kind.__new__(kind, "text")
     Exception.__init__(foreign, "text with " + SECRET)
-    if kind is alpaca.common.exceptions.APIError:
-        foreign = kind("text")
-    error = mapped(foreign, Case("main", "host", "reading the positions", op, (SECRET,)))
+    error = map_error(foreign, replace(CONTEXT, operation=operation))
     assert isinstance(foreign, FOREIGN_ERRORS)
     assert isinstance(error, UnknownOutcomeError)
     assert str(error).startswith("main: reading the positions failed: ")
     assert SECRET not in str(error)
 
 
-WORDS = [
-    (NoCallError(), "did not take the call in time"),
-    (TimeoutError(), "did not answer in time"),
-    (NoNameError(), "no host of the name"),
-    (NoDoorError(), "can't be reached"),
-    (ConnectionResetError(), "broke the connection off"),
-    (h11.RemoteProtocolError("peer closed connection"), "broke the connection off"),
-    (ssl.SSLCertVerificationError(), "no certificate that can be trusted"),
-    (NoPassageError(), "the proxy on the way"),
-    (NoAddressError(), "not an address"),
-    (NoHeaderError(SECRET), "characters that can't be sent"),
-    (json.JSONDecodeError("", "", 0), "is not JSON"),
+SENTENCES = [
+    (ConnectTimeoutError(), "the connection to host timed out"),
+    (TimeoutError(), "host did not answer in time"),
+    (DnsError(), "the host name host can't be resolved"),
+    (ConnectError(), "host can't be reached"),
+    (ConnectionResetError(), "host closed the connection"),
+    (DisconnectedError(), "host closed the connection"),
+    (TlsError(), "host has no trusted certificate"),
+    (ProxyError(), "the proxy did not connect to host"),
+    (InvalidUrlError(), "host is not a valid address"),
+    (InvalidHeaderError(SECRET), "the key has characters that can't be sent"),
+    (UnreadableError("it is not JSON"), "host sent an unusable answer: it is not JSON"),
 ]
 
 
-@pytest.mark.parametrize(("foreign", "words"), WORDS)
-def test_what_happened_on_the_way_is_told_in_plain_words(foreign: Exception, words: str) -> None:
-    assert words in str(mapped(foreign, Case("main", "host", "reading the positions", Op.READ)))
+@pytest.mark.parametrize(("foreign", "sentence"), SENTENCES)
+def test_a_request_without_an_answer_is_told_in_plain_words(foreign: Exception, sentence: str) -> None:
+    assert str(map_error(foreign, CONTEXT)).startswith(f"main: reading the positions failed: {sentence}.")
 
 
 @given(st.integers(100, 599), st.text(max_size=80) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
 def test_any_answer_at_all_becomes_an_error_of_ours(status: int, text: str) -> None:
-    response = requests.Response()
-    response.status_code = status
-    api_error = alpaca.common.exceptions.APIError(text, requests.HTTPError(response=response))
-    for op in Op:
-        assert isinstance(mapped(api_error, Case("main", "host", "reading", op)), BrokerError)
+    for operation in Operation:
+        error = map_error(ErrorStatus(status, {}, text), replace(CONTEXT, operation=operation))
+        assert isinstance(error, BrokerError)
 
 
 @given(
@@ -323,7 +318,10 @@ LEAKY = {
 
 @pytest.mark.parametrize("say", LEAKY.values(), ids=LEAKY)
 @pytest.mark.parametrize("call", PATHS)
-def test_no_error_carries_a_secret(stand_in: StandIn, call: object, say: object) -> None:
+def test_no_error_and_no_log_carries_a_secret(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture, call: object, say: object
+) -> None:
+    caplog.set_level(logging.DEBUG)
     stand_in.on(PATHS[call], say)
     with connected(stand_in.url) as doors:
         error = call(doors.brokers["a"])
@@ -332,6 +330,8 @@ def test_no_error_carries_a_secret(stand_in: StandIn, call: object, say: object)
     assert isinstance(error, BrokerError)
     assert KEY not in everything_in(error)
     assert SECRET not in everything_in(error)
+    assert KEY not in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("stray", ["\n", "\u2028", "é\u4e00"])

@@ -5,7 +5,7 @@ import pytest
 from alpaca_stand_in import KEY, SECRET, SHORT, Asked, Say, StandIn, a_quote_row, caught, connected, quotes_for, run
 
 from sellctl.alpaca.quotes import AlpacaQuotes
-from sellctl.alpaca.rest import Key, RateLimit, RestClient
+from sellctl.alpaca.rest import Credentials, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.errors import AuthError, UnknownOutcomeError
 from sellctl.core.model.instrument import Instrument, a_stock, an_option, instrument_of
@@ -131,14 +131,14 @@ FAILING = {
 @pytest.mark.parametrize("failing", FAILING.values(), ids=FAILING)
 def test_a_key_that_fails_in_any_way_is_skipped_for_that_batch(stand_in: StandIn, failing: Say) -> None:
     stand_in.on(STOCKS, lambda asked: failing if keys([asked]) == ["b"] else quotes_for(asked))
-    with connected(stand_in.url, stand_in.url, timeouts=SHORT) as doors:
+    with connected(stand_in.url, stand_in.url, limits=SHORT) as doors:
         assert len(run(doors.quotes.latest(stocks(1)))) == 1
 
 
 def test_keys_that_hang_one_after_the_other_exhaust_the_patience(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, Say(hang=True))
-    clients = [RestClient(stand_in.url, Key(name, KEY, SECRET), timeouts=SHORT) for name in "abcd"]
-    quotes = AlpacaQuotes(clients, MarketDataConfig(), patience=0.4)
+    clients = [RestClient(stand_in.url, Credentials(name, KEY, SECRET), limits=SHORT) for name in "abcd"]
+    quotes = AlpacaQuotes(clients, MarketDataConfig(), retry_seconds=0.4)
     assert isinstance(caught(quotes.latest(stocks(1))), UnknownOutcomeError)
     assert len(stand_in.asked) == 2
     for client in clients:
@@ -175,7 +175,7 @@ def test_an_unreadable_quote_and_symbols_nobody_asked_for_spoil_nothing_else(sta
     stand_in.on(STOCKS, Say({"quotes": said}))
     with connected(stand_in.url) as doors:
         assert list(run(doors.quotes.latest(stocks(3)))) == ["S001"]
-    assert doors.quotes.last_problems == ("S000: its quote can't be read: bp 'NaN' is not a number.",)
+    assert doors.quotes.last_problems == ("S000: its quote is unreadable: bp 'NaN' is not a number.",)
 
 
 @pytest.mark.parametrize("names_it", [True, False])

@@ -6,26 +6,18 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from alpaca.common.rest import RESTClient
 from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Say, StandIn, caught, connected, read, run, submit
 
 from sellctl.alpaca.convert import UnreadableError
-from sellctl.alpaca.rest import Ask, Key, RateLimit, RestClient, exact_json, is_loopback
+from sellctl.alpaca.rest import ApiRequest, Credentials, RateLimit, RestClient, exact_json, is_loopback
 from sellctl.core.errors import BrokerError, UnknownOutcomeError
 from sellctl.core.ports import Broker
 
-POSITIONS = Ask("reading the positions", "/positions")
-PRIVATE = ("_session", "_one_request", "_get_default_headers")
+POSITIONS = ApiRequest("reading the positions", "/positions")
 
 
 def a_client(url: str, **options: object) -> RestClient:
-    return RestClient(url, Key("main", KEY, SECRET), **options)
-
-
-def test_the_private_names_that_the_door_touches_are_still_the_sdks_own() -> None:
-    plain = type("Plain", (RESTClient,), {})("http://127.0.0.1:1", KEY, SECRET)
-    assert [name for name in PRIVATE if not hasattr(plain, name)] == []
-    plain._session.close()  # noqa: SLF001
+    return RestClient(url, Credentials("main", KEY, SECRET), **options)
 
 
 @pytest.mark.parametrize("status", [429, 504, 500, 503])
@@ -39,11 +31,11 @@ def test_nothing_is_ever_sent_twice_behind_our_back(stand_in: StandIn, call: obj
     assert monotonic() - began < 2
 
 
-def test_importing_the_adapter_loads_no_pandas() -> None:
+def test_the_adapter_loads_nothing_heavy_of_the_sdk() -> None:
     modules = "broker connect convert errors orders paging quotes rest transport"
     lines = [f"import sellctl.alpaca.{name}" for name in modules.split()]
     code = "\n".join(
-        [*lines, "import sys", "print(sorted({'pandas', 'numpy', 'alpaca.trading', 'alpaca.data'} & set(sys.modules)))"]
+        [*lines, "import sys", "print(sorted({'pandas', 'numpy', 'requests', 'alpaca.common'} & set(sys.modules)))"]
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  our own code
     assert done.stdout.strip() == "[]"
@@ -69,7 +61,7 @@ SLOW = {
 def test_nothing_keeps_a_call_waiting_beyond_its_deadline(stand_in: StandIn, call: object, say: Say) -> None:
     stand_in.on(PATHS[call], say)
     began = monotonic()
-    with connected(stand_in.url, timeouts=SHORT) as doors:
+    with connected(stand_in.url, limits=SHORT) as doors:
         error = call(doors.brokers["a"])
     assert monotonic() - began < 2
     assert isinstance(error, UnknownOutcomeError)
@@ -78,7 +70,7 @@ def test_nothing_keeps_a_call_waiting_beyond_its_deadline(stand_in: StandIn, cal
 
 def test_a_body_beyond_all_measure_is_not_read(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say(b"[" + b" " * 500_000 + b"]"))
-    with connected(stand_in.url, timeouts=SHORT) as doors:
+    with connected(stand_in.url, limits=SHORT) as doors:
         error = read(doors.brokers["a"])
     assert isinstance(error, UnknownOutcomeError)
     assert "longer than 100000 bytes" in str(error)
@@ -131,7 +123,7 @@ def test_elsewhere_a_proxy_is_used_and_waits_no_longer(stand_in: StandIn, monkey
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     stand_in.on("/v2/positions", Say([]), Say(b"x" * 10_000, drip=True))
-    with connected("http://alpaca.invalid", timeouts=SHORT) as doors:
+    with connected("http://alpaca.invalid", limits=SHORT) as doors:
         assert run(doors.brokers["a"].positions()).rows == ()
         assert "did not answer in time" in str(read(doors.brokers["a"]))
     assert stand_in.asked[0].headers["Host"] == "alpaca.invalid"
@@ -153,9 +145,9 @@ def test_this_machine_is_known_by_its_addresses(url: str, here: bool) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "ftp://127.0.0.1", "http://127.0.0.1:99999"])
 def test_an_address_that_leads_nowhere_is_told_in_a_sentence(url: str) -> None:
-    client = a_client(url, timeouts=SHORT)
+    client = a_client(url, limits=SHORT)
     with pytest.raises(UnknownOutcomeError, match="Check the"):
-        run(client.ask(POSITIONS, list))
+        run(client.request(POSITIONS, list))
 
 
 def test_what_a_netrc_file_says_of_a_host_is_not_sent(
@@ -194,10 +186,10 @@ def test_calls_share_their_connections_and_no_cookies(stand_in: StandIn) -> None
 
 def test_many_calls_at_once_share_a_few_connections(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say([]))
-    client = a_client(stand_in.url, at_once=8)
+    client = a_client(stand_in.url, concurrent_reads=8)
 
     async def calls() -> list[object]:
-        return await asyncio.gather(*(client.ask(POSITIONS, list) for _ in range(40)))
+        return await asyncio.gather(*(client.request(POSITIONS, list) for _ in range(40)))
 
     assert run(calls()) == [[]] * 40
     assert stand_in.connections <= 8
@@ -209,7 +201,11 @@ def test_many_calls_at_once_share_a_few_connections(stand_in: StandIn) -> None:
 def test_json_numbers_keep_every_digit(stand_in: StandIn) -> None:
     stand_in.on("/v2/positions", Say('{"a": 172.620000000000000001, "b": 1, "c": 1e-9}'))
     client = a_client(stand_in.url)
-    assert run(client.ask(POSITIONS, dict)) == {"a": Decimal("172.620000000000000001"), "b": 1, "c": Decimal("1E-9")}
+    assert run(client.request(POSITIONS, dict)) == {
+        "a": Decimal("172.620000000000000001"),
+        "b": 1,
+        "c": Decimal("1E-9"),
+    }
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "[" * 100_000, "1" * 5000, "1e" + "9" * 30])
