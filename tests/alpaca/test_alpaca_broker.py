@@ -2,7 +2,6 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from alpaca.common.enums import BaseURL
 from alpaca_stand_in import (
     KEY,
     OPTION,
@@ -10,7 +9,6 @@ from alpaca_stand_in import (
     Asked,
     Say,
     StandIn,
-    a_config,
     a_position_row,
     an_order_row,
     caught,
@@ -19,8 +17,7 @@ from alpaca_stand_in import (
     without,
 )
 
-from sellctl.alpaca.connect import DATA_URL, LIVE_TRADING_URL, PAPER_TRADING_URL, connect
-from sellctl.core.errors import ConfigError, NotFoundError, Refusal, RequestRejectedError, UnknownOutcomeError
+from sellctl.core.errors import NotFoundError, Refusal, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderState
 from sellctl.core.model.position import Direction
@@ -123,71 +120,6 @@ def test_an_order_is_looked_up_by_our_own_id(stand_in: StandIn) -> None:
     assert stand_in.asked[0].query == {"client_order_id": "sellctl-abc"}
 
 
-# --- lists to their end
-
-
-def paged(rows: list[dict]) -> object:
-    """Answers as Alpaca pages: `after` exclusive on the microsecond, oldest first, at most `limit` rows."""
-
-    def answer(asked: Asked) -> Say:
-        after = asked.query.get("after")
-        newer = [row for row in rows if after is None or row["submitted_at"] > after]
-        return Say(sorted(newer, key=lambda row: row["submitted_at"])[: int(asked.query["limit"])])
-
-    return answer
-
-
-def at(second: int) -> str:
-    return f"2026-11-20T15:{second // 60:02}:{second % 60:02}.000000Z"
-
-
-def test_open_orders_are_read_to_the_end_however_many_there_are(stand_in: StandIn) -> None:
-    stand_in.on("/v2/orders", paged([an_order_row(n, submitted_at=at(n)) for n in range(1234)]))
-    with connected(stand_in.url) as doors:
-        answer = run(doors.brokers["a"].open_orders())
-    assert len(answer.rows) == 1234
-    assert len({order.id for order in answer.rows}) == 1234
-    assert stand_in.asked[0].query == {"status": "open", "nested": "true", "direction": "asc", "limit": "500"}
-    assert len(stand_in.asked) == 3
-
-
-def test_orders_of_one_instant_at_a_page_edge_are_not_lost(stand_in: StandIn) -> None:
-    stamps = [at(n) if n < 480 else at(480) for n in range(540)]
-    stand_in.on("/v2/orders", paged([an_order_row(n, submitted_at=stamp) for n, stamp in enumerate(stamps)]))
-    with connected(stand_in.url) as doors:
-        assert len(run(doors.brokers["a"].open_orders()).rows) == 540
-
-
-def test_a_short_list_costs_one_request(stand_in: StandIn) -> None:
-    stand_in.on("/v2/orders", Say([an_order_row()]))
-    with connected(stand_in.url) as doors:
-        run(doors.brokers["a"].open_orders())
-    assert len(stand_in.asked) == 1
-
-
-def test_a_server_that_overlooks_the_limit_is_still_read_to_the_end(stand_in: StandIn) -> None:
-    rows = [an_order_row(n, submitted_at=at(n)) for n in range(120)]
-    whole = paged(rows)
-    stand_in.on("/v2/orders", lambda asked: whole(Asked("GET", "", asked.query | {"limit": "50"}, {}, "")))
-    with connected(stand_in.url) as doors:
-        assert len(run(doors.brokers["a"].open_orders()).rows) == 120
-
-
-@pytest.mark.parametrize("stamp", [at(1), None])
-def test_a_list_that_never_ends_is_an_error_and_never_a_shorter_list(stand_in: StandIn, stamp: str | None) -> None:
-    stand_in.on("/v2/orders", Say([an_order_row(n, submitted_at=stamp) for n in range(500)]))
-    with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].open_orders()), UnknownOutcomeError)
-    assert len(stand_in.asked) <= 2
-
-
-def test_a_failed_second_page_fails_the_whole_list(stand_in: StandIn) -> None:
-    page = [an_order_row(n, submitted_at=at(n)) for n in range(500)]
-    stand_in.on("/v2/orders", Say(page), Say("gone", 502))
-    with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].open_orders()), UnknownOutcomeError)
-
-
 def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(stand_in: StandIn) -> None:
     leg = an_order_row(7, type="", order_class="mleg", limit_price=None)
     rows = [
@@ -286,34 +218,3 @@ def test_one_account_with_a_refused_key_leaves_the_others_working(stand_in: Stan
     with connected(stand_in.url, stand_in.url) as doors:
         assert "a: " in str(caught(doors.brokers["a"].positions()))
         assert run(doors.brokers["b"].positions()).rows == ()
-
-
-def test_disabled_accounts_are_left_out_and_half_a_key_pair_is_refused() -> None:
-    config = a_config("http://127.0.0.1:1", "http://127.0.0.1:1")
-    object.__setattr__(config.accounts["a"], "enabled", False)
-    doors = connect(config)
-    doors.close()
-    assert list(doors.brokers) == ["b"]
-    object.__setattr__(config.accounts["b"], "secret_key", "")
-    with pytest.raises(ConfigError, match="key pair of account b is incomplete"):
-        connect(config)
-    with pytest.raises(ConfigError, match="not a valid address"):
-        connect(a_config("http://[bad"))
-    with pytest.raises(ConfigError, match="No enabled account"):
-        connect(a_config())
-
-
-def test_the_addresses_are_the_official_ones() -> None:
-    assert (PAPER_TRADING_URL, LIVE_TRADING_URL, DATA_URL) == (
-        BaseURL.TRADING_PAPER,
-        BaseURL.TRADING_LIVE,
-        BaseURL.DATA,
-    )
-
-
-@pytest.mark.parametrize(("paper", "host"), [(True, "paper-api.alpaca.markets"), (False, "api.alpaca.markets")])
-def test_without_endpoints_the_real_ones_are_meant(paper: bool, host: str) -> None:
-    config = a_config("", paper=paper)
-    doors = connect(config)
-    doors.close()
-    assert [client.host for client in doors._clients] == [host, "data.alpaca.markets"]  # noqa: SLF001  nothing is sent

@@ -19,10 +19,8 @@ from sellctl.alpaca.convert import (
     rows_of,
     sessions_of,
 )
-from sellctl.alpaca.orders import exact_text, order_body
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderState, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction
 
 ANY_JSON = st.recursive(
@@ -278,40 +276,3 @@ def test_single_answers_are_read_or_refused_and_nothing_else(answer: object) -> 
             read()
         except UnreadableError:
             continue
-
-
-# --- what is sent
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False))
-def test_any_decimal_leaves_as_plain_text_that_reads_back_equal(value: Decimal) -> None:
-    text = exact_text(value)
-    assert Decimal(text) == value
-    assert "E" not in text
-
-
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_number_is_never_sent(value: str) -> None:
-    with pytest.raises(ValueError, match="finite"):
-        exact_text(Decimal(value))
-
-
-def test_a_stock_order_carries_no_intent_and_a_market_order_no_price() -> None:
-    order = SubmitOrder(
-        "sellctl-1",
-        "AAPL",
-        AssetClass.STOCK,
-        Side.SELL,
-        Decimal("0.5"),
-        OrderType.MARKET,
-        None,
-        PositionIntent.SELL_TO_CLOSE,
-    )
-    assert order_body(order) == {
-        "symbol": "AAPL",
-        "qty": "0.5",
-        "side": "sell",
-        "type": "market",
-        "time_in_force": "day",
-        "client_order_id": "sellctl-1",
-    }
