@@ -11,9 +11,9 @@ from sellctl.core.errors import ConfigError
 def test_disabled_accounts_are_left_out_and_half_a_key_pair_is_refused() -> None:
     config = a_config("http://127.0.0.1:1", "http://127.0.0.1:1")
     object.__setattr__(config.accounts["a"], "enabled", False)
-    doors = connect(config)
-    doors.close()
-    assert list(doors.brokers) == ["b"]
+    adapters = connect(config)
+    adapters.close()
+    assert list(adapters.brokers) == ["b"]
     object.__setattr__(config.accounts["b"], "secret_key", "")
     with pytest.raises(ConfigError, match="key pair of account b is incomplete"):
         connect(config)
@@ -32,8 +32,8 @@ def test_the_addresses_are_the_official_ones() -> None:
 
 
 @pytest.mark.parametrize(("paper", "host"), [(True, "paper-api.alpaca.markets"), (False, "api.alpaca.markets")])
-def test_without_endpoints_the_real_ones_are_meant(paper: bool, host: str) -> None:
+def test_without_endpoints_the_official_ones_are_used(paper: bool, host: str) -> None:
     config = a_config("", paper=paper)
-    doors = connect(config)
-    doors.close()
-    assert [client.host for client in doors._clients] == [host, "data.alpaca.markets"]  # noqa: SLF001  nothing is sent
+    adapters = connect(config)
+    adapters.close()
+    assert [client.host for client in adapters._clients] == [host, "data.alpaca.markets"]  # noqa: SLF001  nothing is sent

@@ -163,7 +163,7 @@ def test_what_is_not_http_is_no_answer(answer: bytes) -> None:
         answer_to_one_request(answer)
 
 
-# --- whose answer it is
+# --- every answer belongs to its request
 
 
 def test_an_answer_right_behind_another_is_not_taken_for_the_next_one() -> None:
@@ -466,7 +466,7 @@ def test_no_proxy_is_used_for_the_hosts_that_no_proxy_names(monkeypatch: pytest.
     assert run(over_http(monkeypatch, "HTTP_PROXY", no_proxy=no_proxy)) == []
 
 
-def test_a_proxy_whose_address_is_invalid_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_with_an_invalid_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:1")
     transport = HttpTransport("http://alpaca.invalid", LIMITS, concurrent_reads=1, trust_env=True)
     with pytest.raises(InvalidUrlError):
