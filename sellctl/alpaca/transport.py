@@ -142,6 +142,8 @@ class HttpTransport:
         return self._pool
 
     async def _exchange(self, pool: "_Pool", request: HttpRequest) -> HttpResponse:
+        if pool.session.closed:  # while the request waited for a read slot
+            raise DisconnectedError
         try:
             async with pool.session.request(
                 request.method,

@@ -1,4 +1,4 @@
-"""A scripted HTTP server on loopback that stands in for Alpaca, and builders of what it says and is request.
+"""A scripted HTTP server on loopback that stands in for Alpaca, and builders of its requests and answers.
 
 Each path has its answers in turn; the last one repeats. Every request is kept as it came over the wire.
 """
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from sellctl.core.ports import Broker
 
 KEY = "CANARYKEYPKX7"
-SECRET = "CANARYSECRETzzz9"  # noqa: S105  a planted one
+SECRET = "CANARYSECRETzzz9"  # noqa: S105  a canary, searched for in errors and logs
 SHORT = Limits(connect=1, read=0.3, total=0.45, body_bytes=100_000)
 PATIENT = Limits(connect=2, read=5, total=10)
 
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """One request as it came."""
+    """One request as it arrived."""
 
     method: str
     path: str
@@ -84,7 +84,7 @@ OPTION = SubmitOrder(
 
 
 class StandIn:
-    """The server: `on(path, answers...)` scripts it, `request` is what came."""
+    """The server: `on(path, answers...)` scripts it, `requests` are those that arrived."""
 
     def __init__(self) -> None:
         self.requests: list[ReceivedRequest] = []
@@ -131,7 +131,7 @@ class _Server(ThreadingHTTPServer):
     stand_in: StandIn
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is part of the play."""
+        """A client that closes the connection is no error here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,16 +146,16 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Silent."""
 
-    def _play(self) -> None:
+    def _handle(self) -> None:
         split = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(split.query, keep_blank_values=True).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         request = ReceivedRequest(self.command, split.path, query, dict(self.headers.items()), body)
-        self._say(self.server.stand_in.answer(request))
+        self._send(self.server.stand_in.answer(request))
 
-    do_GET = do_POST = do_DELETE = _play  # noqa: N815  http.server's names
+    do_GET = do_POST = do_DELETE = _handle  # noqa: N815  http.server's names
 
-    def _say(self, answer: Answer) -> None:
+    def _send(self, answer: Answer) -> None:
         ended = self.server.stand_in.ended
         self.close_connection = answer.hang or answer.drip or answer.drip_headers or answer.cut or answer.reset
         if answer.hang:
@@ -199,7 +199,7 @@ def a_config(*urls: str, paper: bool = True, **market_data: Any) -> Config:
 
 @contextlib.contextmanager
 def connected(*urls: str, limits: Limits = PATIENT, **market_data: Any) -> "Iterator[Connected]":
-    """Open adapters that close again."""
+    """Adapters to these addresses, closed at the end."""
     adapters = connect(a_config(*urls, **market_data), limits)
     try:
         yield adapters

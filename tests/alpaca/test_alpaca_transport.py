@@ -291,6 +291,18 @@ def test_closing_ends_the_connections_and_the_next_request_opens_another() -> No
     assert run(play()) == 2
 
 
+def test_a_request_that_waits_when_the_connections_are_closed_fails() -> None:
+    async def play() -> list[object]:
+        async with serving(lambda _head: None) as server:
+            transport = transport_to(server, concurrent_reads=1)
+            requests = [asyncio.create_task(transport.send(GET)) for _ in range(2)]
+            await server.asked.wait()
+            transport.close()
+            return await asyncio.gather(*requests, return_exceptions=True)
+
+    assert [type(error) for error in run(play())] == [DisconnectedError, DisconnectedError]
+
+
 def test_nothing_stays_open_when_the_event_loop_ends(recwarn: pytest.WarningsRecorder) -> None:
     answer_to_one_request(ok(b"[]"))
     assert [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)] == []
