@@ -455,13 +455,15 @@ def test_a_proxy_that_does_not_tunnel_is_a_proxy_error(
         run(by_proxy(certificate, Proxy(status), monkeypatch))
 
 
-async def over_http(monkeypatch: pytest.MonkeyPatch, variable: str, *, no_proxy: str = "") -> list[bytes]:
-    """The heads that a proxy gets of a plain HTTP request to a host that only it knows."""
+async def over_http(
+    monkeypatch: pytest.MonkeyPatch, variable: str, *, host: str = "alpaca.invalid", no_proxy: str = ""
+) -> list[bytes]:
+    """The heads that a proxy gets of a plain HTTP request to a host that cannot be reached directly."""
     monkeypatch.setenv("NO_PROXY", no_proxy)
     async with serving(lambda _head: ok(b"[]")) as proxy:
         monkeypatch.setenv(variable, f"http://user:p%40ss@127.0.0.1:{proxy.port}")
-        transport = HttpTransport("http://alpaca.invalid:81", LIMITS, concurrent_reads=1, trust_env=True)
-        with contextlib.suppress(DnsError):
+        transport = HttpTransport(f"http://{host}:81", LIMITS, concurrent_reads=1, trust_env=True)
+        with contextlib.suppress(DnsError, ConnectError):
             await transport.send(GET)
         return proxy.heads
 
@@ -473,9 +475,26 @@ def test_a_plain_request_goes_to_the_proxy_with_its_credentials(monkeypatch: pyt
     assert b"Proxy-Authorization: Basic dXNlcjpwQHNz" in head
 
 
-@pytest.mark.parametrize("no_proxy", ["*", "alpaca.invalid", ".invalid", "other, alpaca.invalid:81"])
-def test_no_proxy_is_used_for_the_hosts_that_no_proxy_names(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
-    assert run(over_http(monkeypatch, "HTTP_PROXY", no_proxy=no_proxy)) == []
+@pytest.mark.parametrize(
+    ("host", "no_proxy"),
+    [
+        ("alpaca.invalid", "*"),
+        ("alpaca.invalid", "alpaca.invalid"),
+        ("alpaca.invalid", ".invalid"),
+        ("alpaca.invalid", "other, alpaca.invalid:81"),
+        ("127.0.0.9", "other, 127.0.0.0/8"),
+        ("[::1]", "10.0.0.0/8, ::1/128"),
+    ],
+)
+def test_no_proxy_is_used_for_the_hosts_that_no_proxy_names(
+    monkeypatch: pytest.MonkeyPatch, host: str, no_proxy: str
+) -> None:
+    assert run(over_http(monkeypatch, "HTTP_PROXY", host=host, no_proxy=no_proxy)) == []
+
+
+@pytest.mark.parametrize("no_proxy", ["", "other", "alpaca.invalid:82", "10.0.0.0/8"])
+def test_the_proxy_is_used_for_all_other_hosts(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    assert len(run(over_http(monkeypatch, "HTTP_PROXY", host="127.0.0.9", no_proxy=no_proxy))) == 1
 
 
 def test_a_proxy_with_an_invalid_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
