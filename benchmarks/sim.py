@@ -78,7 +78,7 @@ def _bare() -> Iterator[int]:
 
     app = Starlette(routes=[Route("/v2/positions", positions)])
     sock = listen(0)
-    config = uvicorn.Config(app, http="h11", lifespan="off", log_config=None, log_level="critical", access_log=False)
+    config = uvicorn.Config(app, lifespan="off", log_config=None, log_level="critical", access_log=False)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[sock])), daemon=True)
     thread.start()

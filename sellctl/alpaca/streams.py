@@ -248,7 +248,8 @@ class AlpacaStreams:
         """Handle an error on an open connection: for too many symbols subscribe to half of them, else reconnect."""
         if code == _TOO_MANY_SYMBOLS:
             connection.symbol_limit = max(len(connection.streamed) // 2, 1)
-            error = f"too many symbols ({code}): {connection.symbol_limit} of {len(connection.streamed)} are streamed"
+            count, limit = len(connection.streamed), connection.symbol_limit
+            error = f"{count} symbols are too many ({code}): the {limit} nearest are streamed"
             self._tell(lambda listener: listener.line(connection.name, error))
             self._in_thread(self._subscribe(connection))
         else:

@@ -5,11 +5,13 @@ No redirect is followed, no cookie is kept, no netrc file is read. This module i
 """
 
 import asyncio
+import ipaddress
 import math
 import os
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -142,6 +144,8 @@ class HttpTransport:
         return self._pool
 
     async def _exchange(self, pool: "_Pool", request: HttpRequest) -> HttpResponse:
+        if pool.session.closed:  # while the request waited for a read slot
+            raise DisconnectedError
         try:
             async with pool.session.request(
                 request.method,
@@ -260,9 +264,26 @@ def _proxy_for(host: URL) -> URL | None:
     """
     proxies = getproxies()
     proxy = proxies.get(host.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(f"{host.host}:{host.port}"):
+    if not proxy or _is_exempt(host, proxies.get("no", "")):
         return None
     return _parse_url(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _is_exempt(host: URL, no_proxy: str) -> bool:
+    """Whether NO_PROXY matches a host: by name, domain, host:port, or by a network such as 10.0.0.0/8."""
+    if proxy_bypass(f"{host.host}:{host.port}"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.host or "")
+    except ValueError:
+        return False
+    return any(address in network for network in _networks(no_proxy))
+
+
+def _networks(no_proxy: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for entry in no_proxy.split(","):
+        with suppress(ValueError):
+            yield ipaddress.ip_network(entry.strip())
 
 
 def _proxy_credentials(proxy: URL | None) -> Mapping[str, str]:

@@ -4,7 +4,20 @@ import ssl
 import traceback
 
 import pytest
-from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, a_config, cancel, connected, look_up, read, submit
+from alpaca_stand_in import (
+    KEY,
+    PATHS,
+    SECRET,
+    Answer,
+    ReceivedRequest,
+    StandIn,
+    a_config,
+    cancel,
+    connected,
+    look_up,
+    read,
+    submit,
+)
 from builders import replace
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,12 +82,12 @@ UNREADABLE = (
 )
 
 
-def refused(stand_in: StandIn, call: object, say: Say) -> Exception:
+def refused(stand_in: StandIn, call: object, answer: Answer) -> Exception:
     """What a call makes of an answer, which must have cost exactly one request."""
-    stand_in.on(PATHS[call], say)
-    with connected(stand_in.url) as doors:
-        error = call(doors.brokers["a"])
-    assert len(stand_in.asked) == 1
+    stand_in.on(PATHS[call], answer)
+    with connected(stand_in.url) as adapters:
+        error = call(adapters.brokers["a"])
+    assert len(stand_in.requests) == 1
     assert str(error).startswith("a: ")
     assert "\n" not in str(error)
     return error
@@ -145,47 +158,47 @@ IN_DOUBT = [
 def test_a_401_and_a_403_without_a_reason_are_about_the_key(
     stand_in: StandIn, call: object, status: int, body: object
 ) -> None:
-    assert type(refused(stand_in, call, Say(body, status))) is AuthError
+    assert type(refused(stand_in, call, Answer(body, status))) is AuthError
 
 
 @pytest.mark.parametrize(("call", "status", "body", "refusal"), REFUSALS)
-def test_a_definite_no_names_the_next_step_it_calls_for(
+def test_a_refusal_is_classified_by_its_next_step(
     stand_in: StandIn, call: object, status: int, body: object, refusal: Refusal
 ) -> None:
-    error = refused(stand_in, call, Say(body, status))
+    error = refused(stand_in, call, Answer(body, status))
     assert type(error) is RequestRejectedError
     assert error.refusal is refusal
 
 
 @pytest.mark.parametrize(("call", "body"), ABSENT)
-def test_a_404_in_the_brokers_own_words_is_a_definite_absence(stand_in: StandIn, call: object, body: object) -> None:
-    assert type(refused(stand_in, call, Say(body, 404))) is NotFoundError
+def test_a_404_with_the_brokers_message_is_an_absence(stand_in: StandIn, call: object, body: object) -> None:
+    assert type(refused(stand_in, call, Answer(body, 404))) is NotFoundError
 
 
 @pytest.mark.parametrize("body", [said(None, "Not Found"), said(404, "no"), {"error": "x"}, {"detail": "Not Found"}])
 def test_a_look_up_takes_any_404_in_json_for_an_absence(stand_in: StandIn, body: object) -> None:
-    assert type(refused(stand_in, look_up, Say(body, 404))) is NotFoundError
+    assert type(refused(stand_in, look_up, Answer(body, 404))) is NotFoundError
 
 
-def test_a_look_up_is_in_doubt_over_a_404_that_is_no_json(stand_in: StandIn) -> None:
-    assert type(refused(stand_in, look_up, Say(HTML, 404))) is UnknownOutcomeError
+def test_a_look_up_with_a_404_that_is_no_json_is_unknown(stand_in: StandIn) -> None:
+    assert type(refused(stand_in, look_up, Answer(HTML, 404))) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize(("call", "status", "body"), IN_DOUBT)
-def test_whatever_is_not_the_brokers_definite_word_is_doubt(
+def test_without_a_definite_answer_of_the_broker_the_outcome_is_unknown(
     stand_in: StandIn, call: object, status: int, body: object
 ) -> None:
-    assert type(refused(stand_in, call, Say(body, status))) is UnknownOutcomeError
+    assert type(refused(stand_in, call, Answer(body, status))) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize("body", [said(42910000, "slow down"), said(None, "too many requests.")])
 @pytest.mark.parametrize("call", PATHS)
-def test_a_429_in_the_brokers_own_words_is_a_definite_no(stand_in: StandIn, call: object, body: object) -> None:
-    assert type(refused(stand_in, call, Say(body, 429))) is RateLimitedError
+def test_a_429_with_the_brokers_message_is_a_refusal(stand_in: StandIn, call: object, body: object) -> None:
+    assert type(refused(stand_in, call, Answer(body, 429))) is RateLimitedError
 
 
 def test_a_refusal_keeps_what_the_broker_said(stand_in: StandIn) -> None:
-    error = refused(stand_in, submit, Say(INSUFFICIENT, 403))
+    error = refused(stand_in, submit, Answer(INSUFFICIENT, 403))
     assert isinstance(error, RequestRejectedError)
     assert (error.answer.status, error.answer.code) == (403, 40310000)
     assert error.answer.message == INSUFFICIENT["message"]
@@ -200,8 +213,8 @@ def test_a_refusal_keeps_what_the_broker_said(stand_in: StandIn) -> None:
         ({"X-RateLimit-Reset": "soon"}, None),
     ],
 )
-def test_a_429_with_the_brokers_headers_is_a_definite_no(stand_in: StandIn, headers: dict, reset: float | None) -> None:
-    error = refused(stand_in, submit, Say(HTML, 429, headers))
+def test_a_429_with_the_brokers_headers_is_a_refusal(stand_in: StandIn, headers: dict, reset: float | None) -> None:
+    error = refused(stand_in, submit, Answer(HTML, 429, headers))
     assert isinstance(error, RateLimitedError)
     assert error.retry_at_epoch == reset
 
@@ -210,11 +223,11 @@ def test_a_429_with_the_brokers_headers_is_a_definite_no(stand_in: StandIn, head
     "message", ["subscription does not permit querying recent SIP data", "OPRA agreement is not signed"]
 )
 def test_a_feed_that_is_not_granted_is_no_bad_key(stand_in: StandIn, message: str) -> None:
-    assert isinstance(refused(stand_in, read, Say({"message": message}, 403)), FeedNotGrantedError)
+    assert isinstance(refused(stand_in, read, Answer({"message": message}, 403)), FeedNotGrantedError)
 
 
 def test_foreign_words_can_not_break_a_line_or_color_a_terminal(stand_in: StandIn) -> None:
-    error = refused(stand_in, read, Say({"code": 42210000, "message": "a\n\x1b[31mb" + "c" * 1000}, 422))
+    error = refused(stand_in, read, Answer({"code": 42210000, "message": "a\n\x1b[31mb" + "c" * 1000}, 422))
     assert "\x1b" not in str(error)
     assert "\n" not in str(error)
     assert len(str(error)) < 400
@@ -301,32 +314,32 @@ def everything_in(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def echo(asked: Asked) -> Say:
+def echo(request: ReceivedRequest) -> Answer:
     """A server that says everything back that it was told, key and all."""
-    return Say({"code": 42210000, "message": str(asked.headers), "headers": asked.headers}, 422)
+    return Answer({"code": 42210000, "message": str(request.headers), "headers": request.headers}, 422)
 
 
 LEAKY = {
-    "401": Say(status=401),
-    "page": Say(HTML, 502),
-    "redirect": Say("", 302, {"Location": f"http://x/{SECRET}a"}),
+    "401": Answer(status=401),
+    "page": Answer(HTML, 502),
+    "redirect": Answer("", 302, {"Location": f"http://x/{SECRET}a"}),
     "echo": echo,
-    "reset": Say(reset=True),
-    "html": Say(f"<{SECRET}a>"),
+    "reset": Answer(reset=True),
+    "html": Answer(f"<{SECRET}a>"),
 }
 
 
-@pytest.mark.parametrize("say", LEAKY.values(), ids=LEAKY)
+@pytest.mark.parametrize("answer", LEAKY.values(), ids=LEAKY)
 @pytest.mark.parametrize("call", PATHS)
 def test_no_error_and_no_log_carries_a_secret(
-    stand_in: StandIn, caplog: pytest.LogCaptureFixture, call: object, say: object
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture, call: object, answer: object
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    stand_in.on(PATHS[call], say)
-    with connected(stand_in.url) as doors:
-        error = call(doors.brokers["a"])
-        assert KEY not in repr(doors)
-        assert SECRET not in repr(doors)
+    stand_in.on(PATHS[call], answer)
+    with connected(stand_in.url) as adapters:
+        error = call(adapters.brokers["a"])
+        assert KEY not in repr(adapters)
+        assert SECRET not in repr(adapters)
     assert isinstance(error, BrokerError)
     assert KEY not in everything_in(error)
     assert SECRET not in everything_in(error)
@@ -336,12 +349,12 @@ def test_no_error_and_no_log_carries_a_secret(
 
 @pytest.mark.parametrize("stray", ["\n", "\u2028", "é\u4e00"])
 def test_a_key_with_stray_characters_is_told_without_showing_it(stand_in: StandIn, stray: str) -> None:
-    stand_in.on("/v2/positions", Say([]))
+    stand_in.on("/v2/positions", Answer([]))
     config = a_config(stand_in.url)
     account = replace(config.accounts["a"], secret_key=f"{SECRET}{stray}x")
-    doors = connect(replace(config, accounts={"a": account}))
-    error = read(doors.brokers["a"])
-    doors.close()
+    adapters = connect(replace(config, accounts={"a": account}))
+    error = read(adapters.brokers["a"])
+    adapters.close()
     assert "stray characters" in str(error)
     assert SECRET not in everything_in(error)
-    assert stand_in.asked == []
+    assert stand_in.requests == []

@@ -163,7 +163,7 @@ def test_what_is_not_http_is_no_answer(answer: bytes) -> None:
         answer_to_one_request(answer)
 
 
-# --- whose answer it is
+# --- every answer belongs to its request
 
 
 def test_an_answer_right_behind_another_is_not_taken_for_the_next_one() -> None:
@@ -289,6 +289,18 @@ def test_closing_ends_the_connections_and_the_next_request_opens_another() -> No
             return server.connections
 
     assert run(play()) == 2
+
+
+def test_a_request_that_waits_when_the_connections_are_closed_fails() -> None:
+    async def play() -> list[object]:
+        async with serving(lambda _head: None) as server:
+            transport = transport_to(server, concurrent_reads=1)
+            requests = [asyncio.create_task(transport.send(GET)) for _ in range(2)]
+            await server.asked.wait()
+            transport.close()
+            return await asyncio.gather(*requests, return_exceptions=True)
+
+    assert [type(error) for error in run(play())] == [DisconnectedError, DisconnectedError]
 
 
 def test_nothing_stays_open_when_the_event_loop_ends(recwarn: pytest.WarningsRecorder) -> None:
@@ -443,13 +455,15 @@ def test_a_proxy_that_does_not_tunnel_is_a_proxy_error(
         run(by_proxy(certificate, Proxy(status), monkeypatch))
 
 
-async def over_http(monkeypatch: pytest.MonkeyPatch, variable: str, *, no_proxy: str = "") -> list[bytes]:
-    """The heads that a proxy gets of a plain HTTP request to a host that only it knows."""
+async def over_http(
+    monkeypatch: pytest.MonkeyPatch, variable: str, *, host: str = "alpaca.invalid", no_proxy: str = ""
+) -> list[bytes]:
+    """The heads that a proxy gets of a plain HTTP request to a host that cannot be reached directly."""
     monkeypatch.setenv("NO_PROXY", no_proxy)
     async with serving(lambda _head: ok(b"[]")) as proxy:
         monkeypatch.setenv(variable, f"http://user:p%40ss@127.0.0.1:{proxy.port}")
-        transport = HttpTransport("http://alpaca.invalid:81", LIMITS, concurrent_reads=1, trust_env=True)
-        with contextlib.suppress(DnsError):
+        transport = HttpTransport(f"http://{host}:81", LIMITS, concurrent_reads=1, trust_env=True)
+        with contextlib.suppress(DnsError, ConnectError):
             await transport.send(GET)
         return proxy.heads
 
@@ -461,12 +475,29 @@ def test_a_plain_request_goes_to_the_proxy_with_its_credentials(monkeypatch: pyt
     assert b"Proxy-Authorization: Basic dXNlcjpwQHNz" in head
 
 
-@pytest.mark.parametrize("no_proxy", ["*", "alpaca.invalid", ".invalid", "other, alpaca.invalid:81"])
-def test_no_proxy_is_used_for_the_hosts_that_no_proxy_names(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
-    assert run(over_http(monkeypatch, "HTTP_PROXY", no_proxy=no_proxy)) == []
+@pytest.mark.parametrize(
+    ("host", "no_proxy"),
+    [
+        ("alpaca.invalid", "*"),
+        ("alpaca.invalid", "alpaca.invalid"),
+        ("alpaca.invalid", ".invalid"),
+        ("alpaca.invalid", "other, alpaca.invalid:81"),
+        ("127.0.0.9", "other, 127.0.0.0/8"),
+        ("[::1]", "10.0.0.0/8, ::1/128"),
+    ],
+)
+def test_no_proxy_is_used_for_the_hosts_that_no_proxy_names(
+    monkeypatch: pytest.MonkeyPatch, host: str, no_proxy: str
+) -> None:
+    assert run(over_http(monkeypatch, "HTTP_PROXY", host=host, no_proxy=no_proxy)) == []
 
 
-def test_a_proxy_whose_address_is_invalid_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("no_proxy", ["", "other", "alpaca.invalid:82", "10.0.0.0/8"])
+def test_the_proxy_is_used_for_all_other_hosts(monkeypatch: pytest.MonkeyPatch, no_proxy: str) -> None:
+    assert len(run(over_http(monkeypatch, "HTTP_PROXY", host="127.0.0.9", no_proxy=no_proxy))) == 1
+
+
+def test_a_proxy_with_an_invalid_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:1")
     transport = HttpTransport("http://alpaca.invalid", LIMITS, concurrent_reads=1, trust_env=True)
     with pytest.raises(InvalidUrlError):
