@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sellctl.core.model.plan import Plan
+from sellctl.core.model.plan import Plan, State
 from sellctl.core.model.snapshot import Snapshot
 
 # Old field -> today's field.
@@ -27,8 +27,11 @@ RENAMED = {
     "track": "state",
     "verdicts": "decisions",
 }
+# Old state of a decision -> today's.
+STATES = {"held": "watching", "leaving": "closing"}
 DURATIONS = frozenset({"age", "pressing_for", "rejected_for", "wide_for"})
 _MICROSECOND = dt.timedelta(microseconds=1)
+_STATES_TODAY = frozenset(State)
 
 
 def decode(content: bytes) -> tuple[Snapshot, Plan]:
@@ -47,7 +50,11 @@ def _today(value: Any, shared: list[dict[str, Any]]) -> Any:
     fields: dict[str, Any] = {}
     name: str
     for name, item in value.items():
-        read = item * _MICROSECOND if name in DURATIONS else _today(item, shared)
+        read = _today(item, shared)
+        if name in DURATIONS:
+            read = item * _MICROSECOND
+        elif name == "state" and item not in _STATES_TODAY:
+            read = STATES[item]
         # Both names: a field that has kept its old name reads that one, and the unknown one is ignored.
         fields[name] = fields[RENAMED.get(name, name)] = read
     if _is_holding_or_order(value):
