@@ -20,7 +20,7 @@ from sellctl.journal.queries import Filters, history
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
 
-INTENT_BOUND = 1.7
+INTENT_BOUND = 2.4
 PAGE_BOUND_MS = 100.0
 YEAR_ROWS = 1_000_000
 _SYMBOLS = tuple(f"SPY2508{day:02}C00{strike}000" for day in range(10, 30) for strike in range(500, 550))

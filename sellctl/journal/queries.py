@@ -18,12 +18,12 @@ from sellctl.journal.schema import audit, fills, unresolved
 PAGE = 50
 PACKED = "packed"  # the key under which the body of a plan's row holds its snapshot and the plan itself, whole
 PACKED_ONCE = "frozen"  # the same key in rows of format 1
-_COMPARED = ("symbol", "account", "reason", "day", "client_order_id", "kind")
+_INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filter that leaves the fewest rows first
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows are wanted; "" asks for all. `before` is the last row of the page before."""
+    """Which rows are wanted; "" asks for all. `before` is the last row of the page before; no `limit` is all rows."""
 
     symbol: str = ""
     account: str = ""
@@ -33,7 +33,7 @@ class Filters:
     kind: str = ""
     only_open: bool = False
     before: int | None = None
-    limit: int = PAGE
+    limit: int | None = PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,28 @@ def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
 
 def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     """The newest rows that the filters name, newest first."""
-    conditions = [audit.c[name] == value for name in _COMPARED if (value := getattr(filters, name))]
+    conditions = _conditions(filters)
     if filters.before is not None:
         conditions.append(audit.c.seq < filters.before)
     if filters.only_open:
         conditions.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
     statement = sa.select(*COLUMNS).where(*conditions).order_by(audit.c.seq.desc()).limit(filters.limit)
     return tuple(as_row(row) for row in tx.execute(statement))
+
+
+def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    """The most selective filter by its index, the others compared row by row.
+
+    SQLite knows nothing of how rare a value is, and would as soon read all stops of a year as those of one symbol. An
+    expression in place of a column keeps its index out of the choice.
+    """
+    given = [name for name in _INDEXED if getattr(filters, name)]
+    indexed = given[:2] if given[:1] == ["reason"] else given[:1]  # reason and account have an index of both
+    compared = [*given[len(indexed) :], *(["kind"] if filters.kind else [])]
+    return [
+        *(audit.c[name] == getattr(filters, name) for name in indexed),
+        *(audit.c[name] + "" == getattr(filters, name) for name in compared),
+    ]
 
 
 def as_row(row: sa.Row[Any]) -> AuditRow:

@@ -120,12 +120,9 @@ class SqliteJournal(AuditLog):
 
     def noted_today(self, account: str, kind: str) -> Sequence[str]:
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
-        today = exchange_day(self._now())
-        symbols = sa.select(audit.c.symbol).where(
-            audit.c.account == account, audit.c.kind == kind, audit.c.day == today
-        )
+        filters = Filters(account=account, kind=kind, day=exchange_day(self._now()), limit=None)
         with self.database.reading() as tx:
-            return tuple(tx.scalars(symbols.order_by(audit.c.seq.desc())))
+            return tuple(row.symbol for row in page(tx, filters))
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back."""

@@ -187,6 +187,15 @@ def test_strange_evidence_is_still_evidence(journal: SqliteJournal) -> None:
     assert verify(journal.path).fault == ""
 
 
+def test_all_of_todays_notes_of_a_kind_are_known_however_many(journal: SqliteJournal) -> None:
+    symbols = [f"S{number}" for number in range(60)]
+    for symbol in symbols:
+        journal.note("main", "no_backstop", {"symbol": symbol})
+    journal.note("other", "no_backstop", {"symbol": "QQQ"})
+    journal.note("main", "note", {"symbol": "QQQ"})
+    assert sorted(journal.noted_today("main", "no_backstop")) == sorted(symbols)
+
+
 def test_known_secrets_are_masked_in_whatever_is_written(tmp_path: Path) -> None:
     journal = a_journal(tmp_path, redact=lambda text: text.replace("canary", "***"))
     journal.note("main", "error", {"error": "the header APCA: canary was refused"})
