@@ -36,7 +36,8 @@ from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.journal import store
-from sellctl.journal.chain import START, Link
+from sellctl.journal.audit_log import AuditLog, Entry
+from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.store import SqliteJournal
 from sellctl.service.state_folder import StateFolder
 
@@ -161,17 +162,15 @@ def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
 
 def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mapping[str, object]) -> Decimal:
     total = Decimal(str(detail["filled_qty"]))
-    self._append(store.Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
+    self.append(Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
     return total
 
 
-def _no_chain(self: SqliteJournal, entries: Any, at: dt.datetime, _link: Any) -> Any:
-    last = store._last(self.database.raw)
-    for entry in entries:
-        row = self._row(entry, at, Link(last.seq, START.hash))
-        self.database.raw.execute(store._INSERT, row)
-        last = Link(last.seq + 1, str(row[-1]))
-    return last
+_ROW = AuditLog._row
+
+
+def _unchained_row(self: AuditLog, entry: Entry, at: dt.datetime, before: ChainLink) -> Any:
+    return _ROW(self, entry, at, ChainLink(before.seq, START.hash))
 
 
 def _zero_too(price: Decimal | None) -> Decimal | None:
@@ -319,7 +318,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("intent if possible", "an intent that can't be written stops nothing",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
     Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
-    Mutant("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
+    Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
     Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
         for place in (guards, quote_history, pricing, exits)), by_day),
     Mutant("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),

@@ -212,10 +212,10 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
 
 def _memory(state: StateFolder, journal: "Journal") -> "Memory":
     """Position memory beside the journal; a run that doesn't act reads it and keeps its own to itself."""
-    from sellctl.journal.memory import MemoryOfOthers, PositionMemory  # noqa: PLC0415  SQLAlchemy, as the journal
+    from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  SQLAlchemy, as the journal
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
 
-    return PositionMemory(journal.database) if isinstance(journal, SqliteJournal) else MemoryOfOthers(state.journal)
+    return PositionMemory(journal.database) if isinstance(journal, SqliteJournal) else ReadOnlyMemory(state.journal)
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
