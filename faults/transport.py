@@ -8,7 +8,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from faults.evidence import EvidenceChecker
@@ -19,7 +19,8 @@ from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Received, Request
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.ports import Broker, QuoteSource
-from sellctl.sim.http.app import Face
+from sellctl.sim.host import SimHost
+from sellctl.sim.http.app import SimulatorApp
 from sellctl.sim.sim_time import SimTime
 from sellctl.sim.venue.exchange import Exchange
 
@@ -73,8 +74,8 @@ class _Reset:
 class InProcessTransport:
     """The adapter's Transport, which plays each request against the face."""
 
-    def __init__(self, face: Face, evidence: EvidenceChecker) -> None:
-        self._face = face
+    def __init__(self, app: SimulatorApp, evidence: EvidenceChecker) -> None:
+        self._app = app
         self._loop = _ServerLoop()
         weakref.finalize(self, self._loop.close)
         self._evidence = evidence
@@ -83,7 +84,7 @@ class InProcessTransport:
         """One request, played to its end or to the client's patience; it takes no time, so it is always `ahead`."""
         del ahead
         self._note(request)
-        self._face.time.move_to(self._face.exchange.now)
+        self._app.host.time.move_to(self._app.host.exchange.now)
         played = self._play(request)
         limits = DEFAULT_TIMEOUTS
         if played.took >= limits.whole or played.silence >= limits.read:
@@ -109,16 +110,16 @@ class InProcessTransport:
     def _play(self, request: Request) -> _Played:
         """The face's coroutine in the server's own loop, within whatever loop the program runs in."""
         played, outer = _Played(), asyncio.get_running_loop()
-        self._face.transports[_CLIENT] = _Reset(played)  # type: ignore[assignment]
+        self._app.host.transport_of = lambda _client: cast("asyncio.Transport", _Reset(played))
         asyncio.events._set_running_loop(None)  # noqa: SLF001  a loop within a loop, each with its own time
         try:
-            self._loop.run_until_complete(_serve(self._face, request, played, self._loop))
+            self._loop.run_until_complete(_serve(self._app, request, played, self._loop))
         finally:
             asyncio.events._set_running_loop(outer)  # noqa: SLF001  likewise
         return played
 
 
-async def _serve(face: Face, request: Request, played: _Played, loop: _ServerLoop) -> None:
+async def _serve(app: SimulatorApp, request: Request, played: _Played, loop: _ServerLoop) -> None:
     started = last = loop.now
     asked = False
 
@@ -139,7 +140,7 @@ async def _serve(face: Face, request: Request, played: _Played, loop: _ServerLoo
             played.body += message.get("body", b"")
             played.whole = not message.get("more_body")
 
-    await face(_scope(request), receive, send)
+    await app(_scope(request), receive, send)
     played.took = loop.now - started
     if not played.whole:
         played.silence = max(played.silence, loop.now - last)
@@ -159,12 +160,12 @@ def _scope(request: Request) -> Message:
 
 def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Doors:
     """Doors through the real adapter. Each life has clients of its own; the simulator's face outlives them."""
-    face = Face(exchange, SimTime(exchange.now, 0))
+    app = SimulatorApp(SimHost(exchange, SimTime(exchange.now, 0)))
 
     def doors(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench puts its transport in the place of the network
-            client.transport = InProcessTransport(face, evidence)
+            client.transport = InProcessTransport(app, evidence)
         return dict(connected.brokers), connected.quotes
 
     return doors

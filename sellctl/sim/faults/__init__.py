@@ -1,1 +1,1 @@
-"""How the simulated broker misbehaves, by name."""
+"""The faults that the simulated broker can be told to show, by name."""

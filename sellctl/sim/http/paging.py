@@ -2,13 +2,13 @@
 
 import base64
 
-from sellctl.sim.http.routing import Call
+from sellctl.sim.http.messages import SimRequest
 from sellctl.sim.rejections import unprocessable
 
 
-def page_start(call: Call) -> int:
-    """Where the page begins that a call asks for."""
-    token = call.text("page_token")
+def page_start(request: SimRequest) -> int:
+    """Where the page begins that a request asks for."""
+    token = request.text("page_token")
     try:
         return int(base64.b64decode(token)) if token else 0
     except ValueError:

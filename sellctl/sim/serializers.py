@@ -7,8 +7,7 @@ from typing import Any
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, Asset, asset_of
-from sellctl.sim.market.market import Shown
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import Level, ShownQuote
 from sellctl.sim.numbers import ZERO, number, stamp, text, text_or_none
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
@@ -229,7 +228,7 @@ def option_quote_json(quote: Level, at: dt.datetime) -> Json:
     return {**{key: value for key, value in stock_quote_json(quote, at).items() if key != "z"}, "c": "A"}
 
 
-def shown_quote_json(symbol: str, shown: Shown) -> Json:
+def shown_quote_json(symbol: str, shown: ShownQuote) -> Json:
     """A quote as clients are shown it; a price that is no number stands as its literal."""
     render = option_quote_json if asset_of(symbol).is_option else stock_quote_json
     body = render(shown.level, shown.at)
