@@ -1,1 +1,1 @@
-"""The faults that the simulated broker can be told to show, by name."""
+"""The faults of the simulated broker, by name."""

@@ -8,7 +8,7 @@ from sellctl.sim.faults.registry import Fault
 from sellctl.sim.market.price_paths import Linear, Walk
 from sellctl.sim.venue.accounts import SimAccount, move_position
 from sellctl.sim.venue.fills import Fill
-from sellctl.sim.venue.matching import fill, work_orders
+from sellctl.sim.venue.matching import fill, match_orders
 from sellctl.sim.venue.order_actions import copy_of, submit_manually, swap
 from sellctl.sim.venue.order_groups import end_order
 from sellctl.sim.venue.orders import SimOrder, SimPosition
@@ -77,7 +77,7 @@ def _manual_order(venue: VenueState, fault: Fault) -> bool:
 def _liquidate(venue: VenueState, fault: Fault) -> bool:
     for account, position in _positions(venue, fault):
         liquidate(venue, account, position)
-        work_orders(venue)
+        match_orders(venue)
         return True
     return False
 

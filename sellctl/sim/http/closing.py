@@ -1,4 +1,4 @@
-"""Endpoints that end positions: close one, close all, exercise, don't exercise, and the account's activities."""
+"""Endpoints that close or exercise positions, and the account's activities."""
 
 import datetime as dt
 from decimal import Decimal
@@ -30,7 +30,7 @@ def _held(request: SimRequest) -> SimPosition:
 
 
 def _part(request: SimRequest, position: SimPosition) -> Decimal:
-    """How much of it is to be closed."""
+    """The quantity to close."""
     qty, percentage = request.amount("qty"), request.amount("percentage")
     if qty is not None and percentage is not None:
         raise rejections.unprocessable("only one of qty or percentage is accepted")
@@ -43,7 +43,7 @@ def _part(request: SimRequest, position: SimPosition) -> Decimal:
 
 
 def _close(request: SimRequest, position: SimPosition, qty: Decimal) -> dict[str, Any]:
-    """Send the market order; the 403 of this endpoint names no related orders."""
+    """Submit the market order. The 403 of this endpoint has no related orders."""
     side = "sell" if position.qty > 0 else "buy"
     body = {
         "symbol": position.symbol,
@@ -55,21 +55,21 @@ def _close(request: SimRequest, position: SimPosition, qty: Decimal) -> dict[str
     }
     try:
         return request.exchange.submit(request.account, body)
-    except rejections.RejectionError as refused:
-        refused.body.pop("related_orders", None)
+    except rejections.RejectionError as rejection:
+        rejection.body.pop("related_orders", None)
         raise
 
 
 def delete_positions(request: SimRequest) -> SimResponse:
-    """DELETE /v2/positions: 207 with an answer for each; with cancel_orders what rests is cancelled first."""
+    """DELETE /v2/positions: 207 with a status per position; with cancel_orders open orders are cancelled first."""
     if request.flag("cancel_orders"):
         delete_orders(request)
     rows = []
     for position in list(request.account.positions.values()):
         try:
             body, status = _close(request, position, abs(position.qty)), 200
-        except rejections.RejectionError as refused:
-            body, status = refused.body, refused.status
+        except rejections.RejectionError as rejection:
+            body, status = rejection.body, rejection.status
         rows.append({"symbol": position.symbol, "status": status, "body": body})
     return SimResponse(207, rows)
 
@@ -139,7 +139,7 @@ def _shows(request: SimRequest, row: dict[str, Any]) -> bool:
 
 
 def add_closing_routes(routes: Routes) -> None:
-    """The endpoints of this file."""
+    """Register the endpoints of this file."""
     table = (
         ("DELETE", "/v2/positions", delete_positions),
         ("DELETE", "/v2/positions/{}", delete_position),

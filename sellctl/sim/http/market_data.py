@@ -153,7 +153,7 @@ def _option_feed(request: SimRequest) -> None:
 
 
 def add_data_routes(routes: Routes) -> None:
-    """Everything under /v2/stocks and /v1beta1/options."""
+    """Register the endpoints of this file."""
     table = (
         ("/v2/stocks/quotes/latest", stock_quotes),
         ("/v2/stocks/trades/latest", stock_trades),

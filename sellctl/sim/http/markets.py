@@ -73,6 +73,6 @@ def _market(name: str) -> dict[str, str]:
 
 
 def add_market_routes(routes: Routes) -> None:
-    """The endpoints of this file."""
+    """Register the endpoints of this file."""
     routes.add("GET", "/v3/clock", clocks)
     routes.add("GET", "/v3/calendar/{}", market_calendar)

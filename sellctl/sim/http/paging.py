@@ -1,4 +1,4 @@
-"""Page tokens: where the next page begins, in base 64, as Alpaca's look."""
+"""Page tokens: the position of the next page in base 64, like Alpaca's."""
 
 import base64
 
@@ -7,7 +7,7 @@ from sellctl.sim.rejections import unprocessable
 
 
 def page_start(request: SimRequest) -> int:
-    """Where the page begins that a request asks for."""
+    """The position at which the requested page begins."""
     token = request.text("page_token")
     try:
         return int(base64.b64decode(token)) if token else 0

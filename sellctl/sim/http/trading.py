@@ -70,7 +70,7 @@ def _position(request: SimRequest, position: SimPosition) -> dict[str, Any]:
 def get_orders(request: SimRequest) -> SimResponse:
     """GET /v2/orders: filters, then direction, then limit. Times are exclusive, on submission."""
     nested = request.flag("nested")
-    found = [order for order in _candidates(request, nested=nested) if _is_asked_for(request, order)]
+    found = [order for order in _candidates(request, nested=nested) if _is_requested(request, order)]
     found.sort(key=lambda order: order.created_at, reverse=request.text("direction", "desc") != "asc")
     limit = request.whole("limit", ORDERS_DEFAULT, 1, ORDERS_MAX)
     if cut := request.exchange.faults.trigger("H17", account=request.account.name, path=request.path):
@@ -79,7 +79,7 @@ def get_orders(request: SimRequest) -> SimResponse:
 
 
 def _candidates(request: SimRequest, *, nested: bool) -> Iterable[SimOrder]:
-    """Orders by status. Nested, legs stand inside their parents only; otherwise multi-leg legs aren't listed."""
+    """Orders by status. With `nested`, legs are listed in their parents only; without, multi-leg legs never are."""
     orders = (
         request.account.open_orders if request.text("status", OPEN_STATUS) == OPEN_STATUS else request.account.orders
     )
@@ -89,7 +89,7 @@ def _candidates(request: SimRequest, *, nested: bool) -> Iterable[SimOrder]:
             yield order
 
 
-def _is_asked_for(request: SimRequest, order: SimOrder) -> bool:
+def _is_requested(request: SimRequest, order: SimOrder) -> bool:
     status, side = request.text("status", OPEN_STATUS), request.text("side")
     symbols, classes = request.names("symbols"), request.names("asset_class")
     after, until = request.instant("after"), request.instant("until")
@@ -140,19 +140,19 @@ def get_order_by_client_id(request: SimRequest) -> SimResponse:
 
 
 def delete_order(request: SimRequest) -> SimResponse:
-    """DELETE /v2/orders/{id}: 204, which is not the end; that is seen on the order."""
+    """DELETE /v2/orders/{id}: 204 accepts the request; the order shows when it is cancelled."""
     request.exchange.cancel(request.account, request.args[0])
     return SimResponse(204)
 
 
 def delete_orders(request: SimRequest) -> SimResponse:
-    """DELETE /v2/orders: 207 with a status for each."""
+    """DELETE /v2/orders: 207 with a status per order."""
     rows = []
     for order in [order for order in request.account.open_orders.values() if order.parent is None]:
         try:
             request.exchange.cancel(request.account, order.id)
-        except rejections.RejectionError as refused:
-            rows.append({"id": order.id, "status": refused.status, "body": refused.body})
+        except rejections.RejectionError as rejection:
+            rows.append({"id": order.id, "status": rejection.status, "body": rejection.body})
         else:
             rows.append({"id": order.id, "status": 200, "body": serializers.order_json(order)})
     return SimResponse(207, rows)
@@ -177,7 +177,7 @@ def get_calendar(request: SimRequest) -> SimResponse:
 
 
 def get_assets(request: SimRequest) -> SimResponse:
-    """GET /v2/assets: what the scenario knows."""
+    """GET /v2/assets: the symbols that the scenario has."""
     wanted = request.text("asset_class") or "us_equity"
     if request.text("status", "active") != "active":
         return SimResponse(body=[])
@@ -195,7 +195,7 @@ def get_asset(request: SimRequest) -> SimResponse:
 
 
 def known_assets(request: SimRequest) -> list[Asset]:
-    """Everything that has a price, is held, or lies under one of those."""
+    """Every symbol that has a price or is held, and their underlyings."""
     symbols = {*request.exchange.market.symbols, *request.account.positions}
     symbols |= {asset_of(symbol).underlying for symbol in symbols}
     return [asset_of(symbol) for symbol in sorted(symbols)]
@@ -249,7 +249,7 @@ def patch_order(request: SimRequest) -> SimResponse:
 
 
 def add_trading_routes(routes: Routes) -> None:
-    """Everything under /v2 that trades or tells about trading."""
+    """Register the endpoints of this file."""
     table = (
         ("GET", "/v2/account", get_account),
         ("GET", "/v2/account/configurations", get_configuration),

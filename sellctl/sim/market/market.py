@@ -34,7 +34,7 @@ class Market:
         return tuple(self.paths)
 
     def put(self, symbol: str, level: Level, now: dt.datetime, stamp: dt.datetime | None = None) -> None:
-        """Replace a symbol's path by one level from now on; `stamp` pins what its quotes carry."""
+        """Replace a symbol's path by one level from now on; its quotes carry the timestamp `stamp` when given."""
         self.paths[symbol] = Path([Fixed(now, level)])
         self.stamps.pop(symbol, None)
         self._shift.pop(symbol, None)
@@ -73,10 +73,10 @@ class Market:
             self._quoted[symbol] = known
         return known[1]
 
-    def stands_until(self, symbol: str, now: dt.datetime) -> dt.datetime:
+    def unchanged_until(self, symbol: str, now: dt.datetime) -> dt.datetime:
         """The instant until which a symbol's level can't change by itself; `now` when it is moving."""
         path = self.paths.get(symbol)
-        return FOREVER if path is None or symbol in self.halted else path.stands_until(now)
+        return FOREVER if path is None or symbol in self.halted else path.unchanged_until(now)
 
     def moves(self, symbol: str) -> bool:
         """Whether a symbol's prices are computed, so that they may change at any instant."""

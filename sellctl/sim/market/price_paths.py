@@ -65,7 +65,7 @@ class Fixed:
         """The level."""
         return self.to
 
-    def stands_until(self, _now: dt.datetime) -> dt.datetime:
+    def unchanged_until(self, _now: dt.datetime) -> dt.datetime:
         """Forever: it does not move."""
         return FOREVER
 
@@ -81,7 +81,7 @@ class Jump:
         """The level it jumped to."""
         return before.moved_to(before.mid * self.ratio)
 
-    def stands_until(self, _now: dt.datetime) -> dt.datetime:
+    def unchanged_until(self, _now: dt.datetime) -> dt.datetime:
         """Forever: it moves once, at its start."""
         return FOREVER
 
@@ -103,7 +103,7 @@ class Linear:
             self.to, bid=_between(before.bid, self.to.bid, share), ask=_between(before.ask, self.to.ask, share)
         )
 
-    def stands_until(self, now: dt.datetime) -> dt.datetime:
+    def unchanged_until(self, now: dt.datetime) -> dt.datetime:
         """The present instant while it moves, forever after its end."""
         return FOREVER if now >= self.until else now
 
@@ -132,7 +132,7 @@ class Walk:
             self._factors.append(self._factors[-1] * move)
         return before.moved_to(before.mid * Decimal(str(self._factors[steps])))
 
-    def stands_until(self, now: dt.datetime) -> dt.datetime:
+    def unchanged_until(self, now: dt.datetime) -> dt.datetime:
         """When the next step is due, to the microsecond."""
         return self.start + dt.timedelta(seconds=(self._steps_at(now) + 1) * self.step)
 
@@ -161,27 +161,22 @@ class Path:
         if not self._from <= now < self._until:
             place = bisect_right(self._starts, now) - 1
             self._level = self._segments[place].at(now, self._bases[place]) if place >= 0 else None
-            self._from, self._until = now, self._stands_until(place, now)
+            self._from, self._until = now, self._unchanged_until(place, now)
         return self._level
 
-    def stands_until(self, now: dt.datetime) -> dt.datetime:
+    def unchanged_until(self, now: dt.datetime) -> dt.datetime:
         """The instant until which the level can't change; `now` when it is moving."""
         self.at(now)
         return self._until
 
-    def _stands_until(self, place: int, now: dt.datetime) -> dt.datetime:
+    def _unchanged_until(self, place: int, now: dt.datetime) -> dt.datetime:
         later = self._starts[place + 1] if place + 1 < len(self._starts) else FOREVER
-        return min(later, self._segments[place].stands_until(now)) if place >= 0 else later
+        return min(later, self._segments[place].unchanged_until(now)) if place >= 0 else later
 
     @property
     def moves(self) -> bool:
         """Whether any level is computed (a line, a walk, a jump by a ratio) rather than given."""
         return self._moves
-
-    @property
-    def starts(self) -> tuple[dt.datetime, ...]:
-        """When segments begin."""
-        return tuple(self._starts)
 
 
 def _between(before: Decimal | None, after: Decimal | None, share: Decimal) -> Decimal | None:

@@ -192,7 +192,7 @@ def _read_position(item: Item) -> SimPosition:
 
 
 def read_order_body(item: Item) -> dict[str, Any]:
-    """An order as a body for the exchange; `type` is market unless a limit price says limit, `time_in_force` is day."""
+    """An order as a request body. Defaults: `type` limit with a limit price, else market; `time_in_force` day."""
     fields = item.fields(ORDER_KEYS)
     body: dict[str, Any] = {key: field_item.plain() for key, field_item in fields.items() if key != "age"}
     for key in ("symbol", "side", "type", "time_in_force", "client_order_id", "position_intent", "order_class"):

@@ -1,4 +1,4 @@
-"""One account's books: cash, positions, orders and activities, and how fills and settlements are booked. No rules."""
+"""One account's cash, positions, orders and activities, and the booking of fills and settlements. No trading rules."""
 
 import copy
 import datetime as dt
@@ -105,11 +105,6 @@ class SimAccount:
         shown: dict[str, SimPosition | None] = {**self.positions}
         shown.update({symbol: lag.shown for symbol, lag in self.lags.items()})
         return [position for symbol in sorted(shown) if (position := shown[symbol]) is not None]
-
-    def shown_position(self, symbol: str, now: dt.datetime) -> SimPosition | None:
-        """One position as the broker shows it now."""
-        lag = self.lags.get(symbol)
-        return lag.shown if lag and lag.until > now else self.positions.get(symbol)
 
 
 def book_fill(account: SimAccount, order: SimOrder, fill: Fill, now: dt.datetime, lag: dt.timedelta) -> None:

@@ -19,7 +19,7 @@ from sellctl.sim.market.price_paths import Level
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue import order_actions, order_entry
 from sellctl.sim.venue.accounts import SimAccount
-from sellctl.sim.venue.matching import rest_until, work_orders
+from sellctl.sim.venue.matching import idle_until, match_orders
 from sellctl.sim.venue.orders import SimOrder
 from sellctl.sim.venue.session import plan_session
 from sellctl.sim.venue.state import VenueState
@@ -55,7 +55,7 @@ class Exchange(VenueState):
         while self.now < to:
             self.now = self._next_instant(to)
             self.run_due()
-            work_orders(self)
+            match_orders(self)
 
     def _next_instant(self, to: dt.datetime) -> dt.datetime:
         """The next instant at which something can happen, at most `to`: with open orders, each second of a session."""
@@ -66,15 +66,15 @@ class Exchange(VenueState):
         is_open = calendar.is_open(self.now)
         if orders and (is_open or any(map(self._is_active_outside_session, orders))):
             second = self.now.replace(microsecond=0) + STEP
-            instant = min(instant, max(second, self._last_second_of_rest(instant, orders)) if is_open else second)
+            instant = min(instant, max(second, self._last_idle_second(instant, orders)) if is_open else second)
         elif orders:
             instant = min(instant, calendar.next_open(self.now))
         return instant
 
-    def _last_second_of_rest(self, until: dt.datetime, orders: Iterable[SimOrder]) -> dt.datetime:
+    def _last_idle_second(self, until: dt.datetime, orders: Iterable[SimOrder]) -> dt.datetime:
         """The start of the last second before anything can happen to an order; matching until then changes nothing."""
         for order in orders:
-            until = min(until, rest_until(self, order))
+            until = min(until, idle_until(self, order))
             if until <= self.now:
                 return self.now
         return (until - _RESOLUTION).replace(microsecond=0)
@@ -120,7 +120,7 @@ class Exchange(VenueState):
         self.market.put(symbol, Level(bid, ask, **sizes), self.now)
         for listener in tuple(self.quote_listeners):
             listener(symbol)
-        work_orders(self)
+        match_orders(self)
 
     # --- orders -----------------------------------------------------------------------------------------------
 

@@ -17,17 +17,17 @@ from sellctl.sim.venue.state import VenueState
 IMMEDIATE = frozenset({"ioc", "fok"})
 
 
-def work_orders(venue: VenueState) -> None:
+def match_orders(venue: VenueState) -> None:
     """Match every open order against the market now."""
     for account in venue.accounts.values():
         if account.open_orders:
             is_open = calendar.is_open(venue.now)
             for order in list(account.open_orders.values()):
                 if order.is_open:
-                    _work(venue, account, order, is_open=is_open)
+                    _match_order(venue, account, order, is_open=is_open)
 
 
-def rest_until(venue: VenueState, order: SimOrder) -> dt.datetime:
+def idle_until(venue: VenueState, order: SimOrder) -> dt.datetime:
     """The instant until which nothing can happen to an order in an open market; `now` when something can at once."""
     if order.parent is not None and order.order_class == "mleg":
         return FOREVER  # it is matched with its parent
@@ -36,13 +36,13 @@ def rest_until(venue: VenueState, order: SimOrder) -> dt.datetime:
     quote = venue.quote(order.symbol)
     if quote is not order.idle_at:
         return venue.now
-    bounds = [venue.market.stands_until(order.symbol, venue.now)]
+    bounds = [venue.market.unchanged_until(order.symbol, venue.now)]
     bounds += [order.expires_at] if order.expires_at else []
     bounds += [order.cancel_done_at] if order.cancel_done_at else []
     return min(bounds)
 
 
-def _work(venue: VenueState, account: SimAccount, order: SimOrder, *, is_open: bool) -> None:
+def _match_order(venue: VenueState, account: SimAccount, order: SimOrder, *, is_open: bool) -> None:
     if order.parent is not None and order.order_class == "mleg":
         return  # it is matched with its parent
     if order.expires_at and venue.now >= order.expires_at:
@@ -59,7 +59,7 @@ def _work(venue: VenueState, account: SimAccount, order: SimOrder, *, is_open: b
         watch_held(venue, account, order)
     if order.status in WORKABLE:
         _match(venue, account, order)
-    order.touched_until = venue.now
+    order.matched_at = venue.now
 
 
 def _can_trade(venue: VenueState, order: SimOrder, *, is_open: bool) -> bool:
@@ -113,7 +113,7 @@ def _match_single(venue: VenueState, account: SimAccount, order: SimOrder) -> No
 
 
 def _seconds_since_matched(venue: VenueState, order: SimOrder) -> float:
-    since = order.touched_until or order.created_at
+    since = order.matched_at or order.created_at
     return max((venue.now - since) / dt.timedelta(seconds=1), 0.0)
 
 

@@ -12,7 +12,7 @@ from sellctl.sim.numbers import ZERO, decimal_of
 from sellctl.sim.serializers import order_json
 from sellctl.sim.venue import order_checks
 from sellctl.sim.venue.accounts import SimAccount
-from sellctl.sim.venue.matching import force_fill, work_orders
+from sellctl.sim.venue.matching import force_fill, match_orders
 from sellctl.sim.venue.multi_leg import submit_multi_leg
 from sellctl.sim.venue.order_entry import accept, with_client_id
 from sellctl.sim.venue.order_groups import end_order, submit_group
@@ -40,7 +40,7 @@ def submit_order(venue: VenueState, account: SimAccount, body: Any, *, source: s
     on_accept(venue, account, order)
     answer = order_json(order)
     venue.emit(order.status, account, order)
-    work_orders(venue)
+    match_orders(venue)
     return answer
 
 
@@ -102,7 +102,7 @@ def replace_order(venue: VenueState, account: SimAccount, order_id: str, body: A
     new = _successor(venue, old, changes, str(body.get("client_order_id") or venue.new_id("client")))
     swap(venue, account, old, new)
     answer = order_json(new)
-    work_orders(venue)
+    match_orders(venue)
     return answer
 
 
@@ -195,7 +195,7 @@ def _successor(venue: VenueState, old: SimOrder, changes: Mapping[str, Any], cli
         replaced_by=None,
         replaced_at=None,
         triggered=False,
-        touched_until=None,
+        matched_at=None,
         idle_at=None,
         **changes,
     )

@@ -188,11 +188,11 @@ def quantity_is_free(proposed: ProposedOrder) -> None:
 
 
 def no_wash_trade(proposed: ProposedOrder) -> None:
-    """403 when an opposite order of the account rests on the symbol and the two could meet."""
+    """403 when the account has an opposite open order on the symbol that this one could trade with."""
     if not is_simple(proposed.request) or proposed.request.type == "trailing_stop":
         return
     for order in proposed.account.open_on(proposed.request.symbol):
-        if order.side != proposed.request.side and _exposed(order) and _could_meet(proposed.request, order):
+        if order.side != proposed.request.side and _exposed(order) and _could_trade(proposed.request, order):
             limits = {order.side: order.limit_price, proposed.request.side: proposed.request.limit_price}
             crossing = {order.type, proposed.request.type} <= {"limit", "stop_limit"}
             raise rejections.wash_trade(
@@ -207,7 +207,7 @@ def _exposed(order: SimOrder) -> bool:
     return order.order_class in {"", "simple"} and order.type != "trailing_stop"
 
 
-def _could_meet(request: OrderRequest, order: SimOrder) -> bool:
+def _could_trade(request: OrderRequest, order: SimOrder) -> bool:
     if not {request.type, order.type} <= {"limit", "stop_limit"}:
         return True
     buy, sell = (request, order) if request.side == "buy" else (order, request)

@@ -56,7 +56,7 @@ class SimOrder:
     triggered: bool = False  # a stop whose price was touched
     cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; None with pending_cancel: never
     visible_at: dt.datetime | None = None  # lists and look-ups by client id show it from then on
-    touched_until: dt.datetime | None = None  # the last instant at which it was matched against the market
+    matched_at: dt.datetime | None = None  # the last instant at which it was matched against the market
     idle_at: Level | None = field(default=None, repr=False)  # the quote at which it did not trade and drew no chance
 
     @property

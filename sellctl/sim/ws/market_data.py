@@ -130,12 +130,16 @@ class DataStream:
         if unknown := set(message) - {"action", *self._channels}:
             await self._error(410 if unknown & set(STOCK_CHANNELS) else 400)
             return
-        asked = {channel: set(message.get(channel) or ()) for channel in self._channels}
-        if self._is_option and "*" in asked["quotes"]:
+        requested = {channel: set(message.get(channel) or ()) for channel in self._channels}
+        if self._is_option and "*" in requested["quotes"]:
             await self._error(413)
             return
         after = {
-            channel: (self._subscribed[channel] | asked[channel] if add else self._subscribed[channel] - asked[channel])
+            channel: (
+                self._subscribed[channel] | requested[channel]
+                if add
+                else self._subscribed[channel] - requested[channel]
+            )
             for channel in self._channels
         }
         if add and self._is_over_limit(after):

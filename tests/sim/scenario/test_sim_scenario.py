@@ -126,7 +126,7 @@ def test_a_rejected_manual_order_is_recorded_in_the_notes() -> None:
         ("name: x\n", "file:1: start is missing."),
         ('start: "soon"\n', "file:1: start: 'soon' is not a time."),
         (START + "acounts: {}\n", "file:2: unknown key 'acounts'. Did you mean accounts?"),
-        (START + START, "file:2: start stands here twice."),
+        (START + START, "file:2: start is given twice."),
         (START + "speed: fast\n", "file:2: speed: 'fast' is not a number."),
         (START + "speed: -1\n", "file:2: speed can't be below 0."),
         (START + "settings: {inside_fil: 1}\n", "file:2: unknown key 'inside_fil'. Did you mean inside_fill?"),
@@ -220,3 +220,4 @@ def test_the_documentation_names_every_setting_and_every_fault() -> None:
     model = (Path(__file__).parents[3] / "docs" / "market-model.md").read_text(encoding="utf-8")
     names = [field.name for field in dataclasses.fields(Settings)] + list(CATALOGUE)
     assert [name for name in names if f"`{name}`" not in page + model] == []
+    assert [kind.name for kind in CATALOGUE.values() if f"| `{kind.name}` | {kind.text} |" not in page] == []
