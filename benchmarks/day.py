@@ -102,9 +102,9 @@ class _Counted(SimBroker):
         super().__init__(exchange, account)
         self._tell = tell
 
-    def _ask(self, method: str, path: str, action: Callable[[SimAccount], T]) -> T:
+    def _call(self, method: str, path: str, action: Callable[[SimAccount], T]) -> T:
         self._tell(self.name)
-        return super()._ask(method, path, action)
+        return super()._call(method, path, action)
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """What is sent."""

@@ -8,7 +8,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from faults.evidence import EvidenceChecker
@@ -19,7 +19,8 @@ from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_LIMITS, DisconnectedError, HttpRequest, HttpResponse
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.ports import Broker, QuoteSource
-from sellctl.sim.http.app import Face
+from sellctl.sim.host import SimHost
+from sellctl.sim.http.app import SimulatorApp
 from sellctl.sim.sim_time import SimTime
 from sellctl.sim.venue.exchange import Exchange
 
@@ -73,8 +74,8 @@ class _Socket:
 class InProcessTransport:
     """The adapter's Transport, which runs each request in the simulator's HTTP application."""
 
-    def __init__(self, face: Face, evidence: EvidenceChecker) -> None:
-        self._face = face
+    def __init__(self, app: SimulatorApp, evidence: EvidenceChecker) -> None:
+        self._app = app
         self._loop = _ServerLoop()
         weakref.finalize(self, self._loop.close)
         self._evidence = evidence
@@ -83,7 +84,7 @@ class InProcessTransport:
         """Run one request to its end or to the client's deadline. It takes no time, so every request is urgent."""
         del urgent
         self._note(request)
-        self._face.time.move_to(self._face.exchange.now)
+        self._app.host.time.move_to(self._app.host.exchange.now)
         reply = self._run(request)
         limits = DEFAULT_LIMITS
         if reply.took >= limits.total or reply.silence >= limits.read:
@@ -109,16 +110,16 @@ class InProcessTransport:
     def _run(self, request: HttpRequest) -> _Reply:
         """Run the application in the server's event loop, inside the one that the program runs in."""
         reply, outer = _Reply(), asyncio.get_running_loop()
-        self._face.transports[_CLIENT] = _Socket(reply)  # type: ignore[assignment]
+        self._app.host.transport_of = lambda _client: cast("asyncio.Transport", _Socket(reply))
         asyncio.events._set_running_loop(None)  # noqa: SLF001  a loop within a loop, each with its own time
         try:
-            self._loop.run_until_complete(_serve(self._face, request, reply, self._loop))
+            self._loop.run_until_complete(_serve(self._app, request, reply, self._loop))
         finally:
             asyncio.events._set_running_loop(outer)  # noqa: SLF001  likewise
         return reply
 
 
-async def _serve(face: Face, request: HttpRequest, reply: _Reply, loop: _ServerLoop) -> None:
+async def _serve(app: SimulatorApp, request: HttpRequest, reply: _Reply, loop: _ServerLoop) -> None:
     started = last = loop.now
     asked = False
 
@@ -139,7 +140,7 @@ async def _serve(face: Face, request: HttpRequest, reply: _Reply, loop: _ServerL
             reply.body += message.get("body", b"")
             reply.complete = not message.get("more_body")
 
-    await face(_scope(request), receive, send)
+    await app(_scope(request), receive, send)
     reply.took = loop.now - started
     if not reply.complete:
         reply.silence = max(reply.silence, loop.now - last)
@@ -159,12 +160,12 @@ def _scope(request: HttpRequest) -> Message:
 
 def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Connections:
     """Brokers and quotes through the real adapter. Each process run has its own clients to one simulator."""
-    face = Face(exchange, SimTime(exchange.now, 0))
+    app = SimulatorApp(SimHost(exchange, SimTime(exchange.now, 0)))
 
     def connections(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench replaces the network
-            client.transport = InProcessTransport(face, evidence)
+            client.transport = InProcessTransport(app, evidence)
         return dict(connected.brokers), connected.quotes
 
     return connections

@@ -1,26 +1,13 @@
-"""Every misbehaviour of the HTTP family, by name, as a client sees it on the wire."""
+"""Every fault of the HTTP family, by name, as a client sees it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
-from sim_wire import CALL, Rest, a_client, a_server
+from sim_clients import CALL, Rest, a_client
 
 from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
-
-
-@pytest.fixture
-def server() -> Iterator[SimServer]:
-    with a_server() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: SimServer) -> Iterator[Rest]:
-    with a_client(server) as rest:
-        yield rest
 
 
 def orders(server: SimServer) -> int:
@@ -29,14 +16,14 @@ def orders(server: SimServer) -> int:
 
 
 def sent_with(server: SimServer, client: Rest, name: str, **options: Any) -> requests.Response:
-    """An order sent while the broker misbehaves."""
-    server.exchange.misbehave(name, path="/v2/orders", **options)
+    """The response to an order sent while a fault is active."""
+    server.exchange.inject(name, path="/v2/orders", **options)
     return client.sell()
 
 
 @pytest.mark.parametrize(("name", "accepted"), [("H01", 0), ("H02", 1)])
 def test_no_answer_comes_before_or_after_the_order_was_accepted(server: SimServer, name: str, accepted: int) -> None:
-    server.exchange.misbehave(name, method="POST", hold=5)
+    server.exchange.inject(name, method="POST", hold=5)
     with a_client(server) as client, pytest.raises(requests.ReadTimeout):
         client.ask("POST", "/v2/orders", {**_a_sale()}, timeout=0.3)
     assert orders(server) == accepted
@@ -50,7 +37,7 @@ def _a_sale() -> dict[str, str]:
 def test_the_connection_is_reset_before_or_after_the_order_was_accepted(
     server: SimServer, client: Rest, name: str, accepted: int
 ) -> None:
-    server.exchange.misbehave(name, method="POST")
+    server.exchange.inject(name, method="POST")
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         client.sell()
     assert orders(server) == accepted
@@ -83,11 +70,11 @@ def test_too_many_requests_comes_with_every_kind_of_reset(
 def test_the_key_is_refused_mid_day_until_it_is_taken_back(
     server: SimServer, client: Rest, status: int, message: str
 ) -> None:
-    server.exchange.misbehave("H07", account="main", status=status)
+    server.exchange.inject("H07", account="main", status=status)
     for _ in range(2):
         answer = client.ask("GET", "/v2/account")
         assert (answer.status_code, answer.json()) == (status, {"message": message})
-    server.exchange.behave("H07")
+    server.exchange.clear_faults("H07")
     assert client.ask("GET", "/v2/account").status_code == 200
 
 
@@ -125,12 +112,12 @@ def test_a_body_cannot_be_read(server: SimServer, client: Rest, body: str) -> No
 
 @pytest.mark.parametrize(("body", "value"), [("null", None), ("wrong_type", {})])
 def test_a_body_is_something_else(server: SimServer, client: Rest, body: str, value: object) -> None:
-    server.exchange.misbehave("H11", body=body)
+    server.exchange.inject("H11", body=body)
     assert client.get("/v2/positions") == value
 
 
 def test_a_body_is_fifty_megabytes(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H11", body="huge")
+    server.exchange.inject("H11", body="huge")
     with client.session.get(f"{server.url}/v2/positions", timeout=5, stream=True) as answer:
         assert int(answer.headers["content-length"]) > 50_000_000
 
@@ -147,7 +134,7 @@ def test_a_body_is_fifty_megabytes(server: SimServer, client: Rest) -> None:
     ],
 )
 def test_a_shape_changes_in_one_row_only(server: SimServer, client: Rest, change: str, shows: Any) -> None:
-    server.exchange.misbehave("H12", path="/v2/positions", change=change)
+    server.exchange.inject("H12", path="/v2/positions", change=change)
     rows = client.get("/v2/positions")
     assert shows(rows[0])
     assert rows[-1]["symbol"] == CALL
@@ -155,32 +142,32 @@ def test_a_shape_changes_in_one_row_only(server: SimServer, client: Rest, change
 
 
 def test_a_body_drips(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H13", path="/v2/clock", delay=0.001)
+    server.exchange.inject("H13", path="/v2/clock", delay=0.001)
     with client.session.get(f"{server.url}/v2/clock", timeout=5, stream=True) as answer:
         sizes = [len(chunk) for chunk in answer.raw.stream(1)]
     assert len(sizes) > 100
 
 
 def test_a_redirect_points_elsewhere(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H14", location="http://127.0.0.1:1/elsewhere")
+    server.exchange.inject("H14", location="http://127.0.0.1:1/elsewhere")
     answer = client.ask("GET", "/v2/account")
     assert (answer.status_code, answer.headers["location"]) == (302, "http://127.0.0.1:1/elsewhere")
 
 
 def test_positions_are_empty_once_although_something_is_held(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H16", path="/v2/positions")
+    server.exchange.inject("H16", path="/v2/positions")
     assert [len(client.get("/v2/positions")) for _ in range(2)] == [0, 2]
 
 
 def test_lists_are_cut_to_a_page(server: SimServer, client: Rest) -> None:
     for price in ("3.00", "3.05", "3.10"):
         client.sell(limit_price=price)
-    server.exchange.misbehave("H17", path="/v2/orders", page=2)
+    server.exchange.inject("H17", path="/v2/orders", page=2)
     assert len(client.get("/v2/orders", limit=500)) == 2
 
 
 def test_positions_lag_behind_fills(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H18", seconds=10)
+    server.exchange.inject("H18", seconds=10)
     client.sell(qty="4", limit_price="2.00")
     assert client.get(f"/v2/positions/{CALL}")["qty"] == "4"
     server.advance(10)
@@ -192,7 +179,7 @@ def test_a_cancel_is_accepted_and_hangs(
     server: SimServer, client: Rest, seconds: int | None, after_ten_minutes: str
 ) -> None:
     order = client.sell().json()["id"]
-    server.exchange.misbehave("H19", seconds=seconds)
+    server.exchange.inject("H19", seconds=seconds)
     assert client.ask("DELETE", f"/v2/orders/{order}").status_code == 204
     assert client.get(f"/v2/orders/{order}")["status"] == "pending_cancel"
     again = client.ask("DELETE", f"/v2/orders/{order}")
@@ -202,28 +189,28 @@ def test_a_cancel_is_accepted_and_hangs(
 
 
 def test_the_clock_is_wrong(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H20", path="/v2/clock", skew=7200)
+    server.exchange.inject("H20", path="/v2/clock", skew=7200)
     assert client.get("/v2/clock")["timestamp"] == "2026-11-25T13:00:00-05:00"
 
 
 def test_the_calendar_is_wrong(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("H20", path="/v2/calendar", skew=-3600)
+    server.exchange.inject("H20", path="/v2/calendar", skew=-3600)
     assert client.get("/v2/calendar", start="2026-11-25", end="2026-11-25")[0]["close"] == "15:00"
 
 
 @pytest.mark.parametrize("path", ["/v2/clock", "/v2/calendar"])
 def test_clock_and_calendar_are_down(server: SimServer, client: Rest, path: str) -> None:
-    server.exchange.misbehave("H20", down=True)
+    server.exchange.inject("H20", down=True)
     assert client.ask("GET", path).status_code == 503
 
 
-def test_a_misbehaviour_strikes_by_account_by_chance_and_is_counted(server: SimServer) -> None:
-    server.exchange.misbehave("H06", account="second", times=None, rate="0.5")
+def test_a_fault_applies_per_account_and_by_chance_and_is_counted(server: SimServer) -> None:
+    server.exchange.inject("H06", account="second", times=None, rate="0.5")
     with a_client(server) as main, a_client(server, "second") as second:
         assert {main.ask("GET", "/v2/clock").status_code for _ in range(20)} == {200}
         statuses = [second.ask("GET", "/v2/clock").status_code for _ in range(40)]
     assert 5 < statuses.count(429) < 35
-    assert server.exchange.behaviours.fired["H06"] == statuses.count(429)
+    assert server.exchange.faults.fired["H06"] == statuses.count(429)
 
 
 def test_every_name_of_the_family_is_in_the_catalogue() -> None:

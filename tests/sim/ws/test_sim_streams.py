@@ -1,22 +1,15 @@
-"""The streams on the wire: handshakes, frames, error codes, limits, and what is told."""
+"""The streams: handshakes, frames, error codes, limits and messages."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgpack
 import pytest
-from sim_wire import CALL, SCENARIO, a_client, a_server, a_socket, events_of, follow_updates, hear, log_in, say
+from sim_clients import CALL, SCENARIO, a_client, a_server, a_socket, events_of, follow_updates, hear, log_in, say
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from sellctl.sim.server import SimServer
 
 OPTIONS, IEX = "/v1beta1/indicative", "/v2/iex"
-
-
-@pytest.fixture
-def server() -> Iterator[SimServer]:
-    with a_server() as running:
-        yield running
 
 
 def error(code: int, message: str) -> list[dict[str, Any]]:
@@ -240,7 +233,7 @@ def test_a_fragmented_subscription_is_read_as_one(server: SimServer) -> None:
         assert hear(socket)[0]["quotes"] == [CALL]
 
 
-def test_a_moving_path_is_told_every_second_and_a_standing_one_once() -> None:
+def test_a_moving_price_is_sent_every_second_and_a_fixed_one_once() -> None:
     moving = SCENARIO.replace(
         "F: {bid: 12.00, ask: 12.01}", "F: [{fixed: 12.00}, {at: start, walk: {seed: 1, sigma: 5%}}]"
     )

@@ -1,4 +1,4 @@
-"""A served simulator for tests, and small clients: REST over requests, streams over websockets. Loopback only."""
+"""A served simulator for tests, and small clients: REST by requests, streams by websockets. Loopback only."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ class Rest:
         return self.ask("GET", path, **query).json()
 
     def sell(self, **fields: Any) -> requests.Response:
-        """A closing limit that rests, unless told otherwise."""
+        """Submit a closing limit that does not fill, unless `fields` say otherwise."""
         body = {"symbol": CALL, "side": "sell", "qty": "1", "type": "limit", "limit_price": "3.00"}
         body |= {"time_in_force": "day", "position_intent": "sell_to_close"}
         return self.ask("POST", "/v2/orders", {**body, **fields})

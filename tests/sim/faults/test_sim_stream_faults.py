@@ -1,27 +1,15 @@
-"""Every misbehaviour of the stream family, by name, as a client sees it on the wire."""
+"""Every fault of the stream family, by name, as a client sees it."""
 
 import contextlib
 from collections.abc import Iterator
 
 import pytest
-from sim_wire import CALL, Rest, a_client, a_server, a_socket, events_of, follow_updates, hear, log_in, say
+from sim_clients import CALL, Rest, a_socket, events_of, follow_updates, hear, log_in, say
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
-
-
-@pytest.fixture
-def server() -> Iterator[SimServer]:
-    with a_server() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: SimServer) -> Iterator[Rest]:
-    with a_client(server) as rest:
-        yield rest
 
 
 @contextlib.contextmanager
@@ -34,7 +22,7 @@ def following(server: SimServer) -> Iterator[ClientConnection]:
 
 def test_the_stream_drops_without_a_word(server: SimServer) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W01")
+        server.exchange.inject("W01")
         with pytest.raises(ConnectionClosedError) as closed:
             hear(socket)
     assert closed.value.rcvd is None
@@ -42,47 +30,47 @@ def test_the_stream_drops_without_a_word(server: SimServer) -> None:
 
 def test_the_stream_is_connected_and_mute(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W02")
+        server.exchange.inject("W02")
         client.sell()
         with pytest.raises(TimeoutError):
             hear(socket, timeout=0.2)
-        server.exchange.behave("W02")
+        server.exchange.clear_faults("W02")
         client.sell()
         assert events_of(socket, 2) == ["pending_new", "new"]
-    assert server.exchange.behaviours.fired["W02"] == 2
+    assert server.exchange.faults.fired["W02"] == 2
 
 
 def test_one_event_is_lost(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W03")
+        server.exchange.inject("W03")
         client.sell(limit_price="2.00")
         assert events_of(socket, 2) == ["new", "fill"]
 
 
 def test_one_event_comes_twice(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W04")
+        server.exchange.inject("W04")
         client.sell()
         assert events_of(socket, 3) == ["pending_new", "pending_new", "new"]
 
 
 def test_two_events_change_places(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W05")
+        server.exchange.inject("W05")
         client.sell(limit_price="2.00")
         assert events_of(socket, 3) == ["new", "pending_new", "fill"]
 
 
 def test_old_events_are_replayed_after_a_reconnect(server: SimServer, client: Rest) -> None:
     client.sell(limit_price="2.00")
-    server.exchange.misbehave("W06", count=2)
+    server.exchange.inject("W06", count=2)
     with following(server) as socket:
         assert events_of(socket, 2) == ["new", "fill"]
 
 
 def test_frames_change_between_text_and_binary(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W07")
+        server.exchange.inject("W07")
         client.sell(limit_price="2.00")
         kinds = {type(socket.recv(timeout=5)) for _ in range(3)}
     assert kinds == {str, bytes}
@@ -90,7 +78,7 @@ def test_frames_change_between_text_and_binary(server: SimServer, client: Rest) 
 
 def test_a_frame_is_garbage(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W08")
+        server.exchange.inject("W08")
         client.sell()
         assert b"not a message" in socket.recv(timeout=5, decode=False)
         assert events_of(socket, 2) == ["pending_new", "new"]
@@ -99,7 +87,7 @@ def test_a_frame_is_garbage(server: SimServer, client: Rest) -> None:
 @pytest.mark.parametrize(("what", "place"), [("event", "event"), ("status", "order")])
 def test_an_event_or_a_status_is_unknown(server: SimServer, client: Rest, what: str, place: str) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W08", what=what)
+        server.exchange.inject("W08", what=what)
         client.sell()
         data = hear(socket)["data"]
     assert "something_new" in (data[place], data["order"]["status"])
@@ -107,7 +95,7 @@ def test_an_event_or_a_status_is_unknown(server: SimServer, client: Rest, what: 
 
 @pytest.mark.parametrize("code", [402, 406, 409])
 def test_a_login_is_refused(server: SimServer, code: int) -> None:
-    server.exchange.misbehave("W09", code=code)
+    server.exchange.inject("W09", code=code)
     with a_socket(server, "/v2/iex") as socket:
         assert log_in(socket)[0]["code"] == code
     with a_socket(server, "/v2/iex") as socket:
@@ -117,20 +105,20 @@ def test_a_login_is_refused(server: SimServer, code: int) -> None:
 def test_a_subscription_is_refused(server: SimServer) -> None:
     with a_socket(server, "/v2/iex") as socket:
         log_in(socket)
-        server.exchange.misbehave("W09", code=405)
+        server.exchange.inject("W09", code=405)
         say(socket, {"action": "subscribe", "quotes": ["F"]})
         assert hear(socket) == [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}]
 
 
 def test_the_trade_stream_refuses_a_login(server: SimServer) -> None:
-    server.exchange.misbehave("W09")
+    server.exchange.inject("W09")
     with a_socket(server, "/stream") as socket:
         say(socket, {"action": "auth", "key": "sim-main", "secret": "sim-secret"})
         assert hear(socket)["data"]["status"] == "unauthorized"
 
 
 def test_a_handshake_is_answered_with_429(server: SimServer) -> None:
-    server.exchange.misbehave("W09", code=429)
+    server.exchange.inject("W09", code=429)
     with pytest.raises(InvalidStatus) as refused, a_socket(server, "/stream"):
         pass
     assert refused.value.response.status_code == 429
@@ -139,7 +127,7 @@ def test_a_handshake_is_answered_with_429(server: SimServer) -> None:
 def test_a_consumer_is_called_slow(server: SimServer) -> None:
     with a_socket(server, "/v2/iex") as socket:
         log_in(socket)
-        server.exchange.misbehave("W10")
+        server.exchange.inject("W10")
         assert hear(socket) == [{"T": "error", "code": 407, "msg": "slow client"}]
         with pytest.raises(ConnectionClosed):
             hear(socket)
@@ -147,7 +135,7 @@ def test_a_consumer_is_called_slow(server: SimServer) -> None:
 
 def test_another_programs_order_shows(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W11")
+        server.exchange.inject("W11")
         client.sell(client_order_id="mine")
         names = [hear(socket)["data"]["order"]["client_order_id"] for _ in range(3)]
     assert names == ["mine", "another-program-1", "mine"]
@@ -155,13 +143,13 @@ def test_another_programs_order_shows(server: SimServer, client: Rest) -> None:
 
 def test_events_are_lost_in_a_gap_across_a_reconnect(server: SimServer, client: Rest) -> None:
     with following(server) as socket:
-        server.exchange.misbehave("W12", seconds=0.3)
+        server.exchange.inject("W12", seconds=0.3)
         with pytest.raises(ConnectionClosedError):
             hear(socket)
     with pytest.raises(InvalidStatus), a_socket(server, "/stream"):
         pass
     client.sell(limit_price="2.00")
-    while server.exchange.behaviours.active:
+    while server.exchange.faults.active:
         client.get("/v2/clock")
     with following(server) as socket:
         client.sell(symbol=CALL)

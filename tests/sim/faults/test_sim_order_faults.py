@@ -1,24 +1,10 @@
-"""Every misbehaviour of the order family, by name, as a client sees it on the wire."""
-
-from collections.abc import Iterator
+"""Every fault of the order family, by name, as a client sees it."""
 
 import pytest
-from sim_wire import CALL, Rest, a_client, a_server, a_socket, events_of, follow_updates
+from sim_clients import CALL, Rest, a_socket, events_of, follow_updates
 
 from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.server import SimServer
-
-
-@pytest.fixture
-def server() -> Iterator[SimServer]:
-    with a_server() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: SimServer) -> Iterator[Rest]:
-    with a_client(server) as rest:
-        yield rest
 
 
 def status(client: Rest, order: str) -> str:
@@ -26,12 +12,12 @@ def status(client: Rest, order: str) -> str:
 
 
 def test_an_order_is_rejected_at_once(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O01")
+    server.exchange.inject("O01")
     assert client.sell().json()["status"] == "rejected"
 
 
 def test_an_order_is_accepted_then_rejected(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O02")
+    server.exchange.inject("O02")
     with a_socket(server, "/stream") as socket:
         follow_updates(socket)
         order = client.sell().json()
@@ -41,7 +27,7 @@ def test_an_order_is_accepted_then_rejected(server: SimServer, client: Rest) -> 
 
 
 def test_orders_fill_in_parts(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O03", qty=1)
+    server.exchange.inject("O03", qty=1)
     order = client.sell(qty="3", limit_price="2.00").json()["id"]
     assert (status(client, order), client.get(f"/v2/orders/{order}")["filled_qty"]) == ("partially_filled", "1")
     server.advance(2)
@@ -49,7 +35,7 @@ def test_orders_fill_in_parts(server: SimServer, client: Rest) -> None:
 
 
 def test_an_order_fills_while_it_is_cancelled(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O04")
+    server.exchange.inject("O04")
     with a_socket(server, "/stream") as socket:
         follow_updates(socket)
         order = client.sell().json()["id"]
@@ -59,7 +45,7 @@ def test_an_order_fills_while_it_is_cancelled(server: SimServer, client: Rest) -
 
 
 def test_an_order_stays_pending_new(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O05")
+    server.exchange.inject("O05")
     order = client.sell(limit_price="2.00").json()["id"]
     server.advance(60)
     assert status(client, order) == "pending_new"
@@ -67,14 +53,14 @@ def test_an_order_stays_pending_new(server: SimServer, client: Rest) -> None:
 
 @pytest.mark.parametrize("stuck", ["held", "suspended", "stopped", "calculated"])
 def test_an_order_stays_in_an_odd_status(server: SimServer, client: Rest, stuck: str) -> None:
-    server.exchange.misbehave("O06", status=stuck)
+    server.exchange.inject("O06", status=stuck)
     order = client.sell(limit_price="2.00").json()["id"]
     server.advance(60)
     assert status(client, order) == stuck
 
 
 def test_an_order_is_done_for_the_day(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O07")
+    server.exchange.inject("O07")
     order = client.sell(limit_price="2.00").json()["id"]
     assert status(client, order) == "done_for_day"
     assert [row["id"] for row in client.get("/v2/orders")] == [order]
@@ -82,7 +68,7 @@ def test_an_order_is_done_for_the_day(server: SimServer, client: Rest) -> None:
 
 def test_an_order_is_replaced_by_a_corporate_action(server: SimServer, client: Rest) -> None:
     old = client.sell(client_order_id="mine").json()["id"]
-    server.exchange.misbehave("O08")
+    server.exchange.inject("O08")
     before = client.get(f"/v2/orders/{old}")
     after = client.get(f"/v2/orders/{before['replaced_by']}")
     assert (before["status"], after["replaces"], after["client_order_id"] == "mine") == ("replaced", old, False)
@@ -90,7 +76,7 @@ def test_an_order_is_replaced_by_a_corporate_action(server: SimServer, client: R
 
 def test_an_order_expires_with_a_part_filled(server: SimServer, client: Rest) -> None:
     order = client.sell(qty="3").json()["id"]
-    server.exchange.misbehave("O09")
+    server.exchange.inject("O09")
     shown = client.get(f"/v2/orders/{order}")
     assert (shown["status"], shown["filled_qty"]) == ("expired", "1")
 
@@ -106,7 +92,7 @@ def test_an_order_expires_with_a_part_filled(server: SimServer, client: Rest) ->
 def test_a_human_trades_or_rests_an_order(
     server: SimServer, client: Rest, options: dict[str, object], left: str, resting: int
 ) -> None:
-    server.exchange.misbehave("O10", symbol=CALL, **options)
+    server.exchange.inject("O10", symbol=CALL, **options)
     assert client.get(f"/v2/positions/{CALL}")["qty"] == left
     rows = client.get("/v2/orders")
     assert [row["source"] for row in rows] == ["human"] * resting
@@ -114,7 +100,7 @@ def test_a_human_trades_or_rests_an_order(
 
 def test_the_broker_liquidates_by_itself(server: SimServer, client: Rest) -> None:
     mine = client.sell(client_order_id="mine").json()["id"]
-    server.exchange.misbehave("O11", symbol=CALL)
+    server.exchange.inject("O11", symbol=CALL)
     assert client.ask("GET", f"/v2/positions/{CALL}").status_code == 404
     assert status(client, mine) == "canceled"
     newest = client.get("/v2/orders", status="closed", direction="desc")
@@ -124,18 +110,18 @@ def test_the_broker_liquidates_by_itself(server: SimServer, client: Rest) -> Non
 def test_a_fill_is_busted(server: SimServer, client: Rest) -> None:
     client.sell(qty="4", limit_price="2.00")
     assert client.ask("GET", f"/v2/positions/{CALL}").status_code == 404
-    server.exchange.misbehave("O12", symbol=CALL)
+    server.exchange.inject("O12", symbol=CALL)
     assert client.get(f"/v2/positions/{CALL}")["qty"] == "4"
 
 
 def test_a_fill_is_at_an_absurd_price(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O13", ratio="0.01")
+    server.exchange.inject("O13", ratio="0.01")
     order = client.sell(limit_price="2.00").json()["id"]
     assert client.get(f"/v2/orders/{order}")["filled_avg_price"] == "0.02"
 
 
 def test_an_order_shows_in_lists_and_by_client_id_only_later(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O14", seconds=8)
+    server.exchange.inject("O14", seconds=8)
     order = client.sell(client_order_id="mine").json()["id"]
     lookup = "/v2/orders:by_client_order_id"
     missing = client.ask("GET", lookup, client_order_id="mine")
@@ -146,7 +132,7 @@ def test_an_order_shows_in_lists_and_by_client_id_only_later(server: SimServer, 
 
 
 def test_an_option_is_exercised(server: SimServer, client: Rest) -> None:
-    server.exchange.misbehave("O15", symbol=CALL)
+    server.exchange.inject("O15", symbol=CALL)
     assert client.ask("GET", f"/v2/positions/{CALL}").status_code == 404
     assert client.get("/v2/positions/NVDA")["avg_entry_price"] == "200"
 

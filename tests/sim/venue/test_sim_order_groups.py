@@ -4,12 +4,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sim_builders import CALL, PUT, STOCK, a_venue, held, later, refused, send, status_of
+from sim_builders import CALL, PUT, STOCK, a_venue, held, later, rejected, send, status_of
 
-from sellctl.sim.rejections import RefusedError
+from sellctl.sim.rejections import RejectionError
 from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.order_actions import replace_order
 from sellctl.sim.venue.orders import SimOrder
-from sellctl.sim.venue.replacement import replace_order
 
 HIGHER = "NVDA261218C00210000"
 BRACKET = {
@@ -98,8 +98,8 @@ def test_an_oto_sends_its_one_exit_after_the_entry() -> None:
         (BRACKET | {"time_in_force": "ioc"}, "complex orders must be day or gtc"),
     ],
 )
-def test_a_group_that_makes_no_sense_is_refused(fields: dict[str, Any], message: str) -> None:
-    assert str(refused(a_venue(), STOCK, "buy", **fields).body["message"]).startswith(message)
+def test_a_group_that_makes_no_sense_is_rejectd(fields: dict[str, Any], message: str) -> None:
+    assert str(rejected(a_venue(), STOCK, "buy", **fields).body["message"]).startswith(message)
 
 
 def a_spread(qty: str = "1", limit: str | None = "1.15", **fields: Any) -> dict[str, Any]:
@@ -171,11 +171,11 @@ def leg(symbol: str = CALL, side: str = "buy", ratio: str = "1", intent: str = "
         ({"legs": [leg(HIGHER), leg(CALL, "sell", "2", "sell_to_open")]}, "account not eligible"),
     ],
 )
-def test_a_multi_leg_order_that_breaks_a_rule_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_a_multi_leg_order_that_breaks_a_rule_is_rejectd(fields: dict[str, Any], message: str) -> None:
     venue = a_spread_venue()
-    with pytest.raises(RefusedError) as no:
+    with pytest.raises(RejectionError) as rejection:
         venue.submit(venue.accounts["main"], a_spread(**fields))
-    assert str(no.value.body["message"]).startswith(message)
+    assert str(rejection.value.body["message"]).startswith(message)
 
 
 def test_a_replacement_is_a_new_order_and_the_old_one_points_at_it() -> None:
@@ -207,20 +207,20 @@ def test_a_replacement_at_a_marketable_price_fills() -> None:
         ({"qty": "2", "client_order_id": "mine"}, 422, "client_order_id must be unique"),
     ],
 )
-def test_a_replacement_that_breaks_a_rule_is_refused(changes: dict[str, str], status: int, message: str) -> None:
+def test_a_replacement_that_breaks_a_rule_is_rejectd(changes: dict[str, str], status: int, message: str) -> None:
     venue = a_venue((CALL, "2", "1"))
     old = send(venue, limit_price="3.00", client_order_id="mine")
-    with pytest.raises(RefusedError) as no:
+    with pytest.raises(RejectionError) as rejection:
         replace_order(venue, venue.accounts["main"], old["id"], changes)
-    assert (no.value.status, str(no.value.body["message"])[: len(message)]) == (status, message)
+    assert (rejection.value.status, str(rejection.value.body["message"])[: len(message)]) == (status, message)
 
 
 def test_a_done_order_is_not_replaced() -> None:
     venue = a_venue((CALL, "2", "1"))
     done = send(venue, limit_price="2.00")
-    with pytest.raises(RefusedError) as no:
+    with pytest.raises(RejectionError) as rejection:
         replace_order(venue, venue.accounts["main"], done["id"], {"qty": "2"})
-    assert no.value.body["message"] == "cannot replace order in filled status"
+    assert rejection.value.body["message"] == "cannot replace order in filled status"
 
 
 def test_a_replaced_exit_stays_in_its_bracket() -> None:

@@ -1,31 +1,29 @@
-"""Snapshots: quote, trade, bars and, for options, greeks of one symbol. Bars are sampled from the path."""
+"""Snapshots of one symbol: quote, trade, bars and, for options, greeks. Bars are sampled from the price path."""
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sellctl.sim.http import serializers
+from sellctl.sim import serializers
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of
 from sellctl.sim.market.greeks import greeks_of
 from sellctl.sim.numbers import number, stamp
-
-if TYPE_CHECKING:
-    from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.exchange import Exchange
 
 ZERO_GREEKS = {"delta": 0, "gamma": 0, "rho": 0, "theta": 0, "vega": 0}
 _SAMPLES = 12
 _YEAR = dt.timedelta(days=365)
 
 
-def stock_snapshot(exchange: "Exchange", symbol: str) -> dict[str, Any] | None:
+def stock_snapshot(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
     """A stock's snapshot, or None without a quote."""
     quote, trade = quote_json(exchange, symbol), trade_json(exchange, symbol)
     return {**_bars(exchange, symbol), "latestQuote": quote, "latestTrade": trade} if quote and trade else None
 
 
-def option_snapshot(exchange: "Exchange", symbol: str) -> dict[str, Any] | None:
-    """An option's snapshot; on its last day the greeks are zero and there is no volatility, on every feed."""
+def option_snapshot(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
+    """An option's snapshot, or None without a quote. On the last day the greeks are zero, without a volatility."""
     quote, trade = quote_json(exchange, symbol), trade_json(exchange, symbol)
     if quote is None or trade is None:
         return None
@@ -36,7 +34,7 @@ def option_snapshot(exchange: "Exchange", symbol: str) -> dict[str, Any] | None:
     return {**body, **_greeks(exchange, asset)}
 
 
-def _greeks(exchange: "Exchange", asset: Asset) -> dict[str, Any]:
+def _greeks(exchange: Exchange, asset: Asset) -> dict[str, Any]:
     own, underlying = exchange.quote(asset.symbol), exchange.quote(asset.underlying)
     expiry = calendar.hours_on(asset.expires)
     if own is None or underlying is None or expiry is None:
@@ -52,13 +50,13 @@ def _greeks(exchange: "Exchange", asset: Asset) -> dict[str, Any]:
     }
 
 
-def quote_json(exchange: "Exchange", symbol: str) -> dict[str, Any] | None:
+def quote_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
     """The latest quote as clients see it."""
     shown = exchange.market.shown(symbol, exchange.now)
     return None if shown is None else serializers.shown_quote_json(symbol, shown)
 
 
-def trade_json(exchange: "Exchange", symbol: str) -> dict[str, Any] | None:
+def trade_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
     """The latest trade as clients see it."""
     shown = exchange.market.shown_trade(symbol, exchange.now)
     if shown is None:
@@ -67,8 +65,8 @@ def trade_json(exchange: "Exchange", symbol: str) -> dict[str, Any] | None:
     return render(*shown)
 
 
-def _bars(exchange: "Exchange", symbol: str) -> dict[str, Any]:
-    """The running minute and the running day; the day before isn't simulated."""
+def _bars(exchange: Exchange, symbol: str) -> dict[str, Any]:
+    """The bars of the present minute and day; the day before isn't simulated."""
     minute = exchange.now.replace(second=0, microsecond=0)
     hours = calendar.hours_at(exchange.now)
     bars = {"minuteBar": bar_json(exchange, symbol, minute, exchange.now)}
@@ -77,8 +75,8 @@ def _bars(exchange: "Exchange", symbol: str) -> dict[str, Any]:
     return {name: bar for name, bar in bars.items() if bar is not None}
 
 
-def bar_json(exchange: "Exchange", symbol: str, start: dt.datetime, end: dt.datetime) -> dict[str, Any] | None:
-    """A bar of the mid between two instants; None when the path had not begun."""
+def bar_json(exchange: Exchange, symbol: str, start: dt.datetime, end: dt.datetime) -> dict[str, Any] | None:
+    """A bar of the mid between two instants; None before the path begins."""
     levels = [exchange.market.level(symbol, start + (end - start) * i / _SAMPLES) for i in range(_SAMPLES + 1)]
     mids = [level.mid.quantize(Decimal("0.01")) for level in levels if level is not None]
     if not mids:

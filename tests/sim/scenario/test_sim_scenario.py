@@ -16,7 +16,7 @@ from sim_builders import at
 
 from sellctl.core.errors import ConfigError
 from sellctl.sim.faults.catalogue import CATALOGUE
-from sellctl.sim.scenario.reader import Promise, load_scenario, packaged, parse_scenario, summary
+from sellctl.sim.scenario.reader import Expectation, load_scenario, packaged, parse_scenario, summary
 from sellctl.sim.scenario.schema import scenario_schema
 from sellctl.sim.settings import Settings
 
@@ -33,10 +33,10 @@ def test_every_scenario_that_comes_with_sellctl_plays_to_its_end(name: str) -> N
     assert summary(scenario).startswith(scenario.name)
 
 
-def test_the_demo_promises_something_of_every_kind() -> None:
-    promises = load_scenario("demo").promises
-    assert {promise.ends for promise in promises} >= {"flat", "held", "untouched", "canceled", "open", "refused"}
-    assert {promise.reason for promise in promises} >= {"take_profit", "stop_loss", "zero_day", "uncovered_short"}
+def test_the_demo_expects_an_outcome_of_every_kind() -> None:
+    expectations = load_scenario("demo").expectations
+    assert {expected.ends for expected in expectations} >= {"flat", "held", "untouched", "canceled", "open", "refused"}
+    assert {expected.reason for expected in expectations} >= {"take_profit", "stop_loss", "zero_day", "uncovered_short"}
 
 
 def test_a_whole_scenario() -> None:
@@ -85,18 +85,18 @@ promises:
         Decimal("0.1"),
         dt.timedelta(seconds=3),
     )
-    assert scenario.promises == (Promise("main", "held", "F", "", "take_profit", "words"),)
+    assert scenario.expectations == (Expectation("main", "held", "F", "", "take_profit", "words"),)
     exchange = scenario.exchange()
     account = exchange.accounts["main"]
     old = account.by_client_id["old"]
     assert (old.status, old.created_at, account.cash) == ("new", at("10:50"), 5000)
-    assert [one.name for one in exchange.behaviours.active] == ["H18"]
+    assert [one.name for one in exchange.faults.active] == ["H18"]
     exchange.advance_to(at("11:08:30"))
     assert (account.qty_of("F"), old.status) == (95, "canceled")
-    assert [one.name for one in exchange.behaviours.active] == ["H18", "H05"]
+    assert [one.name for one in exchange.faults.active] == ["H18", "H05"]
     exchange.advance_to(at("11:15"))
     assert exchange.quote("F") is not None
-    assert exchange.behaviours.active == ()
+    assert exchange.faults.active == ()
     exchange.advance_to(at("11:32"))
     assert (account.qty_of("F"), account.refused) == (190, 401)
 
@@ -110,11 +110,11 @@ def test_a_jump_by_a_ratio_keeps_the_spread() -> None:
     assert (quote.bid, quote.ask) == (Decimal("5.98"), Decimal("6.08"))
 
 
-def test_a_human_whose_order_is_refused_leaves_a_note_and_no_harm() -> None:
+def test_a_rejected_manual_order_is_recorded_in_the_notes() -> None:
     text = ACCOUNT + "events: [{at: start, order: {account: main, symbol: F261218C00010000, side: sell, qty: 1}}]\n"
     exchange = parse_scenario(text).exchange()
     assert len(exchange.notes) == 1
-    assert "refused" in exchange.notes[0]
+    assert "rejected" in exchange.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_human_whose_order_is_refused_leaves_a_note_and_no_harm() -> None:
         ("name: x\n", "file:1: start is missing."),
         ('start: "soon"\n', "file:1: start: 'soon' is not a time."),
         (START + "acounts: {}\n", "file:2: unknown key 'acounts'. Did you mean accounts?"),
-        (START + START, "file:2: start stands here twice."),
+        (START + START, "file:2: start is given twice."),
         (START + "speed: fast\n", "file:2: speed: 'fast' is not a number."),
         (START + "speed: -1\n", "file:2: speed can't be below 0."),
         (START + "settings: {inside_fil: 1}\n", "file:2: unknown key 'inside_fil'. Did you mean inside_fill?"),
@@ -172,7 +172,7 @@ def as_written(text: str) -> Any:
 
 def documented() -> list[tuple[str, str]]:
     """Every scenario in the documentation, by the heading above it."""
-    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
     sections = re.split(r"^##+ ", page, flags=re.MULTILINE)[1:]
     return [
         (section.splitlines()[0], text)
@@ -215,8 +215,9 @@ def test_every_scenario_of_the_documentation_is_read_plays_and_fits_the_schema(t
     assert jsonschema_rs.validator_for(scenario_schema()).is_valid(as_written(text))
 
 
-def test_the_documentation_names_every_setting_and_every_misbehaviour() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
-    model = (Path(__file__).parents[2] / "docs" / "market-model.md").read_text(encoding="utf-8")
+def test_the_documentation_names_every_setting_and_every_fault() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    model = (Path(__file__).parents[3] / "docs" / "market-model.md").read_text(encoding="utf-8")
     names = [field.name for field in dataclasses.fields(Settings)] + list(CATALOGUE)
     assert [name for name in names if f"`{name}`" not in page + model] == []
+    assert [kind.name for kind in CATALOGUE.values() if f"| `{kind.name}` | {kind.text} |" not in page] == []

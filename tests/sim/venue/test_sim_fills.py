@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sim_builders import CALL, STOCK, a_venue, held, kinds, later, send, status_of
+from sim_builders import CALL, STOCK, a_venue, at, held, kinds, later, send, status_of
 
-from sellctl.sim.faults.catalogue import BehaviourBook
+from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market.assets import asset_of, on_tick
 from sellctl.sim.market.market import quoted
 from sellctl.sim.market.price_paths import Fixed, Jump, Level, Linear, Path, Walk, level
-from sellctl.sim.rejections import RefusedError
+from sellctl.sim.rejections import RejectionError
 from sellctl.sim.venue.exchange import Exchange
 
 
@@ -131,8 +131,6 @@ def test_a_trailing_stop_follows_the_price_up_and_fires_on_the_way_down() -> Non
 
 
 def test_a_stop_does_not_fire_before_the_open() -> None:
-    from sim_builders import at  # noqa: PLC0415  this test's own hour
-
     venue = a_venue((STOCK, "10", "12"), now=at("08:00"))
     order = send(venue, STOCK, qty="10", type="stop", stop_price="11.00", time_in_force="gtc")
     venue.set_quote(STOCK, Decimal("10.00"), Decimal("10.02"))
@@ -202,11 +200,11 @@ def test_computed_quotes_lie_on_the_price_step_and_never_cross(bid: Decimal, spr
     assert shown.bid is None or (on_tick(asset, shown.bid) and shown.bid < shown.ask)
 
 
-def test_a_misbehaviour_strikes_as_often_as_told_and_is_counted() -> None:
-    book = BehaviourBook()
-    book.misbehave("H01", times=2)
-    struck = [book.strike("H01") is not None for _ in range(3)]
-    assert (struck, book.fired["H01"], book.active) == ([True, True, False], 2, ())
+def test_a_fault_triggers_as_often_as_told_and_is_counted() -> None:
+    registry = FaultRegistry()
+    registry.inject("H01", times=2)
+    triggered = [registry.trigger("H01") is not None for _ in range(3)]
+    assert (triggered, registry.fired["H01"], registry.active) == ([True, True, False], 2, ())
 
 
 _SENT = st.fixed_dictionaries(
@@ -220,10 +218,10 @@ _SENT = st.fixed_dictionaries(
 
 
 @given(st.lists(_SENT, min_size=1, max_size=5), st.integers(0, 99), st.sampled_from(["0", "0.05"]))
-def test_a_leap_over_seconds_of_rest_leaves_the_same_books_as_a_look_at_each(
+def test_skipping_seconds_in_which_nothing_happens_gives_the_same_events_as_matching_each(
     orders: list[dict[str, Any]], seed: int, inside_fill: str
 ) -> None:
-    told = []
+    streams = []
     for stride in (1.0, 10_000.0):
         venue = a_venue((STOCK, "30", "12"), inside_fill=Decimal(inside_fill), cancel_delay=dt.timedelta(seconds=40))
         venue.market.paths[STOCK] = _a_lively_path(venue.now, seed)
@@ -231,10 +229,10 @@ def test_a_leap_over_seconds_of_rest_leaves_the_same_books_as_a_look_at_each(
             _send_one(venue, each)
             _wait(venue, each["wait"], stride)
         for order in list(venue.accounts["main"].open_orders.values()):
-            venue.request_cancel(venue.accounts["main"], order)
+            venue.cancel(venue.accounts["main"], order.id)
         _wait(venue, 7 * 3600, 60 * stride)
-        told.append([(event.at, event.kind, event.order, event.detail) for event in venue.events])
-    assert told[0] == told[1]
+        streams.append([(event.at, event.kind, event.order, event.detail) for event in venue.events])
+    assert streams[0] == streams[1]
 
 
 def _a_lively_path(now: dt.datetime, seed: int) -> Path:
@@ -253,19 +251,19 @@ def _send_one(venue: Exchange, wanted: dict[str, Any]) -> None:
         "stop_limit": {"stop_price": price, "limit_price": "11.95"},
         "trailing_stop": {"trail_percent": "1"},
     }
-    with contextlib.suppress(RefusedError):
+    with contextlib.suppress(RejectionError):
         send(venue, STOCK, qty=wanted["qty"], **{**prices[kind], "type": kind})
 
 
 def _wait(venue: Exchange, seconds: float, stride: float) -> None:
-    """Go on, looking at least every `stride` seconds of the clock."""
+    """Advance, matching at least every `stride` seconds."""
     until = venue.now + dt.timedelta(seconds=seconds)
     while venue.now < until:
         second = venue.now.replace(microsecond=0)
         venue.advance_to(min(until, second + dt.timedelta(seconds=stride)))
 
 
-def test_after_a_leap_a_limit_that_comes_to_stand_inside_has_one_second_s_chance() -> None:
+def test_after_skipped_seconds_a_limit_inside_a_new_spread_has_the_chance_of_one_second() -> None:
     filled = []
     for seed in range(40):
         venue = a_venue((STOCK, "1", "12"), inside_fill=Decimal("0.05"), seed=seed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from sim_wire import CALL, SCENARIO, Rest, a_client, a_server
+from sim_clients import CALL, SCENARIO, Rest, a_client, a_server
 
 from sellctl.sim.server import SimServer
 

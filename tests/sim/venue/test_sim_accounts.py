@@ -1,4 +1,4 @@
-"""Whatever orders, cancels, prices and misbehaviours come, in any order: the books of the exchange add up."""
+"""Whatever orders, cancels, prices and faults come, in any order: positions, orders and cash of an account add up."""
 
 import contextlib
 from decimal import Decimal
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sim_builders import CALL, STOCK, a_body, a_venue, later
 
-from sellctl.sim.rejections import RefusedError
+from sellctl.sim.rejections import RejectionError
 from sellctl.sim.venue.coverage import uncovered_contracts
 from sellctl.sim.venue.orders import TERMINAL
 
@@ -31,13 +31,13 @@ class Books(RuleBasedStateMachine):
     @rule(symbol=SYMBOLS, side=st.sampled_from(["buy", "sell"]), qty=st.integers(1, 6), price=st.none() | PRICES)
     def send(self, symbol: str, side: str, qty: int, price: str | None) -> None:
         fields = {} if price is None else {"limit_price": price}
-        with contextlib.suppress(RefusedError):
+        with contextlib.suppress(RejectionError):
             self.venue.submit(self.account, a_body(symbol, side, str(qty), **fields))
 
     @rule(place=st.integers(0, 20))
     def cancel(self, place: int) -> None:
         orders = list(self.account.orders.values())
-        with contextlib.suppress(RefusedError):
+        with contextlib.suppress(RejectionError):
             if orders:
                 self.venue.cancel(self.account, orders[place % len(orders)].id)
 
@@ -50,8 +50,8 @@ class Books(RuleBasedStateMachine):
         later(self.venue, seconds)
 
     @rule(name=FAULTS)
-    def misbehave(self, name: str) -> None:
-        self.venue.misbehave(name, **({"seconds": 5} if name == "H19" else {}))
+    def inject(self, name: str) -> None:
+        self.venue.inject(name, **({"seconds": 5} if name == "H19" else {}))
 
     @invariant()
     def positions_are_what_was_held_and_what_was_filled(self) -> None:
@@ -71,7 +71,7 @@ class Books(RuleBasedStateMachine):
     @property
     def meddled(self) -> bool:
         """Whether the broker itself or a human took from under an order, which sellers of ours can't prevent."""
-        return bool({"O10", "O11"} & set(self.venue.behaviours.fired))
+        return bool({"O10", "O11"} & set(self.venue.faults.fired))
 
     @invariant()
     def nothing_is_filled_beyond_its_quantity_and_open_orders_are_not_done(self) -> None:

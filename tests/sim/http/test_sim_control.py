@@ -4,31 +4,18 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
-from sim_wire import CALL, Rest, a_client, a_server
+from sim_clients import CALL, Rest
 from typer.testing import CliRunner
 
 from sellctl.commands.sim import sim
 from sellctl.core.errors import ConfigError
 from sellctl.sim.config_file import MARK, config_text, write_config
 from sellctl.sim.server import SimServer
-
-
-@pytest.fixture
-def server() -> Iterator[SimServer]:
-    with a_server() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: SimServer) -> Iterator[Rest]:
-    with a_client(server) as rest:
-        yield rest
 
 
 def test_it_sets_quotes(client: Rest) -> None:
@@ -58,7 +45,7 @@ def test_it_sets_the_speed(client: Rest) -> None:
         pass
 
 
-def test_it_switches_misbehaviours_and_tells_how_often_they_struck(client: Rest) -> None:
+def test_it_injects_and_clears_faults_and_shows_how_often_each_triggered(client: Rest) -> None:
     assert client.ask("POST", "/sim/misbehave", {"name": "H06", "times": 1}).json() == {"ok": True}
     assert client.ask("GET", "/v2/account").status_code == 429
     state = client.get("/sim/state")
@@ -70,7 +57,7 @@ def test_it_switches_misbehaviours_and_tells_how_often_they_struck(client: Rest)
 
 
 @pytest.mark.parametrize("body", [{"name": "H99"}, {"name": "H05", "stats": 1}, {}])
-def test_an_unknown_misbehaviour_is_refused(client: Rest, body: dict[str, object]) -> None:
+def test_an_unknown_fault_is_rejected(client: Rest, body: dict[str, object]) -> None:
     assert client.ask("POST", "/sim/misbehave", body).status_code == 422
 
 

@@ -1,4 +1,4 @@
-"""Books into Alpaca's JSON: exact keys, decimals as text in the trading API. Rendering only; nothing here decides."""
+"""Orders, positions, accounts, quotes and contracts as Alpaca's JSON, with exactly its keys and types."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -7,8 +7,7 @@ from typing import Any
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, Asset, asset_of
-from sellctl.sim.market.market import Shown
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import Level, ShownQuote
 from sellctl.sim.numbers import ZERO, number, stamp, text, text_or_none
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
@@ -16,12 +15,12 @@ from sellctl.sim.venue.orders import SimOrder, SimPosition
 
 Quotes = Callable[[str], Level | None]
 Json = dict[str, Any]
-# What an account carried until Alpaca ended it on 2026-07-06.
+# The fields that Alpaca removed from accounts on 2026-07-06.
 DAY_TRADING: Json = {"daytrade_count": 0, "daytrading_buying_power": "0", "pattern_day_trader": False}
 
 
 def order_json(order: SimOrder, *, nested: bool = True) -> Json:
-    """An order. Legs show when asked for; a multi-leg parent has empty text where its legs differ."""
+    """An order, with its legs if `nested`. A multi-leg parent has empty text in the fields in which its legs differ."""
     multi_leg = order.order_class == "mleg"
     parent = multi_leg and order.parent is None
     leg = multi_leg and order.parent is not None
@@ -78,7 +77,7 @@ def _class_text(order: SimOrder, asset: Asset | None) -> str:
 
 
 def position_json(account: SimAccount, position: SimPosition, quote: Level | None, settings: Settings) -> Json:
-    """A position: prices a share, values with the contract's multiplier, all as text; shorts carry negative values."""
+    """A position, all numbers as text: prices per share, values times the multiplier; values of shorts are negative."""
     asset, qty = position.asset, position.qty
     entry = position.avg_entry_price
     price = quote.mid if quote and quote.mid > 0 else entry
@@ -229,8 +228,8 @@ def option_quote_json(quote: Level, at: dt.datetime) -> Json:
     return {**{key: value for key, value in stock_quote_json(quote, at).items() if key != "z"}, "c": "A"}
 
 
-def shown_quote_json(symbol: str, shown: Shown) -> Json:
-    """A quote as clients are shown it; a price that is no number stands as its literal."""
+def shown_quote_json(symbol: str, shown: ShownQuote) -> Json:
+    """A quote as clients see it; `literal`, when set, replaces both prices."""
     render = option_quote_json if asset_of(symbol).is_option else stock_quote_json
     body = render(shown.level, shown.at)
     if shown.literal:
