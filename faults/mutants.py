@@ -19,7 +19,6 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
-from sellctl.core import order_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, guards, pricing, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -29,8 +28,11 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
 from sellctl.core.model.plan import Reason
 from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders import transitions
+from sellctl.core.orders.managed_order import ManagedState
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.orders.order_events import Ended
 from sellctl.core.orders.stale_orders import stale_orders
-from sellctl.core.position_manager import PositionManager
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
@@ -119,7 +121,7 @@ def _random_id(*_facts: object) -> str:
 
 
 async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
-    await self._send(order)
+    await self._send(order, "again")
 
 
 async def _call_it_canceled(self: OrderManager, order: Order, *_rest: Any) -> None:
@@ -203,6 +205,10 @@ def _nothing(*_args: Any, **_kwargs: Any) -> tuple[()]:
     return ()
 
 
+def _no_quantities(*_args: Any) -> dict[str, Decimal]:
+    return {}
+
+
 def _none(*_args: Any, **_kwargs: Any) -> None:
     return None
 
@@ -222,10 +228,13 @@ def _all_stale(snapshot: Any, _scope: Any, after: dt.timedelta, spared: Any) -> 
     return _STALE(snapshot, CancelScope.ALL, after, spared)
 
 
-def _forget_then_write(self: OrderManager, order: Order) -> None:
-    del self._pending[order.client_order_id]
-    self.positions.ended(order.symbol, order.client_order_id, rejected=order.status == "rejected")
-    self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
+_WRITE = OrderManager._write
+
+
+def _forget_then_write(self: OrderManager, kind: str, client_order_id: str, detail: dict[str, object]) -> None:
+    if STATE_OF_STATUS.get(kind) is OrderState.TERMINAL:
+        self.book.record(client_order_id, Ended(ManagedState(kind), Decimal(0), self.clock.monotonic()))
+    _WRITE(self, kind, client_order_id, detail)
 
 
 async def _join_once(self: SellWatcher) -> None:
@@ -307,7 +316,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
     Mutant("retry", "a time-out is answered by sending again", ((OrderManager, "_doubt", _retry),), by_day),
     Mutant("204 is canceled", "a cancel's 204 is read as its end",
-        ((OrderManager, "_terminal_word", _call_it_canceled),), by_day),
+        ((OrderManager, "_await_end", _call_it_canceled),), by_day),
     Mutant("available ignored", "qty instead of qty_available",
         ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
     Mutant("floats", "quantities go through floats", ((sizing, "_floored", _floats),), by_day),
@@ -337,15 +346,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
     Mutant("never adopted", "a restart doesn't follow its own orders",
         ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
-    Mutant("one no", "one 'not found' allows a repeat", ((order_manager, "NOT_FOUND_NEEDED", 1),), by_day),
-    Mutant("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
-    Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
+    Mutant("one no", "one 'not found' allows a repeat", ((transitions, "NOT_FOUND_NEEDED", 1),), by_day),
+    Mutant("two noes at once", "two 'not found' needn't be apart", ((transitions, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
+    Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_write", _forget_then_write),), by_day),
     Mutant("hidden is nothing", "an order taken and not shown yet is overlooked",
-        ((OrderManager, "_hold_unseen", _none),), by_day),
+        ((OrderBook, "seen", _none),), by_day),
     Mutant("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
     Mutant("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
     Mutant("unresolved ignored", "a doubtful order doesn't hold its quantity",
-        ((PositionManager, "unresolved", _none), (engine, "leave", _leave_resolved)), by_day),
+        ((OrderBook, "unresolved", _no_quantities), (engine, "leave", _leave_resolved)), by_day),
     Mutant("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
     Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
     Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),

@@ -15,6 +15,7 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.scheduler import AccountScheduler
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.config.schema import Config
-    from sellctl.core.model.intent import Intent
+    from sellctl.core.model.intent import Intent, OpenOrder
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
@@ -178,7 +179,8 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
     policy = compile_policy(config, name, parts.own)
     episodes = Episodes(name, parts.memory)
     basis = config.sell_module.price_basis.loss
-    positions = PositionManager(parts.prices, parts.clock, episodes, basis, pairs=policy.knows_structures)
+    book = OrderBook()
+    positions = PositionManager(parts.prices, parts.clock, episodes, book, basis, pairs=policy.knows_structures)
     report = EventPublisher(name, _time_of(parts.market_clock, parts.clock), parts.listener)
 
     def admit(facts: "AccountFacts") -> None:
@@ -196,7 +198,7 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         broker=broker,
         journal=parts.journal,
         positions=positions,
-        orders=OrderManager(name, broker, parts.journal, positions, parts.clock, report, parts.state.halted),
+        orders=OrderManager(name, broker, parts.journal, book, positions, parts.clock, report, parts.state.halted),
         clock=parts.clock,
         report=report,
         admit=admit,
@@ -313,7 +315,7 @@ class NoJournal:
         """None."""
         return {}
 
-    def open_intents(self, _account: str) -> Sequence[str]:
+    def open_orders(self, _account: str) -> Sequence["OpenOrder"]:
         """None."""
         return ()
 

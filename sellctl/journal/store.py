@@ -7,6 +7,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.model.exit_record import CONTRACT
-from sellctl.core.model.intent import Intent
+from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.order import STATE_OF_STATUS, OrderState
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Holding
@@ -117,6 +118,20 @@ class SqliteJournal(AuditLog):
         ids = sa.select(unresolved.c.client_order_id).where(unresolved.c.account == account)
         with self.database.reading() as tx:
             return tuple(tx.scalars(ids.order_by(unresolved.c.seq)))
+
+    def open_orders(self, account: str) -> Sequence[OpenOrder]:
+        """Orders that were intended and never seen to end, with what was written down of each, oldest first."""
+        found = (self._open_order(account, client_order_id) for client_order_id in self.open_intents(account))
+        return tuple(order for order in found if order)
+
+    def _open_order(self, account: str, client_order_id: str) -> OpenOrder | None:
+        intent = self.intent_of(account, client_order_id)
+        if intent is None:
+            return None
+        with self.database.reading() as tx:
+            rows = page(tx, Filters(client_order_id=client_order_id, account=account, limit=None))
+        since = takewhile(lambda row: row.kind != INTENT, rows)
+        return OpenOrder(intent, tuple(Outcome(row.kind, row.body) for row in reversed(tuple(since))))
 
     def noted_today(self, account: str, kind: str) -> Sequence[str]:
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""

@@ -4,7 +4,7 @@ import pytest
 
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, OrderCount
-from sellctl.core.tracking.order_rate import OrderRate, TradingBlock
+from sellctl.core.orders.order_rate import OrderRate, TradingBlock
 
 WHY = "account is not authorized to trade"
 

@@ -1,4 +1,4 @@
-"""How fast orders go out: what was sent in the last minute, what the broker rejected in a row, and whom it bars."""
+"""How many orders went out in the last minute, how many were rejected in a row, and a block of the whole account."""
 
 import datetime as dt
 from collections import deque
@@ -8,7 +8,8 @@ from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, OrderCount
 
 MINUTE = 60.0
-TRIED_AGAIN_AFTER = (5.0, 15.0, 60.0)  # seconds, by how often the broker said in a row that the account may not trade
+# Seconds until the next try, by how often in a row the broker said that the account may not trade.
+TRIED_AGAIN_AFTER = (5.0, 15.0, 60.0)
 _AT_ONCE = dt.timedelta(0)
 
 
@@ -20,15 +21,15 @@ class OrderRate:
     _rejects: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
-        """An order goes out."""
+        """An order is about to be sent."""
         self._sent.append((now, symbol, urgency))
 
     def rejected(self, symbol: str, now: float) -> None:
-        """The broker refused one, for no reason that has a next step."""
+        """An order was refused or rejected without a known next step."""
         self._rejects[symbol] = (self._rejects.get(symbol, (0, 0.0))[0] + 1, now)
 
-    def taken(self, symbol: str) -> None:
-        """One ended otherwise: the row of rejects is over. Its acceptance alone isn't that (fault O02)."""
+    def ended_well(self, symbol: str) -> None:
+        """An order ended without a reject, so the row is over. Acceptance is no such end: a reject may follow it."""
         self._rejects.pop(symbol, None)
 
     def sent(self, now: float) -> OrderCount:
@@ -48,7 +49,7 @@ class OrderRate:
         return [(symbol, urgency) for _, symbol, urgency in self._sent]
 
     def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
-        """How many in a row, and how long ago the last one was."""
+        """How many orders were rejected in a row, and how long ago the last one was."""
         if symbol not in self._rejects:
             return 0, _AT_ONCE
         count, at = self._rejects[symbol]
@@ -63,25 +64,25 @@ def _counted(urgencies: list[Urgency]) -> OrderCount:
 
 @dataclass(slots=True)
 class TradingBlock:
-    """The broker's word, on an order, that the whole account may not trade. Instants are monotonic seconds."""
+    """The broker refused an order because the whole account may not trade. Instants are monotonic seconds."""
 
     why: str = ""
-    row: int = 0
+    row: int = 0  # refusals in a row
     until: float = 0.0
 
     def refused(self, why: str, now: float) -> bool:
-        """The broker said so. Whether it is news, and not one more of a row."""
+        """Count a refusal. Whether it is the first of a row."""
         news = self.row == 0
-        if now >= self.until:  # orders that were refused side by side are one word
+        if now >= self.until:  # orders that were refused side by side count once
             self.until = now + TRIED_AGAIN_AFTER[min(self.row, len(TRIED_AGAIN_AFTER) - 1)]
             self.row += 1
         self.why = why
         return news
 
     def lift(self) -> None:
-        """It took an order, or the account itself says what holds."""
+        """The broker took an order, or the account itself says whether it may trade."""
         self.why, self.row, self.until = "", 0, 0.0
 
     def holds(self, now: float) -> str:
-        """Why no order is tried now; "" when one may be."""
+        """Why no order may be sent now; "" when one may."""
         return self.why if now < self.until else ""

@@ -1,22 +1,17 @@
 """Position memory from flat to flat: what begins an episode, what carries over, what freezes its rules."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_market, a_position, an_order, at, replace
+from builders import CALL, a_position, an_order, at, replace
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.instrument import Instrument
-from sellctl.core.model.market import Quote
 from sellctl.core.model.order import Order, PositionIntent, Side
-from sellctl.core.model.position import BackstopState, Position
-from sellctl.core.position_manager import PositionManager
-from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.model.position import Position
 from sellctl.core.tracking.episodes import Episodes, carried_on, opening_of
-from sellctl.service.host_clock import RealClock
 
 NOON, LATER = at("12:00"), at("13:00")
 D = Decimal
@@ -164,23 +159,3 @@ def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() ->
     episodes = seen((a_position(),), kept=Broken())
     with pytest.raises(JournalError):
         episodes.save()
-
-
-class NoQuotes:
-    """A source that has none."""
-
-    last_problems: tuple[str, ...] = ()
-
-    async def latest(self, _instruments: Sequence[Instrument]) -> dict[str, Quote]:
-        return {}
-
-
-def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_the_episode() -> None:
-    manager = PositionManager(PriceTracker(NoQuotes(), RealClock()), RealClock(), Episodes("one", Kept()))
-    manager.holdings([a_position()], a_market())
-    manager.takes_no_backstop(CALL)
-    manager.filled_before(CALL, NOON)
-    (holding,) = manager.holdings([a_position()], a_market())
-    assert holding.state.backstop == BackstopState(refused=True)
-    assert holding.state.filled_at == NOON
-    assert holding.state.base == a_position().qty
