@@ -1,7 +1,7 @@
-"""The output contract: values in; a rich table, plain text, JSON, CSV or markdown on stdout. Nothing decides here.
+"""Output of the listing commands: a table, plain text, JSON, CSV or markdown on stdout.
 
-`emit` prints. The rest turns plans, holdings and orders into rows for it and into documents for JSON. rich and
-tabulate are imported when a table is asked for: `--help` loads neither.
+`emit` prints rows. The other functions turn plans, positions and orders into rows for it, and into JSON documents.
+rich and tabulate are imported only when a table is printed, so that `--help` starts without them.
 """
 
 import csv
@@ -44,12 +44,13 @@ from sellctl.ui.formatting import (
     ratio_data,
     side_text,
     state_cell,
+    state_text,
     submit_text,
     today_of,
     trigger_name,
 )
 
-VERSION = 1  # of every JSON document; it grows when a key changes its meaning or goes
+VERSION = 2  # of every JSON document; increased when a key or one of its values changes its meaning or is removed
 PLAN_COLUMNS = ("account", "symbol", "qty", "gain", "state", "what happens", "why")
 POSITION_COLUMNS = ("account", "symbol", "days", "qty", "entry", "now", "gain", "state", "nearest trigger", "why")
 ORDER_COLUMNS = ("account", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
@@ -70,9 +71,9 @@ def emit(
     title: str = "",
     document: object | None = None,
 ) -> None:
-    """Print rows on stdout; without a format a table on a terminal, else plain. JSON prints `document` if given.
+    """Print rows on stdout. Without a format: a table on a terminal, else plain. JSON prints `document` if given.
 
-    A reader that went away (`| head`) is no error: the command keeps its own exit status.
+    A closed pipe (`| head`) is no error: the command keeps its own exit status.
     """
     fmt = fmt or (OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.PLAIN)
     if fmt is OutputFormat.JSON and document is not None:
@@ -86,29 +87,29 @@ def emit(
 
 
 def write(text: str) -> bool:
-    """Write to stdout what its encoding can say; False when nobody reads it any more."""
+    """Write to stdout, escaping what its encoding lacks; False when the pipe is closed."""
     out = sys.stdout
     encoding = out.encoding or "utf-8"
     try:
         out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
     except BrokenPipeError:
-        _let_go()
+        _discard_stdout()
         return False
     except OSError as error:
         raise SellctlError(f"The output can't be written: {error.strerror}.") from error
     return True
 
 
-def _let_go() -> None:
-    """Point stdout at nothing, so that neither later output nor the interpreter's last flush fails on the pipe."""
+def _discard_stdout() -> None:
+    """Redirect stdout to the null device, so that neither later output nor the interpreter's last flush fails."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)
 
 
 def json_text(document: object, *, indent: int | None = None) -> str:
-    """A document as JSON: ASCII only, so that no terminal obeys it; decimals as text."""
+    """A document as JSON: ASCII without control characters, so that it is safe on a terminal; decimals as text."""
     text = json.dumps(document, default=plain_text, indent=indent, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
 
@@ -123,7 +124,7 @@ def _as_table(columns: Sequence[str], cells: Cells, title: str) -> str:
 
 
 def _as_plain(columns: Sequence[str], cells: Cells) -> str:
-    """Columns set with blanks and no drawn lines, for pipes and screen readers; an empty cell is a dash."""
+    """Aligned columns without drawn lines, for pipes and screen readers; an empty cell is a dash."""
     return _tabulated(columns, [[cell.text or "-" for cell in row] for row in cells], "plain", cells)
 
 
@@ -137,7 +138,7 @@ _MARKUP = re.compile(r"[\\|<>\[\]*`]")
 def _tabulated(columns: Sequence[str], texts: Sequence[Sequence[str]], style: str, cells: Cells) -> str:
     from tabulate import tabulate  # noqa: PLC0415  only these two formats need it
 
-    sides = ["right" if are_numbers(row[place] for row in cells) else "left" for place in range(len(columns))]
+    sides = ["right" if are_numbers(row[index] for row in cells) else "left" for index in range(len(columns))]
     drawing = tabulate(texts, columns, tablefmt=style, disable_numparse=True, colalign=sides if cells else None)
     return "".join(f"{line.rstrip()}\n" for line in drawing.splitlines())
 
@@ -151,7 +152,7 @@ def _as_csv(columns: Sequence[str], cells: Cells) -> str:
 
 
 def _csv_value(cell: Cell) -> str:
-    """A number as it is; a text that a spreadsheet would take for a formula gets a leading apostrophe."""
+    """A number unchanged; a text that a spreadsheet would read as a formula gets a leading apostrophe."""
     if cell.data is None:
         return ""
     text = as_cell(str(cell.data)).text
@@ -182,7 +183,7 @@ _AS_TEXT: Mapping[OutputFormat, Callable[[Sequence[str], Cells], str]] = {
 
 
 def plan_rows(plans: Iterable[Plan]) -> list[Row]:
-    """A row a holding, a stale order and a fault, under PLAN_COLUMNS."""
+    """One row per position, stale order and fault, under PLAN_COLUMNS."""
     return [row for plan in plans for row in _plan_rows(plan)]
 
 
@@ -196,11 +197,11 @@ def _plan_rows(plan: Plan) -> Iterator[Row]:
         stale = Cell("stale", "stale", Tone.WARN)
         yield (plan.account, order.symbol, order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
     for fault in plan.faults:
-        yield (plan.account, None, None, None, Cell("fault", State.FAULT.value, Tone.BAD), "nothing", fault)
+        yield (plan.account, None, None, None, Cell("error", State.FAULT.value, Tone.BAD), "nothing", fault)
 
 
 def what_happens(decision: PositionDecision) -> str:
-    """What is done now about a holding."""
+    """What is done about a position now."""
     if decision.submit:
         return submit_text(decision.submit)
     if decision.cancel_first:
@@ -209,12 +210,12 @@ def what_happens(decision: PositionDecision) -> str:
 
 
 def _why(decision: PositionDecision) -> str:
-    """The reason; the whole sentence where no order follows, because it says what is in the way."""
+    """The reason of an order; without an order the whole sentence, because it says what prevents one."""
     return decision.signal.sentence if decision.submit and decision.signal else decision.sentence
 
 
 def positions_rows(plans: Iterable[Plan]) -> list[Row]:
-    """A row a holding, under POSITION_COLUMNS."""
+    """One row per position, under POSITION_COLUMNS."""
     return [_position_row(plan, decision) for plan in plans for decision in plan.decisions]
 
 
@@ -235,7 +236,7 @@ def _position_row(plan: Plan, decision: PositionDecision) -> Row:
 
 
 def orders_rows(orders: Iterable[tuple[str, Order]]) -> list[Row]:
-    """A row an order, each given with its account's name, under ORDER_COLUMNS."""
+    """One row per order, under ORDER_COLUMNS. Each order comes with the name of its account."""
     return [_order_row(account, order) for account, order in orders]
 
 
@@ -259,27 +260,27 @@ def _by(order: Order) -> str:
     return "sellctl" if order.is_ours else "you"
 
 
-# --- one holding on one screen ----------------------------------------------------------------------------------------
+# --- everything about one position ------------------------------------------------------------------------------------
 
 
 def position_page(decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = "") -> list[Row]:
-    """Everything about one holding, under PAGE_COLUMNS. `orders` are those of its symbol, open and of today."""
+    """Everything about one position, under PAGE_COLUMNS. `orders` are those of its symbol: open ones and today's."""
     holding = decision.holding
     rows = (
         ("account", account),
         ("symbol", holding.symbol),
         ("contract", _contract(holding, market)),
-        ("held", _held(holding)),
+        ("quantity", _quantity(holding)),
         ("entry", dollars(holding.position.entry_price)),
         ("quote", _quote(holding.quote, market.now)),
         ("quote problem", _quote_problem(holding)),
         ("gain", _gain(decision)),
         *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
-        ("exit under way", _under_way(holding)),
+        ("exit in progress", _exit_in_progress(holding)),
         *(("open order", _order(order)) for order in orders if not order.is_terminal),
         *(("earlier order", _order(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),
-        ("state", state_cell(decision)),
+        ("state", Cell(state_text(decision), decision.state.value, state_cell(decision).tone)),
         ("what happens", what_happens(decision)),
         ("why", decision.sentence),
     )
@@ -297,9 +298,9 @@ def _contract(holding: Holding, market: Market) -> str:
     return f"{strike}, expires {when} ({option.expires:%a %d %b %Y}){adjusted}"
 
 
-def _held(holding: Holding) -> str:
+def _quantity(holding: Holding) -> str:
     position = holding.position
-    free = "the broker doesn't say what is free" if position.available is None else f"{number(position.available)} free"
+    free = "free quantity unknown" if position.available is None else f"{number(position.available)} free to close"
     return f"{position.direction.value} {number(position.qty)}, {free}"
 
 
@@ -316,7 +317,7 @@ def _size(size: object) -> str:
 
 
 def _quote_problem(holding: Holding) -> str:
-    wide = "wide: its mid means little" if holding.prices.wide else ""
+    wide = "spread too wide: the mid is not reliable" if holding.prices.wide else ""
     return "; ".join(note for note in (holding.prices.problem, wide) if note)
 
 
@@ -331,14 +332,15 @@ def _gain(decision: PositionDecision) -> Cell:
 
 
 def _trigger(decision: PositionDecision, trigger: Trigger) -> str:
-    away = distance_text(decision, trigger)
-    far = {"": "distance unknown", "met": "met"}.get(away, f"{away} from now")
-    return f"{trigger_name(trigger)} at {dollars(trigger.price)}, {far}"
+    distance = distance_text(decision, trigger) or "distance unknown"
+    return f"{trigger_name(trigger)} at {dollars(trigger.price)}, {distance}"
 
 
-def _under_way(holding: Holding) -> str:
-    state = holding.state.exit
-    return f"{state.reason.replace('_', ' ')}, order {state.step}, {duration(state.age)} old" if state else ""
+def _exit_in_progress(holding: Holding) -> str:
+    progress = holding.state.exit
+    if progress is None:
+        return ""
+    return f"{progress.reason.replace('_', ' ')}, order {progress.step}, sent {duration(progress.age)} ago"
 
 
 def _order(order: Order) -> str:
@@ -353,20 +355,20 @@ def market_phase(market: Market) -> str:
     if not market.is_open:
         return "closed"
     left = market.until_close
-    doubt = "" if market.confirmed else ", hours in doubt"
-    return f"open{doubt}" if left is None else f"open, {duration(left)} left{doubt}"
+    unconfirmed = "" if market.confirmed else ", hours unconfirmed"
+    return f"open{unconfirmed}" if left is None else f"open, {duration(left)} left{unconfirmed}"
 
 
 # --- documents --------------------------------------------------------------------------------------------------------
 
 
 def plan_document(plans: Iterable[Plan], mode: str) -> Document:
-    """The plans as a versioned object: every holding, what is decided on it and why, and every cancel."""
+    """The plans as a versioned object: every position with its decision and sentence, and every cancel."""
     return {"version": VERSION, "mode": str(mode), "plans": [plan_part(plan) for plan in plans]}
 
 
 def plan_part(plan: Plan) -> Document:
-    """One account's plan inside a document."""
+    """The plan of one account, as part of a document."""
     return {
         "account": plan.account,
         "made_at": _instant(plan.made_at),
@@ -378,7 +380,7 @@ def plan_part(plan: Plan) -> Document:
 
 
 def stale_document(stale: Iterable[tuple[str, CancelOrder]], mode: str) -> Document:
-    """Stale orders as a versioned object: each with its account and why it goes."""
+    """Stale orders as a versioned object: each with its account and why it is cancelled."""
     return {
         "version": VERSION,
         "mode": str(mode),
@@ -387,7 +389,7 @@ def stale_document(stale: Iterable[tuple[str, CancelOrder]], mode: str) -> Docum
 
 
 def positions_document(plans: Iterable[Plan]) -> Document:
-    """The holdings as a versioned object."""
+    """The positions as a versioned object."""
     return {"version": VERSION, "accounts": [_account_part(plan) for plan in plans]}
 
 
@@ -399,7 +401,7 @@ def _account_part(plan: Plan) -> Document:
 def position_document(
     decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = ""
 ) -> Document:
-    """One holding as a versioned object, with the orders of its symbol."""
+    """One position as a versioned object, with the orders of its symbol."""
     return {
         "version": VERSION,
         "account": account,
@@ -410,7 +412,7 @@ def position_document(
 
 
 def holding_part(decision: PositionDecision, today: dt.date) -> Document:
-    """A holding and its verdict inside a document."""
+    """A position with its decision, as part of a document."""
     holding, signal = decision.holding, decision.signal
     return {
         **_position_part(holding, today),
@@ -479,7 +481,7 @@ def _cancel_part(cancel: CancelOrder) -> Document:
 
 
 def order_part(order: Order) -> Document:
-    """An order inside a document."""
+    """An order, as part of a document."""
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
