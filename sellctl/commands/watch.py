@@ -69,7 +69,7 @@ def watch(
 
     def listen(event: "Event") -> None:
         events.append(event)
-        notifier.hear(event)
+        notifier.notify(event)
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
@@ -100,7 +100,7 @@ async def _until_told(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
-    await watching(runtime, display, stop, notifier.beat)
+    await watching(runtime, display, stop, notifier.after_poll)
 
 
 async def watching(

@@ -56,7 +56,7 @@ POSITION_COLUMNS = ("account", "symbol", "days", "qty", "entry", "now", "gain", 
 ORDER_COLUMNS = ("account", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
 PAGE_COLUMNS = ("what", "value")
 
-Row = tuple[object, ...]
+TableRow = tuple[object, ...]
 Document = dict[str, Any]
 
 
@@ -182,12 +182,12 @@ _AS_TEXT: Mapping[OutputFormat, Callable[[Sequence[str], Cells], str]] = {
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def plan_rows(plans: Iterable[Plan]) -> list[Row]:
+def plan_rows(plans: Iterable[Plan]) -> list[TableRow]:
     """One row per position, stale order and fault, under PLAN_COLUMNS."""
     return [row for plan in plans for row in _plan_rows(plan)]
 
 
-def _plan_rows(plan: Plan) -> Iterator[Row]:
+def _plan_rows(plan: Plan) -> Iterator[TableRow]:
     for decision in plan.decisions:
         holding = decision.holding
         shown = (plan.account, holding.symbol, qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
@@ -214,12 +214,12 @@ def _why(decision: PositionDecision) -> str:
     return decision.signal.sentence if decision.submit and decision.signal else decision.sentence
 
 
-def positions_rows(plans: Iterable[Plan]) -> list[Row]:
+def positions_rows(plans: Iterable[Plan]) -> list[TableRow]:
     """One row per position, under POSITION_COLUMNS."""
     return [_position_row(plan, decision) for plan in plans for decision in plan.decisions]
 
 
-def _position_row(plan: Plan, decision: PositionDecision) -> Row:
+def _position_row(plan: Plan, decision: PositionDecision) -> TableRow:
     holding = decision.holding
     return (
         plan.account,
@@ -235,12 +235,12 @@ def _position_row(plan: Plan, decision: PositionDecision) -> Row:
     )
 
 
-def orders_rows(orders: Iterable[tuple[str, Order]]) -> list[Row]:
+def orders_rows(orders: Iterable[tuple[str, Order]]) -> list[TableRow]:
     """One row per order, under ORDER_COLUMNS. Each order comes with the name of its account."""
     return [_order_row(account, order) for account, order in orders]
 
 
-def _order_row(account: str, order: Order) -> Row:
+def _order_row(account: str, order: Order) -> TableRow:
     price = order.limit_price if order.limit_price is not None else order.stop_price
     return (
         account,
@@ -263,7 +263,9 @@ def _by(order: Order) -> str:
 # --- everything about one position ------------------------------------------------------------------------------------
 
 
-def position_page(decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = "") -> list[Row]:
+def position_page(
+    decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = ""
+) -> list[TableRow]:
     """Everything about one position, under PAGE_COLUMNS. `orders` are those of its symbol: open ones and today's."""
     holding = decision.holding
     rows = (

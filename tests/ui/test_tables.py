@@ -10,7 +10,7 @@ from sellctl.ui.render import (
     PLAN_COLUMNS,
     POSITION_COLUMNS,
     OutputFormat,
-    Row,
+    TableRow,
     emit,
     orders_rows,
     plan_rows,
@@ -28,7 +28,7 @@ LISTS = [
 
 def table(
     columns: tuple[str, ...],
-    rows: list[Row],
+    rows: list[TableRow],
     width: int,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -44,7 +44,7 @@ def table(
 @pytest.mark.parametrize(("columns", "rows"), LISTS)
 def test_no_symbol_and_no_number_is_ever_cut(
     columns: tuple[str, ...],
-    rows: list[Row],
+    rows: list[TableRow],
     width: int,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
