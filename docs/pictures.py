@@ -41,7 +41,7 @@ _TABLE = re.compile(r"(?<=make pictures` updates it\. -->\n```text\n).*?(?=```)"
 
 
 class Camera(LogOnly):
-    """Saves the screen at each size when an exit order is working at the second of its prices or later."""
+    """Saves the screen at each size as soon as an exit order is working."""
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
         self.runtime, self.events, self.done = runtime, events, False

@@ -22,6 +22,7 @@ from api_stage import (
     until,
     whole,
 )
+from builders import replace
 from fastapi import FastAPI
 from served import write_config
 
@@ -155,17 +156,18 @@ def test_a_halt_stops_new_orders_and_nothing_here_lifts_it(play: Play) -> None:
     play(test, TARGET)
 
 
-def test_a_halt_works_without_a_body_and_without_a_journal(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_args: object) -> None:
-        raise JournalError("The disk is full.")
+def test_a_halt_works_without_a_body_and_without_a_journal(play: Play) -> None:
+    class FullDisk:
+        def note(self, *_args: object) -> None:
+            raise JournalError("The disk is full.")
 
     async def test(api: Api) -> None:
-        monkeypatch.setattr(type(api.control.journal), "note", broken)
+        audit = Audit(FullDisk())  # type: ignore[arg-type]  it needs nothing else of a journal
+        api.app.state.sellctl_gate = replace(api.services.gate, audit=audit)
         assert (await api.post("/start")).status == 503
         assert api.control.state is State.STOPPED
         assert (await api.post("/halt")).status == 200
         assert api.control.halted() == "halted through the control API"
-        monkeypatch.undo()
 
     play(test)
 
@@ -348,12 +350,14 @@ def test_a_watcher_that_ends_by_a_bug_is_told_and_can_be_started_again(
     play(test)
 
 
-def test_a_bug_of_ours_says_nothing_about_itself(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug(*_args: object) -> None:
-        raise RuntimeError(f"a bug that knows {CANARY}")
+def test_the_answer_to_an_internal_error_reveals_nothing(play: Play) -> None:
+    class BrokenControl:
+        @property
+        def runtime(self) -> None:
+            raise RuntimeError(f"a bug that knows {CANARY}")
 
     async def test(api: Api) -> None:
-        monkeypatch.setattr("sellctl.api.documents.status_document", bug)
+        api.app.state.sellctl_control = BrokenControl()
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
