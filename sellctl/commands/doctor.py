@@ -16,8 +16,8 @@ _COLUMNS = ("state", "what", "found", "to do")
 def doctor(context: typer.Context, account: AccountOption = None, output: FormatOption = None) -> None:
     """Check keys, feeds, clock and journal, and say what to do.
 
-    Changes nothing. Exit status: 0 all fine or only warnings, 1 a check failed, 2 configuration, 3 a key is refused,
-    4 several checks failed.
+    Changes nothing. Exit status: 0 fine, also with warnings; 1 a check failed;
+    2 configuration; 3 a key is refused; 4 checks failed for different reasons.
     """
     import asyncio
 

@@ -12,8 +12,8 @@ SymbolArgument = Annotated[str, typer.Argument(help="The symbol of a position, o
 def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
     """Stop managing a symbol until `sellctl manage`.
 
-    It is still shown, and no order is sent for it: in all accounts and processes on this state folder, from the next
-    check.
+    From the next check on, its positions are shown but no order is sent for them,
+    in all accounts and processes on this state folder.
     """
     from sellctl.bootstrap import state_of
 

@@ -14,8 +14,8 @@ def halt(
 ) -> None:
     """Stop all new orders until `sellctl resume`.
 
-    Takes effect within a second in all processes on this state folder. Orders that are working at the broker stay
-    there.
+    Takes effect within a second in all processes on this state folder.
+    Orders that are working at the broker stay there.
     """
     from sellctl.bootstrap import state_of
 

@@ -31,7 +31,7 @@ def create(
 ) -> None:
     """Print a token, signed with api.secret.
 
-    Nothing is stored. A new secret invalidates all tokens that were signed with the old one.
+    Nothing is stored. A new secret invalidates the tokens signed with the old one.
     """
     need_api()
     from sellctl.api.lifespan import load
