@@ -21,7 +21,7 @@ STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yello
 GAP = 2
 INDENT = 4
 # A column whose texts have several words and more characters than this may fold, down to the width below.
-PROSE_FROM = 18
+PROSE_FROM = 24
 PROSE_LEAST = 28
 
 

@@ -77,7 +77,8 @@ def test_a_wide_terminal_puts_a_position_on_one_line_and_a_narrow_one_its_senten
     wide = table(POSITION_COLUMNS, rows, 200, capsys, monkeypatch).splitlines()
     narrow = table(POSITION_COLUMNS, rows, 60, capsys, monkeypatch).splitlines()
     assert wide[-1].split(maxsplit=7)[-1] == rows[0][-1]
-    assert narrow[-1] == f"    {rows[0][-1]}"
+    assert narrow[-1].startswith("    ")
+    assert narrow[-1].endswith(str(rows[0][-1]))
 
 
 def test_the_plan_shows_what_happens_and_why() -> None:
