@@ -23,7 +23,7 @@ from sellctl.service.logs import configure
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
 from sellctl.ui.displays import LogOnly, view_of
-from sellctl.ui.screen import watch_screen
+from sellctl.ui.screen import WatchScreen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Camera(LogOnly):
             self.done = True
             for width, height in SIZES:
                 console = Console(record=True, width=width, height=height, file=StringIO(), force_terminal=True)
-                console.print(watch_screen(view))
+                console.print(WatchScreen(view))
                 picture = console.export_svg(title="sellctl watch", theme=MONOKAI, unique_id=f"watch-{width}")
                 (IMAGES / f"watch-{width}.svg").write_text(_FONTS.sub("", picture))
         return True

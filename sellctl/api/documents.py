@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from sellctl import __version__
 from sellctl.core.model.plan import State
 from sellctl.ui.displays import view_of
-from sellctl.ui.formatting import counted, sanitize
-from sellctl.ui.render import VERSION, Document, market_phase, order_part, plan_document, positions_document
+from sellctl.ui.documents import Document, order_part, plan_document, positions_document
+from sellctl.ui.formatting import counted, market_phase, sanitize
+from sellctl.ui.render import VERSION
 
 if TYPE_CHECKING:
     from sellctl.api.control import Control

@@ -12,7 +12,7 @@ from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
-    from sellctl.ui.render import Document
+    from sellctl.ui.documents import Document
 
 REMEMBERED = 50  # events that a new stream starts with
 MOST_STREAMS = 20

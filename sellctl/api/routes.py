@@ -13,8 +13,8 @@ from sellctl.api import documents, schemas
 from sellctl.api.events import MOST_STREAMS, frames
 from sellctl.api.guarded import CLAIMS, GuardedRoute, control_of
 from sellctl.api.lifespan import running
+from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
-from sellctl.ui.render import Document
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": schemas.Problem, "description": "The token is missing or invalid."},

@@ -20,7 +20,9 @@ def cancel_stale(
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
-    from sellctl.ui.render import ORDER_COLUMNS, emit, orders_rows, stale_document
+    from sellctl.ui.documents import stale_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import ORDER_COLUMNS, orders_rows
 
     run_options = RunOptions("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
     scheduler = run(options_of(context), run_options).scheduler

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.plan import PositionDecision
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
-    from sellctl.ui.render import TableRow
+    from sellctl.ui.rows import TableRow
 
 
 def positions(
@@ -31,7 +31,9 @@ def positions(
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.sell_watcher import Mode
-    from sellctl.ui.render import POSITION_COLUMNS, emit, positions_document, positions_rows
+    from sellctl.ui.documents import positions_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
 
     wanted = symbol.upper() if symbol else ""
     todays_orders: dict[str, tuple[Order, ...]] = {}
@@ -64,7 +66,9 @@ def _page(
     output: OutputFormat | None,
 ) -> None:
     """Everything about a symbol in every account that holds it."""
-    from sellctl.ui.render import PAGE_COLUMNS, VERSION, emit, position_document, position_page
+    from sellctl.ui.documents import position_document
+    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.rows import PAGE_COLUMNS, position_page
 
     rows: list[TableRow] = []
     documents = []

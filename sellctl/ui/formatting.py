@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
 
-from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import HALTED, PositionDecision, Reason, State, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
@@ -345,3 +345,17 @@ def _terms(kind: OrderType, limit: Decimal | None, stop: Decimal | None) -> str:
 def side_text(side: Side | None) -> str:
     """The side of an order; the parent of a multi-leg order has none."""
     return side.value if side else "multi-leg"
+
+
+def sender(order: Order) -> str:
+    """Who sent an order: "sellctl" or "you"."""
+    return "sellctl" if order.is_ours else "you"
+
+
+def market_phase(market: Market) -> str:
+    """Whether the market is open, and for how long."""
+    if not market.is_open:
+        return "closed"
+    left = market.until_close
+    unconfirmed = "" if market.confirmed else ", hours unconfirmed"
+    return f"open{unconfirmed}" if left is None else f"open, {duration(left)} left{unconfirmed}"

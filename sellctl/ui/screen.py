@@ -1,4 +1,4 @@
-"""The live screen of `watch`: turns a WatchView into a rich renderable, a log line or a JSON line.
+"""The live screen of `watch`: turns a WatchView into lines for rich.
 
 The screen is a list of lines, and a line is a list of (text, style) pairs, so that everything but the last step is
 plain data. The layout follows the size of the console at every refresh: on a low terminal, positions that are closing,
@@ -16,45 +16,15 @@ from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import PositionDecision, State, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.ui.formatting import (
-    STATE_WORD,
-    Cell,
-    Tone,
-    clock,
-    counted,
-    days_cell,
-    distance_text,
-    dollars,
-    duration,
-    gain_cell,
-    nearest,
-    now_cell,
-    price_cell,
-    profit,
-    progress_to,
-    qty_cell,
-    sanitize,
-    state_cell,
-    today_of,
-    trigger_name,
-)
-from sellctl.ui.render import VERSION, Document, holding_part, json_text, market_phase
+from sellctl.ui.formatting import clock, counted, duration, market_phase, nearest, profit, sanitize
+from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, note_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-Part = tuple[str, str]
-Line = list[Part]
-
-HEADS = ("symbol", "days", "qty", "entry", "now", "gain", "state")
-NUMBERS = frozenset({"days", "qty", "entry", "now", "gain"})
-BAR_LEAST, BAR_MOST = 5, 12
-ROOMY = 100  # from this width on, triggers show their price and columns stand further apart
-SENTENCE_LEAST = 36
 EVENTS = 8
 OLD_UPDATE = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
-TONES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
 MODES = {Mode.PAPER: "bold cyan", Mode.LIVE: "bold white on red", Mode.DRY_RUN: "bold yellow"}
 WEIGHTS = {
     Weight.INFO: ("", ""),
@@ -62,91 +32,6 @@ WEIGHTS = {
     Weight.ERROR: ("error: ", "bold red"),
     Weight.CRITICAL: ("critical: ", "bold white on red"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Glyphs:
-    """The characters of bars and rules, in Unicode or in ASCII."""
-
-    full: str
-    empty: str
-    rule: str
-    more: str
-
-
-UNICODE = Glyphs("■", "·", "─", "…")
-ASCII = Glyphs("#", ".", "-", "...")
-
-
-# --- without a terminal -----------------------------------------------------------------------------------------------
-
-
-def log_line(event: Event) -> str:
-    """An event as one line, for `watch` without a terminal."""
-    account = f"{event.account}: " if event.account else ""
-    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
-
-
-def json_line(view: WatchView) -> str:
-    """The view as one versioned JSON object on one line, for `watch --format json`."""
-    return json_text(
-        {
-            "version": VERSION,
-            "at": view.now,
-            "next_look_in_seconds": _seconds(view.next_poll_in),
-            "accounts": [_account_part(account) for account in view.accounts],
-            "events": [_event_part(event) for event in view.events],
-        }
-    )
-
-
-def _account_part(account: AccountView) -> Document:
-    plan = account.plan
-    return {
-        "account": account.facts.name,
-        "number": account.facts.number,
-        "mode": account.mode,
-        "market": _market_part(account),
-        "age_seconds": _seconds(account.age),
-        "problem": account.problem or account.facts.blocked,
-        "source": account.source,
-        "requests_used": account.requests_used,
-        "orders_working": account.orders_working,
-        "realised_today": account.realised,
-        "halted": account.halted,
-        "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions] if plan else None,
-        "faults": plan.faults if plan else (),
-    }
-
-
-def _market_part(account: AccountView) -> Document | None:
-    market = account.market
-    if market is None:
-        return None
-    return {"now": market.now, "is_open": market.is_open, "closes_at": market.closes_at, "agreed": market.confirmed}
-
-
-def _seconds(span: dt.timedelta | None) -> float | None:
-    return None if span is None else round(span.total_seconds(), 3)
-
-
-def _event_part(event: Event) -> Document:
-    return {
-        "at": event.at,
-        "account": event.account,
-        "weight": event.weight,
-        "symbol": event.symbol,
-        "kind": event.kind,
-        "text": event.text,
-    }
-
-
-# --- on a terminal ----------------------------------------------------------------------------------------------------
-
-
-def watch_screen(view: WatchView) -> "WatchScreen":
-    """The screen for rich.live.Live."""
-    return WatchScreen(view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +85,15 @@ def _events(events: Sequence[Event], width: int, most: int) -> list[Line]:
     return lines
 
 
+def event_text(event: Event) -> str:
+    """An event as one line: time, severity, account and sentence."""
+    account = f"{event.account}: " if event.account else ""
+    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
+
+
 def _event_lines(event: Event, width: int) -> Iterator[Line]:
     style = WEIGHTS[event.weight][1]
-    time, text = log_line(event).split("  ", 1)
+    time, text = event_text(event).split("  ", 1)
     first, *others = textwrap.wrap(text, max(width - len(time) - 2, 20)) or [""]
     yield [(f"{time}  ", "dim"), (first, style)]
     yield from ([(" " * (len(time) + 2) + other, style)] for other in others)
@@ -232,7 +123,7 @@ class _Block:
         return [*(line for row in self.rows for line in row.lines), *self.hidden]
 
     @classmethod
-    def of(cls, account: AccountView, grid: "Grid") -> "_Block":
+    def of(cls, account: AccountView, grid: Grid) -> "_Block":
         decisions = account.plan.decisions if account.plan else ()
         return cls(
             (*_wrapped(_account_line(account), grid.width), *_problems(account, grid.width)),
@@ -282,9 +173,9 @@ def _problems(account: AccountView, width: int) -> Iterator[Line]:
     faults = account.plan.faults if account.plan else ()
     blocked = f"trading is blocked by the broker: {account.facts.blocked}" if account.facts.blocked else ""
     if account.halted:
-        yield from _note_lines(f"HALTED, no new orders: {account.halted}", "bold red", width, 2)
+        yield from note_lines(f"HALTED, no new orders: {account.halted}", "bold red", width, 2)
     for problem in filter(None, (account.problem, blocked, *faults)):
-        yield from _note_lines(f"problem: {problem}", "bold red", width, 2)
+        yield from note_lines(f"problem: {problem}", "bold red", width, 2)
 
 
 def _thinned(blocks: Sequence[_Block], context: int, glyphs: Glyphs) -> list[_Block]:
@@ -309,141 +200,6 @@ def _cut(block: _Block, lines: Mapping[int, tuple[Line, ...]], glyphs: Glyphs) -
     missing = len(block.rows) - len(rows)
     note: Line = [(f"  {glyphs.more} {counted(missing, 'more position')} (enlarge the terminal to see all)", "dim")]
     return _Block(block.head, rows, (note,) if missing else ())
-
-
-@dataclass(frozen=True, slots=True)
-class _TriggerColumn:
-    """The nearest trigger of each position as a column, its parts aligned.
-
-    With prices "target $2.20, 6.3% away", without them "6.3% to target".
-    """
-
-    widths: tuple[int, ...]
-    priced: bool
-
-    @classmethod
-    def of(cls, decisions: Sequence[PositionDecision], *, priced: bool) -> "_TriggerColumn":
-        parts = [("", "", ""), *(_trigger_parts(decision, priced=priced) for decision in decisions)]
-        return cls(tuple(max(len(text) for text in column) for column in zip(*parts, strict=True)), priced)
-
-    @property
-    def width(self) -> int:
-        return sum(self.widths) + sum(width > 0 for width in self.widths[1:])
-
-    def text(self, decision: PositionDecision) -> str:
-        name, price, distance = _trigger_parts(decision, priced=self.priced)
-        aligned = (name.ljust(self.widths[0]), price.rjust(self.widths[1]), distance.rjust(self.widths[2]))
-        return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width)
-
-
-def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, str, str]:
-    trigger = nearest(decision)
-    if trigger is None:
-        return "", "", ""
-    name, distance = trigger_name(trigger), distance_text(decision, trigger)
-    if priced:
-        return name, f"{dollars(trigger.price)}{',' if distance else ''}", distance
-    if distance.endswith(" away"):
-        return f"{distance.removesuffix(' away')} to {name}", "", ""
-    return f"{name} {distance}".rstrip(), "", ""
-
-
-# --- one position -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The widths of the columns on this screen, so that the positions of all accounts line up."""
-
-    width: int
-    gap: int
-    widths: tuple[int, ...]
-    triggers: "_TriggerColumn"
-    bar: int
-    sentence: int  # 0: sentences stand beneath, and only where the state needs one
-    glyphs: Glyphs
-
-    @classmethod
-    def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
-        """The grid for all positions."""
-        rows = [(account, v) for account in view.accounts if account.plan for v in account.plan.decisions]
-        texts = [[cell.text for cell in _cells(account, decision)] for account, decision in rows]
-        widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
-        triggers = _TriggerColumn.of([decision for _, decision in rows], priced=width >= ROOMY)
-        trigger = triggers.width
-        gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + BAR_LEAST <= width else 1
-        left = width - sum(widths) - gap * len(HEADS) - trigger - 1
-        bar = min(left, BAR_MOST) if left >= BAR_LEAST else 0
-        sentence = left - bar - gap
-        return cls(width, gap, widths, triggers, bar, sentence if sentence >= SENTENCE_LEAST else 0, glyphs)
-
-    def head(self) -> list[Line]:
-        """The names of the columns and the rule beneath them."""
-        names = [Cell(name, name, is_number=name in NUMBERS) for name in HEADS]
-        trigger = "nearest trigger".ljust(self.triggers.width + 1 + self.bar)
-        texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
-        return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
-
-    def row(self, account: AccountView, decision: PositionDecision) -> Iterator[Line]:
-        """The lines of one position."""
-        line = [part for cell in self._aligned(_cells(account, decision)) for part in (cell, (" " * self.gap, ""))]
-        line += [*self._trigger(decision)]
-        if not self.sentence:
-            yield line
-            yield from self._beneath(decision)
-            return
-        used = self.width - self.sentence
-        first, *others = textwrap.wrap(sanitize(decision.sentence), self.sentence) or [""]
-        yield [*line, (" " * self.gap, ""), (first, _sentence_style(decision))]
-        yield from ([(" " * used + other, _sentence_style(decision))] for other in others)
-
-    def _aligned(self, cells: Sequence[Cell]) -> list[Part]:
-        """The cells at their widths, numbers right-aligned."""
-        pairs = zip(cells, self.widths, strict=True)
-        return [(c.text.rjust(w) if c.is_number else c.text.ljust(w), TONES[c.tone]) for c, w in pairs]
-
-    def _trigger(self, decision: PositionDecision) -> Iterator[Part]:
-        yield self.triggers.text(decision), ""
-        if self.bar:
-            yield " ", ""
-            yield from self._drawn_bar(decision)
-
-    def _drawn_bar(self, decision: PositionDecision) -> Iterator[Part]:
-        trigger = nearest(decision)
-        progress = progress_to(decision, trigger) if trigger else None
-        if trigger is None or progress is None:
-            yield " " * self.bar, ""
-            return
-        full = int(progress * self.bar)
-        rising = trigger.price >= (decision.holding.position.entry_price or trigger.price)
-        good = rising == decision.holding.position.is_long
-        yield self.glyphs.full * full, "green" if good else "red"
-        yield self.glyphs.empty * (self.bar - full), "dim"
-
-    def _beneath(self, decision: PositionDecision) -> Iterator[Line]:
-        """The sentence of a position that isn't just watched, or that no rule has a price for."""
-        ordinary = state_cell(decision).text == STATE_WORD[State.HELD] and decision.triggers and not decision.alert
-        if not ordinary:
-            yield from _note_lines(decision.sentence, _sentence_style(decision), self.width, 4)
-
-
-def _cells(account: AccountView, decision: PositionDecision) -> tuple[Cell, ...]:
-    """The cells under HEADS."""
-    holding = decision.holding
-    today = today_of(account.plan.made_at) if account.plan else dt.date.max
-    symbol = Cell(sanitize(holding.symbol), holding.symbol)
-    entry = price_cell(holding.position.entry_price)
-    gain = gain_cell(decision.gain)
-    return (symbol, days_cell(holding, today), qty_cell(holding), entry, now_cell(holding), gain, state_cell(decision))
-
-
-def _sentence_style(decision: PositionDecision) -> str:
-    return "bold red" if decision.alert else "" if decision.state is not State.HELD else "dim"
-
-
-def _note_lines(text: str, style: str, width: int, indent: int) -> Iterator[Line]:
-    for piece in textwrap.wrap(sanitize(text), max(width - indent, 20)):
-        yield [(" " * indent + piece, style)]
 
 
 def _wrapped(line: Line, width: int) -> Iterator[Line]:

@@ -3,7 +3,8 @@ import json
 from builders import CALL, a_holding, a_market, our_order
 from ui_cases import LONGEST, a_decision, a_plan, a_second_account, an_afternoon, under_way
 
-from sellctl.ui.render import VERSION, json_text, plan_document, position_document, positions_document
+from sellctl.ui.documents import plan_document, position_document, positions_document
+from sellctl.ui.render import VERSION, json_text
 
 
 def test_a_plan_survives_json() -> None:

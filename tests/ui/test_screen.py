@@ -11,8 +11,10 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.ui.render import VERSION
-from sellctl.ui.screen import ASCII, json_line, log_line, screen_lines, watch_screen
+from sellctl.ui.documents import watch_document
+from sellctl.ui.grid import ASCII
+from sellctl.ui.render import VERSION, json_text
+from sellctl.ui.screen import WatchScreen, event_text, screen_lines
 
 
 def texts(view: WatchView, width: int, height: int | None = None) -> list[str]:
@@ -33,7 +35,7 @@ def with_holdings(count: int) -> WatchView:
 @pytest.mark.parametrize("width", [80, 200])
 def test_every_holding_has_its_row_and_nothing_is_cut(width: int) -> None:
     view = a_view()
-    out = drawn(watch_screen(view), width, height=60)
+    out = drawn(WatchScreen(view), width, height=60)
     assert all(len(line) <= width for line in out.splitlines())
     assert "…" not in out
     for account in view.accounts:
@@ -43,8 +45,8 @@ def test_every_holding_has_its_row_and_nothing_is_cut(width: int) -> None:
 
 @pytest.mark.parametrize("width", [80, 200])
 def test_colour_only_repeats_what_the_words_say(width: int) -> None:
-    plain = drawn(watch_screen(a_view()), width, height=60)
-    coloured = drawn(watch_screen(a_view()), width, colour=True, height=60)
+    plain = drawn(WatchScreen(a_view()), width, height=60)
+    coloured = drawn(WatchScreen(a_view()), width, colour=True, height=60)
     assert "\x1b[" in coloured
     assert ANSI.sub("", coloured) == ANSI.sub("", plain)
 
@@ -122,25 +124,25 @@ def test_an_ascii_terminal_gets_ascii() -> None:
 @pytest.mark.parametrize("width", [1, 20, 40, 80])
 def test_no_view_is_too_small_to_draw(width: int) -> None:
     for view in (WatchView(at("12:00"), ()), a_view()):
-        assert drawn(watch_screen(view), width, height=5)
+        assert drawn(WatchScreen(view), width, height=5)
 
 
 def test_text_from_the_broker_cant_move_the_cursor() -> None:
     account = AccountView(AccountFacts(HOSTILE, "", blocked=HOSTILE), Mode.LIVE, problem=HOSTILE)
     event = Event(at("12:00"), HOSTILE, HOSTILE, Weight.ERROR)
     view = WatchView(at("12:00"), (account,), (event,))
-    for out in (drawn(watch_screen(view), 80), log_line(event), json_line(view)):
+    for out in (drawn(WatchScreen(view), 80), event_text(event), json_text(watch_document(view))):
         assert not set(ANSI.sub("", out)) & set("\x1b\x07\u202e")
 
 
 def test_a_log_line_carries_time_account_and_weight() -> None:
-    assert log_line(Event(at("15:50:01"), "a stop was denied", "main", Weight.WARNING)) == (
+    assert event_text(Event(at("15:50:01"), "a stop was denied", "main", Weight.WARNING)) == (
         "15:50:01 ET  warning: main: a stop was denied"
     )
 
 
 def test_a_json_line_is_one_versioned_object() -> None:
-    line = json_line(a_view())
+    line = json_text(watch_document(a_view()))
     document = json.loads(line)
     assert "\n" not in line
     assert (document["version"], document["next_look_in_seconds"]) == (VERSION, 4)
@@ -157,22 +159,22 @@ def test_only_the_newest_events_are_kept_whole() -> None:
 
 
 def test_an_exit_in_progress_says_at_which_price_of_how_many_it_is() -> None:
-    assert "closing 2/4" in drawn(watch_screen(a_view()), 80)
+    assert "closing 2/4" in drawn(WatchScreen(a_view()), 80)
 
 
 def test_an_account_shows_the_days_profit_and_nothing_while_it_is_unknown() -> None:
     busy, live, old = a_view().accounts
     view = a_view(accounts=(replace(busy, realised=Decimal("-36.5")), replace(live, realised=Decimal(48)), old))
-    shown = drawn(watch_screen(view), 200)
+    shown = drawn(WatchScreen(view), 200)
     assert "today -$36.50" in shown
     assert "today +$48.00" in shown
-    assert "today " not in drawn(watch_screen(a_view()), 200)
+    assert "today " not in drawn(WatchScreen(a_view()), 200)
 
 
 def test_a_halt_is_shown_on_the_account_and_on_the_position_that_would_close() -> None:
     halted = decide(replace(a_snapshot(a_holding(bid="1.20", ask="1.22")), halted="earnings tonight"), a_policy())
     account = replace(a_view().accounts[0], plan=halted, halted="earnings tonight")
-    shown = drawn(watch_screen(a_view(accounts=(account,))), 80)
+    shown = drawn(WatchScreen(a_view(accounts=(account,))), 80)
     assert "HALTED, no new orders: earnings tonight" in shown
     assert f"{CALL}" in shown
     assert " halted " in shown

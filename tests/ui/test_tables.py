@@ -4,14 +4,14 @@ import pytest
 from builders import CALL, a_holding, a_market, our_order
 from ui_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, under_way
 
-from sellctl.ui.render import (
+from sellctl.ui.formats import OutputFormat
+from sellctl.ui.render import emit
+from sellctl.ui.rows import (
     ORDER_COLUMNS,
     PAGE_COLUMNS,
     PLAN_COLUMNS,
     POSITION_COLUMNS,
-    OutputFormat,
     TableRow,
-    emit,
     orders_rows,
     plan_rows,
     position_page,
