@@ -207,7 +207,7 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         only=parts.run_options.only,
         panics=parts.run_options.panic,
         exempt=parts.state.exempt,
-        thawed=parts.state.take_thawed if parts.run_options.acts else frozenset,
+        thawed=parts.state.take_rules_to_resume if parts.run_options.acts else frozenset,
         halt=lambda why: parts.state.halt(why, "sellctl"),
     )
 

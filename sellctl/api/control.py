@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from sellctl.api.events import Hub
+from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
@@ -44,7 +44,7 @@ class Control:
     """The fleet's on and off switch. All of it happens in one event loop."""
 
     runtime: "Runtime"
-    hub: Hub
+    hub: EventHub
     fault: str = ""
     looks: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -211,7 +211,7 @@ class Control:
             waiting[1].set_result(None)
         if self._waiting:
             self.runtime.scheduler.wake()
-        self.hub.nudge("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
+        self.hub.announce("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
 
     def _has_looked_since(self, since: float) -> bool:
         """Whether each account was looked at since then, or can't be looked at now."""
@@ -230,7 +230,7 @@ class Control:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
         logger.log(severity.value.upper(), "{}", text)
-        self.hub.tell(Event(at, text, severity=severity, kind=kind))
+        self.hub.publish(Event(at, text, severity=severity, kind=kind))
 
 
 async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":

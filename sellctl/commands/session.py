@@ -105,7 +105,9 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_option
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
     """Print what is decided on every holding, and why."""
-    from sellctl.ui.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+    from sellctl.ui.documents import plan_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
 
     emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, run_options.mode.value))
 

@@ -62,10 +62,10 @@ class JsonLines(LogOnly):
 
     def update(self, wait: float) -> bool:
         """One line."""
-        from sellctl.ui.render import write  # noqa: PLC0415  help does without it
-        from sellctl.ui.screen import json_line  # noqa: PLC0415  help does without it
+        from sellctl.ui.documents import watch_document  # noqa: PLC0415  help does without it
+        from sellctl.ui.render import json_text, write  # noqa: PLC0415  help does without it
 
-        return write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
+        return write(json_text(watch_document(view_of(self._runtime, self._events, wait))) + "\n")
 
 
 class Screen(LogOnly):
@@ -96,11 +96,11 @@ class Screen(LogOnly):
 
     def refresh(self) -> None:
         """Draw it anew, by the time that has passed."""
-        from sellctl.ui.screen import watch_screen  # noqa: PLC0415  help does without it
+        from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help does without it
 
         if self._next_poll_at is not None:
             wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
-            self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
+            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait)), refresh=True)
 
 
 def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:

@@ -44,7 +44,7 @@ def test_every_configuration_of_the_readme_loads_without_a_warning(text: str, tm
 
 
 def test_the_table_of_rules_has_every_reason_in_its_order() -> None:
-    table = README[README.index("| reason |") : README.index("Options leave by")]
+    table = README[README.index("| reason |") : README.index("By default `stop_loss`")]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [reason.value for reason in Reason]
 
 

@@ -144,7 +144,7 @@ def test_a_new_folder_for_the_log_is_private(tmp_path: Path) -> None:
 
 
 def test_a_log_file_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"The log file .* can't be written: Is a directory\. Name another one\."):
+    with pytest.raises(ConfigError, match=r"The log file .* can't be written: Is a directory\. Choose another one\."):
         logs.configure(log_file=tmp_path)
 
 
