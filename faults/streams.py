@@ -31,10 +31,10 @@ from sellctl.sim.ws.hub import StreamHub
 if TYPE_CHECKING:
     from sellctl.core.ports import StreamListener
 
-EVERY = 2.0  # seconds between two quotes of what moves, while looks are close together
+EVERY = 2.0  # seconds between two quotes of what moves, while polls are close together
 RARELY = 300.0  # and while they are not
 Frame = bytes | str
-PACE = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
+PollingInterval = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
 
 
 class HomeStreams(AlpacaStreams):
@@ -123,14 +123,14 @@ class Streams:
         self._serving: set[asyncio.Future[None]] = set()
 
     @contextmanager
-    def our_doors(self) -> Iterator[None]:
+    def our_connections(self) -> Iterator[None]:
         """The composition root makes the program's streams with this day's way to the simulator beneath them."""
         with patched(adapter, "AlpacaStreams", HomeStreams):
             yield
 
     @contextmanager
-    def our_way(self) -> Iterator[None]:
-        """While the program runs: the SDK's connections lead here, and nothing looks at the host's clock or dice."""
+    def in_virtual_time(self) -> Iterator[None]:
+        """While the program runs: the SDK's connections lead here, and nothing reads the host's clock or randomness."""
         from alpaca.data.live import websocket as data  # noqa: PLC0415  loads pandas, which only these days need
         from alpaca.trading import stream as trading  # noqa: PLC0415  likewise
 
@@ -163,8 +163,8 @@ class Streams:
         finally:
             socket.abort()
 
-    async def keep_ticking(self, pace: PACE) -> None:
-        """Quotes of what moves, often while looks are, and the faults of whole connections."""
+    async def keep_ticking(self, pace: PollingInterval) -> None:
+        """Quotes of what moves, often while polls are, and the faults of whole connections."""
         while True:
             self._hub.tick()
             interval, until = pace(self._exchange.now)

@@ -29,7 +29,6 @@ from sellctl.commands import (
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.service.loading import loading
 from sellctl.service.options import Options, to_the_front
 
 
@@ -103,7 +102,6 @@ def main_options(
 
 def main() -> None:
     """Run the program; a SellctlError becomes its sentence on stderr and its exit status."""
-    loading()
     try:
         app()
     except SellctlError as error:

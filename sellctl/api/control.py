@@ -13,7 +13,7 @@ from loguru import logger
 
 from sellctl.api.events import Hub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Control:
     def halt(self, reason: str, by: str) -> None:
         """Stop all new orders of every process on this state folder. Only the command line lifts it."""
         self.runtime.state.halt(reason, by)
-        self._say(f"Halted by {by}: {reason}", Kind.HALTED, Weight.WARNING)
+        self._say(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""
@@ -191,7 +191,7 @@ class Control:
             return
         self.fault = error.sentence if isinstance(error, SellctlError) else f"{type(error).__name__} in the watcher"
         logger.opt(exception=error).critical("The watcher has ended by a fault")
-        self._say(f"The watcher has ended by a fault: {self.fault}", Kind.ALERT, Weight.ERROR)
+        self._say(f"The watcher has ended by a fault: {self.fault}", EventKind.ALERT, Severity.ERROR)
         self.failed.set()
 
     async def _poll_now(self) -> bool:
@@ -226,11 +226,11 @@ class Control:
                 polled.set_result(None)
         self._waiting.clear()
 
-    def _say(self, text: str, kind: Kind = Kind.NOTE, weight: Weight = Weight.INFO) -> None:
+    def _say(self, text: str, kind: EventKind = EventKind.NOTE, severity: Severity = Severity.INFO) -> None:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
-        logger.log(weight.value.upper(), "{}", text)
-        self.hub.tell(Event(at, text, weight=weight, kind=kind))
+        logger.log(severity.value.upper(), "{}", text)
+        self.hub.tell(Event(at, text, severity=severity, kind=kind))
 
 
 async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.market import Market
     from sellctl.core.model.order import Order
     from sellctl.core.model.view import AccountView
-    from sellctl.journal.queries import Row
-
-FROZEN = "frozen"  # a plan's snapshot inside its row is for replay, not for reading
+    from sellctl.journal.queries import AuditRow
 
 
 def status_document(control: "Control") -> Document:
@@ -91,18 +89,13 @@ def plans_document(control: "Control") -> Document:
     return plan_document(control.plans, control.runtime.scheduler.watchers[0].mode.value)
 
 
-def history_document(rows: "tuple[Row, ...]", limit: int) -> Document:
+def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:
     """A page of the history."""
     return {
         "version": VERSION,
-        "rows": [_row_part(row) for row in rows],
+        "rows": [row.document() for row in rows],
         "next": rows[-1].seq if rows and len(rows) == limit else None,
     }
-
-
-def _row_part(row: "Row") -> Document:
-    body = {key: value for key, value in row.body.items() if key != FROZEN}
-    return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"body": body}
 
 
 def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, changed: bool) -> Document:

@@ -19,10 +19,10 @@ def cancel_stale(
     Only day orders that close what is held; never another's GTC, stop, bracket or multi-leg order.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.ui.render import ORDER_COLUMNS, emit, orders_rows, stale_document
 
-    run_options = RunOptions("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
+    run_options = RunOptions("cancel-stale", RunMode.DRY_RUN if dry_run else RunMode.STALE_ONLY, account or ())
     scheduler = run(options_of(context), run_options).scheduler
     cancels = [(plan.account, cancel) for plan in scheduler.first_plans for cancel in plan.stale]
     stale = [(account, cancel.order) for account, cancel in cancels]

@@ -87,7 +87,7 @@ def play(
 
     from sellctl.bootstrap import RunOptions, assemble
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.service.host_clock import RealClock
     from sellctl.ui.displays import LogOnly
 
@@ -100,7 +100,7 @@ def play(
 
     loaded = LoadedConfig(_config(server), None, {}, ())
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(loaded, options, RunOptions("demo", Mode.ACT), listen, RealClock(pace))
+    runtime = assemble(loaded, options, RunOptions("demo", RunMode.ACT), listen, RealClock(pace))
     try:
         asyncio.run(_until_over(runtime, server, show(runtime, events) if show else LogOnly()))
     finally:

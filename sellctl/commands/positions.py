@@ -30,7 +30,7 @@ def positions(
     Changes nothing. With a symbol: everything about it, rule by rule.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.ui.render import POSITION_COLUMNS, emit, positions_document, positions_rows
 
     wanted = symbol.upper() if symbol else ""
@@ -40,7 +40,7 @@ def positions(
         for watcher, _ in _holding(runtime.scheduler, wanted):
             todays[watcher.name] = await watcher.todays_orders(wanted)
 
-    scheduler = run(options_of(context), RunOptions("positions", Mode.DRY_RUN, account or ()), ask).scheduler
+    scheduler = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), ask).scheduler
     if wanted:
         _page(scheduler, wanted, todays, output)
     else:

@@ -97,9 +97,9 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
-    dry = replace(run_options, mode=Mode.DRY_RUN)
+    dry = replace(run_options, mode=RunMode.DRY_RUN)
     show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
 
 
@@ -142,7 +142,7 @@ def log_event(event: "Event") -> None:
     from loguru import logger
 
     account = f"{event.account} " if event.account else ""
-    logger.log(event.weight.value.upper(), "{}", f"{account}{event.sentence}")
+    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":

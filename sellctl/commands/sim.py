@@ -44,7 +44,6 @@ def sim(
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
-    from sellctl.service.loading import loaded as all_loaded
     from sellctl.sim.server import SimServer, opened
 
     with opened(lambda: SimServer(loaded, port=port), port) as server:
@@ -57,5 +56,4 @@ def sim(
             )
         )
         typer.echo(say, err=True)
-        all_loaded()
         server.serve_here()

@@ -22,8 +22,8 @@ from sellctl.core.errors import (
     RequestRejectedError,
     UnknownOutcomeError,
 )
-from sellctl.core.events import Reporter
-from sellctl.core.model.event import Kind
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.event import EventKind
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ZERO, Order, is_backstop
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, Reason, SubmitOrder
@@ -83,7 +83,7 @@ class OrderManager:
     journal: Journal
     positions: PositionManager
     clock: Clock
-    report: Reporter
+    report: EventPublisher
     halted: Callable[[], str]
     trading_block: TradingBlock = field(default_factory=TradingBlock)
     _pending: dict[str, _Pending] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class OrderManager:
         elif self._pending[order.client_order_id].known or self._pending[order.client_order_id].order:
             return
         self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
-        self.report(order.symbol, Kind.ADOPTED, f"adopted an order of ours that works already ({order.status})")
+        self.report(order.symbol, EventKind.ADOPTED, f"adopted an order of ours that works already ({order.status})")
         intent = self.journal.intent_of(self.account, order.client_order_id)
         if intent:
             self.positions.adopted(order.symbol, _progress_of(intent, order, now))
@@ -229,7 +229,7 @@ class OrderManager:
         if pending is None:
             return
         if not pending.known and not order.is_backstop:
-            self.report(order.symbol, Kind.SENT, f"the broker has the order after all ({order.status})")
+            self.report(order.symbol, EventKind.SENT, f"the broker has the order after all ({order.status})")
         self.positions.resolved(order.symbol, order.client_order_id)
         if order.filled_qty > pending.filled:
             self._rejected.discard(order.symbol)
@@ -252,7 +252,7 @@ class OrderManager:
         else:
             self.positions.filled(order.symbol, order.client_order_id, order.filled_qty)
             self.journal.fold_fill(self.account, order.client_order_id, words)
-        self.report(order.symbol, Kind.FILLED, text)
+        self.report(order.symbol, EventKind.FILLED, text)
 
     def _end(self, order: Order) -> None:
         self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
@@ -268,7 +268,7 @@ class OrderManager:
         self.positions.ended(order.symbol, order.client_order_id, rejected=rejected)
         if rejected:
             self._rejected.add(order.symbol)
-            self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
+            self.report(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
@@ -299,7 +299,7 @@ class OrderManager:
             return False
         halted = self.halted()
         if halted and signal.reason is not Reason.PANIC:
-            self.report(order.symbol, Kind.HALTED, f"not sent: {halted}")
+            self.report(order.symbol, EventKind.HALTED, f"not sent: {halted}")
             return False
         state = signal.holding.state.exit
         step = state.step + 1 if state and state.urgency == signal.urgency else 1
@@ -343,7 +343,7 @@ class OrderManager:
             await self._refused(order, error)
             return False
         except AuthError as error:
-            self._withdraw(order, Kind.REJECTED, error.sentence, {"refusal": "key", "message": error.sentence})
+            self._withdraw(order, EventKind.REJECTED, error.sentence, {"refusal": "key", "message": error.sentence})
             return False
         except BrokerError as error:
             await self._doubt(order, error)
@@ -356,14 +356,14 @@ class OrderManager:
         self._pending[order.client_order_id] = replace(pending, known=True)
         self.trading_block.lift()
         self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
-        self.report(order.symbol, Kind.SENT, f"{_words(order)}: {pending.why}" if pending.why else _words(order))
+        self.report(order.symbol, EventKind.SENT, f"{_words(order)}: {pending.why}" if pending.why else _words(order))
         self._learn(answer)
 
     async def _doubt(self, order: SubmitOrder, error: BrokerError) -> None:
         """Nobody knows whether it arrived: the very next request about it is the look-up (I3)."""
         self._write("unknown", order.client_order_id, {"error": error.sentence})
         text = f"no clear answer to the order, looking it up: {error.sentence}"
-        self.report(order.symbol, Kind.UNKNOWN, text, failed=True)
+        self.report(order.symbol, EventKind.UNKNOWN, text, failed=True)
         await self._look_up(self._pending[order.client_order_id])
 
     async def _refused(self, order: SubmitOrder, error: RequestRejectedError) -> None:
@@ -375,7 +375,7 @@ class OrderManager:
         if error.refusal is Refusal.ACCOUNT:
             self._barred(order, error.answer)
             return
-        kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
+        kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
         answer = error.answer
         words = {"refusal": error.refusal.value, "status": answer.status, "message": answer.message}
         self._withdraw(order, kind, _NEXT_STEP.get(error.refusal, error.sentence), words, rejected=_counts(error))
@@ -385,10 +385,10 @@ class OrderManager:
         self._gone(order, {"refusal": Refusal.ACCOUNT.value, "status": answer.status, "message": answer.message})
         if self.trading_block.refused(answer.message, self.clock.monotonic()):
             text = f"the broker does not let this account trade ({answer.message}); it is read again, and tried again"
-            self.report("", Kind.BLOCKED, text, failed=True)
+            self.report("", EventKind.BLOCKED, text, failed=True)
 
     def _withdraw(
-        self, order: SubmitOrder, kind: Kind, why: str, words: dict[str, object], *, rejected: bool = False
+        self, order: SubmitOrder, kind: EventKind, why: str, words: dict[str, object], *, rejected: bool = False
     ) -> None:
         """The broker definitely has no such order. `rejected` ones count towards halting the symbol (K4)."""
         self._gone(order, words, rejected=rejected)
@@ -414,7 +414,7 @@ class OrderManager:
         self.positions.takes_no_backstop(symbol)
         sentence = f"the broker takes no backstop here ({why}); sellctl goes on without"
         self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
-        self.report(symbol, Kind.REJECTED, sentence, failed=True)
+        self.report(symbol, EventKind.REJECTED, sentence, failed=True)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
         """Ask the broker to end an order and wait a moment for its terminal word. Whether it was asked."""
@@ -425,17 +425,17 @@ class OrderManager:
             "cancel",
             {"client_order_id": cancel.order.client_order_id, "symbol": cancel.order.symbol, "why": cancel.why},
         )
-        self.report(cancel.order.symbol, Kind.CANCELED, f"cancel asked: {cancel.why}")
+        self.report(cancel.order.symbol, EventKind.CANCELED, f"cancel asked: {cancel.why}")
         try:
             await self.broker.cancel(cancel.order.id)
         except RequestRejectedError as error:
             if error.refusal is not Refusal.NOT_CANCELABLE and not isinstance(error, NotFoundError):
-                self.report(cancel.order.symbol, Kind.REJECTED, f"cancel refused: {error.sentence}", failed=True)
+                self.report(cancel.order.symbol, EventKind.REJECTED, f"cancel refused: {error.sentence}", failed=True)
                 return False
         except UnknownOutcomeError as error:
             self._write("cancel_unknown", cancel.order.client_order_id, {"error": error.sentence})
         except BrokerError as error:
-            self.report(cancel.order.symbol, Kind.DEGRADED, f"cancel failed: {error.sentence}", failed=True)
+            self.report(cancel.order.symbol, EventKind.DEGRADED, f"cancel failed: {error.sentence}", failed=True)
             return False
         await self._terminal_word(cancel.order)
         return True
@@ -464,7 +464,7 @@ class OrderManager:
             return True
         if now - asked.first_at >= CANCEL_ALERT_SECONDS and not asked.alerted:
             asked.alerted = True
-            self.report(order.symbol, Kind.ALERT, "a cancel has hung for 30 s; look at the order", critical=True)
+            self.report(order.symbol, EventKind.ALERT, "a cancel has hung for 30 s; look at the order", critical=True)
         if now - asked.last_at < CANCEL_REREAD_SECONDS:
             return False
         asked.last_at = now

@@ -73,7 +73,7 @@ async def checked(runtime: "Runtime") -> AsyncIterator[Line]:
     yield _zone()
     for line in _journal(runtime):
         yield line
-    await runtime.scheduler.look()
+    await runtime.scheduler.poll()
     yield _clock(runtime)
     for watcher in runtime.scheduler.watchers:
         for line in [line async for line in _account(watcher, runtime)]:

@@ -4,9 +4,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sellctl.core.errors import JournalError
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.core.sell_watcher import Mode as LookMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,6 +155,6 @@ def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
 
 
 def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:
-    if watcher.mode is LookMode.DRY_RUN:
+    if watcher.mode is RunMode.DRY_RUN:
         return Mode.DRY_RUN
     return Mode.PAPER if runtime.loaded.config.accounts[watcher.name].paper else Mode.LIVE

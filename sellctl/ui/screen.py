@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sellctl.core.model.event import Event, Weight
+from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import PositionDecision, State, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
@@ -55,10 +55,10 @@ FARTHEST = Decimal("Infinity")
 TONES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
 MODES = {Mode.PAPER: "bold cyan", Mode.LIVE: "bold white on red", Mode.DRY_RUN: "bold yellow"}
 WEIGHTS = {
-    Weight.INFO: ("", ""),
-    Weight.WARNING: ("warning: ", "yellow"),
-    Weight.ERROR: ("error: ", "bold red"),
-    Weight.CRITICAL: ("critical: ", "bold white on red"),
+    Severity.INFO: ("", ""),
+    Severity.WARNING: ("warning: ", "yellow"),
+    Severity.ERROR: ("error: ", "bold red"),
+    Severity.CRITICAL: ("critical: ", "bold white on red"),
 }
 
 
@@ -82,7 +82,7 @@ ASCII = Glyphs("#", ".", "-", "...")
 def log_line(event: Event) -> str:
     """An event as one line, for a watch without a terminal."""
     account = f"{event.account}: " if event.account else ""
-    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
+    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.severity][0]}{account}{event.sentence}")
 
 
 def json_line(view: WatchView) -> str:
@@ -132,7 +132,7 @@ def _event_part(event: Event) -> Document:
     return {
         "at": event.at,
         "account": event.account,
-        "weight": event.weight,
+        "weight": event.severity,
         "symbol": event.symbol,
         "kind": event.kind,
         "text": event.text,
@@ -199,7 +199,7 @@ def _events(events: Sequence[Event], width: int, most: int) -> list[Line]:
 
 
 def _event_lines(event: Event, width: int) -> Iterator[Line]:
-    style = WEIGHTS[event.weight][1]
+    style = WEIGHTS[event.severity][1]
     time, text = log_line(event).split("  ", 1)
     first, *others = textwrap.wrap(text, max(width - len(time) - 2, 20)) or [""]
     yield [(f"{time}  ", "dim"), (first, style)]

@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
+from sellctl.core.model.instrument import StructureKind
+
 
 @dataclass(frozen=True, slots=True)
 class Doc:
@@ -149,17 +151,6 @@ class SideKind(StrEnum):
 
     LONG = "long"
     SHORT = "short"
-
-
-class StructureKind(StrEnum):
-    """What option positions make together; a condor is two verticals."""
-
-    SINGLE = "single"
-    VERTICAL = "vertical"
-    CALENDAR = "calendar"  # one strike, two dates
-    DIAGONAL = "diagonal"  # two strikes, two dates
-    COVERED_CALL = "covered_call"
-    SHORT_PUT = "short_put"
 
 
 class Hours(StrEnum):

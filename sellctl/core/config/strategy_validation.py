@@ -15,10 +15,10 @@ from sellctl.core.config.schema import (
     RulesConfig,
     SideKind,
     StrategyConfig,
-    StructureKind,
     TrailingStopConfig,
 )
 from sellctl.core.config.units import gain_text, quoted, value_text
+from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)
 _SESSION = dt.timedelta(hours=6, minutes=30)

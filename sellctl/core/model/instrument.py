@@ -38,6 +38,17 @@ class Right(StrEnum):
     PUT = "put"
 
 
+class StructureKind(StrEnum):
+    """What an option position is part of. An iron condor counts as two verticals."""
+
+    SINGLE = "single"
+    VERTICAL = "vertical"
+    CALENDAR = "calendar"  # same strike, two expirations
+    DIAGONAL = "diagonal"  # two strikes, two expirations
+    COVERED_CALL = "covered_call"
+    SHORT_PUT = "short_put"
+
+
 @dataclass(frozen=True, slots=True)
 class OptionContract:
     """The terms that an OCC symbol spells out. `strike` is in dollars a share; `expires` is an exchange date."""

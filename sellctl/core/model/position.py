@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from sellctl.core.config.schema import StructureKind
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import Instrument, StructureKind
 from sellctl.core.model.market import Quote, Window
 
 

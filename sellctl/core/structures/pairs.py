@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sellctl.core.config.schema import StructureKind
-from sellctl.core.model.instrument import AssetClass, Instrument, Right
+from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind
 from sellctl.core.model.position import Direction, Holding, Position, PositionState, Prices
 from sellctl.core.structures.coverage import Cover
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from render_cases import ANSI, HOSTILE, LONGEST, a_terminal
+from ui_cases import ANSI, HOSTILE, LONGEST, a_terminal
 
 from sellctl.core.errors import SellctlError
 from sellctl.ui.formats import OutputFormat

@@ -1,7 +1,7 @@
 import json
 
 from builders import CALL, a_holding, a_market, our_order
-from render_cases import LONGEST, a_decision, a_plan, a_second_account, an_afternoon, under_way
+from ui_cases import LONGEST, a_decision, a_plan, a_second_account, an_afternoon, under_way
 
 from sellctl.ui.render import json_text, plan_document, position_document, positions_document
 

@@ -1,6 +1,6 @@
-"""Planted bugs: each changes one thing in sellctl for as long as the bench looks for it. The bench's own test."""
+"""Mutants: each changes one thing in sellctl while the bench searches for the violation that shows it. They test the bench."""
 
-# ruff: noqa: SLF001  a planted bug reaches inside: that is what it is for
+# ruff: noqa: SLF001  a mutant changes private parts on purpose
 # ruff: noqa: E501  one bug a row
 
 import datetime as dt
@@ -18,7 +18,7 @@ from faults.patching import patched
 from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
-from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
+from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
 from sellctl.core import order_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, guards, pricing, sizing
@@ -36,7 +36,8 @@ from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.journal import store
-from sellctl.journal.chain import START, Link
+from sellctl.journal.audit_log import AuditLog, Entry
+from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.store import SqliteJournal
 from sellctl.service.state_folder import StateFolder
 
@@ -46,8 +47,8 @@ MOST_SEEDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Bug:
-    """One planted bug: what it is in words, what it changes, and by which kind of run it is looked for."""
+class Mutant:
+    """One mutant: a sentence on it, what it patches, and the kind of run that searches for it."""
 
     name: str
     text: str
@@ -66,7 +67,7 @@ class Hunt:
 
 
 @contextmanager
-def planted(bug: Bug) -> Iterator[None]:
+def mutated(bug: Mutant) -> Iterator[None]:
     """The program with this bug in it."""
     with ExitStack() as stack:
         for patch in bug.patches:
@@ -74,9 +75,9 @@ def planted(bug: Bug) -> Iterator[None]:
         yield
 
 
-def hunt(bug: Bug, most: int = MOST_SEEDS) -> Hunt:
-    """Look for a planted bug, one seed after the other."""
-    with planted(bug):
+def hunt(bug: Mutant, most: int = MOST_SEEDS) -> Hunt:
+    """Search for a seed that shows the mutant, one after the other."""
+    with mutated(bug):
         for seed in range(1, most + 1):
             shown = bug.search(seed)
             if shown:
@@ -161,17 +162,15 @@ def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
 
 def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mapping[str, object]) -> Decimal:
     total = Decimal(str(detail["filled_qty"]))
-    self._append(store.Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
+    self.append(Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
     return total
 
 
-def _no_chain(self: SqliteJournal, entries: Any, at: dt.datetime, _link: Any) -> Any:
-    last = store._last(self.database.raw)
-    for entry in entries:
-        row = self._row(entry, at, Link(last.seq, START.hash))
-        self.database.raw.execute(store._INSERT, row)
-        last = Link(last.seq + 1, str(row[-1]))
-    return last
+_ROW = AuditLog._row
+
+
+def _unchained_row(self: AuditLog, entry: Entry, at: dt.datetime, before: ChainLink) -> Any:
+    return _ROW(self, entry, at, ChainLink(before.seq, START.hash))
 
 
 def _zero_too(price: Decimal | None) -> Decimal | None:
@@ -250,25 +249,26 @@ async def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
 _SEND = rest.RestClient._send
 
 
-async def _send_again(self: rest.RestClient, ask: Any) -> Any:
+async def _send_again(self: rest.RestClient, request: Any) -> Any:
     try:
-        return await _SEND(self, ask)
+        return await _SEND(self, request)
     except FOREIGN_ERRORS:
-        return await _SEND(self, ask)
+        return await _SEND(self, request)
 
 
-_MAPPED = mapped
+_MAP_ERROR = map_error
 
 
-def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
-    ours = _MAPPED(error, case)
-    if case.op is Op.SUBMIT and isinstance(ours, UnknownOutcomeError):
+def _doubt_is_no(error: Exception, context: Any) -> BrokerError:
+    ours = _MAP_ERROR(error, context)
+    if context.operation is Operation.SUBMIT and isinstance(ours, UnknownOutcomeError):
         return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
     return ours
 
 
 async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
-    await self._client.ask(rest.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
+    request = rest.ApiRequest("cancelling", "/orders", operation=Operation.CANCEL)
+    await self._client.request(request, alpaca_broker._ignore)
 
 
 _RESTS = engine._rests
@@ -302,54 +302,54 @@ def _leave_resolved(signal: Any, place: DecisionContext) -> Any:
     return _LEAVE(replace(signal, holding=replace(signal.holding, state=state)), place)
 
 
-BUGS: tuple[Bug, ...] = (
-    Bug("random ids", "the client order id is drawn", ((exits, "client_order_id", _random_id),), by_day),
-    Bug("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
-    Bug("retry", "a time-out is answered by sending again", ((OrderManager, "_doubt", _retry),), by_day),
-    Bug("204 is canceled", "a cancel's 204 is read as its end",
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("random ids", "the client order id is drawn", ((exits, "client_order_id", _random_id),), by_day),
+    Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
+    Mutant("retry", "a time-out is answered by sending again", ((OrderManager, "_doubt", _retry),), by_day),
+    Mutant("204 is canceled", "a cancel's 204 is read as its end",
         ((OrderManager, "_terminal_word", _call_it_canceled),), by_day),
-    Bug("available ignored", "qty instead of qty_available",
+    Mutant("available ignored", "qty instead of qty_available",
         ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
-    Bug("floats", "quantities go through floats", ((sizing, "_floored", _floats),), by_day),
-    Bug("unknown is done", "an unknown status is swallowed as terminal", ((Order, "state", property(_as_terminal)),), by_sdk),
-    Bug("held is done", "odd statuses are swallowed as terminal", ((Order, "state", property(_held_is_done)),), by_day),
-    Bug("intent after", "the intent is committed after sending",
+    Mutant("floats", "quantities go through floats", ((sizing, "_floored", _floats),), by_day),
+    Mutant("unknown is done", "an unknown status is swallowed as terminal", ((Order, "state", property(_as_terminal)),), by_sdk),
+    Mutant("held is done", "odd statuses are swallowed as terminal", ((Order, "state", property(_held_is_done)),), by_day),
+    Mutant("intent after", "the intent is committed after sending",
         ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
-    Bug("intent if possible", "an intent that can't be written stops nothing",
+    Mutant("intent if possible", "an intent that can't be written stops nothing",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
-    Bug("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
-    Bug("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
-    Bug("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
+    Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
+    Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
+    Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
         for place in (guards, quote_history, pricing, exits)), by_day),
-    Bug("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
-    Bug("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
-    Bug("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
-    Bug("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
-    Bug("own orders overlooked", "the next order goes out before the last one has ended",
+    Mutant("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
+    Mutant("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
+    Mutant("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
+    Mutant("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
+    Mutant("own orders overlooked", "the next order goes out before the last one has ended",
         ((DecisionContext, "ours_on", _nothing), (guards, "ORDER_GUARDS", _NO_GUARDS)), by_day),
-    Bug("legs alone", "a long that covers a short is sold alone",
+    Mutant("legs alone", "a long that covers a short is sold alone",
         ((sizing, "_reserves", _nothing), (guards, "ORDER_GUARDS", _NO_COVER_GUARD)), by_day),
-    Bug("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),
-    Bug("zero day forgotten", "options of today are left", ((ZeroDay, "evaluate", _none),), by_day),
-    Bug("stops never fire", "a stop always rests", ((engine, "_rests", _stops_rest),), by_day),
-    Bug("targets never fire", "a target always rests", ((engine, "_rests", _targets_rest),), by_day),
-    Bug("buys cancelled", "stale orders include a person's buys", ((engine, "stale_orders", _all_stale),), by_day),
-    Bug("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
-    Bug("never adopted", "a restart doesn't follow its own orders",
+    Mutant("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),
+    Mutant("zero day forgotten", "options of today are left", ((ZeroDay, "evaluate", _none),), by_day),
+    Mutant("stops never fire", "a stop always rests", ((engine, "_rests", _stops_rest),), by_day),
+    Mutant("targets never fire", "a target always rests", ((engine, "_rests", _targets_rest),), by_day),
+    Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
+    Mutant("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
+    Mutant("never adopted", "a restart doesn't follow its own orders",
         ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
-    Bug("one no", "one 'not found' allows a repeat", ((order_manager, "NOT_FOUND_NEEDED", 1),), by_day),
-    Bug("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
-    Bug("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
-    Bug("hidden is nothing", "an order taken and not shown yet is overlooked",
+    Mutant("one no", "one 'not found' allows a repeat", ((order_manager, "NOT_FOUND_NEEDED", 1),), by_day),
+    Mutant("two noes at once", "two 'not found' needn't be apart", ((order_manager, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
+    Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
+    Mutant("hidden is nothing", "an order taken and not shown yet is overlooked",
         ((OrderManager, "_hold_unseen", _none),), by_day),
-    Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
-    Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
-    Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
+    Mutant("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
+    Mutant("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
+    Mutant("unresolved ignored", "a doubtful order doesn't hold its quantity",
         ((PositionManager, "unresolved", _none), (engine, "leave", _leave_resolved)), by_day),
-    Bug("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
-    Bug("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
-    Bug("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
-    Bug("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
-    Bug("doubt is no", "a time-out is read as a refusal", ((rest, "mapped", _doubt_is_no),), by_sdk),
-    Bug("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
+    Mutant("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
+    Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
+    Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
+    Mutant("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
+    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "map_error", _doubt_is_no),), by_sdk),
+    Mutant("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
 )  # fmt: skip

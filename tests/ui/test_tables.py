@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, a_holding, a_market, our_order
-from render_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, under_way
+from ui_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, under_way
 
 from sellctl.ui.render import (
     ORDER_COLUMNS,

@@ -1,4 +1,4 @@
-"""One life of the program inside the bench: assembled by its own composition root, run, stopped or killed."""
+"""One process of the program inside the bench: assembled by its own composition root, run, stopped or killed."""
 
 import asyncio
 import datetime as dt
@@ -13,25 +13,25 @@ from typing import Any, cast
 from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
 from faults.steps import Killed, Step
-from faults.streams import PACE, Streams
+from faults.streams import PollingInterval, Streams
 from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
 from sellctl.alpaca import connect as connecting
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.ports import Broker, Journal, QuoteSource
-from sellctl.core.sell_watcher import Mode
 from sellctl.service.options import Options
 from sellctl.sim.venue.exchange import Exchange
 
-Doors = Callable[[Wire], tuple[dict[str, Broker], QuoteSource]]
+Connections = Callable[[Wire], tuple[dict[str, Broker], QuoteSource]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """What the composition root gets instead of doors to Alpaca."""
+    """What the composition root gets instead of connections to Alpaca."""
 
     brokers: dict[str, ProbedBroker]
     quotes: ProbedQuotes
@@ -41,18 +41,18 @@ class _Connected:
 
 
 @dataclass(slots=True)
-class Life:
+class ProcessRun:
     """One process of sellctl on a state folder, against an exchange that outlives it."""
 
     exchange: Exchange
     folder: Path
     config: Config
-    doors: Doors
+    connections: Connections
     clock: LoopClock
     wire: Wire
     steps: Step
     listener: Callable[[Event], None]
-    pace: PACE
+    pace: PollingInterval
     once: bool = False  # run-once instead of watch
     streams: Streams | None = None  # None: prices and orders are only fetched
     runtime: Runtime | None = None
@@ -64,7 +64,7 @@ class Life:
         self.loop = VirtualLoop(self.exchange)
         self.assemble()
         try:
-            with self.streams.our_way() if self.streams else nullcontext():
+            with self.streams.in_virtual_time() if self.streams else nullcontext():
                 self.loop.run_until_complete(self.watch(until))
         except Killed:
             self._abandon()
@@ -91,24 +91,24 @@ class Life:
         self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=seconds))
 
     async def watch(self, until: dt.datetime) -> None:
-        """The process at work: looks until an instant or SIGTERM, or one run-once."""
+        """Run the process: poll until an instant or SIGTERM, or one run-once."""
         self._stop = asyncio.Event()
         scheduler = cast("Runtime", self.runtime).scheduler
         if self.once:
             await scheduler.run_once()
             return
-        setting_pace = asyncio.ensure_future(self._set_pace(until))
+        setting_interval = asyncio.ensure_future(self._set_interval(until))
         watching = asyncio.ensure_future(scheduler.watch(self._stop, nothing))
         ticking = asyncio.ensure_future(self.streams.keep_ticking(self.pace)) if self.streams else None
-        await asyncio.wait({setting_pace, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({setting_interval, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
-        setting_pace.cancel()
+        setting_interval.cancel()
         await watching
         if self.streams and ticking:
             ticking.cancel()
             await self.streams.close()
 
-    async def _set_pace(self, until: dt.datetime) -> None:
+    async def _set_interval(self, until: dt.datetime) -> None:
         scheduler = cast("Runtime", self.runtime).scheduler
         while self.exchange.now < until:
             scheduler.interval, then = self.pace(self.exchange.now)
@@ -120,9 +120,9 @@ class Life:
         """Come up: by the program's own composition root."""
         loaded = LoadedConfig(self.config, None, {}, ())
         options = Options(None, self.folder, live=False, debug=False, log_file=None)
-        with self._our_doors():
+        with self._our_connections():
             runtime = assemble(
-                loaded, options, RunOptions("watch", Mode.ACT, streams=bool(self.streams)), self.listener, self.clock
+                loaded, options, RunOptions("watch", RunMode.ACT, streams=bool(self.streams)), self.listener, self.clock
             )
         self.runtime = runtime
         for watcher in runtime.scheduler.watchers:
@@ -131,9 +131,9 @@ class Life:
             watcher.journal = watcher.orders.journal = probed
 
     @contextmanager
-    def _our_doors(self) -> Iterator[None]:
-        """The composition root as it is, with our doors and our clock in the two places where it makes its own."""
-        brokers, quotes = self.doors(self.wire)
+    def _our_connections(self) -> Iterator[None]:
+        """The composition root with our connections and our clock in the two places where it makes its own."""
+        brokers, quotes = self.connections(self.wire)
         connected = _Connected(
             {n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire)
         )
@@ -141,7 +141,7 @@ class Life:
             stack.enter_context(patched(connecting, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
             if self.streams:
-                stack.enter_context(self.streams.our_doors())
+                stack.enter_context(self.streams.our_connections())
             yield
 
     def _abandon(self) -> None:

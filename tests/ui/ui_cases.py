@@ -24,7 +24,7 @@ from builders import (
 from rich.console import Console
 
 from sellctl.core.decision.engine import decide
-from sellctl.core.model.event import Event, Weight
+from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision
 from sellctl.core.model.position import ExitProgress, Holding, PositionState
@@ -115,7 +115,7 @@ def a_view(clock: str = "14:58", **more: object) -> WatchView:
         events=(
             Event(at("14:57:58"), "sold 2 AAPL261218C00210000 at $1.10: target +10%: bid $1.10 reached $1.10", "main"),
             Event(at("14:57:59"), "cancel sell 3 limit $410: 8 min old, 3 min allowed", "main"),
-            Event(at("14:58:00"), "no quotes from ira's key: falling back to main's", weight=Weight.WARNING),
+            Event(at("14:58:00"), "no quotes from ira's key: falling back to main's", severity=Severity.WARNING),
         ),
         next_poll_in=dt.timedelta(seconds=4),
     )
