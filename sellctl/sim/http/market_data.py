@@ -82,10 +82,9 @@ def option_snapshots(request: SimRequest) -> SimResponse:
 def option_chain(request: SimRequest) -> SimResponse:
     """GET /v1beta1/options/snapshots/{underlying}: every contract with a quote that fits the filters."""
     _option_feed(request)
-    symbols = map(asset_of, request.exchange.market.symbols)
-    chain = [
-        one for one in symbols if one.is_option and one.underlying == request.args[0] and contract_fits(request, one)
-    ]
+    underlying = request.args[0]
+    options = [asset for asset in map(asset_of, request.exchange.market.symbols) if asset.is_option]
+    chain = [asset for asset in options if asset.underlying == underlying and contract_fits(request, asset)]
     return _snapshot_page(request, sorted(chain, key=lambda asset: asset.symbol))
 
 

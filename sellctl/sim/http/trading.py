@@ -23,9 +23,9 @@ OPEN_STATUS, CLOSED_STATUS = "open", "closed"
 def get_account(request: SimRequest) -> SimResponse:
     """GET /v2/account."""
     body = serializers.account_json(request.account, request.exchange.quote, request.exchange.now)
-    return SimResponse(
-        body={**body, **serializers.DAY_TRADING} if request.exchange.settings.day_trading_fields else body
-    )
+    if request.exchange.settings.day_trading_fields:
+        body |= serializers.DAY_TRADING
+    return SimResponse(body=body)
 
 
 def get_configuration(request: SimRequest) -> SimResponse:
@@ -80,9 +80,8 @@ def get_orders(request: SimRequest) -> SimResponse:
 
 def _candidates(request: SimRequest, *, nested: bool) -> Iterable[SimOrder]:
     """Orders by status. With `nested`, legs are listed in their parents only; without, multi-leg legs never are."""
-    orders = (
-        request.account.open_orders if request.text("status", OPEN_STATUS) == OPEN_STATUS else request.account.orders
-    )
+    account, status = request.account, request.text("status", OPEN_STATUS)
+    orders = account.open_orders if status == OPEN_STATUS else account.orders
     for order in list(orders.values()):
         hidden = order.parent is not None and (nested or order.order_class == "mleg")
         if not hidden and request.exchange.is_visible(order):

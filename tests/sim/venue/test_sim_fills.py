@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sim_builders import CALL, STOCK, a_venue, at, held, kinds, later, send, status_of
 
-from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market.assets import asset_of, on_tick
 from sellctl.sim.market.market import quoted
 from sellctl.sim.market.price_paths import Fixed, Jump, Level, Linear, Path, Walk, level
@@ -198,13 +197,6 @@ def test_computed_quotes_lie_on_the_price_step_and_never_cross(bid: Decimal, spr
     assert shown.ask is not None
     assert on_tick(asset, shown.ask)
     assert shown.bid is None or (on_tick(asset, shown.bid) and shown.bid < shown.ask)
-
-
-def test_a_fault_triggers_as_often_as_told_and_is_counted() -> None:
-    registry = FaultRegistry()
-    registry.inject("H01", times=2)
-    triggered = [registry.trigger("H01") is not None for _ in range(3)]
-    assert (triggered, registry.fired["H01"], registry.active) == ([True, True, False], 2, ())
 
 
 _SENT = st.fixed_dictionaries(
