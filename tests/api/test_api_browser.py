@@ -1,4 +1,4 @@
-"""The page in a real Chromium: what a person sees, presses and hears of. `make test-browser` runs just this."""
+"""The control page in a real Chromium. `make test-browser` runs only these tests."""
 
 import os
 from collections.abc import Iterator
@@ -141,7 +141,7 @@ def test_the_token_is_in_memory_only(tab: Tab, stuck: Served) -> None:
     assert tab.run("document.getElementById('board').hidden")
 
 
-def test_a_viewer_cannot_halt_and_a_bad_token_is_told(tab: Tab, stuck: Served) -> None:
+def test_a_viewer_cannot_halt_and_an_invalid_token_shows_an_error(tab: Tab, stuck: Served) -> None:
     sign_in(tab, stuck, "viewer")
     tab.until("document.getElementById('halt').disabled")
     tab.open(stuck.url)
@@ -176,7 +176,7 @@ def test_nothing_sticks_out_at_any_width(tab: Tab, stuck: Served) -> None:
 
 
 def test_a_screen_reader_finds_its_way(tab: Tab, stuck: Served) -> None:
-    """By the tree that Chromium hands to assistive technology."""
+    """Checked by the accessibility tree of Chromium."""
     for width in (1180, 390):
         tab.size(width, 860, phone=width < 500)
         sign_in(tab, stuck)

@@ -81,7 +81,7 @@ def test_a_watch_is_started_and_stopped(play: Play) -> None:
     play(test)
 
 
-def test_stop_leaves_a_protective_order_at_the_broker_and_says_so(play: Play) -> None:
+def test_stop_leaves_a_protective_order_at_the_broker_and_reports_it(play: Play) -> None:
     async def test(api: Api) -> None:
         api.server.exchange.inject("O05", times=None)  # the broker takes the order and does nothing with it
         await api.post("/start")
@@ -191,7 +191,7 @@ def test_nothing_that_is_called_changes_the_configuration(play: Play) -> None:
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"reason": ""}', b'{"reason": 1}', b'{"resume": true}', b'"x"', b"\xff\xfe"]
 )
-def test_a_malformed_halt_says_so_and_halts_nothing(play: Play, body: bytes) -> None:
+def test_a_malformed_halt_is_refused_and_halts_nothing(play: Play, body: bytes) -> None:
     async def test(api: Api) -> None:
         assert (await api.post("/halt", body)).status in {400, 422}
         assert not api.control.halted()
@@ -284,7 +284,7 @@ def flood() -> Callable[[], Awaitable[dict[str, Any]]]:
     return receive
 
 
-def test_a_huge_body_is_refused_as_announced_and_as_it_comes(play: Play) -> None:
+def test_a_huge_body_is_refused_by_its_length_and_while_it_arrives(play: Play) -> None:
     async def test(api: Api) -> None:
         assert (await api.post("/halt", b" " * (MOST_BODY + 1))).status == 413
         for announced in ("99999999999999999999", "-1", "nonsense", str(MOST_BODY + 1)):
@@ -296,7 +296,7 @@ def test_a_huge_body_is_refused_as_announced_and_as_it_comes(play: Play) -> None
     play(test)
 
 
-def test_a_body_that_trickles_in_is_cut_off(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_arrives_too_slowly_is_refused(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(api: Api) -> None:
         kind = {"content-type": "application/json"}
         assert (await api.post("/halt", headers=kind, receive=drip(0.02))).status == 408
@@ -330,7 +330,7 @@ def test_no_secret_is_in_an_answer_a_log_or_the_journal(play: Play, capsys: pyte
     play(test, TARGET)
 
 
-def test_a_watcher_that_ends_by_a_bug_is_told_and_can_be_started_again(
+def test_a_watcher_that_failed_is_reported_and_can_be_started_again(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def bug(*_args: object) -> None:
@@ -399,7 +399,7 @@ def test_a_stream_begins_with_what_was_missed_and_goes_on(play: Play) -> None:
     play(test)
 
 
-def test_a_slow_reader_is_let_go_and_nobody_waits_for_it() -> None:
+def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
     async def scene() -> None:
         hub = EventHub()
         with hub.listening() as slow:
@@ -502,7 +502,7 @@ def test_the_router_works_in_an_application_of_ones_own(tmp_path: Path, monkeypa
         asyncio.run(scene())
 
 
-def test_without_its_lifespan_the_router_says_what_is_missing() -> None:
+def test_without_its_lifespan_the_router_answers_503() -> None:
     app = FastAPI()
     app.include_router(sell_router, prefix="/api/v1")
 

@@ -1,4 +1,4 @@
-"""The README under test: its commands parse, its configuration loads, its tables say what the program does."""
+"""The README: its commands parse, its configuration loads, its tables are complete."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every sellctl command line, those within other text included."""
+    """Every sellctl command line, including those in the prose."""
     shown = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("sellctl ")]
     named = [text for text in re.findall(r"`(sellctl [^`]+)`", README) if "SYMBOL" not in text]
     from_cron = [line[line.index("sellctl run-once") :] for block in blocks("cron") for line in block.splitlines()]

@@ -1,4 +1,4 @@
-"""Notifications: by kind, once, never in the way. An Apprise service on loopback takes them."""
+"""Notifications, received by an HTTP server on loopback."""
 
 import datetime as dt
 import json
@@ -19,7 +19,7 @@ pytest.importorskip("apprise")
 
 
 class Inbox:
-    """What arrived, and an event to wait for more."""
+    """The received messages, and a semaphore to wait for more."""
 
     def __init__(self) -> None:
         self.arrived: list[str] = []
@@ -78,7 +78,7 @@ def an_event(kind: EventKind, text: str) -> Event:
     return Event(dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC), text, "main", symbol="AAPL", kind=kind)
 
 
-def test_only_the_kinds_asked_for_are_told(inbox: tuple[Inbox, int]) -> None:
+def test_only_the_configured_kinds_are_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, News.FILLED)
     notifier.notify(an_event(EventKind.BLOCKED, "by your order"))
@@ -87,7 +87,7 @@ def test_only_the_kinds_asked_for_are_told(inbox: tuple[Inbox, int]) -> None:
     notifier.close()
 
 
-def test_the_same_news_is_told_once_and_every_fill_is(inbox: tuple[Inbox, int]) -> None:
+def test_a_repeated_event_is_sent_once_and_every_fill_is_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port)
     for age in (61, 62):
@@ -98,7 +98,7 @@ def test_the_same_news_is_told_once_and_every_fill_is(inbox: tuple[Inbox, int]) 
     assert len(box.arrived) == 3
 
 
-def test_what_is_critical_is_told_again_when_it_is_said_again_minutes_later(inbox: tuple[Inbox, int]) -> None:
+def test_a_critical_event_is_sent_again_after_two_minutes(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     seconds = iter([0.0, 60.0, 180.0, 240.0])
     notifier = a_notifier(port, monotonic=lambda: next(seconds))
@@ -109,7 +109,7 @@ def test_what_is_critical_is_told_again_when_it_is_said_again_minutes_later(inbo
     assert len(box.arrived) == 2
 
 
-def test_secrets_are_struck_out(inbox: tuple[Inbox, int]) -> None:
+def test_secrets_are_redacted(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, redact=True)
     notifier.notify(an_event(EventKind.ALERT, "canary"))
@@ -136,7 +136,7 @@ def test_a_service_that_fails_neither_blocks_nor_raises(inbox: tuple[Inbox, int]
     box.wait_for(2)
 
 
-def test_an_address_that_nobody_knows_is_a_mistake_that_names_no_secret() -> None:
+def test_an_unsupported_address_is_an_error_without_the_secret() -> None:
     with pytest.raises(ConfigError) as mistake:
         Notifier(Config(accounts=a_config().accounts, notify=(NotifyConfig("nonsense-canary"),)))
     assert "canary" not in str(mistake.value)

@@ -1,4 +1,4 @@
-"""Global options may stand anywhere on the line."""
+"""Global options are accepted anywhere on the command line."""
 
 import pytest
 from typer.testing import CliRunner
