@@ -21,6 +21,7 @@ RENAMED = {
     "by_hand": "manual",
     "follow": "exit_after",
     "frozen": "suspended",
+    "leads": "then_close",
     "objections": "violations",
     "spoiled": "invalid",
     "tag": "opening_order_id",

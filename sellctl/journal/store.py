@@ -41,7 +41,7 @@ _REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(d
 
 
 class SqliteJournal(AuditLog):
-    """The journal of one state folder, as the core writes and asks it."""
+    """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog."""
 
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
         super().__init__(path, now, **options)
