@@ -63,8 +63,8 @@ REFUSED = {
     "a breakeven that fires at once": "breakeven: {activation: 10%, keep: 10%}",
     "a lock that fires at once": "profit_lock: [{at: 20%, keep: 30%}]",
     "a floor above the activation": "trailing_stop: {activation: 10%, trail: 5pt, floor: 20%}",
-    "slices of more than everything": "scale_out: [{at: 50%, sell: 60%}, {at: 90%, sell: 60%}]",
-    "two slices at one gain": "scale_out: [{at: 50%, sell: 20%}, {at: 50%, sell: 20%}]",
+    "partial exits of more than everything": "scale_out: [{at: 50%, sell: 60%}, {at: 90%, sell: 60%}]",
+    "two partial exits at one gain": "scale_out: [{at: 50%, sell: 20%}, {at: 50%, sell: 20%}]",
     "a trail without a unit": "trailing_stop: {trail: 15}",
     "a time outside the session": 'exit_at: "16:30"',
     "an underlying without a price": "underlying: {}",
@@ -89,14 +89,14 @@ def test_what_was_sold_may_lose_more_than_it_brought(load: Load, rules: Rules, m
 
 @pytest.mark.parametrize("match", ["{side: long}", "{structure: single}", "{side: long, structure: vertical}"])
 def test_what_was_paid_for_may_not(refuse: Refuse, rules: Rules, match: str) -> None:
-    assert "a long could never reach it" in refuse(rules(one("stop_loss: 200%", match))).sentence
+    assert "a long position can never lose that" in refuse(rules(one("stop_loss: 200%", match))).sentence
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("trailing_stop: {activation: 10%, trail: 15pt}", "wider than its activation"),
-        ("trailing_stop: {activation: 30%, trail: 15pt}", "sees only the prices of sellctl's own looks"),
+        ("trailing_stop: {activation: 30%, trail: 15pt}", "knows only the prices of sellctl's own checks"),
         ("roi_table: {0: 10%, 60m: 50%}", "rises with time held"),
     ],
 )
@@ -119,9 +119,9 @@ def test_the_account_guard_counts_in_shares_or_dollars_of_the_account(refuse: Re
 @pytest.mark.parametrize(
     ("backstop", "says"),
     [
-        ("stop: 20%", "stop: 20% is no farther than strategy_one's stop_loss_rate at 20%"),
-        ("trail: 15%", "trail: 15% is no farther than strategy_one's stop_loss_rate at 20%"),
-        ("stop: 35%", "is no farther than sell_module.strategies[0].rules.stop_loss at 40%"),
+        ("stop: 20%", "stop: 20% isn't wider than strategy_one's stop_loss_rate at 20%"),
+        ("trail: 15%", "trail: 15% isn't wider than strategy_one's stop_loss_rate at 20%"),
+        ("stop: 35%", "isn't wider than sell_module.strategies[0].rules.stop_loss at 40%"),
         ("stop: 100%", "isn't between 0% and 100%"),
         ("trail: 60%, assets: [option]", "is for stocks, and assets has none"),
     ],

@@ -1,10 +1,16 @@
 """Every mistake in a file is one sentence with its place and what to do about it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sellctl.core.config.reader import ConfigReader
+from sellctl.core.config.reference import example_text
+from sellctl.core.config.yaml_nodes import Table, parse
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
@@ -13,6 +19,8 @@ Refuse = Callable[[str], ConfigError]
 Load = Callable[[str], LoadedConfig]
 Rules = Callable[[str], str]
 
+DAMAGE = ["", "x", "[]", "{}", "[[]]", "{a: b}", "[{a: b}]", "[~]", "1.1", "open", "auto", "{options: {a: b}}"]
+
 RATIOS = [
     ("profit_rate: 10%", "'10%' is a percentage where a ratio is meant.", "+10% is 1.1"),
     ("profit_rate: 0.9", "0.9 isn't above 1", "+10% is 1.1"),
@@ -20,7 +28,7 @@ RATIOS = [
     ("profit_rate: NaN", "'NaN' isn't a number.", "plain number"),
     ("profit_rate: 1e3", "'1e3' isn't a number.", "plain number"),
     ("profit_rate: .inf", "'.inf' isn't a number.", "plain number"),
-    ('profit_rate: "1,1"', "'1,1' isn't a number.", "with a point"),
+    ('profit_rate: "1,1"', "'1,1' isn't a number.", "decimal point"),
     ("profit_rate: [1.1]", "takes one value", "profit_rate: value"),
     ("profit_rate:", "profit_rate is empty.", "Give it a value"),
     ("stop_loss_rate: 20", "20 isn't between 0 and 1", "-20% is 0.8"),
@@ -29,7 +37,7 @@ RATIOS = [
     ("stop_loss_rate: 0", "0 isn't between 0 and 1", "-20% is 0.8"),
     ("stop_loss_rate: -20%", "'-20%' is a percentage", "-20% is 0.8"),
     ("applies_to: []", "is an empty list", "Name at least one"),
-    ("applies_to: bond", "'bond' isn't one of its words.", "option or stock"),
+    ("applies_to: bond", "'bond' isn't allowed.", "Use option or stock."),
     ("enabled: maybe", "'maybe' is neither true nor false.", "true or false"),
     ("enabled: NO", "'NO' is neither true nor false.", "Write false."),
 ]
@@ -43,16 +51,18 @@ VALUES = [
     ("max_position_age: 0s", "shorter than 1s", "15s is usual"),
     ("order_cancel_minutes: 0", "0 isn't above 0", "counts minutes"),
     ("order_cancel_minutes: 3m", "'3m' isn't a number.", "plain number"),
-    ("order_cancel_scope: mine", "'mine' isn't one of its words.", "sells, own or all"),
+    ("order_cancel_scope: mine", "'mine' isn't allowed.", "Use sells, own or all."),
     ("zero_day: {eager: 70m}", "start (65m) comes after eager (70m)", "start >= eager >= final"),
     ("zero_day: {final: 60m}", "eager (58m) comes after final (1h)", "start >= eager >= final"),
     ("zero_day: {final: 40m}", "final: 40m is too late", "at least 46m"),
-    ("check_interval: 10m", "10m could miss the time between zero_day.final and Alpaca's last order", "at most 5m"),
+    ("check_interval: 10m", "10m is longer than the time from zero_day.final to Alpaca's cutoff", "at most 5m"),
     ("zero_day: {start: 9h}", "longer than a session", "start: open"),
     ("zero_day: {broad_etfs: {final: 30}}", "broad_etfs.final: 30m is too late", "at least 31m"),
     ("zero_day: {broad_etfs: {eager: 10}}", "eager (10m) comes after final (35m)", "start >= eager"),
-    ("manage: {exclude: [TSLA]}", "says nothing to go by", "symbol, underlying or account"),
-    ("manage: {exclude: [{}]}", "says nothing to go by", "symbol, underlying or account"),
+    ("manage: {exclude: [TSLA]}", "exclude[0] has no keys", "symbol, underlying or account"),
+    ("manage: {exclude: [{}]}", "exclude[0] has no keys", "symbol, underlying or account"),
+    ("manage: {exclude: [~]}", "exclude[0] has no keys", "symbol, underlying or account"),
+    ("strategies: [{options: a, rules: {max_hold: 1d}}]", "'options' isn't a key in", "name, use, match, rules"),
     ("manage: {exclude: [{symbol: []}]}", "is an empty list", "Name at least one"),
     ("manage: {exclude: [{symbol: 'a b'}]}", "'a b' isn't a symbol", "SPY"),
     ("manage: {exclude: [{account: other}]}", "names 'other', which isn't in accounts", "Known: main"),
@@ -149,6 +159,67 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines(refuse: Refu
     assert "Did you mean accounts?" in lines[1]
 
 
+def test_a_missing_key_hides_no_other_mistake(refuse: Refuse) -> None:
+    error = refuse(
+        "accounts:\n  main: {api_key: '${GONE}'}\n  off: {enabled: no}\n"
+        "market_data: {accounts: mian}\nsell_module: {strategy_one: {profit_rate: 0.9}}\n"
+    )
+    for sentence in (
+        "2:9: accounts.main has no secret_key.",
+        "GONE isn't set",
+        "enabled: 'no' is neither true nor false.",
+        "names 'mian', which isn't in accounts",
+        "profit_rate: 0.9 isn't above 1",
+    ):
+        assert sentence in str(error)
+
+
+def test_a_mistake_in_a_table_of_steps_has_the_line_of_its_step(refuse: Refuse, rules: Rules) -> None:
+    table = "roi_table:\n            0: 100%\n            60m: 1.1\n            soon: 10%"
+    error = refuse(rules(f"strategies:\n    - name: mine\n      rules:\n          {table}"))
+    assert "config.yml:11:18: gain: '1.1' could be 1.1% or 110%." in str(error)
+    assert "config.yml:12:13: after: 'soon' isn't a duration." in str(error)
+
+
+def test_a_missing_key_of_a_rule_says_how_it_is_written(refuse: Refuse, rules: Rules) -> None:
+    error = refuse(rules("strategies: [{rules: {trailing_stop: {activation: 30%}}}]"))
+    assert "sell_module.strategies[0].rules.trailing_stop has no trail." in error.sentence
+    assert error.hint == "Add it, 15pt or 10%."
+
+
+def test_the_same_section_in_two_places_is_checked_in_both(refuse: Refuse, load: Load, main_account: str) -> None:
+    error = refuse(f"{main_account}execution: {{walk: {{profit: 1, time: [2]}}}}\n")
+    assert "walk.profit takes keys of its own" in str(error)
+    assert "walk.time takes keys of its own" in str(error)
+    walk = load(f"{main_account}execution:\n  walk:\n    profit:\n    time:\n").config.execution.walk
+    assert walk.time == walk.profit
+
+
+@given(st.lists(st.tuples(st.integers(0, 97), st.sampled_from(DAMAGE)), min_size=1, max_size=4))
+def test_any_damage_ends_in_a_configuration_or_in_sentences(damage: list[tuple[int, str]]) -> None:
+    lines = [*_every_key().splitlines()]
+    for place, value in damage:
+        index = place % len(lines)
+        lines[index] = f"{lines[index].partition(':')[0]}: {value}"
+    node, problems = parse("\n".join(lines))
+    if not isinstance(node, Table):
+        assert problems
+        return
+    reader = ConfigReader()
+    reader.read(node)
+    for problem in reader.problems:
+        assert problem.spot
+        assert problem.hint
+        assert re.fullmatch(r"\S.*[^ ]\.", problem.sentence)
+
+
+def _every_key() -> str:
+    _head, body = example_text().split("\n\n", 1)
+    return "\n".join(
+        line[: len(line) - len(line.lstrip())] + line.lstrip().removeprefix("# ") for line in body.splitlines()
+    )
+
+
 def test_hundreds_of_mistakes_fit_on_a_screen(refuse: Refuse) -> None:
     lines = str(refuse("".join(f"nonsense{index}: 1\n" for index in range(500)))).splitlines()
     assert len(lines) == 32
@@ -178,12 +249,12 @@ def test_the_same_key_in_two_accounts_is_refused(refuse: Refuse, main_account: s
 
 
 ENDPOINTS = [
-    ("trading: localhost:9001", "isn't a whole address", "https://host:port"),
-    ("trading: ws://localhost:9001", "isn't a whole address", "https://host:port"),
-    ("trading: http://localhost:port", "isn't a whole address", "https://host:port"),
-    ("trading: http://localhost:9001/v2", "a version that is added by itself", "Leave out the path."),
+    ("trading: localhost:9001", "isn't a full address", "https://host:port"),
+    ("trading: ws://localhost:9001", "isn't a full address", "https://host:port"),
+    ("trading: http://localhost:port", "isn't a full address", "https://host:port"),
+    ("trading: http://localhost:9001/v2", "a version, which sellctl adds itself", "Leave out the path."),
     ("data: http://user:mellon@localhost:9001", "more than an address", "Leave out user"),
-    ("stock_stream: http://localhost:9001", "isn't a whole address", "wss://host:port"),
+    ("stock_stream: http://localhost:9001", "isn't a full address", "wss://host:port"),
 ]
 
 
@@ -199,7 +270,7 @@ def test_a_wrong_endpoint_is_one_sentence_and_the_right_way(
 
 
 WARNINGS = [
-    ("strategy_one: {stop_loss_rate: 0.2}", "stop_loss_rate: 0.2 sells at a loss only from -80%."),
+    ("strategy_one: {stop_loss_rate: 0.2}", "stop_loss_rate: 0.2 doesn't stop a loss before -80%."),
     ("strategy_one: {profit_rate: 110}", "profit_rate: 110 sells at +10900%."),
     ("strategy_one: {enabled: false}", "there is no profit or stop rule"),
     ("enabled: false", "watch and run-once do nothing"),

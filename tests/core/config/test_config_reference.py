@@ -1,4 +1,4 @@
-"""The example, the reference and the schema say what the program does."""
+"""The example file, the reference page and the JSON schema agree with the program."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,10 @@ import pytest
 import yaml
 
 from sellctl.core.config import reference
-from sellctl.core.config.keys import leaves
 from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import ConfigManager
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REWRITE = "python -m sellctl.core.config.reference rewrites it"
 
 
@@ -55,13 +54,13 @@ def test_the_example_names_every_key(tmp_path: Path) -> None:
     path = tmp_path / "example.yml"
     path.write_text(uncommented(reference.example_text()), encoding="utf-8")
     loaded = ConfigManager(path).load()
-    assert [key for key, *_ in leaves(loaded.config) if key not in loaded.origins] == []
+    assert [row.key for row in loaded.show() if row.origin == "default"] == []
 
 
 def test_the_reference_names_every_key_of_the_example() -> None:
     page = reference.reference_markdown()
-    config = ConfigManager(ROOT / "config.example.yml").load().config
-    assert [name for name, *_ in leaves(config) if f"| `{name.rpartition('.')[2]}` |" not in page] == [
+    names = [row.key for row in ConfigManager(ROOT / "config.example.yml").load().show()]
+    assert [name for name in names if f"| `{name.rpartition('.')[2]}` |" not in page] == [
         "sell_module.manage.exclude",
         "sell_module.strategies",
         "notify",
@@ -71,7 +70,7 @@ def test_the_reference_names_every_key_of_the_example() -> None:
 
 
 def test_the_schema_takes_the_example_and_refuses_what_the_program_refuses() -> None:
-    validator = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(reference.schema())))
+    validator = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(reference.json_schema())))
     example = yaml.safe_load(uncommented(reference.example_text()))
     assert validator.is_valid(example)
     assert not validator.is_valid({"acounts": {}})

@@ -65,8 +65,8 @@ def test_init_writes_a_private_file_that_check_takes(tmp_path: Path, monkeypatch
         "ok: config.yml",
         "accounts: main (paper)",
         "check interval: 5s",
-        "strategy one: out at 1.1 or 0.8 x entry; option",
-        "zero-day options: closed from 65m, at any price from 50m before the close",
+        "strategy one: target +10%, stop -20%; option",
+        "zero-day options: closed from 65m before the close, at any price from 50m before the close",
         "execution: smart",
     ]
 
@@ -77,7 +77,7 @@ def test_init_makes_the_folder_and_overwrites_nothing(write: Write, tmp_path: Pa
     path = write("# mine\n")
     result = run("init")
     assert isinstance(result.exception, ConfigError)
-    assert str(result.exception) == "config.yml is there already. Name another file, or delete it first."
+    assert str(result.exception) == "config.yml already exists. Name another file, or delete it first."
     assert path.read_text(encoding="utf-8") == "# mine\n"
 
 
@@ -85,7 +85,7 @@ def test_check_names_warnings_and_goes_on(write: Write) -> None:
     write(TEXT + "sell_module: {strategy_one: {stop_loss_rate: 0.2}}\n")
     result = run("check")
     assert result.exit_code == ExitCode.OK
-    assert "warning: config.yml:4:30: stop_loss_rate: 0.2 sells at a loss only from -80%." in result.output
+    assert "warning: config.yml:4:30: stop_loss_rate: 0.2 doesn't stop a loss before -80%." in result.output
 
 
 def test_check_ends_with_the_mistakes_and_the_usage_status(write: Write) -> None:
