@@ -17,7 +17,7 @@ from sellctl.sim.market import calendar
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.coverage import uncovered_contracts
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.venue.orders import Event, SimOrder
+from sellctl.sim.venue.orders import SimEvent, SimOrder
 
 PREFIX = "sellctl-"
 BACKSTOP = "sellctl-backstop-"
@@ -77,7 +77,7 @@ class ExchangeChecker:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: SimEvent) -> None:
         """Something happened to an order."""
         if event.order is None:
             return
@@ -180,7 +180,7 @@ class ExchangeChecker:
             return False
         return order.limit_price >= level.ask * _FAR
 
-    def _on_fill(self, event: Event, account: SimAccount, order: SimOrder) -> None:
+    def _on_fill(self, event: SimEvent, account: SimAccount, order: SimOrder) -> None:
         for part in parts(order):
             excused = is_backstop(order) or self._is_far_from_market(part)
             if is_ours(order) and part.symbol in self.quiet and not excused:

@@ -253,7 +253,7 @@ def print_story(stage: Stage, tell: Callable[[str], None]) -> None:
     lines += [(lot.due_at, f"due   {lot.symbol} {lot.qty} ({lot.role})") for lot in stage.day.lots if lot.due_at]
     lines += [(e.at, f"venue {e.kind} {_order_description(e.order)}") for e in stage.exchange.events]
     lines += [(s.at, f"wire  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.wire.log]
-    lines += [(e.at, f"told  {e.weight} {e.sentence}") for e in stage.liveness.told]
+    lines += [(e.at, f"told  {e.severity} {e.sentence}") for e in stage.liveness.told]
     lines += [(v.at, f"***   {v}") for v in stage.findings.found]
     lines += [(stage.day.recovers_at, "heal")]
     for at, text in sorted(lines, key=lambda line: line[0]):

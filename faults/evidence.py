@@ -117,7 +117,7 @@ class EvidenceChecker:
         """D4: the plan follows from the snapshot that was stored with it."""
         for row in rows:
             if row.kind == "plan":
-                snapshot, plan = codec.unpack(row.body["frozen"])
+                snapshot, plan = codec.unpack(row.body["packed"])
                 if decide(snapshot, policy) != plan:
                     self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
                 for decision in plan.submits:

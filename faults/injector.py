@@ -18,10 +18,10 @@ from faults.process_run import ProcessRun
 from faults.steps import Steps
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
-from sellctl.sim.scenario.events import human_cancel, human_order, misbehave
+from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.venue.orders import Event
+from sellctl.sim.venue.orders import SimEvent
 from sellctl.sim.ws.hub import TRADING_PATH
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class FaultInjector:
     def _begin(self, planned: PlannedFault) -> None:
         name, how = planned.fault.name, planned.fault.how
         if how in {How.RATE, How.WHILE, How.SPACED}:
-            self.exchange.misbehave(name, rate=planned.rate, times=planned.times, **planned.options)
+            self.exchange.inject(name, rate=planned.rate, times=planned.times, **planned.options)
             if how is How.WHILE:
                 self.exchange.at(planned.until, lambda _exchange: self._end(planned))
         elif how is How.AT_ORDER:
@@ -89,12 +89,12 @@ class FaultInjector:
 
     def _end(self, planned: PlannedFault) -> None:
         """Enough, if anybody noticed; the program may have been asleep all the while."""
-        if self.exchange.behaviours.fired[planned.fault.name] or self.recovered:
-            self.exchange.behave(planned.fault.name)
+        if self.exchange.faults.fired[planned.fault.name] or self.recovered:
+            self.exchange.clear_faults(planned.fault.name)
         else:
             self.exchange.at(self.exchange.now + LONGER, lambda _exchange: self._end(planned))
 
-    def _at_order(self, event: Event, planned: PlannedFault) -> None:
+    def _at_order(self, event: SimEvent, planned: PlannedFault) -> None:
         """The first order of ours gets it for sure, every other one by chance."""
         if self.recovered or event.kind != "new" or event.order is None:
             return
@@ -103,7 +103,7 @@ class FaultInjector:
         if is_ours(order) and not order.legs and (not self.fired[name] or self._rng.random() < planned.rate):
             self.fired[name] += 1
             self._touch(order.symbol)
-            self.exchange.at(self.exchange.now + SOON, misbehave({"name": name, "symbol": order.symbol}))
+            self.exchange.at(self.exchange.now + SOON, inject_fault({"name": name, "symbol": order.symbol}))
 
     def _skew(self, planned: PlannedFault) -> None:
         self.fired[planned.fault.name] += 1
@@ -171,12 +171,12 @@ class FaultInjector:
 
     def _replay(self, planned: PlannedFault) -> None:
         """The order updates are cut off, and told once more from some way back (W06)."""
-        self.exchange.misbehave("W06", times=1, **planned.options)
-        self.exchange.misbehave("W01", times=1, path=TRADING_PATH)
+        self.exchange.inject("W06", times=1, **planned.options)
+        self.exchange.inject("W01", times=1, path=TRADING_PATH)
 
     def _gap(self, planned: PlannedFault) -> None:
         """Nobody gets in for a while (W12)."""
-        self.exchange.misbehave("W12", times=1, **planned.options)
+        self.exchange.inject("W12", times=1, **planned.options)
 
     def _no_entry(self, _planned: PlannedFault) -> None:
         symbol = self._rng.choice(sorted(self.account.positions))
@@ -205,7 +205,7 @@ class FaultInjector:
         """The liveness phase begins: everything works again, and what hung at the broker moves on."""
         self.recovered = True
         self.put_back()
-        self.exchange.behave()
+        self.exchange.clear_faults()
         self._unblock()
         self._unstick()
 
@@ -222,7 +222,7 @@ class FaultInjector:
     @property
     def all_fired(self) -> Counter[str]:
         """How often each fault occurred."""
-        theirs = Counter({p.fault.name: self.exchange.behaviours.fired[p.fault.name] for p in self.day.faults})
+        theirs = Counter({p.fault.name: self.exchange.faults.fired[p.fault.name] for p in self.day.faults})
         return +(theirs + self.fired + Counter({"P01": self.steps.kills}))
 
     @property
@@ -251,9 +251,9 @@ class FaultInjector:
             return
         self._touch(action.symbol)
         if action.what == "cancel":
-            human_cancel(self.account.name, "", action.symbol)(self.exchange)
+            manual_cancel(self.account.name, "", action.symbol)(self.exchange)
             return
-        human_order(self.account.name, self._body(action, held))(self.exchange)
+        manual_order(self.account.name, self._body(action, held))(self.exchange)
 
     def _body(self, action: HumanAction, held: Decimal) -> dict[str, str]:
         closing = "sell" if held > 0 else "buy"

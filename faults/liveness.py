@@ -10,7 +10,7 @@ from itertools import pairwise
 from faults.checkers import ZERO, is_backstop, ours_on
 from faults.findings import Findings
 from faults.generate import DUE, MINUTE, PEAKS, Day, Lot, Role
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
@@ -112,9 +112,9 @@ class LivenessChecker:
         """Whether anything above a note was said of the symbol, or of the account as a whole, in the last half hour."""
         since = self.exchange.now - dt.timedelta(minutes=30)
         return any(
-            event.at >= since and event.symbol in {symbol, ""} and event.weight is not Weight.INFO
+            event.at >= since and event.symbol in {symbol, ""} and event.severity is not Severity.INFO
             for event in self.told
-        ) or any(event.kind is Kind.ALERT and event.symbol == symbol for event in self.told)
+        ) or any(event.kind is EventKind.ALERT and event.symbol == symbol for event in self.told)
 
     def _say(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)

@@ -18,7 +18,7 @@ from faults.patching import patched
 from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
-from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
+from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, guards, pricing, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -38,7 +38,8 @@ from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.journal import store
-from sellctl.journal.chain import START, Link
+from sellctl.journal.audit_log import AuditLog, Entry
+from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.store import SqliteJournal
 from sellctl.service.state_folder import StateFolder
 
@@ -163,17 +164,15 @@ def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
 
 def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mapping[str, object]) -> Decimal:
     total = Decimal(str(detail["filled_qty"]))
-    self._append(store.Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
+    self.append(Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
     return total
 
 
-def _no_chain(self: SqliteJournal, entries: Any, at: dt.datetime, _link: Any) -> Any:
-    last = store._last(self.database.raw)
-    for entry in entries:
-        row = self._row(entry, at, Link(last.seq, START.hash))
-        self.database.raw.execute(store._INSERT, row)
-        last = Link(last.seq + 1, str(row[-1]))
-    return last
+_ROW = AuditLog._row
+
+
+def _unchained_row(self: AuditLog, entry: Entry, at: dt.datetime, before: ChainLink) -> Any:
+    return _ROW(self, entry, at, ChainLink(before.seq, START.hash))
 
 
 def _zero_too(price: Decimal | None) -> Decimal | None:
@@ -259,25 +258,26 @@ async def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
 _SEND = rest.RestClient._send
 
 
-async def _send_again(self: rest.RestClient, ask: Any) -> Any:
+async def _send_again(self: rest.RestClient, request: Any) -> Any:
     try:
-        return await _SEND(self, ask)
+        return await _SEND(self, request)
     except FOREIGN_ERRORS:
-        return await _SEND(self, ask)
+        return await _SEND(self, request)
 
 
-_MAPPED = mapped
+_MAP_ERROR = map_error
 
 
-def _doubt_is_no(error: Exception, case: Any) -> BrokerError:
-    ours = _MAPPED(error, case)
-    if case.op is Op.SUBMIT and isinstance(ours, UnknownOutcomeError):
+def _doubt_is_no(error: Exception, context: Any) -> BrokerError:
+    ours = _MAP_ERROR(error, context)
+    if context.operation is Operation.SUBMIT and isinstance(ours, UnknownOutcomeError):
         return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
     return ours
 
 
 async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
-    await self._client.ask(rest.Ask("cancelling", "/orders", op=Op.CANCEL), alpaca_broker._nothing)
+    request = rest.ApiRequest("cancelling", "/orders", operation=Operation.CANCEL)
+    await self._client.request(request, alpaca_broker._ignore)
 
 
 _RESTS = engine._rests
@@ -327,7 +327,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("intent if possible", "an intent that can't be written stops nothing",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
     Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
-    Mutant("unchained", "audit rows don't follow from each other", ((SqliteJournal, "_chain", _no_chain),), by_day),
+    Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
     Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
         for place in (guards, quote_history, pricing, exits)), by_day),
     Mutant("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
@@ -359,6 +359,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
     Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
     Mutant("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
-    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "mapped", _doubt_is_no),), by_sdk),
+    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "map_error", _doubt_is_no),), by_sdk),
     Mutant("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
 )  # fmt: skip

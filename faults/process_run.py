@@ -20,9 +20,9 @@ from sellctl.alpaca import connect as connecting
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.ports import Broker, Journal, QuoteSource
-from sellctl.core.sell_watcher import Mode
 from sellctl.service.options import Options
 from sellctl.sim.venue.exchange import Exchange
 
@@ -122,7 +122,7 @@ class ProcessRun:
         options = Options(None, self.folder, live=False, debug=False, log_file=None)
         with self._our_connections():
             runtime = assemble(
-                loaded, options, RunOptions("watch", Mode.ACT, streams=bool(self.streams)), self.listener, self.clock
+                loaded, options, RunOptions("watch", RunMode.ACT, streams=bool(self.streams)), self.listener, self.clock
             )
         self.runtime = runtime
         for watcher in runtime.scheduler.watchers:

@@ -23,10 +23,10 @@ from faults.patching import patched
 from sellctl.alpaca import streams as adapter
 from sellctl.alpaca.streams import AlpacaStreams
 from sellctl.sim.faults import stream_faults
-from sellctl.sim.http.app import Face
+from sellctl.sim.host import ClientAddress, SimHost
 from sellctl.sim.sim_time import SimTime
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.ws.hub import Hub
+from sellctl.sim.ws.hub import StreamHub
 
 if TYPE_CHECKING:
     from sellctl.core.ports import StreamListener
@@ -116,8 +116,8 @@ class Streams:
     def __init__(self, exchange: Exchange, clock: LoopClock, seed: int) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._face = Face(exchange, SimTime(exchange.now, 0))
-        self._hub = Hub(self._face)
+        self._transports: dict[ClientAddress, asyncio.Transport] = {}
+        self._hub = StreamHub(SimHost(exchange, SimTime(exchange.now, 0), self._transports.get))
         self._jitter = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
         self._number = 0
         self._serving: set[asyncio.Future[None]] = set()
@@ -148,7 +148,7 @@ class Streams:
         socket, client = Socket(), ("127.0.0.1", self._number)
         headers = [(key.lower().encode(), value.encode()) for key, value in extra_headers.items()]
         scope = {"type": "websocket", "path": urlsplit(url).path, "headers": headers, "client": client}
-        self._face.transports[client] = cast("asyncio.Transport", socket)
+        self._transports[client] = cast("asyncio.Transport", socket)
         serving = asyncio.ensure_future(self._serve(scope, socket))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -159,7 +159,7 @@ class Streams:
     async def _serve(self, scope: dict[str, Any], socket: Socket) -> None:
         socket.to_server.put_nowait({"type": "websocket.connect"})
         try:
-            await self._hub(self._face, scope, socket.receive, socket.answer)
+            await self._hub(scope, socket.receive, socket.answer)
         finally:
             socket.abort()
 
@@ -185,7 +185,7 @@ class Streams:
                 _end(coroutine)
         self._hub.trading.clear()
         self._hub.data.clear()
-        self._face.transports.clear()
+        self._transports.clear()
         self._serving.clear()
 
     def _delay(self) -> Callable[[Any, int], float]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from sellctl.api.events import Hub
+from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Control:
     """The fleet's on and off switch. All of it happens in one event loop."""
 
     runtime: "Runtime"
-    hub: Hub
+    hub: EventHub
     fault: str = ""
     looks: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,7 +119,7 @@ class Control:
     def halt(self, reason: str, by: str) -> None:
         """Stop all new orders of every process on this state folder. Only the command line lifts it."""
         self.runtime.state.halt(reason, by)
-        self._say(f"Halted by {by}: {reason}", Kind.HALTED, Weight.WARNING)
+        self._say(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""
@@ -191,7 +191,7 @@ class Control:
             return
         self.fault = error.sentence if isinstance(error, SellctlError) else f"{type(error).__name__} in the watcher"
         logger.opt(exception=error).critical("The watcher has ended by a fault")
-        self._say(f"The watcher has ended by a fault: {self.fault}", Kind.ALERT, Weight.ERROR)
+        self._say(f"The watcher has ended by a fault: {self.fault}", EventKind.ALERT, Severity.ERROR)
         self.failed.set()
 
     async def _poll_now(self) -> bool:
@@ -211,7 +211,7 @@ class Control:
             waiting[1].set_result(None)
         if self._waiting:
             self.runtime.scheduler.wake()
-        self.hub.nudge("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
+        self.hub.announce("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
 
     def _has_looked_since(self, since: float) -> bool:
         """Whether each account was looked at since then, or can't be looked at now."""
@@ -226,11 +226,11 @@ class Control:
                 polled.set_result(None)
         self._waiting.clear()
 
-    def _say(self, text: str, kind: Kind = Kind.NOTE, weight: Weight = Weight.INFO) -> None:
+    def _say(self, text: str, kind: EventKind = EventKind.NOTE, severity: Severity = Severity.INFO) -> None:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
-        logger.log(weight.value.upper(), "{}", text)
-        self.hub.tell(Event(at, text, weight=weight, kind=kind))
+        logger.log(severity.value.upper(), "{}", text)
+        self.hub.publish(Event(at, text, severity=severity, kind=kind))
 
 
 async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":

@@ -32,10 +32,10 @@ def close(
     Ends within 50 seconds; what still works then is taken up by the next run. A running watcher carries it out.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
     wanted = frozenset({symbol.upper()})
-    mode = Mode.DRY_RUN if dry_run else Mode.ACT
+    mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
     run_options = RunOptions(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
     runtime = run(options_of(context), run_options)
     scheduler = runtime.scheduler

@@ -97,15 +97,17 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
-    dry = replace(run_options, mode=Mode.DRY_RUN)
+    dry = replace(run_options, mode=RunMode.DRY_RUN)
     show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
 
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
     """Print what is decided on every holding, and why."""
-    from sellctl.ui.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+    from sellctl.ui.documents import plan_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
 
     emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, run_options.mode.value))
 
@@ -142,7 +144,7 @@ def log_event(event: "Event") -> None:
     from loguru import logger
 
     account = f"{event.account} " if event.account else ""
-    logger.log(event.weight.value.upper(), "{}", f"{account}{event.sentence}")
+    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":

@@ -54,7 +54,7 @@ def watch(
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble, load
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.service.logs import redactor
     from sellctl.service.notifier import Notifier
 
@@ -69,11 +69,11 @@ def watch(
 
     def listen(event: "Event") -> None:
         events.append(event)
-        notifier.hear(event)
+        notifier.notify(event)
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
-    run_options = RunOptions("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes, streams=True)
+    run_options = RunOptions("watch", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes, streams=True)
     confirm_first_live(loaded, options, run_options)
     runtime = assemble(loaded, options, run_options, listen)
     try:
@@ -100,7 +100,7 @@ async def _until_told(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
-    await watching(runtime, display, stop, notifier.beat)
+    await watching(runtime, display, stop, notifier.after_poll)
 
 
 async def watching(
@@ -110,10 +110,10 @@ async def watching(
     import asyncio
 
     from sellctl.service.command_inbox import serve
-    from sellctl.service.systemd import tell
+    from sellctl.service.systemd import sd_notify
 
     def show(wait: float) -> None:
-        tell("READY=1", "WATCHDOG=1", "STATUS=watching")
+        sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
         beat(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
         if not display.update(wait) or all_busy(runtime.scheduler):
             stop.set()
@@ -123,7 +123,7 @@ async def watching(
         drawing = asyncio.create_task(_draw_each_second(display))
         await runtime.scheduler.watch(stop, show)
         drawing.cancel()
-    tell("STOPPING=1")
+    sd_notify("STOPPING=1")
     errands.cancel()
 
 
@@ -138,11 +138,11 @@ async def _draw_each_second(display: "Display") -> None:
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
     """Take the configuration up anew, and tell the service manager when that is done."""
     from sellctl.service.reload import reload
-    from sellctl.service.systemd import reloading, tell
+    from sellctl.service.systemd import reloading, sd_notify
 
-    tell(*reloading())
+    sd_notify(*reloading())
     reload(runtime, options.config, listen)
-    tell("READY=1")
+    sd_notify("READY=1")
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":

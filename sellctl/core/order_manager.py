@@ -22,8 +22,8 @@ from sellctl.core.errors import (
     RequestRejectedError,
     UnknownOutcomeError,
 )
-from sellctl.core.events import Reporter
-from sellctl.core.model.event import Kind
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.event import EventKind
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, PositionDecision, Reason, SubmitOrder
 from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
@@ -67,7 +67,7 @@ class OrderManager:
     book: OrderBook
     positions: PositionManager
     clock: Clock
-    report: Reporter
+    report: EventPublisher
     halted: Callable[[], str]
     _restored: bool = False
     _knows_refused_backstops: bool = False
@@ -144,7 +144,7 @@ class OrderManager:
         if known is None or managed.handling.announced:
             self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
         if managed.handling.announced:
-            self.report(order.symbol, Kind.ADOPTED, f"an order of an earlier run is working ({order.status})")
+            self.report(order.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
         if known is None:
             self.book.add(managed)
         age = (now - order.submitted_at).total_seconds() if order.submitted_at else 0.0
@@ -186,7 +186,7 @@ class OrderManager:
         if managed is None:
             return
         if managed.is_unknown and managed.handling.announced:
-            self.report(order.symbol, Kind.SENT, f"the broker has the order ({order.status})")
+            self.report(order.symbol, EventKind.SENT, f"the broker has the order ({order.status})")
         for event in events_of(order, self.clock.monotonic()):
             if isinstance(event, PartiallyFilled) and event.filled > managed.filled:
                 self._fill(managed, order)
@@ -207,13 +207,13 @@ class OrderManager:
         if self.journal.fold_fill(self.account, order.client_order_id, words) > 0:
             news = order.filled_qty - managed.filled
             text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
-            self.report(order.symbol, Kind.FILLED, text)
+            self.report(order.symbol, EventKind.FILLED, text)
 
     def _tell_rejected(self, order: ManagedOrder) -> None:
         if order.purpose is Purpose.BACKSTOP:
             self._tell_no_backstop(order.symbol, "it was rejected")
         else:
-            self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
+            self.report(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class OrderManager:
             return False
         halted = self.halted()
         if halted and signal.reason is not Reason.PANIC:
-            self.report(order.symbol, Kind.HALTED, f"not sent: halted ({halted})")
+            self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
             return False
         progress = signal.holding.state.exit
         step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
@@ -276,7 +276,7 @@ class OrderManager:
             return False
         except AuthError as error:
             detail: dict[str, object] = {"refusal": "key", "message": error.sentence}
-            self._withdraw(request, detail, Kind.REJECTED, error.sentence, counted=False)
+            self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=False)
             return False
         except BrokerError as error:
             await self._doubt(request, error)
@@ -289,14 +289,14 @@ class OrderManager:
         self._record(request.client_order_id, Accepted(answer.id))
         self.book.trading_block.lift()
         self._write("accepted", request.client_order_id, {"order_id": answer.id, "status": answer.status})
-        self.report(request.symbol, Kind.SENT, _sent_text(request, why))
+        self.report(request.symbol, EventKind.SENT, _sent_text(request, why))
         self._learn(answer)
 
     async def _doubt(self, request: SubmitOrder, error: BrokerError) -> None:
         """Nobody knows whether it arrived: the very next request about it is the look-up (I3)."""
         self._write("unknown", request.client_order_id, {"error": error.sentence})
         text = f"no clear answer to the order, looking it up: {error.sentence}"
-        self.report(request.symbol, Kind.UNKNOWN, text, failed=True)
+        self.report(request.symbol, EventKind.UNKNOWN, text, failed=True)
         await self._record_and_perform(request.client_order_id, OutcomeUnknown())
 
     async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> None:
@@ -310,7 +310,7 @@ class OrderManager:
         if error.refusal is Refusal.ACCOUNT:
             self._account_blocked(request, detail, answer)
             return
-        kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
+        kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
         why = _NEXT_STEP.get(error.refusal, error.sentence)
         self._withdraw(request, detail, kind, why, counted=_counts(error))
 
@@ -321,10 +321,10 @@ class OrderManager:
         self._record(request.client_order_id, Refused(now))
         if self.book.trading_block.refused(answer.message, now):
             text = f"the broker does not let this account trade ({answer.message}); sellctl keeps checking"
-            self.report("", Kind.BLOCKED, text, failed=True)
+            self.report("", EventKind.BLOCKED, text, failed=True)
 
     def _withdraw(
-        self, request: SubmitOrder, detail: dict[str, object], kind: Kind, why: str, *, counted: bool
+        self, request: SubmitOrder, detail: dict[str, object], kind: EventKind, why: str, *, counted: bool
     ) -> None:
         """The broker definitely has no such order. `counted` refusals lead to halting the symbol (K4)."""
         self._write("refused", request.client_order_id, detail)
@@ -338,7 +338,7 @@ class OrderManager:
         """A definite no, remembered for the day; it is no reject that would halt the symbol (K4)."""
         sentence = f"the broker takes no backstop here ({why}); sellctl goes on without"
         self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
-        self.report(symbol, Kind.REJECTED, sentence, failed=True)
+        self.report(symbol, EventKind.REJECTED, sentence, failed=True)
 
     # --- cancelling ---------------------------------------------------------------------------------------------------
 
@@ -359,12 +359,12 @@ class OrderManager:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
             if error.refusal is not Refusal.NOT_CANCELABLE and not isinstance(error, NotFoundError):
-                self._tell_not_cancelled(order, Kind.REJECTED, f"cancel refused: {error.sentence}")
+                self._tell_not_cancelled(order, EventKind.REJECTED, f"cancel refused: {error.sentence}")
                 return False
         except UnknownOutcomeError as error:
             self._write("cancel_unknown", order.client_order_id, {"error": error.sentence})
         except BrokerError as error:
-            self._tell_not_cancelled(order, Kind.DEGRADED, f"cancel failed: {error.sentence}")
+            self._tell_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
         await self._await_end(order)
         return True
@@ -373,9 +373,9 @@ class OrderManager:
         order = cancel.order
         detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
         self.journal.note(self.account, "cancel", detail)
-        self.report(order.symbol, Kind.CANCELED, f"cancel requested: {cancel.why}")
+        self.report(order.symbol, EventKind.CANCELED, f"cancel requested: {cancel.why}")
 
-    def _tell_not_cancelled(self, order: Order, kind: Kind, text: str) -> None:
+    def _tell_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
         self.report(order.symbol, kind, text, failed=True)
 
@@ -418,7 +418,7 @@ class OrderManager:
     def _tell_alerts(self, symbol: str, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Alert):
-                self.report(symbol, Kind.ALERT, effect.sentence, critical=True)
+                self.report(symbol, EventKind.ALERT, effect.sentence, critical=True)
 
 
 def _counts(error: RequestRejectedError) -> bool:

@@ -176,10 +176,3 @@ class Memory(Protocol):
 
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         """Make this all that is remembered; on disk when it returns."""
-
-
-class Notifier(Protocol):
-    """Tells a person. Never raises, never blocks."""
-
-    def tell(self, kind: str, sentence: str) -> None:
-        """One message; kinds are those of the configuration."""

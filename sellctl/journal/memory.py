@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction
-from sellctl.journal.database import Database, look
+from sellctl.journal.database import Database, read_only
 from sellctl.journal.schema import episodes as table
 
 
 class PositionMemory:
-    """The episodes of every account. One process writes an account at a time, so what was saved last is known."""
+    """The episodes of every account. One process at a time writes an account, so what was saved last is kept here."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,18 +45,18 @@ class PositionMemory:
         self._saved[account] = dict(episodes)
 
 
-class MemoryOfOthers:
-    """The memory beside a process that writes: what was saved last is read once, and nothing is ever written."""
+class ReadOnlyMemory:
+    """The memory for a run that does not act: what was saved last is read once, and nothing is ever written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept: dict[str, dict[str, Episode]] = {}
 
     def load(self, account: str) -> dict[str, Episode]:
-        """What is remembered of this account; nothing without a journal, or beside one of another schema."""
+        """What is remembered of this account; nothing when there is no journal or it can't be read."""
         if account not in self._kept:
             try:
-                self._kept[account] = look(self._path, lambda tx: _all_of(tx, account), missing={})
+                self._kept[account] = read_only(self._path, lambda tx: _all_of(tx, account), missing={})
             except JournalError:
                 self._kept[account] = {}
         return dict(self._kept[account])

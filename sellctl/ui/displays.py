@@ -4,9 +4,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sellctl.core.errors import JournalError
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.core.sell_watcher import Mode as LookMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,10 +62,10 @@ class JsonLines(LogOnly):
 
     def update(self, wait: float) -> bool:
         """One line."""
-        from sellctl.ui.render import write  # noqa: PLC0415  help does without it
-        from sellctl.ui.screen import json_line  # noqa: PLC0415  help does without it
+        from sellctl.ui.documents import watch_document  # noqa: PLC0415  help does without it
+        from sellctl.ui.render import json_text, write  # noqa: PLC0415  help does without it
 
-        return write(json_line(view_of(self._runtime, self._events, wait)) + "\n")
+        return write(json_text(watch_document(view_of(self._runtime, self._events, wait))) + "\n")
 
 
 class Screen(LogOnly):
@@ -96,11 +96,11 @@ class Screen(LogOnly):
 
     def refresh(self) -> None:
         """Draw it anew, by the time that has passed."""
-        from sellctl.ui.screen import watch_screen  # noqa: PLC0415  help does without it
+        from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help does without it
 
         if self._next_poll_at is not None:
             wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
-            self._live.update(watch_screen(view_of(self._runtime, self._events, wait)), refresh=True)
+            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait)), refresh=True)
 
 
 def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
@@ -155,6 +155,6 @@ def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
 
 
 def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:
-    if watcher.mode is LookMode.DRY_RUN:
+    if watcher.mode is RunMode.DRY_RUN:
         return Mode.DRY_RUN
     return Mode.PAPER if runtime.loaded.config.accounts[watcher.name].paper else Mode.LIVE

@@ -29,7 +29,7 @@ from sellctl.core.model.plan import Plan, State
 from sellctl.core.model.position import ExitProgress, Holding, PositionState
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Snapshot
 from sellctl.core.structures.coverage import cover_of
-from sellctl.journal.digest import of_note
+from sellctl.journal.digest import excerpt
 
 SYMBOLS = [
     "AAPL",
@@ -184,7 +184,7 @@ def test_what_the_journal_keeps_of_a_plan_follows_from_what_it_keeps_of_its_snap
 ) -> None:
     """D4, and nothing is left out that acts."""
     whole = decide(snapshot, policy)
-    kept, plan = of_note(snapshot, whole)
+    kept, plan = excerpt(snapshot, whole)
     again = decide(kept, policy)
     assert [(v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in again.decisions] == [
         (v.holding.symbol, v.state, v.sentence, v.submit, v.cancel_first) for v in plan.decisions

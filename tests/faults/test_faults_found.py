@@ -11,7 +11,7 @@ from faults_scenes import a_day, found, played, with_fault
 from faults.day import ACCOUNT, a_stage, play
 from faults.generate import Role
 from faults.pairs import differing_seeds
-from sellctl.core.model.event import Kind, Weight
+from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.plan import State
 from sellctl.core.model.position import PositionState
 
@@ -63,7 +63,7 @@ def test_an_account_that_goes_on_failing_is_told_again_and_again(tmp_path: Path)
     )
     told = played(failing, tmp_path).liveness.told
     again = [event for event in told if "still not watched" in event.text]
-    assert [event.weight for event in again] == [Weight.CRITICAL] * 3
+    assert [event.severity for event in again] == [Severity.CRITICAL] * 3
     assert any("answers again" in event.text for event in told)
 
 
@@ -74,7 +74,7 @@ def test_a_key_that_never_worked_is_told_once(tmp_path: Path) -> None:
     )
     told = played(refused, tmp_path).liveness.told
     assert not [event for event in told if "still not watched" in event.text]
-    assert [event for event in told if event.kind is Kind.DEGRADED]
+    assert [event for event in told if event.kind is EventKind.DEGRADED]
 
 
 def test_a_denial_is_told_again_when_the_exit_becomes_more_urgent(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What gets into the log, and what never does."""
+"""What is logged, and what is redacted."""
 
 import logging
 import re
@@ -47,7 +47,7 @@ def fail() -> None:
     raise ValueError(f"refused: {CANARY}\n2025-08-26 22:30:02 | INFO | forged")
 
 
-def test_an_event_is_one_line_in_the_seeds_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
     logger.info("3 positions")
     logger.debug("not shown")
@@ -91,7 +91,7 @@ def test_a_value_can_not_forge_a_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert r"no luck (ValueError: refused: canary/Zx81+secret\n2025" in lines[1]
 
 
-def test_a_traceback_comes_only_with_debug_and_can_not_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_logged_only_with_debug_and_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(debug=True)
     try:
         fail()
@@ -103,7 +103,7 @@ def test_a_traceback_comes_only_with_debug_and_can_not_forge_a_line(capsys: pyte
     assert any("in fail" in line for line in rest)
 
 
-def test_what_libraries_log_takes_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_of_libraries_are_logged_and_redacted_likewise(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
     logging.getLogger("websockets").warning("lost {} %s", "it")
     logging.getLogger("websockets").warning("no place for %d", "words")
@@ -144,7 +144,7 @@ def test_a_new_folder_for_the_log_is_private(tmp_path: Path) -> None:
 
 
 def test_a_log_file_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"The log file .* can't be written: Is a directory\. Name another one\."):
+    with pytest.raises(ConfigError, match=r"The log file .* can't be written: Is a directory\. Choose another one\."):
         logs.configure(log_file=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Notifications: by kind, once, never in the way. An Apprise service on loopback takes them."""
+"""Notifications, received by an HTTP server on loopback."""
 
 import datetime as dt
 import json
@@ -12,14 +12,14 @@ from builders import a_config, replace
 
 from sellctl.core.config.schema import Config, News, NotifyConfig, WatchConfig
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.notifier import Notifier
 
 pytest.importorskip("apprise")
 
 
 class Inbox:
-    """What arrived, and an event to wait for more."""
+    """The received messages, and a semaphore to wait for more."""
 
     def __init__(self) -> None:
         self.arrived: list[str] = []
@@ -36,7 +36,7 @@ class Inbox:
 def inbox() -> Iterator[tuple[Inbox, int]]:
     box = Inbox()
 
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.answer(f"{body['title']} | {body['message']}")
@@ -54,7 +54,7 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
         def log_message(self, *_words: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield box, server.server_address[1]
         server.shutdown()
@@ -74,45 +74,45 @@ def a_notifier(
     return Notifier(config, (lambda text: text.replace("canary", "***")) if redact else str, monotonic)
 
 
-def an_event(kind: Kind, text: str) -> Event:
+def an_event(kind: EventKind, text: str) -> Event:
     return Event(dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC), text, "main", symbol="AAPL", kind=kind)
 
 
-def test_only_the_kinds_asked_for_are_told(inbox: tuple[Inbox, int]) -> None:
+def test_only_the_configured_kinds_are_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, News.FILLED)
-    notifier.hear(an_event(Kind.BLOCKED, "by your order"))
-    notifier.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    notifier.notify(an_event(EventKind.BLOCKED, "by your order"))
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
     assert box.wait_for(1) == ["sellctl: filled | main: AAPL filled: 3 of 3 at $1.20"]
     notifier.close()
 
 
-def test_the_same_news_is_told_once_and_every_fill_is(inbox: tuple[Inbox, int]) -> None:
+def test_a_repeated_event_is_sent_once_and_every_fill_is_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port)
     for age in (61, 62):
-        notifier.hear(an_event(Kind.DENIED, f"quote is {age} s old"))
-        notifier.hear(an_event(Kind.FILLED, "1 of 3 at $1.20"))
+        notifier.notify(an_event(EventKind.DENIED, f"quote is {age} s old"))
+        notifier.notify(an_event(EventKind.FILLED, "1 of 3 at $1.20"))
     assert len(box.wait_for(3)) == 3
     notifier.close()
     assert len(box.arrived) == 3
 
 
-def test_what_is_critical_is_told_again_when_it_is_said_again_minutes_later(inbox: tuple[Inbox, int]) -> None:
+def test_a_critical_event_is_sent_again_after_two_minutes(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     seconds = iter([0.0, 60.0, 180.0, 240.0])
     notifier = a_notifier(port, monotonic=lambda: next(seconds))
     for _ in range(4):
-        notifier.hear(replace(an_event(Kind.ALERT, "still not out: stop -20%"), weight=Weight.CRITICAL))
+        notifier.notify(replace(an_event(EventKind.ALERT, "still not out: stop -20%"), severity=Severity.CRITICAL))
     assert len(box.wait_for(2)) == 2
     notifier.close()
     assert len(box.arrived) == 2
 
 
-def test_secrets_are_struck_out(inbox: tuple[Inbox, int]) -> None:
+def test_secrets_are_redacted(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, redact=True)
-    notifier.hear(an_event(Kind.ALERT, "canary"))
+    notifier.notify(an_event(EventKind.ALERT, "canary"))
     assert "canary" not in box.wait_for(1)[0]
     notifier.close()
 
@@ -120,9 +120,9 @@ def test_secrets_are_struck_out(inbox: tuple[Inbox, int]) -> None:
 def test_a_heartbeat_a_minute_and_a_summary_after_the_close(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, News.SUMMARY, heartbeat=True)
-    notifier.hear(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
     for is_open in (True, True, False, False):
-        notifier.beat(is_open)
+        notifier.after_poll(is_open)
     assert box.wait_for(2) == ["heartbeat", "sellctl: summary | The market has closed. Today: 1 filled."]
     notifier.close()
 
@@ -132,11 +132,11 @@ def test_a_service_that_fails_neither_blocks_nor_raises(inbox: tuple[Inbox, int]
     box.status = 500
     notifier = a_notifier(port)
     for number in range(500):
-        notifier.hear(an_event(Kind.FILLED, f"{number}"))
+        notifier.notify(an_event(EventKind.FILLED, f"{number}"))
     box.wait_for(2)
 
 
-def test_an_address_that_nobody_knows_is_a_mistake_that_names_no_secret() -> None:
+def test_an_unsupported_address_is_an_error_without_the_secret() -> None:
     with pytest.raises(ConfigError) as mistake:
         Notifier(Config(accounts=a_config().accounts, notify=(NotifyConfig("nonsense-canary"),)))
     assert "canary" not in str(mistake.value)

@@ -1,10 +1,10 @@
-"""Global options may stand anywhere on the line."""
+"""Global options are accepted anywhere on the command line."""
 
 import pytest
 from typer.testing import CliRunner
 
 from sellctl.app import app
-from sellctl.service.options import to_the_front
+from sellctl.service.options import global_options_first
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from sellctl.service.options import to_the_front
     ],
 )
 def test_global_options_go_before_the_command(line: str, meant: str) -> None:
-    assert to_the_front(line.split()) == meant.split()
+    assert global_options_first(line.split()) == meant.split()
 
 
 def test_a_global_option_behind_the_command_counts(tmp_path: object) -> None:

@@ -15,7 +15,10 @@ from sellctl.ui.formats import OutputFormat
 from sellctl.ui.render import emit
 
 COLUMNS = ("symbol", "entry price", "why")
-ROWS = [(LONGEST, Decimal("1.50"), "held"), ("F", Decimal("1E+3"), "no strategy takes it, so it stays where it is")]
+ROWS = [
+    (LONGEST, Decimal("1.50"), "watching"),
+    ("F", Decimal("1E+3"), "NOT MANAGED: rules cover options only"),
+]
 MANY = """
 import sys
 from sellctl.ui.formats import OutputFormat

@@ -7,7 +7,17 @@ from builders import at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.ui.formatting import clock, duration, number, percent, price_text, sanitize
+from sellctl.ui.formatting import (
+    clock,
+    counted,
+    dollars,
+    duration,
+    number,
+    percent,
+    price_text,
+    profit,
+    sanitize,
+)
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12)
 
@@ -26,7 +36,7 @@ def test_a_price_is_near_and_has_two_to_four_decimals(value: Decimal) -> None:
 
 
 @given(st.text(st.characters()))
-def test_harmless_text_holds_nothing_that_a_terminal_obeys(text: str) -> None:
+def test_sanitized_text_has_no_control_characters(text: str) -> None:
     assert not {unicodedata.category(character) for character in sanitize(text)} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -50,6 +60,15 @@ def test_a_gain_carries_its_sign(ratio: str, text: str) -> None:
 )
 def test_durations_show_their_two_largest_units(seconds: int, text: str) -> None:
     assert duration(dt.timedelta(seconds=seconds)) == text
+
+
+def test_dollars_carry_their_sign_before_the_dollar() -> None:
+    assert (dollars(Decimal("-2.2")), dollars(Decimal("2.2")), dollars(None)) == ("-$2.20", "$2.20", "?")
+    assert [profit(Decimal(text)) for text in ("-200", "48", "0")] == ["-$200.00", "+$48.00", "$0.00"]
+
+
+def test_a_count_of_one_is_singular() -> None:
+    assert [counted(n, "exit") for n in (0, 1, 2)] == ["0 exits", "1 exit", "2 exits"]
 
 
 def test_times_are_new_yorks() -> None:

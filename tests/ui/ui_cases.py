@@ -1,4 +1,4 @@
-"""An afternoon for the screen and the tables: plans that the engine itself made, so that the sentences are real."""
+"""Views for the tests of the screen and the tables. The plans come from the engine, so the sentences are real."""
 
 import datetime as dt
 import re
@@ -24,7 +24,7 @@ from builders import (
 from rich.console import Console
 
 from sellctl.core.decision.engine import decide
-from sellctl.core.model.event import Event, Weight
+from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision
 from sellctl.core.model.position import ExitProgress, Holding, PositionState
@@ -43,18 +43,18 @@ def a_plan(*holdings: Holding, market: Market | None = None, **more: object) -> 
 
 
 def a_decision(holding: Holding, **more: object) -> PositionDecision:
-    """The engine's verdict on one holding."""
+    """The engine's decision on one position."""
     return a_plan(holding, **more).decisions[0]
 
 
 def under_way(step: int = 2) -> PositionState:
-    """Our memory of a stop that has sent some orders."""
+    """The state of a stop that has sent some orders."""
     age = dt.timedelta(seconds=1)
     return PositionState(exit=ExitProgress("stop_loss", 1, step, age, "sellctl-abc", Decimal("1.90")))
 
 
 def an_afternoon(clock: str = "14:58") -> Plan:
-    """One of each: a target, a stop under way, a zero day, a blocked stop, a wide quote, no quote, a crypto."""
+    """A target, a stop in progress, a zero day, a blocked stop, a wide spread, no quote and an unmanaged stock."""
     nvda, msft, amd = "NVDA261127P00180000", "MSFT261218C00500000", "AMD261218C00250000"
     plan = a_plan(
         a_holding(CALL, "2", "1.00", bid="1.04", ask="1.06"),
@@ -73,7 +73,7 @@ def an_afternoon(clock: str = "14:58") -> Plan:
 
 
 def a_second_account(clock: str = "14:58") -> Plan:
-    """A quiet one with a row that can't be read."""
+    """Two ordinary positions, and a row that can't be read."""
     plan = a_plan(
         a_holding("QQQ261204C00610000", "1", "6.20", bid="6.55", ask="6.60"),
         a_holding("QQQ261204P00590000", "1", "4.10", bid="3.60", ask="3.65"),
@@ -85,7 +85,7 @@ def a_second_account(clock: str = "14:58") -> Plan:
 
 
 def a_view(clock: str = "14:58", **more: object) -> WatchView:
-    """Three accounts: one busy, one quiet with real money, one whose key is refused."""
+    """Three accounts: a busy one, a quiet one with real money, and one whose key is refused."""
     market, age = a_market(clock), dt.timedelta(seconds=1)
     view = WatchView(
         now=market.now,
@@ -113,9 +113,13 @@ def a_view(clock: str = "14:58", **more: object) -> WatchView:
             ),
         ),
         events=(
-            Event(at("14:57:58"), "sold 2 AAPL261218C00210000 at $1.10: target +10%: bid $1.10 reached $1.10", "main"),
+            Event(
+                at("14:57:58"),
+                "sold 2 AAPL261218C00210000 at $1.10: target +10%: bid $1.10 is at or above the target $1.10",
+                "main",
+            ),
             Event(at("14:57:59"), "cancel sell 3 limit $410: 8 min old, 3 min allowed", "main"),
-            Event(at("14:58:00"), "no quotes from ira's key: falling back to main's", weight=Weight.WARNING),
+            Event(at("14:58:00"), "no quotes from ira's key: falling back to main's", severity=Severity.WARNING),
         ),
         next_poll_in=dt.timedelta(seconds=4),
     )
