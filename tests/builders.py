@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, SellModuleConfig
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.explain import explained
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import NEW_YORK, Market, Quote, Window
@@ -125,8 +126,8 @@ def a_snapshot(
 ) -> Snapshot:
     """A snapshot taken just now that knows today's orders of every holding; `history=None` knows none.
 
-    Quotes stamped at noon are moved to the market's now, unless a test set another stamp. `agreed=False` is a first
-    look, at whose prices no other has agreed yet.
+    Quotes stamped at noon are moved to the market's now, unless a test set another stamp. `confirmed=False` is a
+    first quote, which no other has confirmed yet.
     """
     market = market or a_market()
     fresh = tuple(
@@ -140,7 +141,7 @@ def a_snapshot(
 
 
 def a_confirmed(holding: Holding) -> Holding:
-    """The same holding, at whose quote an earlier look agrees."""
+    """The same holding, whose quote an earlier one confirms."""
     window = Window(holding.quote, holding.quote) if holding.quote else None
     return replace(holding, state=replace(holding.state, window=window))
 
@@ -177,7 +178,8 @@ def an_exit(
 
 
 def the_decision(snapshot: Snapshot, policy: Policy | None = None, symbol: str | None = None) -> PositionDecision:
-    """What is decided about the one holding of a snapshot, or about the one named."""
-    plan = decide(snapshot, policy or a_policy())
-    (decision,) = (v for v in plan.decisions if symbol in {None, v.holding.symbol})
+    """What is decided about the one position of a snapshot, or about the one named, and explained."""
+    policy = policy or a_policy()
+    plan = explained(decide(snapshot, policy), snapshot, policy)
+    (decision,) = (each for each in plan.decisions if symbol in {None, each.holding.symbol})
     return decision

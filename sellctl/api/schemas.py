@@ -44,7 +44,7 @@ class AccountStatus(_Part):
 class Status(_Part):
     """What the watcher is doing."""
 
-    version: Literal[1]
+    version: Literal[2]
     program: str
     state: Literal["watching", "stopped", "running once", "failed"]
     fault: str
@@ -68,7 +68,7 @@ class ConfigValue(_Part):
 class ConfigShown(_Part):
     """The configuration as `config show` prints it, secrets masked."""
 
-    version: Literal[1]
+    version: Literal[2]
     file: str | None
     values: list[ConfigValue]
 
@@ -167,7 +167,7 @@ class AccountPositions(_Part):
 class Positions(_Part):
     """Everything held."""
 
-    version: Literal[1]
+    version: Literal[2]
     accounts: list[AccountPositions]
 
 
@@ -185,7 +185,7 @@ class AccountPlan(_Part):
 class Plans(_Part):
     """What was decided at the last look."""
 
-    version: Literal[1]
+    version: Literal[2]
     mode: str
     plans: list[AccountPlan]
 
@@ -207,7 +207,7 @@ class HistoryRow(_Part):
 class History(_Part):
     """A page of the audit trail, newest first; continue with `before` set to `next`."""
 
-    version: Literal[1]
+    version: Literal[2]
     rows: list[HistoryRow]
     next: int | None
 

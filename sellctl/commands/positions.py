@@ -50,9 +50,11 @@ def positions(
 
 
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
-    """Each account that holds a symbol, with the verdict on it."""
+    """Each account that holds a symbol, with the decision on it."""
+    from sellctl.ui.displays import explained_plan
+
     for watcher in scheduler.watchers:
-        for decision in watcher.plan.decisions if watcher.plan else ():
+        for decision in explained_plan(watcher.plan, watcher).decisions if watcher.plan else ():
             if decision.holding.symbol == symbol:
                 yield watcher, decision
 
@@ -80,14 +82,15 @@ def _page(
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
     """Which strategy looks after a symbol, why, and how each rule stands."""
-    from sellctl.core.decision.rule_states import state_of
+    from sellctl.core.decision.explain import explain
 
-    state = state_of(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    explanation = explain(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    state = explanation.strategy if explanation else None
     if state is None:
         return []
-    judged = [] if state.judges == symbol else [("judged as", state.judges)]
+    pair = [] if state.evaluates == symbol else [("evaluated as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name}, which takes {state.because}"), *judged, *rules]
+    return [("strategy", f"{state.name}, which takes {state.takes}"), *pair, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":

@@ -30,7 +30,7 @@ from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, Reason,
 from sellctl.core.model.position import ExitProgress
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.rules.gain import as_dollars
+from sellctl.core.text import as_dollars
 from sellctl.core.tracking.order_rate import TradingBlock
 
 NOT_FOUND_APART_SECONDS = 5.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from sellctl.core.config.schema import Basis
-from sellctl.core.decision.guards import judge_quote, price_rules_rest, stops_rest
+from sellctl.core.decision.quote_checks import judge_quote, price_exits_paused, stops_paused
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote
@@ -201,8 +201,8 @@ class PositionManager:
             order.client_order_id, signal.reason, signal.urgency, step, now, order.limit_price, since
         )
         self._pace.sending(order.symbol, signal.urgency, now)
-        if signal.leads:
-            self.episodes.lead(order.symbol, signal.leads, signal.detail)
+        if signal.then_close:
+            self.episodes.lead(order.symbol, signal.then_close, signal.detail)
 
     def guarding(self, order: SubmitOrder, held: Decimal, at: dt.datetime) -> None:
         """A backstop is about to leave: no exit, and its quantity counts as gone until its fate is known."""
@@ -348,11 +348,11 @@ class PositionManager:
             last_trade=book.last_trade if book else None,
             penny=self.contracts.get(symbol),
             opened_at=facts.opened_at,
-            tag=facts.tag,
+            opening_order_id=facts.opening_order_id,
             peak=facts.peak,
-            base=facts.base,
-            frozen=facts.frozen,
-            follow=facts.follow,
+            original_qty=facts.original_qty,
+            suspended=facts.suspended,
+            exit_after=facts.exit_after,
             backstop=self._backstop_of(position, memory, now),
             filled_at=self._filled_at.get(symbol),
         )
@@ -392,7 +392,7 @@ class PositionManager:
 
 def _peaks_move(market: Market) -> bool:
     """Whether this is a time of day at which prices may set a peak."""
-    return market.is_open and not price_rules_rest(market) and not stops_rest(market)
+    return market.is_open and not price_exits_paused(market) and not stops_paused(market)
 
 
 def _with_peak(holding: Holding, peak: Decimal | None) -> Holding:

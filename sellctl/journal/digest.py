@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.plan import Plan, PositionDecision, State
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal.chain import canonical
 
 _NUMBERS = re.compile(r"\d[\d.,:]*")
-_NEWS = {State.DENIED, State.BLOCKED, State.LEAVING}
+_NEWS = {DecisionState.DENIED, DecisionState.BLOCKED, DecisionState.CLOSING}
 
 
 def signature(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
@@ -42,7 +42,7 @@ def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
 
     What merely stays, with no order on it, is left out: it would be nearly all of every row.
     """
-    told = (v for v in plan.notable if v.signal or v.backstop or v.state is not State.HELD)
+    told = (v for v in plan.notable if v.signal or v.backstop or v.state is not DecisionState.WATCHING)
     groups = {underlying_of(decision.holding.symbol) for decision in told}
     groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (
@@ -62,7 +62,7 @@ def _reason(decision: PositionDecision) -> str:
 
 def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     """Symbol, reason and words of each exit that a guard of ours denied."""
-    for decision in plan.of(State.DENIED):
+    for decision in plan.of(DecisionState.DENIED):
         yield (
             decision.holding.symbol,
             _reason(decision),
@@ -76,7 +76,7 @@ def summary(plan: Plan) -> dict[str, object]:
         "sells": {decision.holding.symbol: decision.sentence for decision in plan.submits},
         "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},
         "backstops": {decision.holding.symbol: decision.sentence for decision in plan.backstops},
-        "denied": [decision.holding.symbol for decision in plan.of(State.DENIED)],
+        "denied": [decision.holding.symbol for decision in plan.of(DecisionState.DENIED)],
         "faults": plan.faults,
     }
     return {key: value for key, value in told.items() if value}

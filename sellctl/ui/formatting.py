@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import HALTED, PositionDecision, Reason, State, SubmitOrder, Trigger
+from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 
 Data = str | int | bool | None
@@ -41,11 +41,11 @@ class Tone(StrEnum):
 
 
 STATE_TONE = {
-    State.HELD: Tone.PLAIN,
-    State.LEAVING: Tone.GOOD,
-    State.BLOCKED: Tone.WARN,
-    State.DENIED: Tone.WARN,
-    State.FAULT: Tone.BAD,
+    DecisionState.WATCHING: Tone.PLAIN,
+    DecisionState.CLOSING: Tone.GOOD,
+    DecisionState.BLOCKED: Tone.WARN,
+    DecisionState.DENIED: Tone.WARN,
+    DecisionState.FAULT: Tone.BAD,
 }
 
 
@@ -238,13 +238,13 @@ def state_cell(decision: PositionDecision) -> Cell:
     halted; and which step of how many an exit is at.
     """
     state = decision.state
-    if state is State.HELD and is_guarded(decision):
+    if state is DecisionState.WATCHING and is_guarded(decision):
         return Cell("guarded", state.value, Tone.WARN)
-    if state is State.DENIED and any(why.startswith(HALTED) for why in decision.violations):
+    if state is DecisionState.DENIED and decision.is_halted:
         return Cell("halted", state.value, Tone.BAD)
-    if decision.unconfirmed and state is State.DENIED:
+    if decision.unconfirmed and state is DecisionState.DENIED:
         return Cell("waiting", state.value, Tone.WARN)
-    if decision.step and state is State.LEAVING:
+    if decision.step and state is DecisionState.CLOSING:
         return Cell(f"exit {decision.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
     return Cell(state.value, state.value, STATE_TONE[state])
 

@@ -17,7 +17,7 @@ from typing import Any
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, State, SubmitOrder, Trigger
+from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import (
@@ -49,7 +49,7 @@ from sellctl.ui.formatting import (
     trigger_name,
 )
 
-VERSION = 1  # of every JSON document; it grows when a key changes its meaning or goes
+VERSION = 2  # of every JSON document; it grows when a key changes its meaning or goes
 PLAN_COLUMNS = ("account", "symbol", "qty", "gain", "state", "what happens", "why")
 POSITION_COLUMNS = ("account", "symbol", "days", "qty", "entry", "now", "gain", "state", "nearest trigger", "why")
 ORDER_COLUMNS = ("account", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
@@ -196,7 +196,7 @@ def _plan_rows(plan: Plan) -> Iterator[Row]:
         stale = Cell("stale", "stale", Tone.WARN)
         yield (plan.account, order.symbol, order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
     for fault in plan.faults:
-        yield (plan.account, None, None, None, Cell("fault", State.FAULT.value, Tone.BAD), "nothing", fault)
+        yield (plan.account, None, None, None, Cell("fault", DecisionState.FAULT.value, Tone.BAD), "nothing", fault)
 
 
 def what_happens(decision: PositionDecision) -> str:
@@ -205,7 +205,7 @@ def what_happens(decision: PositionDecision) -> str:
         return submit_text(decision.submit)
     if decision.cancel_first:
         return f"cancel {', '.join(order_text(cancel.order) for cancel in decision.cancel_first)}"
-    return "wait" if decision.state is State.LEAVING else "nothing"
+    return "wait" if decision.state is DecisionState.CLOSING else "nothing"
 
 
 def _why(decision: PositionDecision) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sellctl.core.model.event import Event, Weight
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import PositionDecision, State, Urgency
+from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.formatting import (
     Cell,
@@ -242,7 +242,7 @@ def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
     """What is wanted first, by its urgency; then what is nearest to a trigger."""
     trigger = nearest(decision)
     distance = trigger.distance if trigger else None
-    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is State.HELD)
+    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is DecisionState.WATCHING)
     return urgency, FARTHEST if distance is None else abs(distance)
 
 
@@ -417,7 +417,7 @@ class Grid:
 
     def _beneath(self, decision: PositionDecision) -> Iterator[Line]:
         """The sentence under a holding that isn't simply held, or that no rule has a price for."""
-        calm = state_cell(decision).text == State.HELD.value and decision.triggers and not decision.alert
+        calm = state_cell(decision).text == DecisionState.WATCHING.value and decision.triggers and not decision.alert
         if not calm:
             yield from _note_lines(decision.sentence, _sentence_style(decision), self.width, 4)
 
@@ -433,7 +433,7 @@ def _cells(account: AccountView, decision: PositionDecision) -> tuple[Cell, ...]
 
 
 def _sentence_style(decision: PositionDecision) -> str:
-    return "bold red" if decision.alert else "" if decision.state is not State.HELD else "dim"
+    return "bold red" if decision.alert else "" if decision.state is not DecisionState.WATCHING else "dim"
 
 
 def _note_lines(text: str, style: str, width: int, indent: int) -> Iterator[Line]:

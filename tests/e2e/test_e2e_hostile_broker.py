@@ -267,7 +267,7 @@ def test_cancel_stale_ends_what_its_scope_says_and_nothing_else(play: Play, scop
     )
     shown = stage.run("cancel-stale", "--dry-run", "--format", "json").document
     assert stage.sent() == []
-    assert (shown["version"], shown["mode"]) == (1, "dry run")
+    assert (shown["version"], shown["mode"]) == (2, "dry run")
     assert {order["client_order_id"] for order in shown["orders"]} == gone
     assert {order["account"] for order in shown["orders"]} == {"main"}
     said = stage.run("cancel-stale")

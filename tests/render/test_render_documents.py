@@ -9,7 +9,7 @@ from sellctl.ui.render import json_text, plan_document, position_document, posit
 def test_a_plan_survives_json() -> None:
     document = plan_document([an_afternoon(), a_second_account()], "dry run")
     assert json.loads(json_text(document)) == document
-    assert (document["version"], document["mode"]) == (1, "dry run")
+    assert (document["version"], document["mode"]) == (2, "dry run")
 
 
 def test_an_order_in_the_plan_is_what_will_be_sent() -> None:
@@ -27,7 +27,7 @@ def test_an_order_in_the_plan_is_what_will_be_sent() -> None:
         "position_intent": "sell_to_close",
     }
     assert (part["state"], part["reason"], part["urgency"], part["gain"]) == (
-        "leaving",
+        "closing",
         "take_profit",
         "profit",
         "0.125",

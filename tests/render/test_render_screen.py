@@ -133,7 +133,7 @@ def test_a_json_line_is_one_versioned_object() -> None:
     line = json_line(a_view())
     document = json.loads(line)
     assert "\n" not in line
-    assert (document["version"], document["next_look_in_seconds"]) == (1, 4)
+    assert (document["version"], document["next_look_in_seconds"]) == (2, 4)
     main, ira, old = document["accounts"]
     assert (main["mode"], ira["mode"], old["mode"]) == ("paper", "live", "paper")
     assert (old["market"], old["holdings"], old["age_seconds"]) == (None, None, None)
