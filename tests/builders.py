@@ -13,8 +13,9 @@ from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import NEW_YORK, Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import PositionDecision
-from sellctl.core.model.position import Direction, ExitProgress, Holding, Position, PositionState
+from sellctl.core.model.position import Direction, ExitProgress, Holding, Position, PositionState, Prices
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.core.sell_strategies.base_strategy import Rule
 
 T = TypeVar("T")
 
@@ -183,3 +184,15 @@ def the_decision(snapshot: Snapshot, policy: Policy | None = None, symbol: str |
     plan = explained(decide(snapshot, policy), snapshot, policy)
     (decision,) = (each for each in plan.decisions if symbol in {None, each.holding.symbol})
     return decision
+
+
+def at_price(price: str, *, short: bool = False, symbol: str = CALL, qty: str = "2", **facts: object) -> Holding:
+    """A position from 1.00 whose usable bid and ask are both `price`, first seen at 11:00."""
+    state = PositionState(first_seen=at("11:00"), original_qty=Decimal(qty), **facts)  # type: ignore[arg-type]
+    held = a_holding(symbol, qty, "1.00", bid=price, ask=price, short=short, state=state)
+    return replace(held, prices=Prices(Decimal(price), Decimal(price), ""))
+
+
+def fires(rule: Rule, held: Holding, market: Market | None = None) -> bool:
+    """Whether a rule is true of a position, at noon unless told."""
+    return rule.evaluate(held, market or a_market()) is not None

@@ -304,7 +304,7 @@ class SellWatcher:
             orders=seen.orders,
             positions_at=market.now - age,
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
-            by_hand=self.by_hand,
+            manual_closes=self.by_hand,
             panic=self.panic,
             halted=self.orders.halted(),
             sent=self.positions.sent,

@@ -341,8 +341,8 @@ def _engine_signals(holding: Holding, context: DecisionContext) -> Iterator[Exit
     if holding.state.exit_after and position.qty > context.cover.reserved.get(symbol, ZERO):
         detail = f"its short leg was closed: {holding.state.exit_after}"
         yield ExitSignal(holding, position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
-    if symbol in snapshot.by_hand:
-        yield ExitSignal(holding, position.qty, Reason.CLOSED_BY_HAND, "closed manually", Urgency.PROTECTIVE)
+    if symbol in snapshot.manual_closes:
+        yield ExitSignal(holding, position.qty, Reason.CLOSED_MANUALLY, "closed manually", Urgency.PROTECTIVE)
 
 
 def _zero_day(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal]:

@@ -24,7 +24,7 @@ class Explanation:
     """One position explained.
 
     `gain` is the gain on entry at the price one could get now, as a ratio; None when unknown. `strategy` has the rules
-    that look after the position, each with its state; None when no strategy takes it, or when it could not be asked.
+    of the position, each with its state; None when no strategy takes it, or when it is at fault.
     """
 
     symbol: str

@@ -1,4 +1,4 @@
-"""Which strategy looks after a position and the state of each of its rules. Pure."""
+"""The strategy of a position and the state of each of its rules. Pure."""
 
 from dataclasses import dataclass
 

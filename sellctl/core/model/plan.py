@@ -34,7 +34,7 @@ class Reason(StrEnum):
     UNDERLYING = "underlying"
     IN_THE_MONEY = "in_the_money"
     STRUCTURE = "structure"
-    CLOSED_BY_HAND = "closed_by_hand"
+    CLOSED_MANUALLY = "closed_by_hand"
     BEFORE_CLOSE = "before_close"
     EXIT_AT = "exit_at"
     MAX_HOLD = "max_hold"
@@ -75,7 +75,7 @@ TABLE: Mapping[Reason, Precedence] = {
     Reason.UNDERLYING: Precedence(6, _PROTECTIVE, "the underlying's price"),
     Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
     Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure whose short leg was closed"),
-    Reason.CLOSED_BY_HAND: Precedence(7, _PROTECTIVE, "sellctl close"),
+    Reason.CLOSED_MANUALLY: Precedence(7, _PROTECTIVE, "closed manually (sellctl close)"),
     Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
     Reason.EXIT_AT: Precedence(8, _TIME, "a time of day"),
     Reason.MAX_HOLD: Precedence(8, _TIME, "time held"),
@@ -94,7 +94,7 @@ ENGINE_REASONS = frozenset(
         Reason.ZERO_DAY,
         Reason.UNCOVERED_SHORT,
         Reason.STRUCTURE,
-        Reason.CLOSED_BY_HAND,
+        Reason.CLOSED_MANUALLY,
         Reason.BACKSTOP,
     }
 )
@@ -224,7 +224,7 @@ class DecisionState(StrEnum):
     WATCHING = "watching"  # no exit is due
     CLOSING = "closing"  # an exit order is working or about to be sent
     BLOCKED = "blocked"  # the user's own order holds the quantity
-    DENIED = "denied"  # an exit is due and a check of ours refused the order
+    DENIED = "denied"  # an exit is due and a check of ours refused the order, or it is not confirmed
     FAULT = "fault"  # it could not be evaluated
 
 

@@ -21,8 +21,8 @@ from sellctl.core.model.position import Holding, PositionState
 STOCKS = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.STOCK,))))
 
 
-def looked_at(holding: Holding, bid: str, ask: str) -> Holding:
-    """The holding with a window whose best look was at these prices."""
+def with_best_quote(holding: Holding, bid: str, ask: str) -> Holding:
+    """The holding with a window whose best quote was at these prices."""
     assert holding.quote is not None
     best = a_quote(holding.symbol, bid, ask)
     return replace(holding, state=replace(holding.state, window=Window(best, holding.quote)))
@@ -35,18 +35,18 @@ def test_a_stop_waits_for_a_second_quote_and_no_person_is_alarmed() -> None:
     assert decision.unconfirmed
 
 
-def test_a_stop_fires_once_two_looks_agree() -> None:
+def test_a_stop_fires_once_two_quotes_agree() -> None:
     decision = the_decision(a_snapshot(a_holding(bid="0.70", ask="0.72"), confirmed=True))
     assert decision.submit is not None
     assert not decision.unconfirmed
 
 
-def test_a_stop_does_not_fire_while_a_look_in_between_disagreed() -> None:
-    holding = looked_at(a_holding(bid="0.70", ask="0.72"), "0.95", "0.97")
+def test_a_stop_does_not_fire_while_a_quote_in_between_disagreed() -> None:
+    holding = with_best_quote(a_holding(bid="0.70", ask="0.72"), "0.95", "0.97")
     assert the_decision(a_snapshot(holding)).unconfirmed
 
 
-def test_a_target_needs_no_second_look() -> None:
+def test_a_target_needs_no_second_quote() -> None:
     decision = the_decision(a_snapshot(a_holding(bid="1.20", ask="1.22"), confirmed=False))
     assert decision.submit is not None
 
@@ -63,7 +63,7 @@ def test_a_target_that_leaves_at_market_waits_for_a_second_quote_for_no_limit_pr
     assert decide(a_snapshot(holding, confirmed=True), AT_MARKET).decisions[0].submit is not None
 
 
-def test_a_target_that_leaves_at_market_must_be_met_at_the_worst_of_the_looks() -> None:
+def test_a_target_that_leaves_at_market_must_be_met_at_the_worst_of_the_quotes() -> None:
     holding = a_holding(bid="1.20", ask="1.22")
     spiked = replace(
         holding, state=PositionState(window=Window(high=holding.quote, low=a_quote(holding.symbol, "1.00", "1.02")))
@@ -71,9 +71,9 @@ def test_a_target_that_leaves_at_market_must_be_met_at_the_worst_of_the_looks() 
     assert decide(a_snapshot(spiked), AT_MARKET).decisions[0].submit is None
 
 
-def test_an_exit_by_hand_does_not_wait_with_the_stop() -> None:
+def test_a_manual_exit_does_not_wait_with_the_stop() -> None:
     snapshot = a_snapshot(a_holding(bid="0.70", ask="0.72"), confirmed=False)
-    decision = the_decision(replace(snapshot, by_hand=frozenset({snapshot.holdings[0].symbol})))
+    decision = the_decision(replace(snapshot, manual_closes=frozenset({snapshot.holdings[0].symbol})))
     assert decision.submit is not None
     assert decision.unconfirmed
 
@@ -103,7 +103,7 @@ def test_a_stock_stop_on_iex_needs_a_trade_or_the_positions_price(
         assert decision.alert
 
 
-def test_a_plan_takes_what_waited_from_the_plan_of_the_second_look() -> None:
+def test_a_plan_takes_what_waited_from_the_plan_of_the_second_quote() -> None:
     waiting, held = a_holding(bid="0.70", ask="0.72"), a_holding("SPY261218C00600000")
     first = decide(a_snapshot(waiting, held, confirmed=False), a_policy())
     second = decide(a_snapshot(waiting, held), a_policy())

@@ -126,7 +126,7 @@ def test_a_row_that_could_not_be_read_is_a_fault_of_the_plan() -> None:
 def test_assets_that_no_rule_knows_are_only_shown(symbol: str, broker_class: str, words: str) -> None:
     holding = a_holding(bid="0.10", ask="0.11")
     odd = replace(holding, position=replace(holding.position, instrument=instrument_of(symbol, broker_class)))
-    decision = the_decision(replace(a_snapshot(odd), by_hand=frozenset({symbol})))
+    decision = the_decision(replace(a_snapshot(odd), manual_closes=frozenset({symbol})))
     assert (decision.state, decision.submit, decision.sentence) == (DecisionState.WATCHING, None, words)
 
 
@@ -196,17 +196,17 @@ def test_a_long_interval_allows_an_older_view() -> None:
 # --- by hand ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_closed_by_hand_leaves_as_a_protective_exit() -> None:
-    decision = the_decision(replace(a_snapshot(a_holding("AAPL", "5")), by_hand=frozenset({"AAPL"})))
+def test_what_is_closed_manually_is_a_protective_exit() -> None:
+    decision = the_decision(replace(a_snapshot(a_holding("AAPL", "5")), manual_closes=frozenset({"AAPL"})))
     assert decision.signal is not None
-    assert (decision.signal.reason, decision.signal.urgency) == (Reason.CLOSED_BY_HAND, Urgency.PROTECTIVE)
+    assert (decision.signal.reason, decision.signal.urgency) == (Reason.CLOSED_MANUALLY, Urgency.PROTECTIVE)
     assert decision.submit is not None
     assert decision.sentence.startswith("closed manually; sell 5 limit $1.00")
 
 
-def test_a_target_met_on_the_way_gives_an_exit_by_hand_no_floor() -> None:
+def test_a_target_that_is_met_gives_a_manual_exit_no_floor() -> None:
     snapshot = a_snapshot(a_holding(entry="1.00", bid="1.10", ask="1.12"))
-    decision = the_decision(replace(snapshot, by_hand=frozenset({CALL})))
+    decision = the_decision(replace(snapshot, manual_closes=frozenset({CALL})))
     assert decision.signal is not None
     assert decision.signal.floor is None
     assert "target +10%" in decision.sentence

@@ -133,7 +133,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         snapshot,
         positions_at=market.now - draw(SECONDS),
         invalid=tuple(InvalidRow(symbol, "unreadable") for symbol in invalid),
-        by_hand=frozenset(draw(st.lists(st.sampled_from(SYMBOLS), max_size=2))),
+        manual_closes=frozenset(draw(st.lists(st.sampled_from(SYMBOLS), max_size=2))),
     )
 
 

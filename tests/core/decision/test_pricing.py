@@ -9,11 +9,9 @@ from sellctl.core.config.schema import ExecutionConfig, Style
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.pricing import CENT, SUBPENNY, NoPriceError, Rung, ladder, price_step, tick_of
 from sellctl.core.decision.risk_checks import COLLAR
-from sellctl.core.model.instrument import a_stock
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import DecisionState, ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.text import as_dollars, as_percent
 
 SPY = "SPY261218C00600000"
 TOUCH, THROUGH, MARKET = Rung.TOUCH, Rung.THROUGH, Rung.MARKET
@@ -200,23 +198,3 @@ def test_the_sentence_says_what_is_sent_and_which_step_it_is() -> None:
     protective_market = a_policy(execution=ExecutionConfig(protective_market=True))
     last = the_decision(a_snapshot(replace(stop, state=an_exit(1, step=9))), protective_market)
     assert last.sentence.endswith("sell 1 at market (price 5 of 5)")
-
-
-@pytest.mark.parametrize(
-    ("ratio", "text"),
-    [("0.1", "+10%"), ("-0.205", "-20.5%"), ("0", "+0%"), ("-0.0001", "+0%"), ("10", "+1000%"), ("0.1234", "+12.3%")],
-)
-def test_gains_are_read_as_percentages(ratio: str, text: str) -> None:
-    assert as_percent(Decimal(ratio)) == text
-
-
-@pytest.mark.parametrize(
-    ("price", "text"),
-    [("1", "$1.00"), ("1.1", "$1.10"), ("0.0345", "$0.0345"), ("0.805", "$0.805"), ("1E+3", "$1000.00")],
-)
-def test_prices_are_read_as_dollars(price: str, text: str) -> None:
-    assert as_dollars(Decimal(price)) == text
-
-
-def test_a_stock_is_its_own_underlying() -> None:
-    assert a_stock("AAPL").underlying == "AAPL"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.model.instrument import AssetClass, Right, instrument_of, parse_occ
+from sellctl.core.model.instrument import AssetClass, Right, a_stock, instrument_of, parse_occ
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,7 @@ def test_the_brokers_class_and_the_symbol_name_the_instrument(
 ) -> None:
     instrument = instrument_of(symbol, broker_class)
     assert (instrument.asset_class, instrument.underlying) == (asset, underlying)
+
+
+def test_a_stock_is_its_own_underlying() -> None:
+    assert a_stock("AAPL").underlying == "AAPL"
