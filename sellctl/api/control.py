@@ -15,6 +15,7 @@ from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
+from sellctl.ui.displays import explained_plan
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -76,7 +77,8 @@ class Control:
     @property
     def plans(self) -> "list[Plan]":
         """The last plan of each account that has one."""
-        return [watcher.plan for watcher in self.runtime.scheduler.watchers if watcher.plan is not None]
+        watchers = self.runtime.scheduler.watchers
+        return [explained_plan(watcher.plan, watcher) for watcher in watchers if watcher.plan is not None]
 
     @property
     def next_poll_in(self) -> float | None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.ui.displays import view_of
 from sellctl.ui.documents import Document, order_part, plan_document, positions_document
 from sellctl.ui.formatting import counted, market_phase, sanitize
@@ -59,8 +59,8 @@ def _account_part(name: str, account: "AccountView") -> Document:
         "number": account.facts.number,
         "mode": account.mode.value,
         "holdings": None if plan is None else len(plan.decisions),
-        "leaving": None if plan is None else len(plan.of(State.LEAVING)),
-        "blocked": None if plan is None else len(plan.of(State.BLOCKED) + plan.of(State.DENIED)),
+        "leaving": None if plan is None else len(plan.of(DecisionState.CLOSING)),
+        "blocked": None if plan is None else len(plan.of(DecisionState.BLOCKED) + plan.of(DecisionState.DENIED)),
         "orders_working": account.orders_working,
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),

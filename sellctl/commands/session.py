@@ -100,7 +100,7 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_option
     from sellctl.core.model.account_state import RunMode
 
     dry = replace(run_options, mode=RunMode.DRY_RUN)
-    show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
+    show_plans(first_plans_of(_ran(loaded, options, dry).scheduler), dry, None, "What would be done at once")
 
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
@@ -148,8 +148,18 @@ def log_event(event: "Event") -> None:
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
-    """The last plan of each account that has one."""
-    return [watcher.plan for watcher in scheduler.watchers if watcher.plan is not None]
+    """The last plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    return [explained_plan(watcher.plan, watcher) for watcher in scheduler.watchers if watcher.plan is not None]
+
+
+def first_plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
+    """The first plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    watchers = scheduler.watchers
+    return [explained_plan(each.first_plan, each) for each in watchers if each.first_plan is not None]
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:

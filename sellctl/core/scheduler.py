@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sellctl.core.decision.guards import price_rules_rest
+from sellctl.core.decision.quote_checks import price_exits_paused
 from sellctl.core.errors import AuthError, BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
@@ -85,7 +85,7 @@ class AccountScheduler:
         self._remember(seen)
         market = self.market = self.market_clock.now()
         self._tell("quotes", self.prices.problem, "quotes come again")
-        self._tell("hours", "" if market.confirmed else price_rules_rest(market), "clock and calendar agree again")
+        self._tell("hours", "" if market.confirmed else price_exits_paused(market), "clock and calendar agree again")
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
         if self.tick_handler:

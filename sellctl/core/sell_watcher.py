@@ -11,7 +11,7 @@ from typing import TypeVar
 from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.pricing import has_a_tick_to_ask
+from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import RunMode
@@ -19,7 +19,7 @@ from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, PositionDecision, State, Urgency
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Urgency
 from sellctl.core.model.position import Position
 from sellctl.core.model.request import Request, Verb
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
@@ -296,7 +296,7 @@ class SellWatcher:
             orders=seen.orders,
             positions_at=market.now - age,
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
-            by_hand=self.by_hand,
+            manual_closes=self.by_hand,
             panic=self.panic,
             halted=self.orders.halted(),
             sent=self.positions.sent,
@@ -338,7 +338,7 @@ class SellWatcher:
 
     def has_a_tick_to_learn(self, symbol: str) -> bool:
         """Whether only the broker knows a symbol's price step, and wasn't asked yet."""
-        return has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts
+        return needs_price_increment(symbol) and symbol not in self.positions.contracts
 
     async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
@@ -370,8 +370,8 @@ class SellWatcher:
             said = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else decision.state
             if decision.state in _TOLD and not decision.unconfirmed and self._said.get(symbol) != said:
                 urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
-                failed = urgent or decision.state is State.FAULT
-                critical = urgent and decision.state is State.BLOCKED
+                failed = urgent or decision.state is DecisionState.FAULT
+                critical = urgent and decision.state is DecisionState.BLOCKED
                 self.report(symbol, _TOLD[decision.state], decision.sentence, failed=failed, critical=critical)
             self._said[symbol] = said
             self._tell_alert(decision)
@@ -412,7 +412,7 @@ class SellWatcher:
                     self.report(
                         symbol, EventKind.ALERT, f"still not out: {decision.sentence}", failed=True, critical=True
                     )
-            elif decision.state is State.DENIED and symbol in told:
+            elif decision.state is DecisionState.DENIED and symbol in told:
                 self._overdue[symbol] = told[symbol]
 
     def _recover(self) -> None:
@@ -429,7 +429,11 @@ def _any_of(ends: Sequence[bool | BaseException]) -> bool:
     return any(ends)
 
 
-_TOLD = {State.BLOCKED: EventKind.BLOCKED, State.DENIED: EventKind.DENIED, State.FAULT: EventKind.DEGRADED}
+_TOLD = {
+    DecisionState.BLOCKED: EventKind.BLOCKED,
+    DecisionState.DENIED: EventKind.DENIED,
+    DecisionState.FAULT: EventKind.DEGRADED,
+}
 
 
 def instruments_of(seen: AccountObservation) -> Iterable[Instrument]:

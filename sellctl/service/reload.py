@@ -15,8 +15,8 @@ from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.plan import STOPS, PositionDecision
-from sellctl.core.rules.gain import as_dollars
 from sellctl.core.sell_strategies.plugins import own_strategies
+from sellctl.core.text import as_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
