@@ -107,7 +107,7 @@ WHOLES = [
     ("sell_module: {}\n---\nsell_module: {}\n", "A second document starts here.", "Delete the ---"),
     ("sell_module: \x07\n", "A character here isn't printable.", "UTF-8"),
     ("accounts: &a {}\nmarket_data: *a\n", "An alias (*name) isn't supported.", "Write the value out."),
-    ("a: " + "[" * 200 + "]" * 200, "nested too deeply", "No key lies that deep."),
+    ("a: " + "[" * 200 + "]" * 200, "nested too deeply", "No key is that deep."),
     ("sell_module: {}\n", "There are no accounts.", "ALPACA_API_KEY"),
     ("accounts: {}\n", "accounts is empty.", "api_key and secret_key"),
     ("accounts:\n", "accounts is empty.", "api_key and secret_key"),
@@ -139,7 +139,7 @@ def test_a_folder_given_as_the_file_says_so(tmp_path: Path) -> None:
 
 def test_a_key_that_stands_twice_names_both_lines(refuse: Refuse, main_account: str) -> None:
     error = refuse(f"{main_account}execution:\n  style: smart\n  style: market\n")
-    assert error.sentence == "config.yml:7:3: 'style' stands here a second time; the first is on line 6."
+    assert error.sentence == "config.yml:7:3: 'style' is here a second time; the first is on line 6."
     assert error.hint == "Keep one of them."
 
 
@@ -208,7 +208,7 @@ def test_any_damage_ends_in_a_configuration_or_in_sentences(damage: list[tuple[i
     reader = ConfigReader()
     reader.read(node)
     for problem in reader.problems:
-        assert problem.spot
+        assert problem.location
         assert problem.hint
         assert re.fullmatch(r"\S.*[^ ]\.", problem.sentence)
 
