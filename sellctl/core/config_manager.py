@@ -1,4 +1,4 @@
-"""Finds the configuration, reads and checks it, says where each value came from, and masks the secrets.
+"""Finds, reads and checks the configuration, keeps the origin of each value, and masks the secrets.
 
 Only this module reads the file and the environment; the rest of the program gets the frozen Config.
 """
@@ -134,7 +134,7 @@ class ConfigManager:
     ) -> None:
         self._explicit = explicit
         self._environ = os.environ if environ is None else environ
-        self._with_api = with_api  # whether the control API's secret is looked up too
+        self._with_api = with_api  # whether to look up the control API's secret
 
     def load(self) -> LoadedConfig:
         """The configuration, or a ConfigError that names every problem."""
@@ -178,7 +178,7 @@ class ConfigManager:
         if pair:
             return loading.with_key_pair(config, pair)
         hint = "Add accounts: with a name and its keys, or export ALPACA_API_KEY and ALPACA_SECRET_KEY."
-        loading.note(None, "There are no accounts.", hint)
+        loading.add(None, "There are no accounts.", hint)
         return config
 
 
@@ -236,7 +236,7 @@ class _Loading:
         self._warnings: list[str] = []
         self.problems: list[Problem] = []
 
-    def note(self, key: str | None, sentence: str, hint: str) -> None:
+    def add(self, key: str | None, sentence: str, hint: str) -> None:
         """Add a problem at a dotted key."""
         self.problems.append(Problem(sentence, hint, None if key is None else self._location_of(key)))
 
@@ -262,7 +262,7 @@ class _Loading:
         literal = [key for key, text in _secret_texts(config).items() if is_literal(text)]
         if literal and readable_by_others(mode):
             sentence = "Others can read this file, and it holds a secret."
-            self.note(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
+            self.add(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
 
     def resolved(self, config: Config) -> Config:
         """The configuration with every reference of its enabled accounts, recipients and heartbeat looked up."""
@@ -285,9 +285,7 @@ class _Loading:
 
     def _account(self, path: str, account: AccountConfig) -> AccountConfig:
         keys: dict[str, Any] = {
-            field: self._secret(f"{path}.{field}", getattr(account, field))
-            for field in ("api_key", "secret_key")
-            if getattr(account, field)
+            field: self._secret(f"{path}.{field}", getattr(account, field)) for field in ("api_key", "secret_key")
         }
         number = self._optional(f"{path}.account_number", account.account_number)
         endpoints = EndpointsConfig(
@@ -302,13 +300,14 @@ class _Loading:
         return None if text is None else self._attempt(key, lambda: with_environment(text, self._environ))
 
     def _secret(self, key: str, text: str) -> str:
-        return self._attempt(key, lambda: secret(text, self._environ, self._folder))
+        """The secret that a text refers to. An empty text replaces one that couldn't be read: that problem is known."""
+        return self._attempt(key, lambda: secret(text, self._environ, self._folder)) if text else ""
 
     def _attempt(self, key: str, resolve: Callable[[], Resolved]) -> str:
         try:
             found = resolve()
         except SecretError as error:
-            self.note(key, f"{key}: {error.sentence}", error.hint)
+            self.add(key, f"{key}: {error.sentence}", error.hint)
             return ""
         if found.source and key in self._origins:
             self._origins[key] += f", {found.source}"
@@ -317,14 +316,14 @@ class _Loading:
     def checked(self, config: Config) -> LoadedConfig:
         """The configuration, validated as a whole; or one ConfigError about every problem."""
         for finding in findings(config, whole=not self.problems):
-            self._add(finding)
+            self._add_finding(finding)
         if self.problems:
             raise self._error()
         return LoadedConfig(self._with_position_age(config), self._path, self._origins, tuple(self._warnings))
 
-    def _add(self, finding: Finding) -> None:
+    def _add_finding(self, finding: Finding) -> None:
         if not finding.warning:
-            self.note(finding.key, finding.sentence, finding.hint)
+            self.add(finding.key, finding.sentence, finding.hint)
             return
         location = self._location_of(finding.key)
         self._warnings.append(f"{self._prefix(location)}{finding.sentence} {finding.hint}")
@@ -348,11 +347,11 @@ class _Loading:
         return f"{self._path}:{location.line}:{location.column}: " if location else f"{self._path}: "
 
     def error_without_keys(self, *, empty: bool) -> ConfigError:
-        """The error about a file that can't be parsed or holds no keys at all."""
+        """The error about a file that can't be parsed or has no keys at all."""
         if empty and not self.problems:
-            self.note(None, "This file is empty.", "Write one: sellctl config init")
+            self.add(None, "This file is empty.", "Write one: sellctl config init")
         elif not self.problems:
-            self.note(None, "This file holds no keys.", "Write accounts: and sell_module: with their keys below them.")
+            self.add(None, "This file has no keys.", "Write accounts: and sell_module: with their keys below them.")
         return self._error()
 
     def _error(self) -> ConfigError:

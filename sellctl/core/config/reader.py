@@ -22,7 +22,7 @@ class _UnreadableError(Exception):
 
 
 class ConfigReader:
-    """Reads one file's tree. `locations` says where each key stands.
+    """Reads one file's tree. `locations` has the place of each key.
 
     A value with a problem is replaced by its default, so that the rest can be checked too; such a Config must not be
     used.
@@ -68,7 +68,7 @@ class ConfigReader:
         if key.default is not REQUIRED:
             return key.default
         if key.shape is Shape.NAMED:
-            return {}  # config_manager looks for keys in the environment before it complains
+            return {}  # config_manager may find a key pair in the environment
         written = format_of(key.kind, key.unit).called
         example = f"for example {key.name}: ${{ALPACA_{key.name.upper()}}}" if key.unit is Unit.SECRET else written
         self._add(table.location, f"{path} has no {key.name}.", f"Add it, {example}.")

@@ -124,7 +124,7 @@ def _from_keyring(place: str, _folder: Path) -> Resolved:
     except keyring.errors.KeyringError as error:
         raise SecretError(f"The keyring can't be read ({type(error).__name__}).", "Unlock it, or use ${ENV}.") from None
     if value is None:
-        raise SecretError(f"The keyring holds no {service}/{name}.", f"Run: keyring set {service} {name}")
+        raise SecretError(f"The keyring has no {service}/{name}.", f"Run: keyring set {service} {name}")
     return Resolved(value, f"keyring {service}/{name}")
 
 

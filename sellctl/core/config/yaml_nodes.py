@@ -1,7 +1,7 @@
 """Parses YAML into a tree in which every key and value has its location. The only module that imports PyYAML.
 
-Scalars stay text as written, without the types that YAML 1.1 guesses (`NO`, `1:30`). Tags are refused, so that no object
-is constructed, and so are aliases, with which ten lines can expand to a million.
+Scalars stay text as written, without the types that YAML 1.1 guesses (`NO`, `1:30`). Tags are refused, so that no
+object is constructed, and so are aliases, with which ten lines can expand to a million.
 """
 
 from dataclasses import dataclass, field

@@ -100,8 +100,8 @@ def test_a_wrong_value_is_one_sentence_and_the_right_way(
 WHOLES = [
     ("", "This file is empty.", "sellctl config init"),
     ("# only a comment\n", "This file is empty.", "sellctl config init"),
-    ("- a\n- b\n", "This file holds no keys.", "accounts:"),
-    ("just words\n", "This file holds no keys.", "accounts:"),
+    ("- a\n- b\n", "This file has no keys.", "accounts:"),
+    ("just words\n", "This file has no keys.", "accounts:"),
     ("sell_module:\n\tenabled: true\n", "A tab can't indent YAML.", "Use spaces."),
     ("sell_module: [1, 2\n", "This isn't valid YAML", "the one above it"),
     ("sell_module: {}\n---\nsell_module: {}\n", "A second document starts here.", "Delete the ---"),
@@ -162,8 +162,9 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines(refuse: Refu
 def test_a_missing_key_hides_no_other_mistake(refuse: Refuse) -> None:
     error = refuse(
         "accounts:\n  main: {api_key: '${GONE}'}\n  off: {enabled: no}\n"
-        "market_data: {accounts: mian}\nsell_module: {strategy_one: {profit_rate: 0.9}}\n"
+        "notify: [{kinds: filled}]\nmarket_data: {accounts: mian}\nsell_module: {strategy_one: {profit_rate: 0.9}}\n"
     )
+    assert "The secret is empty" not in str(error)
     for sentence in (
         "2:9: accounts.main has no secret_key.",
         "GONE isn't set",
