@@ -16,7 +16,7 @@ from sellctl.core.model.plan import DecisionState
 from sellctl.service.logs import configure
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
-from sellctl.ui.displays import LogOnly, view_of
+from sellctl.ui.displays import ExplainedPlans, LogOnly, view_of
 from sellctl.ui.screen import watch_screen
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class Camera(LogOnly):
     """Draws the screen once an exit is at work in its walk, at each size."""
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
-        self.runtime, self.events, self.taken = runtime, events, False
+        self.runtime, self.events, self.plans, self.taken = runtime, events, ExplainedPlans(), False
 
     def update(self, wait: float) -> bool:
         """Take the pictures at the first such look."""
-        view = view_of(self.runtime, self.events, wait)
+        view = view_of(self.runtime, self.events, wait, self.plans)
         plans = [account.plan for account in view.accounts if account.plan]
         at_work = any(decision.step for plan in plans for decision in plan.of(DecisionState.CLOSING))
         if not self.taken and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:

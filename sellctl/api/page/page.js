@@ -8,7 +8,7 @@
   const REFRESH_EVERY = 15_000; // besides after each look
   const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
   const NAMES = { take_profit: "target", stop_loss: "stop" };
-  const TONES = { held: "", leaving: "good", blocked: "warn", denied: "warn", fault: "bad" };
+  const TONES = { watching: "", closing: "good", blocked: "warn", denied: "warn", fault: "bad" };
   const $ = (id) => document.getElementById(id);
 
   let session = null; // {token, role, stopper}; gone with the page
