@@ -22,7 +22,7 @@ from sellctl.core.model.plan import DecisionState
 from sellctl.service.logs import configure
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
-from sellctl.ui.displays import LogOnly, view_of
+from sellctl.ui.displays import ExplainedPlans, LogOnly, view_of
 from sellctl.ui.screen import WatchScreen
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class Camera(LogOnly):
     """Saves the screen at each size as soon as an exit order is working."""
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
-        self.runtime, self.events, self.done = runtime, events, False
+        self.runtime, self.events, self.plans, self.done = runtime, events, ExplainedPlans(), False
 
     def update(self, wait: float) -> bool:
         """Save the pictures after the first suitable check."""
-        view = view_of(self.runtime, self.events, wait)
+        view = view_of(self.runtime, self.events, wait, self.plans)
         plans = [account.plan for account in view.accounts if account.plan]
         at_work = any(decision.step for plan in plans for decision in plan.of(DecisionState.CLOSING))
         if not self.done and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:
