@@ -20,6 +20,7 @@ from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Op, mapped
 from sellctl.core import order_manager
+from sellctl.core.account_observer import AccountObserver
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, guards, pricing, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -32,7 +33,6 @@ from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.rules.zero_day import ZeroDay
-from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.journal import store
@@ -229,7 +229,7 @@ def _forget_then_write(self: OrderManager, order: Order) -> None:
     self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
 
 
-async def _join_once(self: SellWatcher) -> None:
+async def _read_account_once(self: AccountObserver, **_anew: bool) -> None:
     if self.facts is None:
         facts = await self.broker.account()
         self.admit(facts)
@@ -342,7 +342,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_end", _forget_then_write),), by_day),
     Bug("hidden is nothing", "an order taken and not shown yet is overlooked",
         ((OrderManager, "_hold_unseen", _none),), by_day),
-    Bug("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
+    Bug("blocked for ever", "an account blocked at the start stays blocked", ((AccountObserver, "_read_account", _read_account_once),), by_day),
     Bug("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
     Bug("unresolved ignored", "a doubtful order doesn't hold its quantity",
         ((PositionManager, "unresolved", _none), (engine, "leave", _leave_resolved)), by_day),

@@ -45,7 +45,7 @@ def play_pair(seed: int, *, shared: bool) -> Pair:
         stage.evidence.all(compile_policy(config_of(day), ACCOUNT), [])
         said = [entry for life in lives for entry in life.wire.log if entry.what == "submit"]
         busy = any(
-            isinstance(w.problem, BusyError) for life in lives if life.runtime for w in life.runtime.scheduler.watchers
+            isinstance(s.problem, BusyError) for life in lives if life.runtime for s in life.runtime.scheduler.states
         )
         if shared and not busy:
             stage.findings.add("C1", stage.exchange.now, "two watchers worked one state folder")

@@ -100,7 +100,7 @@ class AlpacaStreams:
         return frozenset(itertools.chain.from_iterable(up))
 
     @property
-    def troubles(self) -> Mapping[str, str]:
+    def problems(self) -> Mapping[str, str]:
         """Every connection that there should be, and what is wrong with it; "" when nothing is."""
         wanted = [line for line in self._quotes.values() if line.wanted]
         return {line.name: line.trouble for line in (*self._orders.values(), *wanted)}
@@ -114,7 +114,7 @@ class AlpacaStreams:
             self._thread.start()
             ready.wait()
 
-    def want(self, instruments: Sequence[Instrument]) -> None:
+    def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Whose quotes to stream, the most wanted first."""
         for asset, line in self._quotes.items():
             symbols = tuple(each.symbol for each in instruments if each.asset_class is asset)
@@ -166,7 +166,7 @@ class AlpacaStreams:
 
         async def heard(message: Mapping[str, Any]) -> None:
             order = (message.get("data") or {}).get("order") or {}
-            self._tell(lambda listener: listener.order(name, str(order.get("symbol") or "")))
+            self._tell(lambda listener: listener.order_changed(name, str(order.get("symbol") or "")))
 
         stream.subscribe_trade_updates(heard)
         await self._serve(line, stream)
@@ -226,7 +226,7 @@ class AlpacaStreams:
             if quote is not None:
                 self._pass_on(quote)
         elif kind == "t" and (price := _amount(message.get("p"))):
-            self._tell(lambda listener: listener.trade(str(message.get("S")), price))
+            self._tell(lambda listener: listener.trade_received(str(message.get("S")), price))
 
     def _pass_on(self, quote: Quote) -> None:
         """Quotes that come in one go cross over together."""
@@ -239,14 +239,14 @@ class AlpacaStreams:
     def _deliver(self, listener: "StreamListener") -> None:
         with self._lock:
             batch, self._batch = self._batch, []
-        listener.quotes(batch)
+        listener.quotes_received(batch)
 
     def _fail(self, line: _Line, code: int) -> None:
         """An error on a connection that stays up. Of too many symbols (405) fewer are asked for."""
         if code == _TOO_MANY:
             line.limit = max(len(line.streamed) // 2, 1)
             trouble = f"{len(line.streamed)} symbols are too many ({code}): the {line.limit} nearest are streamed"
-            self._tell(lambda listener: listener.line(line.name, trouble))
+            self._tell(lambda listener: listener.connection_changed(line.name, trouble))
             self._in_thread(self._subscribe(line))
         else:
             self._down(line, f"error {code}")
@@ -254,13 +254,13 @@ class AlpacaStreams:
 
     def _up(self, line: _Line) -> None:
         line.trouble = ""
-        self._tell(lambda listener: listener.line(line.name, ""))
+        self._tell(lambda listener: listener.connection_changed(line.name, ""))
 
     def _down(self, line: _Line, trouble: str) -> None:
         """Say what is wrong, once until it is something else. A second failure says more than a lost connection."""
         if line.trouble != trouble:
             line.trouble = trouble
-            self._tell(lambda listener: listener.line(line.name, trouble))
+            self._tell(lambda listener: listener.connection_changed(line.name, trouble))
 
     def _tell(self, news: "Callable[[StreamListener], None]") -> None:
         """Tell the listener on its own loop, if that still runs."""

@@ -87,7 +87,7 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, services.take_up)
+        loop.add_signal_handler(signal.SIGHUP, services.reload)
     beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_tell_alive(control))]
     try:
         await server.serve(sockets=[listening])
@@ -109,8 +109,8 @@ async def _tell_alive(control: "Control") -> None:
     """Tell a service manager that looks go on, or that none are wanted; a watcher that hangs is told by silence."""
     looks = -1
     while True:
-        if control.state is not State.WATCHING or control.looks != looks:
-            looks = control.looks
+        if control.state is not State.WATCHING or control.polls != looks:
+            looks = control.polls
             tell("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
         await asyncio.sleep(ALIVE_SECONDS)
 

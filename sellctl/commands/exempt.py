@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import options_of, written_down
+from sellctl.commands.session import options_of, record
 
 SymbolArgument = Annotated[str, typer.Argument(help="A position's symbol, or an underlying for all that is on it.")]
 
@@ -20,7 +20,7 @@ def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
     if not state.set_exempt(name, wanted=True):
         typer.echo(f"{name} was exempt already.", err=True)
         return
-    written_down(state, "exempt", {"symbol": name})
+    record(state, "exempt", {"symbol": name})
     typer.echo(f"{name} is left alone from the next look on. Orders that work at the broker go on working.", err=True)
 
 
@@ -34,5 +34,5 @@ def manage(context: typer.Context, symbol: SymbolArgument) -> None:
     state, name = state_of(options_of(context)), symbol.upper()
     was_exempt = state.set_exempt(name, wanted=False)
     state.thaw(name)
-    written_down(state, "manage", {"symbol": name})
+    record(state, "manage", {"symbol": name})
     typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next look on.", err=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import options_of, written_down
+from sellctl.commands.session import options_of, record
 from sellctl.core.exit_codes import ExitCode
 
 
@@ -20,7 +20,7 @@ def halt(
 
     state = state_of(options_of(context))
     state.halt(reason, by="sellctl halt")
-    written_down(state, "halt", {"reason": reason})
+    record(state, "halt", {"reason": reason})
     typer.echo("Halted: no new order is sent. Orders that work at the broker go on working.", err=True)
 
 
@@ -35,5 +35,5 @@ def resume(
     if not state.resume():
         typer.echo("There was no halt.", err=True)
         raise typer.Exit(ExitCode.OK)
-    written_down(state, "resume", {"reason": reason})
+    record(state, "resume", {"reason": reason})
     typer.echo("Resumed: exits are sent again.", err=True)

@@ -52,7 +52,7 @@ def positions(
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
     """Each account that holds a symbol, with the verdict on it."""
     for watcher in scheduler.watchers:
-        for decision in watcher.plan.decisions if watcher.plan else ():
+        for decision in watcher.state.plan.decisions if watcher.state.plan else ():
             if decision.holding.symbol == symbol:
                 yield watcher, decision
 
@@ -66,14 +66,14 @@ def _page(
     rows: list[Row] = []
     documents = []
     for watcher, decision in _holding(scheduler, symbol):
-        if watcher.market is None:
+        if watcher.state.market is None:
             continue
-        orders = _orders(watcher.open_orders, todays.get(watcher.name, ()), symbol)
-        rows += position_page(decision, orders, watcher.market, watcher.name)
+        orders = _orders(watcher.state.open_orders, todays.get(watcher.name, ()), symbol)
+        rows += position_page(decision, orders, watcher.state.market, watcher.name)
         rows += _rule_rows(watcher, symbol)
-        document = position_document(decision, orders, watcher.market, watcher.name)
+        document = position_document(decision, orders, watcher.state.market, watcher.name)
         documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
-    if not documents and all(watcher.problem is None for watcher in scheduler.watchers):
+    if not documents and all(state.problem is None for state in scheduler.states):
         raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` shows what is.")
     emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
 
@@ -82,7 +82,7 @@ def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
     """Which strategy looks after a symbol, why, and how each rule stands."""
     from sellctl.core.decision.rule_states import state_of
 
-    state = state_of(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    state = state_of(snapshot, watcher.policy, symbol) if (snapshot := watcher.state.snapshot) else None
     if state is None:
         return []
     judged = [] if state.judges == symbol else [("judged as", state.judges)]

@@ -129,18 +129,19 @@ def _clock(runtime: "Runtime") -> Line:
 
 async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[Line]:
     what = f"account {watcher.name}"
-    if watcher.facts is None:
-        problem = watcher.problem or SellctlError("It was not seen.")
+    state = watcher.state
+    if state.facts is None:
+        problem = state.problem or SellctlError("It was not seen.")
         todo = problem.hint or "check api_key, secret_key and paper"
         code = ExitCode.AUTH if isinstance(problem, AuthError) else problem.exit_code
         yield Line(Health.BAD, what, problem.sentence, todo, code)
         return
-    facts = watcher.facts
+    facts = state.facts
     kind = "paper" if facts.paper else "REAL MONEY"
     if facts.blocked:
         yield Line(Health.BAD, what, f"{facts.number}, {kind}, can't trade: {facts.blocked}", "ask Alpaca")
     else:
-        count = len(watcher.plan.decisions) if watcher.plan else 0
+        count = len(state.plan.decisions) if state.plan else 0
         yield ok(what, f"{facts.number}, {kind}, {count} position{'s' * (count != 1)}")
     holder = runtime.state.worked_by(facts.number)
     if holder:
@@ -172,7 +173,7 @@ async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[Line]:
 async def _feeds(runtime: "Runtime") -> AsyncIterator[Line]:
     """The feed that quotes really come from, by asking for one."""
     prices = runtime.scheduler.prices
-    held = [v.holding.position.instrument for w in runtime.scheduler.watchers if w.plan for v in w.plan.decisions]
+    held = [v.holding.position.instrument for s in runtime.scheduler.states if s.plan for v in s.plan.decisions]
     probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
     for asset in (AssetClass.STOCK, AssetClass.OPTION):
         what = f"{asset.value.removeprefix('us_')} quotes"
@@ -200,16 +201,16 @@ def _feed(what: str, symbol: str, quote: "Quote | None", problem: str) -> Line:
 class _Hears:
     """Listens to a stream only to see whether it comes up."""
 
-    def quotes(self, quotes: "Sequence[Quote]") -> None:
+    def quotes_received(self, quotes: "Sequence[Quote]") -> None:
         """Nothing."""
 
-    def trade(self, symbol: str, price: Decimal) -> None:
+    def trade_received(self, symbol: str, price: Decimal) -> None:
         """Nothing."""
 
-    def order(self, account: str, symbol: str) -> None:
+    def order_changed(self, account: str, symbol: str) -> None:
         """Nothing."""
 
-    def line(self, name: str, trouble: str) -> None:
+    def connection_changed(self, name: str, problem: str) -> None:
         """Nothing; the stream remembers."""
 
 
@@ -219,15 +220,15 @@ async def _streams(runtime: "Runtime") -> list[Line]:
         return []
     stream = runtime.scheduler.tick_handler.stream
     stream.start(_Hears())
-    stream.want([a_stock(_PROBE)])
+    stream.subscribe([a_stock(_PROBE)])
     try:
         async with asyncio.timeout(STREAM_PATIENCE):
             await asyncio.sleep(_STREAM_BEGINS)
-            while "connecting" in stream.troubles.values():  # noqa: ASYNC110  another thread's
+            while "connecting" in stream.problems.values():  # noqa: ASYNC110  another thread's
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    troubles = dict(stream.troubles)
+    troubles = dict(stream.problems)
     await stream.stop()
     if not troubles:
         return [ok("streams", "none configured: prices and orders are fetched")]

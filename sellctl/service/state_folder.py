@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sellctl.core.errors import BusyError, SellctlError
-from sellctl.core.model.request import Request, Verb
+from sellctl.core.model.request import CommandRequest, Verb
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -193,7 +193,7 @@ class StateFolder:
         _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
         return request
 
-    def take_requests(self, accounts: Collection[str]) -> Iterator[Request]:
+    def take_requests(self, accounts: Collection[str]) -> Iterator[CommandRequest]:
         """Every request to a holder of these accounts, each once; what can't be read is thrown away."""
         for file in sorted((self.path / _REQUESTS).glob("*.json")):
             said = _read(file)
@@ -203,7 +203,7 @@ class StateFolder:
             file.unlink(missing_ok=True)
             if said.get("verb") in set(Verb):
                 symbol, by = str(said.get("symbol", "")), str(said.get("by", ""))
-                yield Request(file.stem, Verb(said["verb"]), symbol, tuple(names), by)
+                yield CommandRequest(file.stem, Verb(said["verb"]), symbol, tuple(names), by)
 
 
 def _write(path: Path, words: Mapping[str, object]) -> None:

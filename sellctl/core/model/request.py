@@ -12,11 +12,11 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One wish. `accounts` are names of the configuration, empty for all; `symbol` is "" when none is meant."""
+class CommandRequest:
+    """One request. `accounts` are names of the configuration, empty for all; `symbol` is "" when none is meant."""
 
     id: str
     verb: Verb
     symbol: str = ""
     accounts: tuple[str, ...] = ()
-    by: str = ""
+    by: str = ""  # who asked, for the journal
