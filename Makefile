@@ -43,7 +43,7 @@ format: setup
 types: setup
 	@$(BIN)/mypy
 
-# The pictures of the screen in docs/images, from the demo as it plays now.
+# The pictures of the screen in docs/images and the table in the README, from the demo as it plays now.
 pictures: setup
 	@$(BIN)/python docs/pictures.py
 

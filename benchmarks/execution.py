@@ -234,12 +234,12 @@ class _Metered(SimBroker):
         self._budget = Budget(monotonic)
         self._tell = tell
 
-    def _ask(self, method: str, path: str, deed: Callable[[SimAccount], T]) -> T:
+    def _call(self, method: str, path: str, action: Callable[[SimAccount], T]) -> T:
         for_order = method in _FOR_ORDERS or "by_client" in path
         if self._budget.take(for_order=for_order):
             raise RateLimitedError("the budget is used up", answer=BrokerAnswer(429, None, "", {}))
         self._tell(method)
-        return super()._ask(method, path, deed)
+        return super()._call(method, path, action)
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """What is sent."""
@@ -326,7 +326,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """What the composition root gets instead of doors to Alpaca."""
+    """What the composition root gets instead of connections to Alpaca."""
 
     brokers: dict[str, _Metered]
     quotes: SimQuotes

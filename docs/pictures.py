@@ -1,6 +1,12 @@
-"""Takes the pictures of the watch screen in docs/images: the real watcher plays the demo's afternoon."""
+"""Renew what the documentation shows of the program: pictures of the watch screen, and the demo's table in the README.
 
+The pictures are taken while the real watcher plays the demo scenario. The pictures of the control page come from
+tests/api/test_api_browser.py, which saves them to the folder that SELLCTL_PICTURES names.
+"""
+
+import os
 import re
+import subprocess
 import sys
 import tempfile
 from io import StringIO
@@ -12,12 +18,12 @@ from rich.terminal_theme import MONOKAI
 
 from sellctl.commands.demo import play
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.service.logs import configure
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
 from sellctl.ui.displays import LogOnly, view_of
-from sellctl.ui.screen import watch_screen
+from sellctl.ui.screen import WatchScreen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,41 +31,59 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
 
+README = Path(__file__).parents[1] / "README.md"
 IMAGES = Path(__file__).parent / "images"
 NOT_BEFORE = "14:38"
 SIZES = ((80, 50), (200, 40))
-# rich names a font on the web, which a picture inside a page may not fetch; the reader's own monospace serves.
+# rich refers to a font on the web, which an embedded picture may not load; the reader's monospace font is used instead.
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_TABLE = re.compile(r"(?<=make pictures` updates it\. -->\n```text\n).*?(?=```)", re.DOTALL)
 
 
 class Camera(LogOnly):
-    """Draws the screen once an exit is at work in its walk, at each size."""
+    """Saves the screen at each size as soon as an exit order is working."""
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
-        self.runtime, self.events, self.taken = runtime, events, False
+        self.runtime, self.events, self.done = runtime, events, False
 
     def update(self, wait: float) -> bool:
-        """Take the pictures at the first such look."""
+        """Save the pictures after the first suitable check."""
         view = view_of(self.runtime, self.events, wait)
         plans = [account.plan for account in view.accounts if account.plan]
-        at_work = any(decision.step for plan in plans for decision in plan.of(State.LEAVING))
-        if not self.taken and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:
-            self.taken = True
+        at_work = any(decision.step for plan in plans for decision in plan.of(DecisionState.CLOSING))
+        if not self.done and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:
+            self.done = True
             for width, height in SIZES:
                 console = Console(record=True, width=width, height=height, file=StringIO(), force_terminal=True)
-                console.print(watch_screen(view))
-                drawn = console.export_svg(title="sellctl watch", theme=MONOKAI, unique_id=f"watch-{width}")
-                (IMAGES / f"watch-{width}.svg").write_text(_FONTS.sub("", drawn))
+                console.print(WatchScreen(view))
+                picture = console.export_svg(title="sellctl watch", theme=MONOKAI, unique_id=f"watch-{width}")
+                (IMAGES / f"watch-{width}.svg").write_text(_FONTS.sub("", picture))
         return True
 
 
-def main() -> None:
-    """Play the afternoon once, with a camera for a screen."""
+def take_pictures() -> None:
+    """Play the demo once and save the pictures."""
     configure(debug=False)
     scenario = load_scenario("demo")
     with tempfile.TemporaryDirectory() as folder, SimServer(scenario, speed=float(scenario.speed)) as server:
         play(server, Path(folder), float(scenario.speed), Camera)
-    sys.stdout.write("".join(f"docs/images/watch-{width}.svg\n" for width, _ in SIZES))
+
+
+def update_readme() -> None:
+    """Put the table that the demo prints at 80 columns into the README."""
+    command = [sys.executable, "-c", "from sellctl.app import main; main()", "demo", "--format", "table"]
+    demo = subprocess.run(  # noqa: S603  our own program
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    )
+    table = demo.stdout + demo.stderr.splitlines(keepends=True)[-1]
+    README.write_text(_TABLE.sub(lambda _: table, README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def main() -> None:
+    """Renew everything."""
+    take_pictures()
+    update_readme()
+    sys.stdout.write("".join(f"docs/images/watch-{width}.svg\n" for width, _ in SIZES) + "README.md\n")
 
 
 if __name__ == "__main__":

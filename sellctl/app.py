@@ -1,4 +1,4 @@
-"""The Typer app: global options, the commands, and the one place where an error becomes an exit status."""
+"""The Typer app: global options, registration of the commands, and errors to exit statuses."""
 
 import os
 import sys
@@ -29,14 +29,14 @@ from sellctl.commands import (
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.service.options import Options, to_the_front
+from sellctl.service.options import Options, global_options_first
 
 
 class _Program(TyperGroup):
-    """The program. Its global options may stand anywhere on the line."""
+    """The command group. Global options are accepted anywhere on the command line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, to_the_front(args))
+        return super().parse_args(ctx, global_options_first(args))
 
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with: sellctl demo\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
+    epilog="Start with: sellctl demo\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
     "4 partly failed, 5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode), "
     "130 interrupted.",
 )
@@ -53,11 +53,11 @@ app = typer.Typer(
 app.command("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 app.command("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 app.command("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
-app.command("close", epilog="Look first: sellctl close AAPL261218C00230000 --dry-run")(close.close)
-app.command("cancel-stale", epilog="Look first: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
+app.command("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+app.command("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
 app.command("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
-app.command("resume", epilog='Try: sellctl resume --reason "seen the numbers"')(halt.resume)
-app.command("panic", epilog="Look first: sellctl panic --dry-run")(panic.panic)
+app.command("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
+app.command("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
 app.command("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
 app.command("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
 app.command("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
@@ -67,7 +67,7 @@ app.command("report", epilog="With plots: sellctl report --html report.html")(re
 app.add_typer(config_app, name="config")
 app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
-app.command("serve", epilog="Before it: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
+app.command("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
 
 
@@ -83,25 +83,28 @@ def main_options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", envvar="SELLCTL_CONFIG", help="Configuration file; ./config.yml, then the user's folder."
+            "--config",
+            "-c",
+            envvar="SELLCTL_CONFIG",
+            help="Configuration file. Default: ./config.yml, then your configuration folder.",
         ),
     ] = None,
     state_dir: Annotated[
-        Path | None, typer.Option(envvar="SELLCTL_STATE_DIR", help="Folder for the journal and the locks.")
+        Path | None, typer.Option(envvar="SELLCTL_STATE_DIR", help="Folder for the journal, the locks and the halt.")
     ] = None,
-    live: Annotated[bool, typer.Option("--live", envvar="SELLCTL_LIVE", help="Allow acting with real money.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Log more, on stderr.")] = False,
-    log_file: Annotated[Path | None, typer.Option(help="Log into this file too.")] = None,
+    live: Annotated[bool, typer.Option("--live", envvar="SELLCTL_LIVE", help="Allow orders with real money.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log more details on stderr.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Also log to this file.")] = None,
     _version: Annotated[
         bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = None,
 ) -> None:
-    """You enter a trade; sellctl gets you out. The exit manager for Alpaca accounts."""
+    """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
     context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 
 def main() -> None:
-    """Run the program; a SellctlError becomes its sentence on stderr and its exit status."""
+    """Run the program. A SellctlError is printed on stderr and sets the exit status."""
     try:
         app()
     except SellctlError as error:

@@ -17,6 +17,7 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.scheduler import AccountScheduler
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.config.schema import Config
-    from sellctl.core.model.intent import Intent
+    from sellctl.core.model.intent import Intent, OpenOrder
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
@@ -195,9 +196,10 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     policy = compile_policy(config, name, shared.own)
     basis = config.sell_module.price_basis.loss
     episodes = Episodes(name, shared.records.memory)
-    positions = PositionManager(shared.prices, clock, episodes, basis, pairs=policy.knows_structures)
+    book = OrderBook()
+    positions = PositionManager(shared.prices, clock, episodes, book, basis, pairs=policy.knows_structures)
     publish = EventPublisher(name, shared.now, shared.listener, journal)
-    orders = OrderManager(name, broker, journal, positions, clock, publish, state.halted)
+    orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
     return SellWatcher(
         name=name,
         policy=policy,
@@ -211,7 +213,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
             mode=run_options.mode,
             only=run_options.only,
             exempt=state.exempt,
-            resumed=state.take_thawed if run_options.acts else frozenset,
+            resumed=state.take_rules_to_resume if run_options.acts else frozenset,
             halt=lambda why: state.halt(why, "sellctl"),
         ),
         requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic),
@@ -274,12 +276,12 @@ def open_records(
     closers: list[Callable[[], None]],
 ) -> Records:
     """The journal on disk, and the memory of positions beside it. A dry run reads the memory and writes nothing."""
-    from sellctl.journal.memory import MemoryOfOthers, PositionMemory  # noqa: PLC0415  loads SQLAlchemy
+    from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
     if not run_options.acts:
-        return Records(NoJournal(), MemoryOfOthers(state.journal))
+        return Records(NoJournal(), ReadOnlyMemory(state.journal))
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
@@ -327,7 +329,7 @@ class NoJournal:
         """None."""
         return {}
 
-    def open_intents(self, _account: str) -> Sequence[str]:
+    def open_orders(self, _account: str) -> Sequence["OpenOrder"]:
         """None."""
         return ()
 

@@ -1,6 +1,6 @@
-"""The control API: the seed's routes over HTTP, on the same Runtime as the commands. Needs the extra `api`.
+"""The control API over HTTP, on the same Runtime as the commands. Needs the extra `api`.
 
-`sell_router` also goes into an application of your own: `app.include_router(sell_router, prefix="/api/v1")`.
+`sell_router` can be included in an application of your own: `app.include_router(sell_router, prefix="/api/v1")`.
 """
 
 from sellctl.api.routes import sell_router

@@ -1,4 +1,4 @@
-"""Where a call comes from, and whether that place may call: addresses, proxies, host names. Values in, values out."""
+"""Access by address: where a call comes from, which addresses and proxies may call, and which host names are ours."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -18,12 +18,12 @@ _MOST_HOPS = 20
 
 
 class AccessError(Exception):
-    """This place may not call."""
+    """The address may not call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call from where. `bare_peers` are those that may speak to us without TLS; None is anybody."""
+    """Which addresses may call. `bare_peers` may connect without TLS; None means any address."""
 
     allow: tuple[Network, ...]
     proxies: tuple[Network, ...]
@@ -32,7 +32,7 @@ class Access:
 
     @classmethod
     def of(cls, api: "ApiConfig") -> "Access":
-        """What the configuration allows."""
+        """The access rules of a configuration."""
         proxies = _networks(api.proxies)
         return cls(
             allow=_networks(api.allow or LOOPBACK),
@@ -44,12 +44,13 @@ class Access:
     def caller(self, peer: str | None, forwarded: Sequence[str]) -> Address:
         """The address a call comes from. AccessError when it may not call.
 
-        It is the socket's peer; only when that is a named proxy, the last address that the proxies forwarded and that
-        isn't a proxy itself. What stands further left in X-Forwarded-For is the caller's own word and counts nothing.
+        That is the socket's peer. Only when the peer is a proxy of the configuration, it is the last address in
+        X-Forwarded-For that isn't such a proxy itself: entries further left are written by the caller and can't be
+        trusted.
         """
         address = _address(peer)
         if self.bare_peers is not None and not _within(address, self.bare_peers):
-            raise AccessError("Without TLS only this machine and the named proxies may connect.")
+            raise AccessError("Without TLS only this machine and the proxies in api.proxies may connect.")
         if _within(address, self.proxies):
             address = self._behind(address, forwarded)
         if not _within(address, self.allow):
@@ -67,17 +68,17 @@ class Access:
         return proxy
 
     def answers_to(self, host: str | None) -> bool:
-        """Whether a Host header names us: a listed name, or any bare address, which no foreign name can lead to."""
+        """Whether a Host header is one of ours: a name in api.names, or any IP address (no rebinding of names)."""
         name = _host_of(host or "")
         return name in self.names or _is_address(name)
 
 
 def check_exposed(api: "ApiConfig") -> None:
-    """SafetyRefusalError when it would listen beyond this machine with neither TLS nor a named proxy."""
+    """Raise SafetyRefusalError when the API would listen beyond this machine without TLS and without a proxy."""
     local = api.host == "localhost" or ipaddress.ip_address(api.host).is_loopback
     if not local and not api.tls_cert and not api.proxies:
         raise SafetyRefusalError(
-            f"api.host {api.host} can be reached from other machines, and tokens would travel unencrypted.",
+            f"api.host {api.host} can be reached from other machines, and tokens would be sent unencrypted.",
             hint="Give api.tls_cert and api.tls_key, name your proxy in api.proxies, or listen on 127.0.0.1.",
         )
 
@@ -87,7 +88,7 @@ def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def _address(text: str | None) -> Address:
-    """An address; an IPv4 one that came over IPv6 as IPv4."""
+    """The parsed address; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address((text or "").partition("%")[0])
     except ValueError:
@@ -101,7 +102,7 @@ def _within(address: Address, networks: Iterable[Network]) -> bool:
 
 
 def _host_of(header: str) -> str:
-    """The name or address in a Host header, without its port."""
+    """The name or address of a Host header, without the port."""
     if header.startswith("["):
         return header[1:].partition("]")[0]
     return header.partition(":")[0].lower().rstrip(".")

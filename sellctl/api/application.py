@@ -1,4 +1,4 @@
-"""The whole application of `sellctl serve`: the router, the page, the health check, and what surrounds every answer."""
+"""The application of `sellctl serve`: the router, the page, the health check, and the middleware around them."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from sellctl import __version__
 from sellctl.api import schemas
-from sellctl.api.audit import Call
+from sellctl.api.audit import ApiCall
 from sellctl.api.control import State
 from sellctl.api.guarded import control_of
 from sellctl.api.routes import sell_router
@@ -27,7 +27,7 @@ PAGE = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-# Nothing but our own two files and our own routes: no inline code, no frame, no form, no other host.
+# Only our own files and routes: no inline code, no frames, no forms, no other hosts.
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -46,12 +46,12 @@ TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 def application(services: "ApiServices") -> FastAPI:
-    """The application around a station, which its lifespan runs."""
+    """The application for these services. Its lifespan starts and stops them."""
     app = FastAPI(
         title="sellctl",
         version=__version__,
-        description="The exit manager's control API. It acts within the configuration only and can't lift a halt.",
-        docs_url=None,  # their page loads scripts from another host
+        description="The control API of the exit manager. It can't change the configuration and can't lift a halt.",
+        docs_url=None,  # the page of FastAPI loads scripts from another host
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
     )
@@ -60,17 +60,19 @@ def application(services: "ApiServices") -> FastAPI:
     app.add_api_route("/healthz", healthz, response_model=schemas.Health, tags=["health"], responses=_FAILING)
     for path in PAGE:
         app.add_api_route(path, page, include_in_schema=False)
-    app.add_middleware(Surroundings, services=services)
+    app.add_middleware(AccessMiddleware, services=services)
     return app
 
 
 async def healthz(request: Request) -> Response:
-    """Whether the process does its work; 503 when the watcher ended by a fault."""
+    """Whether the process works; 503 when the watcher ended with an error."""
     failing = control_of(request).state is State.FAILED
     return JSONResponse({"status": "failing" if failing else "ok"}, 503 if failing else 200)
 
 
-_FAILING: "dict[int | str, dict[str, object]]" = {503: {"model": schemas.Health, "description": "The watcher ended."}}
+_FAILING: "dict[int | str, dict[str, object]]" = {
+    503: {"model": schemas.Health, "description": "The watcher ended with an error."}
+}
 
 
 async def page(request: Request) -> Response:
@@ -79,8 +81,8 @@ async def page(request: Request) -> Response:
     return Response(files("sellctl.api").joinpath("page", name).read_bytes(), media_type=media_type)
 
 
-class Surroundings:
-    """Around every answer: the Host and address checks before it, the headers on it."""
+class AccessMiddleware:
+    """Checks host name and address of each request, and adds the security headers to each response."""
 
     def __init__(self, app: "ASGIApp", services: "ApiServices") -> None:
         self._app = app
@@ -88,7 +90,7 @@ class Surroundings:
         self._headers = {**HEADERS, **(TLS_HEADERS if services.control.runtime.loaded.config.api.tls_cert else {})}
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Let a request in, or answer why not."""
+        """Pass a request on, or answer why it is refused."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -109,9 +111,9 @@ class Surroundings:
         await self._app(scope, receive, with_headers)
 
     def _check(self, scope: "Scope") -> None:
-        """A name that isn't ours leads here only by DNS rebinding (X04)."""
+        """Raise HTTPException for a refused address or host name. A foreign host name means DNS rebinding (X04)."""
         address = self._gate.enter(scope)
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._gate.access.answers_to(hosts[0]):
-            self._gate.audit.count(Call("", "", address, "by another host name"), 421)
-            raise HTTPException(421, "This isn't a name of this server: list it in api.names.")
+            self._gate.audit.count(ApiCall("", "", address, "by another host name"), 421)
+            raise HTTPException(421, "This server doesn't answer to that host name. Add it to api.names.")

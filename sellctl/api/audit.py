@@ -1,7 +1,7 @@
-"""Every call to the control API, written down with who and from where.
+"""The audit of the control API: who called which route from where.
 
-A call that may change something gets a row of its own before it is carried out. Everything else is counted and written
-once a minute as one row, so that reading often, or hammering, neither fills the journal nor slows the watcher.
+A call that may change something is recorded in the journal before it is carried out. All other calls are counted and
+recorded together once per minute, so that frequent reads and floods neither fill the journal nor slow the watcher.
 """
 
 from collections import Counter
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from sellctl.core.errors import JournalError
+from sellctl.ui.formatting import counted
 
 if TYPE_CHECKING:
     from sellctl.core.ports import Journal
 
 KIND = "api"
 EVERY_SECONDS = 60.0
-MOST_KINDS_OF_CALL = 500  # told apart within a minute; further ones are counted together
+MOST_KINDS_OF_CALL = 500  # counted separately within a minute; further ones are counted together
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Who called what from where. `route` is our own name of it, never the caller's text."""
+class ApiCall:
+    """Who called which route from where. `route` is the name of the route, never text of the caller."""
 
     who: str
     role: str
@@ -31,27 +32,27 @@ class Call:
 
     @property
     def sentence(self) -> str:
-        """As a person reads it."""
+        """The call in words."""
         return f"{self.who or 'nobody'} ({self.role or 'no token'}) from {self.address}: {self.route}"
 
 
-OTHERS = Call("others", "", "several", "several")
+OTHERS = ApiCall("others", "", "several", "several")
 
 
 @dataclass(slots=True)
 class Audit:
-    """Writes calls down in the journal."""
+    """Records calls in the journal."""
 
     journal: "Journal"
-    _counts: Counter[tuple[Call, int]] = field(default_factory=Counter)
+    _counts: Counter[tuple[ApiCall, int]] = field(default_factory=Counter)
 
-    def before(self, call: Call) -> None:
-        """A call that is about to be carried out. JournalError when it can't be written down."""
+    def before(self, call: ApiCall) -> None:
+        """Record a call that is about to be carried out. JournalError when that fails."""
         logger.info("{}", f"api: {call.sentence}")
         self.journal.note("", KIND, {"sentence": call.sentence, **_facts(call)})
 
-    def count(self, call: Call, status: int) -> None:
-        """A call that was answered."""
+    def count(self, call: ApiCall, status: int) -> None:
+        """Count a call that was answered."""
         key = (call, status)
         if key not in self._counts and len(self._counts) >= MOST_KINDS_OF_CALL:
             key = (OTHERS, status)
@@ -60,14 +61,14 @@ class Audit:
         self._counts[key] += 1
 
     def flush(self) -> None:
-        """Write down what was counted; what can't be written now is kept for the next time."""
+        """Record the counts. When the journal can't be written, they are kept for the next time."""
         if not self._counts:
             return
         calls = [{**_facts(call), "status": status, "count": n} for (call, status), n in self._counts.items()]
         try:
-            self.journal.note("", KIND, {"sentence": f"{self._counts.total()} calls", "calls": calls})
+            self.journal.note("", KIND, {"sentence": counted(self._counts.total(), "call"), "calls": calls})
         except JournalError as error:
-            logger.error("{}", f"api: the calls of the last minute aren't written down yet: {error}")
+            logger.error("{}", f"api: the calls of the last minute could not be recorded and are kept: {error}")
         else:
             self._counts.clear()
 
@@ -75,5 +76,5 @@ class Audit:
 _REFUSED = frozenset({400, 401, 403, 408, 413, 421, 429})
 
 
-def _facts(call: Call) -> dict[str, str]:
+def _facts(call: ApiCall) -> dict[str, str]:
     return {"who": call.who, "role": call.role, "from": call.address, "route": call.route}

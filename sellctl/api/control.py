@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from sellctl.api.events import Hub
+from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
+from sellctl.ui.displays import explained_plan
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -44,7 +45,7 @@ class Control:
     """Starts and stops the watchers. All of it happens in one event loop."""
 
     runtime: "Runtime"
-    hub: Hub
+    hub: EventHub
     fault: str = ""
     polls: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,7 +77,8 @@ class Control:
     @property
     def plans(self) -> "list[Plan]":
         """The last plan of each account that has one."""
-        return [state.plan for state in self.runtime.scheduler.states if state.plan is not None]
+        watchers = self.runtime.scheduler.watchers
+        return [explained_plan(plan, watcher) for watcher in watchers if (plan := watcher.state.plan)]
 
     @property
     def next_poll_in(self) -> float | None:
@@ -210,7 +212,7 @@ class Control:
             waiting[1].set_result(None)
         if self._waiting:
             self.runtime.scheduler.wake()
-        self.hub.nudge("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
+        self.hub.announce("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
 
     def _has_polled_since(self, since: float) -> bool:
         """Whether each account was polled since then, or can't be polled now."""
@@ -232,7 +234,7 @@ class Control:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
         logger.log(severity.value.upper(), "{}", text)
-        self.hub.tell(Event(at, text, severity=severity, kind=kind))
+        self.hub.publish(Event(at, text, severity=severity, kind=kind))
 
 
 async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":

@@ -1,21 +1,22 @@
-"""The answers as plain documents: the fleet's last look in, JSON-able values out. Nothing is asked of the broker."""
+"""The JSON documents of the API, built from the last check of each account without asking the broker."""
 
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.ui.displays import view_of
-from sellctl.ui.formatting import sanitize
-from sellctl.ui.render import VERSION, Document, market_phase, order_part, plan_document, positions_document
+from sellctl.ui.documents import Document, order_part, plan_document, positions_document
+from sellctl.ui.formatting import counted, market_phase, sanitize
+from sellctl.ui.render import VERSION
 
 if TYPE_CHECKING:
     from sellctl.api.control import Control
     from sellctl.core.model.market import Market
     from sellctl.core.model.order import Order
     from sellctl.core.model.view import AccountView
-    from sellctl.journal.queries import Row
+    from sellctl.journal.queries import AuditRow
 
-FROZEN = "frozen"  # a plan's snapshot inside its row is for replay, not for reading
+FROZEN = "frozen"  # the packed snapshot of a plan; it serves replay and is left out of the API
 
 
 def status_document(control: "Control") -> Document:
@@ -58,8 +59,8 @@ def _account_part(name: str, account: "AccountView") -> Document:
         "number": account.facts.number,
         "mode": account.mode.value,
         "holdings": None if plan is None else len(plan.decisions),
-        "leaving": None if plan is None else len(plan.of(State.LEAVING)),
-        "blocked": None if plan is None else len(plan.of(State.BLOCKED) + plan.of(State.DENIED)),
+        "leaving": None if plan is None else len(plan.of(DecisionState.CLOSING)),
+        "blocked": None if plan is None else len(plan.of(DecisionState.BLOCKED) + plan.of(DecisionState.DENIED)),
         "orders_working": account.orders_working,
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),
@@ -71,14 +72,14 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def config_document(control: "Control") -> Document:
-    """The configuration as `config show` prints it."""
+    """The configuration, as `config show` prints it."""
     loaded = control.runtime.loaded
     values = [{"key": row.key, "value": row.value, "origin": row.origin} for row in loaded.show()]
     return {"version": VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
 
 
 def positions_with_orders(control: "Control") -> Document:
-    """Every holding, and each account's open orders."""
+    """All positions, and the open orders of each account."""
     document = positions_document(control.plans)
     orders = {state.name: state.open_orders for state in control.runtime.scheduler.states}
     for account in document["accounts"]:
@@ -87,32 +88,29 @@ def positions_with_orders(control: "Control") -> Document:
 
 
 def plans_document(control: "Control") -> Document:
-    """What was decided at the last look."""
+    """The decisions of the last check."""
     return plan_document(control.plans, control.runtime.scheduler.states[0].mode.value)
 
 
-def history_document(rows: "tuple[Row, ...]", limit: int) -> Document:
-    """A page of the history."""
+def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:
+    """One page of the history."""
     return {
         "version": VERSION,
-        "rows": [_row_part(row) for row in rows],
+        "rows": [row.document() for row in rows],
         "next": rows[-1].seq if rows and len(rows) == limit else None,
     }
 
 
-def _row_part(row: "Row") -> Document:
-    body = {key: value for key, value in row.body.items() if key != FROZEN}
-    return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"body": body}
-
-
 def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, changed: bool) -> Document:
-    """What a stop did; the orders of ours that it left at the broker stand in its sentence and in its list."""
-    said = "Stopped." if changed else "Nothing was watched."
+    """What a stop did, and our orders that keep working at the broker."""
+    outcome = "Stopped." if changed else "It was stopped already."
     symbols = ", ".join(sorted({order.symbol for _, order in orders}))
-    left = f"{len(orders)} of our orders go on working at the broker: {symbols}." if orders else ""
-    none = "None of our orders is left at the broker." if not orders else ""
+    if orders:
+        left = f"{counted(len(orders), 'order')} of sellctl still working at the broker: {symbols}."
+    else:
+        left = "No order of sellctl is working at the broker."
     working = [{"account": account, **order_part(order)} for account, order in orders]
-    return {**done_document(control, f"{said} {left or none}", changed=changed), "working": working}
+    return {**done_document(control, f"{outcome} {left}", changed=changed), "working": working}
 
 
 def done_document(control: "Control", sentence: str, *, changed: bool) -> Document:

@@ -1,4 +1,4 @@
-"""What happens, told to every open stream: numbered messages, a short memory, and no patience with slow readers."""
+"""Server-sent events: every event goes to all open streams; new streams start with the most recent ones."""
 
 import asyncio
 import json
@@ -12,21 +12,21 @@ from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
-    from sellctl.ui.render import Document
+    from sellctl.ui.documents import Document
 
-REMEMBERED = 50  # messages a new stream begins with
+REMEMBERED = 50  # events that a new stream starts with
 MOST_STREAMS = 20
-MOST_WAITING = 200  # messages a slow reader may be behind before it is let go
+MOST_WAITING = 200  # messages that a slow reader may be behind before its stream is ended
 HEARTBEAT_SECONDS = 15.0
 
 
 class TooManyStreamsError(Exception):
-    """No further stream is opened."""
+    """The limit of open streams is reached, or the server is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the stream. `number` is 0 for what isn't worth remembering."""
+    """One message of a stream. `number` is 0 for a message that is not repeated to later streams."""
 
     number: int
     kind: str
@@ -34,7 +34,7 @@ class Message:
 
     @property
     def frame(self) -> bytes:
-        """The message as server-sent events want it; JSON in ASCII can't break out of its line."""
+        """The message in the format of server-sent events. ASCII JSON has no line breaks that could end it early."""
         number = f"id: {self.number}\n" if self.number else ""
         return f"{number}event: {self.kind}\ndata: {json.dumps(self.body)}\n\n".encode("ascii")
 
@@ -43,8 +43,8 @@ _Inbox = asyncio.Queue[Message | None]
 
 
 @dataclass(slots=True)
-class Hub:
-    """Hands messages to all open streams. Telling never waits and never fails."""
+class EventHub:
+    """Passes messages to all open streams. Publishing never waits and never fails."""
 
     _count: int = 0
     _closed: bool = False
@@ -56,37 +56,37 @@ class Hub:
         """How many streams are open."""
         return len(self._inboxes)
 
-    def tell(self, event: "Event") -> None:
-        """One thing that happened."""
+    def publish(self, event: "Event") -> None:
+        """Send an event to all streams, and to later ones as long as it is among the most recent."""
         self._count += 1
         message = Message(self._count, "event", event_document(event))
         self._recent.append(message)
         self._send(message)
 
-    def nudge(self, kind: str, body: "Document") -> None:
-        """Something worth a look now and forgotten after."""
+    def announce(self, kind: str, body: "Document") -> None:
+        """Send a message to the streams that are open now, and don't keep it."""
         self._send(Message(0, kind, body))
 
     def close(self) -> None:
         """End every stream."""
         self._closed = True
         for inbox in list(self._inboxes):
-            self._let_go(inbox)
+            self._end(inbox)
 
     def _send(self, message: Message) -> None:
         for inbox in list(self._inboxes):
             if inbox.qsize() >= MOST_WAITING:
-                self._let_go(inbox)
+                self._end(inbox)
             else:
                 inbox.put_nowait(message)
 
-    def _let_go(self, inbox: _Inbox) -> None:
+    def _end(self, inbox: _Inbox) -> None:
         self._inboxes.remove(inbox)
         inbox.put_nowait(None)
 
     @contextmanager
     def listening(self, after: int = 0) -> Iterator[_Inbox]:
-        """An inbox with what is remembered and newer than `after`, then everything new; None ends it."""
+        """A queue of the kept events with numbers above `after`, then of all new messages; None ends it."""
         if len(self._inboxes) >= MOST_STREAMS or self._closed:
             raise TooManyStreamsError
         inbox: _Inbox = asyncio.Queue()
@@ -101,8 +101,8 @@ class Hub:
                 self._inboxes.remove(inbox)
 
 
-async def frames(hub: Hub, after: int, seconds: float) -> AsyncIterator[bytes]:
-    """The stream's bytes, for at most so many seconds (a token's life), with a sign of life in quiet times."""
+async def frames(hub: EventHub, after: int, seconds: float) -> AsyncIterator[bytes]:
+    """The bytes of a stream for at most `seconds`, with a comment every HEARTBEAT_SECONDS while nothing happens."""
     ends_at = asyncio.get_running_loop().time() + seconds
     with hub.listening(after) as inbox:
         yield b": sellctl\nretry: 3000\n\n"
@@ -111,7 +111,7 @@ async def frames(hub: Hub, after: int, seconds: float) -> AsyncIterator[bytes]:
                 async with asyncio.timeout(min(left, HEARTBEAT_SECONDS)):
                     message = await inbox.get()
             except TimeoutError:
-                yield b": still here\n\n"
+                yield b": keep-alive\n\n"
                 continue
             if message is None:
                 return
@@ -119,7 +119,7 @@ async def frames(hub: Hub, after: int, seconds: float) -> AsyncIterator[bytes]:
 
 
 def event_document(event: "Event") -> "Document":
-    """An event as a document."""
+    """An event as a JSON document."""
     return {
         "at": event.at.isoformat(),
         "account": event.account,

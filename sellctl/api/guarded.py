@@ -1,7 +1,7 @@
-"""The way in: each route checks address, rate, token, role and body size before its body is read, and is audited.
+"""The guard of each route: address, rate, token, role and body size are checked before the body is read, and audited.
 
-The checks belong to the route class, so that they hold in whatever application the router is included, and a new route
-has them by itself: what only reads needs a viewer, everything else an admin.
+The checks belong to the route class, so that they hold in any application that includes the router, and for every new
+route: reading needs the role viewer, everything else the role admin.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 from sellctl.api.access import Access, AccessError
-from sellctl.api.audit import Audit, Call
+from sellctl.api.audit import ApiCall, Audit
 from sellctl.api.throttle import Throttle
 from sellctl.api.tokens import Claims, Role, TokenError, read_token
 from sellctl.core.errors import (
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from sellctl.api.control import Control
 
-ADDRESS = "sellctl.address"  # in the scope: the caller's address, once it was let in
-CLAIMS = "sellctl.claims"  # in the scope: who calls
-MOST_BODY = 4096  # bytes; the largest body any route takes is a halt's reason
+ADDRESS = "sellctl.address"  # key in the scope: the address of the caller, once admitted
+CLAIMS = "sellctl.claims"  # key in the scope: the claims of the token
+MOST_BODY = 4096  # bytes; the largest body of any route is the reason of a halt
 BODY_SECONDS = 10.0
 READING = frozenset({"GET", "HEAD"})
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
-# What an error of ours means over HTTP: the first that fits.
+# The HTTP status of each error; the first class that matches counts.
 STATUS_OF: tuple[tuple[type[SellctlError], int], ...] = (
     (SafetyRefusalError, 409),
     (BusyError, 409),
@@ -53,7 +53,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Everything a call has to pass."""
+    """The checks that a call has to pass."""
 
     access: Access
     throttle: Throttle
@@ -61,7 +61,7 @@ class Gate:
     secret: str
 
     def enter(self, scope: "Scope") -> str:
-        """Let an address in and remember it. HTTPException when it may not call, or calls too often."""
+        """Admit an address and keep it in the scope. HTTPException when it may not call, or calls too often."""
         if ADDRESS in scope:
             return str(scope[ADDRESS])
         peer = scope["client"][0] if scope.get("client") else None
@@ -69,75 +69,75 @@ class Gate:
         try:
             address = str(self.access.caller(peer, forwarded))
         except AccessError as error:
-            self.audit.count(Call("", "", _shown_peer(peer), "any"), 403)
+            self.audit.count(ApiCall("", "", _shortened(peer), "any"), 403)
             raise HTTPException(403, str(error)) from None
         wait = self.throttle.wait(address)
         if wait:
-            self.audit.count(Call("", "", address, "any"), 429)
+            self.audit.count(ApiCall("", "", address, "any"), 429)
             raise HTTPException(429, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))})
         scope[ADDRESS] = address
         return address
 
     def claims(self, request: Request, address: str) -> Claims:
-        """Who calls. HTTPException when the token is missing or worth nothing."""
+        """The claims of the caller's token. HTTPException when it is missing or invalid."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
-            raise HTTPException(401, "A bearer token is needed.", headers=_BEARER)
+            raise HTTPException(401, "A bearer token is required.", headers=_BEARER)
         try:
             return read_token(self.secret, token.strip())
         except TokenError as error:
             if error.forged and self.throttle.bad_token(address):
-                self.audit.count(Call("", "", address, "locked out"), 429)
+                self.audit.count(ApiCall("", "", address, "locked out"), 429)
             raise HTTPException(401, error.sentence, headers=_BEARER) from None
 
 
 class GuardedRoute(APIRoute):
-    """A route behind the gate."""
+    """A route that admits a call only after the checks of the gate."""
 
     @property
     def role(self) -> Role:
-        """Who may call it."""
+        """The role that it requires."""
         return Role.VIEWER if (self.methods or set()) <= READING else Role.ADMIN
 
     @property
     def call_name(self) -> str:
-        """Its name in the audit."""
+        """The name of the route in the audit."""
         return f"{'/'.join(sorted(self.methods or ()))} {self.path}"
 
     def get_route_handler(self) -> Handler:
-        """The handler behind the gate."""
+        """The handler with the checks before it."""
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
             gate = gate_of(request)
             address = gate.enter(request.scope)
-            call = Call("", "", address, self.call_name)
+            call = ApiCall("", "", address, self.call_name)
             try:
                 call, response = await self._admitted(gate, request, handle)
             except HTTPException as error:
-                gate.audit.count(_known(request, call), error.status_code)
+                gate.audit.count(_with_caller(request, call), error.status_code)
                 raise
             gate.audit.count(call, response.status_code)
             return response
 
         return guarded
 
-    async def _admitted(self, gate: Gate, request: Request, handle: Handler) -> tuple[Call, Response]:
+    async def _admitted(self, gate: Gate, request: Request, handle: Handler) -> tuple[ApiCall, Response]:
         address = str(request.scope[ADDRESS])
         claims = request.scope[CLAIMS] = gate.claims(request, address)
-        call = _known(request, Call("", "", address, self.call_name))
+        call = _with_caller(request, ApiCall("", "", address, self.call_name))
         if not claims.may(self.role):
-            raise HTTPException(403, f"This needs a token with the role {self.role}.")
+            raise HTTPException(403, f"This call requires a token with the role {self.role}.")
         if self.role is Role.ADMIN:
-            self._write_down(gate.audit, call)
+            self._record(gate.audit, call)
         with_limits = Request(request.scope, _limited(request.receive, _length_of(request)))
         try:
             return call, await handle(with_limits)
         except SellctlError as error:
             raise HTTPException(status_of(error), str(error)) from None
 
-    def _write_down(self, audit: Audit, call: Call) -> None:
-        """Nothing is changed that can't be written down, but for a halt: that needs no database."""
+    def _record(self, audit: Audit, call: ApiCall) -> None:
+        """Record a call that changes something. Only a halt is carried out although it can't be recorded."""
         try:
             audit.before(call)
         except JournalError as error:
@@ -146,7 +146,7 @@ class GuardedRoute(APIRoute):
 
 
 def control_of(request: Request) -> "Control":
-    """The control behind this application."""
+    """The control of this application."""
     control: Control = request.app.state.sellctl_control
     return control
 
@@ -155,23 +155,23 @@ def gate_of(request: Request) -> Gate:
     """The gate of this application."""
     gate: Gate | None = getattr(request.app.state, "sellctl_gate", None)
     if gate is None:
-        raise HTTPException(503, "sellctl isn't running in this application: its lifespan has not begun.")
+        raise HTTPException(503, "sellctl isn't running in this application: its lifespan has not started.")
     return gate
 
 
 def status_of(error: SellctlError) -> int:
-    """The HTTP status of an error of ours."""
+    """The HTTP status of an error."""
     return next(status for kind, status in STATUS_OF if isinstance(error, kind))
 
 
-def _known(request: Request, call: Call) -> Call:
-    """The call with its caller's name, once a token has told it."""
+def _with_caller(request: Request, call: ApiCall) -> ApiCall:
+    """The call with subject and role of its token, once that is verified."""
     claims: Claims | None = request.scope.get(CLAIMS)
-    return Call(claims.subject, claims.role.value, call.address, call.route) if claims else call
+    return ApiCall(claims.subject, claims.role.value, call.address, call.route) if claims else call
 
 
-def _shown_peer(peer: str | None) -> str:
-    """An address that was refused, as the audit may show it."""
+def _shortened(peer: str | None) -> str:
+    """A refused address for the audit, limited in length."""
     return (peer or "unknown")[:64]
 
 
@@ -181,7 +181,7 @@ def _length_of(request: Request) -> int:
 
 
 def _limited(receive: "Callable[[], Awaitable[Message]]", announced: int) -> "Callable[[], Awaitable[Message]]":
-    """The body's messages, as long as they stay small and come in time (X03)."""
+    """Receive the body within its limits of size and time (X03)."""
     ends_at = asyncio.get_running_loop().time() + BODY_SECONDS
     read = 0
 
@@ -191,10 +191,10 @@ def _limited(receive: "Callable[[], Awaitable[Message]]", announced: int) -> "Ca
             async with asyncio.timeout_at(ends_at):
                 message = await receive()
         except TimeoutError:
-            raise HTTPException(408, "The body took too long.") from None
+            raise HTTPException(408, "The request body took too long to arrive.") from None
         read += len(message.get("body", b""))
         if max(read, announced) > MOST_BODY:
-            raise HTTPException(413, f"The body is larger than {MOST_BODY} bytes.")
+            raise HTTPException(413, f"The request body is larger than {MOST_BODY} bytes.")
         return message
 
     return limited

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sellctl.api.access import Access
 from sellctl.api.audit import EVERY_SECONDS, Audit
 from sellctl.api.control import Control
-from sellctl.api.events import Hub
+from sellctl.api.events import EventHub
 from sellctl.api.guarded import Gate
 from sellctl.api.throttle import Throttle
 from sellctl.api.tokens import check_secret
@@ -20,7 +20,7 @@ from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
-from sellctl.service.systemd import reloading, tell
+from sellctl.service.systemd import reloading, sd_notify
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,11 +63,11 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
     if unconfirmed_live(loaded, options, run_options):
         hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."
         raise SafetyRefusalError("Nobody has agreed yet to act with real money.", hint=hint)
-    hub = Hub()
+    hub = EventHub()
 
     def listen(event: "Event") -> None:
         log_event(event)
-        hub.tell(event)
+        hub.publish(event)
 
     runtime = assemble(loaded, options, run_options, listen)
     control = Control(runtime, hub)
@@ -75,9 +75,9 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
     throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)
 
     def reload_config() -> None:
-        tell(*reloading())
+        sd_notify(*reloading())
         reload(runtime, options.config, listen, with_api=True)
-        tell("READY=1")
+        sd_notify("READY=1")
 
     gate = Gate(Access.of(api), throttle, Audit(control.journal), api.secret)
     return ApiServices(control, gate, reload_config)

@@ -1,4 +1,4 @@
-"""What each answer looks like, for OpenAPI and for clients that generate code from it. Decimals travel as text."""
+"""The schemas of all answers, for OpenAPI and for clients that generate code from it. Decimals are strings."""
 
 import datetime as dt
 from typing import Literal
@@ -13,38 +13,38 @@ class _Part(BaseModel):
 
 
 class Problem(_Part):
-    """Why a call was refused or failed."""
+    """Why a call was refused, or failed."""
 
     detail: str
 
 
 class Market(_Part):
-    """The market by the broker's clock."""
+    """The state of the market by the broker's clock."""
 
     now: str
     is_open: bool
     closes_at: str | None
-    phase: str = Field(description="As a person reads it.")
+    phase: str = Field(description="The state in words, for example: open, 1h 14m left.")
 
 
 class AccountStatus(_Part):
-    """One account as it was last seen."""
+    """One account, as of its last check."""
 
     account: str
     number: str
     mode: Literal["paper", "live"]
-    holdings: int | None = Field(description="null before the first look.")
-    leaving: int | None
-    blocked: int | None = Field(description="Blocked by your own order, or denied by a guard.")
+    holdings: int | None = Field(description="The number of positions; null before the first check.")
+    leaving: int | None = Field(description="How many positions are being closed.")
+    blocked: int | None = Field(description="Exits that an order of yours blocks, or that a risk check denies.")
     orders_working: int | None
-    age_seconds: float | None = Field(description="How long ago it was looked at.")
+    age_seconds: float | None = Field(description="Seconds since the last check.")
     problem: str
 
 
 class Status(_Part):
-    """What the watcher is doing."""
+    """The state of the watcher."""
 
-    version: Literal[1]
+    version: Literal[2]
     program: str
     state: Literal["watching", "stopped", "running once", "failed"]
     fault: str
@@ -58,7 +58,7 @@ class Status(_Part):
 
 
 class ConfigValue(_Part):
-    """One key."""
+    """One key with its value and where that comes from."""
 
     key: str
     value: str
@@ -66,9 +66,9 @@ class ConfigValue(_Part):
 
 
 class ConfigShown(_Part):
-    """The configuration as `config show` prints it, secrets masked."""
+    """The configuration, as `config show` prints it, with masked secrets."""
 
-    version: Literal[1]
+    version: Literal[2]
     file: str | None
     values: list[ConfigValue]
 
@@ -92,13 +92,13 @@ class Order(_Part):
 
 
 class Cancel(Order):
-    """An order that is cancelled, and why."""
+    """An order that is being cancelled, and why."""
 
     why: str
 
 
 class Submit(_Part):
-    """An order to send."""
+    """An order that is to be sent."""
 
     side: str
     qty: str
@@ -110,7 +110,7 @@ class Submit(_Part):
 
 
 class Quote(_Part):
-    """A quote and what is wrong with it."""
+    """A quote. `problem` says why it can't be used; "" when it can."""
 
     bid: str | None
     ask: str | None
@@ -121,7 +121,7 @@ class Quote(_Part):
 
 
 class Trigger(_Part):
-    """A price at which a rule becomes true."""
+    """A price at which a rule closes the position; `distance` is the ratio by which the price would have to change."""
 
     reason: str
     price: str
@@ -129,7 +129,7 @@ class Trigger(_Part):
 
 
 class Holding(_Part):
-    """A position, its gain, its triggers, and what is decided about it."""
+    """A position with its gain, its triggers and the decision on it."""
 
     symbol: str
     underlying: str
@@ -150,12 +150,12 @@ class Holding(_Part):
     urgency: str | None
     order: Submit | None
     cancels: list[Cancel]
-    violations: list[str]
+    objections: list[str]
     alert: bool
 
 
 class AccountPositions(_Part):
-    """One account's holdings and its open orders, as of its last look."""
+    """Positions and open orders of one account, as of its last check."""
 
     account: str
     at: str
@@ -165,14 +165,14 @@ class AccountPositions(_Part):
 
 
 class Positions(_Part):
-    """Everything held."""
+    """All positions."""
 
-    version: Literal[1]
+    version: Literal[2]
     accounts: list[AccountPositions]
 
 
 class AccountPlan(_Part):
-    """What was decided at one account's last look."""
+    """The decisions of the last check of one account."""
 
     account: str
     made_at: str
@@ -183,9 +183,9 @@ class AccountPlan(_Part):
 
 
 class Plans(_Part):
-    """What was decided at the last look."""
+    """The decisions of the last check."""
 
-    version: Literal[1]
+    version: Literal[2]
     mode: str
     plans: list[AccountPlan]
 
@@ -207,60 +207,60 @@ class HistoryRow(_Part):
 class History(_Part):
     """A page of the audit trail, newest first; continue with `before` set to `next`."""
 
-    version: Literal[1]
+    version: Literal[2]
     rows: list[HistoryRow]
     next: int | None
 
 
 class HistoryQuery(BaseModel):
-    """Which rows are wanted; what is left out asks for all."""
+    """Filters of the history; a filter that is left out matches everything."""
 
     model_config = ConfigDict(extra="forbid")
     symbol: str = Field(default="", pattern=r"^[A-Za-z0-9./]{0,30}$")
     account: str = Field(default="", pattern=_NAME)
     reason: str = Field(default="", pattern=_NAME)
-    day: dt.date | None = Field(default=None, description="An exchange date.")
-    only_open: bool = Field(default=False, alias="open", description="Only exits whose end nobody has seen.")
-    before: int | None = Field(default=None, ge=1, le=2**53, description="Continue below this row.")
+    day: dt.date | None = Field(default=None, description="A date of the exchange, such as 2026-11-20.")
+    only_open: bool = Field(default=False, alias="open", description="Only exits whose outcome is not known yet.")
+    before: int | None = Field(default=None, ge=1, le=2**53, description="Only rows before this number.")
     limit: int = Field(default=50, ge=1, le=500)
 
 
 class Done(_Part):
-    """What a call did."""
+    """The result of a call."""
 
     state: str
-    changed: bool = Field(description="false when it was so already.")
+    changed: bool = Field(description="false when nothing had to change.")
     sentence: str
     halted: str
 
 
 class LeftOrder(Order):
-    """An order of ours that goes on working at the broker."""
+    """An order of sellctl that keeps working at the broker."""
 
     account: str
 
 
 class Stopped(Done):
-    """What a stop did, and what it left."""
+    """The result of a stop, and the orders that keep working at the broker."""
 
     working: list[LeftOrder]
 
 
 class RunOnce(Plans):
-    """What the look that was asked for decided."""
+    """The decisions of the requested check."""
 
-    finished: bool = Field(description="false when it still goes on; its outcome comes with the events.")
+    finished: bool = Field(description="false while it is still running; its outcome follows as events.")
     halted: str
 
 
 class HaltOrder(BaseModel):
-    """Why everything is to be halted."""
+    """A halt and its reason."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-    reason: str = Field(default="halted by the control API", min_length=1, max_length=200)
+    reason: str = Field(default="halted through the control API", min_length=1, max_length=200)
 
 
 class Health(_Part):
-    """Whether the process does its work."""
+    """Whether the process works."""
 
     status: Literal["ok", "failing"]

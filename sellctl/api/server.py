@@ -1,4 +1,4 @@
-"""Serves the application over HTTP in the watcher's own event loop; slow and greedy connections are cut off."""
+"""The HTTP server of the application, in the event loop of the watcher. Slow and excess connections are closed."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ from sellctl.api.access import check_exposed
 from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
-from sellctl.service.systemd import tell
+from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,26 +26,27 @@ if TYPE_CHECKING:
     from sellctl.core.config.schema import ApiConfig
     from sellctl.core.config_manager import LoadedConfig
 
-HEAD_SECONDS = 10.0  # a request's head has to be here by then
+HEAD_SECONDS = 10.0  # the time that the head of a request may take
 MOST_CONNECTIONS = 200
 MOST_HEAD_BYTES = 16_384
-ALIVE_SECONDS = 10.0
-LAST_WORDS_SECONDS = 2  # answers under way at the end
+WATCHDOG_SECONDS = 10.0
+SHUTDOWN_SECONDS = 2  # the time that responses in progress get at the end
 
 
 def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
-    """A socket at the configured place. SafetyRefusalError when that is exposed, ConfigError when it is taken."""
+    """A listening socket at api.host. SafetyRefusalError when it would be exposed, ConfigError when it is in use."""
     check_exposed(api)
     host = "127.0.0.1" if api.host == "localhost" else api.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
+    # asyncio disables Nagle's algorithm only on sockets that name the protocol.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, api.port if port is None else port))
         listening.listen()
     except OSError as error:
         listening.close()
-        hint = "Take another api.port, or end the one that is there."
+        hint = "Use another api.port, or stop the program that listens there."
         raise ConfigError(
             f"{host}:{api.port if port is None else port} can't be used: {error.strerror}.", hint=hint
         ) from None
@@ -53,13 +54,13 @@ def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
 
 
 def url_of(listening: socket.socket, api: "ApiConfig") -> str:
-    """The address of a listening socket."""
+    """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"{'https' if api.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def tls_context(loaded: "LoadedConfig") -> ssl.SSLContext | None:
-    """TLS 1.2 or newer with the configured files; None without. ConfigError when they can't be used."""
+    """TLS 1.2 or newer with the configured files; None without files. ConfigError when they can't be used."""
     api = loaded.config.api
     if not api.tls_cert or not api.tls_key:
         return None
@@ -69,13 +70,13 @@ def tls_context(loaded: "LoadedConfig") -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(folder / Path(api.tls_cert).expanduser(), folder / Path(api.tls_key).expanduser())
     except (OSError, RuntimeError, ValueError) as error:  # an SSLError is an OSError
-        hint = "Both are PEM files, and the key belongs to the certificate."
+        hint = "Both must be PEM files, and the key must belong to the certificate."
         raise ConfigError(f"api.tls_cert and api.tls_key can't be used: {error}.", hint=hint) from None
     return context
 
 
 async def serve(services: "ApiServices", listening: socket.socket, context: ssl.SSLContext | None) -> None:
-    """Serve until SIGINT or SIGTERM, or until the watcher ends by a fault of its own."""
+    """Serve until SIGINT or SIGTERM, or until the watcher ends with an error."""
     control = services.control
     server = _Server(_settings(application(services), context))
 
@@ -88,35 +89,35 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(signal.SIGHUP, services.reload)
-    beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_tell_alive(control))]
+    beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_notify_watchdog(control))]
     try:
         await server.serve(sockets=[listening])
     finally:
-        tell("STOPPING=1")
+        sd_notify("STOPPING=1")
         for task in beside:
             task.cancel()
     if not server.started:
-        raise SellctlError("The control API did not start.", hint="The log says why.")
+        raise SellctlError("The control API did not start.", hint="See the log.")
 
 
 async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> None:
-    """A watcher that ended by a bug ends the process: whoever supervises it starts a new one."""
+    """End the process when the watcher has failed, so that a service manager can restart it."""
     await failed.wait()
     end()
 
 
-async def _tell_alive(control: "Control") -> None:
-    """Tell a service manager that looks go on, or that none are wanted; a watcher that hangs is told by silence."""
-    looks = -1
+async def _notify_watchdog(control: "Control") -> None:
+    """Send WATCHDOG=1 while checks go on or the watcher is stopped; a watcher that hangs stops sending it."""
+    polls = -1
     while True:
-        if control.state is not State.WATCHING or control.polls != looks:
-            looks = control.polls
-            tell("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
-        await asyncio.sleep(ALIVE_SECONDS)
+        if control.state is not State.WATCHING or control.polls != polls:
+            polls = control.polls
+            sd_notify("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
+        await asyncio.sleep(WATCHDOG_SECONDS)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers: the watcher has to hear of a signal first."""
+    """Uvicorn without its own signal handlers, because the watcher must handle signals first."""
 
     def capture_signals(self) -> Any:
         return nullcontext()
@@ -126,28 +127,28 @@ def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
     more: dict[str, Any] = {} if context is None else {"ssl_context_factory": lambda _config, _default: context}
     return uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=LimitedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
         log_level="error",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # ours counts the caller's address itself, and only from named proxies
+        proxy_headers=False,  # Access reads X-Forwarded-For itself, and only from api.proxies
         h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         timeout_keep_alive=5,
-        timeout_graceful_shutdown=LAST_WORDS_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         **more,
     )
 
 
-class PatientProtocol(H11Protocol):
-    """Uvicorn's protocol with an end to its patience: for a request's head, and in the number of connections (X03)."""
+class LimitedProtocol(H11Protocol):
+    """Uvicorn's protocol with a deadline for the head of a request and a limit on connections (X03)."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, unless there are too many."""
+        """Accept a connection, unless there are too many."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
@@ -155,7 +156,7 @@ class PatientProtocol(H11Protocol):
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        """Take some bytes; a head that trickles in has the same deadline as one that doesn't come."""
+        """Receive bytes. The deadline holds also for a head that arrives byte by byte."""
         super().data_received(data)
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self._expect_head()
@@ -163,12 +164,12 @@ class PatientProtocol(H11Protocol):
             self._got_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The other side is gone."""
+        """The connection is closed."""
         self._got_head()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """After an answer the next head may take its time again, within uvicorn's keep-alive."""
+        """After a response, start the deadline of the next head, within uvicorn's keep-alive."""
         super().on_response_complete()
         if not self.transport.is_closing() and self.conn.their_state is h11.IDLE:
             self._expect_head()

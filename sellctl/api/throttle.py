@@ -1,19 +1,19 @@
-"""How often an address may call, and when one that shows bad tokens is locked out. Bounded memory, monotonic time."""
+"""The rate limit per address, and the lockout after forged tokens. Bounded memory, monotonic time."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-BURST_SECONDS = 2.0  # of its rate, an address may use at once
-BAD_TOKENS = 5  # within
-BAD_TOKENS_WITHIN = 900.0  # seconds, and then
+BURST_SECONDS = 2.0  # an address may use this much of its rate at once
+BAD_TOKENS = 5  # forged tokens within BAD_TOKENS_WITHIN that lock an address out
+BAD_TOKENS_WITHIN = 900.0  # seconds
 LOCKED_OUT = 900.0  # seconds
-MOST_ADDRESSES = 10_000  # remembered; the one unseen for longest is forgotten
+MOST_ADDRESSES = 10_000  # kept; beyond it the least recently seen address is dropped
 
 
 @dataclass(slots=True)
 class _Caller:
-    """What is remembered of one address."""
+    """The state of one address."""
 
     budget: float
     at: float
@@ -23,14 +23,14 @@ class _Caller:
 
 @dataclass(slots=True)
 class Throttle:
-    """A budget of requests an address, refilled at `rate` a second."""
+    """A budget of requests per address, refilled at `rate` requests per second."""
 
     rate: float
     monotonic: Callable[[], float]
     _callers: OrderedDict[str, _Caller] = field(default_factory=OrderedDict)
 
     def wait(self, address: str) -> float:
-        """Take one request from an address's budget; 0, or the seconds it has to wait before it may call."""
+        """Take one request from the budget of an address. Returns 0, or the seconds it has to wait."""
         now, caller = self.monotonic(), self._caller(address)
         if caller.locked_until > now:
             return caller.locked_until - now
@@ -42,7 +42,7 @@ class Throttle:
         return 0.0
 
     def bad_token(self, address: str) -> bool:
-        """Note a forged token; whether the address is locked out from now on."""
+        """Count a forged token. Returns whether the address is locked out from now on."""
         now, caller = self.monotonic(), self._caller(address)
         caller.bad = [at for at in caller.bad if now - at < BAD_TOKENS_WITHIN] + [now]
         if len(caller.bad) < BAD_TOKENS:

@@ -1,4 +1,4 @@
-"""`sellctl cancel-stale`: cancel resting sell orders that are older than the configuration allows, and nothing else."""
+"""`sellctl cancel-stale`: cancel working exit orders that are older than the configuration allows, and nothing else."""
 
 from typing import Annotated
 
@@ -10,36 +10,36 @@ from sellctl.core.exit_codes import ExitCode
 
 def cancel_stale(
     context: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show them; cancel nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the orders; cancel nothing.")] = False,
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Cancel sell orders older than order_cancel_minutes.
+    """Cancel exit orders older than order_cancel_minutes.
 
-    Only day orders that close what is held; never another's GTC, stop, bracket or multi-leg order.
+    Only simple day orders that close a position; never your GTC, stop, bracket or multi-leg orders.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
-    from sellctl.ui.render import ORDER_COLUMNS, emit, orders_rows, stale_document
+    from sellctl.ui.documents import stale_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import ORDER_COLUMNS, orders_rows
 
     run_options = RunOptions("cancel-stale", RunMode.DRY_RUN if dry_run else RunMode.STALE_ONLY, account or ())
     scheduler = run(options_of(context), run_options).scheduler
     cancels = [(plan.account, cancel) for plan in scheduler.first_plans for cancel in plan.stale]
     stale = [(account, cancel.order) for account, cancel in cancels]
-    title = "Stale orders" if dry_run else "Stale orders, cancelled"
+    title = "Stale orders" if dry_run else "Cancelled stale orders"
     emit(
         ORDER_COLUMNS, orders_rows(stale), output, title=title, document=stale_document(cancels, run_options.mode.value)
     )
     hanging = {order_id for watcher in scheduler.watchers for order_id in watcher.orders.hanging}
     still_open = [(name, order) for name, order in stale if order.id in hanging]
     for name, order in still_open:
-        typer.echo(
-            f"sellctl: {name}: the order for {order.symbol} is still open although its cancel was asked.", err=True
-        )
+        typer.echo(f"sellctl: {name}: the order for {order.symbol} is still open; its cancel is pending.", err=True)
     code = status_of(scheduler)
     raise typer.Exit(_with_open(code, all_of_them=len(still_open) == len(stale)) if still_open else code)
 
 
 def _with_open(code: ExitCode, *, all_of_them: bool) -> ExitCode:
-    """The status when some orders did not end."""
+    """The exit status when some orders are still open."""
     return code or (ExitCode.FAILED if all_of_them else ExitCode.PARTLY)

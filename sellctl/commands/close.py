@@ -8,6 +8,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     hand_over,
     options_of,
     run,
@@ -40,7 +41,7 @@ def close(
     runtime = run(options_of(context), run_options)
     scheduler = runtime.scheduler
     hand_over(runtime, Verb.CLOSE, symbol.upper())
-    plans = [plan.only(wanted) for plan in scheduler.first_plans]
+    plans = [plan.only(wanted) for plan in first_plans_of(scheduler)]
     if not any(plan.decisions for plan in plans) and all(
         state.problem is None and state.plan is not None for state in scheduler.states
     ):

@@ -1,4 +1,4 @@
-"""`sellctl halt` and `sellctl resume`: stop all new orders within a second, and allow them again."""
+"""`sellctl halt` and `sellctl resume`: stop all new orders, and allow them again."""
 
 from typing import Annotated
 
@@ -10,30 +10,31 @@ from sellctl.core.exit_codes import ExitCode
 
 def halt(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Why; it is shown until the halt is lifted.")] = "halted by hand",
+    reason: Annotated[str, typer.Option(help="Shown until the halt is lifted.")] = "halted manually",
 ) -> None:
     """Stop all new orders until `sellctl resume`.
 
-    In every process on this state folder, within a second. Orders that work at the broker go on working.
+    Takes effect within a second in all processes on this state folder.
+    Orders that are working at the broker stay there.
     """
     from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))
     state.halt(reason, by="sellctl halt")
     record(state, "halt", {"reason": reason})
-    typer.echo("Halted: no new order is sent. Orders that work at the broker go on working.", err=True)
+    typer.echo("Halted: no new orders are sent. Orders that are working at the broker stay there.", err=True)
 
 
 def resume(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Why it is safe again; it is written down.")],
+    reason: Annotated[str, typer.Option(help="Why it is safe again; recorded in the journal.")],
 ) -> None:
     """Lift a halt."""
     from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))
     if not state.resume():
-        typer.echo("There was no halt.", err=True)
+        typer.echo("Trading was not halted.", err=True)
         raise typer.Exit(ExitCode.OK)
     record(state, "resume", {"reason": reason})
-    typer.echo("Resumed: exits are sent again.", err=True)
+    typer.echo("Resumed: exit orders are sent again.", err=True)

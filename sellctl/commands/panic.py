@@ -9,6 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     hand_over,
     options_of,
     run,
@@ -38,7 +39,7 @@ def panic(
     run_options = RunOptions("panic", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), panic=True, yes=True)
     runtime = run(options_of(context), run_options)
     hand_over(runtime, Verb.PANIC)
-    show_plans(runtime.scheduler.first_plans, run_options, output, "Panic")
+    show_plans(first_plans_of(runtime.scheduler), run_options, output, "Panic")
     raise typer.Exit(status_of(runtime.scheduler))
 
 

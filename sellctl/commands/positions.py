@@ -1,4 +1,4 @@
-"""`sellctl positions`: what is held, how far it has come, what would make it leave; with a symbol, everything on it."""
+"""`sellctl positions`: all positions with gain and nearest trigger; with a symbol, everything about it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.plan import PositionDecision
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
-    from sellctl.ui.render import Row
+    from sellctl.ui.rows import TableRow
 
 
 def positions(
@@ -25,24 +25,26 @@ def positions(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Show what is held, its nearest trigger, and why it stays.
+    """Show all positions with gain and nearest trigger.
 
     Changes nothing. With a symbol: everything about it, rule by rule.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
-    from sellctl.ui.render import POSITION_COLUMNS, emit, positions_document, positions_rows
+    from sellctl.ui.documents import positions_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
 
     wanted = symbol.upper() if symbol else ""
-    todays: dict[str, tuple[Order, ...]] = {}
+    todays_orders: dict[str, tuple[Order, ...]] = {}
 
-    async def ask(runtime: "Runtime") -> None:
+    async def read_orders(runtime: "Runtime") -> None:
         for watcher, _ in _holding(runtime.scheduler, wanted):
-            todays[watcher.name] = await watcher.todays_orders(wanted)
+            todays_orders[watcher.name] = await watcher.todays_orders(wanted)
 
-    scheduler = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), ask).scheduler
+    scheduler = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders).scheduler
     if wanted:
-        _page(scheduler, wanted, todays, output)
+        _page(scheduler, wanted, todays_orders, output)
     else:
         plans = plans_of(scheduler)
         emit(POSITION_COLUMNS, positions_rows(plans), output, title="Positions", document=positions_document(plans))
@@ -50,46 +52,55 @@ def positions(
 
 
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
-    """Each account that holds a symbol, with the verdict on it."""
+    """Each account that holds a symbol, with the decision on it."""
+    from sellctl.ui.displays import explained_plan
+
     for watcher in scheduler.watchers:
-        for decision in watcher.state.plan.decisions if watcher.state.plan else ():
+        for decision in explained_plan(plan, watcher).decisions if (plan := watcher.state.plan) else ():
             if decision.holding.symbol == symbol:
                 yield watcher, decision
 
 
 def _page(
-    scheduler: "AccountScheduler", symbol: str, todays: "Mapping[str, tuple[Order, ...]]", output: OutputFormat | None
+    scheduler: "AccountScheduler",
+    symbol: str,
+    todays_orders: "Mapping[str, tuple[Order, ...]]",
+    output: OutputFormat | None,
 ) -> None:
     """Everything about a symbol in every account that holds it."""
-    from sellctl.ui.render import PAGE_COLUMNS, VERSION, emit, position_document, position_page
+    from sellctl.ui.documents import position_document
+    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.rows import PAGE_COLUMNS, position_page
 
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     documents = []
     for watcher, decision in _holding(scheduler, symbol):
         if watcher.state.market is None:
             continue
-        orders = _orders(watcher.state.open_orders, todays.get(watcher.name, ()), symbol)
+        orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbol)
         rows += position_page(decision, orders, watcher.state.market, watcher.name)
         rows += _rule_rows(watcher, symbol)
         document = position_document(decision, orders, watcher.state.market, watcher.name)
         documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
     if not documents and all(state.problem is None for state in scheduler.states):
-        raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` shows what is.")
+        raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` lists all positions.")
     emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
 
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
-    """Which strategy looks after a symbol, why, and how each rule stands."""
-    from sellctl.core.decision.rule_states import state_of
+    """The strategy that manages a symbol, why, and the state of each rule."""
+    from sellctl.core.decision.explain import explain
 
-    state = state_of(snapshot, watcher.policy, symbol) if (snapshot := watcher.state.snapshot) else None
+    snapshot = watcher.state.snapshot
+    explanation = explain(snapshot, watcher.policy, symbol) if snapshot else None
+    state = explanation.strategy if explanation else None
     if state is None:
         return []
-    judged = [] if state.judges == symbol else [("judged as", state.judges)]
+    part_of = [] if state.evaluates == symbol else [("managed as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name}, which takes {state.because}"), *judged, *rules]
+    return [("strategy", f"{state.name} ({state.takes})"), *part_of, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":
-    """Open and today's, each once, its newest word counting."""
+    """The orders of a symbol, each once; today's state replaces that of the open orders."""
     return tuple({order.id: order for order in (*open_ones, *todays) if order.symbol == symbol}.values())

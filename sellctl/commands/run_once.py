@@ -9,6 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     is_enabled,
     options_of,
     run,
@@ -48,7 +49,7 @@ def run_once(
         return
     run_options = RunOptions("run-once", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes)
     scheduler = run(options, run_options).scheduler
-    plans = scheduler.first_plans
+    plans = first_plans_of(scheduler)
     show_plans(plans, run_options, output, "What would be done" if dry_run else "What was done")
     if scheduler.market is not None and not scheduler.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)

@@ -1,4 +1,4 @@
-"""`sellctl serve`: the watcher and its control API with a page, in one process."""
+"""`sellctl serve`: the watcher and its control API, with the control page, in one process."""
 
 import importlib.util
 from dataclasses import replace
@@ -14,13 +14,13 @@ from sellctl.core.exit_codes import ExitCode
 def serve(
     context: typer.Context,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Instead of api.port; 0 takes a free one.", show_default=False)
+        int | None, typer.Option(min=0, max=65535, help="Overrides api.port; 0 uses any free port.", show_default=False)
     ] = None,
     yes: YesOption = False,
 ) -> None:
-    """Watch, and answer the control API and its page.
+    """Run the watcher with its control API and control page.
 
-    One process watches every position, sells what is due and answers, until Ctrl-C.
+    Watches all positions, closes what is due and serves HTTP, until Ctrl-C.
     """
     import asyncio
 
@@ -35,7 +35,7 @@ def serve(
     confirm_first_live(loaded, options, replace(RUN_OPTIONS, yes=yes))
     with listen(loaded.config.api, port) as listening:
         services = build(loaded, options)
-        typer.echo(f"sellctl listens on {url_of(listening, loaded.config.api)}. Ctrl-C ends it.", err=True)
+        typer.echo(f"sellctl listens on {url_of(listening, loaded.config.api)}. Press Ctrl-C to stop.", err=True)
         try:
             asyncio.run(served(services, listening, tls))
         finally:
@@ -45,6 +45,6 @@ def serve(
 
 
 def need_api() -> None:
-    """ConfigError when the extra isn't installed."""
+    """Raise ConfigError when the extra `api` isn't installed."""
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "jwt")):
         raise ConfigError("The control API isn't installed.", hint="Run: pip install 'sellctl[api]'")

@@ -100,12 +100,14 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_option
     from sellctl.core.model.account_state import RunMode
 
     dry = replace(run_options, mode=RunMode.DRY_RUN)
-    show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
+    show_plans(first_plans_of(_ran(loaded, options, dry).scheduler), dry, None, "What would be done at once")
 
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
     """Print what is decided on every position, and why."""
-    from sellctl.ui.render import PLAN_COLUMNS, emit, plan_document, plan_rows
+    from sellctl.ui.documents import plan_document
+    from sellctl.ui.render import emit
+    from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
 
     emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, run_options.mode.value))
 
@@ -146,8 +148,17 @@ def log_event(event: "Event") -> None:
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
-    """The last plan of each account that has one."""
-    return [state.plan for state in scheduler.states if state.plan is not None]
+    """The last plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    return [explained_plan(plan, watcher) for watcher in scheduler.watchers if (plan := watcher.state.plan)]
+
+
+def first_plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
+    """The first plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    return [explained_plan(plan, watcher) for watcher in scheduler.watchers if (plan := watcher.state.first_plan)]
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:

@@ -1,4 +1,4 @@
-"""`sellctl token`: bearer tokens for the control API, and a fresh secret to sign them with."""
+"""`sellctl token`: bearer tokens for the control API, and a new secret to sign them with."""
 
 import datetime as dt
 from enum import StrEnum
@@ -10,11 +10,11 @@ from sellctl.commands.serve import need_api
 from sellctl.commands.session import options_of
 from sellctl.core.errors import ConfigError
 
-token_app = typer.Typer(no_args_is_help=True, help="Make tokens for the control API.")
+token_app = typer.Typer(no_args_is_help=True, help="Create tokens for the control API.")
 
 
 class RoleName(StrEnum):
-    """What a token is good for."""
+    """What a token allows."""
 
     VIEWER = "viewer"
     ADMIN = "admin"
@@ -23,15 +23,15 @@ class RoleName(StrEnum):
 @token_app.command()
 def create(
     context: typer.Context,
-    sub: Annotated[str, typer.Option("--sub", help="Who will use it; the audit shows this name.")],
+    sub: Annotated[str, typer.Option("--sub", help="Who will use the token; shown in the audit.")],
     role: Annotated[
-        RoleName, typer.Option(help="viewer reads; admin also starts, stops, runs once and halts.")
+        RoleName, typer.Option(help="viewer may read; admin may also start, stop, run once and halt.")
     ] = RoleName.VIEWER,
-    ttl: Annotated[str, typer.Option(help="How long it counts: 15m, 12h, 7d; at most 30d.")] = "12h",
+    ttl: Annotated[str, typer.Option(help="How long the token is valid: 15m, 12h, 7d; at most 30d.")] = "12h",
 ) -> None:
     """Print a token, signed with api.secret.
 
-    Nothing is stored: a new secret ends every token made with the old one.
+    Nothing is stored. A new secret invalidates the tokens signed with the old one.
     """
     need_api()
     from sellctl.api.lifespan import load
@@ -43,7 +43,7 @@ def create(
 
 @token_app.command()
 def secret() -> None:
-    """Print a fresh secret to sign tokens with.
+    """Print a new random secret to sign tokens with.
 
     For example: export SELLCTL_API_SECRET=$(sellctl token secret)
     """
@@ -54,11 +54,9 @@ def secret() -> None:
 
 
 def _lifetime(text: str) -> dt.timedelta:
-    from sellctl.core.config.schema import Unit
-    from sellctl.core.config.units import UnitError, way_of
+    from sellctl.core.config.units import UnitError, read_seconds
 
     try:
-        lifetime: dt.timedelta = way_of(dt.timedelta, Unit.SECONDS).read("--ttl", text)
+        return read_seconds(text)
     except UnitError as error:
-        raise ConfigError(error.sentence, hint=error.hint) from None
-    return lifetime
+        raise ConfigError(f"--ttl: {error.sentence}", hint=error.hint) from None

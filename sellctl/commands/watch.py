@@ -69,7 +69,7 @@ def watch(
 
     def listen(event: "Event") -> None:
         events.append(event)
-        notifier.hear(event)
+        notifier.notify(event)
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
@@ -102,7 +102,7 @@ async def _until_signal(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
-    await watching(runtime, display, stop, notifier.beat)
+    await watching(runtime, display, stop, notifier.after_poll)
 
 
 async def watching(
@@ -112,10 +112,10 @@ async def watching(
     import asyncio
 
     from sellctl.service.command_inbox import serve
-    from sellctl.service.systemd import tell
+    from sellctl.service.systemd import sd_notify
 
     def show(wait: float) -> None:
-        tell("READY=1", "WATCHDOG=1", "STATUS=watching")
+        sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
         beat(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
         if not display.update(wait) or all_busy(runtime.scheduler):
             stop.set()
@@ -125,7 +125,7 @@ async def watching(
         drawing = asyncio.create_task(_draw_each_second(display))
         await runtime.scheduler.watch(stop, show)
         drawing.cancel()
-    tell("STOPPING=1")
+    sd_notify("STOPPING=1")
     inbox.cancel()
 
 
@@ -140,11 +140,11 @@ async def _draw_each_second(display: "Display") -> None:
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
     """Reload the configuration, and tell the service manager when that is done."""
     from sellctl.service.reload import reload
-    from sellctl.service.systemd import reloading, tell
+    from sellctl.service.systemd import reloading, sd_notify
 
-    tell(*reloading())
+    sd_notify(*reloading())
     reload(runtime, options.config, listen)
-    tell("READY=1")
+    sd_notify("READY=1")
 
 
 def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") -> "Display":

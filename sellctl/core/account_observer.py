@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sellctl.core.decision.pricing import has_a_tick_to_ask
+from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.errors import BrokerError, RateLimitedError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import RunMode
@@ -107,7 +107,7 @@ class AccountObserver:
 
     def lacks_price_increment(self, symbol: str) -> bool:
         """Whether only the broker knows a symbol's price increment, and hasn't been asked."""
-        return has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts
+        return needs_price_increment(symbol) and symbol not in self.positions.contracts
 
     async def _load_price_increment(self, symbol: str) -> bool:
         """Without an answer an exit takes the coarser increment. Only when the request budget is used up, ask again."""

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.plan import Plan, PositionDecision, State, Urgency
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Urgency
 
-_ANNOUNCED = {State.BLOCKED: EventKind.BLOCKED, State.DENIED: EventKind.DENIED, State.FAULT: EventKind.DEGRADED}
+_ANNOUNCED = {
+    DecisionState.BLOCKED: EventKind.BLOCKED,
+    DecisionState.DENIED: EventKind.DENIED,
+    DecisionState.FAULT: EventKind.DEGRADED,
+}
 
 
 @dataclass(slots=True)
@@ -55,8 +59,8 @@ class PlanAnnouncer:
         if decision.state not in _ANNOUNCED or decision.unconfirmed or known == obstacle:
             return
         urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
-        failed = urgent or decision.state is State.FAULT
-        critical = urgent and decision.state is State.BLOCKED
+        failed = urgent or decision.state is DecisionState.FAULT
+        critical = urgent and decision.state is DecisionState.BLOCKED
         self.publish(symbol, _ANNOUNCED[decision.state], decision.sentence, failed=failed, critical=critical)
 
     def _announce_alert(self, decision: PositionDecision) -> None:
@@ -82,5 +86,5 @@ class PlanAnnouncer:
                 if announced.get(symbol) != decision.overdue:
                     text = f"still not closed: {decision.sentence}"
                     self.publish(symbol, EventKind.ALERT, text, failed=True, critical=True)
-            elif decision.state is State.DENIED and symbol in announced:
+            elif decision.state is DecisionState.DENIED and symbol in announced:
                 self._overdue[symbol] = announced[symbol]

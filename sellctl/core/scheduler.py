@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sellctl.core.account_observer import AccountObservation
-from sellctl.core.decision.guards import price_rules_rest
+from sellctl.core.decision.quote_checks import price_exits_paused
 from sellctl.core.errors import AuthError, BrokerError, SellctlError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
@@ -110,7 +110,7 @@ class AccountScheduler:
         market = self._market = self.market_clock.now()
         self._publish_change("quotes", self.prices.problem, "quotes are available again")
         self._publish_change(
-            "hours", "" if market.confirmed else price_rules_rest(market), "clock and calendar agree again"
+            "hours", "" if market.confirmed else price_exits_paused(market), "clock and calendar agree again"
         )
         await asyncio.gather(*(watcher.act_on_poll(observation, market) for watcher, observation in seen))
         for watcher in due:

@@ -144,7 +144,7 @@ class SellWatcher:
             orders=seen.orders,
             positions_at=market.now - age,
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
-            by_hand=requests.closing,
+            manual_closes=requests.closing,
             panic=requests.panic,
             halted=self.orders.halted(),
             sent=self.positions.sent,

@@ -1,4 +1,4 @@
-"""What doctor looks at: one small check a matter, each with a sentence and, where something is wrong, what to do."""
+"""The checks of `sellctl doctor`: each result has a finding and, where something is wrong, what to do about it."""
 
 import asyncio
 import datetime as dt
@@ -13,6 +13,7 @@ from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.ports import Privileged
+from sellctl.ui.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,17 +22,21 @@ if TYPE_CHECKING:
     from sellctl.core.model.market import Quote
     from sellctl.core.sell_watcher import SellWatcher
 
-SKEW_WARNS, SKEW_REPORTED = dt.timedelta(seconds=2), dt.timedelta(seconds=10)
-STREAM_PATIENCE = 8.0
-_STREAM_BEGINS = 0.2
+SKEW_WARNS, SKEW_BAD = dt.timedelta(seconds=2), dt.timedelta(seconds=10)
+STREAM_TIMEOUT = 8.0  # seconds until a stream counts as not connected
+_STREAM_START = 0.2
 _PROBE = "SPY"
 _OPTIONS_LEVEL_TO_CLOSE = 1
+_LIMITED_FEEDS = {
+    "iex": "it has only a fraction of all trades, so stops wait for a trade as well",
+    "indicative": "delayed estimates",
+}
 _SUMMER, _WINTER = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC), dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 _OFFSETS = (dt.timedelta(hours=-4), dt.timedelta(hours=-5))
 
 
-class Health(StrEnum):
-    """How a check ended."""
+class CheckState(StrEnum):
+    """The outcome of a check."""
 
     OK = "ok"
     WARN = "warning"
@@ -39,139 +44,145 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the report; `todo` is "" when there is nothing to do."""
+class CheckResult:
+    """One line of the report. `todo` is "" when there is nothing to do; `code` is the exit status of a bad check."""
 
-    health: Health
+    state: CheckState
     what: str
-    said: str
+    finding: str
     todo: str = ""
     code: ExitCode = ExitCode.FAILED
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The cells."""
-        return (self.health.value, self.what, self.said, self.todo)
+        """The cells of the table."""
+        return (self.state.value, self.what, self.finding, self.todo)
 
 
-def ok(what: str, said: str) -> Line:
-    """Nothing to do."""
-    return Line(Health.OK, what, said)
+def ok(what: str, finding: str) -> CheckResult:
+    """A check that needs no action."""
+    return CheckResult(CheckState.OK, what, finding)
 
 
-def status_of(lines: "Sequence[Line]") -> ExitCode:
-    """0 when nothing is bad, the one status of all that is, else 4."""
-    codes = {line.code for line in lines if line.health is Health.BAD}
+def status_of(results: "Sequence[CheckResult]") -> ExitCode:
+    """OK without a bad check; the status of the bad checks if they share one, else PARTLY."""
+    codes = {result.code for result in results if result.state is CheckState.BAD}
     if not codes:
         return ExitCode.OK
     return codes.pop() if len(codes) == 1 else ExitCode.PARTLY
 
 
-async def checked(runtime: "Runtime") -> AsyncIterator[Line]:
-    """Every line, as it is known."""
+async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
+    """Run all checks one after the other."""
     yield _config(runtime)
-    yield _zone()
-    for line in _journal(runtime):
-        yield line
+    yield _time_zones()
+    for result in _journal(runtime):
+        yield result
     await runtime.scheduler.poll()
     yield _clock(runtime)
     for watcher in runtime.scheduler.watchers:
-        for line in [line async for line in _account(watcher, runtime)]:
-            yield line
-    async for line in _feeds(runtime):
-        yield line
-    for line in await _streams(runtime):
-        yield line
+        async for result in _account(watcher, runtime):
+            yield result
+    async for result in _feeds(runtime):
+        yield result
+    for result in await _streams(runtime):
+        yield result
 
 
-def _config(runtime: "Runtime") -> Line:
+def _config(runtime: "Runtime") -> CheckResult:
     loaded = runtime.loaded
-    where = str(loaded.path) if loaded.path else "no file: keys from the environment, defaults for the rest"
+    where = str(loaded.path) if loaded.path else "no file: keys from the environment, default settings"
     if not loaded.config.sell_module.enabled:
-        return Line(Health.WARN, "configuration", where, "sell_module.enabled is false: nothing is sold")
+        todo = "set sell_module.enabled: true; now nothing is sold"
+        return CheckResult(CheckState.WARN, "configuration", where, todo)
     return ok("configuration", where)
 
 
-def _zone() -> Line:
+def _time_zones() -> CheckResult:
     offsets = tuple(when.astimezone(NEW_YORK).utcoffset() for when in (_SUMMER, _WINTER))
     if offsets != _OFFSETS:
-        return Line(Health.BAD, "time-zone data", "New York's time is wrong", "pip install --upgrade tzdata")
-    return ok("time-zone data", "New York is right in summer and winter")
+        return CheckResult(CheckState.BAD, "time-zone data", "New York time is wrong", "pip install --upgrade tzdata")
+    return ok("time-zone data", "time zones OK")
 
 
-def _journal(runtime: "Runtime") -> Iterator[Line]:
+def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
     from sellctl.journal.verify import verify  # noqa: PLC0415  SQLAlchemy
 
-    decision = verify(runtime.state.journal)
-    if decision.fault:
-        todo = "keep the file, look at sellctl history --verify; restore from a backup or begin with a new state folder"
-        yield Line(Health.BAD, "journal", decision.sentence, todo)
+    verification = verify(runtime.state.journal)
+    if verification.fault:
+        todo = "keep the file and run sellctl history --verify; restore a backup or use a new state folder"
+        yield CheckResult(CheckState.BAD, "journal", verification.sentence, todo)
     else:
-        yield ok("journal", f"{decision.rows} rows, whole" if decision.rows else "none yet")
+        entries = f"{verification.rows} {'entry' if verification.rows == 1 else 'entries'}"
+        yield ok("journal", f"intact: {entries}" if verification.rows else "empty")
     halted = runtime.state.halted()
     if halted:
-        yield Line(Health.WARN, "halt", f"halted: {halted}", 'sellctl resume --reason "..." when it is over')
+        todo = 'sellctl resume --reason "..." lifts the halt'
+        yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", todo)
 
 
-def _clock(runtime: "Runtime") -> Line:
+def _clock(runtime: "Runtime") -> CheckResult:
     broker = runtime.scheduler.market_clock.instant
     if broker is None:
-        return Line(Health.BAD, "clock", f"{runtime.scheduler.problem}", "check the network and the keys")
+        return CheckResult(CheckState.BAD, "clock", f"{runtime.scheduler.problem}", "check the network and the keys")
     skew = runtime.clock.now() - broker
-    way = "ahead of" if skew > dt.timedelta(0) else "behind"
-    said = f"this machine is {abs(skew.total_seconds()):.1f} s {way} the broker"
-    if abs(skew) > SKEW_REPORTED:
-        return Line(Health.BAD, "clock", said, "set the clock (timedatectl set-ntp true); rules go by the broker's")
+    direction = "ahead of" if skew > dt.timedelta(0) else "behind"
+    finding = f"this machine is {abs(skew.total_seconds()):.1f} s {direction} the broker"
+    if abs(skew) > SKEW_BAD:
+        todo = "set the clock (timedatectl set-ntp true); rules use the broker's time"
+        return CheckResult(CheckState.BAD, "clock", finding, todo)
     if abs(skew) > SKEW_WARNS:
-        return Line(Health.WARN, "clock", said, "let NTP set the clock; rules go by the broker's")
-    return ok("clock", said)
+        return CheckResult(CheckState.WARN, "clock", finding, "turn NTP on; rules use the broker's time")
+    return ok("clock", finding)
 
 
-async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[Line]:
+async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[CheckResult]:
     what = f"account {watcher.name}"
     state = watcher.state
     if state.facts is None:
-        problem = state.problem or SellctlError("It was not seen.")
+        problem = state.problem or SellctlError("The account could not be read.")
         todo = problem.hint or "check api_key, secret_key and paper"
         code = ExitCode.AUTH if isinstance(problem, AuthError) else problem.exit_code
-        yield Line(Health.BAD, what, problem.sentence, todo, code)
+        yield CheckResult(CheckState.BAD, what, problem.sentence, todo, code)
         return
     facts = state.facts
     kind = "paper" if facts.paper else "REAL MONEY"
     if facts.blocked:
-        yield Line(Health.BAD, what, f"{facts.number}, {kind}, can't trade: {facts.blocked}", "ask Alpaca")
+        finding = f"{facts.number}, {kind}, trading is blocked: {facts.blocked}"
+        yield CheckResult(CheckState.BAD, what, finding, "ask Alpaca")
     else:
-        count = len(state.plan.decisions) if state.plan else 0
-        yield ok(what, f"{facts.number}, {kind}, {count} position{'s' * (count != 1)}")
-    holder = runtime.state.worked_by(facts.number)
+        positions = counted(len(state.plan.decisions) if state.plan else 0, "position")
+        yield ok(what, f"{facts.number}, {kind}, {positions}")
+    holder = runtime.state.lock_holder(facts.number)
     if holder:
-        yield ok(f"{what}, lock", f"worked by {holder}")
-    async for line in _privileges(watcher, what):
-        yield line
+        yield ok(f"{what}, lock", f"in use by {holder}")
+    async for result in _privileges(watcher, what):
+        yield result
 
 
-async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[Line]:
+async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[CheckResult]:
     if not isinstance(watcher.broker, Privileged):
         return
     try:
         allowed = await watcher.broker.privileges()
     except SellctlError as error:
-        yield Line(Health.WARN, f"{what}, settings", error.sentence, error.hint)
+        yield CheckResult(CheckState.WARN, f"{what}, settings", error.sentence, error.hint)
         return
     level = allowed.options_level
     if level is not None and level < _OPTIONS_LEVEL_TO_CLOSE:
-        yield Line(Health.WARN, f"{what}, options", f"options level {level}", "ask Alpaca for options trading")
+        todo = "request options trading from Alpaca"
+        yield CheckResult(CheckState.WARN, f"{what}, options", f"options level {level}", todo)
     else:
         yield ok(f"{what}, options", f"options level {level if level is not None else 'unknown'}")
     if allowed.no_shorting:
-        yield ok(f"{what}, shorting", "no_shorting is on: a sale can never turn a position round")
+        yield ok(f"{what}, shorting", "no_shorting is on: a sale can never open a short position")
     else:
-        todo = "set no_shorting in Alpaca's account configuration, unless you sell short"
-        yield Line(Health.WARN, f"{what}, shorting", "short selling is allowed", todo)
+        todo = "turn no_shorting on in Alpaca's account configuration, unless you sell short"
+        yield CheckResult(CheckState.WARN, f"{what}, shorting", "short selling is allowed", todo)
 
 
-async def _feeds(runtime: "Runtime") -> AsyncIterator[Line]:
-    """The feed that quotes really come from, by asking for one."""
+async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
+    """The feeds that quotes come from, found out by requesting one quote each."""
     prices = runtime.scheduler.prices
     held = [v.holding.position.instrument for s in runtime.scheduler.states if s.plan for v in s.plan.decisions]
     probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
@@ -179,64 +190,64 @@ async def _feeds(runtime: "Runtime") -> AsyncIterator[Line]:
         what = f"{asset.value.removeprefix('us_')} quotes"
         probe = probes.get(asset)
         if probe is None:
-            yield ok(what, "not asked: none is held")
+            yield ok(what, "not checked: no such position")
             continue
         await prices.refresh([probe])
         quote = prices.newest(probe.symbol)
         yield _feed(what, probe.symbol, quote, prices.problem)
 
 
-def _feed(what: str, symbol: str, quote: "Quote | None", problem: str) -> Line:
+def _feed(what: str, symbol: str, quote: "Quote | None", problem: str) -> CheckResult:
     if quote is None:
-        return Line(Health.WARN, what, problem or f"no quote for {symbol}", "check the data subscription of the key")
-    poor = {"iex": "IEX sees a fraction of all trades: stops wait for a trade as well", "indicative": "estimates, late"}
-    if quote.feed in poor:
-        return Line(
-            Health.WARN, what, f"feed {quote.feed}: {poor[quote.feed]}", "a data plan with SIP and OPRA is better"
-        )
+        todo = "check the data subscription of the key"
+        return CheckResult(CheckState.WARN, what, problem or f"no quote for {symbol}", todo)
+    if quote.feed in _LIMITED_FEEDS:
+        finding = f"feed {quote.feed}: {_LIMITED_FEEDS[quote.feed]}"
+        return CheckResult(CheckState.WARN, what, finding, "a data plan with SIP and OPRA is more reliable")
     return ok(what, f"feed {quote.feed}")
 
 
 @dataclass(slots=True)
-class _Hears:
-    """Listens to a stream only to see whether it comes up."""
+class _Ignore:
+    """A stream listener that ignores all messages: only the connection is checked."""
 
     def quotes_received(self, quotes: "Sequence[Quote]") -> None:
-        """Nothing."""
+        """Ignored."""
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
-        """Nothing."""
+        """Ignored."""
 
     def order_changed(self, account: str, symbol: str) -> None:
-        """Nothing."""
+        """Ignored."""
 
     def connection_changed(self, name: str, problem: str) -> None:
-        """Nothing; the stream remembers."""
+        """Ignored: the stream keeps its own state."""
 
 
-async def _streams(runtime: "Runtime") -> list[Line]:
-    """Whether the streams let us in: each key has one slot."""
+async def _streams(runtime: "Runtime") -> list[CheckResult]:
+    """Whether the streams accept a connection: Alpaca allows one per key."""
     if runtime.scheduler.tick_handler is None:
         return []
     stream = runtime.scheduler.tick_handler.stream
-    stream.start(_Hears())
+    stream.start(_Ignore())
     stream.subscribe([a_stock(_PROBE)])
     try:
-        async with asyncio.timeout(STREAM_PATIENCE):
-            await asyncio.sleep(_STREAM_BEGINS)
+        async with asyncio.timeout(STREAM_TIMEOUT):
+            await asyncio.sleep(_STREAM_START)
             while "connecting" in stream.problems.values():  # noqa: ASYNC110  another thread's
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    troubles = dict(stream.problems)
+    problems = dict(stream.problems)
     await stream.stop()
-    if not troubles:
-        return [ok("streams", "none configured: prices and orders are fetched")]
-    return [_stream(name, trouble) for name, trouble in troubles.items()]
+    if not problems:
+        return [ok("streams", "none configured: prices and orders are polled")]
+    return [_stream(name, problem) for name, problem in problems.items()]
 
 
-def _stream(name: str, trouble: str) -> Line:
+def _stream(name: str, trouble: str) -> CheckResult:
     if not trouble:
-        return ok(f"stream, {name}", "live")
-    todo = "fine if your own watcher runs; else end the program that uses it" if "(406)" in trouble else "looks go on"
-    return Line(Health.WARN, f"stream, {name}", trouble, todo)
+        return ok(f"stream, {name}", "connected")
+    in_use = "(406)" in trouble
+    todo = "fine if your own watcher is running; else stop the program that uses it" if in_use else "polling instead"
+    return CheckResult(CheckState.WARN, f"stream, {name}", trouble, todo)

@@ -1,7 +1,7 @@
-"""Logs through loguru: one line an event on stderr, and in a file when asked; secrets never get in, by value.
+"""Logging through loguru: one line per event on stderr, and optionally in a file. Secrets are redacted by value.
 
-Everything passes one patcher before any handler sees it, so that neither a message nor an exception nor a complaint of
-the handler itself can carry a secret or a forged line.
+Every record passes one patcher before any handler, so that no message, exception or error of a handler can contain a
+secret or a forged line.
 """
 
 import logging
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from loguru import Record
 
 REDACTED = "[redacted]"
-_SHORTEST_SECRET = 8  # what is shorter is no key, and would blot out ordinary words
+_SHORTEST_SECRET = 8  # a shorter text is no key, and redacting it would garble ordinary words
 _PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | {level} | {message}{extra[trace]}\n"
 _COLOURED = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> | <level>{level}</level> | {message}{extra[trace]}\n"
 _ROTATION = "10 MB"
 _KEPT_FILES = 10
-_CONTINUED = "\n    | "  # a traceback's lines can't be mistaken for events
+_CONTINUED = "\n    | "  # sets the lines of a traceback apart from events
 
 
 def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterable[str] = ()) -> None:
-    """Set up all logging of the process anew; `secrets` are the texts that never appear in it."""
+    """Set up the logging of the process. `secrets` are redacted wherever they appear."""
     from loguru import logger  # noqa: PLC0415  help and completion do without it
 
     level = "DEBUG" if debug else "INFO"
@@ -52,13 +52,13 @@ def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterab
             opener=_private,
             **common,
         )
-    logging.basicConfig(handlers=[_Bridge()], level=level if debug else "WARNING", force=True)
+    logging.basicConfig(handlers=[_LoguruHandler()], level=level if debug else "WARNING", force=True)
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that blots these texts out, as they are and as they stand in an address."""
+    """A function that redacts these texts, also where they are URL-encoded."""
     forms = {form for text in secrets if len(text) >= _SHORTEST_SECRET for form in (text, quote(text, safe=""))}
-    ordered = sorted(forms, key=len, reverse=True)  # a secret that holds another one goes first
+    ordered = sorted(forms, key=len, reverse=True)  # a secret that contains another one is redacted first
 
     def redact(text: str) -> str:
         for form in ordered:
@@ -69,7 +69,7 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def one_line(text: str) -> str:
-    """The text with line breaks and control characters spelled out, so that it can't forge an event."""
+    """The text with line breaks and control characters escaped, so that it can't forge a log line."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
@@ -88,7 +88,7 @@ def _patcher(redact: Callable[[str], str], debug: bool) -> "Callable[[Record], N
 
 
 def _trace(exception: Any, redact: Callable[[str], str], debug: bool) -> str:
-    """An exception in the log: its last line, or with --debug all of it, indented."""
+    """The text of an exception: its last line, or with --debug the whole traceback, indented."""
     import traceback  # noqa: PLC0415  only when there is one
 
     kind, error, where = exception
@@ -106,23 +106,23 @@ def _check_writable(path: Path) -> None:
         os.close(_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     except OSError as error:
         raise ConfigError(
-            f"The log file {path} can't be written: {error.strerror}.", hint="Name another one."
+            f"The log file {path} can't be written: {error.strerror}.", hint="Choose another one."
         ) from None
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file so that only its owner can read it, also when it was there before."""
+    """Open a file readable by its owner only, also when it existed before."""
     handle = os.open(path, flags, 0o600)
     if stat.S_ISREG(os.fstat(handle).st_mode):
         Path(path).chmod(0o600)
     return handle
 
 
-class _Bridge(logging.Handler):
-    """Brings what libraries log through the standard module into the same stream, redacted likewise."""
+class _LoguruHandler(logging.Handler):
+    """Passes records of the standard logging module, which libraries use, on to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one record on."""
+        """Pass one record on."""
         from loguru import logger  # noqa: PLC0415  help and completion do without it
 
         known = record.levelname in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
@@ -133,5 +133,5 @@ class _Bridge(logging.Handler):
 def _message_of(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError):  # a library's arguments don't fit its own text
+    except (TypeError, ValueError):  # the arguments don't fit the format string
         return str(record.msg)

@@ -1,7 +1,7 @@
-"""Tells people: notifications through Apprise, and a heartbeat. In a thread of its own; it never blocks, never raises.
+"""Notifications through Apprise, and the heartbeat. They are sent by a thread of their own, which never blocks trading.
 
-The same sentence to the same effect (its numbers apart) is told once in ten minutes, a critical one once in two; fills
-are all told. What can't be delivered is dropped: trading waits for nobody (invariant I9).
+Events whose sentences differ only in numbers are sent once per ten minutes, critical ones once per two minutes; every
+fill is sent. A message that can't be delivered is dropped (I9).
 """
 
 import http.client
@@ -24,9 +24,9 @@ from sellctl.core.model.event import Event, EventKind, Severity
 QUIET_SECONDS: Final = 600.0
 QUIET_SECONDS_CRITICAL: Final = 120.0
 HEARTBEAT_SECONDS: Final = 60.0
-_PATIENCE: Final = 10.0
-_AT_MOST: Final = 200  # that wait to be delivered
-_LAST_WORDS: Final = 3.0  # seconds that the last ones get
+_TIMEOUT: Final = 10.0  # seconds per heartbeat request
+_QUEUE_SIZE: Final = 200
+_CLOSE_SECONDS: Final = 3.0  # the time to deliver queued messages at the end
 _NUMBERS: Final = re.compile(r"\d[\d.,:]*")
 NEWS_OF: Final[Mapping[EventKind, News]] = {
     EventKind.FILLED: News.FILLED,
@@ -48,11 +48,11 @@ class _Message:
 
 
 _END: Final = _Message(News.SUMMARY, "")
-_BEAT: Final = _Message(News.SUMMARY, "beat")
+_HEARTBEAT: Final = _Message(News.SUMMARY, "heartbeat")
 
 
 class Notifier:
-    """Hears every event of a watch and passes on what somebody asked for. ConfigError when it can't ever."""
+    """Sends the kinds of events that the configuration asks for. ConfigError for an unusable configuration."""
 
     def __init__(
         self,
@@ -61,35 +61,35 @@ class Notifier:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._heartbeat = _web_address(config.watch.heartbeat)
-        self._notifier = _notifier(config)
+        self._apprise = _apprise(config)
         self._wanted = {news for entry in config.notify for news in entry.kinds}
         self._redact = redact
         self._monotonic = monotonic
-        self._told_at: dict[tuple[str, str, str], float] = {}
+        self._sent_at: dict[tuple[str, str, str], float] = {}
         self._counts: Counter[News] = Counter()
         self._was_open: bool | None = None
-        self._beat_at = float("-inf")
-        self._queue: queue.Queue[_Message] = queue.Queue(_AT_MOST)
+        self._heartbeat_at = float("-inf")
+        self._queue: queue.Queue[_Message] = queue.Queue(_QUEUE_SIZE)
         self._thread = threading.Thread(target=self._deliver_all, name="sellctl-notify", daemon=True)
         if self._heartbeat or config.notify:
             self._thread.start()
 
-    def hear(self, event: Event) -> None:
-        """Pass an event on if it is news to somebody."""
+    def notify(self, event: Event) -> None:
+        """Queue a notification of an event if its kind is wanted and it is no repetition."""
         news = NEWS_OF.get(event.kind)
         if news is None:
             return
         self._counts[news] += 1
-        if news in self._wanted and self._is_news(event):
+        if news in self._wanted and self._is_due(event):
             account = f"{event.account}: " if event.account else ""
             self._put(_Message(news, self._redact(f"{account}{event.sentence}")))
 
-    def beat(self, is_open: bool | None) -> None:
-        """A look has ended: the heartbeat once a minute, and the day's summary once the market has closed."""
+    def after_poll(self, is_open: bool | None) -> None:
+        """Send the heartbeat once per minute, and the summary of the day once the market has closed."""
         now = self._monotonic()
-        if self._heartbeat and now - self._beat_at >= HEARTBEAT_SECONDS:
-            self._beat_at = now
-            self._put(_BEAT)
+        if self._heartbeat and now - self._heartbeat_at >= HEARTBEAT_SECONDS:
+            self._heartbeat_at = now
+            self._put(_HEARTBEAT)
         if self._was_open and is_open is False:
             if News.SUMMARY in self._wanted:
                 self._put(_Message(News.SUMMARY, self._summary()))
@@ -97,28 +97,28 @@ class Notifier:
         self._was_open = self._was_open if is_open is None else is_open
 
     def close(self) -> None:
-        """Deliver what waits, for a moment."""
+        """Deliver the queued messages, for at most _CLOSE_SECONDS."""
         if self._thread.is_alive():
             self._put(_END)
-            self._thread.join(_LAST_WORDS)
+            self._thread.join(_CLOSE_SECONDS)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _is_news(self, event: Event) -> bool:
+    def _is_due(self, event: Event) -> bool:
         if event.kind is EventKind.FILLED:
             return True
         now = self._monotonic()
-        same = (event.account, event.symbol, _NUMBERS.sub("#", event.sentence))
+        signature = (event.account, event.symbol, _NUMBERS.sub("#", event.sentence))
         quiet = QUIET_SECONDS_CRITICAL if event.severity is Severity.CRITICAL else QUIET_SECONDS
-        is_news = now - self._told_at.get(same, float("-inf")) >= quiet
-        self._told_at = {key: at for key, at in self._told_at.items() if now - at < QUIET_SECONDS}
-        if is_news:
-            self._told_at[same] = now
-        return is_news
+        is_due = now - self._sent_at.get(signature, float("-inf")) >= quiet
+        self._sent_at = {key: at for key, at in self._sent_at.items() if now - at < QUIET_SECONDS}
+        if is_due:
+            self._sent_at[signature] = now
+        return is_due
 
     def _summary(self) -> str:
-        counted = [f"{self._counts[news]} {news.value}" for news in News if self._counts[news]]
-        return f"The market has closed. Today: {', '.join(counted) or 'nothing happened'}."
+        counts = [f"{self._counts[news]} {news.value}" for news in News if self._counts[news]]
+        return f"The market has closed. Today: {', '.join(counts) or 'no events'}."
 
     def _put(self, message: _Message) -> None:
         try:
@@ -130,46 +130,46 @@ class Notifier:
         while (message := self._queue.get()) is not _END:
             try:
                 self._deliver(message)
-            except Exception:  # noqa: BLE001, S112  a service of somebody else's may raise anything (fault P06)
+            except Exception:  # noqa: BLE001, S112  a notification service may raise anything (P06)
                 continue
 
     def _deliver(self, message: _Message) -> None:
-        if message is _BEAT:
-            _ask_for(self._heartbeat)
-        elif self._notifier is not None:
-            self._notifier.notify(body=message.text, title=f"sellctl: {message.news.value}", tag=message.news.value)
+        if message is _HEARTBEAT:
+            _get(self._heartbeat)
+        elif self._apprise is not None:
+            self._apprise.notify(body=message.text, title=f"sellctl: {message.news.value}", tag=message.news.value)
 
 
-def _notifier(config: Config) -> Any:
-    """Everybody who is told, by kind; None when nobody is."""
+def _apprise(config: Config) -> Any:
+    """An Apprise object with all addresses, tagged by kind; None without notifications."""
     if not config.notify:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # what Apprise's plugins import
+            warnings.simplefilter("ignore", DeprecationWarning)  # raised by imports of Apprise's plugins
             from apprise import Apprise  # noqa: PLC0415  an optional extra
     except ImportError:
-        raise ConfigError("notify needs the extra.", hint="Run: pip install 'sellctl[notify]'") from None
-    notifier = Apprise()
-    for place, entry in enumerate(config.notify):
+        raise ConfigError("notify needs the package apprise.", hint="Run: pip install 'sellctl[notify]'") from None
+    apprise = Apprise()
+    for index, entry in enumerate(config.notify):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            known = notifier.add(entry.url, tag=[news.value for news in entry.kinds])
+            known = apprise.add(entry.url, tag=[news.value for news in entry.kinds])
         if not known:
-            raise ConfigError(f"notify[{place}].url is no address that Apprise knows.", hint="See apprise's list.")
-    return notifier
+            raise ConfigError(f"notify[{index}].url isn't an address that Apprise supports.", hint="See its list.")
+    return apprise
 
 
 def _web_address(url: str | None) -> str:
     if url and urlsplit(url).scheme not in {"http", "https"}:
-        raise ConfigError("watch.heartbeat is no web address.", hint="Write https://...")
+        raise ConfigError("watch.heartbeat isn't a web address.", hint="Write https://...")
     return url or ""
 
 
-def _ask_for(url: str) -> None:
+def _get(url: str) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "sellctl"})  # noqa: S310  http and https only
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE):  # noqa: S310  likewise
+        with urllib.request.urlopen(request, timeout=_TIMEOUT):  # noqa: S310  likewise
             return
     except (OSError, http.client.HTTPException, ValueError):
         return

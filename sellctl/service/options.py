@@ -1,4 +1,4 @@
-"""The global options of the command line, as one frozen value in `typer.Context.obj`."""
+"""The global options of the command line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What stood before the command. None means that the environment or the default decides."""
+    """The global options, as stored in `typer.Context.obj`. None: the environment or the default decides."""
 
     config: "Path | None"
     state_dir: "Path | None"
@@ -23,18 +23,18 @@ FLAGS = frozenset({"--live", "--debug"})
 VALUED = frozenset({"--config", "-c", "--state-dir", "--log-file"})
 
 
-def to_the_front(words: Sequence[str]) -> list[str]:
-    """The command line with the global options before the command, wherever they stood; nothing moves behind `--`."""
+def global_options_first(args: Sequence[str]) -> list[str]:
+    """The arguments with the global options moved before the command. Arguments after `--` stay where they are."""
     moved: list[str] = []
-    kept: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            kept += [word, *rest]
-        elif word in FLAGS or word.partition("=")[0] in VALUED - {word, "-c"}:
-            moved.append(word)
-        elif word in VALUED:
-            moved += [word, *[value for value in [next(rest, None)] if value is not None]]
+    others: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        if arg == "--":
+            others += [arg, *rest]
+        elif arg in FLAGS or arg.partition("=")[0] in VALUED - {arg, "-c"}:
+            moved.append(arg)
+        elif arg in VALUED:
+            moved += [arg, *[value for value in [next(rest, None)] if value is not None]]
         else:
-            kept.append(word)
-    return [*moved, *kept]
+            others.append(arg)
+    return [*moved, *others]

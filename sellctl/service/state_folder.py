@@ -1,4 +1,4 @@
-"""The state folder: who works which account, whether trading is halted, and what other commands ask of the holder."""
+"""The state folder: account locks, the halt flag, exempt symbols, and requests between processes."""
 
 import json
 import os
@@ -19,37 +19,36 @@ _PRIVATE_FILE = 0o600
 _HALT = "halted"
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
-_THAWED = "thawed.json"
+_RULES_TO_RESUME = "thawed.json"
 _LIVE = "live-confirmed"
 
 
 @dataclass(slots=True)
 class StateFolder:
-    """The folder with the journal, the locks and the halt flag. It is made, for its owner only, when first needed."""
+    """The folder with the journal, the locks and the halt flag. Created on first use, readable by its owner only."""
 
     path: Path
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
-    _files: dict[str, Path] = field(default_factory=dict, compare=False)
 
     def make(self) -> None:
-        """Create the folder, readable by its owner only. SellctlError when that can't be done."""
+        """Create the folder, readable by its owner only. SellctlError when that fails."""
         try:
             self.path.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         except OSError as error:
             raise SellctlError(
-                f"The state folder {self.path} can't be made: {error.strerror}.",
-                hint="Name another with --state-dir or SELLCTL_STATE_DIR.",
+                f"The state folder {self.path} can't be created: {error.strerror}.",
+                hint="Choose another one with --state-dir or SELLCTL_STATE_DIR.",
             ) from None
 
     @property
     def journal(self) -> Path:
-        """Where the journal lives."""
+        """The path of the journal."""
         return self.path / "journal.sqlite"
 
-    # --- one writer an account ----------------------------------------------------------------------------------------
+    # --- one writer per account ---------------------------------------------------------------------------------------
 
     def lock(self, account_number: str, what: str) -> None:
-        """Become the only writer of an account, until this process ends. BusyError says who is it already."""
+        """Become the only writer of an account until this process ends. BusyError names the process that is it now."""
         from filelock import FileLock, Timeout  # noqa: PLC0415  read commands take no lock
 
         if account_number in self._locks:
@@ -60,27 +59,27 @@ class StateFolder:
             lock.acquire(timeout=0)
         except Timeout:
             raise BusyError(
-                f"Account {account_number} is already worked by {self._holder(account_number)}.",
-                hint="Stop that one, or use --if-busy skip.",
+                f"Account {account_number} is in use by {self._holder(account_number)}.",
+                hint="Stop that process, or use --if-busy skip.",
             ) from None
         except OSError as error:
             raise SellctlError(
-                f"The lock of account {account_number} in {self.path} can't be taken: {error.strerror}.",
-                hint="sellctl needs to write there; see --state-dir.",
+                f"Account {account_number} can't be locked in {self.path}: {error.strerror}.",
+                hint="sellctl needs write access there; see --state-dir.",
             ) from None
         self._locks[account_number] = lock
-        _write(self._signature(account_number), {"pid": os.getpid(), "what": what})
+        _write(self._holder_file(account_number), {"pid": os.getpid(), "what": what})
 
     def release(self) -> None:
-        """Let go of every account."""
+        """Release the locks of all accounts."""
         for number, lock in self._locks.items():
-            self._signature(number).unlink(missing_ok=True)
+            self._holder_file(number).unlink(missing_ok=True)
             lock.release()
         self._locks.clear()
 
-    def worked_by(self, number: str) -> str:
-        """Which living process works an account; "" when none says so. Takes no lock."""
-        pid = _read(self._signature(number)).get("pid")
+    def lock_holder(self, number: str) -> str:
+        """The running process that has locked an account; "" without one. Takes no lock itself."""
+        pid = _read(self._holder_file(number)).get("pid")
         try:
             os.kill(int(pid or 0) or -(2**30), 0)
         except (OSError, ValueError, TypeError, OverflowError):
@@ -88,105 +87,97 @@ class StateFolder:
         return self._holder(number)
 
     def _holder(self, number: str) -> str:
-        signed = _read(self._signature(number))
-        return f"`sellctl {signed['what']}` (process {signed['pid']})" if signed else "another sellctl"
+        holder = _read(self._holder_file(number))
+        return f"`sellctl {holder['what']}` (process {holder['pid']})" if holder else "another sellctl process"
 
-    def _signature(self, number: str) -> Path:
+    def _holder_file(self, number: str) -> Path:
         return self.path / f"account-{number}.holder"
 
     # --- the halt -----------------------------------------------------------------------------------------------------
 
     def halt(self, reason: str, by: str) -> None:
-        """Stop all new orders of every process on this folder (K1). It survives restarts and needs no database."""
+        """Stop all new orders of all processes on this folder (K1). A halt survives restarts and needs no database."""
         self.make()
         _write(self.path / _HALT, {"reason": reason, "by": by})
 
     def resume(self) -> bool:
-        """Lift the halt; whether there was one."""
+        """Lift the halt. Returns whether there was one."""
         try:
             (self.path / _HALT).unlink()
         except FileNotFoundError:
             return False
         except OSError as error:
             raise SellctlError(
-                f"The halt flag {self.path / _HALT} can't be removed: {error.strerror}.", hint="Remove it by hand."
+                f"The halt flag {self.path / _HALT} can't be removed: {error.strerror}.",
+                hint="Remove the file.",
             ) from None
         return True
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt."""
-        flag = self._file(_HALT)
+        flag = self.path / _HALT
         try:
             flag.lstat()
         except FileNotFoundError:
             return ""
         except OSError as error:
             return f"the halt flag can't be read ({error.strerror})"
-        said = _read(flag)
-        return str(said.get("reason", "")) or "the halt flag can't be read"
+        return str(_read(flag).get("reason", "")) or "the halt flag can't be read"
 
     # --- the first run with real money --------------------------------------------------------------------------------
 
     def confirmed_live(self) -> frozenset[str]:
-        """Marks of the keys with real money that somebody has agreed to act on."""
+        """Fingerprints of the real-money keys whose use has been confirmed."""
         return frozenset(str(mark) for mark in _read(self.path / _LIVE).get("keys", ()))
 
     def confirm_live(self, marks: Iterable[str]) -> None:
-        """Remember that somebody agreed."""
+        """Record that the use of these keys has been confirmed."""
         self.make()
         _write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(marks))})
 
-    # --- what is left alone at run time -------------------------------------------------------------------------------
+    # --- exempt and resumed symbols -----------------------------------------------------------------------------------
 
     def exempt(self) -> frozenset[str]:
-        """Symbols or underlyings that a person asked to leave alone. SellctlError when that can't be read."""
+        """The exempt symbols and underlyings. SellctlError when they can't be read."""
         return frozenset(self._symbols(_EXEMPT))
 
     def set_exempt(self, symbol: str, *, wanted: bool) -> bool:
-        """Leave a symbol or underlying alone from the next look on, or manage it again; whether that is news."""
+        """Exempt a symbol or underlying from the next check on, or end that. Returns whether this changed anything."""
         self.make()
         known = set(self._symbols(_EXEMPT))
         changed = (symbol in known) is not wanted
         _write(self.path / _EXEMPT, {"symbols": sorted(known | {symbol} if wanted else known - {symbol})})
         return changed
 
-    def thaw(self, symbol: str) -> None:
-        """Let the frozen rules of a symbol or underlying go on; the next process that acts takes it up."""
+    def resume_rules(self, symbol: str) -> None:
+        """Ask the next acting process to resume the suspended rules of a symbol or underlying."""
         self.make()
-        _write(self.path / _THAWED, {"symbols": sorted({*self._symbols(_THAWED), symbol})})
+        _write(self.path / _RULES_TO_RESUME, {"symbols": sorted({*self._symbols(_RULES_TO_RESUME), symbol})})
 
-    def take_thawed(self) -> frozenset[str]:
-        """Every symbol to thaw, told once."""
-        found = frozenset(self._symbols(_THAWED))
+    def take_rules_to_resume(self) -> frozenset[str]:
+        """The symbols whose suspended rules are to be resumed; each is returned once."""
+        found = frozenset(self._symbols(_RULES_TO_RESUME))
         if found:
-            (self.path / _THAWED).unlink(missing_ok=True)
+            (self.path / _RULES_TO_RESUME).unlink(missing_ok=True)
         return found
 
     def _symbols(self, name: str) -> list[str]:
-        path = self._file(name)
+        path = self.path / name
         try:
             path.lstat()
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Look at the state folder.") from None
-        said = _read(path).get("symbols")
-        if not isinstance(said, list):
-            raise SellctlError(
-                f"{path} can't be read, so nobody knows what to leave alone.", hint="Repair or remove it."
-            )
-        return [str(symbol) for symbol in said]
-
-    def _file(self, name: str) -> Path:
-        """A file that each account's look asks for: its path is put together once."""
-        if name not in self._files:
-            self._files[name] = self.path / name
-        return self._files[name]
+            raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Check the state folder.") from None
+        symbols = _read(path).get("symbols")
+        if not isinstance(symbols, list):
+            raise SellctlError(f"{path} is damaged: it can't be known what is exempt.", hint="Repair or remove it.")
+        return [str(symbol) for symbol in symbols]
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
     def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
-        """Leave a request; the holder removes the file when it has taken it up."""
+        """Leave a request for the process that holds the accounts; it removes the file when it takes the request."""
         folder = self.path / _REQUESTS
         folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         request = folder / f"{uuid.uuid4().hex}.json"
@@ -194,36 +185,36 @@ class StateFolder:
         return request
 
     def take_requests(self, accounts: Collection[str]) -> Iterator[CommandRequest]:
-        """Every request to a holder of these accounts, each once; what can't be read is thrown away."""
+        """Take the requests for these accounts, each once. Unreadable requests are discarded."""
         for file in sorted((self.path / _REQUESTS).glob("*.json")):
-            said = _read(file)
-            names = said.get("accounts", [])
-            if said and not set(names) & set(accounts):
+            request = _read(file)
+            names = request.get("accounts", [])
+            if request and not set(names) & set(accounts):
                 continue
             file.unlink(missing_ok=True)
-            if said.get("verb") in set(Verb):
-                symbol, by = str(said.get("symbol", "")), str(said.get("by", ""))
-                yield CommandRequest(file.stem, Verb(said["verb"]), symbol, tuple(names), by)
+            if request.get("verb") in set(Verb):
+                symbol, by = str(request.get("symbol", "")), str(request.get("by", ""))
+                yield CommandRequest(file.stem, Verb(request["verb"]), symbol, tuple(names), by)
 
 
-def _write(path: Path, words: Mapping[str, object]) -> None:
-    """A whole file or none: written beside and moved into place."""
+def _write(path: Path, content: Mapping[str, object]) -> None:
+    """Write a file atomically: as a draft beside it that is then moved into place."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(words))
+            file.write(json.dumps(content))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        raise SellctlError(f"{path} can't be written: {error.strerror}.", hint="Look at the state folder.") from None
+        raise SellctlError(f"{path} can't be written: {error.strerror}.", hint="Check the state folder.") from None
 
 
 def _read(path: Path) -> "dict[str, Any]":
-    """What a file of ours says; empty when it can't be read."""
+    """The JSON object in a file; empty when it can't be read."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}

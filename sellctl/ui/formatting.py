@@ -1,6 +1,7 @@
-"""How one value reads: prices, gains, ages, quantities; and text from outside, made harmless. No layout, no colour.
+"""Formatting of single values: prices, gains, ages, quantities, orders; and the sanitizing of foreign text.
 
-A Cell has two faces: `text` for a person and `data` for a program (decimals as text, never float or exponent).
+No layout and no colour. A Cell carries a value twice: `text` for a person and `data` for a program (decimals as text,
+never as a float or with an exponent).
 """
 
 import datetime as dt
@@ -10,16 +11,16 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
 
-from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import HALTED, PositionDecision, Reason, State, SubmitOrder, Trigger
+from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 
 Data = str | int | bool | None
 UNKNOWN = "?"
 ONE = Decimal(1)
-# Wide enough for any price a broker could send: rounding for the eye must never fail.
-_EYE = Context(prec=60)
+# Wide enough for any price a broker could send: rounding for display must never fail.
+_DISPLAY = Context(prec=60)
 _FOUR_PLACES = Decimal("0.0001")
 _CENT = Decimal("0.01")
 _TENTH = Decimal("0.1")
@@ -31,7 +32,7 @@ _SHORT_NAME = {Reason.TAKE_PROFIT: "target", Reason.STOP_LOSS: "stop"}
 
 
 class Tone(StrEnum):
-    """What a value is like. Colour may follow it and never carries it alone: a gain has its sign, a state its word."""
+    """How a value is coloured. Colour never carries information alone: a gain has its sign, a state its word."""
 
     PLAIN = ""
     GOOD = "good"
@@ -40,18 +41,25 @@ class Tone(StrEnum):
     QUIET = "quiet"
 
 
+STATE_WORD = {
+    DecisionState.WATCHING: "watching",
+    DecisionState.CLOSING: "closing",
+    DecisionState.BLOCKED: "blocked",
+    DecisionState.DENIED: "not sent",
+    DecisionState.FAULT: "error",
+}
 STATE_TONE = {
-    State.HELD: Tone.PLAIN,
-    State.LEAVING: Tone.GOOD,
-    State.BLOCKED: Tone.WARN,
-    State.DENIED: Tone.WARN,
-    State.FAULT: Tone.BAD,
+    DecisionState.WATCHING: Tone.PLAIN,
+    DecisionState.CLOSING: Tone.GOOD,
+    DecisionState.BLOCKED: Tone.WARN,
+    DecisionState.DENIED: Tone.WARN,
+    DecisionState.FAULT: Tone.BAD,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value with its two faces."""
+    """One value, for a person and for a program."""
 
     text: str
     data: Data
@@ -60,7 +68,7 @@ class Cell:
 
 
 def are_numbers(cells: Iterable[Cell]) -> bool:
-    """Whether a column of these cells is set flush right: all that is there is numbers."""
+    """Whether a column of these cells is right-aligned: every cell that isn't empty holds a number."""
     filled = [cell.is_number for cell in cells if cell.text]
     return bool(filled) and all(filled)
 
@@ -69,13 +77,13 @@ def are_numbers(cells: Iterable[Cell]) -> bool:
 
 
 def sanitize(text: str) -> str:
-    """Text with nothing left in it that a terminal would obey: blanks become spaces, the rest is spelled out."""
+    """The text without control sequences: tabs and line breaks become spaces, other control characters are escaped."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_spelled(character) for character in text)
+    return "".join(_escaped(character) for character in text)
 
 
-def _spelled(character: str) -> str:
+def _escaped(character: str) -> str:
     if character in _BLANKS:
         return " "
     if unicodedata.category(character) not in _UNSAFE:
@@ -84,7 +92,7 @@ def _spelled(character: str) -> str:
 
 
 def as_cell(value: object) -> Cell:
-    """The cell of any value a row may hold."""
+    """The cell of any value that a row may hold."""
     if isinstance(value, Cell):
         return Cell(sanitize(value.text), value.data, value.tone, value.is_number)
     if isinstance(value, Decimal):
@@ -99,7 +107,7 @@ def as_cell(value: object) -> Cell:
 
 
 def plain_text(value: object) -> str:
-    """A value as a program reads it: instants in ISO 8601, durations in seconds, decimals without exponent."""
+    """A value for a program: instants in ISO 8601, durations in seconds, decimals without exponent."""
     if isinstance(value, Decimal):
         return number(value)
     if isinstance(value, dt.datetime | dt.date):
@@ -110,7 +118,7 @@ def plain_text(value: object) -> str:
 
 
 def number(value: Decimal) -> str:
-    """A decimal, exact, without exponent and without trailing zeros."""
+    """The exact decimal, without exponent and without trailing zeros; "?" when it isn't finite."""
     if not value.is_finite():
         return UNKNOWN
     text = f"{value:f}"
@@ -127,41 +135,48 @@ def number_data(value: Decimal | None) -> str | None:
 
 
 def price_text(price: Decimal | None) -> str:
-    """A price for the eye: two decimals at least and four at most; "?" when unknown."""
+    """A price rounded for display: at least two and at most four decimals; "?" when unknown."""
     if price is None or not price.is_finite():
         return UNKNOWN
-    rounded = price.quantize(_FOUR_PLACES, context=_EYE)
-    cents = price.quantize(_CENT, context=_EYE)
+    rounded = price.quantize(_FOUR_PLACES, context=_DISPLAY)
+    cents = price.quantize(_CENT, context=_DISPLAY)
     return f"{cents:f}" if cents == rounded else number(rounded)
 
 
 def price_cell(price: Decimal | None) -> Cell:
-    """A price: rounded for the eye, exact for a program."""
+    """A price: rounded for a person, exact for a program."""
     return Cell(price_text(price), number_data(price), is_number=True)
 
 
 def dollars(price: Decimal | None) -> str:
-    """A price inside a sentence."""
-    return UNKNOWN if price is None else f"${price_text(price)}"
+    """A price inside a sentence: $2.20, -$2.20; "?" when unknown."""
+    if price is None or not price.is_finite():
+        return UNKNOWN
+    return f"{'-' if price < 0 else ''}${price_text(abs(price))}"
 
 
-def profit(made: Decimal) -> str:
-    """Dollars made or lost, signed and to the cent."""
-    cents = made.quantize(_CENT, context=_EYE)
-    return f"{'-' if cents < 0 else '+' if cents > 0 else ''}${abs(cents):f}"
+def profit(amount: Decimal) -> str:
+    """A profit or loss in dollars and cents, always signed: +$48.00, -$200.00."""
+    cents = amount.quantize(_CENT, context=_DISPLAY)
+    return f"{'-' if cents < 0 else '+' if cents > 0 else ''}${abs(cents):,f}"
 
 
 def percent(ratio: Decimal | None) -> str:
-    """A ratio for the eye, always signed and with one decimal, so that a column of them lines up."""
+    """A ratio as a percentage, always signed and with one decimal, so that a column of them lines up."""
     if ratio is None or not ratio.is_finite():
         return UNKNOWN
-    shown = (ratio * 100).quantize(_TENTH, context=_EYE)
+    shown = (ratio * 100).quantize(_TENTH, context=_DISPLAY)
     return "0.0%" if shown == 0 else f"{shown:+f}%"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: 1 exit, 2 exits."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def ratio_data(ratio: Decimal | None) -> str | None:
     """A ratio for a program: 0.1 is +10%."""
-    return None if ratio is None else number_data(ratio.quantize(_SIX_PLACES, context=_EYE))
+    return None if ratio is None else number_data(ratio.quantize(_SIX_PLACES, context=_DISPLAY))
 
 
 def gain_cell(gain: Decimal | None) -> Cell:
@@ -171,7 +186,7 @@ def gain_cell(gain: Decimal | None) -> Cell:
 
 
 def duration(span: dt.timedelta) -> str:
-    """A length of time in its two largest units: 3d 4h, 3h 12m, 5m 09s, 42s; never less than 0s."""
+    """A length of time in its two largest units: 3d 4h, 3h 12m, 5m 09s, 42s. A negative one reads 0s."""
     seconds = max(int(span.total_seconds()), 0)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -184,7 +199,7 @@ def duration(span: dt.timedelta) -> str:
 
 
 def moment(instant: dt.datetime | None) -> str:
-    """A day and time in New York, for what may be from another day."""
+    """A day and time in New York, for an instant that may lie on another day; "?" when unknown."""
     return UNKNOWN if instant is None else f"{instant.astimezone(NEW_YORK):%d %b} {clock(instant)}"
 
 
@@ -208,88 +223,98 @@ def days_left(holding: Holding, today: dt.date) -> int | None:
 
 
 def days_cell(holding: Holding, today: dt.date) -> Cell:
-    """The days left; 0 stands out."""
+    """The days until expiry; 0 and less are highlighted."""
     days = days_left(holding, today)
     tone = Tone.WARN if days is not None and days <= 0 else Tone.PLAIN
     return Cell("" if days is None else str(days), days, tone, is_number=True)
 
 
 def qty_cell(holding: Holding) -> Cell:
-    """The quantity with its side: +2 is long, -1 is short."""
+    """The signed quantity: +2 is long, -1 is short."""
     sign = "+" if holding.position.is_long else "-"
-    shown = number(holding.position.qty)
-    return Cell(f"{sign}{shown}", shown if sign == "+" else f"-{shown}", is_number=True)
+    qty = number(holding.position.qty)
+    return Cell(f"{sign}{qty}", qty if sign == "+" else f"-{qty}", is_number=True)
 
 
 def exit_side(holding: Holding) -> str:
-    """The side of the quote that closing it trades against."""
+    """The side of the quote that a closing order trades against: "bid" or "ask"."""
     return "bid" if holding.position.is_long else "ask"
 
 
 def now_cell(holding: Holding) -> Cell:
-    """What one could get now; "?" when no usable price stands."""
+    """The price at which it could be closed now; "?" without a usable quote."""
     return price_cell(holding.exit_price)
 
 
 def state_cell(decision: PositionDecision) -> Cell:
-    """Where a holding stands, in a word.
+    """The state of a position, short enough for a column.
 
-    Besides the states of a verdict: guarded while its rules can't trust the quote, waiting for a stop's second quote,
-    halted; and which step of how many an exit is at.
+    Besides the words of STATE_WORD: "bad quote" and "wide spread" while price rules are suspended, "confirming" while a
+    stop waits for its second quote, "halted", and "closing 2/4" for an exit at the second of four prices.
     """
     state = decision.state
-    if state is State.HELD and is_guarded(decision):
-        return Cell("guarded", state.value, Tone.WARN)
-    if state is State.DENIED and any(why.startswith(HALTED) for why in decision.violations):
+    if state is DecisionState.WATCHING and price_rules_suspended(decision):
+        text = "bad quote" if decision.holding.exit_price is None else "wide spread"
+        return Cell(text, state.value, Tone.WARN)
+    if state is DecisionState.DENIED and decision.is_halted:
         return Cell("halted", state.value, Tone.BAD)
-    if decision.unconfirmed and state is State.DENIED:
-        return Cell("waiting", state.value, Tone.WARN)
-    if decision.step and state is State.LEAVING:
-        return Cell(f"exit {decision.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
-    return Cell(state.value, state.value, STATE_TONE[state])
+    if state is DecisionState.DENIED and decision.unconfirmed:
+        return Cell("confirming", state.value, Tone.WARN)
+    if state is DecisionState.CLOSING and decision.step:
+        return Cell(f"{STATE_WORD[state]} {decision.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
+    return Cell(STATE_WORD[state], state.value, STATE_TONE[state])
 
 
-def is_guarded(decision: PositionDecision) -> bool:
-    """Whether price rules stand for a holding and its quote is too wide or not usable."""
+def state_text(decision: PositionDecision) -> str:
+    """The state of a position in full: "closing, price 2 of 4"."""
+    if decision.state is DecisionState.CLOSING and decision.step:
+        return f"{STATE_WORD[decision.state]}, price {decision.step}"
+    return state_cell(decision).text
+
+
+def price_rules_suspended(decision: PositionDecision) -> bool:
+    """Whether a position has price rules and its quote is unusable or its spread too wide for them."""
     holding = decision.holding
     return bool(decision.triggers) and (holding.prices.wide or holding.exit_price is None)
 
 
 def nearest(decision: PositionDecision) -> Trigger | None:
-    """The trigger that is the fewest percent away; the first one when no distance is known."""
+    """The trigger with the smallest distance in percent; the first one when no distance is known."""
     known = [trigger for trigger in decision.triggers if trigger.distance is not None]
-    return min(known, key=_how_far) if known else next(iter(decision.triggers), None)
+    return min(known, key=_absolute_distance) if known else next(iter(decision.triggers), None)
 
 
-def _how_far(trigger: Trigger) -> Decimal:
+def _absolute_distance(trigger: Trigger) -> Decimal:
     return abs(trigger.distance) if trigger.distance is not None else Decimal("Infinity")
 
 
 def trigger_name(trigger: Trigger) -> str:
-    """A trigger's rule in a word or two."""
+    """The rule of a trigger in a word or two."""
     return _SHORT_NAME.get(trigger.reason, trigger.reason.value.replace("_", " "))
 
 
 def nearest_text(decision: PositionDecision) -> str:
-    """The nearest trigger with its price and how far the price has to move; "" without one."""
+    """The nearest trigger with its price and distance: "target $2.20, 6.3% away"; "" without one."""
     trigger = nearest(decision)
     if trigger is None:
         return ""
-    away = distance_text(decision, trigger)
-    return f"{trigger_name(trigger)} {dollars(trigger.price)}{away and f' ({away})'}"
+    distance = distance_text(decision, trigger)
+    return f"{trigger_name(trigger)} {dollars(trigger.price)}{distance and f', {distance}'}"
 
 
 def distance_text(decision: PositionDecision, trigger: Trigger) -> str:
-    """How far the price has to move to a trigger; "met" when it has; "" when that is unknown."""
+    """How far the price is from a trigger: "6.3% away", or "reached"; "" when that is unknown."""
     if trigger.distance is None:
         return ""
-    return "met" if way_gone(decision, trigger) == ONE else percent(trigger.distance)
+    if progress_to(decision, trigger) == ONE:
+        return "reached"
+    return f"{percent(trigger.distance).lstrip('+-')} away"
 
 
-def way_gone(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
-    """How much of the way from the entry to a trigger the price has gone: 0 at the entry, 1 at the trigger and beyond.
+def progress_to(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
+    """The progress of the price from the entry to a trigger: 0 at the entry, 1 at the trigger and beyond.
 
-    None when that can't be known: no usable price, no entry price, or a trigger at the entry itself.
+    None when it can't be known: no usable price, no entry price, or a trigger at the entry itself.
     """
     entry = decision.holding.position.entry_price
     if trigger.distance is None or trigger.distance <= -ONE or entry is None or entry == trigger.price:
@@ -301,14 +326,14 @@ def way_gone(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
 
 
 def order_text(order: Order) -> str:
-    """An order in a few words: sell 2 limit $1.10."""
+    """An order in short: "sell 2 limit $1.10"."""
     side = order.side.value if order.side else "multi-leg"
     qty = UNKNOWN if order.qty is None else number(order.qty)
     return f"{side} {qty} {_terms(order.type, order.limit_price, order.stop_price)}"
 
 
 def submit_text(order: SubmitOrder) -> str:
-    """An order about to be sent, in a few words."""
+    """An order that is about to be sent, in short."""
     return f"{order.side.value} {number(order.qty)} {_terms(order.type, order.limit_price, None)}"
 
 
@@ -320,3 +345,17 @@ def _terms(kind: OrderType, limit: Decimal | None, stop: Decimal | None) -> str:
 def side_text(side: Side | None) -> str:
     """The side of an order; the parent of a multi-leg order has none."""
     return side.value if side else "multi-leg"
+
+
+def sender(order: Order) -> str:
+    """Who sent an order: "sellctl" or "you"."""
+    return "sellctl" if order.is_ours else "you"
+
+
+def market_phase(market: Market) -> str:
+    """Whether the market is open, and for how long."""
+    if not market.is_open:
+        return "closed"
+    left = market.until_close
+    unconfirmed = "" if market.confirmed else ", hours unconfirmed"
+    return f"open{unconfirmed}" if left is None else f"open, {duration(left)} left{unconfirmed}"

@@ -1,6 +1,6 @@
-"""The report as one HTML page that stands alone: every exit's prices, P&L by reason, slippage. pygal draws, inline SVG.
+"""The exit report as one self-contained HTML page: a summary, P&L by reason, slippage, and the prices of each exit.
 
-Values in, text out; nothing is fetched when the page is opened.
+Charts are inline SVG drawn by pygal; the page loads nothing when it is opened.
 """
 
 import datetime as dt
@@ -15,20 +15,21 @@ from pygal.style import CleanStyle  # type: ignore[import-untyped]  # likewise
 
 from sellctl.core.model.exit_record import Exit, Point
 from sellctl.core.model.market import NEW_YORK
+from sellctl.ui.formatting import profit
 
-# pygal leaves an import hook of a kind that Python no longer knows; every later import would warn of it.
+# pygal leaves an import hook without find_spec, which would make every later import warn.
 sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__name__ != "PluginImportFixer"]
-MOST_PLOTS = 200  # exits drawn one by one, the newest; a browser has an end
+MOST_PLOTS = 200  # the newest exits get a chart each; more would make the page too large for a browser
 _BEFORE, _AFTER = dt.timedelta(minutes=10), dt.timedelta(minutes=1)
 _HEAD = """<!doctype html><meta charset="utf-8"><title>sellctl report</title>
 <style>body{font:15px system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse}td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ddd}
 figure{margin:2rem 0}figcaption{font-weight:600}</style><h1>sellctl report</h1>"""
-_NO_EXIT = "<p>No exit is on record for that.</p>"
+_NO_EXIT = "<p>No exits match.</p>"
 
 
 def page(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The whole page; `rows` under `columns` are its table."""
+    """The whole page. `rows` under `columns` are its summary table."""
     if not found:
         return _HEAD + _NO_EXIT
     drawn = [one for one in found if one.decided_on][-MOST_PLOTS:]
@@ -47,14 +48,14 @@ def _text(cell: object) -> str:
 
 
 def _pnl_by_reason(found: Sequence[Exit]) -> str:
-    chart = _chart(pygal.Bar, show_legend=False, value_formatter=lambda value: f"${value:,.2f}")
+    chart = _chart(pygal.Bar, show_legend=False, value_formatter=lambda value: profit(Decimal(value)))
     totals: dict[str, Decimal] = {}
     for one in found:
         if one.pnl is not None:
             totals[one.reason] = totals.get(one.reason, Decimal(0)) + one.pnl
     chart.x_labels = list(totals)
     chart.add("P&L", [float(total) for total in totals.values()])
-    return _figure("P&L by reason, dollars", chart)
+    return _figure("P&L by reason, in dollars", chart)
 
 
 def _slippage(found: Sequence[Exit]) -> str:
@@ -63,11 +64,11 @@ def _slippage(found: Sequence[Exit]) -> str:
         costs = [float(one.against_mid) for one in found if one.reason == reason and one.against_mid is not None]
         if costs:
             chart.add(f"{reason} ({len(costs)})", costs)
-    return _figure("Slippage against the mid at decision, dollars a share (below zero is better than the mid)", chart)
+    return _figure("Slippage against the mid at the decision, in dollars per share (negative: better than mid)", chart)
 
 
 def _one_exit(one: Exit) -> str:
-    """The price path around one exit, with entry, stop, peak, the decision and the fills."""
+    """The prices around one exit, with entry, stop, peak, the decision and the fills."""
     begins, ends = one.began - _BEFORE, (one.parts[-1].at if one.parts else one.began) + _AFTER
     path = [point for point in one.path if begins <= point.at <= ends]
     chart = _chart(pygal.DateTimeLine, x_value_formatter=_clock, dots_size=2, truncate_legend=-1)
@@ -82,9 +83,9 @@ def _one_exit(one: Exit) -> str:
     if one.bid is not None:
         chart.add("decision", [(one.began, float(one.bid))], stroke=False, dots_size=6)
     chart.add("fills", [(part.at, float(part.price)) for part in one.parts], stroke=False, dots_size=6)
-    gain = "" if one.pnl is None else f", ${one.pnl:,.2f}"
+    gain = "" if one.pnl is None else f", {profit(one.pnl)}"
     day = one.began.astimezone(NEW_YORK)
-    return _figure(f"{one.symbol}, {one.reason}, {day:%Y-%m-%d %H:%M:%S} New York{gain}", chart)
+    return _figure(f"{one.symbol}, {one.reason}, {day:%Y-%m-%d %H:%M:%S} ET{gain}", chart)
 
 
 def _side(path: Iterable[Point], name: str) -> list[tuple[dt.datetime, float | None]]:
@@ -97,7 +98,7 @@ def _clock(at: dt.datetime) -> str:
 
 
 def _chart(kind: Any, **options: Any) -> Any:
-    """A chart without scripts from elsewhere."""
+    """A chart without external scripts."""
     return kind(js=(), style=CleanStyle, height=320, width=960, no_data_text="nothing to show", **options)
 
 

@@ -1,6 +1,6 @@
-"""A table on a terminal: what fits stands in columns, long texts fold, and when even that is too wide they go beneath.
+"""Tables for a terminal. Long texts fold; where columns would still be too wide, they move beneath their row.
 
-The only module besides `screen` that knows rich; `render` imports it when a table is asked for, so that start-up is
+Besides `screen` the only module that uses rich; `render` imports it only when a table is printed, so that start-up is
 quick. No symbol and no number is ever cut or folded.
 """
 
@@ -20,31 +20,31 @@ from sellctl.ui.formatting import Cell, Tone, are_numbers
 STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
 GAP = 2
 INDENT = 4
-# A column with longer texts than this, of several words, may fold, down to the width below.
-PROSE_FROM = 18
+# A column whose texts have several words and more characters than this may fold, down to the width below.
+PROSE_FROM = 24
 PROSE_LEAST = 28
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column with its cells and how wide they are at most."""
+    """One column with its cells."""
 
     name: str
     cells: tuple[Cell, ...]
 
     @property
     def width(self) -> int:
-        """The width at which nothing in it is cut."""
+        """The width of its longest text."""
         return max(cell_len(text) for text in (self.name, *(cell.text for cell in self.cells)))
 
     @property
     def is_prose(self) -> bool:
-        """Whether it holds texts of several words."""
+        """Whether it holds sentences, which may fold."""
         return any(" " in cell.text and cell_len(cell.text) > PROSE_FROM for cell in self.cells)
 
     @property
     def is_number(self) -> bool:
-        """Whether it is set flush right."""
+        """Whether it is right-aligned."""
         return are_numbers(self.cells)
 
 
@@ -60,15 +60,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, wi
     """The table for a terminal of `width` columns."""
     parts: list[RenderableType] = [Text(title, "bold")] if title else []
     if rows:
-        made = [Column(name, tuple(row[place] for row in rows)) for place, name in enumerate(columns)]
-        parts.append(_in_columns(made) if _fits(made, width) else _beneath(made, width))
+        built = [Column(name, tuple(row[index] for row in rows)) for index, name in enumerate(columns)]
+        parts.append(_in_columns(built) if _fits(built, width) else _beneath(built, width))
     else:
         parts.append(Text("none", "dim"))
     return Group(*parts)
 
 
 def _fits(columns: Sequence[Column], width: int) -> bool:
-    """Whether the table stands in columns, its long texts folded no narrower than is readable."""
+    """Whether all columns fit, with long texts folded no narrower than PROSE_LEAST."""
     least = sum(min(column.width, PROSE_LEAST) if column.is_prose else column.width for column in columns)
     return least + GAP * (len(columns) - 1) <= width
 
@@ -96,9 +96,9 @@ def _text(cell: Cell) -> Text:
 
 
 def _beneath(columns: Sequence[Column], width: int) -> Group:
-    """Short columns in a line, and under each line what doesn't fit into it."""
+    """Short columns in one line per row, and beneath each line the columns that don't fit into it."""
     short, long = _split(columns, width)
-    head = Text((" " * GAP).join(_flush(column, column.name) for column in short).rstrip(), "bold")
+    head = Text((" " * GAP).join(_aligned(column, column.name) for column in short).rstrip(), "bold")
     return Group(head, Text(("─" if _is_unicode() else "-") * min(width, _line_width(short))), *_rows(short, long))
 
 
@@ -107,7 +107,7 @@ def _is_unicode() -> bool:
 
 
 def _split(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
-    """The columns that stay in the line, and those that go beneath it: prose first, then from the right."""
+    """The columns that stay in the line, and those that move beneath it: prose first, then from the right."""
     short = [column for column in columns if not column.is_prose]
     while len(short) > 1 and _line_width(short) > width:
         del short[-1]
@@ -119,26 +119,26 @@ def _line_width(columns: Sequence[Column]) -> int:
 
 
 def _rows(short: Sequence[Column], long: Sequence[Column]) -> Iterator[RenderableType]:
-    for place in range(len((short or long)[0].cells)):
+    for index in range(len((short or long)[0].cells)):
         if short:
-            pieces = [_flush_cell(column, column.cells[place]) for column in short]
+            pieces = [_aligned_cell(column, column.cells[index]) for column in short]
             line = Text(" " * GAP).join(pieces)
             line.rstrip()
             yield line
-        notes = [_note(column, column.cells[place]) for column in long if column.cells[place].text]
+        notes = [_note(column, column.cells[index]) for column in long if column.cells[index].text]
         if notes:
             yield Padding(Text(" · " if _is_unicode() else " - ").join(notes), (0, 0, 0, INDENT if short else 0))
 
 
 def _note(column: Column, cell: Cell) -> Text:
-    """A cell beneath its line: a sentence speaks for itself, a short value needs its column's name."""
+    """A cell beneath its line: a short value gets the name of its column, a sentence needs none."""
     return _text(cell) if column.is_prose else Text.assemble(f"{column.name} ", _text(cell))
 
 
-def _flush(column: Column, text: str) -> str:
+def _aligned(column: Column, text: str) -> str:
     blanks = " " * (column.width - cell_len(text))
     return blanks + text if column.is_number else text + blanks
 
 
-def _flush_cell(column: Column, cell: Cell) -> Text:
-    return Text(_flush(column, cell.text), STYLES[cell.tone])
+def _aligned_cell(column: Column, cell: Cell) -> Text:
+    return Text(_aligned(column, cell.text), STYLES[cell.tone])

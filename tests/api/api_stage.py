@@ -18,7 +18,7 @@ from sellctl.api.lifespan import RUN_OPTIONS, ApiServices, build
 from sellctl.api.tokens import Role, make_token
 from sellctl.core.config.schema import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.journal.queries import Filters, Row, history
+from sellctl.journal.queries import AuditRow, Filters, history
 from sellctl.service.options import Options
 from sellctl.sim.server import SimServer
 
@@ -42,13 +42,13 @@ TARGET = HELD.replace("bid: 1.00, ask: 1.02", "bid: 1.20, ask: 1.22")
 
 
 def a_token(role: str = "admin", subject: str = "tester", *, secret: str = SECRET, hours: float = 1) -> str:
-    """A token that counts from now on."""
+    """A token that is valid from now on."""
     return make_token(secret, subject, Role(role), dt.timedelta(hours=hours), dt.datetime.now(dt.UTC))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -101,7 +101,7 @@ class Api:
         scope = a_scope(method, path, given, peer or self.peer)
         return await answered(self.app, scope, receive or whole(body))
 
-    def rows(self, kind: str = "") -> list[Row]:
+    def rows(self, kind: str = "") -> list[AuditRow]:
         """The journal, oldest first."""
         found = history(self.control.runtime.state.journal, Filters(limit=10_000))
         return [row for row in reversed(found) if kind in {"", row.kind}]
@@ -132,7 +132,7 @@ def a_scope(method: str, path: str, headers: dict[str, str], peer: str = "127.0.
 
 
 def whole(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
-    """The body in one piece; then the caller stays."""
+    """Receives the body in one piece; then the connection stays open."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -145,7 +145,7 @@ def whole(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
 
 
 async def answered(app: Any, scope: dict[str, Any], receive: Any) -> Answer:
-    """The whole answer of an application."""
+    """The complete response of an application."""
     start: dict[str, Any] = {}
     chunks: list[bytes] = []
 
@@ -176,7 +176,7 @@ def options_for(state: Path) -> Options:
 async def on_air(
     server: SimServer, folder: Path, api: ApiConfig | None = None, sell: SellModuleConfig | None = None
 ) -> AsyncIterator[Api]:
-    """The application with its lifespan begun; nothing is watched unless the configuration says so."""
+    """The application with a running lifespan. It watches only if the configuration says so."""
     state = folder / "state"
     loaded = a_config(server, api or ApiConfig(autostart=False, requests_a_second=10_000), sell)
     services = build(loaded, options_for(state), replace(RUN_OPTIONS, streams=False))

@@ -78,7 +78,7 @@ class Tab:
             time.sleep(0.05)
 
     def text(self, selector: str = "body") -> str:
-        """What a person reads there."""
+        """The visible text of an element."""
         return str(self.run(f"document.querySelector({json.dumps(selector)}).innerText"))
 
     def type(self, words: str) -> None:

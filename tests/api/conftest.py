@@ -1,4 +1,4 @@
-"""A simulated Alpaca that stands still, for the control API's tests."""
+"""A simulated Alpaca whose clock stands still, for the tests of the control API."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,4 +1,4 @@
-"""`sellctl serve` as a process of its own against a simulated Alpaca, spoken to over loopback."""
+"""`sellctl serve` as a separate process against a simulated Alpaca, used over loopback."""
 
 import http.client
 import json
@@ -111,7 +111,7 @@ def serving(folder: Path, scenario: str, rules: str = "", *, speed: float = 0) -
 
 
 def _port_of(process: subprocess.Popen[bytes]) -> int:
-    """The port that it says it listens on, once it answers there."""
+    """The port that the program prints at its start."""
     assert process.stderr is not None
     ready, _, _ = select.select([process.stderr], [], [], START_SECONDS)
     assert ready, "serve said nothing"

@@ -25,7 +25,7 @@ def comes_from(api: ApiConfig, peer: str | None, *forwarded: str) -> str:
         ("::ffff:192.0.2.7", ("::ffff:198.51.100.9",), "198.51.100.9"),
     ],
 )
-def test_a_named_proxy_says_who_calls(peer: str, forwarded: tuple[str, ...], caller: str) -> None:
+def test_a_configured_proxy_determines_the_callers_address(peer: str, forwarded: tuple[str, ...], caller: str) -> None:
     assert comes_from(PROXIED, peer, *forwarded) == caller
 
 
@@ -51,7 +51,7 @@ def test_a_forwarding_header_is_never_believed_from_anybody_else(peer: str | Non
         comes_from(PROXIED, peer, *forwarded)
 
 
-def test_without_proxies_the_peer_is_the_caller_whatever_it_says() -> None:
+def test_without_proxies_the_peer_is_the_caller_and_the_header_is_ignored() -> None:
     assert comes_from(ApiConfig(), "127.0.0.1", "203.0.113.1") == "127.0.0.1"
     assert comes_from(ApiConfig(), "::1") == "::1"
     for stranger in ("203.0.113.1", "10.0.0.1", "::ffff:203.0.113.1"):
@@ -101,7 +101,7 @@ def test_a_rebound_name_reaches_nothing(play: Play) -> None:
     play(test)
 
 
-def test_a_stranger_reaches_nothing_with_a_good_token(play: Play) -> None:
+def test_a_refused_address_reaches_nothing_with_a_valid_token(play: Play) -> None:
     async def test(api: Api) -> None:
         for path in ("/", "/healthz", "/api/v1/sell/status"):
             spoofed = {"x-forwarded-for": "127.0.0.1", "forwarded": "for=127.0.0.1", "x-real-ip": "127.0.0.1"}
@@ -143,7 +143,7 @@ def test_a_throttle_forgets_the_oldest_address() -> None:
     assert len(throttle._callers) == MOST_ADDRESSES  # noqa: SLF001  its memory is what is bounded
 
 
-def test_a_caller_that_asks_too_often_is_told_when_to_come_back(play: Play) -> None:
+def test_a_caller_over_its_rate_gets_429_with_retry_after(play: Play) -> None:
     async def test(api: Api) -> None:
         statuses = [(await api.get("/status")).status for _ in range(8)]
         assert statuses == [200, 200, 200, 200, 429, 429, 429, 429]

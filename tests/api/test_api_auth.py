@@ -34,7 +34,7 @@ def signed(words: dict[str, Any], *, secret: str = SECRET, algorithm: str = "HS2
 
 
 def by_hand(head: dict[str, Any], words: dict[str, Any], secret: str = SECRET) -> str:
-    """A token that no library would make."""
+    """A token that no library would create."""
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (head, words)]
     mark = hmac.new(secret.encode(), b".".join(parts), hashlib.sha256).digest()
     return b".".join([*parts, base64.urlsafe_b64encode(mark).rstrip(b"=")]).decode()
@@ -115,7 +115,7 @@ def test_every_route_that_is_not_a_get_needs_an_admin() -> None:
     assert len(ROUTES) == len(sell_router.routes), "every route of the router stands behind the gate"
 
 
-def test_a_viewer_may_read_and_nobody_else_may(play: Play) -> None:
+def test_reading_needs_at_least_a_viewer_token(play: Play) -> None:
     async def test(api: Api) -> None:
         for number, route in enumerate(READING):
             path = "/api/v1" + route.path
@@ -127,7 +127,7 @@ def test_a_viewer_may_read_and_nobody_else_may(play: Play) -> None:
     play(test)
 
 
-def test_bad_tokens_lock_an_address_out_and_nobody_else(play: Play) -> None:
+def test_forged_tokens_lock_only_their_own_address_out(play: Play) -> None:
     async def test(api: Api) -> None:
         for _ in range(BAD_TOKENS):
             assert (await api.get("/status", token=GARBAGE)).status == 401
@@ -139,7 +139,7 @@ def test_bad_tokens_lock_an_address_out_and_nobody_else(play: Play) -> None:
     play(test)
 
 
-def test_expired_and_missing_tokens_lock_nobody_out(play: Play) -> None:
+def test_expired_and_missing_tokens_cause_no_lockout(play: Play) -> None:
     async def test(api: Api) -> None:
         for _ in range(3 * BAD_TOKENS):
             assert (await api.get("/status", token=BAD_TOKENS_OF["expired"]())).status == 401
@@ -173,7 +173,7 @@ def test_a_stream_ends_with_its_token(play: Play) -> None:
     play(test)
 
 
-def test_a_token_says_who_with_which_role_until_when() -> None:
+def test_a_token_carries_subject_role_and_expiry() -> None:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     made = read_token(SECRET, make_token(SECRET, "ops@example", Role.VIEWER, dt.timedelta(hours=12), now))
     assert (made.subject, made.role, made.expires) == ("ops@example", Role.VIEWER, now + dt.timedelta(hours=12))
@@ -209,13 +209,13 @@ def test_a_weak_secret_is_refused(weak: str) -> None:
         check_secret(weak)
 
 
-def test_random_secrets_are_taken() -> None:
+def test_random_secrets_are_accepted() -> None:
     for number in range(200):
         check_secret(fresh_secret())
         check_secret(hashlib.sha256(str(number).encode()).hexdigest()[:32])
 
 
 @pytest.mark.parametrize(("subject", "hours"), [("", 1), ("a b", 1), ("-x", 1), ("x" * 65, 1), ("me", 0), ("me", 721)])
-def test_a_token_nobody_could_use_is_not_made(subject: str, hours: float) -> None:
+def test_a_token_with_an_invalid_subject_or_lifetime_is_not_made(subject: str, hours: float) -> None:
     with pytest.raises(ConfigError):
         make_token(SECRET, subject, Role.ADMIN, dt.timedelta(hours=hours), dt.datetime.now(dt.UTC))

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: what a person sees, presses and hears of. `make test-browser` runs just this."""
+"""The control page in a real Chromium. `make test-browser` runs only these tests."""
 
 import os
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def tab() -> Iterator[Tab]:
 def stuck_in(folder: Path) -> Iterator[Served]:
     """A watcher whose stop on NVDA is with the broker and doesn't fill."""
     with serving(folder, SCENARIO, RULES) as served:
-        served.server.exchange.misbehave("O05", times=None)
+        served.server.exchange.inject("O05", times=None)
         yield served
 
 
@@ -75,26 +75,26 @@ def sign_in(tab: Tab, served: Served, role: str = "admin") -> None:
     tab.until("document.querySelectorAll('#positions tbody tr').length")
 
 
-def keep(tab: Tab, name: str) -> None:
+def save_picture(tab: Tab, name: str) -> None:
     if PICTURES:
         tab.picture(Path(PICTURES) / name)
 
 
-def test_the_page_shows_what_is_held_what_leaves_and_what_happens(tab: Tab, stuck: Served) -> None:
+def test_the_page_shows_positions_working_exits_and_events(tab: Tab, stuck: Served) -> None:
     tab.size(1100, 600)
     sign_in(tab, stuck)
     tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
     assert "Watching. Market open" in tab.text("#state")
-    held = tab.text("#positions")
-    assert "AAPL $200 call" in held
-    assert "target $1.10 (+27.9%)" in held
-    assert "stop $0.80" in held
-    assert "\u221214.0%" in held
+    positions = tab.text("#positions")
+    assert "AAPL $200 call" in positions
+    assert "target $1.10, 27.9% away" in positions
+    assert "stop $0.80" in positions
+    assert "\u221214.0%" in positions
     working = tab.text("#exits")
     assert "NVDA261204P00180000" in working
     assert "0 of 2" in working
     tab.until("document.querySelectorAll('#events li').length >= 1")
-    keep(tab, "page.png")
+    save_picture(tab, "page.png")
     assert tab.complaints == []
 
 
@@ -105,7 +105,7 @@ def test_a_halt_asks_first_and_then_shows_everywhere(tab: Tab, fresh: Served) ->
     tab.press(*ENTER)
     tab.until("document.getElementById('halt-dialog').open")
     assert tab.run("document.activeElement.id") == "halt-cancel"
-    keep(tab, "page-halt.png")
+    save_picture(tab, "page-halt.png")
     tab.press(*ESCAPE)
     tab.until("!document.getElementById('halt-dialog').open")
     assert not (fresh.folder / "state" / "halted").exists()
@@ -113,7 +113,7 @@ def test_a_halt_asks_first_and_then_shows_everywhere(tab: Tab, fresh: Served) ->
     tab.until("document.getElementById('halt-dialog').open")
     tab.run("document.querySelector('#halt-form [type=submit]').click()")
     tab.until("!document.getElementById('banner').hidden")
-    assert "Halted: halted on the page." in tab.text("#banner")
+    assert "Halted: halted on the control page." in tab.text("#banner")
     assert (fresh.folder / "state" / "halted").exists()
     assert tab.run("document.getElementById('halt').disabled")
     tab.until("document.getElementById('events').innerText.includes('Halted by ana')")
@@ -141,7 +141,7 @@ def test_the_token_is_in_memory_only(tab: Tab, stuck: Served) -> None:
     assert tab.run("document.getElementById('board').hidden")
 
 
-def test_a_viewer_cannot_halt_and_a_bad_token_is_told(tab: Tab, stuck: Served) -> None:
+def test_a_viewer_cannot_halt_and_an_invalid_token_shows_an_error(tab: Tab, stuck: Served) -> None:
     sign_in(tab, stuck, "viewer")
     tab.until("document.getElementById('halt').disabled")
     tab.open(stuck.url)
@@ -162,7 +162,7 @@ def test_it_fits_a_phone(tab: Tab, stuck: Served) -> None:
         "[...document.querySelectorAll('button:not([hidden])')].filter((b) => b.offsetHeight && b.offsetHeight < 44)"
     )
     assert tab.run(f"{small}.length") == 0
-    keep(tab, "page-phone.png")
+    save_picture(tab, "page-phone.png")
     tab.size(1180, 860)
 
 
@@ -176,7 +176,7 @@ def test_nothing_sticks_out_at_any_width(tab: Tab, stuck: Served) -> None:
 
 
 def test_a_screen_reader_finds_its_way(tab: Tab, stuck: Served) -> None:
-    """By the tree that Chromium hands to assistive technology."""
+    """Checked by the accessibility tree of Chromium."""
     for width in (1180, 390):
         tab.size(width, 860, phone=width < 500)
         sign_in(tab, stuck)

@@ -1,4 +1,4 @@
-"""Random requests made from the API's own OpenAPI document: no server error, and every answer as documented."""
+"""Random requests generated from the OpenAPI document: no server error, and every response as documented."""
 
 from collections.abc import Iterator
 from typing import Any

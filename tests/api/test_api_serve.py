@@ -42,8 +42,8 @@ def looks(served: Served) -> int:
     return int(document["looks"])
 
 
-def test_the_seeds_three_curl_lines_work_as_written(served: Served) -> None:
-    made = served.command("token", "create", "--role", "admin", "--sub", "seed", "--ttl", "12h")
+def test_the_documented_curl_lines_work_as_written(served: Served) -> None:
+    made = served.command("token", "create", "--role", "admin", "--sub", "ana", "--ttl", "12h")
     assert made.returncode == 0
     token = made.stdout.strip()
     curl = shutil.which("curl")
@@ -63,8 +63,8 @@ def test_the_seeds_three_curl_lines_work_as_written(served: Served) -> None:
         assert document.get("state", "watching") == "watching"
 
 
-def test_asking_twenty_times_a_second_makes_no_look_late(served: Served) -> None:
-    """The watcher looks every second, by its own count and the broker's, while the API is asked 20 times a second."""
+def test_twenty_requests_per_second_delay_no_check(served: Served) -> None:
+    """The watcher checks every second while the API receives 20 requests per second."""
     token, seconds = a_token("viewer"), 3.0
     took: list[float] = []
     seen: list[tuple[float, int]] = []
@@ -86,8 +86,8 @@ def test_asking_twenty_times_a_second_makes_no_look_late(served: Served) -> None
     assert statistics.median(took) < 0.03, "an answer waits for an acknowledgement: is TCP_NODELAY off?"
 
 
-def test_a_head_that_trickles_in_or_never_comes_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slow loris, against the protocol itself with a shorter patience."""
+def test_a_slow_or_missing_request_head_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Slowloris attack against the protocol, with a shorter deadline."""
     monkeypatch.setattr(ours, "HEAD_SECONDS", 0.3)
 
     async def app(scope: dict[str, object], _receive: object, send: object) -> None:
@@ -166,7 +166,7 @@ def answer_in_the_end(served: Served) -> Any:
 
 
 def hammer(served: Served) -> None:
-    """Requests good, bad and broken off, as fast as they go."""
+    """Send requests without reading the responses, as fast as possible."""
     ends_at = time.monotonic() + 1
     while time.monotonic() < ends_at:
         with served.connect() as connection:
@@ -190,7 +190,7 @@ def test_a_term_ends_it_and_keeps_the_accounts_free(tmp_path: Path) -> None:
         assert [call["route"] for call in calls if call["who"] == "tester"] == ["GET /sell/events"]
 
 
-def test_a_hangup_takes_the_rules_up_anew_and_leaves_the_doors_as_they_are(tmp_path: Path) -> None:
+def test_sighup_reloads_the_rules_and_keeps_the_api_settings(tmp_path: Path) -> None:
     with serving(tmp_path, HELD, RULES) as served:
         token, config = a_token(), tmp_path / "config.yml"
         config.write_text(config.read_text().replace("check_interval: 1s", "check_interval: 2s") + "api: {port: 1}\n")
@@ -265,7 +265,7 @@ def test_with_tls_it_speaks_nothing_else(tmp_path: Path) -> None:
             served.ask("GET", STATUS, a_token())
 
 
-def test_a_port_that_is_taken_is_one_sentence(served: Served) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(served: Served) -> None:
     ended = served.command("serve", "--port", str(served.port))
     assert ended.returncode == 2
     assert "can't be used" in ended.stderr
@@ -281,7 +281,7 @@ def test_without_the_extra_it_says_how_to_install_it(served: Served, monkeypatch
 
 
 @pytest.mark.parametrize("words", [("--sub", "a b"), ("--sub", "me", "--ttl", "31d"), ("--sub", "me", "--ttl", "soon")])
-def test_a_token_nobody_could_use_is_refused_in_a_sentence(served: Served, words: tuple[str, ...]) -> None:
+def test_invalid_token_options_are_refused_in_one_sentence(served: Served, words: tuple[str, ...]) -> None:
     ended = served.command("token", "create", *words)
     assert ended.returncode == 2
     assert ended.stderr.startswith("sellctl: ")

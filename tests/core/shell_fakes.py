@@ -17,13 +17,14 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
 from sellctl.core.model.instrument import Instrument
-from sellctl.core.model.intent import Intent
+from sellctl.core.model.intent import Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import StreamListener
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
@@ -175,7 +176,7 @@ class FakeJournal:
     def filled_since(self, _account: str, _start: dt.datetime) -> Mapping[str, dt.datetime]:
         return {}
 
-    def open_intents(self, _account: str) -> Sequence[str]:
+    def open_orders(self, _account: str) -> Sequence[OpenOrder]:
         return ()
 
     def realised(self, _account: str) -> Decimal | None:
@@ -259,8 +260,9 @@ class World:
 
     def a_watcher(self, broker: FakeBroker, requests: ManualRequests | None = None) -> SellWatcher:
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, self.journal)
-        positions = PositionManager(self.prices, self.clock, Episodes(broker.name, NoMemory()))
-        orders = OrderManager(broker.name, broker, self.journal, positions, self.clock, publish, lambda: "")
+        book = OrderBook()
+        positions = PositionManager(self.prices, self.clock, Episodes(broker.name, NoMemory()), book)
+        orders = OrderManager(broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "")
         return SellWatcher(
             name=broker.name,
             policy=self.policy,

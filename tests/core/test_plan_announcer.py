@@ -6,7 +6,7 @@ from shell_fakes import FakeJournal
 
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event, EventKind, Severity
-from sellctl.core.model.plan import ExitSignal, Plan, PositionDecision, Reason, State, Urgency
+from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
 from sellctl.core.plan_announcer import PlanAnnouncer
 
 HOLDING = a_holding()
@@ -29,28 +29,28 @@ class Hearing:
 
 
 def a_decision(
-    state: State, sentence: str = "why", reason: Reason | None = Reason.STOP_LOSS, **more: object
+    state: DecisionState, sentence: str = "why", reason: Reason | None = Reason.STOP_LOSS, **more: object
 ) -> PositionDecision:
     urgency = Urgency.PROFIT if reason is Reason.TAKE_PROFIT else Urgency.PROTECTIVE
     signal = ExitSignal(HOLDING, HOLDING.position.qty, reason, "detail", urgency) if reason else None
     return PositionDecision(HOLDING, state, sentence, signal=signal, **more)  # type: ignore[arg-type]
 
 
-HELD = a_decision(State.HELD, reason=None)
+HELD = a_decision(DecisionState.WATCHING, reason=None)
 
 
 @pytest.mark.parametrize(
     ("state", "reason", "kind", "severity"),
     [
-        (State.BLOCKED, Reason.STOP_LOSS, EventKind.BLOCKED, Severity.CRITICAL),
-        (State.BLOCKED, Reason.TAKE_PROFIT, EventKind.BLOCKED, Severity.INFO),
-        (State.DENIED, Reason.STOP_LOSS, EventKind.DENIED, Severity.WARNING),
-        (State.DENIED, Reason.TAKE_PROFIT, EventKind.DENIED, Severity.INFO),
-        (State.FAULT, None, EventKind.DEGRADED, Severity.WARNING),
+        (DecisionState.BLOCKED, Reason.STOP_LOSS, EventKind.BLOCKED, Severity.CRITICAL),
+        (DecisionState.BLOCKED, Reason.TAKE_PROFIT, EventKind.BLOCKED, Severity.INFO),
+        (DecisionState.DENIED, Reason.STOP_LOSS, EventKind.DENIED, Severity.WARNING),
+        (DecisionState.DENIED, Reason.TAKE_PROFIT, EventKind.DENIED, Severity.INFO),
+        (DecisionState.FAULT, None, EventKind.DEGRADED, Severity.WARNING),
     ],
 )
 def test_an_obstacle_is_published_by_its_urgency(
-    state: State, reason: Reason | None, kind: EventKind, severity: Severity
+    state: DecisionState, reason: Reason | None, kind: EventKind, severity: Severity
 ) -> None:
     hearing = Hearing()
     assert hearing.announce(a_decision(state, reason=reason)) == [f"{CALL} {kind}: why"]
@@ -59,24 +59,24 @@ def test_an_obstacle_is_published_by_its_urgency(
 
 def test_an_obstacle_is_published_once_until_its_reason_changes_whatever_its_words_are() -> None:
     hearing = Hearing()
-    assert hearing.announce(a_decision(State.DENIED, "quote is 61 s old"))
-    assert not hearing.announce(a_decision(State.DENIED, "quote is 62 s old"))
-    assert hearing.announce(a_decision(State.DENIED, "quote is 63 s old", Reason.TRAILING_STOP))
+    assert hearing.announce(a_decision(DecisionState.DENIED, "quote is 61 s old"))
+    assert not hearing.announce(a_decision(DecisionState.DENIED, "quote is 62 s old"))
+    assert hearing.announce(a_decision(DecisionState.DENIED, "quote is 63 s old", Reason.TRAILING_STOP))
 
 
 def test_an_obstacle_that_comes_back_is_published_again() -> None:
     hearing = Hearing()
-    hearing.announce(a_decision(State.DENIED))
+    hearing.announce(a_decision(DecisionState.DENIED))
     assert not hearing.announce(HELD)
-    assert hearing.announce(a_decision(State.DENIED))
+    assert hearing.announce(a_decision(DecisionState.DENIED))
 
 
 def test_what_waits_for_a_second_quote_is_no_news() -> None:
-    assert not Hearing().announce(a_decision(State.DENIED, unconfirmed=True))
+    assert not Hearing().announce(a_decision(DecisionState.DENIED, unconfirmed=True))
 
 
 def test_an_alert_on_what_stays_is_published_once_until_it_is_over() -> None:
-    hearing, alert = Hearing(), a_decision(State.HELD, "a spread too wide", None, alert=True)
+    hearing, alert = Hearing(), a_decision(DecisionState.WATCHING, "a spread too wide", None, alert=True)
     assert hearing.announce(alert) == [f"{CALL} alert: a spread too wide"]
     assert not hearing.announce(alert)
     assert not hearing.announce(HELD)
@@ -86,7 +86,9 @@ def test_an_alert_on_what_stays_is_published_once_until_it_is_over() -> None:
 def test_an_exit_that_is_overdue_is_critical_and_again_with_each_count() -> None:
     hearing = Hearing()
     counts = (1, 1, 2)
-    heard = [len(hearing.announce(a_decision(State.LEAVING, overdue=count, unconfirmed=True))) for count in counts]
+    heard = [
+        len(hearing.announce(a_decision(DecisionState.CLOSING, overdue=count, unconfirmed=True))) for count in counts
+    ]
     assert heard == [1, 0, 1]
     assert hearing.events[0].severity is Severity.CRITICAL
     assert hearing.events[0].text == "still not closed: why"
@@ -94,9 +96,9 @@ def test_an_exit_that_is_overdue_is_critical_and_again_with_each_count() -> None
 
 def test_a_denial_in_between_does_not_make_an_overdue_exit_news() -> None:
     hearing = Hearing()
-    hearing.announce(a_decision(State.LEAVING, overdue=1, unconfirmed=True))
-    hearing.announce(a_decision(State.DENIED))
-    assert not hearing.announce(a_decision(State.LEAVING, overdue=1, unconfirmed=True))
+    hearing.announce(a_decision(DecisionState.CLOSING, overdue=1, unconfirmed=True))
+    hearing.announce(a_decision(DecisionState.DENIED))
+    assert not hearing.announce(a_decision(DecisionState.CLOSING, overdue=1, unconfirmed=True))
 
 
 def test_a_fault_of_a_strategy_is_published_once() -> None:

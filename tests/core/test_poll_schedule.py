@@ -17,7 +17,7 @@ from sellctl.core.errors import (
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import Plan, PositionDecision, State
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.core.poll_schedule import (
     AT_ONCE_SECONDS,
@@ -39,7 +39,7 @@ def a_plan(*, unconfirmed: bool = False) -> Plan:
     instrument = an_option(CALL)
     assert instrument is not None
     holding = Holding(Position(instrument, Direction.LONG, Decimal(1), Decimal(1), Decimal(1)))
-    return Plan("main", at("12:00"), (PositionDecision(holding, State.HELD, "", unconfirmed=unconfirmed),))
+    return Plan("main", at("12:00"), (PositionDecision(holding, DecisionState.WATCHING, "", unconfirmed=unconfirmed),))
 
 
 QUIET = AccountState("quiet", plan=a_plan())

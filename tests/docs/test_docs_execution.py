@@ -1,4 +1,4 @@
-"""The page on execution names a test for each branch: each of them is there."""
+"""The tests that docs/execution.md refers to exist."""
 
 import re
 from pathlib import Path

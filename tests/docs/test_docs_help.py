@@ -1,4 +1,4 @@
-"""The help under test: each command says in one line what it does, and shows an example that parses."""
+"""The help: each command has a one-line summary and an example that parses."""
 
 import inspect
 import shlex

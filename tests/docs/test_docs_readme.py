@@ -1,4 +1,4 @@
-"""The README under test: its commands parse, its configuration loads, its tables say what the program does."""
+"""The README: its commands parse, its configuration loads, its tables are complete."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every sellctl command line, those within other text included."""
+    """Every sellctl command line, including those in the prose."""
     shown = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("sellctl ")]
     named = [text for text in re.findall(r"`(sellctl [^`]+)`", README) if "SYMBOL" not in text]
     from_cron = [line[line.index("sellctl run-once") :] for block in blocks("cron") for line in block.splitlines()]
@@ -44,7 +44,7 @@ def test_every_configuration_of_the_readme_loads_without_a_warning(text: str, tm
 
 
 def test_the_table_of_rules_has_every_reason_in_its_order() -> None:
-    table = README[README.index("| reason |") : README.index("Options leave by")]
+    table = README[README.index("| reason |") : README.index("By default `stop_loss`")]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == [reason.value for reason in Reason]
 
 
@@ -53,12 +53,12 @@ def test_the_table_of_exit_statuses_has_every_one() -> None:
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == [str(int(code)) for code in ExitCode]
 
 
-def test_the_demo_shown_keeps_the_promises_of_the_demo_played() -> None:
-    promises = load_scenario("demo").promises
-    assert f"{len(promises)} of {len(promises)} promises kept." in README
-    for promise in promises:
-        assert promise.symbol or promise.order or promise.account in README
-        assert promise.text.split()[0] in README
+def test_the_demo_shown_has_the_expectations_of_the_demo_played() -> None:
+    expectations = load_scenario("demo").expectations
+    assert f"{len(expectations)} of {len(expectations)} expectations met." in README
+    for expected in expectations:
+        assert expected.symbol or expected.order or expected.account in README
+        assert expected.text.split()[0] in README
 
 
 def test_what_the_readme_links_to_is_there() -> None:

@@ -1,4 +1,4 @@
-"""doctor looks at everything a day's watch needs, sends nothing and writes nothing."""
+"""doctor checks everything that a trading day needs, sends nothing and writes nothing."""
 
 from typing import Any
 
@@ -52,5 +52,5 @@ def test_doctor_sees_whether_the_streams_let_it_in(play: Play) -> None:
     stage.write(text.replace(f"data: '{server.url}'", f"data: '{server.url}', {streams}"))
     stage.misbehave("W09", code=406, path="/v2/iex")
     checks = examined(stage, 1)
-    assert checks["stream, orders of main"]["found"] == "live"
+    assert checks["stream, orders of main"]["found"] == "connected"
     assert "(406)" in checks["stream, stock quotes"]["found"]

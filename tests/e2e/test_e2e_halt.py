@@ -70,7 +70,7 @@ def test_a_halt_stops_every_new_order_and_a_resume_lets_them_go(play: Play) -> N
     stage = play(DUE)
     assert stage.run("halt", "--reason", "fed day").status == 0
     said = stage.run("run-once")
-    assert "halted: fed day" in said.out
+    assert "halted (fed day)" in said.out
     assert stage.sent() == []
     assert stage.run("resume", "--reason", "over").status == 0
     assert stage.run("run-once").status == 0

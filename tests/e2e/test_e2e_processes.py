@@ -167,7 +167,7 @@ def test_watch_in_json_is_one_object_a_line_and_ends_when_nobody_reads(tmp_path:
         process.stdout.close()
         process.stdout = None
         said = end_of(process)
-    assert [document["version"] for document in documents] == [1, 1]
+    assert [document["version"] for document in documents] == [2, 2]
     assert said.status == 0, said.err
     assert "Traceback" not in said.err
 

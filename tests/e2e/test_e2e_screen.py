@@ -1,4 +1,4 @@
-"""The live screen between two looks: ages grow and the next look comes nearer, however long one hangs."""
+"""The live screen between two checks: ages and the time to the next check go on, also while one hangs."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Ahead(RealClock):
         return self.at[0]
 
 
-def test_between_two_looks_the_screen_goes_on(play: Play) -> None:
+def test_between_two_checks_the_screen_goes_on(play: Play) -> None:
     stage, clock = play(three_calls()), Ahead()
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
     run_options = RunOptions("watch", RunMode.DRY_RUN)
@@ -42,10 +42,10 @@ def test_between_two_looks_the_screen_goes_on(play: Play) -> None:
         clock.at[0] += 3
         out.truncate(0)
         screen.refresh()
-        assert "12:00:03 ET  next look in 2s" in out.getvalue()
-        assert "seen 3s ago" in out.getvalue()
+        assert "12:00:03 ET  next check in 2s" in out.getvalue()
+        assert "updated 3s ago" in out.getvalue()
         clock.at[0] += 30
         screen.refresh()
-        assert "next look in 0s" in out.getvalue()
-        assert "seen 33s ago" in out.getvalue()
+        assert "next check in 0s" in out.getvalue()
+        assert "updated 33s ago" in out.getvalue()
     runtime.close()

@@ -16,7 +16,7 @@ from sellctl.core.config_manager import ConfigManager
 from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
-from sellctl.service.systemd import tell
+from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
@@ -38,11 +38,11 @@ def test_the_unit_file_is_one_that_systemd_takes(tmp_path: Path) -> None:
 
 
 def test_the_service_manager_hears_and_a_missing_one_is_no_trouble(tmp_path: Path) -> None:
-    assert not tell("READY=1", environ={})
-    assert not tell("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+    assert not sd_notify("READY=1", environ={})
+    assert not sd_notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        assert tell("READY=1", "WATCHDOG=1", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert sd_notify("READY=1", "WATCHDOG=1", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
         assert manager.recv(100) == b"READY=1\nWATCHDOG=1"
 
 

@@ -355,7 +355,7 @@ class Session(Watch):
 
     def speak(self) -> None:
         with self.stage.server.hold() as exchange:
-            exchange.behave("W02")
+            exchange.clear_faults("W02")
 
     def drift(self) -> bool:
         """The price of one that stays moves on, until the polls have noticed that no stream says so."""

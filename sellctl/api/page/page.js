@@ -1,21 +1,28 @@
-// The control page: signs in, shows what the watcher knows, listens to its events, and halts. It keeps the token in
-// this closure only, builds every element by hand (no HTML from text), and changes only what changed.
+// The control page: sign-in, accounts, positions, working exits, events, and the halt. The token is kept in this closure
+// only. Elements are built with textContent, never from HTML text, and only what has changed is updated.
 "use strict";
 
 (() => {
   const API = "/api/v1/sell";
   const MOST_EVENTS = 100;
-  const REFRESH_EVERY = 15_000; // besides after each look
+  const REFRESH_EVERY = 15_000; // in addition to the refresh after each check
   const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
   const NAMES = { take_profit: "target", stop_loss: "stop" };
-  const TONES = { held: "", leaving: "good", blocked: "warn", denied: "warn", fault: "bad" };
+  const STATES = { denied: "not sent", fault: "error" };
+  const TONES = { watching: "", closing: "good", blocked: "warn", denied: "warn", fault: "bad" };
   const $ = (id) => document.getElementById(id);
 
-  let session = null; // {token, role, stopper}; gone with the page
+  let session = null; // {token, role, stopper}
 
-  // --- small words ---------------------------------------------------------------------------------------------------
+  // --- formatting ----------------------------------------------------------------------------------------------------
 
-  const dollars = (text) => (text === null ? "?" : `$${Number(text).toFixed(2).replace(/^(-?)0\.00$/, `$1${text}`)}`);
+  // At least two decimals; a price below one cent in full.
+  const dollars = (text) => {
+    if (text === null) return "?";
+    const value = Math.abs(Number(text));
+    const digits = value === 0 || value >= 0.005 ? value.toFixed(2) : text.replace("-", "");
+    return `${Number(text) < 0 ? "\u2212" : ""}$${digits}`;
+  };
 
   const percent = (text) => {
     if (text === null) return "?";
@@ -32,41 +39,43 @@
   };
 
   const name = (reason) => NAMES[reason] || reason.replaceAll("_", " ");
+  const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   const clock = (instant) => new Date(instant).toLocaleTimeString();
   const seconds = (value) => (value < 90 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`);
 
   // --- elements ------------------------------------------------------------------------------------------------------
 
-  const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+  const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
-  const part = (tag, words = "", className = "") => {
+  const element = (tag, text = "", className = "") => {
     const node = document.createElement(tag);
     if (className) node.className = className;
-    node.textContent = words;
+    node.textContent = text;
     return node;
   };
 
-  // Makes the children of `parent` those of `items`: known keys are updated in place, so nothing jumps or is read anew.
-  const keep = (parent, items, key, make, update) => {
+  // Makes the children of `parent` those of `items`. Existing children are updated in place, so that nothing moves and
+  // screen readers don't read it again.
+  const reconcile = (parent, items, key, make, update) => {
     const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
-    items.forEach((item, place) => {
+    items.forEach((item, index) => {
       const id = key(item);
       const node = known.get(id) || make(item);
       known.delete(id);
       node.dataset.key = id;
       update(node, item);
-      if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] || null);
+      if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] || null);
     });
     known.forEach((node) => node.remove());
   };
 
   const row = (columns) => () => {
-    const tr = part("tr");
+    const tr = element("tr");
     tr.setAttribute("role", "row");
-    columns.forEach(([label, className], place) => {
-      const cell = part(place ? "td" : "th", "", className);
-      cell.setAttribute("role", place ? "cell" : "rowheader");
-      if (!place) cell.scope = "row";
+    columns.forEach(([label, className], index) => {
+      const cell = element(index ? "td" : "th", "", className);
+      cell.setAttribute("role", index ? "cell" : "rowheader");
+      if (!index) cell.scope = "row";
       cell.dataset.label = label;
       tr.append(cell);
     });
@@ -74,12 +83,12 @@
   };
 
   const twoLines = (cell, first, second) => {
-    if (!cell.firstChild) cell.append(part("span"), part("span", "", "small"));
-    say(cell.firstChild, first);
-    say(cell.lastChild, second);
+    if (!cell.firstChild) cell.append(element("span"), element("span", "", "small"));
+    setText(cell.firstChild, first);
+    setText(cell.lastChild, second);
   };
 
-  // --- what is shown -------------------------------------------------------------------------------------------------
+  // --- sections ------------------------------------------------------------------------------------------------------
 
   const POSITION = [["Position", ""], ["Quantity", "number"], ["Entry", "number"], ["Now", "number"],
     ["Gain", "number"], ["Triggers", ""], ["State", "wide"]];
@@ -87,33 +96,33 @@
 
   const showPositions = (accounts) => {
     const held = accounts.flatMap((account) => account.holdings.map((holding) => ({ account: account.account, ...holding })));
-    say($("positions-count"), held.length ? `(${held.length})` : "");
+    setText($("positions-count"), held.length ? `(${held.length})` : "");
     $("positions").hidden = !held.length;
     $("positions-empty").hidden = held.length > 0;
-    keep($("positions").tBodies[0], held, (it) => `${it.account} ${it.symbol} ${it.side}`, row(POSITION), showPosition);
+    reconcile($("positions").tBodies[0], held, (it) => `${it.account} ${it.symbol} ${it.side}`, row(POSITION), showPosition);
   };
 
   const showPosition = (tr, it) => {
     const [what, qty, entry, now, gain, triggers, state] = tr.children;
     twoLines(what, it.symbol, [contract(it.symbol), it.account, left(it.days_left)].filter(Boolean).join(" · "));
-    say(qty, it.side === "short" ? `\u2212${it.qty}` : it.qty);
-    say(entry, dollars(it.entry));
-    say(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`);
-    say(gain, it.gain === null ? "unknown" : percent(it.gain));
+    setText(qty, it.side === "short" ? `\u2212${it.qty}` : it.qty);
+    setText(entry, dollars(it.entry));
+    setText(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`);
+    setText(gain, it.gain === null ? "unknown" : percent(it.gain));
     gain.className = `number ${it.gain === null ? "warn" : Number(it.gain) < 0 ? "bad" : "good"}`;
     showTriggers(triggers, it);
-    twoLines(state, it.state, it.sentence);
+    twoLines(state, STATES[it.state] || it.state, it.sentence);
     state.firstChild.className = `state ${TONES[it.state] || ""}`;
   };
 
   const left = (days) => (days === null ? "" : days === 0 ? "expires today" : days === 1 ? "expires tomorrow" : `${days} days left`);
 
   const showTriggers = (cell, holding) => {
-    const list = cell.firstChild || cell.appendChild(part("ul", "", "triggers"));
+    const list = cell.firstChild || cell.appendChild(element("ul", "", "triggers"));
     list.setAttribute("role", "list");
-    const far = (it) => (it.reason === holding.reason ? " (met)" : it.distance === null ? "" : ` (${percent(it.distance)})`);
-    const words = (it) => `${name(it.reason)} ${dollars(it.price)}${far(it)}`;
-    keep(list, holding.triggers, (it) => `${it.reason} ${it.price}`, () => part("li"), (node, it) => say(node, words(it)));
+    const away = (it) => (it.distance === null ? "" : `, ${percent(it.distance).replace(/^[+\u2212]/, "")} away`);
+    const text = (it) => `${name(it.reason)} ${dollars(it.price)}${it.reason === holding.reason ? ", reached" : away(it)}`;
+    reconcile(list, holding.triggers, (it) => `${it.reason} ${it.price}`, () => element("li"), (node, it) => setText(node, text(it)));
   };
 
   const showExits = (accounts) => {
@@ -121,69 +130,69 @@
       const holding = account.holdings.find((it) => it.symbol === order.symbol);
       return { account: account.account, why: holding ? holding.sentence : "", ...order };
     }));
-    say($("exits-count"), working.length ? `(${working.length})` : "");
+    setText($("exits-count"), working.length ? `(${working.length})` : "");
     $("exits").hidden = !working.length;
     $("exits-empty").hidden = working.length > 0;
-    keep($("exits").tBodies[0], working, (it) => it.id, row(EXIT), showExit);
+    reconcile($("exits").tBodies[0], working, (it) => it.id, row(EXIT), showExit);
   };
 
   const showExit = (tr, it) => {
     const [what, order, filled, status, why] = tr.children;
     twoLines(what, it.symbol, [contract(it.symbol), it.account].filter(Boolean).join(" · "));
-    say(order, `${it.side || ""} ${it.qty || "?"} ${it.limit_price === null ? it.type : `at ${dollars(it.limit_price)}`}`);
-    say(filled, `${it.filled_qty} of ${it.qty || "?"}`);
-    say(status, it.status.replaceAll("_", " "));
-    say(why, it.why);
+    setText(order, `${it.side || ""} ${it.qty || "?"} ${it.limit_price === null ? it.type : `at ${dollars(it.limit_price)}`}`);
+    setText(filled, `${it.filled_qty} of ${it.qty || "?"}`);
+    setText(status, it.status.replaceAll("_", " "));
+    setText(why, it.why);
   };
 
   const showAccounts = (accounts) => {
-    const make = () => { const li = part("li"); li.append(part("strong"), part("span", "", "pill"), part("span", "", "small"), part("span", "", "error")); return li; };
-    keep($("accounts"), accounts, (it) => it.account, make, (li, it) => {
+    const make = () => { const li = element("li"); li.append(element("strong"), element("span", "", "pill"), element("span", "", "small"), element("span", "", "error")); return li; };
+    reconcile($("accounts"), accounts, (it) => it.account, make, (li, it) => {
       const [title, mode, facts, problem] = li.children;
-      say(title, it.account);
-      say(mode, it.mode === "live" ? "real money" : "paper");
+      setText(title, it.account);
+      setText(mode, it.mode === "live" ? "real money" : "paper");
       mode.className = `pill ${it.mode}`;
-      const counts = it.holdings === null ? "not seen yet" : `${it.holdings} held, ${it.leaving} leaving, ${it.blocked} blocked`;
-      const age = it.age_seconds === null ? "" : `, looked at ${seconds(it.age_seconds)} ago`;
-      say(facts, counts + age);
-      say(problem, it.problem);
+      const counts = it.holdings === null ? "not updated yet" : `${counted(it.holdings, "position")}, ${it.leaving} closing, ${it.blocked} blocked`;
+      const age = it.age_seconds === null ? "" : `, updated ${seconds(it.age_seconds)} ago`;
+      setText(facts, counts + age);
+      setText(problem, it.problem);
     });
   };
 
   const showStatus = (status) => {
     const market = status.market ? `Market ${status.market.phase}.` : "";
-    const next = status.next_look_in_seconds === null ? "" : ` Next look in ${seconds(status.next_look_in_seconds)}.`;
+    const next = status.next_look_in_seconds === null ? "" : ` Next check in ${seconds(status.next_look_in_seconds)}.`;
     const doing = status.state[0].toUpperCase() + status.state.slice(1);
-    say($("state"), `${doing}. ${market}`);
-    say($("foot"), `sellctl ${status.program}, ${status.looks} looks.${next}`);
+    setText($("state"), `${doing}. ${market}`);
+    setText($("foot"), `sellctl ${status.program}, ${counted(status.looks, "check")}.${next}`);
     const live = status.accounts.some((it) => it.mode === "live");
     $("mode").hidden = false;
-    say($("mode"), live ? "real money" : "paper");
+    setText($("mode"), live ? "real money" : "paper");
     $("mode").className = `pill ${live ? "live" : ""}`;
-    const leaving = status.accounts.reduce((sum, it) => sum + (it.leaving || 0), 0);
-    document.title = `${status.halted ? "HALTED " : leaving ? `${leaving} leaving ` : ""}sellctl`;
-    const troubles = [status.halted && `Halted: ${status.halted}. On the machine, sellctl resume lifts it.`,
-      status.fault && `The watcher has ended: ${status.fault}`, status.problem].filter(Boolean);
-    $("banner").hidden = !troubles.length;
-    say($("banner"), troubles.join(" "));
+    const closing = status.accounts.reduce((sum, it) => sum + (it.leaving || 0), 0);
+    document.title = `${status.halted ? "HALTED " : closing ? `${closing} closing ` : ""}sellctl`;
+    const problems = [status.halted && `Halted: ${status.halted}. Only sellctl resume on the machine lifts the halt.`,
+      status.fault && `The watcher ended with an error: ${status.fault}`, status.problem].filter(Boolean);
+    $("banner").hidden = !problems.length;
+    setText($("banner"), problems.join(" "));
     $("halt").disabled = session.role !== "admin" || Boolean(status.halted);
-    $("halt").title = session.role !== "admin" ? "This token may only read." : status.halted ? "It is halted already." : "";
+    $("halt").title = session.role !== "admin" ? "This token is read-only." : status.halted ? "New orders are halted already." : "";
     showAccounts(status.accounts);
   };
 
   const showEvent = (event) => {
     $("events-empty").hidden = true;
-    const item = part("li", "", event.weight === "error" ? "bad" : event.weight === "warning" ? "warn" : "");
-    const time = part("time", clock(event.at));
+    const item = element("li", "", event.weight === "error" ? "bad" : event.weight === "warning" ? "warn" : "");
+    const time = element("time", clock(event.at));
     time.dateTime = event.at;
-    item.append(time, part("span", `${event.account ? `${event.account} ` : ""}${event.sentence}`));
+    item.append(time, element("span", `${event.account ? `${event.account} ` : ""}${event.sentence}`));
     $("events").prepend(item);
     while ($("events").children.length > MOST_EVENTS) $("events").lastChild.remove();
   };
 
-  // --- talking to the server -----------------------------------------------------------------------------------------
+  // --- requests ------------------------------------------------------------------------------------------------------
 
-  class Refused extends Error {}
+  class Unauthorized extends Error {}
 
   const call = async (path, options = {}) => {
     const { token, stopper } = session;
@@ -191,15 +200,15 @@
     const answer = await fetch(API + path, { ...options, headers, signal: stopper.signal, cache: "no-store", credentials: "omit" });
     if (answer.ok) return answer;
     const problem = await answer.json().catch(() => ({}));
-    const words = typeof problem.detail === "string" ? problem.detail : `The server answered ${answer.status}.`;
-    if (answer.status === 401) throw new Refused(words);
-    throw new Error(words);
+    const message = typeof problem.detail === "string" ? problem.detail : `The server answered with status ${answer.status}.`;
+    if (answer.status === 401) throw new Unauthorized(message);
+    throw new Error(message);
   };
 
   const failed = (error) => {
     if (error.name === "AbortError" || !session) return;
-    if (error instanceof Refused) { signOut(error.message); return; }
-    say($("state"), `Not connected: ${error.message}`);
+    if (error instanceof Unauthorized) { signOut(error.message); return; }
+    setText($("state"), `Not connected: ${error.message}`);
   };
 
   let refreshing = false;
@@ -265,7 +274,7 @@
     try {
       return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).role;
     } catch {
-      return ""; // the server says what is wrong with it
+      return ""; // the server reports what is wrong with it
     }
   };
 
@@ -273,13 +282,13 @@
     event.preventDefault();
     const token = $("token").value.trim();
     $("token").value = "";
-    say($("sign-in-error"), "");
+    setText($("sign-in-error"), "");
     session = { token, role: roleIn(token), stopper: new AbortController() };
     try {
       await call("/status");
     } catch (error) {
       session = null;
-      say($("sign-in-error"), error.message);
+      setText($("sign-in-error"), error.message);
       $("token").focus();
       return;
     }
@@ -298,8 +307,8 @@
     for (const id of ["positions", "exits"]) $(id).tBodies[0].replaceChildren();
     document.title = "sellctl";
     if ($("halt-dialog").open) $("halt-dialog").close();
-    say($("state"), "Not signed in.");
-    say($("sign-in-error"), why);
+    setText($("state"), "Not signed in.");
+    setText($("sign-in-error"), why);
     $("token").focus();
   };
 
@@ -309,7 +318,7 @@
     try {
       await call("/halt", { method: "POST", headers: { "Content-Type": "application/json" }, body });
     } catch (error) {
-      say($("halt-error"), `Not halted: ${error.message}`);
+      setText($("halt-error"), `Not halted: ${error.message}`);
       return;
     }
     $("halt-dialog").close();
@@ -318,7 +327,7 @@
 
   $("sign-in-form").addEventListener("submit", signIn);
   $("sign-out").addEventListener("click", () => signOut());
-  $("halt").addEventListener("click", () => { say($("halt-error"), ""); $("halt-dialog").showModal(); $("halt-cancel").focus(); });
+  $("halt").addEventListener("click", () => { setText($("halt-error"), ""); $("halt-dialog").showModal(); $("halt-cancel").focus(); });
   $("halt-cancel").addEventListener("click", () => $("halt-dialog").close());
   $("halt-form").addEventListener("submit", halt);
   setInterval(() => { if (session) refresh(); }, REFRESH_EVERY);

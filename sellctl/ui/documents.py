@@ -1,0 +1,209 @@
+"""The JSON documents: plans, positions, orders and the view of `watch` as versioned objects; decimals are strings."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sellctl.core.model.event import Event
+from sellctl.core.model.market import Market
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, SubmitOrder, Trigger
+from sellctl.core.model.position import Holding
+from sellctl.core.model.view import AccountView, WatchView
+from sellctl.ui.formatting import days_left, exit_side, number, number_data, ratio_data, sender, today_of
+from sellctl.ui.render import VERSION
+
+Document = dict[str, Any]
+
+
+def plan_document(plans: Iterable[Plan], mode: str) -> Document:
+    """The plans as a versioned object: every position with its decision and sentence, and every cancel."""
+    return {"version": VERSION, "mode": str(mode), "plans": [plan_part(plan) for plan in plans]}
+
+
+def plan_part(plan: Plan) -> Document:
+    """The plan of one account, as part of a document."""
+    return {
+        "account": plan.account,
+        "made_at": _instant(plan.made_at),
+        "acts": plan.acts,
+        "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions],
+        "stale": [_cancel_part(cancel) for cancel in plan.stale],
+        "faults": list(plan.faults),
+    }
+
+
+def stale_document(stale: Iterable[tuple[str, CancelOrder]], mode: str) -> Document:
+    """Stale orders as a versioned object: each with its account and why it is cancelled."""
+    return {
+        "version": VERSION,
+        "mode": str(mode),
+        "orders": [{"account": account, **_cancel_part(cancel)} for account, cancel in stale],
+    }
+
+
+def positions_document(plans: Iterable[Plan]) -> Document:
+    """The positions as a versioned object."""
+    return {"version": VERSION, "accounts": [_account_part(plan) for plan in plans]}
+
+
+def _account_part(plan: Plan) -> Document:
+    holdings = [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions]
+    return {"account": plan.account, "at": _instant(plan.made_at), "holdings": holdings, "faults": list(plan.faults)}
+
+
+def position_document(
+    decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = ""
+) -> Document:
+    """One position as a versioned object, with the orders of its symbol."""
+    return {
+        "version": VERSION,
+        "account": account,
+        "at": _instant(market.now),
+        **holding_part(decision, market.today),
+        "orders": [order_part(order) for order in orders],
+    }
+
+
+def holding_part(decision: PositionDecision, today: dt.date) -> Document:
+    """A position with its decision, as part of a document."""
+    holding, signal = decision.holding, decision.signal
+    return {
+        **_position_part(holding, today),
+        "gain": ratio_data(decision.gain),
+        "quote": _quote_part(holding),
+        "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
+        "state": decision.state.value,
+        "sentence": decision.sentence,
+        "reason": signal.reason.value if signal else None,
+        "urgency": signal.urgency.name.lower() if signal else None,
+        "order": _submit_part(decision.submit) if decision.submit else None,
+        "cancels": [_cancel_part(cancel) for cancel in decision.cancel_first],
+        "objections": list(decision.violations),
+        "alert": decision.alert,
+    }
+
+
+def _position_part(holding: Holding, today: dt.date) -> Document:
+    position = holding.position
+    return {
+        "symbol": holding.symbol,
+        "underlying": position.instrument.underlying,
+        "asset": position.instrument.asset_class.value,
+        "days_left": days_left(holding, today),
+        "side": position.direction.value,
+        "qty": number(position.qty),
+        "free": number_data(position.available),
+        "entry": number_data(position.entry_price),
+        "now": number_data(holding.exit_price),
+        "now_side": exit_side(holding),
+    }
+
+
+def _quote_part(holding: Holding) -> Document | None:
+    quote = holding.quote
+    if quote is None:
+        return None
+    return {
+        "bid": number_data(quote.bid),
+        "ask": number_data(quote.ask),
+        "at": _instant(quote.at),
+        "feed": quote.feed,
+        "problem": holding.prices.problem,
+        "wide": holding.prices.wide,
+    }
+
+
+def _trigger_part(trigger: Trigger) -> Document:
+    return {"reason": trigger.reason.value, "price": number(trigger.price), "distance": ratio_data(trigger.distance)}
+
+
+def _submit_part(order: SubmitOrder) -> Document:
+    return {
+        "side": order.side.value,
+        "qty": number(order.qty),
+        "type": order.type.value,
+        "limit_price": number_data(order.limit_price),
+        "time_in_force": order.time_in_force,
+        "client_order_id": order.client_order_id,
+        "position_intent": order.position_intent.value,
+    }
+
+
+def _cancel_part(cancel: CancelOrder) -> Document:
+    return {"why": cancel.why, **order_part(cancel.order)}
+
+
+def order_part(order: Order) -> Document:
+    """An order, as part of a document."""
+    return {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "by": sender(order),
+        "symbol": order.symbol,
+        "side": order.side.value if order.side else None,
+        "qty": number_data(order.qty),
+        "filled_qty": number(order.filled_qty),
+        "type": order.type.value,
+        "limit_price": number_data(order.limit_price),
+        "stop_price": number_data(order.stop_price),
+        "filled_avg_price": number_data(order.filled_avg_price),
+        "status": order.status,
+        "submitted_at": _instant(order.submitted_at),
+    }
+
+
+def _instant(instant: dt.datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def watch_document(view: WatchView) -> Document:
+    """The view of `watch --format json` as a versioned object."""
+    return {
+        "version": VERSION,
+        "at": view.now,
+        "next_look_in_seconds": _seconds(view.next_poll_in),
+        "accounts": [_watched_account_part(account) for account in view.accounts],
+        "events": [_event_part(event) for event in view.events],
+    }
+
+
+def _watched_account_part(account: AccountView) -> Document:
+    plan = account.plan
+    return {
+        "account": account.facts.name,
+        "number": account.facts.number,
+        "mode": account.mode,
+        "market": _market_part(account),
+        "age_seconds": _seconds(account.age),
+        "problem": account.problem or account.facts.blocked,
+        "source": account.source,
+        "requests_used": account.requests_used,
+        "orders_working": account.orders_working,
+        "realised_today": account.realised,
+        "halted": account.halted,
+        "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions] if plan else None,
+        "faults": plan.faults if plan else (),
+    }
+
+
+def _market_part(account: AccountView) -> Document | None:
+    market = account.market
+    if market is None:
+        return None
+    return {"now": market.now, "is_open": market.is_open, "closes_at": market.closes_at, "agreed": market.confirmed}
+
+
+def _seconds(span: dt.timedelta | None) -> float | None:
+    return None if span is None else round(span.total_seconds(), 3)
+
+
+def _event_part(event: Event) -> Document:
+    return {
+        "at": event.at,
+        "account": event.account,
+        "weight": event.severity,
+        "symbol": event.symbol,
+        "kind": event.kind,
+        "text": event.text,
+    }

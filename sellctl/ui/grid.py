@@ -1,0 +1,186 @@
+"""The table of the live screen: the columns of all positions, at widths that suit the terminal."""
+
+import datetime as dt
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sellctl.core.model.plan import DecisionState, PositionDecision
+from sellctl.core.model.view import AccountView, WatchView
+from sellctl.ui.formatting import (
+    STATE_WORD,
+    Cell,
+    Tone,
+    days_cell,
+    distance_text,
+    dollars,
+    gain_cell,
+    nearest,
+    now_cell,
+    price_cell,
+    progress_to,
+    qty_cell,
+    sanitize,
+    state_cell,
+    today_of,
+    trigger_name,
+)
+
+Part = tuple[str, str]  # a text and its style
+Line = list[Part]
+
+HEADS = ("symbol", "days", "qty", "entry", "now", "gain", "state")
+NUMBERS = frozenset({"days", "qty", "entry", "now", "gain"})
+BAR_LEAST, BAR_MOST = 5, 12
+ROOMY = 100  # from this width on, triggers show their price and columns stand further apart
+SENTENCE_LEAST = 36
+TONES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The characters of bars and rules, in Unicode or in ASCII."""
+
+    full: str
+    empty: str
+    rule: str
+    more: str
+
+
+UNICODE = Glyphs("■", "·", "─", "…")
+ASCII = Glyphs("#", ".", "-", "...")
+
+
+@dataclass(frozen=True, slots=True)
+class _TriggerColumn:
+    """The nearest trigger of each position as a column, its parts aligned.
+
+    With prices "target $2.20, 6.3% away", without them "6.3% to target".
+    """
+
+    widths: tuple[int, ...]
+    priced: bool
+
+    @classmethod
+    def of(cls, decisions: Sequence[PositionDecision], *, priced: bool) -> "_TriggerColumn":
+        parts = [("", "", ""), *(_trigger_parts(decision, priced=priced) for decision in decisions)]
+        return cls(tuple(max(len(text) for text in column) for column in zip(*parts, strict=True)), priced)
+
+    @property
+    def width(self) -> int:
+        return sum(self.widths) + sum(width > 0 for width in self.widths[1:])
+
+    def text(self, decision: PositionDecision) -> str:
+        name, price, distance = _trigger_parts(decision, priced=self.priced)
+        aligned = (name.ljust(self.widths[0]), price.rjust(self.widths[1]), distance.rjust(self.widths[2]))
+        return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width)
+
+
+def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, str, str]:
+    trigger = nearest(decision)
+    if trigger is None:
+        return "", "", ""
+    name, distance = trigger_name(trigger), distance_text(decision, trigger)
+    if priced:
+        return name, f"{dollars(trigger.price)}{',' if distance else ''}", distance
+    if distance.endswith(" away"):
+        return f"{distance.removesuffix(' away')} to {name}", "", ""
+    return f"{name} {distance}".rstrip(), "", ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The widths of the columns on this screen, so that the positions of all accounts line up."""
+
+    width: int
+    gap: int
+    widths: tuple[int, ...]
+    triggers: _TriggerColumn
+    bar: int
+    sentence: int  # 0: sentences stand beneath, and only where the state needs one
+    glyphs: Glyphs
+
+    @classmethod
+    def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
+        """The grid for all positions."""
+        rows = [(account, v) for account in view.accounts if account.plan for v in account.plan.decisions]
+        texts = [[cell.text for cell in _cells(account, decision)] for account, decision in rows]
+        widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
+        triggers = _TriggerColumn.of([decision for _, decision in rows], priced=width >= ROOMY)
+        trigger = triggers.width
+        gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + BAR_LEAST <= width else 1
+        left = width - sum(widths) - gap * len(HEADS) - trigger - 1
+        bar = min(left, BAR_MOST) if left >= BAR_LEAST else 0
+        sentence = left - bar - gap
+        return cls(width, gap, widths, triggers, bar, sentence if sentence >= SENTENCE_LEAST else 0, glyphs)
+
+    def head(self) -> list[Line]:
+        """The names of the columns and the rule beneath them."""
+        names = [Cell(name, name, is_number=name in NUMBERS) for name in HEADS]
+        trigger = "nearest trigger".ljust(self.triggers.width + 1 + self.bar)
+        texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
+        return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
+
+    def row(self, account: AccountView, decision: PositionDecision) -> Iterator[Line]:
+        """The lines of one position."""
+        line = [part for cell in self._aligned(_cells(account, decision)) for part in (cell, (" " * self.gap, ""))]
+        line += [*self._trigger(decision)]
+        if not self.sentence:
+            yield line
+            yield from self._beneath(decision)
+            return
+        used = self.width - self.sentence
+        first, *others = textwrap.wrap(sanitize(decision.sentence), self.sentence) or [""]
+        yield [*line, (" " * self.gap, ""), (first, _sentence_style(decision))]
+        yield from ([(" " * used + other, _sentence_style(decision))] for other in others)
+
+    def _aligned(self, cells: Sequence[Cell]) -> list[Part]:
+        """The cells at their widths, numbers right-aligned."""
+        pairs = zip(cells, self.widths, strict=True)
+        return [(c.text.rjust(w) if c.is_number else c.text.ljust(w), TONES[c.tone]) for c, w in pairs]
+
+    def _trigger(self, decision: PositionDecision) -> Iterator[Part]:
+        yield self.triggers.text(decision), ""
+        if self.bar:
+            yield " ", ""
+            yield from self._drawn_bar(decision)
+
+    def _drawn_bar(self, decision: PositionDecision) -> Iterator[Part]:
+        trigger = nearest(decision)
+        progress = progress_to(decision, trigger) if trigger else None
+        if trigger is None or progress is None:
+            yield " " * self.bar, ""
+            return
+        full = int(progress * self.bar)
+        rising = trigger.price >= (decision.holding.position.entry_price or trigger.price)
+        good = rising == decision.holding.position.is_long
+        yield self.glyphs.full * full, "green" if good else "red"
+        yield self.glyphs.empty * (self.bar - full), "dim"
+
+    def _beneath(self, decision: PositionDecision) -> Iterator[Line]:
+        """The sentence of a position that isn't just watched, or that no rule has a price for."""
+        ordinary = (
+            state_cell(decision).text == STATE_WORD[DecisionState.WATCHING] and decision.triggers and not decision.alert
+        )
+        if not ordinary:
+            yield from note_lines(decision.sentence, _sentence_style(decision), self.width, 4)
+
+
+def _cells(account: AccountView, decision: PositionDecision) -> tuple[Cell, ...]:
+    """The cells under HEADS."""
+    holding = decision.holding
+    today = today_of(account.plan.made_at) if account.plan else dt.date.max
+    symbol = Cell(sanitize(holding.symbol), holding.symbol)
+    entry = price_cell(holding.position.entry_price)
+    gain = gain_cell(decision.gain)
+    return (symbol, days_cell(holding, today), qty_cell(holding), entry, now_cell(holding), gain, state_cell(decision))
+
+
+def _sentence_style(decision: PositionDecision) -> str:
+    return "bold red" if decision.alert else "" if decision.state is not DecisionState.WATCHING else "dim"
+
+
+def note_lines(text: str, style: str, width: int, indent: int) -> Iterator[Line]:
+    """A text as indented lines, broken between words."""
+    for piece in textwrap.wrap(sanitize(text), max(width - indent, 20)):
+        yield [(" " * indent + piece, style)]

@@ -1,0 +1,29 @@
+"""Global options are accepted anywhere on the command line."""
+
+import pytest
+from typer.testing import CliRunner
+
+from sellctl.app import app
+from sellctl.service.options import global_options_first
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("positions --config a.yml", "--config a.yml positions"),
+        ("run-once --dry-run -c a.yml --live", "-c a.yml --live run-once --dry-run"),
+        ("watch --state-dir=x --format json --debug", "--state-dir=x --debug watch --format json"),
+        ("sim --config-out a.yml", "sim --config-out a.yml"),
+        ("close -- --live", "close -- --live"),
+        ("positions --config", "--config positions"),
+        ("", ""),
+    ],
+)
+def test_global_options_go_before_the_command(line: str, meant: str) -> None:
+    assert global_options_first(line.split()) == meant.split()
+
+
+def test_a_global_option_behind_the_command_counts(tmp_path: object) -> None:
+    missing = f"{tmp_path}/missing.yml"
+    said = CliRunner().invoke(app, ["config", "check", "--config", missing])
+    assert missing in str(said.exception)

@@ -1,0 +1,163 @@
+from decimal import Decimal
+
+import pytest
+from builders import CALL, a_holding, a_market, our_order
+from ui_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, under_way
+
+from sellctl.ui.formats import OutputFormat
+from sellctl.ui.render import emit
+from sellctl.ui.rows import (
+    ORDER_COLUMNS,
+    PAGE_COLUMNS,
+    PLAN_COLUMNS,
+    POSITION_COLUMNS,
+    TableRow,
+    orders_rows,
+    plan_rows,
+    position_page,
+    positions_rows,
+)
+
+PLANS = (an_afternoon(), a_second_account())
+LISTS = [
+    (PLAN_COLUMNS, plan_rows(PLANS)),
+    (POSITION_COLUMNS, positions_rows(PLANS)),
+    (ORDER_COLUMNS, orders_rows([("main", STALE), ("main", our_order(LONGEST, limit="2.25"))])),
+]
+
+
+def table(
+    columns: tuple[str, ...],
+    rows: list[TableRow],
+    width: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    colour: bool = False,
+) -> str:
+    with a_terminal(monkeypatch, width, colour=colour):
+        emit(columns, rows, None)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+@pytest.mark.parametrize(("columns", "rows"), LISTS)
+def test_no_symbol_and_no_number_is_ever_cut(
+    columns: tuple[str, ...],
+    rows: list[TableRow],
+    width: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = ANSI.sub("", table(columns, rows, width, capsys, monkeypatch))
+    assert all(len(line) <= width for line in out.splitlines())
+    assert "…" not in out
+    words = out.split()
+    for row in rows:
+        assert {str(cell.text) for cell in row if hasattr(cell, "is_number") and cell.is_number} - {""} <= set(words)
+        assert row[1] is None or row[1] in words
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_colour_only_repeats_what_the_words_say(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns, rows = LISTS[1]
+    plain = table(columns, rows, width, capsys, monkeypatch)
+    coloured = table(columns, rows, width, capsys, monkeypatch, colour=True)
+    assert "\x1b[32m" in coloured
+    assert "\x1b[3" not in plain
+    assert ANSI.sub("", coloured) == ANSI.sub("", plain)
+
+
+def test_a_wide_terminal_puts_a_position_on_one_line_and_a_narrow_one_its_sentence_beneath(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = positions_rows([a_plan(a_holding("TSLA"))])
+    wide = table(POSITION_COLUMNS, rows, 200, capsys, monkeypatch).splitlines()
+    narrow = table(POSITION_COLUMNS, rows, 60, capsys, monkeypatch).splitlines()
+    assert wide[-1].split(maxsplit=7)[-1] == rows[0][-1]
+    assert narrow[-1].startswith("    ")
+    assert narrow[-1].endswith(str(rows[0][-1]))
+
+
+def test_the_plan_shows_what_happens_and_why() -> None:
+    said = {row[1]: (str(row[5]), str(row[6])) for row in plan_rows([an_afternoon()])[:9]}
+    assert said[LONGEST][0] == "sell 1 limit $2.25"
+    assert said[LONGEST][1].startswith("target +10%")
+    assert said["NVDA261127P00180000"][0] == "wait"
+    assert said["MSFT261218C00500000"][0] == "nothing"
+    assert "blocked by your order" in said["MSFT261218C00500000"][1]
+    assert said[CALL][0] == "nothing"
+
+
+def test_stale_orders_and_unreadable_rows_stand_in_the_plan() -> None:
+    *_, stale = plan_rows([an_afternoon()])
+    *_, fault = plan_rows([a_second_account()])
+    assert stale[5:] == ("cancel sell 3 limit $410.00", "8 min old, 3 min allowed")
+    assert fault[6] == "XYZ could not be read: qty is 'abc'"
+
+
+def test_the_nearest_trigger_comes_with_its_price_and_distance() -> None:
+    row = positions_rows([a_plan(a_holding(entry="1.00", bid="1.04", ask="1.06"))])[0]
+    assert row[POSITION_COLUMNS.index("nearest trigger")] == "target $1.10, 5.8% away"
+
+
+def test_a_reached_trigger_says_so() -> None:
+    row = positions_rows([a_plan(a_holding(entry="1.00", bid="1.20", ask="1.22"))])[0]
+    assert row[POSITION_COLUMNS.index("nearest trigger")] == "target $1.10, reached"
+
+
+def test_the_page_shows_everything_about_one_position() -> None:
+    holding = a_holding(LONGEST, "5", "2.40", bid="1.85", ask="1.95", state=under_way())
+    ours = our_order(LONGEST, qty="5", limit="1.90")
+    done = our_order(LONGEST, qty="5", limit="1.95", status="canceled")
+    decision = a_decision(holding, market=a_market("14:58"), orders=(ours,))
+    page = position_page(decision, (ours, done), a_market("14:58"), "main")
+    said = [(str(what), str(getattr(value, "text", value))) for what, value in page]
+    assert said == [
+        ("account", "main"),
+        ("symbol", LONGEST),
+        (
+            "contract",
+            "GOOGL1 $200.00 call, expires in 24 days (Fri 18 Dec 2026); adjusted: it may not deliver 100 shares",
+        ),
+        ("quantity", "long 5, 5 free to close"),
+        ("entry", "$2.40"),
+        ("quote", "bid $1.85, ask $1.95, 0s old"),
+        ("gain", "-22.9% at the bid, $1.85"),
+        ("trigger", "stop at $1.92, reached"),
+        ("trigger", "target at $2.64, 42.7% away"),
+        ("exit in progress", "stop loss, order 2, sent 1s ago"),
+        ("open order", "sell 5 limit $1.90, new, sent 24 Nov 11:59:00 ET by sellctl"),
+        ("earlier order", "sell 5 limit $1.95, canceled, sent 24 Nov 11:59:00 ET by sellctl"),
+        ("market", "open, 1h 02m left"),
+        ("state", "closing, price 2 of 4"),
+        ("what happens", "wait"),
+        ("why", decision.sentence),
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_page_fits_on_one_screen(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding = a_holding(LONGEST, "5", None, bid="1.85", ask=None)
+    page = position_page(a_decision(holding), (), a_market(), "main")
+    assert len(table(PAGE_COLUMNS, page, width, capsys, monkeypatch).splitlines()) <= 24
+
+
+def test_the_page_shows_what_is_unknown() -> None:
+    page = dict(position_page(a_decision(a_holding(entry=None, bid=None, ask=None, available=None)), (), a_market()))
+    assert page["entry"] == "?"
+    assert page["quote"] == "none"
+    assert page["quote problem"] == "no quote"
+    assert page["quantity"] == "long 1, free quantity unknown"
+    assert "account" not in page
+
+
+def test_numbers_in_csv_are_numbers_and_unknown_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = a_plan(a_holding(qty="3", entry="1.20", bid=None, ask=None, short=True))
+    emit(POSITION_COLUMNS, positions_rows([plan]), OutputFormat.CSV)
+    assert capsys.readouterr().out.splitlines()[1].startswith(f"main,{CALL},24,-3,1.2,,,")
+    assert Decimal("1.2") == plan.decisions[0].holding.position.entry_price
