@@ -19,7 +19,6 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
-from sellctl.core.account_observer import AccountObserver
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -37,6 +36,7 @@ from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal import store
 from sellctl.journal.audit_log import AuditLog, Entry
 from sellctl.journal.chain import START, ChainLink

@@ -7,12 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
-from sellctl.core.account_observer import AccountObserver
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
-from sellctl.core.manual_requests import ManualRequests
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -25,6 +23,8 @@ from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.manual_requests import ManualRequests
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
 

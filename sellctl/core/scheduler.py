@@ -10,7 +10,6 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sellctl.core.account_observer import AccountObservation
 from sellctl.core.decision.quote_checks import price_exits_paused
 from sellctl.core.errors import AuthError, BrokerError, SellctlError
 from sellctl.core.events import EventPublisher
@@ -20,7 +19,12 @@ from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
-from sellctl.core.poll_schedule import (
+from sellctl.core.ports import Clock
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.sell_watcher import SellWatcher
+from sellctl.core.tick_handler import TickHandler
+from sellctl.core.watching.account_observer import AccountObservation
+from sellctl.core.watching.poll_schedule import (
     AT_ONCE_SECONDS,
     TRIES,
     PollConditions,
@@ -30,10 +34,6 @@ from sellctl.core.poll_schedule import (
     next_poll,
     rest_while_closed,
 )
-from sellctl.core.ports import Clock
-from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.sell_watcher import SellWatcher
-from sellctl.core.tick_handler import TickHandler
 
 PATIENCE_SECONDS = 2.0  # how long a poll waits for a slow account once another is ready
 RECOVERY_SECONDS = 1.1  # before run-once tries again what may be over in a moment

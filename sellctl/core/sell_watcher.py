@@ -8,13 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from sellctl.core.account_observer import AccountObservation, AccountObserver
 from sellctl.core.config.schema import Basis, GuardAction
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
-from sellctl.core.manual_requests import ManualRequests
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.market import NEW_YORK, Market
@@ -24,9 +22,11 @@ from sellctl.core.model.position import Holding
 from sellctl.core.model.request import CommandRequest
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.order_manager import OrderManager
-from sellctl.core.plan_announcer import PlanAnnouncer
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
+from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
+from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.core.watching.plan_announcer import PlanAnnouncer
 
 T = TypeVar("T")
 

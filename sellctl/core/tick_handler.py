@@ -27,7 +27,7 @@ from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
-from sellctl.core.trigger_prices import FARTHEST, distances
+from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # news of orders come in bursts: one poll follows them all
 INCREMENTS_PER_POLL = 3  # contracts whose price increment is asked for ahead of need

@@ -16,7 +16,7 @@ from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.text import as_dollars
-from sellctl.core.trigger_prices import stops
+from sellctl.core.watching.trigger_prices import stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.request import CommandRequest, Verb
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.poll_schedule import AT_ONCE_SECONDS, CLOSED_SECONDS, EXPEDITED_SECONDS
 from sellctl.core.scheduler import RUN_ONCE_SECONDS, UNWATCHED_SECONDS, AccountScheduler
+from sellctl.core.watching.poll_schedule import AT_ONCE_SECONDS, CLOSED_SECONDS, EXPEDITED_SECONDS
 
 DUE = ("1.20", "1.22")
 

@@ -7,7 +7,7 @@ from builders import CALL, PUT, a_holding, a_policy, a_snapshot
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
-from sellctl.core.trigger_prices import FARTHEST, distances, stops
+from sellctl.core.watching.trigger_prices import FARTHEST, distances, stops
 
 
 def a_plan(*holdings: Holding) -> Plan:

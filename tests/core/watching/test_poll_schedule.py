@@ -19,7 +19,7 @@ from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.position import Direction, Holding, Position
-from sellctl.core.poll_schedule import (
+from sellctl.core.watching.poll_schedule import (
     AT_ONCE_SECONDS,
     BUDGET_SECONDS,
     CLOSED_SECONDS,

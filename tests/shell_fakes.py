@@ -8,11 +8,9 @@ from decimal import Decimal
 
 from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_order, at, replace
 
-from sellctl.core.account_observer import AccountObserver
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError
 from sellctl.core.events import EventPublisher
-from sellctl.core.manual_requests import ManualRequests
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
@@ -32,6 +30,8 @@ from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.manual_requests import ManualRequests
 
 NOON = at("12:00")
 

@@ -7,7 +7,7 @@ from shell_fakes import FakeJournal
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
-from sellctl.core.plan_announcer import PlanAnnouncer
+from sellctl.core.watching.plan_announcer import PlanAnnouncer
 
 HOLDING = a_holding()
 
