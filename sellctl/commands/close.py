@@ -17,7 +17,7 @@ from sellctl.commands.session import (
 )
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.model.request import Verb
+from sellctl.core.watching.manual_requests import Verb
 
 
 def close(

@@ -17,7 +17,7 @@ from sellctl.commands.session import (
     status_of,
 )
 from sellctl.core.errors import SafetyRefusalError
-from sellctl.core.model.request import Verb
+from sellctl.core.watching.manual_requests import Verb
 
 
 def panic(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
-    from sellctl.core.model.request import Verb
     from sellctl.core.scheduler import AccountScheduler
+    from sellctl.core.watching.manual_requests import Verb
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[

@@ -19,13 +19,12 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.model.request import CommandRequest
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
-from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sellctl.core.errors import BusyError, SellctlError
-from sellctl.core.model.request import CommandRequest, Verb
+from sellctl.core.watching.manual_requests import CommandRequest, Verb
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

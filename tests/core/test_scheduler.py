@@ -8,9 +8,9 @@ from shell_fakes import FakeBroker, World, a_broker_failure
 
 from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
 from sellctl.core.model.event import EventKind, Severity
-from sellctl.core.model.request import CommandRequest, Verb
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.scheduler import RUN_ONCE_SECONDS, UNWATCHED_SECONDS, AccountScheduler
+from sellctl.core.watching.manual_requests import CommandRequest, Verb
 from sellctl.core.watching.poll_schedule import AT_ONCE_SECONDS, CLOSED_SECONDS, EXPEDITED_SECONDS
 
 DUE = ("1.20", "1.22")

@@ -12,10 +12,9 @@ from sellctl.core.errors import AuthError, BrokerAnswer, BrokerError, BusyError,
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.plan import Reason
-from sellctl.core.model.request import CommandRequest, Verb
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.sell_watcher import WatcherOptions
-from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
 
 DUE = ("1.20", "1.22")  # over the target of 10%
 OVER_THE_STOP = ("0.70", "0.72")

@@ -1,14 +1,32 @@
-"""What a person asked one account to close: each request stands until its position is gone."""
+"""Requests by hand: what other commands ask of the process that holds an account, and what stands of it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from sellctl.core.model.request import CommandRequest, Verb
+
+class Verb(StrEnum):
+    """What can be asked for beside a running watcher. Halting needs no request: its flag is read before every order."""
+
+    CLOSE = "close"
+    PANIC = "panic"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """One request. `accounts` are names of the configuration, empty for all; `symbol` is "" when none is meant."""
+
+    id: str
+    verb: Verb
+    symbol: str = ""
+    accounts: tuple[str, ...] = ()
+    by: str = ""  # who asked, for the journal
 
 
 @dataclass(slots=True)
 class ManualRequests:
-    """`closing` are symbols to close, `panic` those to close even under a halt.
+    """What stands of the requests to one account; each stands until its position is gone.
 
+    `closing` are symbols to close, `panic` those to close even under a halt.
     `panic_is_pending`: the next poll takes everything held into `panic`.
     """
 
