@@ -1,6 +1,6 @@
 """A broker that costs next to nothing: made-up answers over kept-alive HTTP, each after a given delay.
 
-It answers only what a look asks for: clock, calendar, account, positions, open orders, latest option quotes, contracts;
+It answers only what a poll asks for: clock, calendar, account, positions, open orders, latest option quotes, contracts;
 and it takes orders, which rest. Prices move with every asking, so that nobody lives off what was there before. What is
 measured against it is the client's own cost.
 """
@@ -23,7 +23,7 @@ _PRICES = (("1.05", "1.07"), ("1.06", "1.08"))  # of what is held, in turns; it 
 _DUE_PRICES = (("1.20", "1.22"), ("1.20", "1.22"))  # above the target; an exit would follow them
 _HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
-    "X-RateLimit-Limit: 1000000\r\n\r\n"  # so that the bench may look as often as it likes
+    "X-RateLimit-Limit: 1000000\r\n\r\n"  # so that the bench may poll as often as it likes
 )
 Row = dict[str, object]
 

@@ -30,7 +30,7 @@ def check() -> int:
     return int(failed)
 
 
-def _look() -> float:
+def _poll() -> float:
     with a_stage(_SHAPE, ("sellctl", "bare")) as stage:
         costs = stage.rounds(("sellctl", "bare"), _ROUNDS)
     return median(costs["sellctl"], "cpu") / median(costs["bare"], "cpu")
@@ -59,6 +59,6 @@ def _seconds(work: Callable[[], object]) -> float:
 # What is measured, and the ratio that it had on the day it was recorded.
 RATIOS = (
     ("sellctl --help / a bare Typer app's", 1.2, _help),
-    ("a look at 10 x 20, processor: sellctl / bare RESTClient", 1.0, _look),
+    ("a poll of 10 x 20, processor: sellctl / bare RESTClient", 1.0, _poll),
     ("a decision on 1,000 holdings / a sum of 200,000 numbers", 1.5, _decide),
 )

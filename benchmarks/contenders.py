@@ -1,4 +1,4 @@
-"""Ways to look once at many accounts, each in a process of its own that looks when it is told to.
+"""Ways to poll many accounts once, each in a process of its own that polls when it is told to.
 
 sellctl; a sequential alpaca-py loop, with a quote request a position or one an account; a threaded one with batched
 quotes; the same requests through the SDK's bare RESTClient on threads; and the floor: the same requests on raw asyncio
@@ -21,13 +21,13 @@ from benchmarks.canned import symbol_of
 from benchmarks.sampling import sampled
 
 BATCH = 100
-PROFILED = 12  # looks
-Look = Callable[[], Awaitable[None]]
+PROFILED = 12  # polls
+Poll = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How much there is to look at: accounts named k0, k1 ... with `held` positions each out of `symbols`."""
+    """How much there is to poll: accounts named k0, k1 ... with `held` positions each out of `symbols`."""
 
     accounts: int
     held: int
@@ -35,11 +35,11 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """As the issue writes it."""
+        """Accounts x positions."""
         return f"{self.accounts} x {self.held}"
 
     def targets(self) -> list[tuple[str, str]]:
-        """Key and path of every request of one steady look."""
+        """Key and path of every request of one steady poll."""
         names = [symbol_of(number) for number in range(self.symbols)]
         batches = [",".join(names[at : at + BATCH]) for at in range(0, self.symbols, BATCH)]
         quotes = [("k0", f"/v1beta1/options/quotes/latest?symbols={batch}&feed=indicative") for batch in batches]
@@ -47,15 +47,12 @@ class Shape:
         return [("k0", "/v2/clock"), *quotes, *((f"k{n}", path) for n in range(self.accounts) for path in paths)]
 
 
-def sellctl(url: str, shape: Shape) -> Look:
-    """The look of the real watcher, journal and all. Targets rest at their price, so that looks are alike."""
-    from sellctl.service.loading import loading  # noqa: PLC0415  each contender loads its own libraries only
-
-    loading()  # as the program does
+def sellctl(url: str, shape: Shape) -> Poll:
+    """A poll of the real watcher, journal and all. Targets rest at their price, so that polls are alike."""
     from sellctl.bootstrap import RunOptions, assemble  # noqa: PLC0415  likewise
     from sellctl.core.config import schema as model  # noqa: PLC0415  likewise
     from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
-    from sellctl.core.sell_watcher import Mode  # noqa: PLC0415  likewise
+    from sellctl.core.model.account_state import RunMode  # noqa: PLC0415  likewise
     from sellctl.service.options import Options  # noqa: PLC0415  likewise
 
     endpoints = model.EndpointsConfig(trading=url, data=url)
@@ -68,28 +65,30 @@ def sellctl(url: str, shape: Shape) -> Look:
     )
     folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(LoadedConfig(config, None, {}, ()), options, RunOptions("bench", Mode.ACT), lambda _event: None)
+    runtime = assemble(
+        LoadedConfig(config, None, {}, ()), options, RunOptions("bench", RunMode.ACT), lambda _event: None
+    )
 
-    async def look() -> None:
-        await runtime.scheduler.look()
+    async def poll() -> None:
+        await runtime.scheduler.poll()
         problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem or not watcher.plan]
         if problems:
-            raise RuntimeError(f"a look failed: {problems[0]}")
+            raise RuntimeError(f"a poll failed: {problems[0]}")
 
-    return look
+    return poll
 
 
-def sequential(url: str, shape: Shape) -> Look:
+def sequential(url: str, shape: Shape) -> Poll:
     """What a script with the SDK does: one account after the other, one position after the other."""
     return _one_after_the_other(url, shape, most=1)
 
 
-def batched(url: str, shape: Shape) -> Look:
+def batched(url: str, shape: Shape) -> Poll:
     """A script that asks for all quotes of an account at once."""
     return _one_after_the_other(url, shape, most=BATCH)
 
 
-def _one_after_the_other(url: str, shape: Shape, *, most: int) -> Look:
+def _one_after_the_other(url: str, shape: Shape, *, most: int) -> Poll:
     from alpaca.data.historical import OptionHistoricalDataClient  # noqa: PLC0415  as above
     from alpaca.data.requests import OptionLatestQuoteRequest  # noqa: PLC0415  likewise
     from alpaca.trading.client import TradingClient  # noqa: PLC0415  likewise
@@ -97,7 +96,7 @@ def _one_after_the_other(url: str, shape: Shape, *, most: int) -> Look:
     trading = [TradingClient(f"k{n}", "s", url_override=url) for n in range(shape.accounts)]
     data = OptionHistoricalDataClient("k0", "s", url_override=url)
 
-    async def look() -> None:
+    async def poll() -> None:
         trading[0].get_clock()
         for client in trading:
             symbols = [position.symbol for position in client.get_all_positions()]  # type: ignore[union-attr]
@@ -105,10 +104,10 @@ def _one_after_the_other(url: str, shape: Shape, *, most: int) -> Look:
             for at in range(0, len(symbols), most):
                 data.get_option_latest_quote(OptionLatestQuoteRequest(symbol_or_symbols=symbols[at : at + most]))
 
-    return look
+    return poll
 
 
-def threaded(url: str, shape: Shape) -> Look:
+def threaded(url: str, shape: Shape) -> Poll:
     """A better script: accounts on threads, quotes for all in batches."""
     from alpaca.data.historical import OptionHistoricalDataClient  # noqa: PLC0415  as above
     from alpaca.data.requests import OptionLatestQuoteRequest  # noqa: PLC0415  likewise
@@ -122,17 +121,17 @@ def threaded(url: str, shape: Shape) -> Look:
         client.get_orders()
         return [position.symbol for position in client.get_all_positions()]  # type: ignore[union-attr]
 
-    async def look() -> None:
+    async def poll() -> None:
         trading[0].get_clock()
         symbols = sorted({symbol for held in threads.map(account, trading) for symbol in held})
         batches = [symbols[at : at + BATCH] for at in range(0, len(symbols), BATCH)]
         asked = [OptionLatestQuoteRequest(symbol_or_symbols=batch) for batch in batches]
         list(threads.map(data.get_option_latest_quote, asked))
 
-    return look
+    return poll
 
 
-def bare(url: str, shape: Shape) -> Look:
+def bare(url: str, shape: Shape) -> Poll:
     """The same requests through the SDK's own RESTClient, answers thrown away."""
     from alpaca.common.rest import RESTClient  # noqa: PLC0415  as above
 
@@ -144,14 +143,14 @@ def bare(url: str, shape: Shape) -> Look:
         _, version, rest = path.split("/", 2)
         clients[key].get(f"/{rest}", api_version=version)
 
-    async def look() -> None:
+    async def poll() -> None:
         list(threads.map(ask, shape.targets()))
 
-    return look
+    return poll
 
 
-def floor(url: str, shape: Shape) -> Look:
-    """The same requests on raw connections that stay open, one for each request of a look."""
+def floor(url: str, shape: Shape) -> Poll:
+    """The same requests on raw connections that stay open, one for each request of a poll."""
     port = int(url.rpartition(":")[2])
     open_: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
@@ -161,16 +160,16 @@ def floor(url: str, shape: Shape) -> Look:
         head = await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
 
-    async def look() -> None:
+    async def poll() -> None:
         targets = shape.targets()
         while len(open_) < len(targets):
             open_.append(await asyncio.open_connection("127.0.0.1", port))
         await asyncio.gather(*(ask(at, key, path) for at, (key, path) in enumerate(targets)))
 
-    return look
+    return poll
 
 
-LOOKS = {each.__name__: each for each in (sellctl, sequential, batched, threaded, bare, floor)}
+CONTENDERS = {each.__name__: each for each in (sellctl, sequential, batched, threaded, bare, floor)}
 
 
 def _say(what: object) -> None:
@@ -186,22 +185,22 @@ def _peak_mb() -> float:
     return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
 
 
-async def _serve(look: Look) -> None:
-    """Look whenever a line asks for it, and say what it cost: wall seconds, CPU seconds, and the peak of memory."""
+async def _serve(poll: Poll) -> None:
+    """Poll whenever a line asks for it, and say what it cost: wall seconds, CPU seconds, and the peak of memory."""
     _say({"ready": True})
     for line in sys.stdin:
         if line.strip() == "profile":
             with sampled() as samples:
                 for _ in range(PROFILED):
-                    await look()
+                    await poll()
             _say({"outside": samples.outside, "told": samples.told()})
             continue
         wall, cpu = time.perf_counter(), time.process_time()
-        await look()
+        await poll()
         spent = (time.perf_counter() - wall, time.process_time() - cpu)
         _say({"wall": spent[0], "cpu": spent[1], "mb": _peak_mb()})
 
 
 if __name__ == "__main__":
     name, address, *numbers = sys.argv[1:]
-    asyncio.run(_serve(LOOKS[name](address, Shape(*map(int, numbers)))))
+    asyncio.run(_serve(CONTENDERS[name](address, Shape(*map(int, numbers)))))

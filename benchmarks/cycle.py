@@ -9,7 +9,7 @@ from pathlib import Path
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
@@ -22,7 +22,7 @@ _ONE_DAY = 24 * 60 * 60
 
 def figures() -> list[tuple[str, str, str]]:
     """Name, what was measured, and its bound."""
-    first, steady, next_day = looks()
+    first, steady, next_day = polls()
     held = f"{ACCOUNTS} accounts, {OPTIONS} options and {STOCKS} stocks"
     return [
         (f"requests of a steady cycle, {held}", f"{steady.total()}: {_listed(steady)}", f"<= {BOUND}"),
@@ -31,8 +31,8 @@ def figures() -> list[tuple[str, str, str]]:
     ]
 
 
-def looks() -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """The requests of the first look, of a later one, and of the first one of the next day."""
+def polls() -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """The requests of the first poll, of a later one, and of the first one of the next day."""
     with SimServer(parse_scenario(_scenario()), speed=0) as server, tempfile.TemporaryDirectory() as folder:
         runtime = _runtime(server, Path(folder))
         try:
@@ -42,16 +42,16 @@ def looks() -> tuple[Counter[str], Counter[str], Counter[str]]:
 
 
 async def _counted(runtime: Runtime, server: SimServer) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    first = await _look(runtime, server)
-    await _look(runtime, server)
-    steady = await _look(runtime, server)
+    first = await _poll(runtime, server)
+    await _poll(runtime, server)
+    steady = await _poll(runtime, server)
     server.advance(_ONE_DAY)
-    return first, steady, await _look(runtime, server)
+    return first, steady, await _poll(runtime, server)
 
 
-async def _look(runtime: Runtime, server: SimServer) -> Counter[str]:
+async def _poll(runtime: Runtime, server: SimServer) -> Counter[str]:
     before = len(server.requests)
-    await runtime.scheduler.look()
+    await runtime.scheduler.poll()
     problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem]
     if problems or any(watcher.acted for watcher in runtime.scheduler.watchers):
         raise RuntimeError(f"not a steady cycle: {problems or 'something was due'}")
@@ -69,7 +69,7 @@ def _runtime(server: SimServer, folder: Path) -> Runtime:
     }
     options = Options(None, folder, live=False, debug=False, log_file=None)
     loaded = LoadedConfig(Config(accounts=accounts), None, {}, ())
-    return assemble(loaded, options, RunOptions("bench", Mode.ACT), lambda _event: None)
+    return assemble(loaded, options, RunOptions("bench", RunMode.ACT), lambda _event: None)
 
 
 def _scenario() -> str:

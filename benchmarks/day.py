@@ -2,8 +2,8 @@
 
 The real watcher, journal on disk and all, against the simulator in process and in virtual time, in a process of its own
 so that its peak of memory is the day's. Prices walk, and about a fifth of the positions meets a target or a stop. What
-is stored depends on what happens more than on how often one looks: `python -m benchmarks.day 5` plays the day with a
-look each 5 seconds, which takes minutes.
+is stored depends on what happens more than on how often one polls: `python -m benchmarks.day 5` plays the day with a
+poll every 5 seconds, which takes minutes.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from sellctl.alpaca import connect as connecting
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import SubmitOrder
-from sellctl.core.sell_watcher import Mode
 from sellctl.journal.schema import FILE_NAME
 from sellctl.service.options import Options
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
@@ -47,7 +47,7 @@ Figure = tuple[str, str, str]
 T = TypeVar("T")
 ACCOUNTS, HELD, SYMBOLS = 50, 20, 200
 SEED = 20_261_124
-EVERY = 120  # seconds between two looks, for `make bench`
+EVERY = 120  # seconds between two polls, for `make bench`
 DATABASE_BOUND_MB, GROWTH_BOUND_MB, REQUESTS_BOUND = 20, 10, 180
 STEP, SIGMA = 60.0, 0.004  # of the walk of each mid: seconds, and a share of the mid
 _ROOTS = ("SPY", "QQQ", "IWM", "AAPL", "MSFT", "NVDA", "AMD", "TSLA", "META", "AMZN")
@@ -55,10 +55,10 @@ _DAY = dt.date(2026, 11, 24)
 
 
 @dataclass(slots=True)
-class Told:
+class DayFigures:
     """What a day came to. Megabytes are 1,000,000 bytes; memory is the peak so far, at noon and at the close."""
 
-    looks: int = 0
+    polls: int = 0
     exits: int = 0
     seconds: float = 0.0
     most_requests: int = 0  # of one account, in any minute of the clock
@@ -72,13 +72,13 @@ def figures() -> list[Figure]:
     """Name, what was measured, and its bound."""
     words = [sys.executable, "-m", "benchmarks.day", str(EVERY)]
     ended = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603  our own module
-    told = Told(**json.loads(ended.stdout))
-    day = f"a day of {ACCOUNTS} x {HELD}, a look each {EVERY} s"
-    share = told.seconds / told.looks
+    told = DayFigures(**json.loads(ended.stdout))
+    day = f"a day of {ACCOUNTS} x {HELD}, a poll each {EVERY} s"
+    share = told.seconds / told.polls
     return [
         (
             f"{day}: processor time, the exchange included",
-            f"{told.seconds:.0f} s in all, {share * 1000:.0f} ms a look of {told.looks}; {told.exits} exits",
+            f"{told.seconds:.0f} s in all, {share * 1000:.0f} ms a poll of {told.polls}; {told.exits} exits",
             "",
         ),
         (
@@ -102,9 +102,9 @@ class _Counted(SimBroker):
         super().__init__(exchange, account)
         self._tell = tell
 
-    def _ask(self, method: str, path: str, deed: Callable[[SimAccount], T]) -> T:
+    def _call(self, method: str, path: str, action: Callable[[SimAccount], T]) -> T:
         self._tell(self.name)
-        return super()._ask(method, path, deed)
+        return super()._call(method, path, action)
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """What is sent."""
@@ -113,7 +113,7 @@ class _Counted(SimBroker):
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """What the composition root gets instead of doors to Alpaca."""
+    """What the composition root gets instead of connections to Alpaca."""
 
     brokers: dict[str, _Counted]
     quotes: SimQuotes
@@ -122,9 +122,9 @@ class _Connected:
         """Nothing is open."""
 
 
-def play(every: int) -> Told:
-    """The day from the open to the close, a look each so many seconds."""
-    exchange, told, requests, minute = _exchange(), Told(), Counter[str](), 0.0
+def play(every: int) -> DayFigures:
+    """The day from the open to the close, a poll each so many seconds."""
+    exchange, told, requests, minute = _exchange(), DayFigures(), Counter[str](), 0.0
     loop, clock = VirtualLoop(exchange), LoopClock(exchange)
 
     def count(account: str) -> None:
@@ -141,7 +141,7 @@ def play(every: int) -> Told:
         folder = Path(name) / "state"
         stack.enter_context(patched(connecting, "connect", lambda *_, **__: _Connected(brokers, SimQuotes(exchange))))
         options = Options(None, folder, live=False, debug=False, log_file=None)
-        run_options = RunOptions("bench", Mode.ACT)
+        run_options = RunOptions("bench", RunMode.ACT)
         runtime = assemble(LoadedConfig(_config(every), None, {}, ()), options, run_options, lambda _event: None, clock)
         started = time.process_time()
         loop.run_until_complete(_watch(runtime, clock, told))
@@ -153,11 +153,11 @@ def play(every: int) -> Told:
     return told
 
 
-async def _watch(runtime: Runtime, clock: LoopClock, told: Told) -> None:
+async def _watch(runtime: Runtime, clock: LoopClock, told: DayFigures) -> None:
     stop = asyncio.Event()
 
     def polled(_wait: float) -> None:
-        told.looks += 1
+        told.polls += 1
 
     watching = asyncio.ensure_future(runtime.scheduler.watch(stop, polled))
     await clock.sleep((_at("12:00") - clock.now()).total_seconds())

@@ -29,12 +29,12 @@ from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, Style
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.exit_record import Exit
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder, Urgency
-from sellctl.core.sell_watcher import Mode
 from sellctl.journal.exits import exits
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
@@ -234,12 +234,12 @@ class _Metered(SimBroker):
         self._budget = Budget(monotonic)
         self._tell = tell
 
-    def _ask(self, method: str, path: str, deed: Callable[[SimAccount], T]) -> T:
+    def _call(self, method: str, path: str, action: Callable[[SimAccount], T]) -> T:
         for_order = method in _FOR_ORDERS or "by_client" in path
         if self._budget.take(for_order=for_order):
             raise RateLimitedError("the budget is used up", answer=BrokerAnswer(429, None, "", {}))
         self._tell(method)
-        return super()._ask(method, path, deed)
+        return super()._call(method, path, action)
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """What is sent."""
@@ -282,7 +282,7 @@ class Stage:
             options = Options(None, Path(folder) / "state", live=False, debug=False, log_file=None)
             stack.enter_context(patched(connecting, "connect", lambda *_, **__: self._connected(clock)))
             runtime = assemble(
-                LoadedConfig(self.config, None, {}, ()), options, RunOptions("bench", Mode.ACT), self._hear, clock
+                LoadedConfig(self.config, None, {}, ()), options, RunOptions("bench", RunMode.ACT), self._hear, clock
             )
             seconds = (_at(until) - self.exchange.now).total_seconds()
             loop.run_until_complete(self._watch(runtime.scheduler, clock, seconds, until_flat=until_flat))
@@ -318,15 +318,15 @@ class Stage:
             self.requests.append((self.exchange.now, request))
 
     def _hear(self, event: Event) -> None:
-        if event.kind in {Kind.ALERT, Kind.DENIED, Kind.BLOCKED}:
+        if event.kind in {EventKind.ALERT, EventKind.DENIED, EventKind.BLOCKED}:
             self.told[event.account] += 1
-        if event.weight is Weight.CRITICAL:
+        if event.severity is Severity.CRITICAL:
             self.critical.append((f"{event.at.astimezone(NEW_YORK):%H:%M}", event.text))
 
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """What the composition root gets instead of doors to Alpaca."""
+    """What the composition root gets instead of connections to Alpaca."""
 
     brokers: dict[str, _Metered]
     quotes: SimQuotes

@@ -16,19 +16,17 @@ from sellctl.core.model.order import OrderType, PositionIntent, Side
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.journal.database import Database, apply_pragmas
-from sellctl.journal.index import BATCH, place
 from sellctl.journal.queries import Filters, history
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
 
-INTENT_BOUND = 1.7
+INTENT_BOUND = 2.4
 PAGE_BOUND_MS = 100.0
 YEAR_ROWS = 1_000_000
 _SYMBOLS = tuple(f"SPY2508{day:02}C00{strike}000" for day in range(10, 30) for strike in range(500, 550))
 _REASONS = ("", "take_profit", "stop_loss", "zero_day", "uncovered_short")
 _BATCH = 50
 BODY_LENGTH = 295  # that of the intents here
-_PLACED_AT_ONCE = 100_000
 _HOLDING = Holding(Position(a_stock("SPY"), Direction.LONG, Decimal(3), Decimal(3), Decimal(2)))
 
 
@@ -169,11 +167,6 @@ def _fill(path: Path, rows: int) -> None:
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO audit VALUES (?,?,?,?,?,?,?,?,?,?,?)", _year(rows))
         connection.execute("COMMIT")
-    database = Database(path, busy_timeout=0)
-    with database.writing() as tx:
-        for last in (*range(_PLACED_AT_ONCE, rows, _PLACED_AT_ONCE), rows - BATCH):
-            place(tx, last)
-    database.close()
 
 
 def _year(rows: int) -> Iterator[tuple[object, ...]]:

@@ -1,7 +1,7 @@
-"""Where the time of some work goes: what runs is looked at every millisecond, waiting included.
+"""Where the time of some work goes: what runs is sampled every millisecond, waiting included.
 
 Unlike cProfile this doesn't make small functions look dear, and what is written in C counts to the Python function that
-calls it. Only the main thread is looked at.
+calls it. Only the main thread is sampled.
 """
 
 import os
@@ -37,7 +37,7 @@ class Samples:
     ours: Counter[str] = field(default_factory=Counter)
 
     def take(self, frame: FrameType) -> None:
-        """Look once."""
+        """Poll once."""
         place = _place_of(frame.f_code.co_filename)
         self.places[place] += 1
         if place == _OURS:
@@ -46,7 +46,7 @@ class Samples:
 
     @property
     def total(self) -> int:
-        """All looks."""
+        """All samples."""
         return self.places.total()
 
     @property
@@ -70,14 +70,14 @@ def _place_of(path: str) -> str:
 
 @contextmanager
 def sampled() -> Iterator[Samples]:
-    """Look at what runs until the block ends."""
+    """Poll at what runs until the block ends."""
     samples = Samples()
 
-    def look(_number: int, frame: FrameType | None) -> None:
+    def poll(_number: int, frame: FrameType | None) -> None:
         if frame is not None:
             samples.take(frame)
 
-    before = signal.signal(signal.SIGALRM, look)
+    before = signal.signal(signal.SIGALRM, poll)
     signal.setitimer(signal.ITIMER_REAL, EVERY, EVERY)
     try:
         yield samples

@@ -78,7 +78,7 @@ def _bare() -> Iterator[int]:
 
     app = Starlette(routes=[Route("/v2/positions", positions)])
     sock = listen(0)
-    config = uvicorn.Config(app, http="h11", lifespan="off", log_config=None, log_level="critical", access_log=False)
+    config = uvicorn.Config(app, lifespan="off", log_config=None, log_level="critical", access_log=False)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[sock])), daemon=True)
     thread.start()
@@ -160,33 +160,33 @@ def _receive(recv: Callable[..., object], count: int) -> None:
 
 def a_day() -> Figure:
     """A session of 50 positions in process, looked at every 5 seconds: positions, orders, quotes and clock."""
-    took, looks = min(_timed_day() for _ in range(2))
+    took, polls = min(_timed_day() for _ in range(2))
     return (
         f"sim: a day of {POSITIONS} positions in process",
-        f"{took:.2f} s of the processor ({looks:,} looks)",
+        f"{took:.2f} s of the processor ({polls:,} polls)",
         f"< {LIMIT_DAY:.0f} s",
     )
 
 
 def _timed_day() -> tuple[float, int]:
     started = time.process_time()  # nothing waits in it, so this is the wall time of a machine that is free
-    looks = asyncio.run(_live_through_the_day())
-    return time.process_time() - started, looks
+    polls = asyncio.run(_live_through_the_day())
+    return time.process_time() - started, polls
 
 
 async def _live_through_the_day() -> int:
     exchange = _held(POSITIONS, moving=True).exchange()
     broker, quotes, clock = SimBroker(exchange, "main"), SimQuotes(exchange), VirtualClock(exchange)
     instruments = [an_option(symbol) or a_stock(symbol) for symbol in exchange.market.symbols]
-    looks = 0
+    polls = 0
     while clock.now() < exchange.now.replace(hour=21, minute=0, second=0):
         await broker.positions()
         await broker.open_orders()
         await quotes.latest(instruments)
         await broker.clock()
         await clock.sleep(POLL_SECONDS)
-        looks += 1
-    return looks
+        polls += 1
+    return polls
 
 
 def _held(count: int, *, moving: bool = False) -> Scenario:

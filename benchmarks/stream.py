@@ -26,7 +26,7 @@ from websockets.sync.client import connect
 
 from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.journal.database import apply_pragmas
 from sellctl.service.host_clock import RealClock
 from sellctl.service.options import Options
@@ -43,7 +43,7 @@ SAMPLES, APART = 28, 0.4  # an account sends at most 30 patient orders a minute
 FLOOR_APART = 0.15
 CALM = 0.7  # seconds without a request, once all is streamed, until the client counts as ready
 QUIET, QUIET_SECONDS = 20, 8
-HOURS, PACE, INTERVAL = 8, 1200, 30  # a look every 30 simulated seconds takes 25 ms
+HOURS, PACE, INTERVAL = 8, 1200, 30  # a poll every 30 simulated seconds takes 25 ms
 _LOW = tuple((Decimal(bid) / 100, Decimal(bid + 5) / 100) for bid in (95, 100, 105))  # on the contract's step
 _HIGH = (Decimal("1.20"), Decimal("1.25"))
 _COMMAND = [sys.executable, "-m", "benchmarks.stream"]
@@ -78,7 +78,7 @@ def _compared(held: int, ours: list[float], floor: list[float]) -> Iterator[Figu
 def _latencies(held: int, client: Client, apart: float) -> list[float]:
     """Milliseconds from quote to order, by a client that sells what meets its target."""
     with tempfile.TemporaryDirectory() as name, _serving(held) as (simulator, port), client(Path(name), port):
-        found = _told(simulator, apart, looks=client is _watch)
+        found = _ask(simulator, apart, polls=client is _watch)
     if len(found) < min(SAMPLES, held // 2) * 0.9:
         raise RuntimeError(f"only {len(found)} quotes led to an order")
     return found
@@ -147,7 +147,7 @@ def _order(symbol: str, number: int) -> dict[str, str]:
 def quiet_watch() -> tuple[float, float]:
     """Percent of a core and megabytes of `sellctl watch` on positions whose streams say nothing."""
     with tempfile.TemporaryDirectory() as name, _serving(QUIET) as (simulator, port), _watch(Path(name), port) as watch:
-        _told(simulator, 0, looks=True)
+        _ask(simulator, 0, polls=True)
         before = _cpu_seconds(watch.pid)
         time.sleep(QUIET_SECONDS)
         return (_cpu_seconds(watch.pid) - before) / QUIET_SECONDS * 100, _memory(watch.pid)
@@ -169,7 +169,7 @@ def day(folder: Path, port: int) -> None:
     (folder / "config.yml").write_text(f"{_config(port)}sell_module: {{check_interval: {INTERVAL}}}\n", "utf-8")
     options = Options(folder / "config.yml", folder / "state", live=False, debug=False, log_file=None)
     clock = RealClock(PACE)
-    run_options = RunOptions("bench", Mode.ACT, streams=True)
+    run_options = RunOptions("bench", RunMode.ACT, streams=True)
     runtime = assemble(ConfigManager(options.config).load(), options, run_options, lambda _event: None, clock)
     sizes: list[float] = []
 
@@ -214,12 +214,12 @@ def _serving(held: int, speed: int = 1) -> Iterator[tuple[Child, int]]:
             child.kill()
 
 
-def _told(simulator: Child, apart: float, *, looks: bool) -> list[float]:
-    """The latencies that the simulator measures once its client, which looks first or not, is ready.
+def _ask(simulator: Child, apart: float, *, polls: bool) -> list[float]:
+    """The latencies that the simulator measures once its client, which polls first or not, is ready.
 
     `apart` are the seconds between two quotes that meet a target; with 0 none is sent.
     """
-    simulator.stdin.write(f"{apart} {int(looks)}\n")  # type: ignore[union-attr]
+    simulator.stdin.write(f"{apart} {int(polls)}\n")  # type: ignore[union-attr]
     simulator.stdin.flush()  # type: ignore[union-attr]
     found: list[float] = json.loads(simulator.stdout.readline())  # type: ignore[union-attr]
     return found
@@ -251,8 +251,8 @@ def serve(held: int, speed: int) -> None:
     with SimServer(parse_scenario(text)) as server:
         _say(server.port)
         for line in sys.stdin:
-            apart, looks = map(float, line.split())
-            _until_ready(server, min(held, STREAMED), looks=bool(looks))
+            apart, polls = map(float, line.split())
+            _until_ready(server, min(held, STREAMED), polls=bool(polls))
             _say(_play(server, symbols[: min(SAMPLES, held // 2)], apart) if apart else [])
 
 
@@ -261,10 +261,10 @@ def _say(what: object) -> None:
     sys.stdout.flush()
 
 
-def _until_ready(server: SimServer, streamed: int, *, looks: bool) -> None:
-    """Until a client streams all that it can and has asked for what it wants to know: today's orders, if it looks."""
+def _until_ready(server: SimServer, streamed: int, *, polls: bool) -> None:
+    """Until a client streams all that it can and has asked for what it wants to know: today's orders, if it polls."""
     asked, since = -1, time.monotonic()
-    while len(_streamed(server)) < streamed or time.monotonic() - since < CALM or (looks and not _knows(server)):
+    while len(_streamed(server)) < streamed or time.monotonic() - since < CALM or (polls and not _knows(server)):
         if len(server.requests) != asked:
             asked, since = len(server.requests), time.monotonic()
         time.sleep(0.02)
@@ -284,7 +284,7 @@ def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
     took: dict[str, float] = {}
     over = threading.Event()
 
-    def heard(event: object) -> None:
+    def on_event(event: object) -> None:
         symbol = (getattr(event, "order", None) or {}).get("symbol")
         if symbol in sent:
             took.setdefault(symbol, time.perf_counter() - sent[symbol])
@@ -298,7 +298,7 @@ def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
                     with server.hold() as exchange:
                         exchange.set_quote(symbol, *low)
 
-    server.exchange.listeners.append(heard)
+    server.exchange.listeners.append(on_event)
     noisy = threading.Thread(target=noise)
     noisy.start()
     for symbol in targets:

@@ -18,7 +18,7 @@ from rich.terminal_theme import MONOKAI
 
 from sellctl.commands.demo import play
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.service.logs import configure
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
@@ -50,7 +50,7 @@ class Camera(LogOnly):
         """Save the pictures after the first suitable check."""
         view = view_of(self.runtime, self.events, wait)
         plans = [account.plan for account in view.accounts if account.plan]
-        at_work = any(decision.step for plan in plans for decision in plan.of(State.LEAVING))
+        at_work = any(decision.step for plan in plans for decision in plan.of(DecisionState.CLOSING))
         if not self.done and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:
             self.done = True
             for width, height in SIZES:

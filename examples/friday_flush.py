@@ -20,4 +20,4 @@ class FridayFlush(BaseStrategy):
         now = market.now.astimezone(NEW_YORK)
         if now.weekday() != FRIDAY or now.time() < self.after:
             return None
-        return self.leave(holding, f"it is Friday {now:%H:%M}")
+        return self.close(holding, f"it is Friday {now:%H:%M}")

@@ -1,4 +1,4 @@
-"""`python -m faults`: replay one seed, run the whole bench, hunt the planted bugs, compare seed pairs."""
+"""`python -m faults`: replay one seed, run the whole bench, hunt the mutants, compare seed pairs."""
 
 import argparse
 import sys
@@ -9,9 +9,9 @@ from pathlib import Path
 from faults.crash import Case, crash
 from faults.day import play
 from faults.kill9 import kill_at_random
-from faults.pairs import unlike
-from faults.planted import BUGS
-from faults.program import run_bench, run_planted
+from faults.mutants import MUTANTS
+from faults.pairs import differing_seeds
+from faults.program import run_bench, run_mutants
 from faults.steadiness import many_days
 from faults.two import play_pair
 
@@ -30,8 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=int, default=1, help="how many seeds")
     parser.add_argument("--family", action="append", help="only these families of faults, such as H or Q")
     parser.add_argument("--sdk", action="store_true", help="through the adapter and the SDK's session")
-    parser.add_argument("--n", type=int, default=len(BUGS), help="how many planted bugs")
-    parser.add_argument("--bug", action="append", help="only these planted bugs, by name")
+    parser.add_argument("--n", type=int, default=len(MUTANTS), help="how many mutants")
+    parser.add_argument("--mutant", action="append", help="only these mutants, by name")
     parser.add_argument("--step", default="", help="a named step to die at, for crash")
     parser.add_argument("--nth", type=int, default=1, help="at which time of the step")
     parser.add_argument("--once", action="store_true", help="run-once every minute instead of one watch")
@@ -49,7 +49,7 @@ def _day(asked: argparse.Namespace) -> int:
         for violation in outcome.violations:
             _print(f"  {violation}")
         if outcome.unfired:
-            _print(f"  drawn and never struck: {', '.join(outcome.unfired)}")
+            _print(f"  drawn and never triggered: {', '.join(outcome.unfired)}")
         broken += bool(outcome.violations or outcome.unfired)
     return 1 if broken else 0
 
@@ -58,8 +58,8 @@ def _bench(asked: argparse.Namespace) -> int:
     return run_bench("full" if asked.full else "short", _print, asked.write)
 
 
-def _planted(asked: argparse.Namespace) -> int:
-    return run_planted(asked.bug or asked.n, _print)
+def _mutants(asked: argparse.Namespace) -> int:
+    return run_mutants(asked.mutant or asked.n, _print)
 
 
 def _crash(asked: argparse.Namespace) -> int:
@@ -100,7 +100,7 @@ def _heads(asked: argparse.Namespace) -> int:
 
 def _pairs(asked: argparse.Namespace) -> int:
     """The same seeds in two processes that differ in hash seed and time zone end with the same journal heads."""
-    differ = unlike(asked.seed, asked.days)
+    differ = differing_seeds(asked.seed, asked.days)
     _print(f"{asked.days} seed pairs, {f'not equal: {differ}' if differ else 'equal journal heads'}")
     return 1 if differ else 0
 
@@ -113,7 +113,7 @@ def _print(line: str) -> None:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "day": _day,
     "run": _bench,
-    "planted": _planted,
+    "mutants": _mutants,
     "crash": _crash,
     "two": _two,
     "kill9": _kill9,

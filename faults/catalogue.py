@@ -20,7 +20,7 @@ class How(Enum):
     AT_ORDER = auto()  # at the simulated broker, by chance soon after it took an order of ours
 
 
-def _none(_dice: random.Random) -> dict[str, Any]:
+def _none(_rng: random.Random) -> dict[str, Any]:
     return {}
 
 
@@ -40,7 +40,7 @@ class Fault:
 
 
 def _on(method: str = "", path: str = "", **choices: tuple[Any, ...]) -> Options:
-    """Options that are the same each time, and some that the dice choose."""
+    """Options that are the same each time, and some that are drawn."""
 
     def draw(rng: random.Random) -> dict[str, Any]:
         fixed = {key: value for key, value in (("method", method), ("path", path)) if value}
@@ -122,7 +122,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("A04", How.ONCE),
     Fault("A08", How.ONCE),
 )
-STREAMS = "W"  # drawn on the days that have streams, by dice of their own
+STREAMS = "W"  # drawn on the days that have streams, from a seed of their own
 FAMILIES = tuple(dict.fromkeys(fault.family for fault in CATALOGUE if fault.family != STREAMS))
 # What waits for other parts of the program, and why: the bench says so instead of leaving it out in silence.
 WAITING: Mapping[str, str] = {

@@ -17,7 +17,7 @@ from sellctl.sim.market import calendar
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.coverage import uncovered_contracts
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.venue.orders import Event, SimOrder
+from sellctl.sim.venue.orders import SimEvent, SimOrder
 
 PREFIX = "sellctl-"
 BACKSTOP = "sellctl-backstop-"
@@ -27,7 +27,7 @@ A_SECOND = dt.timedelta(seconds=1)
 A_MINUTE = dt.timedelta(minutes=1)
 MOST_OF_A_SYMBOL, MOST_OF_AN_ACCOUNT, MOST_BACKSTOPS = 20, 120, 4
 _ENTERS = frozenset({"pending_new", "accepted", "new"})
-_MOON = Decimal("1.5")  # times the true ask
+_FAR = Decimal("1.5")  # times the true ask
 _FILLS = frozenset({"fill", "partial_fill"})
 
 
@@ -77,7 +77,7 @@ class ExchangeChecker:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: SimEvent) -> None:
         """Something happened to an order."""
         if event.order is None:
             return
@@ -95,7 +95,7 @@ class ExchangeChecker:
         for check in (self._s1, self._s3, self._s6, self._s7, self._i1, self._i2, self._i4, self._t3, self._k2):
             check(account, order)
         for part in parts(order):
-            if part.symbol in self.quiet and not is_backstop(order) and not self._asks_the_moon(part):
+            if part.symbol in self.quiet and not is_backstop(order) and not self._is_far_from_market(part):
                 text = f"{part.side} {part.qty} {part.symbol} was sent though no rule was true"
                 self._say("must-not-fire", text)
 
@@ -127,7 +127,7 @@ class ExchangeChecker:
             signed = part.leaves if part.is_buy else -part.leaves
             holdings[part.symbol] = holdings.get(part.symbol, ZERO) + signed
         if uncovered_contracts(holdings, ZERO) > before:
-            self._say("S7", f"{_words(order)} would leave a short without its cover")
+            self._say("S7", f"{_description(order)} would leave a short without its cover")
 
     def _i1(self, account: SimAccount, order: SimOrder) -> None:
         day = calendar.exchange_date(self.exchange.now).isoformat()
@@ -170,7 +170,7 @@ class ExchangeChecker:
         if recent > MOST_BACKSTOPS:
             self._say("K2", f"{recent} backstops under {symbol} in a minute")
 
-    def _asks_the_moon(self, order: SimOrder) -> bool:
+    def _is_far_from_market(self, order: SimOrder) -> bool:
         """Whether it waits for a price far from the market: a target that one wrong quote met harms nobody.
 
         Right after a start nothing is known that would tell such a quote from a right one.
@@ -178,11 +178,11 @@ class ExchangeChecker:
         level = self.exchange.quote(order.symbol)
         if level is None or order.limit_price is None or order.is_buy or level.ask is None:
             return False
-        return order.limit_price >= level.ask * _MOON
+        return order.limit_price >= level.ask * _FAR
 
-    def _on_fill(self, event: Event, account: SimAccount, order: SimOrder) -> None:
+    def _on_fill(self, event: SimEvent, account: SimAccount, order: SimOrder) -> None:
         for part in parts(order):
-            excused = is_backstop(order) or self._asks_the_moon(part)
+            excused = is_backstop(order) or self._is_far_from_market(part)
             if is_ours(order) and part.symbol in self.quiet and not excused:
                 self._say("must-not-fire", f"{part.side} {part.symbol} filled though no rule was true")
             key, after = (account.name, part.symbol), account.qty_of(part.symbol)
@@ -277,7 +277,7 @@ def _names(order: SimOrder) -> str:
     return "+".join(part.symbol for part in parts(order))
 
 
-def _words(order: SimOrder) -> str:
+def _description(order: SimOrder) -> str:
     return " and ".join(f"{part.side} {part.qty} {part.symbol}" for part in parts(order))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from faults.checkers import ZERO, is_ours
 from faults.day import ACCOUNT, Stage, a_stage, scratch
-from faults.draw import DUE, MINUTE, SECOND, Day, Deed, Lot, Role, draw_day
 from faults.findings import Violation
+from faults.generate import DUE, MINUTE, SECOND, Day, HumanAction, Lot, Role, generate_day
 from sellctl.sim.market.price_paths import Linear, level
 
 _LENGTH = 9 * MINUTE
@@ -46,30 +46,32 @@ class Crash:
 def matrix_day(seed: int) -> Day:
     """Nine minutes in which everything that writes or sends happens: exits that fill at once, in parts, and late."""
     wanted = {Role.UNCOVERED, Role.TARGET, Role.CRASH, Role.QUIET}
-    days = (draw_day(each, ()) for each in range(1000 * seed, 1000 * seed + 999))
+    days = (generate_day(each, ()) for each in range(1000 * seed, 1000 * seed + 999))
     whole = next(day for day in days if wanted <= {lot.role for lot in day.lots})
     crashes = next(lot.symbol for lot in whole.lots if lot.role is Role.CRASH)
-    begins = whole.opens + 60 * MINUTE
+    begins_at = whole.opens + 60 * MINUTE
     return replace(
         whole,
-        begins=begins,
-        heals=begins + MINUTE,
-        ends=begins + _LENGTH,
-        lots=tuple(_moved(lot, begins) for lot in whole.lots if lot.role in wanted),
-        deeds=(Deed(begins + 10 * SECOND, "rest", crashes, Decimal("0.5")),),
-        busy=((begins, begins + _LENGTH),),
+        begins_at=begins_at,
+        recovers_at=begins_at + MINUTE,
+        ends_at=begins_at + _LENGTH,
+        lots=tuple(_moved(lot, begins_at) for lot in whole.lots if lot.role in wanted),
+        human_actions=(HumanAction(begins_at + 10 * SECOND, "rest", crashes, Decimal("0.5")),),
+        busy=((begins_at, begins_at + _LENGTH),),
         style="smart",
         take_over="protective",
         latency=(0.0, 0.4, 1.5)[seed % 3],
     )
 
 
-def _moved(lot: Lot, begins: dt.datetime) -> Lot:
+def _moved(lot: Lot, begins_at: dt.datetime) -> Lot:
     """The holding with its move in these nine minutes; the fall is slow, so that exits have to be re-priced."""
     if lot.role is Role.TARGET:
-        move = Linear(begins + 70 * SECOND, begins + 90 * SECOND, level(lot.entry * Decimal("1.2"), Decimal("0.04")))
+        move = Linear(
+            begins_at + 70 * SECOND, begins_at + 90 * SECOND, level(lot.entry * Decimal("1.2"), Decimal("0.04"))
+        )
     elif lot.role is Role.CRASH:
-        move = Linear(begins + MINUTE, begins + 4 * MINUTE, level(lot.entry * Decimal("0.5"), Decimal("0.02")))
+        move = Linear(begins_at + MINUTE, begins_at + 4 * MINUTE, level(lot.entry * Decimal("0.5"), Decimal("0.02")))
     else:
         return lot
     return replace(lot, path=(*lot.path[:1], move), due_at=move.until)

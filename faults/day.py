@@ -1,4 +1,4 @@
-"""Plays one market day: the exchange, the program's lives one after the other, the faults, and all the checkers."""
+"""Plays one market day: the exchange, one process of the program after the other, the faults and all checkers."""
 
 import datetime as dt
 import random
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from faults.checkers import ExchangeChecker, is_ours
-from faults.draw import DUE, STAYS, Day, Role, draw_day
 from faults.evidence import EvidenceChecker
 from faults.findings import Findings, Outcome
-from faults.life import Doors, Life
+from faults.generate import DUE, STAYS, Day, Role, generate_day
+from faults.injector import FaultInjector
 from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
-from faults.mischief import Mischief
+from faults.process_run import Connections, ProcessRun
 from faults.steps import Steps
 from faults.streams import Streams
 from faults.transport import over_the_sdk
@@ -35,12 +35,12 @@ from sellctl.core.config.schema import (
     SellModuleConfig,
     StrategyConfig,
     StrategyOneConfig,
-    StructureKind,
     Style,
     TakeOver,
     TrailingStopConfig,
 )
 from sellctl.core.decision.policy import compile_policy
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.ports import Broker
 from sellctl.journal.head import read_head
 from sellctl.sim.inprocess import SimBroker, SimQuotes
@@ -51,8 +51,8 @@ from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.orders import SimPosition
 
 ACCOUNT = "main"
-MOST_LIVES, MOST_FOUND = 60, 40  # a run beyond them has told enough
-DoorsOf = Callable[[Exchange, EvidenceChecker], Doors]
+MOST_PROCESSES, MOST_VIOLATIONS = 60, 40  # a run beyond them has told enough
+ConnectionsOf = Callable[[Exchange, EvidenceChecker], Connections]
 _MEMORY = Path("/dev/shm")  # noqa: S108  where a disk would only cost time
 
 
@@ -61,7 +61,7 @@ def scratch() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="sellctl-faults-", dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
-def in_process(exchange: Exchange, _evidence: EvidenceChecker) -> Doors:
+def in_process(exchange: Exchange, _evidence: EvidenceChecker) -> Connections:
     """Straight to the exchange, without the adapter."""
     return lambda _wire: (_sim_brokers(exchange), SimQuotes(exchange))
 
@@ -76,7 +76,7 @@ def exchange_of(day: Day) -> Exchange:
     positions = {lot.symbol: SimPosition(lot.symbol, lot.qty, lot.entry) for lot in day.lots}
     account = SimAccount(ACCOUNT, "key-main", "secret-main", "PA0001", positions=positions)
     market = Market({lot.symbol: PricePath(list(lot.path)) for lot in day.lots})
-    return Exchange(day.begins, [account], market, day.settings)
+    return Exchange(day.begins_at, [account], market, day.settings)
 
 
 STRATEGIES = (
@@ -115,28 +115,28 @@ class Stage:
     folder: Path
     findings: Findings
     steps: Steps
-    mischief: Mischief
+    injector: FaultInjector
     liveness: LivenessChecker
     evidence: EvidenceChecker
     wire: Wire
     clock: LoopClock
-    doors: Doors
+    connections: Connections
     streams: Streams | None = None
-    now: Life | None = None
+    now: ProcessRun | None = None
     once: bool = False
-    lives: int = 0
+    processes: int = 0
 
     def play(self) -> None:
-        """From the first look to after the close, over as many lives as it takes."""
-        self.mischief.plan()
+        """From the first poll to after the close, over as many processes as it takes."""
+        self.injector.plan()
         if not self.once:  # between two runs of cron nothing of a target's works, by design
             self.liveness.plan()
         self.exchange.advance_to(self.exchange.now)
-        while self.exchange.now < self.day.ends:
+        while self.exchange.now < self.day.ends_at:
             self._live()
-            self.mischief.put_back()
+            self.injector.put_back()
             self.evidence.whole()
-            if len(self.findings.found) > MOST_FOUND or self.lives > MOST_LIVES:
+            if len(self.findings.found) > MOST_VIOLATIONS or self.processes > MOST_PROCESSES:
                 break
             self.exchange.advance_to(self._next_start())
         self.liveness.at_the_end()
@@ -148,51 +148,51 @@ class Stage:
         return soon + dt.timedelta(seconds=60 - soon.second) if self.once else soon
 
     def _pace(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
-        return self.day.interval_at(now, self.wire.looks)
+        return self.day.interval_at(now, self.wire.polls)
 
     def _live(self) -> None:
-        self.lives += 1
-        self.wire.life = self.lives
-        self.mischief.put_back()  # it may have been taken away while no process was there
+        self.processes += 1
+        self.wire.process = self.processes
+        self.injector.put_back()  # it may have been taken away while no process was there
         self.steps.revive()
-        life = self.now = Life(
-            self.exchange, self.folder, config_of(self.day), self.doors, self.clock, self.wire, self.mischief.step,
-            self.liveness.hear, self._pace, self.once, self.streams,
+        process = self.now = ProcessRun(
+            self.exchange, self.folder, config_of(self.day), self.connections, self.clock, self.wire,
+            self.injector.step, self.liveness.hear, self._pace, self.once, self.streams,
         )  # fmt: skip
         try:
-            life.run(self.day.ends)
+            process.run(self.day.ends_at)
         except Exception as error:  # noqa: BLE001  whatever ends the program is a finding
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = f"the watcher died: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
             self.findings.add("R7", self.exchange.now, text)
-            life.close()
+            process.close()
 
 
-def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: bool = False) -> Stage:
+def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, *, once: bool = False) -> Stage:
     """Everything set up, nothing begun; `once`: run-once every minute instead of one watch."""
     exchange = exchange_of(day)
     account = exchange.accounts[ACCOUNT]
-    findings, steps, clock = Findings(), Steps(rng=_dice(day.seed + 2)), LoopClock(exchange)
+    findings, steps, clock = Findings(), Steps(rng=_rng(day.seed + 2)), LoopClock(exchange)
     quiet = frozenset(lot.symbol for lot in day.lots_of(*STAYS))
-    quiet -= {deed.symbol for deed in day.deeds} | _beside(day)
+    quiet -= {action.symbol for action in day.human_actions} | _beside(day)
     checker = ExchangeChecker(exchange, findings, (folder,), quiet)
     checker.listen()
     evidence = EvidenceChecker(exchange, findings, (folder,))
     stage: Stage
-    mischief = Mischief(day, exchange, account, steps, clock, checker, lambda: stage.now)
-    wire = Wire(clock, mischief.step, day.latency, _dice(day.seed + 3).random, checker.arrives, checker.cancels)
+    injector = FaultInjector(day, exchange, account, steps, clock, checker, lambda: stage.now)
+    wire = Wire(clock, injector.step, day.latency, _rng(day.seed + 3).random, checker.arrives, checker.cancels)
     stage = Stage(
         day=day,
         exchange=exchange,
         folder=folder,
         findings=findings,
         steps=steps,
-        mischief=mischief,
-        liveness=LivenessChecker(day, exchange, account, findings, mischief.touched, wire.hours),
+        injector=injector,
+        liveness=LivenessChecker(day, exchange, account, findings, injector.touched, wire.hours),
         evidence=evidence,
         wire=wire,
         clock=clock,
-        doors=doors_of(exchange, evidence),
+        connections=connections_of(exchange, evidence),
         streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,
         once=once,
     )
@@ -200,12 +200,12 @@ def a_stage(day: Day, folder: Path, doors_of: DoorsOf = in_process, *, once: boo
 
 
 def _beside(day: Day) -> set[str]:
-    """A cover and what it covers, when a person deals with one of them."""
+    """A cover and what it covers, when somebody trades one of them by hand."""
     pair = {lot.symbol for lot in day.lots_of(Role.COVERED, Role.COVERING)}
-    return pair if any(deed.symbol in pair for deed in day.deeds) else set()
+    return pair if any(action.symbol in pair for action in day.human_actions) else set()
 
 
-def _dice(seed: int) -> random.Random:
+def _rng(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311  a bench's seed, not a secret
 
 
@@ -216,51 +216,51 @@ def play(
     sdk: bool = False,
     tell: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """One day from its seed, straight or through the adapter and the SDK; `tell` hears its whole story."""
+    """One day from its seed, straight or through the adapter and the SDK; `tell` receives every event of the day."""
     started = time.perf_counter()
-    day = draw_day(seed, families, wire=sdk)
+    day = generate_day(seed, families, wire=sdk)
     with scratch() as name:
         stage = a_stage(day, Path(name) / "state", over_the_sdk if sdk else in_process)
         stage.play()
         if tell:
-            tell_story(stage, tell)
+            print_story(stage, tell)
         return _outcome(stage, time.perf_counter() - started)
 
 
 def _outcome(stage: Stage, seconds: float) -> Outcome:
-    day, fired = stage.day, stage.mischief.all_fired
+    day, fired = stage.day, stage.injector.all_fired
     head = read_head(stage.folder / "journal.sqlite")
     return Outcome(
         seed=day.seed,
-        looks=stage.wire.looks,
+        polls=stage.wire.polls,
         exits=_exits(stage),
         orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
-        lives=stage.lives,
+        processes=stage.processes,
         faults=fired,
-        unfired=stage.mischief.unfired,
+        unfired=stage.injector.unfired,
         violations=tuple(stage.findings.found),
         head=f"{head.link.seq}:{head.link.hash}" if head else "",
         seconds=seconds,
     )
 
 
-def tell_story(stage: Stage, tell: Callable[[str], None]) -> None:
-    """The day in order: what was planned, what happened at the exchange, on the wire, and what a person was told."""
+def print_story(stage: Stage, tell: Callable[[str], None]) -> None:
+    """The day in order: what was planned, what happened at the exchange, on the wire, and what the user was told."""
     lines = [
         (p.at, f"plan  {p.fault.name} rate {p.rate} until {p.until:%H:%M:%S} {p.options}") for p in stage.day.faults
     ]
-    lines += [(d.at, f"deed  {d.what} {d.symbol} {d.share}") for d in stage.day.deeds]
+    lines += [(d.at, f"human {d.what} {d.symbol} {d.share}") for d in stage.day.human_actions]
     lines += [(lot.due_at, f"due   {lot.symbol} {lot.qty} ({lot.role})") for lot in stage.day.lots if lot.due_at]
-    lines += [(e.at, f"venue {e.kind} {_order_words(e.order)}") for e in stage.exchange.events]
+    lines += [(e.at, f"venue {e.kind} {_order_description(e.order)}") for e in stage.exchange.events]
     lines += [(s.at, f"wire  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.wire.log]
-    lines += [(e.at, f"told  {e.weight} {e.sentence}") for e in stage.liveness.told]
+    lines += [(e.at, f"told  {e.severity} {e.sentence}") for e in stage.liveness.told]
     lines += [(v.at, f"***   {v}") for v in stage.findings.found]
-    lines += [(stage.day.heals, "heal")]
+    lines += [(stage.day.recovers_at, "heal")]
     for at, text in sorted(lines, key=lambda line: line[0]):
         tell(f"{at:%H:%M:%S.%f} {text}")
 
 
-def _order_words(order: dict[str, Any] | None) -> str:
+def _order_description(order: dict[str, Any] | None) -> str:
     keys = ("symbol", "side", "qty", "filled_qty", "limit_price", "status")
     return "" if order is None else " ".join(str(order[key]) for key in keys) + " " + order["client_order_id"][-6:]
 

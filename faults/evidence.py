@@ -12,7 +12,7 @@ from typing import Any
 
 from faults.checkers import ZERO, is_ours
 from faults.findings import Findings
-from faults.wire import Said
+from faults.wire import LoggedRequest
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.instrument import AssetClass
@@ -71,7 +71,7 @@ class EvidenceChecker:
             if (folder / "journal.sqlite").exists() and (fault := verify(folder / "journal.sqlite").fault):
                 self._say("R3", fault)
 
-    def all(self, policy: Policy, log: Sequence[Said]) -> None:
+    def all(self, policy: Policy, log: Sequence[LoggedRequest]) -> None:
         """Everything that is asked at the end."""
         self.whole()
         books = [rows_of(folder) for folder in self.folders]
@@ -117,7 +117,7 @@ class EvidenceChecker:
         """D4: the plan follows from the snapshot that was stored with it."""
         for row in rows:
             if row.kind == "plan":
-                snapshot, plan = codec.unpack(row.body["frozen"])
+                snapshot, plan = codec.unpack(row.body["packed"])
                 if decide(snapshot, policy) != plan:
                     self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
                 for decision in plan.submits:
@@ -137,16 +137,16 @@ class EvidenceChecker:
         if not -AHEAD <= age <= oldest or crossed or not usable:
             self._say("D1", f"{decision.holding.symbol} left on {quote}")
 
-    def _posts(self, log: Sequence[Said]) -> None:
+    def _posts(self, log: Sequence[LoggedRequest]) -> None:
         """I6, I7: the wire saw as many orders as the program sent, and no shortcut that can't be repeated safely."""
         if self.posts > sum(said.what == "sending" for said in log):
             self._say("I6", f"{self.posts} orders went over the wire, more than were sent")
         for request in self.shortcuts:
             self._say("I7", f"{request} was used")
 
-    def _looked_before_repeating(self, log: Sequence[Said], there: Mapping[str, SimOrder]) -> None:
+    def _looked_before_repeating(self, log: Sequence[LoggedRequest], there: Mapping[str, SimOrder]) -> None:
         """I3: after a doubt the next request about an id is its look-up; a repeat has two noes behind it."""
-        by_id: dict[str, list[Said]] = defaultdict(list)
+        by_id: dict[str, list[LoggedRequest]] = defaultdict(list)
         for said in log:
             if said.what in {"submit", "sending", "look-up"}:
                 by_id[said.client_order_id].append(said)
@@ -155,7 +155,7 @@ class EvidenceChecker:
             ended = order.updated_at if order and not order.is_open else None
             self._judge(name, told, ended)
 
-    def _judge(self, name: str, told: Sequence[Said], ended: dt.datetime | None) -> None:
+    def _judge(self, name: str, told: Sequence[LoggedRequest], ended: dt.datetime | None) -> None:
         doubted, taken, noes = False, False, []
         for said in told:
             if said.what == "look-up":

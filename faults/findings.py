@@ -34,10 +34,10 @@ class Outcome:
     """What one day came to."""
 
     seed: int
-    looks: int
+    polls: int
     exits: int
     orders: int
-    lives: int
+    processes: int
     faults: Counter[str]
     unfired: tuple[str, ...]
     violations: tuple[Violation, ...]
@@ -46,9 +46,10 @@ class Outcome:
 
     @property
     def line(self) -> str:
-        """One line for a person."""
+        """The result in one line."""
         fired = " ".join(f"{name}x{count}" for name, count in sorted(self.faults.items()))
         return (
-            f"seed {self.seed}: {self.looks} looks, {self.exits} exits, {self.orders} orders, {self.lives} lives, "
-            f"faults {fired or 'none'}, {len(self.violations)} violations, {self.seconds:.2f} s"
+            f"seed {self.seed}: {self.polls} polls, {self.exits} exits, {self.orders} orders, "
+            f"{self.processes} processes, faults {fired or 'none'}, "
+            f"{len(self.violations)} violations, {self.seconds:.2f} s"
         )

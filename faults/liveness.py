@@ -8,18 +8,18 @@ from functools import partial
 from itertools import pairwise
 
 from faults.checkers import ZERO, is_backstop, ours_on
-from faults.draw import DUE, MINUTE, PEAKS, Day, Lot, Role
 from faults.findings import Findings
-from sellctl.core.model.event import Event, Kind, Weight
+from faults.generate import DUE, MINUTE, PEAKS, Day, Lot, Role
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_checks import cutoff
 
 WITHIN = dt.timedelta(seconds=75)  # R6's 60 s, and one look in between
-FALLEN = frozenset({Role.ATTACKED, Role.GUARDING, Role.TRAILING})  # their prices don't come back
+FALLEN = frozenset({Role.SHORT_LEG, Role.COVERING_LEG, Role.TRAILING})  # their prices don't come back
 REJECTS = frozenset({"H10", "O01", "O02"})  # whatever else is refused has a next step
-FEW_PAIRS = 3  # of looks within a minute: two have to agree on a peak, and some fail for other reasons
+FEW_PAIRS = 3  # of polls within a minute: two have to agree on a peak, and some fail for other reasons
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once a minute (K4)
 
 
@@ -37,7 +37,7 @@ class LivenessChecker:
     log: list[str] = field(default_factory=list)
 
     def hear(self, event: Event) -> None:
-        """What the program tells a person."""
+        """Receive an event that the user is told."""
         self.told.append(event)
 
     def plan(self) -> None:
@@ -46,19 +46,19 @@ class LivenessChecker:
             self._ask(cutoff(asset_of(lot.symbol), self.exchange.settings), partial(self._t2, lot))
         for lot in self.day.lots:
             if lot.role in DUE and lot.due_at:
-                self._ask(max(lot.due_at, self.day.heals) + RETRY, partial(self._r6, lot))
+                self._ask(max(lot.due_at, self.day.recovers_at) + RETRY, partial(self._r6, lot))
 
     def _ask(self, at: dt.datetime, question: Callable[[], None]) -> None:
         if at < self.day.closes:
             self.exchange.at(at, lambda _exchange: question())
 
     def _t2(self, lot: Lot) -> None:
-        """A position that expires today is flat by its deadline, or a person knows."""
+        """A position that expires today is flat by its deadline, or an alert exists."""
         if self.account.qty_of(lot.symbol) and not self._was_told(lot.symbol):
             self._say("T2", f"{lot.symbol}: {self.account.qty_of(lot.symbol)} held at the deadline and nobody was told")
 
     def _r6(self, lot: Lot) -> None:
-        """With everything working again, what is due is gone or on its way, unless a person was told why not."""
+        """With everything working again, what is due is gone or on its way, unless the user was told why not."""
         if not self._is_left(lot) or self._works(lot.symbol) or self._may_stay(lot):
             return
         self._say("R6", f"{lot.symbol} ({lot.role}) is due, {self.account.qty_of(lot.symbol)} held and nothing works")
@@ -86,12 +86,12 @@ class LivenessChecker:
         """Whether next to no look could see how high it rose: the broker's clock was down all the while."""
         if lot.role is not Role.TRAILING or lot.due_at is None:
             return False
-        begins, ends = lot.due_at - PEAKS + MINUTE, lot.due_at - MINUTE
-        read = [hour for hour in self.hours if begins <= hour <= ends]
+        begins_at, ends_at = lot.due_at - PEAKS + MINUTE, lot.due_at - MINUTE
+        read = [hour for hour in self.hours if begins_at <= hour <= ends_at]
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < FEW_PAIRS
 
     def _halted(self, lot: Lot) -> bool:
-        """Whether three rejects of its orders halted a patient exit, which a person was told (K4)."""
+        """Whether three rejects of its orders halted a patient exit, which the user was told (K4)."""
         patient = lot.role in {Role.TARGET, Role.ZERO_DAY}
         rejects = REJECTS & {planned.fault.name for planned in self.day.faults}
         told = any(event.symbol == lot.symbol and "in a row" in event.text for event in self.told)
@@ -112,9 +112,9 @@ class LivenessChecker:
         """Whether anything above a note was said of the symbol, or of the account as a whole, in the last half hour."""
         since = self.exchange.now - dt.timedelta(minutes=30)
         return any(
-            event.at >= since and event.symbol in {symbol, ""} and event.weight is not Weight.INFO
+            event.at >= since and event.symbol in {symbol, ""} and event.severity is not Severity.INFO
             for event in self.told
-        ) or any(event.kind is Kind.ALERT and event.symbol == symbol for event in self.told)
+        ) or any(event.kind is EventKind.ALERT and event.symbol == symbol for event in self.told)
 
     def _say(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)

@@ -17,7 +17,7 @@ class StalledError(RuntimeError):
     """Everybody waits for something that nobody will do."""
 
 
-class Turnstile(selectors.SelectSelector):
+class VirtualSelector(selectors.SelectSelector):
     """Never waits: where a loop would, it lets `idle` move time instead."""
 
     def __init__(self, idle: Callable[[float], None]) -> None:
@@ -42,7 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        super().__init__(Turnstile(self._jump))
+        super().__init__(VirtualSelector(self._jump))
         self._clock_resolution = 2 / _MICRO
         self.set_exception_handler(_ignore)
 

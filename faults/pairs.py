@@ -4,21 +4,21 @@ import os
 import subprocess
 import sys
 
-UNLIKE = ({"PYTHONHASHSEED": "1", "TZ": "Asia/Shanghai"}, {"PYTHONHASHSEED": "2", "TZ": "Australia/Lord_Howe"})
+ENVIRONMENTS = ({"PYTHONHASHSEED": "1", "TZ": "Asia/Shanghai"}, {"PYTHONHASHSEED": "2", "TZ": "Australia/Lord_Howe"})
 
 
-def unlike(first: int, count: int) -> list[int]:
+def differing_seeds(first: int, count: int) -> list[int]:
     """The seeds whose two heads differ. Both processes run at once."""
     words = [sys.executable, "-m", "faults", "heads", "--seed", str(first), "--days", str(count)]
     both = [
         subprocess.Popen(words, env={**os.environ, **extra}, stdout=subprocess.PIPE, text=True)  # noqa: S603  our own interpreter
-        for extra in UNLIKE
+        for extra in ENVIRONMENTS
     ]
     one, other = (process.communicate()[0].splitlines() for process in both)
     told = [dict(line.split() for line in lines) for lines in (one, other)]
-    return [seed for seed in range(first, first + count) if not _alike(told, str(seed))]
+    return [seed for seed in range(first, first + count) if not _same_head(told, str(seed))]
 
 
-def _alike(told: list[dict[str, str]], seed: str) -> bool:
+def _same_head(told: list[dict[str, str]], seed: str) -> bool:
     heads = {each.get(seed) for each in told}
     return len(heads) == 1 and None not in heads

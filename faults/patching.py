@@ -1,4 +1,4 @@
-"""Put another value in the place of an attribute for a while. Used by the bench and its planted bugs, never at work."""
+"""Put another value in the place of an attribute for a while. Used by the bench and its mutants only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

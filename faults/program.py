@@ -15,12 +15,12 @@ from typing import TypeVar, cast
 
 from faults.crash import Crash, cases, crash
 from faults.day import play
-from faults.draw import FEWEST_LOOKS
 from faults.figures import HEADER, Line, put_into
 from faults.findings import Outcome, Violation
+from faults.generate import FEWEST_POLLS
 from faults.kill9 import Killing, kill_at_random
-from faults.pairs import unlike
-from faults.planted import BUGS, Bug, Hunt, hunt
+from faults.mutants import MUTANTS, Hunt, Mutant, hunt
+from faults.pairs import differing_seeds
 from faults.steadiness import Steadiness, many_days
 from faults.two import Pair, play_pair
 
@@ -50,7 +50,7 @@ QUICK = Programme(
     days=500, steady_days=100, sdk_days=30, matrix_seeds=1, pairs=10, kills=6, bugs=6, seed_pairs=4
 )  # fmt: skip
 FULL = Programme(
-    days=4000, steady_days=100, sdk_days=300, matrix_seeds=20, pairs=200, kills=260, bugs=len(BUGS), seed_pairs=50
+    days=4000, steady_days=100, sdk_days=300, matrix_seeds=20, pairs=200, kills=260, bugs=len(MUTANTS), seed_pairs=50
 )  # fmt: skip
 PROGRAMMES = {"short": QUICK, "full": FULL}
 
@@ -128,8 +128,8 @@ def _attempt(work: Callable[[T], R], about: T) -> tuple[str, R | None, str]:
         return str(about), None, traceback.format_exc()
 
 
-def run_planted(wanted: int | list[str], tell: Tell) -> int:
-    """Only planted bugs: so many, or those of these names."""
+def run_mutants(wanted: int | list[str], tell: Tell) -> int:
+    """Only mutants: that many, or those of these names."""
     names = [bug.name for bug in spread_out(wanted)] if isinstance(wanted, int) else wanted
     with multiprocessing.get_context("spawn").Pool(CORES, _quiet) as pool:
         workers = Workers(pool, tell)
@@ -138,14 +138,14 @@ def run_planted(wanted: int | list[str], tell: Tell) -> int:
     return 1 if line.violations or workers.spent() else 0
 
 
-def spread_out(count: int) -> list[Bug]:
+def spread_out(count: int) -> list[Mutant]:
     """So many bugs, from all over the list."""
-    return [BUGS[place * len(BUGS) // count] for place in range(count)]
+    return [MUTANTS[place * len(MUTANTS) // count] for place in range(count)]
 
 
 def hunt_by_name(name: str) -> Hunt:
-    """One planted bug, in whichever process."""
-    return hunt(next(bug for bug in BUGS if bug.name == name))
+    """One mutant, in whichever process."""
+    return hunt(next(bug for bug in MUTANTS if bug.name == name))
 
 
 def _quiet() -> None:
@@ -176,19 +176,24 @@ def _pair(seed: int) -> Pair:
 
 
 def _days(what: str, outcomes: Iterable[Outcome], flag: str, tell: Tell) -> Line:
-    started, looks, exits, lives, count, broken, fewest = time.perf_counter(), 0, 0, 0, 0, 0, 1 << 30
+    started, polls, exits, processes, count, broken, fewest = time.perf_counter(), 0, 0, 0, 0, 0, 1 << 30
     faults: Counter[str] = Counter()
     for outcome in outcomes:
-        count, looks, exits, lives = count + 1, looks + outcome.looks, exits + outcome.exits, lives + outcome.lives
-        faults, fewest = faults + outcome.faults, min(fewest, outcome.looks)
+        count, polls, exits, processes = (
+            count + 1,
+            polls + outcome.polls,
+            exits + outcome.exits,
+            processes + outcome.processes,
+        )
+        faults, fewest = faults + outcome.faults, min(fewest, outcome.polls)
         if wrong := _wrong_with(outcome):
             broken += 1
             _tell_wrong(outcome.line, wrong, f"python -m faults {flag}--seed {outcome.seed} -v", tell)
         if count % PROGRESS == 0:
             tell(f"  {count} {what}, {broken} violated, {time.perf_counter() - started:.0f} s")
     detail = (
-        f"{looks} looks ({fewest} at least), {exits} exits, {sum(faults.values())} faults of {len(faults)} kinds, "
-        f"{lives} processes"
+        f"{polls} polls ({fewest} at least), {exits} exits, {sum(faults.values())} faults of {len(faults)} kinds, "
+        f"{processes} processes"
     )
     return Line(what, count, detail, broken, time.perf_counter() - started)
 
@@ -197,9 +202,9 @@ def _wrong_with(outcome: Outcome) -> list[str]:
     """Whatever makes a day a failure of the bench."""
     wrong = [str(violation) for violation in outcome.violations]
     if outcome.unfired:
-        wrong.append(f"drawn and never struck: {', '.join(outcome.unfired)}")
-    if outcome.looks < FEWEST_LOOKS:
-        wrong.append(f"{outcome.looks} looks are no day")
+        wrong.append(f"drawn and never triggered: {', '.join(outcome.unfired)}")
+    if outcome.polls < FEWEST_POLLS:
+        wrong.append(f"{outcome.polls} polls are too few for a day")
     return wrong
 
 
@@ -252,7 +257,7 @@ def _kills(killings: Iterable[Killing], tell: Tell) -> Line:
 
 
 def _seed_pairs(count: int, tell: Tell) -> Line:
-    started, differ = time.perf_counter(), unlike(1, count)
+    started, differ = time.perf_counter(), differing_seeds(1, count)
     for seed in differ:
         tell(f"seed {seed} ended with two journal heads; again: python -m faults pairs --seed {seed}")
     detail = "equal journal heads under other hash seeds and time zones"
@@ -263,7 +268,7 @@ def _bugs(hunts: Iterable[Hunt], tell: Tell) -> Line:
     started, found = time.perf_counter(), list[Hunt]()
     for each in hunts:
         found.append(each)
-        tell(f"  planted: {each.name}: " + (f"seed {each.seed}: {each.shown}" if each.seed else "NOT FOUND"))
+        tell(f"  mutant: {each.name}: " + (f"seed {each.seed}: {each.shown}" if each.seed else "NOT FOUND"))
     missed, most = sum(not each.seed for each in found), max((each.tried for each in found), default=0)
     detail = f"{len(found) - missed} found, the last after {most} seeds"
-    return Line("planted bugs", len(found), detail, missed, time.perf_counter() - started)
+    return Line("mutants", len(found), detail, missed, time.perf_counter() - started)

@@ -49,7 +49,7 @@ class Steadiness:
 
     @property
     def line(self) -> str:
-        """For a person."""
+        """The result in one line."""
         last = self.samples[-1]
         return f"{self.growth:+.2f} MB in ten days, {self.files:+d} open files, {last.megabytes:.0f} MB at the end"
 

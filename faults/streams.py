@@ -23,18 +23,18 @@ from faults.patching import patched
 from sellctl.alpaca import streams as adapter
 from sellctl.alpaca.streams import AlpacaStreams
 from sellctl.sim.faults import stream_faults
-from sellctl.sim.http.app import Face
+from sellctl.sim.host import ClientAddress, SimHost
 from sellctl.sim.sim_time import SimTime
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.ws.hub import Hub
+from sellctl.sim.ws.hub import StreamHub
 
 if TYPE_CHECKING:
     from sellctl.core.ports import StreamListener
 
-EVERY = 2.0  # seconds between two quotes of what moves, while looks are close together
+EVERY = 2.0  # seconds between two quotes of what moves, while polls are close together
 RARELY = 300.0  # and while they are not
 Frame = bytes | str
-PACE = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
+PollingInterval = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
 
 
 class HomeStreams(AlpacaStreams):
@@ -116,21 +116,21 @@ class Streams:
     def __init__(self, exchange: Exchange, clock: LoopClock, seed: int) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._face = Face(exchange, SimTime(exchange.now, 0))
-        self._hub = Hub(self._face)
+        self._transports: dict[ClientAddress, asyncio.Transport] = {}
+        self._hub = StreamHub(SimHost(exchange, SimTime(exchange.now, 0), self._transports.get))
         self._jitter = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
         self._number = 0
         self._serving: set[asyncio.Future[None]] = set()
 
     @contextmanager
-    def our_doors(self) -> Iterator[None]:
+    def our_connections(self) -> Iterator[None]:
         """The composition root makes the program's streams with this day's way to the simulator beneath them."""
         with patched(adapter, "AlpacaStreams", HomeStreams):
             yield
 
     @contextmanager
-    def our_way(self) -> Iterator[None]:
-        """While the program runs: the SDK's connections lead here, and nothing looks at the host's clock or dice."""
+    def in_virtual_time(self) -> Iterator[None]:
+        """While the program runs: the SDK's connections lead here, and nothing reads the host's clock or randomness."""
         from alpaca.data.live import websocket as data  # noqa: PLC0415  loads pandas, which only these days need
         from alpaca.trading import stream as trading  # noqa: PLC0415  likewise
 
@@ -148,7 +148,7 @@ class Streams:
         socket, client = Socket(), ("127.0.0.1", self._number)
         headers = [(key.lower().encode(), value.encode()) for key, value in extra_headers.items()]
         scope = {"type": "websocket", "path": urlsplit(url).path, "headers": headers, "client": client}
-        self._face.transports[client] = cast("asyncio.Transport", socket)
+        self._transports[client] = cast("asyncio.Transport", socket)
         serving = asyncio.ensure_future(self._serve(scope, socket))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -159,12 +159,12 @@ class Streams:
     async def _serve(self, scope: dict[str, Any], socket: Socket) -> None:
         socket.to_server.put_nowait({"type": "websocket.connect"})
         try:
-            await self._hub(self._face, scope, socket.receive, socket.answer)
+            await self._hub(scope, socket.receive, socket.answer)
         finally:
             socket.abort()
 
-    async def keep_ticking(self, pace: PACE) -> None:
-        """Quotes of what moves, often while looks are, and the faults of whole connections."""
+    async def keep_ticking(self, pace: PollingInterval) -> None:
+        """Quotes of what moves, often while polls are, and the faults of whole connections."""
         while True:
             self._hub.tick()
             interval, until = pace(self._exchange.now)
@@ -185,7 +185,7 @@ class Streams:
                 _end(coroutine)
         self._hub.trading.clear()
         self._hub.data.clear()
-        self._face.transports.clear()
+        self._transports.clear()
         self._serving.clear()
 
     def _delay(self) -> Callable[[Any, int], float]:

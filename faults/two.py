@@ -11,8 +11,8 @@ from faults.checkers import ExchangeChecker
 from faults.crash import exactly_once, matrix_day
 from faults.day import ACCOUNT, Stage, a_stage, config_of, scratch
 from faults.findings import Violation
-from faults.life import Life
 from faults.loop import LoopClock, VirtualLoop
+from faults.process_run import ProcessRun
 from faults.steps import Steps
 from faults.wire import Wire
 from sellctl.core.decision.policy import compile_policy
@@ -32,28 +32,31 @@ class Pair:
 
 
 def play_pair(seed: int, *, shared: bool) -> Pair:
-    """Both watch the same nine minutes; the second's clock and looks are a little off the first's (L05)."""
+    """Both watch the same nine minutes; the second's clock and polls are a little off the first's (L05)."""
     with scratch() as name:
-        day = replace(matrix_day(seed), deeds=())
+        day = replace(matrix_day(seed), human_actions=())
         stage = a_stage(day, Path(name) / "one")
         folders = (stage.folder, stage.folder if shared else stage.folder.with_name("two"))
         with _listening_to(stage, folders):
-            lives = tuple(_life(stage, folder, seed + place) for place, folder in enumerate(folders))
-            _run(stage, lives)
+            processes = tuple(_life(stage, folder, seed + place) for place, folder in enumerate(folders))
+            _run(stage, processes)
         stage.evidence.folders = tuple(dict.fromkeys(folders))
         exactly_once(stage)
         stage.evidence.all(compile_policy(config_of(day), ACCOUNT), [])
-        said = [entry for life in lives for entry in life.wire.log if entry.what == "submit"]
+        logged = [entry for process in processes for entry in process.wire.log if entry.what == "submit"]
         busy = any(
-            isinstance(w.problem, BusyError) for life in lives if life.runtime for w in life.runtime.scheduler.watchers
+            isinstance(w.problem, BusyError)
+            for process in processes
+            if process.runtime
+            for w in process.runtime.scheduler.watchers
         )
         if shared and not busy:
             stage.findings.add("C1", stage.exchange.now, "two watchers worked one state folder")
         return Pair(
             seed=seed,
             shared=shared,
-            orders=sum(entry.answer == "ok" for entry in said),
-            refused=sum(entry.answer == "refused" for entry in said),
+            orders=sum(entry.answer == "ok" for entry in logged),
+            refused=sum(entry.answer == "refused" for entry in logged),
             busy=busy,
             violations=tuple(stage.findings.found),
         )
@@ -69,30 +72,30 @@ def _listening_to(stage: Stage, folders: tuple[Path, ...]) -> Iterator[None]:
     yield
 
 
-def _life(stage: Stage, folder: Path, seed: int) -> Life:
+def _life(stage: Stage, folder: Path, seed: int) -> ProcessRun:
     clock = LoopClock(stage.exchange)
     clock.skew = dt.timedelta(seconds=40 * (seed % 3))
     wire = Wire(clock, Steps(), stage.day.latency, stage.steps.rng.random, lambda *_: None, stage.wire.cancels)
-    return Life(
-        stage.exchange, folder, config_of(stage.day), stage.doors, clock, wire, Steps(), stage.liveness.hear,
+    return ProcessRun(
+        stage.exchange, folder, config_of(stage.day), stage.connections, clock, wire, Steps(), stage.liveness.hear,
         stage.day.interval_at,
     )  # fmt: skip
 
 
-def _run(stage: Stage, lives: tuple[Life, ...]) -> None:
+def _run(stage: Stage, processes: tuple[ProcessRun, ...]) -> None:
     loop = VirtualLoop(stage.exchange)
     try:
-        loop.run_until_complete(_both(stage, lives))
+        loop.run_until_complete(_both(stage, processes))
     finally:
-        for life in lives:
-            life.close()
+        for process in processes:
+            process.close()
         loop.close()
 
 
-async def _both(stage: Stage, lives: tuple[Life, ...]) -> None:
+async def _both(stage: Stage, processes: tuple[ProcessRun, ...]) -> None:
     watching = []
-    for life in lives:
-        life.assemble()
-        watching.append(asyncio.ensure_future(life.watch(stage.day.ends)))
+    for process in processes:
+        process.assemble()
+        watching.append(asyncio.ensure_future(process.watch(stage.day.ends_at)))
         await asyncio.sleep(stage.steps.rng.choice((0.0, 0.1, 1.0)))
     await asyncio.gather(*watching)

@@ -23,7 +23,7 @@ TIMES_OUT = 5.0  # seconds after which a client has had enough of silence
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LoggedRequest:
     """One request about an order and the answer as the program got it: ok, not found, refused or doubt."""
 
     at: dt.datetime
@@ -31,7 +31,7 @@ class Said:
     client_order_id: str
     answer: str
     body: Mapping[str, str] = field(default_factory=dict)
-    life: int = 0
+    process: int = 0
 
 
 @dataclass(slots=True)
@@ -44,10 +44,10 @@ class Wire:
     rng: Callable[[], float]
     arrives: Callable[[str, SubmitOrder], None]  # told what is about to reach the exchange
     cancels: Callable[[str, str], None]
-    log: list[Said] = field(default_factory=list)
+    log: list[LoggedRequest] = field(default_factory=list)
     reads: int = 0
-    looks: int = 0  # each asks for the positions once
-    life: int = 0
+    polls: int = 0  # each asks for the positions once
+    process: int = 0
     hours: list[dt.datetime] = field(default_factory=list)  # when the broker's clock was read
 
     async def travel(self) -> None:
@@ -55,9 +55,11 @@ class Wire:
         if self.latency:
             await self.clock.sleep(self.latency * self.rng())
 
-    def say(self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None) -> None:
+    def log_request(self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None) -> None:
         """Write one exchange down."""
-        self.log.append(Said(self.clock.now() - self.clock.skew, what, client_order_id, answer, body or {}, self.life))
+        self.log.append(
+            LoggedRequest(self.clock.now() - self.clock.skew, what, client_order_id, answer, body or {}, self.process)
+        )
 
 
 class ProbedBroker:
@@ -78,7 +80,7 @@ class ProbedBroker:
 
     async def positions(self) -> Rows[Position]:
         """Passed on, and counted: a look."""
-        self._wire.looks += 1
+        self._wire.polls += 1
         return await self._read(self._inner.positions)
 
     async def open_orders(self) -> Rows[Order]:
@@ -147,18 +149,18 @@ class ProbedBroker:
         wire = self._wire
         wire.step(f"broker.{what}.before")
         if what == "submit":
-            wire.say("sending", name, "", body)
+            wire.log_request("sending", name, "", body)
         await wire.travel()
         try:
             answer = await ask()
         except BrokerError as error:
             wire.step(f"broker.{what}.failed")
             await wire.clock.sleep(TIMES_OUT * wire.rng() if isinstance(error, UnknownOutcomeError) else 0.0)
-            wire.say(what, name, _kind(error), body)
+            wire.log_request(what, name, _kind(error), body)
             raise
         wire.step(f"broker.{what}.arrived")
         await wire.travel()
-        wire.say(what, name, "ok", body)
+        wire.log_request(what, name, "ok", body)
         wire.step(f"broker.{what}.after")
         return answer
 
@@ -199,11 +201,11 @@ class ProbedJournal:
         asked = getattr(self._inner, name)
         return partial(self._write, name, asked) if name in _WRITES else asked
 
-    def _write(self, name: str, deed: Callable[..., T], *args: Any) -> T:
+    def _write(self, name: str, action: Callable[..., T], *args: Any) -> T:
         place = _WRITES[name]
         what = f"{name} {args[place]}" if place else name
         self._step(f"journal.{what}.before")
-        done = deed(*args)
+        done = action(*args)
         self._step(f"journal.{what}.after")
         return done
 

@@ -29,7 +29,6 @@ from sellctl.commands import (
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.service.loading import loading
 from sellctl.service.options import Options, global_options_first
 
 
@@ -106,7 +105,6 @@ def main_options(
 
 def main() -> None:
     """Run the program. A SellctlError is printed on stderr and sets the exit status."""
-    loading()
     try:
         app()
     except SellctlError as error:

@@ -10,26 +10,27 @@ from sellctl import __version__
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
-from sellctl.core.events import Reporter
+from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_strategies.plugins import own_strategies
-from sellctl.core.sell_watcher import Mode, SellWatcher
+from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
 from sellctl.service.host_clock import RealClock
-from sellctl.service.loading import loaded as all_loaded
 from sellctl.service.state_folder import StateFolder
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.config.schema import Config
-    from sellctl.core.model.intent import Intent
+    from sellctl.core.model.intent import Intent, OpenOrder
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
@@ -42,7 +43,7 @@ class RunOptions:
     """What a command wants of a runtime: how far looks go, for which accounts, and which symbols to close by hand."""
 
     what: str  # the command, as another process will read it
-    mode: Mode
+    mode: RunMode
     accounts: Sequence[str] = ()
     by_hand: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
@@ -53,7 +54,7 @@ class RunOptions:
     @property
     def acts(self) -> bool:
         """Whether anything may be sent."""
-        return self.mode is not Mode.DRY_RUN
+        return self.mode is not RunMode.DRY_RUN
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ def assemble(
     memory = _memory(state, journal)
     own = own_strategies(loaded)
     if journal.alarm:
-        listener(Event(clock.now(), journal.alarm, weight=Weight.ERROR, kind=Kind.ALERT))
+        listener(Event(clock.now(), journal.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     watchers = [
         _watcher(
             config,
@@ -114,13 +115,12 @@ def assemble(
         )
         for name, broker in connected.brokers.items()
     ]
-    report = Reporter("", _time_of(market_clock, clock), listener)
+    report = EventPublisher("", _time_of(market_clock, clock), listener)
     scheduler = AccountScheduler(watchers, market_clock, prices, clock, config.sell_module.check_interval, report)
     if run_options.streams:
         from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
 
         scheduler.tick_handler = TickHandler(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
-    all_loaded()
     return Runtime(loaded, scheduler, clock, state, closers)
 
 
@@ -179,8 +179,9 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
     policy = compile_policy(config, name, parts.own)
     episodes = Episodes(name, parts.memory)
     basis = config.sell_module.price_basis.loss
-    positions = PositionManager(parts.prices, parts.clock, episodes, basis, pairs=policy.knows_structures)
-    report = Reporter(name, _time_of(parts.market_clock, parts.clock), parts.listener)
+    book = OrderBook()
+    positions = PositionManager(parts.prices, parts.clock, episodes, book, basis, pairs=policy.knows_structures)
+    report = EventPublisher(name, _time_of(parts.market_clock, parts.clock), parts.listener)
 
     def admit(facts: "AccountFacts") -> None:
         if policy.account_number not in {None, facts.number}:
@@ -197,7 +198,7 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
         broker=broker,
         journal=parts.journal,
         positions=positions,
-        orders=OrderManager(name, broker, parts.journal, positions, parts.clock, report, parts.state.halted),
+        orders=OrderManager(name, broker, parts.journal, book, positions, parts.clock, report, parts.state.halted),
         clock=parts.clock,
         report=report,
         admit=admit,
@@ -213,10 +214,10 @@ def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> Se
 
 def _memory(state: StateFolder, journal: "Journal") -> "Memory":
     """Position memory beside the journal; a run that doesn't act reads it and keeps its own to itself."""
-    from sellctl.journal.memory import MemoryOfOthers, PositionMemory  # noqa: PLC0415  SQLAlchemy, as the journal
+    from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  SQLAlchemy, as the journal
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
 
-    return PositionMemory(journal.database) if isinstance(journal, SqliteJournal) else MemoryOfOthers(state.journal)
+    return PositionMemory(journal.database) if isinstance(journal, SqliteJournal) else ReadOnlyMemory(state.journal)
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
@@ -260,7 +261,7 @@ def _journal(
     closers: list[Callable[[], None]],
 ) -> "SqliteJournal | NoJournal":
     """The journal on disk; a run that doesn't act writes nothing anywhere."""
-    if run_options.mode is Mode.DRY_RUN:
+    if run_options.mode is RunMode.DRY_RUN:
         return NoJournal()
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
     from sellctl.service.logs import redactor  # noqa: PLC0415  likewise
@@ -314,7 +315,7 @@ class NoJournal:
         """None."""
         return {}
 
-    def open_intents(self, _account: str) -> Sequence[str]:
+    def open_orders(self, _account: str) -> Sequence["OpenOrder"]:
         """None."""
         return ()
 

@@ -140,7 +140,7 @@ class Stage(Program):
 
     def misbehave(self, name: str, **options: Any) -> None:
         with self.server.hold() as exchange:
-            exchange.behaviours.misbehave(name, **options)
+            exchange.faults.inject(name, **options)
 
 
 Play = Callable[..., Stage]

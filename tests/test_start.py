@@ -1,11 +1,8 @@
 """A quick start: help, completion and `config show` load no package that they don't need."""
 
-import gc
-
 import pytest
 
 from benchmarks.start import HEAVY, QUICK, heavy_modules, loaded_by
-from sellctl.service.loading import loaded, loading
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -23,11 +20,3 @@ def test_help_loads_neither_the_core_nor_the_face() -> None:
         *HEAVY,
     }
     assert late & loaded_by(*QUICK["help"]) == set()
-
-
-def test_garbage_is_collected_again_once_everything_is_loaded() -> None:
-    loading()
-    assert not gc.isenabled()
-    loaded()
-    assert gc.isenabled()
-    gc.unfreeze()

@@ -1,8 +1,8 @@
-"""One account at Alpaca as the core's Broker: answers converted, errors mapped."""
+"""The Broker port on Alpaca's trading API, for one account."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -18,10 +18,10 @@ from sellctl.alpaca.convert import (
     rows_of,
     sessions_of,
 )
-from sellctl.alpaca.errors import Op
+from sellctl.alpaca.errors import Operation
 from sellctl.alpaca.orders import order_body
 from sellctl.alpaca.paging import all_orders, batches_of
-from sellctl.alpaca.rest import Ask, RateLimit, RestClient
+from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
 from sellctl.core.errors import UnknownOutcomeError
 from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
@@ -31,14 +31,11 @@ from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
 
 T = TypeVar("T")
 
-# What every look asks for is put into words once.
-_POSITIONS, _read_positions = Ask("reading the positions", "/positions"), partial(rows_of, read=position_of)
-_CLOCK = Ask("reading the clock", "/clock")
 _READING_ORDERS = "reading the orders"
 
 
 class AlpacaBroker:
-    """The Broker port on Alpaca's trading API."""
+    """One account's orders, positions and clock. Every method raises BrokerError and its subclasses, nothing else."""
 
     def __init__(self, client: RestClient, *, paper: bool) -> None:
         self._client = client
@@ -46,23 +43,30 @@ class AlpacaBroker:
 
     @property
     def name(self) -> str:
-        """Our name for the account."""
+        """The account's name in the configuration."""
         return self._client.account
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The trading budget as the last answer told it."""
+        """The trading API's request budget, from the last answer that had one."""
         return self._client.rate_limit
 
+    @property
+    def requests_last_minute(self) -> int:
+        """How many requests this account's trading key has sent in the last minute."""
+        return self._client.budget.used
+
     async def account(self) -> AccountFacts:
-        """Number, paper or live, and whether the broker lets it trade."""
-        read = partial(account_of, name=self.name, paper=self._paper)
-        return await self._client.ask(Ask("reading the account", "/account"), read)
+        """Number, paper or live, equity, and whether the broker blocks trading."""
+        parse = partial(account_of, name=self.name, paper=self._paper)
+        return await self._client.request(ApiRequest("reading the account", "/account"), parse)
 
     async def privileges(self) -> Privileges:
-        """Options level and short selling, for doctor."""
-        account = await self._client.ask(Ask("reading the account", "/account"), dict_of)
-        settings = await self._client.ask(Ask("reading the account's settings", "/account/configurations"), dict_of)
+        """Options level and short selling; None where Alpaca doesn't say."""
+        account = await self._client.request(ApiRequest("reading the account", "/account"), dict_of)
+        settings = await self._client.request(
+            ApiRequest("reading the account's settings", "/account/configurations"), dict_of
+        )
         level, no_shorting = account.get("options_trading_level"), settings.get("no_shorting")
         return Privileges(
             options_level=level if isinstance(level, int) else None,
@@ -70,8 +74,9 @@ class AlpacaBroker:
         )
 
     async def positions(self) -> Rows[Position]:
-        """Every position."""
-        return await self._client.ask(_POSITIONS, _read_positions)
+        """Every open position."""
+        parse = partial(rows_of, read=position_of)
+        return await self._client.request(ApiRequest("reading the positions", "/positions"), parse)
 
     async def open_orders(self) -> Rows[Order]:
         """Every open order, multi-leg ones with their legs."""
@@ -82,49 +87,53 @@ class AlpacaBroker:
         wanted = frozenset(symbols)
         parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches_of(sorted(wanted))]
         return Rows(
-            _once(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
-            _once(row for part in parts for row in part.invalid if not row.symbol or row.symbol in wanted),
+            _distinct(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
+            _distinct(row for part in parts for row in part.invalid if not row.symbol or row.symbol in wanted),
         )
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
-        """The order with our own id. NotFoundError is the definite no."""
-        ask = Ask("looking an order up", "/orders:by_client_order_id", {"client_order_id": client_order_id}, Op.LOOK_UP)
-        return await self._client.ask(ask, partial(_the_order, client_order_id=client_order_id))
-
-    @property
-    def requests_last_minute(self) -> int:
-        """How many requests this account's trading key has sent in the last minute."""
-        return self._client.budget.used
+        """The order with this client order id. NotFoundError: the broker has no such order."""
+        request = ApiRequest(
+            "looking an order up",
+            "/orders:by_client_order_id",
+            {"client_order_id": client_order_id},
+            operation=Operation.LOOK_UP,
+        )
+        return await self._client.request(request, partial(_expected_order, client_order_id=client_order_id))
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """Exactly what `submit` sends."""
         return order_body(order)
 
     async def submit(self, order: SubmitOrder) -> Order:
-        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: nobody knows; look it up next."""
-        ask = Ask(f"sending an order for {order.symbol}", "/orders", order_body(order), Op.SUBMIT)
-        return await self._client.ask(
-            ask, partial(_the_order, client_order_id=order.client_order_id, symbol=order.symbol)
+        """Send one order.
+
+        RequestRejectedError: the order does not exist. UnknownOutcomeError: it may exist; look it up next.
+        """
+        request = ApiRequest(
+            f"sending an order for {order.symbol}", "/orders", body=order_body(order), operation=Operation.SUBMIT
         )
+        parse = partial(_expected_order, client_order_id=order.client_order_id, symbol=order.symbol)
+        return await self._client.request(request, parse)
 
     async def cancel(self, order_id: str) -> None:
-        """Ask Alpaca to end an order. Its answer is not the end: that is seen on the order itself."""
-        ask = Ask("cancelling an order", f"/orders/{quote(order_id, safe='')}", op=Op.CANCEL)
-        await self._client.ask(ask, _nothing)
+        """Request the cancellation of an order. It is over only when the order itself says so."""
+        path = f"/orders/{quote(order_id, safe='')}"
+        await self._client.request(ApiRequest("cancelling an order", path, operation=Operation.CANCEL), _ignore)
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
-        return await self._client.ask(_CLOCK, clock_of)
+        return await self._client.request(ApiRequest("reading the clock", "/clock"), clock_of)
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
         """The exchange's sessions from `start` to `end`, both included."""
-        ask = Ask("reading the calendar", "/calendar", {"start": start.isoformat(), "end": end.isoformat()})
-        return await self._client.ask(ask, partial(sessions_of, start=start, end=end))
+        request = ApiRequest("reading the calendar", "/calendar", {"start": start.isoformat(), "end": end.isoformat()})
+        return await self._client.request(request, partial(sessions_of, start=start, end=end))
 
     async def is_penny(self, symbol: str) -> bool | None:
         """Whether an option contract is in the penny programme (`ppind`); None when Alpaca doesn't say."""
-        ask = Ask("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
-        return await self._client.ask(ask, penny_of)
+        request = ApiRequest("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
+        return await self._client.request(request, penny_of)
 
     async def _read_orders(self, status: str, start: dt.datetime | None, symbols: str) -> Rows[Order]:
         try:
@@ -133,20 +142,17 @@ class AlpacaBroker:
             raise UnknownOutcomeError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
     async def _order_page(self, query: Mapping[str, str]) -> list[object]:
-        return await self._client.ask(_page_of_orders(tuple(query.items())), list_of)
+        for_order = query.get("status") == "all"  # what became of our orders, which the next one depends on
+        request = ApiRequest(_READING_ORDERS, "/orders", query, for_order=for_order)
+        return await self._client.request(request, list_of)
 
 
-@lru_cache(maxsize=16)
-def _page_of_orders(query: tuple[tuple[str, str], ...]) -> Ask:
-    return Ask(_READING_ORDERS, "/orders", dict(query), for_order=("status", "all") in query)
+def _ignore(_answer: object) -> None:
+    """A cancellation's answer has no content that counts."""
 
 
-def _nothing(_answer: object) -> None:
-    """A cancel's answer says nothing that counts."""
-
-
-def _the_order(answer: object, client_order_id: str, symbol: str = "") -> Order:
-    """The order in an answer, provided that it is the one meant."""
+def _expected_order(answer: object, client_order_id: str, symbol: str = "") -> Order:
+    """The order in an answer. UnreadableError when it is another one than was asked for."""
     order = order_of(dict_of(answer))
     if order.client_order_id != client_order_id or symbol not in {"", order.symbol}:
         raise UnreadableError("it is about another order")
@@ -154,10 +160,10 @@ def _the_order(answer: object, client_order_id: str, symbol: str = "") -> Order:
 
 
 def _is_wanted(order: Order, symbols: frozenset[str], start: dt.datetime) -> bool:
-    """Whether an order is one that was asked for, should the other side overlook the filters."""
+    """Whether an order matches the query, for a server that ignores its filters."""
     its_symbols = {order.symbol, *(leg.symbol for leg in order.legs)}
     return bool(its_symbols & symbols) and (order.submitted_at is None or order.submitted_at >= start)
 
 
-def _once(items: Iterable[T]) -> tuple[T, ...]:
+def _distinct(items: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(items))

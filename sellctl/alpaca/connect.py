@@ -1,48 +1,52 @@
-"""From a configuration to open doors: a broker for every enabled account, one source of quotes."""
+"""From a configuration to connected adapters: one broker per enabled account and one source of quotes."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from alpaca.common.enums import BaseURL
+from typing import Final
 
 from sellctl.alpaca.broker import AlpacaBroker
 from sellctl.alpaca.budget import KEPT_FOR_ORDERS, Budget
 from sellctl.alpaca.quotes import AlpacaQuotes
-from sellctl.alpaca.rest import Key, RestClient
-from sellctl.alpaca.transport import DEFAULT_TIMEOUTS, Timeouts
+from sellctl.alpaca.rest import Credentials, RestClient
+from sellctl.alpaca.transport import DEFAULT_LIMITS, Limits
 from sellctl.core.config.schema import AccountConfig, Config
 from sellctl.core.errors import ConfigError
+
+# The SDK's alpaca.common.enums.BaseURL, which would load pydantic and requests into every command.
+PAPER_TRADING_URL: Final = "https://paper-api.alpaca.markets"
+LIVE_TRADING_URL: Final = "https://api.alpaca.markets"
+DATA_URL: Final = "https://data.alpaca.markets"
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """Everything that talks to Alpaca. `brokers` are by account name."""
+    """Everything that talks to Alpaca's REST API. `brokers` are by account name."""
 
     brokers: dict[str, AlpacaBroker]
     quotes: AlpacaQuotes
     _clients: tuple[RestClient, ...] = field(repr=False)
 
     def close(self) -> None:
-        """Close the connections; what is under way ends by its own deadline."""
+        """Close the connections. A request that is still under way fails."""
         for client in self._clients:
             client.close()
 
 
 def connect(
-    config: Config, timeouts: Timeouts = DEFAULT_TIMEOUTS, monotonic: Callable[[], float] = time.monotonic
+    config: Config, limits: Limits = DEFAULT_LIMITS, monotonic: Callable[[], float] = time.monotonic
 ) -> Connected:
-    """Doors to all enabled accounts. Nothing is sent yet. ConfigError when a key pair is not whole.
+    """Return the adapters of all enabled accounts; nothing is sent yet. ConfigError when a key pair is incomplete.
 
-    Each key has a budget of requests a minute for trading and one for data, counted by `monotonic` (seconds).
+    Each key has one request budget for trading and one for market data, timed by `monotonic` (seconds).
     """
     enabled = {name: account for name, account in config.accounts.items() if account.enabled}
     trading = {
-        name: _client(name, each, _trading_url(each), timeouts, Budget(monotonic, kept=KEPT_FOR_ORDERS))
+        name: _client(name, each, _trading_url(each), limits, Budget(monotonic, kept=KEPT_FOR_ORDERS))
         for name, each in enabled.items()
     }
     data = [
-        _client(name, enabled[name], _data_url(enabled[name]), timeouts, Budget(monotonic, kept=0))
+        _client(name, enabled[name], _data_url(enabled[name]), limits, Budget(monotonic, kept=0))
         for name in _data_names(config, enabled)
     ]
     return Connected(
@@ -52,21 +56,21 @@ def connect(
     )
 
 
-def _client(name: str, account: AccountConfig, url: str, timeouts: Timeouts, budget: Budget) -> RestClient:
+def _client(name: str, account: AccountConfig, url: str, limits: Limits, budget: Budget) -> RestClient:
     if not (account.api_key and account.secret_key):
-        raise ConfigError(f"Account {name} has no whole key pair.", hint="Give both api_key and secret_key.")
+        raise ConfigError(f"The key pair of account {name} is incomplete.", hint="Give both api_key and secret_key.")
     try:
-        return RestClient(url, Key(name, account.api_key, account.secret_key), timeouts=timeouts, budget=budget)
+        return RestClient(url, Credentials(name, account.api_key, account.secret_key), limits=limits, budget=budget)
     except ValueError:
-        raise ConfigError(f"Account {name} has an endpoint that is no address: {url!r}.") from None
+        raise ConfigError(f"An endpoint of account {name} is not a valid address: {url!r}.") from None
 
 
 def _trading_url(account: AccountConfig) -> str:
-    return account.endpoints.trading or (BaseURL.TRADING_PAPER if account.paper else BaseURL.TRADING_LIVE).value
+    return account.endpoints.trading or (PAPER_TRADING_URL if account.paper else LIVE_TRADING_URL)
 
 
 def _data_url(account: AccountConfig) -> str:
-    return account.endpoints.data or BaseURL.DATA.value
+    return account.endpoints.data or DATA_URL
 
 
 def _data_names(config: Config, enabled: dict[str, AccountConfig]) -> list[str]:

@@ -1,10 +1,12 @@
-"""Alpaca's JSON into our values, row by row; pure. An unreadable row spoils itself only, an unreadable whole raises."""
+"""Alpaca's JSON to our values; pure.
+
+An unreadable row becomes an InvalidRow and affects no other row; an unreadable answer raises UnreadableError.
+"""
 
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from typing import TypeVar
 
 from sellctl.core.model.instrument import instrument_of
@@ -18,16 +20,13 @@ Row = Mapping[str, object]
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _HOURS = re.compile(r"[0-9]{2}:[0-9]{2}")
-_TEXTS_KEPT = 16_384
-_LONGEST_NUMBER = 64  # characters; no price and no quantity is longer
-_LARGEST_EXPONENT = 15  # a quadrillion dollars or shares is nonsense, and so is a quintillionth
+_LONGEST_NUMBER = 64  # characters; longer than any price or quantity
+_LARGEST_EXPONENT = 15  # beyond a quadrillion dollars or shares, or below a quintillionth, it is an error
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
-_SHOWN = 40  # characters of a foreign value that a sentence shows
+_LONGEST_REPR = 40
 
-_LONG, _SHORT = Direction  # looked up once: every row of positions names one
-
-# Flags of GET /v2/account that stop all orders, and what each means.
+# Flags of GET /v2/account that block all orders, and what each means.
 _BLOCKS = {
     "account_blocked": "the account is blocked",
     "trading_blocked": "trading is blocked",
@@ -50,54 +49,42 @@ _UNTRADABLE = frozenset(
 
 
 class UnreadableError(ValueError):
-    """What Alpaca sent is not what was asked for. The text says why and quotes at most a few characters of it."""
+    """Alpaca's answer is not what was requested. The text says why and quotes at most a few characters of it."""
 
 
 # --- scalars
 
 
-def shown(value: object) -> str:
-    """A foreign value as a sentence may quote it: escaped, and short."""
+def truncate_repr(value: object) -> str:
+    """A foreign value to be quoted in a sentence: escaped, and short."""
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}..."
 
 
 def number_of(value: object, what: str) -> Decimal:
-    """A JSON number or a decimal text as an exact Decimal; NaN, infinity, a flag and nonsense are refused."""
-    number, why = _sane_in(value) if isinstance(value, str) and len(value) <= _LONGEST_NUMBER else _sane(_exact(value))
+    """A JSON number or a decimal text as an exact Decimal. NaN, infinity, booleans and absurd sizes are unreadable."""
+    number = _exact(value)
     if number is None:
-        raise UnreadableError(f"{what} {shown(value)} {why}")
+        raise UnreadableError(f"{what} {truncate_repr(value)} is not a number")
+    if number and not _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
+        raise UnreadableError(f"{what} {truncate_repr(value)} is not a plausible number")
     return number
 
 
 def _exact(value: object) -> Decimal | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
+    if isinstance(value, str):
+        is_number = len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(value)
+        return Decimal(value) if is_number else None
+    if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     return value if isinstance(value, Decimal) and value.is_finite() else None
 
 
-@lru_cache(maxsize=_TEXTS_KEPT)
-def _sane_in(text: str) -> tuple[Decimal | None, str]:
-    """Quantities and entry prices come again with every look, digit by digit the same."""
-    return _sane(Decimal(text) if _NUMBER.fullmatch(text) else None)
-
-
-def _sane(number: Decimal | None) -> tuple[Decimal | None, str]:
-    """A number that can be one; else why not."""
-    if number is None:
-        return None, "is not a number"
-    if number and not _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
-        return None, "is beyond all reason"
-    return number, ""
-
-
 def amount_of(value: object, what: str) -> Decimal:
-    """A number that is never below zero."""
+    """A number that must not be negative."""
     number = number_of(value, what)
     if number < 0:
-        raise UnreadableError(f"{what} {shown(value)} is negative")
+        raise UnreadableError(f"{what} {truncate_repr(value)} is negative")
     return number
 
 
@@ -106,7 +93,7 @@ def _absent(value: object) -> bool:
 
 
 def _known_or_none(row: Row, key: str) -> Decimal | None:
-    """A number that nothing vital hangs on: missing and unreadable are both unknown."""
+    """A number that the row can do without: None when it is missing or unreadable."""
     try:
         return number_of(row.get(key), key)
     except UnreadableError:
@@ -114,10 +101,10 @@ def _known_or_none(row: Row, key: str) -> Decimal | None:
 
 
 def text_of(row: Row, key: str) -> str:
-    """A text that must be there."""
+    """A required, non-empty text."""
     value = row.get(key)
     if not isinstance(value, str) or not value:
-        raise UnreadableError(f"{key} {shown(value)} is not a text")
+        raise UnreadableError(f"{key} {truncate_repr(value)} is not text")
     return value
 
 
@@ -127,10 +114,10 @@ def _text_or_empty(row: Row, key: str) -> str:
 
 
 def symbol_of(row: Row) -> str:
-    """The row's symbol: short, printable, without blanks."""
+    """The row's symbol: at most 64 printable characters without spaces."""
     symbol = text_of(row, "symbol")
     if not _is_symbol(symbol):
-        raise UnreadableError(f"symbol {shown(symbol)} is not a symbol")
+        raise UnreadableError(f"symbol {truncate_repr(symbol)} is not a symbol")
     return symbol
 
 
@@ -139,14 +126,14 @@ def _is_symbol(text: str) -> bool:
 
 
 def instant_of(value: object, what: str) -> dt.datetime:
-    """An RFC 3339 instant in UTC; nanoseconds are cut to microseconds, a stamp without an offset is refused."""
+    """An RFC 3339 timestamp in UTC. Nanoseconds are cut to microseconds; without an offset it is unreadable."""
     if not isinstance(value, str):
-        raise UnreadableError(f"{what} {shown(value)} is not an instant")
+        raise UnreadableError(f"{what} {truncate_repr(value)} is not a timestamp")
     try:
         instant = dt.datetime.fromisoformat(value)
         return _with_offset(instant).astimezone(dt.UTC)
     except (ValueError, OverflowError):
-        raise UnreadableError(f"{what} {shown(value)} is not an instant") from None
+        raise UnreadableError(f"{what} {truncate_repr(value)} is not a timestamp") from None
 
 
 def _with_offset(instant: dt.datetime) -> dt.datetime:
@@ -166,16 +153,16 @@ def _instant_or_none(row: Row, key: str) -> dt.datetime | None:
 
 
 def list_of(answer: object) -> list[object]:
-    """The rows of a list answer. Anything but a list is unreadable: a failed read is never an empty one."""
+    """The rows of a list answer. Anything but a list is unreadable: a failed read must not pass for an empty one."""
     if not isinstance(answer, list):
-        raise UnreadableError(f"a list was asked for and {_kind(answer)} came")
+        raise UnreadableError(f"expected a list, got {_kind(answer)}")
     return answer
 
 
 def dict_of(answer: object) -> Row:
     """The fields of an object."""
     if not isinstance(answer, dict):
-        raise UnreadableError(f"an object was asked for and {_kind(answer)} came")
+        raise UnreadableError(f"expected an object, got {_kind(answer)}")
     return answer
 
 
@@ -184,7 +171,7 @@ def _kind(answer: object) -> str:
 
 
 def rows_of(answer: object, read: Callable[[Row], T]) -> Rows[T]:
-    """Every row of a list answer through `read`; the unreadable ones apart, each with its symbol and why."""
+    """Every row of a list answer, converted by `read`; unreadable rows apart, each with its symbol and the reason."""
     good: list[T] = []
     invalid: list[InvalidRow] = []
     for row in list_of(answer):
@@ -204,7 +191,7 @@ def _symbol_if_readable(row: object) -> str:
 
 
 def position_of(row: Row) -> Position:
-    """One row of GET /v2/positions. Symbol and quantity must be readable; a price that isn't is unknown."""
+    """One row of GET /v2/positions. Symbol and quantity are required; an unreadable price is None."""
     qty = number_of(row.get("qty"), "qty")
     if not qty:
         raise UnreadableError("qty is 0")
@@ -212,7 +199,7 @@ def position_of(row: Row) -> Position:
     available = _known_or_none(row, "qty_available")
     return Position(
         instrument=instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL]),
-        direction=_SHORT if row.get("side") == "short" or qty.is_signed() else _LONG,
+        direction=Direction.SHORT if row.get("side") == "short" or qty.is_signed() else Direction.LONG,
         qty=qty.copy_abs(),
         available=None if available is None else available.copy_abs(),
         entry_price=entry if entry and not entry.is_signed() else None,
@@ -225,7 +212,7 @@ def position_of(row: Row) -> Position:
 
 
 def order_of(row: Row) -> Order:
-    """One order as any of Alpaca's order endpoints shows it, multi-leg ones with their legs."""
+    """One order of any of Alpaca's order endpoints, a multi-leg order with its legs."""
     legs = tuple(order_of(dict_of(leg)) for leg in list_of(row.get("legs") or []))
     order_class = _text_or_empty(row, "order_class")
     price = number_of if order_class == "mleg" else amount_of  # a credit is a negative net price
@@ -258,23 +245,23 @@ def _optional(row: Row, key: str, read: Callable[[object, str], Decimal]) -> Dec
 
 
 def _order_symbol(row: Row, legs: tuple[Order, ...]) -> str:
-    """The symbol; the parent of a multi-leg order has none of its own."""
+    """The symbol; empty for the parent of a multi-leg order."""
     return "" if legs and _absent(row.get("symbol")) else symbol_of(row)
 
 
 def _side_of(row: Row, legs: tuple[Order, ...]) -> Side | None:
-    """Buy or sell; the parent of a multi-leg order has none."""
+    """Buy or sell; None for the parent of a multi-leg order."""
     side = row.get("side")
     if legs and _absent(side):
         return None
     for known in Side:
         if side == known.value:
             return known
-    raise UnreadableError(f"side {shown(side)} is neither buy nor sell")
+    raise UnreadableError(f"side {truncate_repr(side)} is neither buy nor sell")
 
 
 def _order_type_of(row: Row) -> OrderType:
-    """The type; one that is new to us is OTHER. `order_type` is its older name."""
+    """The order type; OTHER for an unknown one. `order_type` is the field's older name."""
     kind = row.get("type") or row.get("order_type")
     return next((known for known in OrderType if kind == known.value), OrderType.OTHER)
 
@@ -288,7 +275,7 @@ def _intent_of(row: Row) -> PositionIntent | None:
 
 
 def quote_of(symbol: str, row: Row, feed: str) -> Quote:
-    """One quote of the market data API, whose numbers are JSON numbers. 0 is Alpaca's word for no active side."""
+    """One quote of the market data API, whose numbers are JSON numbers. A price of 0 means an unquoted side."""
     return Quote(
         symbol=symbol,
         bid=_optional(row, "bp", amount_of) or None,
@@ -301,7 +288,7 @@ def quote_of(symbol: str, row: Row, feed: str) -> Quote:
 
 
 def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]:
-    """The quotes of a latest-quotes answer that were asked for; a null one is an absent one."""
+    """The requested quotes of a latest-quotes answer. A null quote counts as absent."""
     good: list[Quote] = []
     invalid: list[InvalidRow] = []
     for symbol, row in dict_of(dict_of(answer).get("quotes")).items():
@@ -318,7 +305,7 @@ def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]
 
 
 def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
-    """GET /v2/account: which account it is and whether it may trade."""
+    """GET /v2/account: number, equity, and what blocks trading."""
     row = dict_of(answer)
     return AccountFacts(
         name=name,
@@ -339,9 +326,9 @@ def _blocked_by(row: Row) -> str:
 
 
 def penny_of(answer: object) -> bool | None:
-    """Whether a contract says that it is in the penny programme; None when it doesn't say."""
-    said = dict_of(answer).get("ppind")
-    return said if isinstance(said, bool) else None
+    """Whether a contract is in the penny programme; None when the answer doesn't say."""
+    ppind = dict_of(answer).get("ppind")
+    return ppind if isinstance(ppind, bool) else None
 
 
 def clock_of(answer: object) -> BrokerClock:
@@ -349,7 +336,7 @@ def clock_of(answer: object) -> BrokerClock:
     row = dict_of(answer)
     is_open = row.get("is_open")
     if not isinstance(is_open, bool):
-        raise UnreadableError(f"is_open {shown(is_open)} is neither true nor false")
+        raise UnreadableError(f"is_open {truncate_repr(is_open)} is neither true nor false")
     return BrokerClock(
         now=instant_of(row.get("timestamp"), "timestamp"),
         is_open=is_open,
@@ -359,24 +346,24 @@ def clock_of(answer: object) -> BrokerClock:
 
 
 def sessions_of(answer: object, start: dt.date, end: dt.date) -> tuple[Session, ...]:
-    """GET /v2/calendar from `start` to `end`. One unreadable day spoils the whole: a gap would read as a holiday."""
+    """GET /v2/calendar from `start` to `end`. One unreadable day makes it all unreadable: a gap would be a holiday."""
     sessions = [_session_of(dict_of(row)) for row in list_of(answer)]
     return tuple(session for session in sessions if start <= session.date <= end)
 
 
 def _session_of(row: Row) -> Session:
-    """One day; `open` and `close` are HH:MM in New York."""
+    """One day, whose `open` and `close` are HH:MM in New York."""
     try:
         date = dt.date.fromisoformat(text_of(row, "date"))
         opens, closes = (_in_new_york(date, text_of(row, key)) for key in ("open", "close"))
     except (ValueError, OverflowError):
-        raise UnreadableError(f"the calendar's day {shown(row.get('date'))} has no readable hours") from None
+        raise UnreadableError(f"the calendar's day {truncate_repr(row.get('date'))} has no readable hours") from None
     if not opens < closes:
-        raise UnreadableError(f"the calendar's day {shown(row.get('date'))} closes before it opens")
+        raise UnreadableError(f"the calendar's day {truncate_repr(row.get('date'))} closes before it opens")
     return Session(date, opens, closes)
 
 
 def _in_new_york(date: dt.date, hours: str) -> dt.datetime:
     if not _HOURS.fullmatch(hours):
-        raise UnreadableError(f"{shown(hours)} is not HH:MM")
+        raise UnreadableError(f"{truncate_repr(hours)} is not HH:MM")
     return dt.datetime.combine(date, dt.time.fromisoformat(hours), NEW_YORK).astimezone(dt.UTC)

@@ -1,4 +1,4 @@
-"""What is sent for an order, as a pure function: the journal hashes exactly this body."""
+"""The body of an order request, as a pure function: the journal hashes exactly this body."""
 
 from decimal import Decimal
 
@@ -7,14 +7,14 @@ from sellctl.core.model.plan import SubmitOrder
 
 
 def exact_text(value: Decimal) -> str:
-    """A decimal as plain digits that parse back to the same value; no exponent, no float in between."""
+    """A decimal in plain digits without exponent that parse back to the same value. ValueError when it isn't finite."""
     if not value.is_finite():
         raise ValueError("only a finite number can be sent")
     return f"{value:f}"
 
 
 def order_body(order: SubmitOrder) -> dict[str, str]:
-    """The JSON body of POST /v2/orders: all values texts, only the prices that it has, the intent only on options."""
+    """The body of POST /v2/orders. All values are texts; unset prices are left out; only options have an intent."""
     body = {
         "symbol": order.symbol,
         "qty": exact_text(order.qty),

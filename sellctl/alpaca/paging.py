@@ -1,4 +1,4 @@
-"""Lists cut into requests: batches of symbols, and orders read page by page to the very end.
+"""Batches of symbols, and lists of orders read page by page.
 
 A list that can't be read to its end is an error, never a shorter list.
 """
@@ -12,11 +12,11 @@ from sellctl.alpaca.convert import UnreadableError, instant_of
 Page = list[object]
 Fetch = Callable[[Mapping[str, str]], Awaitable[Page]]
 
-PAGE_LIMIT: Final = 500  # Alpaca's most
-BATCH = 100  # symbols a request; Alpaca's most for option quotes
-_DEFAULT_LIMIT = 50  # what a page of a server that overlooks `limit` holds
-_MOST_PAGES = 50
-_HAIR = dt.timedelta(microseconds=1)  # `after` is exclusive, so that a hair earlier is "at or after"
+PAGE_LIMIT: Final = 500  # Alpaca's maximum
+BATCH = 100  # symbols per request; Alpaca's maximum for option quotes
+_DEFAULT_LIMIT = 50  # rows per page of a server that ignores `limit`
+_MAX_PAGES = 50
+_OVERLAP = dt.timedelta(microseconds=1)  # `after` is exclusive, so this much earlier means "at or after"
 
 
 def batches_of(symbols: Sequence[str]) -> list[tuple[str, ...]]:
@@ -27,17 +27,18 @@ def batches_of(symbols: Sequence[str]) -> list[tuple[str, ...]]:
 async def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symbols: str = "") -> Page:
     """Every order row of a status (open, closed, all), oldest first, submitted at or after `start`.
 
-    Pages overlap by a hair and are told apart by order id: orders of the same instant at a page's edge are not lost.
+    Pages overlap by a microsecond and rows are told apart by order id, so that no order is lost that was submitted in
+    the same instant as the last one of a page.
     """
     query = {"status": status, "nested": "true", "direction": "asc", "limit": str(PAGE_LIMIT)}
     if symbols:
         query["symbols"] = symbols
     rows: dict[str, object] = {}
-    for _ in range(_MOST_PAGES):
-        page = await fetch(query if start is None else {**query, "after": _stamp(start - _HAIR)})
+    for _ in range(_MAX_PAGES):
+        page = await fetch(query if start is None else {**query, "after": _stamp(start - _OVERLAP)})
         known = len(rows)
         rows |= {_identity(row): row for row in page}
-        if not _is_full(page) or (len(rows) == known and _overlooks(page, start)):
+        if not _is_full(page) or (len(rows) == known and _ignores_after(page, start)):
             return list(rows.values())
         start = _newest(page)
         if len(rows) == known:
@@ -50,14 +51,14 @@ def _stamp(instant: dt.datetime) -> str:
 
 
 def _is_full(page: Page) -> bool:
-    """Whether there may be more. A server may count legs as rows or not, so both counts are looked at."""
+    """Whether there may be more rows. Servers differ in whether legs count as rows, so either count may be full."""
     counts = (len(page), sum(1 + _legs(row) for row in page))
     return any(count >= PAGE_LIMIT or count == _DEFAULT_LIMIT for count in counts)
 
 
-def _overlooks(page: Page, start: dt.datetime | None) -> bool:
-    """Whether a page holds what was not asked for: a server that pays `after` no heed shows all that it has."""
-    return start is not None and any((at := _submitted(row)) is not None and at < start - _HAIR for row in page)
+def _ignores_after(page: Page, start: dt.datetime | None) -> bool:
+    """Whether a page holds older orders than requested: a server that ignores `after` sends every order each time."""
+    return start is not None and any((at := _submitted(row)) is not None and at < start - _OVERLAP for row in page)
 
 
 def _legs(row: object) -> int:
@@ -71,7 +72,7 @@ def _identity(row: object) -> str:
 
 
 def _newest(page: Page) -> dt.datetime:
-    """The last submission of a page; rows whose stamp can't be read don't count."""
+    """The latest submission time of a page, without rows whose time is unreadable."""
     stamps = [stamp for row in page if (stamp := _submitted(row)) is not None]
     if not stamps:
         raise UnreadableError("a full page of orders has no readable submission time")

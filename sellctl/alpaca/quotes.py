@@ -1,4 +1,7 @@
-"""Quotes for all accounts at once: batches of symbols, every account's key in turn, the best feed each is granted."""
+"""The QuoteSource port on Alpaca's market data API: one set of quotes for all accounts.
+
+Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use.
+"""
 
 import asyncio
 import re
@@ -11,15 +14,15 @@ from typing import Final
 from sellctl.alpaca.convert import quotes_of
 from sellctl.alpaca.errors import FeedNotGrantedError
 from sellctl.alpaca.paging import batches_of
-from sellctl.alpaca.rest import Ask, RateLimit, RestClient
+from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimitedError, RequestRejectedError
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote
 from sellctl.core.model.snapshot import InvalidRow, Rows
 
-_BENCH: Final = 12  # looks during which a key that failed is asked last: a minute at the default interval
-_PATIENCE: Final = 12.0  # seconds after which a batch isn't tried with one more key
+_POLLS_DEFERRED: Final = 12  # polls for which a key that failed is tried last: a minute at the default interval
+_RETRY_SECONDS: Final = 12.0  # after this no further key is tried for a batch
 _NOT_ABOUT_SYMBOLS: Final = (FeedNotGrantedError, RateLimitedError, NotFoundError)
 _NO_ROWS: Final[Rows[Quote]] = Rows(())
 _WORD: Final = re.compile(r"[A-Za-z0-9./]+")
@@ -27,9 +30,9 @@ _WORD: Final = re.compile(r"[A-Za-z0-9./]+")
 
 @dataclass(frozen=True, slots=True)
 class _Market:
-    """Where the quotes of one asset class are, and its feeds, the best first."""
+    """The endpoint of one asset class's quotes and its feeds, the best first."""
 
-    what: str
+    action: str
     path: str
     version: str
     feeds: tuple[str, ...]
@@ -37,7 +40,7 @@ class _Market:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Symbols of one market that go into one request."""
+    """Symbols of one market for one request."""
 
     market: _Market
     symbols: tuple[str, ...]
@@ -45,7 +48,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What came of a batch: quotes and unreadable rows, or the error when every key failed."""
+    """The result of a batch: quotes and unreadable rows, or the last error when every key failed."""
 
     batch: _Batch
     rows: Rows[Quote] = _NO_ROWS
@@ -53,27 +56,27 @@ class _Fetched:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What a person should know, a sentence each."""
-        invalid = tuple(f"{row.symbol}: its quote can't be read: {row.why}." for row in self.rows.invalid)
-        return invalid if self.error is None else (*invalid, self._nothing_came())
+        """What the user should know, one sentence each."""
+        invalid = tuple(f"{row.symbol}: its quote is unreadable: {row.why}." for row in self.rows.invalid)
+        return invalid if self.error is None else (*invalid, self._failure())
 
-    def _nothing_came(self) -> str:
+    def _failure(self) -> str:
         first, *others = self.batch.symbols
         return f"No quotes for {first}{f' and {len(others)} more' if others else ''}: {self.error}"
 
 
 @dataclass(slots=True)
 class _KeyState:
-    """What is remembered of a key: feeds refused to it, and until which look it is asked last."""
+    """A key's client, the feeds refused to it, and until which poll it is tried last."""
 
     client: RestClient
-    refused: set[str] = field(default_factory=set)
-    benched_until: int = 0
+    refused_feeds: set[str] = field(default_factory=set)
+    deferred_until: int = 0
 
     def feeds(self, market: _Market) -> tuple[str, ...]:
-        """The feeds worth asking for; the last one always is, since a refusal may be lifted."""
+        """The feeds to try in order. The last one is always among them: a refusal of it may have been lifted."""
         *better, last = market.feeds
-        return (*(feed for feed in better if feed not in self.refused), last)
+        return (*(feed for feed in better if feed not in self.refused_feeds), last)
 
 
 class AlpacaQuotes:
@@ -84,103 +87,103 @@ class AlpacaQuotes:
         clients: Sequence[RestClient],
         config: MarketDataConfig,
         *,
-        patience: float = _PATIENCE,
+        retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
         self._problems: tuple[str, ...] = ()
         self._keys = [_KeyState(client) for client in clients]
         self._markets = {AssetClass.STOCK: _stocks(config.stock_feed), AssetClass.OPTION: _options(config.option_feed)}
-        self._patience = patience
-        self._look = 0
-        self._turn = 0
+        self._retry_seconds = retry_seconds
+        self._polls = 0
+        self._fetches = 0
 
     @property
     def last_problems(self) -> tuple[str, ...]:
-        """What the last look did not get, a sentence each."""
+        """What the last poll did not get, one sentence each."""
         return self._problems
 
     @property
     def rate_limits(self) -> dict[str, RateLimit | None]:
-        """The market data budget of each account's key, as its last answer told it."""
+        """The market data budget of each account's key, from its last answer that had one."""
         return {key.client.account: key.client.rate_limit for key in self._keys}
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
-        """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
+        """The newest quote per symbol; symbols without a quote are absent. BrokerError when every batch failed."""
         batches = self._batches(instruments)
-        fetched = await asyncio.gather(*(self._fetch(batch, self._in_turn()) for batch in batches))
-        self._look += 1
+        fetched = await asyncio.gather(*(self._fetch(batch, self._keys_to_try()) for batch in batches))
+        self._polls += 1
         self._problems = tuple(problem for part in fetched for problem in part.problems)
         _raise_if_all_failed(fetched)
         return {quote.symbol: quote for part in fetched for quote in part.rows.rows}
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
-        """Only stocks and options are asked for; nothing else is ever traded by us."""
+        """Only stocks and options: sellctl trades nothing else."""
         batches = []
         for asset, market in self._markets.items():
             symbols = sorted({each.symbol for each in instruments if each.asset_class is asset})
             batches += [_Batch(market, batch) for batch in batches_of(symbols)]
         return batches
 
-    def _in_turn(self) -> list[_KeyState]:
-        """The keys, another one first each time, and those that failed lately last."""
-        self._turn += 1
-        start = self._turn % max(len(self._keys), 1)
+    def _keys_to_try(self) -> list[_KeyState]:
+        """The keys, each time starting with the next one, and those that failed recently last."""
+        self._fetches += 1
+        start = self._fetches % max(len(self._keys), 1)
         rotated = self._keys[start:] + self._keys[:start]
-        return sorted(rotated, key=lambda key: key.benched_until > self._look)
+        return sorted(rotated, key=lambda key: key.deferred_until > self._polls)
 
     async def _fetch(self, batch: _Batch, keys: list[_KeyState]) -> _Fetched:
-        """The batch by the first key that gets it, as long as there is patience."""
+        """The batch from the first key that succeeds, as long as the time for further keys is not over."""
         error: BrokerError | None = None
-        until = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._retry_seconds
         for key in keys:
-            if error is not None and time.monotonic() > until:
+            if error is not None and time.monotonic() > deadline:
                 break
             try:
                 rows = await _with_key(key, batch)
             except BrokerError as failed:
-                key.benched_until = self._look + _BENCH
+                key.deferred_until = self._polls + _POLLS_DEFERRED
                 error = failed
             else:
-                key.benched_until = 0
+                key.deferred_until = 0
                 return _Fetched(batch, rows)
         return _Fetched(batch, error=error)
 
 
 async def _with_key(key: _KeyState, batch: _Batch) -> Rows[Quote]:
-    """The batch by one key, from the best feed that the key is granted."""
+    """The batch from one key, from the best feed that the key is entitled to."""
     *better, last = key.feeds(batch.market)
     for feed in better:
         try:
-            return await _ask(key.client, batch, feed)
+            return await _request(key.client, batch, feed)
         except FeedNotGrantedError:
-            key.refused.add(feed)
-    return await _ask(key.client, batch, last)
+            key.refused_feeds.add(feed)
+    return await _request(key.client, batch, last)
 
 
-async def _ask(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:
-    """One request; when Alpaca refuses it for some of its symbols, those spoil only themselves."""
+async def _request(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:
+    """One request. Symbols for which Alpaca refuses it become unreadable rows, and the rest is requested again."""
     query = {"symbols": ",".join(batch.symbols), "feed": feed}
-    ask = Ask(batch.market.what, batch.market.path, query, version=batch.market.version)
+    request = ApiRequest(batch.market.action, batch.market.path, query, version=batch.market.version)
     try:
-        return await client.ask(ask, partial(quotes_of, symbols=frozenset(batch.symbols), feed=feed))
-    except RequestRejectedError as refused:
-        why = refused.answer.message
-        if isinstance(refused, _NOT_ABOUT_SYMBOLS) or "symbol" not in why:
+        return await client.request(request, partial(quotes_of, symbols=frozenset(batch.symbols), feed=feed))
+    except RequestRejectedError as error:
+        why = error.answer.message
+        if isinstance(error, _NOT_ABOUT_SYMBOLS) or "symbol" not in why:
             raise
-    culprits = _culprits(batch, why)
-    invalid: Rows[Quote] = Rows((), tuple(InvalidRow(symbol, why) for symbol in culprits))
-    return _joined([invalid, *[await _ask(client, part, feed) for part in _rest(batch, culprits)]])
+    refused = _refused_symbols(batch, why)
+    invalid: Rows[Quote] = Rows((), tuple(InvalidRow(symbol, why) for symbol in refused))
+    return _joined([invalid, *[await _request(client, part, feed) for part in _remaining(batch, refused)]])
 
 
-def _culprits(batch: _Batch, why: str) -> tuple[str, ...]:
-    """The symbols that a refusal names, or the only one it can mean."""
+def _refused_symbols(batch: _Batch, why: str) -> tuple[str, ...]:
+    """The symbols that a refusal names, or the batch's only symbol."""
     words = {word.strip(".") for word in _WORD.findall(why)}
     return batch.symbols if len(batch.symbols) == 1 else tuple(each for each in batch.symbols if each in words)
 
 
-def _rest(batch: _Batch, culprits: tuple[str, ...]) -> list[_Batch]:
-    """What is still to be asked for: all but the culprits, or two halves when none is named."""
-    left = tuple(symbol for symbol in batch.symbols if symbol not in culprits)
-    cut = len(left) if culprits else len(left) // 2
+def _remaining(batch: _Batch, refused: tuple[str, ...]) -> list[_Batch]:
+    """What is still to be requested: all but the refused symbols, or two halves when none is named."""
+    left = tuple(symbol for symbol in batch.symbols if symbol not in refused)
+    cut = len(left) if refused else len(left) // 2
     return [_Batch(batch.market, part) for part in (left[:cut], left[cut:]) if part]
 
 
@@ -189,7 +192,7 @@ def _joined(parts: Sequence[Rows[Quote]]) -> Rows[Quote]:
 
 
 def _raise_if_all_failed(fetched: Sequence[_Fetched]) -> None:
-    """The one error that stands for all; a refused key only when there was nothing else."""
+    """Raise one error for all when every batch failed: a refused key only when nothing else went wrong."""
     errors = [part.error for part in fetched if part.error is not None]
     if errors and len(errors) == len(fetched):
         raise next((error for error in errors if not isinstance(error, AuthError)), errors[0])

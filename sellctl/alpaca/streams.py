@@ -1,7 +1,7 @@
-"""Alpaca's streams as the core's Stream port: one thread with one loop for all of them, and nothing of it leaks out.
+"""The Stream port on Alpaca's WebSocket streams, all of them in one thread with one event loop.
 
-One market data connection an asset class serves all accounts, since Alpaca grants one a key; order updates come by
-account. News cross over to the caller's loop in batches. What can't be streamed is polled: this only makes it faster.
+One market data connection per asset class serves all accounts, since Alpaca allows one per key; order updates come per
+account. Events are delivered on the caller's event loop, quotes in batches. What is not streamed is polled.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 _DATA: Final = "wss://stream.data.alpaca.markets"
 _STOCKS: Final = "stock quotes"
 _OPTIONS: Final = "option quotes"
-# How many symbols a plan lets one connection subscribe to.
-LIMITS: Final = {"iex": 30, "delayed_sip": 30, "sip": 10_000, "indicative": 200, "opra": 1000}
+# How many symbols one connection may subscribe to, per feed.
+SYMBOL_LIMITS: Final = {"iex": 30, "delayed_sip": 30, "sip": 10_000, "indicative": 200, "opra": 1000}
 BACK_OFF: Final = (1.0, 30.0)  # seconds, jittered by the SDK
-_NOT_GRANTED: Final = "(409)"
-_TOO_MANY: Final = 405
+_NOT_ENTITLED: Final = "(409)"
+_TOO_MANY_SYMBOLS: Final = 405
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """An address with a key."""
+class Endpoint:
+    """A stream's URL with the key pair to use there, and for market data its feed."""
 
     url: str
     key: str = field(repr=False)
@@ -43,45 +43,48 @@ class Door:
 
 
 @dataclass(slots=True)
-class _Line:
-    """One connection that there should be. Used in the streams' thread only, but for reading `trouble`."""
+class _StreamConnection:
+    """One connection that should be up. Used in the streams' thread only; `error` may be read anywhere."""
 
     name: str
-    doors: list[Door]
-    trouble: str = "connecting"
-    limit: int = 0
+    endpoints: list[Endpoint]
+    error: str = "connecting"  # "" when connected
+    symbol_limit: int = 0  # 0: the feed's
     wanted: tuple[str, ...] = ()
-    anything: asyncio.Event = field(default_factory=asyncio.Event)  # whether anything was ever wanted
+    needed: asyncio.Event = field(default_factory=asyncio.Event)  # set once symbols were wanted
     streamed: frozenset[str] = frozenset()
     stream: "StockStream | OptionStream | OrderStream | None" = None
 
-    def next_door(self, trouble: str) -> Door:
-        """Where to try next: a feed that isn't granted is given up, any other door is tried again after the rest."""
-        first, *others = self.doors
+    def next_endpoint(self, error: str) -> Endpoint:
+        """Fail over: an endpoint that the key is not entitled to is dropped, any other moves to the end."""
+        first, *others = self.endpoints
         if others:
-            self.doors = others if _NOT_GRANTED in trouble else [*others, first]
-        return self.doors[0]
+            self.endpoints = others if _NOT_ENTITLED in error else [*others, first]
+        return self.endpoints[0]
 
     @property
     def feed(self) -> str:
-        return self.doors[0].feed
+        """The feed of the endpoint in use; empty for order updates."""
+        return self.endpoints[0].feed
 
 
 class AlpacaStreams:
-    """The Stream port. It connects once there is something to want, and then for as long as it runs."""
+    """Quotes of all accounts and order updates per account. Quotes connect once symbols are wanted."""
 
     def __init__(self, config: Config, *, back_off: tuple[float, float] = BACK_OFF) -> None:
         enabled = {name: account for name, account in config.accounts.items() if account.enabled}
         data = [enabled[name] for name in config.market_data.accounts or enabled if name in enabled]
         market = config.market_data
         self._orders = {
-            name: _Line(f"orders of {name}", doors) for name, one in enabled.items() if (doors := _order_doors(one))
+            name: _StreamConnection(f"orders of {name}", endpoints)
+            for name, one in enabled.items()
+            if (endpoints := _order_endpoints(one))
         }
         quotes = {
-            AssetClass.STOCK: _Line(_STOCKS, list(_stock_doors(data, market.stock_feed))),
-            AssetClass.OPTION: _Line(_OPTIONS, list(_option_doors(data, market.option_feed))),
+            AssetClass.STOCK: _StreamConnection(_STOCKS, list(_stock_endpoints(data, market.stock_feed))),
+            AssetClass.OPTION: _StreamConnection(_OPTIONS, list(_option_endpoints(data, market.option_feed))),
         }
-        self._quotes = {asset: line for asset, line in quotes.items() if line.doors}
+        self._quotes = {asset: connection for asset, connection in quotes.items() if connection.endpoints}
         self._back_off = back_off
         self._listener: StreamListener | None = None
         self._home: asyncio.AbstractEventLoop | None = None
@@ -91,22 +94,20 @@ class AlpacaStreams:
         self._batch: list[Quote] = []
         self._lock = threading.Lock()
 
-    # --- the port -----------------------------------------------------------------------------------------------------
-
     @property
     def streamed(self) -> frozenset[str]:
         """Symbols whose quotes are being streamed now."""
-        up = [line.streamed for line in self._quotes.values() if not line.trouble]
+        up = [connection.streamed for connection in self._quotes.values() if not connection.error]
         return frozenset(itertools.chain.from_iterable(up))
 
     @property
     def troubles(self) -> Mapping[str, str]:
-        """Every connection that there should be, and what is wrong with it; "" when nothing is."""
-        wanted = [line for line in self._quotes.values() if line.wanted]
-        return {line.name: line.trouble for line in (*self._orders.values(), *wanted)}
+        """The error of every connection that should be up, by its name; "" when it is connected."""
+        wanted = [connection for connection in self._quotes.values() if connection.wanted]
+        return {connection.name: connection.error for connection in (*self._orders.values(), *wanted)}
 
     def start(self, listener: "StreamListener") -> None:
-        """Begin to connect, in a thread of its own."""
+        """Connect, in a thread of its own. Events are delivered on the running event loop."""
         self._listener, self._home = listener, asyncio.get_running_loop()
         if self._orders or self._quotes:
             ready = threading.Event()
@@ -115,26 +116,26 @@ class AlpacaStreams:
             ready.wait()
 
     def want(self, instruments: Sequence[Instrument]) -> None:
-        """Whose quotes to stream, the most wanted first."""
-        for asset, line in self._quotes.items():
+        """Stream the quotes of these instruments, as many of the first as the plan allows."""
+        for asset, connection in self._quotes.items():
             symbols = tuple(each.symbol for each in instruments if each.asset_class is asset)
-            self._in_thread(self._want(line, symbols))
+            self._in_thread(self._want(connection, symbols))
 
     def restart(self, why: str) -> None:
-        """Connect the quotes anew."""
-        for line in self._quotes.values():
-            if not line.trouble and line.streamed:
-                self._down(line, why)
-                self._in_thread(_cut(line))
+        """Reconnect the quote streams. `why` is reported as their error until they are connected."""
+        for connection in self._quotes.values():
+            if not connection.error and connection.streamed:
+                self._on_state(connection, why)
+                self._in_thread(_reconnect(connection))
 
     async def stop(self) -> None:
-        """Disconnect at once, however long the SDK would wait for its next frame."""
+        """Disconnect without waiting for the SDK, which would wait for its next frame."""
         if self._loop is not None and self._over is not None and self._thread is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._over.set)
             await asyncio.to_thread(self._thread.join, 5)
 
-    # --- the thread ---------------------------------------------------------------------------------------------------
+    # --- the streams' thread
 
     def _run(self, ready: threading.Event) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -143,93 +144,95 @@ class AlpacaStreams:
     async def _main(self, ready: threading.Event) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         ready.set()
-        import_module("sellctl.alpaca.stream_clients")  # loads pandas, here where nobody waits for it
-        tasks = [asyncio.create_task(self._follow_orders(name, line)) for name, line in self._orders.items()]
-        tasks += [asyncio.create_task(self._follow_quotes(line)) for line in self._quotes.values()]
+        import_module("sellctl.alpaca.stream_clients")  # loads pandas: in this thread it delays nothing
+        tasks = [
+            asyncio.create_task(self._follow_orders(name, connection)) for name, connection in self._orders.items()
+        ]
+        tasks += [asyncio.create_task(self._follow_quotes(connection)) for connection in self._quotes.values()]
         await self._over.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _in_thread(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it in the streams' loop; nothing when that isn't there (any more)."""
+        """Run a coroutine on the streams' event loop; nothing when that is not running."""
         if self._loop is None or self._loop.is_closed():
             work.close()
             return
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _follow_orders(self, name: str, line: _Line) -> None:
+    async def _follow_orders(self, name: str, connection: _StreamConnection) -> None:
         from sellctl.alpaca.stream_clients import OrderStream  # noqa: PLC0415  loads pandas
 
-        door = line.doors[0]
-        stream = OrderStream(door.key, door.secret, raw_data=True, url_override=door.url)
+        endpoint = connection.endpoints[0]
+        stream = OrderStream(endpoint.key, endpoint.secret, raw_data=True, url_override=endpoint.url)
 
-        async def heard(message: Mapping[str, Any]) -> None:
+        async def on_update(message: Mapping[str, Any]) -> None:
             order = (message.get("data") or {}).get("order") or {}
             self._tell(lambda listener: listener.order(name, str(order.get("symbol") or "")))
 
-        stream.subscribe_trade_updates(heard)
-        await self._serve(line, stream)
+        stream.subscribe_trade_updates(on_update)
+        await self._serve(connection, stream)
 
-    async def _follow_quotes(self, line: _Line) -> None:
-        """Connect once something is wanted: without a subscription the SDK would spin a whole core."""
+    async def _follow_quotes(self, connection: _StreamConnection) -> None:
+        """Connect once symbols are wanted: without a subscription the SDK busy-loops."""
         from sellctl.alpaca.stream_clients import OptionStream, StockStream  # noqa: PLC0415  loads pandas
 
-        await line.anything.wait()
-        door = line.doors[0]
-        kind = StockStream if line.name == _STOCKS else OptionStream
-        stream = kind(door.key, door.secret, raw_data=True, url_override=door.url)
-        stream.told = lambda message: self._hear(line, message)
-        stream.failed = lambda code: self._fail(line, code)
-        line.stream = stream
-        await self._subscribe(line)
-        await self._serve(line, stream)
+        await connection.needed.wait()
+        endpoint = connection.endpoints[0]
+        kind = StockStream if connection.name == _STOCKS else OptionStream
+        stream = kind(endpoint.key, endpoint.secret, raw_data=True, url_override=endpoint.url)
+        stream.on_frame = lambda message: self._on_frame(connection, message)
+        stream.on_error = lambda code: self._on_error(connection, code)
+        connection.stream = stream
+        await self._subscribe(connection)
+        await self._serve(connection, stream)
 
-    async def _serve(self, line: _Line, stream: "StockStream | OptionStream | OrderStream") -> None:
-        """Keep a connection up until this is cancelled."""
-        line.stream = stream
-        stream.heard = lambda trouble: self._down(line, trouble) if trouble else self._up(line)
-        stream.next_door = line.next_door
-        stream.waits(*self._back_off)
+    async def _serve(self, connection: _StreamConnection, stream: "StockStream | OptionStream | OrderStream") -> None:
+        """Keep the connection up until the task is cancelled."""
+        connection.stream = stream
+        stream.on_state = lambda error: self._on_state(connection, error)
+        stream.next_endpoint = connection.next_endpoint
+        stream.set_back_off(*self._back_off)
         try:
             await stream._run_forever()  # noqa: SLF001  run() would start a loop of its own and print on stdout
         finally:
-            stream.heard = lambda _trouble: None
+            stream.on_state = lambda _error: None
             await stream.close()
 
-    # --- what is wanted -----------------------------------------------------------------------------------------------
+    # --- subscriptions
 
-    async def _want(self, line: _Line, symbols: tuple[str, ...]) -> None:
-        line.wanted = symbols
+    async def _want(self, connection: _StreamConnection, symbols: tuple[str, ...]) -> None:
+        connection.wanted = symbols
         if symbols:
-            line.anything.set()
-        if line.stream is not None:
-            await self._subscribe(line)
+            connection.needed.set()
+        if connection.stream is not None:
+            await self._subscribe(connection)
 
-    async def _subscribe(self, line: _Line) -> None:
-        """Ask for the first so many; what is streamed already stays as long as it is held and there is room."""
-        limit = line.limit or LIMITS.get(line.feed, min(LIMITS.values()))
-        chosen = frozenset(line.wanted[:limit])
-        if chosen == line.streamed or line.stream is None:
+    async def _subscribe(self, connection: _StreamConnection) -> None:
+        """Subscribe to as many of the wanted symbols as are allowed, the first ones first."""
+        limit = connection.symbol_limit or SYMBOL_LIMITS.get(connection.feed, min(SYMBOL_LIMITS.values()))
+        chosen = frozenset(connection.wanted[:limit])
+        if chosen == connection.streamed or connection.stream is None:
             return
-        line.streamed = chosen
-        trades = chosen if line.feed == StockFeed.IEX.value else ()
-        with contextlib.suppress(Exception):  # a connection that ends meanwhile subscribes when it is up again
-            await line.stream.now_wants(sorted(chosen), sorted(trades))  # type: ignore[union-attr]
+        connection.streamed = chosen
+        trades = chosen if connection.feed == StockFeed.IEX.value else ()
+        with contextlib.suppress(Exception):  # a connection that ends meanwhile subscribes once it is up again
+            await connection.stream.resubscribe(sorted(chosen), sorted(trades))  # type: ignore[union-attr]
 
-    # --- what is heard ------------------------------------------------------------------------------------------------
+    # --- events
 
-    def _hear(self, line: _Line, message: Mapping[str, Any]) -> None:
+    def _on_frame(self, connection: _StreamConnection, message: Mapping[str, Any]) -> None:
         kind = message.get("T")
         if kind == "q":
-            quote = quote_in(message, line.feed)
+            quote = quote_of_frame(message, connection.feed)
             if quote is not None:
-                self._pass_on(quote)
+                self._add_to_batch(quote)
         elif kind == "t" and (price := _amount(message.get("p"))):
             self._tell(lambda listener: listener.trade(str(message.get("S")), price))
 
-    def _pass_on(self, quote: Quote) -> None:
-        """Quotes that come in one go cross over together."""
+    def _add_to_batch(self, quote: Quote) -> None:
+        """Quotes that arrive together are delivered together."""
         with self._lock:
             self._batch.append(quote)
             first = len(self._batch) == 1
@@ -241,80 +244,82 @@ class AlpacaStreams:
             batch, self._batch = self._batch, []
         listener.quotes(batch)
 
-    def _fail(self, line: _Line, code: int) -> None:
-        """An error on a connection that stays up. Of too many symbols (405) fewer are asked for."""
-        if code == _TOO_MANY:
-            line.limit = max(len(line.streamed) // 2, 1)
-            trouble = f"{len(line.streamed)} symbols are too many ({code}): the {line.limit} nearest are streamed"
-            self._tell(lambda listener: listener.line(line.name, trouble))
-            self._in_thread(self._subscribe(line))
+    def _on_error(self, connection: _StreamConnection, code: int) -> None:
+        """Handle an error on an open connection: for too many symbols subscribe to half of them, else reconnect."""
+        if code == _TOO_MANY_SYMBOLS:
+            connection.symbol_limit = max(len(connection.streamed) // 2, 1)
+            count, limit = len(connection.streamed), connection.symbol_limit
+            error = f"{count} symbols are too many ({code}): the {limit} nearest are streamed"
+            self._tell(lambda listener: listener.line(connection.name, error))
+            self._in_thread(self._subscribe(connection))
         else:
-            self._down(line, f"error {code}")
-            self._in_thread(_cut(line))
+            self._on_state(connection, f"error {code}")
+            self._in_thread(_reconnect(connection))
 
-    def _up(self, line: _Line) -> None:
-        line.trouble = ""
-        self._tell(lambda listener: listener.line(line.name, ""))
+    def _on_state(self, connection: _StreamConnection, error: str) -> None:
+        """Report a connection's error, or "" that it is up; the same error only once."""
+        if error and connection.error == error:
+            return
+        connection.error = error
+        self._tell(lambda listener: listener.line(connection.name, error))
 
-    def _down(self, line: _Line, trouble: str) -> None:
-        """Say what is wrong, once until it is something else. A second failure says more than a lost connection."""
-        if line.trouble != trouble:
-            line.trouble = trouble
-            self._tell(lambda listener: listener.line(line.name, trouble))
-
-    def _tell(self, news: "Callable[[StreamListener], None]") -> None:
-        """Tell the listener on its own loop, if that still runs."""
+    def _tell(self, event: "Callable[[StreamListener], None]") -> None:
+        """Call the listener on its own event loop, if that is still running."""
         if self._home is not None and self._listener is not None:
             with contextlib.suppress(RuntimeError):
-                self._home.call_soon_threadsafe(news, self._listener)
+                self._home.call_soon_threadsafe(event, self._listener)
 
 
-async def _cut(line: _Line) -> None:
-    if line.stream is not None:
-        await line.stream.cut()
+async def _reconnect(connection: _StreamConnection) -> None:
+    if connection.stream is not None:
+        await connection.stream.reconnect()
 
 
-# --- from the configuration to doors ----------------------------------------------------------------------------------
+# --- endpoints
 
 
-def _order_doors(account: AccountConfig) -> list[Door]:
-    """Where an account's order updates are; nowhere when trading goes elsewhere and no stream was named for it."""
+def _order_endpoints(account: AccountConfig) -> list[Endpoint]:
+    """Where an account's order updates are; empty when only its trading endpoint is configured, and no stream."""
     ends = account.endpoints
     if ends.trading and not ends.trading_stream:
         return []
     host = "paper-api" if account.paper else "api"
     url = ends.trading_stream or f"wss://{host}.alpaca.markets/stream"
-    return [Door(url, account.api_key, account.secret_key)]
+    return [Endpoint(url, account.api_key, account.secret_key)]
 
 
-def _stock_doors(accounts: Sequence[AccountConfig], feed: StockFeed) -> Iterator[Door]:
+def _stock_endpoints(accounts: Sequence[AccountConfig], feed: StockFeed) -> Iterator[Endpoint]:
     feeds = (StockFeed.SIP, StockFeed.IEX) if feed is StockFeed.AUTO else (feed,)
     for one in feeds:
         for account in accounts:
-            yield from _data_door(account, account.endpoints.stock_stream, "v2", one.value, is_last=one is feeds[-1])
+            yield from _data_endpoint(
+                account, account.endpoints.stock_stream, "v2", one.value, is_last=one is feeds[-1]
+            )
 
 
-def _option_doors(accounts: Sequence[AccountConfig], feed: OptionFeed) -> Iterator[Door]:
+def _option_endpoints(accounts: Sequence[AccountConfig], feed: OptionFeed) -> Iterator[Endpoint]:
     feeds = (OptionFeed.OPRA, OptionFeed.INDICATIVE) if feed is OptionFeed.AUTO else (feed,)
     for one in feeds:
         for account in accounts:
             named = account.endpoints.option_stream
-            yield from _data_door(account, named, "v1beta1", one.value, is_last=one is feeds[-1])
+            yield from _data_endpoint(account, named, "v1beta1", one.value, is_last=one is feeds[-1])
 
 
-def _data_door(account: AccountConfig, named: str | None, version: str, feed: str, *, is_last: bool) -> Iterator[Door]:
-    """The door of one feed; an address of the account's own is taken as it is, once, and tells its feed at its end."""
+def _data_endpoint(
+    account: AccountConfig, named: str | None, version: str, feed: str, *, is_last: bool
+) -> Iterator[Endpoint]:
+    """The endpoint of one feed. A configured URL is used as it is, once; its last part is the name of its feed."""
     if named and is_last:
-        yield Door(named, account.api_key, account.secret_key, named.rstrip("/").rpartition("/")[2])
+        yield Endpoint(named, account.api_key, account.secret_key, named.rstrip("/").rpartition("/")[2])
     elif not named and not account.endpoints.data:
-        yield Door(f"{_DATA}/{version}/{feed}", account.api_key, account.secret_key, feed)
+        yield Endpoint(f"{_DATA}/{version}/{feed}", account.api_key, account.secret_key, feed)
 
 
-# --- from frames to values --------------------------------------------------------------------------------------------
+# --- frames
 
 
-def quote_in(message: Mapping[str, Any], feed: str) -> Quote | None:
-    """The quote in a frame; None when it can't be read: polling will tell."""
+def quote_of_frame(message: Mapping[str, Any], feed: str) -> Quote | None:
+    """The quote in a frame; None when it is unreadable, since the next poll brings the quote."""
     try:
         at = message["t"].to_datetime()
         bid, ask = _amount(message.get("bp")), _amount(message.get("ap"))
@@ -324,7 +329,7 @@ def quote_in(message: Mapping[str, Any], feed: str) -> Quote | None:
 
 
 def _amount(value: object) -> Decimal | None:
-    """A number as it was written; None for 0, which is Alpaca's word for no active side, and for what is no number."""
+    """A positive number, exact; None for 0, which means that the side is not quoted, and for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     amount = Decimal(repr(value))

@@ -1,51 +1,54 @@
-"""HTTP/1.1 over asyncio: one request and its whole answer, with deadlines, a size limit, TLS, proxies, and keep-alive.
+"""HTTP over aiohttp: one request, sent at most once, and its whole answer, within deadlines and a size limit.
 
-The protocol itself is h11's. Nothing is sent twice, no redirect is followed, no cookie is kept. Connections belong to
-the event loop that opened them and end with it.
+No redirect is followed, no cookie is kept, no netrc file is read. This module is the only one that knows aiohttp:
+`HttpTransport.send` raises the errors defined here, `TimeoutError` and `UnreadableError`, and nothing else.
 """
 
 import asyncio
-import base64
+import ipaddress
+import math
 import os
-import socket
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import h11
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+import aiohttp
+import certifi
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from yarl import URL
 
-from sellctl.alpaca.convert import UnreadableError, shown
+from sellctl.alpaca.convert import UnreadableError, truncate_repr
 
-_HEADS_KEPT: Final = 1024  # requests whose head is kept: each account asks for two things at every look
-_IDLE_MOST: Final = 8  # connections that wait for the next request
-_PORTS: Final = {"http": 80, "https": 443}
-_TUNNELLED: Final = range(200, 300)
-_Proxied = tuple[str, tuple[tuple[str, str], ...]]  # what a proxy wants before the path, and its own headers
-_NEXT_ADDRESS_AFTER: Final = 0.25  # seconds until a host's next address is tried beside the first (RFC 8305)
+_SCHEMES: Final = ("http", "https")
+_CA_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # environment variables, the first that is set counts
+_CONNECT_ATTEMPTS: Final = 10  # more only for a server that sends before it is asked, on every connection
+_GZIP: Final = 31  # zlib's window bits for a gzip header and trailer
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long and how much one request may take: seconds, and bytes after decompression."""
+class Limits:
+    """How long and how large one exchange may be: seconds, and bytes after decompression."""
 
-    connect: float = 3.0
+    connect: float = 5.0  # name lookup, TCP, proxy and TLS together
     read: float = 5.0  # the longest silence
-    whole: float = 10.0  # from the first byte sent to the last received
+    total: float = 10.0  # from the start of the connection to the last byte of the answer
     body_bytes: int = 20 * 1024 * 1024
 
 
-DEFAULT_TIMEOUTS: Final = Timeouts()
+DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is sent. `target` is the path with its query; the headers hold the key."""
+class HttpRequest:
+    """What is sent. `target` is the path with its query, already encoded; the headers hold the API key."""
 
     method: str
     target: str
@@ -54,8 +57,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A whole answer. The names of its headers are in lower case."""
+class HttpResponse:
+    """A whole answer, decompressed. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,411 +66,300 @@ class Received:
 
 
 class Transport(Protocol):
-    """The way to one of Alpaca's addresses."""
+    """Sends HTTP requests to one host."""
 
-    async def send(self, request: Request, *, ahead: bool = False) -> Received:
-        """Send once and receive whole. `ahead` waits for no other request."""
+    async def send(self, request: HttpRequest, *, urgent: bool = False) -> HttpResponse:
+        """Send once and return the whole answer. An urgent request does not wait for a free read slot."""
 
     def close(self) -> None:
-        """Close the connections; a request that is under way ends by its own deadline."""
+        """Close the connections. A request that is still under way fails."""
 
 
-class NoAddressError(ValueError):
-    """The address is none that can be called."""
+class InvalidUrlError(ValueError):
+    """The URL is not an absolute http or https URL."""
 
 
-class NoHeaderError(ValueError):
-    """A header, which is to say the key, has characters that can't be sent."""
+class InvalidHeaderError(ValueError):
+    """A header value, in practice the API key, contains characters that HTTP does not allow."""
 
 
-class NoNameError(OSError):
-    """No host of that name can be found."""
+class ConnectError(OSError):
+    """The host refuses the connection or is unreachable."""
 
 
-class NoDoorError(OSError):
-    """The host can't be reached."""
+class ConnectTimeoutError(TimeoutError):
+    """The connection was not established in time."""
 
 
-class NoCallError(TimeoutError):
-    """The host did not take the call in time."""
+class DnsError(OSError):
+    """The host name could not be resolved."""
 
 
-class NoPassageError(OSError):
-    """The proxy on the way did not let it through."""
+class ProxyError(OSError):
+    """The proxy could not be reached, or refused to forward the request."""
 
 
-# --- one connection
+class TlsError(OSError):
+    """The TLS handshake failed or the certificate is not trusted."""
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, which serves one request at a time."""
+class DisconnectedError(ConnectionError):
+    """The connection ended, or what came over it is not HTTP, before the answer was whole."""
 
-    def __init__(self, limits: Timeouts) -> None:
+
+class HttpTransport:
+    """Keeps connections to one host alive. At most `concurrent_reads` requests that are not urgent run at once.
+
+    Connections belong to the event loop that opened them and end with it; the next event loop opens its own.
+    """
+
+    def __init__(self, url: str, limits: Limits, *, concurrent_reads: int, trust_env: bool) -> None:
+        self._url = url
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._http = h11.Connection(h11.CLIENT)
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Received] | None = None
-        self._head: h11.Response | None = None
-        self._body = bytearray()
-        self._heard = self._ends_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._tunnels = False
-        self.proxied: _Proxied = ("", ())
+        self._concurrent_reads = concurrent_reads
+        self._trust_env = trust_env
+        self._pool: _Pool | None = None
+        self._closing: asyncio.Task[None] | None = None  # the event loop keeps only a weak reference to a task
 
-    @property
-    def is_fit(self) -> bool:
-        """Whether it may serve another request."""
-        alive = self._transport is not None and not self._transport.is_closing()
-        return alive and self._answer is None and self._http.our_state is h11.IDLE
+    async def send(self, request: HttpRequest, *, urgent: bool = False) -> HttpResponse:
+        """Send once and return the whole answer. An urgent request does not wait for a free read slot."""
+        if not all(value.isascii() and value.isprintable() for _, value in request.headers):
+            raise InvalidHeaderError
+        pool = await self._current_pool()
+        if urgent:
+            return await self._exchange(pool, request)
+        async with pool.read_slots:
+            return await self._exchange(pool, request)
 
-    async def exchange(self, request: h11.Request, body: bytes = b"") -> Received:
-        """Send, and receive whole. TimeoutError, UnreadableError, h11's errors, or an OSError of the connection."""
-        if self._transport is None:
-            raise ConnectionResetError
-        self._answer = self._loop.create_future()
-        self._heard = self._loop.time()
-        self._ends_at = self._heard + self._limits.whole
-        self._head, self._body = None, bytearray()
+    def close(self) -> None:
+        """Close the connections. A request that is still under way fails."""
+        pool, self._pool = self._pool, None
+        if pool is not None and not pool.loop.is_closed():
+            self._closing = pool.loop.create_task(pool.session.close())
+
+    async def _current_pool(self) -> "_Pool":
+        if self._pool is None or self._pool.loop is not asyncio.get_running_loop():
+            self._pool = _open_pool(self._url, self._limits, self._concurrent_reads, trust_env=self._trust_env)
+            await anext(self._pool.closer)
+        return self._pool
+
+    async def _exchange(self, pool: "_Pool", request: HttpRequest) -> HttpResponse:
+        if pool.session.closed:  # while the request waited for a read slot
+            raise DisconnectedError
         try:
-            self._transport.write(self._written(request, body))
-            self._watch()
-            return await self._answer
-        finally:
-            self._answer = None
-            if self._timer:
-                self._timer.cancel()
-
-    def _written(self, request: h11.Request, body: bytes) -> bytes:
-        head = self._http.send(request) or b""
-        data = self._http.send(h11.Data(data=body)) or b"" if body else b""
-        return head + data + (self._http.send(h11.EndOfMessage()) or b"")
-
-    async def tunnel(self, authority: str, headers: tuple[tuple[str, str], ...]) -> None:
-        """Let a proxy hand everything on from here. NoPassageError when it doesn't want to."""
-        self._tunnels = True
-        try:
-            said = await self.exchange(
-                h11.Request(method="CONNECT", target=authority, headers=[("Host", authority), *headers])
-            )
-        except (OSError, h11.ProtocolError):
-            raise NoPassageError from None
-        finally:
-            self._tunnels = False
-        if said.status not in _TUNNELLED:
-            raise NoPassageError
-        self._http = h11.Connection(h11.CLIENT)
-
-    async def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """From here on encrypted, and only with the host that its certificate names."""
-        if self._transport is None:
-            raise ConnectionResetError
-        secured = await self._loop.start_tls(
-            self._transport, self, context, server_hostname=host, ssl_handshake_timeout=self._limits.read
-        )
-        self._transport = secured
-
-    def abort(self) -> None:
-        """Gone, at once."""
-        if self._transport:
-            self._transport.abort()
-
-    # --- what asyncio tells
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
-        self._transport = transport  # type: ignore[assignment]  # TCP has no other kind
-
-    def data_received(self, data: bytes) -> None:
-        """Some of an answer. An answer that nobody asked for ends the connection."""
-        self._heard = self._loop.time()
-        if self._answer is None:
-            self.abort()
-            return
-        self._receive(data)
-
-    def eof_received(self) -> None:
-        """The other side ends it; for some answers that is how one knows that they are whole."""
-        self._receive(b"")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        self._fail(exc or ConnectionResetError())
-
-    # --- what is made of it
-
-    def _receive(self, data: bytes) -> None:
-        try:
-            self._http.receive_data(data)
-            while self._take(self._http.next_event()):
-                pass
-        except h11.RemoteProtocolError as error:
-            self._fail(error)
-
-    def _take(self, event: object) -> bool:
-        """Whether there may be more."""
-        if isinstance(event, h11.Response):
-            self._head = event
-            if self._tunnels:
-                self._deliver(event)
-        elif isinstance(event, h11.Data):
-            self._body += event.data
-            if len(self._body) > self._limits.body_bytes:
-                self._fail(UnreadableError(f"it is longer than {self._limits.body_bytes} bytes"))
-                return False
-        elif isinstance(event, h11.EndOfMessage) and self._head:
-            self._deliver(self._head)
-            return False
-        elif isinstance(event, h11.ConnectionClosed):
-            self._fail(ConnectionResetError())
-            return False
-        return not (event is h11.NEED_DATA or event is h11.PAUSED)
-
-    def _deliver(self, head: h11.Response) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-        if self._answer and not self._answer.done():
-            self._answer.set_result(Received(head.status_code, headers, bytes(self._body)))
-        whole = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        if whole and not self._http.trailing_data[0]:  # what comes behind would pass for the next request's answer
-            self._http.start_next_cycle()
-
-    def _fail(self, error: Exception) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(error)
-        self.abort()
-
-    def _watch(self) -> None:
-        """Come back when the longest silence or the whole time would be over."""
-        left = min(self._heard + self._limits.read, self._ends_at) - self._loop.time()
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._watch)
-        else:
-            self._fail(TimeoutError())
+            async with pool.session.request(
+                request.method,
+                URL(f"{pool.origin}{request.target}", encoded=True),
+                headers=request.headers,
+                data=request.body or None,
+                allow_redirects=False,
+                proxy=pool.proxy,
+                proxy_headers=pool.proxy_headers,
+            ) as response:
+                body = await _read_at_most(response.content, self._limits.body_bytes)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                received = HttpResponse(response.status, headers, body)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _map_error(error, via_proxy=pool.proxy is not None) from None
+        return _decompress(received, self._limits.body_bytes)
 
 
-# --- where to, and by which way
+# --- connections
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """An address that can be called."""
+class _Pool:
+    """The connections of one event loop, and the way to the host as the environment described it."""
 
-    scheme: str
-    host: str
-    port: int
-    user: str = field(default="", repr=False)  # user:password of a proxy
-
-    @classmethod
-    def of(cls, url: str) -> "_Place":
-        """NoAddressError when the text is none."""
-        try:
-            parts = urlsplit(url)
-            host, port = (parts.hostname or "").encode("idna").decode("ascii"), parts.port
-        except ValueError:
-            raise NoAddressError from None
-        if parts.scheme not in _PORTS or not host:
-            raise NoAddressError
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
-        return cls(parts.scheme, host, port or _PORTS[parts.scheme], user)
-
-    @property
-    def authority(self) -> str:
-        """Host and port."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def host_header(self) -> str:
-        """Host and port; the usual port goes without saying."""
-        return self.authority.removesuffix(f":{_PORTS[self.scheme]}")
-
-    @property
-    def proxy_headers(self) -> tuple[tuple[str, str], ...]:
-        """What a proxy wants to know of its user."""
-        if not self.user:
-            return ()
-        return (("Proxy-Authorization", "Basic " + base64.b64encode(self.user.encode()).decode("ascii")),)
+    loop: asyncio.AbstractEventLoop
+    session: aiohttp.ClientSession
+    closer: AsyncGenerator[None, None]
+    read_slots: asyncio.Semaphore
+    origin: str
+    proxy: URL | None
+    proxy_headers: Mapping[str, str]
 
 
-def _proxy_for(url: str) -> _Place | None:
-    """The proxy that the environment names for an address."""
-    proxy = select_proxy(url, get_environ_proxies(url))
-    return _Place.of(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+class _Connector(aiohttp.TCPConnector):
+    """A connector that never reuses a connection on which an unrequested answer has arrived.
+
+    aiohttp would return that answer as the one to the next request.
+    """
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  the signature is aiohttp's
+    ) -> Connection:
+        """Return an idle connection on which nothing has arrived, or a new one."""
+        for _ in range(_CONNECT_ATTEMPTS):
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        raise aiohttp.ServerDisconnectedError
+
+
+def _open_pool(url: str, limits: Limits, concurrent_reads: int, *, trust_env: bool) -> _Pool:
+    """Return a pool for the running event loop. InvalidUrlError when the host's or the proxy's URL is invalid."""
+    host = _parse_url(url)
+    proxy = _proxy_for(host) if trust_env else None
+    credentials = _proxy_credentials(proxy)
+    encrypted = "https" in {host.scheme, proxy.scheme if proxy else ""}
+    session = aiohttp.ClientSession(
+        connector=_Connector(
+            limit=0,  # the read slots limit the reads, and an order must not wait for a connection
+            keepalive_timeout=None,  # idle until the host closes: a new TLS handshake would delay an order
+            ssl=_ssl_context(_ca_bundle(trust_env=trust_env)) if encrypted else True,
+        ),
+        timeout=aiohttp.ClientTimeout(
+            total=limits.total,
+            connect=limits.connect,
+            sock_read=limits.read,
+            ceil_threshold=math.inf,  # aiohttp would round timeouts above five seconds up to whole seconds
+        ),
+        headers={"Accept-Encoding": "gzip", **({} if host.scheme == "https" else credentials)},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # aiohttp accepts a truncated gzip body
+    )
+    # aiohttp repeats an idempotent request once when a kept-alive connection breaks, and has no public switch for it.
+    session._retry_connection = False  # noqa: SLF001  attempts on the wire must equal attempts in the journal
+    return _Pool(
+        loop=asyncio.get_running_loop(),
+        session=session,
+        closer=_close_with_loop(session),
+        read_slots=asyncio.Semaphore(concurrent_reads),
+        origin=str(host.origin()),
+        proxy=proxy and proxy.with_user(None),
+        proxy_headers=credentials,
+    )
+
+
+async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Close the session when the event loop ends: asyncio.run finalizes every unfinished async generator."""
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+# --- what the environment says about proxies and certificates
+
+
+def _parse_url(url: str) -> URL:
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise InvalidUrlError from None
+    if parsed.scheme not in _SCHEMES or not parsed.raw_host:
+        raise InvalidUrlError
+    return parsed
+
+
+def _proxy_for(host: URL) -> URL | None:
+    """The proxy that the environment names for a host: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, unless NO_PROXY matches.
+
+    aiohttp's `trust_env` would also send credentials from a netrc file.
+    """
+    proxies = getproxies()
+    proxy = proxies.get(host.scheme) or proxies.get("all")
+    if not proxy or _is_exempt(host, proxies.get("no", "")):
+        return None
+    return _parse_url(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _is_exempt(host: URL, no_proxy: str) -> bool:
+    """Whether NO_PROXY matches a host: by name, domain, host:port, or by a network such as 10.0.0.0/8."""
+    if proxy_bypass(f"{host.host}:{host.port}"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.host or "")
+    except ValueError:
+        return False
+    return any(address in network for network in _networks(no_proxy))
+
+
+def _networks(no_proxy: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for entry in no_proxy.split(","):
+        with suppress(ValueError):
+            yield ipaddress.ip_network(entry.strip())
+
+
+def _proxy_credentials(proxy: URL | None) -> Mapping[str, str]:
+    """The proxy's credentials as a header: in the URL they would show in aiohttp's errors and log."""
+    if proxy is None or proxy.user is None:
+        return {}
+    return {"Proxy-Authorization": aiohttp.encode_basic_auth(proxy.user, proxy.password or "")}
+
+
+def _ca_bundle(*, trust_env: bool) -> str:
+    """The file or folder with the trusted certificates; the environment may name another than certifi's."""
+    named = next((os.environ[name] for name in _CA_BUNDLES if os.environ.get(name)), None)
+    return named if named and trust_env else certifi.where()
 
 
 @cache
-def _trust(bundle: str) -> ssl.SSLContext:
-    """Whom to believe: the certificates in a file or folder."""
-    folder = Path(bundle).is_dir()
-    context = ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
+def _ssl_context(bundle: str) -> ssl.SSLContext:
+    """A context that trusts the certificates in a file or folder. Shared: reading certifi's takes about 15 ms."""
+    is_folder = Path(bundle).is_dir()
+    context = ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-# --- all connections to one address
+# --- bodies
 
 
-class _Pool:
-    """The connections of one event loop, and how many reads may be under way at once."""
-
-    def __init__(self, at_once: int) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.slots = asyncio.Semaphore(at_once)
-        self.idle: list[_Connection] = []
-        self._guard = self._until_the_loop_ends()
-
-    async def watch_the_loop(self) -> None:
-        """From now on the end of the loop closes the connections."""
-        await anext(self._guard)
-
-    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
-        """asyncio.run closes its unfinished generators at the end, while connections can still be closed."""
-        try:
-            yield
-        finally:
-            self.close()
-            await asyncio.sleep(0)
-
-    def take(self) -> _Connection | None:
-        """A connection that waits and is still good."""
-        while self.idle:
-            connection = self.idle.pop()
-            if connection.is_fit:
-                return connection
-        return None
-
-    def give_back(self, connection: _Connection) -> None:
-        """Keep it for the next request, when it is good for one."""
-        if connection.is_fit and len(self.idle) < _IDLE_MOST:
-            self.idle.append(connection)
-        else:
-            connection.abort()
-
-    def close(self) -> None:
-        """Close what waits."""
-        while self.idle and not self.loop.is_closed():
-            self.idle.pop().abort()
+async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise UnreadableError(f"it is longer than {limit} bytes")
+    return bytes(body)
 
 
-class HttpTransport:
-    """The Transport over the network. `at_once` is how many requests may be under way that aren't sent ahead."""
-
-    def __init__(self, url: str, timeouts: Timeouts, *, at_once: int, trust_env: bool) -> None:
-        self._url = url
-        self._limits = timeouts
-        self._at_once = at_once
-        self._trust_env = trust_env
-        self._pool: _Pool | None = None
-        self._place: _Place | None = None
-
-    async def send(self, request: Request, *, ahead: bool = False) -> Received:
-        """Send once and receive whole."""
-        pool = await self._pool_here()
-        if ahead:
-            return await self._exchange(pool, request)
-        async with pool.slots:
-            return await self._exchange(pool, request)
-
-    def close(self) -> None:
-        """Close the connections that wait."""
-        if self._pool:
-            self._pool.close()
-
-    async def _pool_here(self) -> _Pool:
-        pool = self._pool
-        if pool is None or pool.loop is not asyncio.get_running_loop():
-            pool = self._pool = _Pool(self._at_once)
-            await pool.watch_the_loop()
-        return pool
-
-    async def _exchange(self, pool: _Pool, request: Request) -> Received:
-        place = self._place = self._place or _Place.of(self._url)
-        connection = pool.take() or await self._opened(place)
-        try:
-            received = await connection.exchange(_head(request, place, connection.proxied), request.body)
-        finally:
-            pool.give_back(connection)
-        return _unpacked(received, self._limits.body_bytes)
-
-    async def _opened(self, place: _Place) -> _Connection:
-        proxy = _proxy_for(self._url) if self._trust_env else None
-        connection = await self._dialled(place) if proxy is None else await self._dialled_proxy(proxy)
-        try:
-            if proxy:
-                await self._led_on(connection, place, proxy)
-            if place.scheme == "https":
-                await connection.secure(_trust(self._bundle()), place.host)
-        except BaseException:
-            connection.abort()
-            raise
-        return connection
-
-    async def _dialled_proxy(self, proxy: _Place) -> _Connection:
-        try:
-            return await self._dialled(proxy)
-        except OSError:
-            raise NoPassageError from None
-
-    async def _led_on(self, connection: _Connection, place: _Place, proxy: _Place) -> None:
-        """Have the proxy hand on what is sent."""
-        try:
-            if proxy.scheme == "https":
-                await connection.secure(_trust(self._bundle()), proxy.host)
-            if place.scheme == "https":
-                await connection.tunnel(place.authority, proxy.proxy_headers)
-            else:
-                connection.proxied = (f"http://{place.host_header}", proxy.proxy_headers)
-        except OSError:
-            raise NoPassageError from None
-
-    def _bundle(self) -> str:
-        """Where the certificates to believe are; the environment may name others."""
-        named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return named if named and self._trust_env else DEFAULT_CA_BUNDLE_PATH
-
-    async def _dialled(self, place: _Place) -> _Connection:
-        try:
-            async with asyncio.timeout(self._limits.connect):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._limits),
-                    place.host,
-                    place.port,
-                    happy_eyeballs_delay=_NEXT_ADDRESS_AFTER,
-                )
-        except TimeoutError:
-            raise NoCallError from None
-        except socket.gaierror:
-            raise NoNameError from None
-        except OSError:
-            raise NoDoorError from None
-        return connection
-
-
-@lru_cache(_HEADS_KEPT)
-def _head(request: Request, place: _Place, proxied: _Proxied) -> h11.Request:
-    """NoHeaderError when something in it can't be sent. Every look asks the same, so what h11 has checked is kept."""
-    prefix, more = proxied
-    length = (("Content-Length", str(len(request.body))),) if request.body else ()
-    headers = [("Host", place.host_header), ("Accept-Encoding", "gzip"), *request.headers, *more, *length]
-    try:
-        return h11.Request(method=request.method, target=prefix + request.target, headers=headers)
-    except (UnicodeEncodeError, h11.LocalProtocolError):
-        raise NoHeaderError from None
-
-
-def _unpacked(received: Received, most: int) -> Received:
-    """The answer with its body as it was meant; a bomb is not unpacked."""
+def _decompress(received: HttpResponse, limit: int) -> HttpResponse:
+    """The answer with its body decompressed, of which no more than `limit` bytes are ever produced."""
     encoding = received.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "identity" or not received.body:
         return received
     if encoding != "gzip":
-        raise UnreadableError(f"its encoding {shown(encoding)} is not one that was asked for")
-    unpacking = zlib.decompressobj(wbits=31)
+        raise UnreadableError(f"its encoding {truncate_repr(encoding)} was not asked for")
+    decompressor = zlib.decompressobj(wbits=_GZIP)
     try:
-        body = unpacking.decompress(received.body, most + 1)
+        body = decompressor.decompress(received.body, limit + 1)
     except zlib.error:
         raise UnreadableError("its compression is broken") from None
-    if len(body) > most:
-        raise UnreadableError(f"it is longer than {most} bytes")
-    if not unpacking.eof or unpacking.unused_data:
-        raise UnreadableError("its compression breaks off")
+    if len(body) > limit:
+        raise UnreadableError(f"it is longer than {limit} bytes")
+    if not decompressor.eof or decompressor.unused_data:
+        raise UnreadableError("its compressed body is incomplete or has something behind it")
     return replace(received, body=body)
+
+
+# --- errors
+
+_Kinds = tuple[type[Exception], ...]
+
+# The first kind that fits counts, so that a subclass stands before its base.
+_ERRORS: Final[tuple[tuple[_Kinds, type[Exception]], ...]] = (
+    ((aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError), ProxyError),
+    ((aiohttp.ClientSSLError, ssl.SSLError), TlsError),
+    ((aiohttp.ClientConnectorDNSError,), DnsError),
+    ((aiohttp.ClientConnectorError,), ConnectError),
+    ((aiohttp.ConnectionTimeoutError,), ConnectTimeoutError),
+    ((TimeoutError,), TimeoutError),
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), InvalidUrlError),
+)
+_WAY_TO_HOST: Final = (DnsError, ConnectError, ConnectTimeoutError)
+
+
+def _map_error(error: Exception, *, via_proxy: bool) -> Exception:
+    """The error of this module for one of aiohttp's or of the operating system. No text is quoted.
+
+    aiohttp's errors refer to the request, whose headers hold the API key.
+    """
+    kind = next((ours for kinds, ours in _ERRORS if isinstance(error, kinds)), DisconnectedError)
+    return ProxyError() if via_proxy and issubclass(kind, _WAY_TO_HOST) else kind()

@@ -13,8 +13,9 @@ from loguru import logger
 
 from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
+from sellctl.ui.displays import explained_plan
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -76,7 +77,8 @@ class Control:
     @property
     def plans(self) -> "list[Plan]":
         """The last plan of each account that has one."""
-        return [watcher.plan for watcher in self.runtime.scheduler.watchers if watcher.plan is not None]
+        watchers = self.runtime.scheduler.watchers
+        return [explained_plan(watcher.plan, watcher) for watcher in watchers if watcher.plan is not None]
 
     @property
     def next_poll_in(self) -> float | None:
@@ -119,7 +121,7 @@ class Control:
     def halt(self, reason: str, by: str) -> None:
         """Stop all new orders of every process on this state folder. Only the command line lifts it."""
         self.runtime.state.halt(reason, by)
-        self._say(f"Halted by {by}: {reason}", Kind.HALTED, Weight.WARNING)
+        self._say(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""
@@ -191,7 +193,7 @@ class Control:
             return
         self.fault = error.sentence if isinstance(error, SellctlError) else f"{type(error).__name__} in the watcher"
         logger.opt(exception=error).critical("The watcher has ended by a fault")
-        self._say(f"The watcher has ended by a fault: {self.fault}", Kind.ALERT, Weight.ERROR)
+        self._say(f"The watcher has ended by a fault: {self.fault}", EventKind.ALERT, Severity.ERROR)
         self.failed.set()
 
     async def _poll_now(self) -> bool:
@@ -226,11 +228,11 @@ class Control:
                 polled.set_result(None)
         self._waiting.clear()
 
-    def _say(self, text: str, kind: Kind = Kind.NOTE, weight: Weight = Weight.INFO) -> None:
+    def _say(self, text: str, kind: EventKind = EventKind.NOTE, severity: Severity = Severity.INFO) -> None:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
-        logger.log(weight.value.upper(), "{}", text)
-        self.hub.publish(Event(at, text, weight=weight, kind=kind))
+        logger.log(severity.value.upper(), "{}", text)
+        self.hub.publish(Event(at, text, severity=severity, kind=kind))
 
 
 async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":

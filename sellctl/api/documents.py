@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.ui.displays import view_of
 from sellctl.ui.documents import Document, order_part, plan_document, positions_document
 from sellctl.ui.formatting import counted, market_phase, sanitize
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.market import Market
     from sellctl.core.model.order import Order
     from sellctl.core.model.view import AccountView
-    from sellctl.journal.queries import Row
+    from sellctl.journal.queries import AuditRow
 
 FROZEN = "frozen"  # the packed snapshot of a plan; it serves replay and is left out of the API
 
@@ -59,8 +59,8 @@ def _account_part(name: str, account: "AccountView") -> Document:
         "number": account.facts.number,
         "mode": account.mode.value,
         "holdings": None if plan is None else len(plan.decisions),
-        "leaving": None if plan is None else len(plan.of(State.LEAVING)),
-        "blocked": None if plan is None else len(plan.of(State.BLOCKED) + plan.of(State.DENIED)),
+        "leaving": None if plan is None else len(plan.of(DecisionState.CLOSING)),
+        "blocked": None if plan is None else len(plan.of(DecisionState.BLOCKED) + plan.of(DecisionState.DENIED)),
         "orders_working": account.orders_working,
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),
@@ -92,18 +92,13 @@ def plans_document(control: "Control") -> Document:
     return plan_document(control.plans, control.runtime.scheduler.watchers[0].mode.value)
 
 
-def history_document(rows: "tuple[Row, ...]", limit: int) -> Document:
+def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:
     """One page of the history."""
     return {
         "version": VERSION,
-        "rows": [_row_part(row) for row in rows],
+        "rows": [row.document() for row in rows],
         "next": rows[-1].seq if rows and len(rows) == limit else None,
     }
-
-
-def _row_part(row: "Row") -> Document:
-    body = {key: value for key, value in row.body.items() if key != FROZEN}
-    return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"body": body}
 
 
 def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, changed: bool) -> Document:

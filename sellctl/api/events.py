@@ -125,7 +125,7 @@ def event_document(event: "Event") -> "Document":
         "account": event.account,
         "symbol": event.symbol,
         "kind": event.kind.value,
-        "weight": event.weight.value,
+        "weight": event.severity.value,
         "text": sanitize(event.text),
         "sentence": sanitize(event.sentence),
     }

@@ -17,7 +17,7 @@ from sellctl.api.tokens import check_secret
 from sellctl.bootstrap import RunOptions
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
 from sellctl.service.systemd import reloading, sd_notify
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.event import Event
 
-RUN_OPTIONS = RunOptions("serve", Mode.ACT, streams=True)
+RUN_OPTIONS = RunOptions("serve", RunMode.ACT, streams=True)
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 

@@ -19,12 +19,12 @@ def cancel_stale(
     Only simple day orders that close a position; never your GTC, stop, bracket or multi-leg orders.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.ui.documents import stale_document
     from sellctl.ui.render import emit
     from sellctl.ui.rows import ORDER_COLUMNS, orders_rows
 
-    run_options = RunOptions("cancel-stale", Mode.DRY_RUN if dry_run else Mode.STALE_ONLY, account or ())
+    run_options = RunOptions("cancel-stale", RunMode.DRY_RUN if dry_run else RunMode.STALE_ONLY, account or ())
     scheduler = run(options_of(context), run_options).scheduler
     cancels = [(plan.account, cancel) for plan in scheduler.first_plans for cancel in plan.stale]
     stale = [(account, cancel.order) for account, cancel in cancels]

@@ -8,6 +8,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     hand_over,
     options_of,
     run,
@@ -32,15 +33,15 @@ def close(
     Ends within 50 seconds; what still works then is taken up by the next run. A running watcher carries it out.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
     wanted = frozenset({symbol.upper()})
-    mode = Mode.DRY_RUN if dry_run else Mode.ACT
+    mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
     run_options = RunOptions(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
     runtime = run(options_of(context), run_options)
     scheduler = runtime.scheduler
     hand_over(runtime, Verb.CLOSE, symbol.upper())
-    plans = [plan.only(wanted) for plan in scheduler.first_plans]
+    plans = [plan.only(wanted) for plan in first_plans_of(scheduler)]
     if not any(plan.decisions for plan in plans) and all(
         w.problem is None and w.plan is not None for w in scheduler.watchers
     ):

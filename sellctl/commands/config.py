@@ -1,4 +1,4 @@
-"""`sellctl config`: what counts and where it came from, a first file, every mistake in one go, a schema for editors."""
+"""`sellctl config`: show, write and check the configuration, and print its JSON schema."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def show(
     context: typer.Context,
     output: FormatOption = None,
 ) -> None:
-    """Print every value that counts, and where it came from.
+    """Print every value and where it came from.
 
     Secrets are masked.
     """
@@ -56,7 +56,7 @@ def _write_new(path: Path, text: str) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConfigError(f"{path} is there already.", hint="Name another file, or delete it first.") from None
+        raise ConfigError(f"{path} already exists.", hint="Name another file, or delete it first.") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -65,7 +65,7 @@ def _write_new(path: Path, text: str) -> None:
 
 @config_app.command()
 def check(context: typer.Context) -> None:
-    """Say what is set up, or every mistake with its line.
+    """Print what is set up, or every mistake with its line.
 
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """
@@ -85,7 +85,7 @@ def schema() -> None:
     """Print a JSON schema of the configuration, for your editor."""
     import json
 
-    from sellctl.core.config import reference
+    from sellctl.core.config.reference import json_schema
     from sellctl.ui.render import write
 
-    write(json.dumps(reference.schema(), indent=2) + "\n")
+    write(json.dumps(json_schema(), indent=2) + "\n")

@@ -1,9 +1,9 @@
-"""`sellctl demo`: the real watcher against a simulated market afternoon, then what happened and whether it had to."""
+"""`sellctl demo`: the real watcher against a simulated market afternoon, then each outcome beside the expected one."""
 
 import datetime as dt
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.config.schema import Config
     from sellctl.core.model.event import Event
-    from sellctl.sim.scenario.reader import Promise
+    from sellctl.sim.scenario.reader import Expectation
     from sellctl.sim.server import SimServer
     from sellctl.ui.displays import Display
 
 _FAST = dt.timedelta(seconds=90)
 _ALL = 1_000_000
-_COLUMNS = ("account", "what", "promise", "ended", "kept")
+_COLUMNS = ("account", "what", "expected", "ended", "met")
 
 
 def demo(
     speed: Annotated[
         float | None,
-        typer.Option(min=1, help="Simulated seconds a second; left out: the scenario's.", show_default=False),
+        typer.Option(min=1, help="Simulated seconds per second; default: the scenario's.", show_default=False),
     ] = None,
     output: FormatOption = None,
 ) -> None:
     """Play a market afternoon in half a minute; needs no keys.
 
-    The real watcher over real HTTP against a simulated Alpaca; then what happened beside what had to happen.
+    Runs the real watcher over HTTP against a simulated Alpaca, then compares each outcome with the expected one.
     """
     import tempfile
 
@@ -53,21 +53,21 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="sellctl-demo-") as folder, SimServer(scenario, speed=pace) as server:
         on_screen = sys.stdout.isatty() and output in {None, OutputFormat.TABLE}
         play(server, Path(folder), pace, _screen if on_screen else None)
-        findings = _findings(server, Path(folder))
-    raise typer.Exit(_report(findings, output))
+        outcomes = _outcomes(server, Path(folder))
+    raise typer.Exit(_report(outcomes, output))
 
 
-def _report(findings: "list[_Finding]", output: OutputFormat | None) -> ExitCode:
-    """Show what was promised and what happened; the status says whether it is the same."""
+def _report(outcomes: "list[_Outcome]", output: OutputFormat | None) -> ExitCode:
+    """Show the outcomes beside the expected ones; the status is OK when all expectations were met."""
     from sellctl.ui.render import VERSION, emit
 
-    document = {"version": VERSION, "promises": [finding.document for finding in findings]}
-    emit(_COLUMNS, [finding.row for finding in findings], output, title="Promised and kept", document=document)
-    broken = [finding for finding in findings if not finding.kept]
-    for finding in broken:
-        typer.echo(f"Broken: {finding.sentence}", err=True)
-    typer.echo(f"{len(findings) - len(broken)} of {len(findings)} promises kept.", err=True)
-    return ExitCode.FAILED if broken else ExitCode.OK
+    document = {"version": VERSION, "expectations": [outcome.document for outcome in outcomes]}
+    emit(_COLUMNS, [outcome.row for outcome in outcomes], output, title="Expected outcomes", document=document)
+    unmet = [outcome for outcome in outcomes if not outcome.met]
+    for outcome in unmet:
+        typer.echo(f"Not met: {outcome.sentence}", err=True)
+    typer.echo(f"{len(outcomes) - len(unmet)} of {len(outcomes)} expectations met.", err=True)
+    return ExitCode.FAILED if unmet else ExitCode.OK
 
 
 def _screen(runtime: "Runtime", events: "Sequence[Event]") -> "Display":
@@ -82,12 +82,12 @@ def play(
     pace: float,
     show: "Callable[[Runtime, Sequence[Event]], Display] | None" = None,
 ) -> None:
-    """Run the real watcher until the scenario is over. `show` makes what shows it; left out, events are logged."""
+    """Run the real watcher until the scenario is over. `show` makes the display; without it events are logged."""
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.service.host_clock import RealClock
     from sellctl.ui.displays import LogOnly
 
@@ -100,7 +100,7 @@ def play(
 
     loaded = LoadedConfig(_config(server), None, {}, ())
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    runtime = assemble(loaded, options, RunOptions("demo", Mode.ACT), listen, RealClock(pace))
+    runtime = assemble(loaded, options, RunOptions("demo", RunMode.ACT), listen, RealClock(pace))
     try:
         asyncio.run(_until_over(runtime, server, show(runtime, events) if show else LogOnly()))
     finally:
@@ -137,7 +137,7 @@ def _config(server: "SimServer") -> "Config":
     return Config(
         sell_module=SellModuleConfig(
             strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
-            max_position_age=_FAST,  # at this speed a look takes many of the market's seconds
+            max_position_age=_FAST,  # at this speed one check takes many seconds of the market
         ),
         accounts={
             account.name: AccountConfig(account.key, account.secret, endpoints=endpoints)
@@ -147,46 +147,45 @@ def _config(server: "SimServer") -> "Config":
 
 
 @dataclass(frozen=True, slots=True)
-class _Finding:
-    """One promise of the scenario beside what the simulated broker and the journal show."""
+class _Outcome:
+    """One expectation of the scenario beside what the simulated broker and the journal show."""
 
-    promise: "Promise"
+    expected: "Expectation"
     ended: str
     reason: str
-    kept: bool
+    met: bool
 
     @property
     def row(self) -> tuple[str, str, str, str, str]:
-        """Under _COLUMNS. The reason stands in the promise's own words, unless it is another."""
-        what = self.promise.symbol or self.promise.order
-        return self.promise.account, what, self.promise.text, self.ended, "yes" if self.kept else "NO"
+        """The cells of the table, in the order of _COLUMNS."""
+        what = self.expected.symbol or self.expected.order
+        return self.expected.account, what, self.expected.text, self.ended, "yes" if self.met else "NO"
 
     @property
     def document(self) -> dict[str, object]:
-        """The same with every name."""
-        promised = {name: getattr(self.promise, name) for name in self.promise.__dataclass_fields__}
-        return promised | {"ended": self.ended, "ended_for": self.reason, "kept": self.kept}
+        """The JSON object of this outcome."""
+        return asdict(self.expected) | {"ended": self.ended, "ended_for": self.reason, "met": self.met}
 
     @property
     def sentence(self) -> str:
-        """What was promised and what came of it."""
+        """What was expected and what came instead, in one line."""
         account, what, *_ = self.row
-        promised = f"{self.promise.ends} {self.promise.reason}".strip()
-        return f"{account} {what}: promised {promised}, ended {self.ended} {self.reason}".rstrip()
+        expected = f"{self.expected.ends} {self.expected.reason}".strip()
+        return f"{account} {what}: expected {expected}, ended {self.ended} {self.reason}".rstrip()
 
 
-def _findings(server: "SimServer", folder: Path) -> list[_Finding]:
-    from sellctl.sim.scenario.expectations import is_kept, outcome_of
+def _outcomes(server: "SimServer", folder: Path) -> list[_Outcome]:
+    from sellctl.sim.scenario.expectations import is_met, outcome_of
 
     reasons = _reasons(folder)
-    findings = []
+    outcomes = []
     with server.hold() as exchange:
-        for promise in server.scenario.promises:
-            ended = outcome_of(promise, server.scenario, exchange)
-            reason = reasons.get((promise.account, promise.symbol), "")
-            kept = is_kept(promise, ended) and promise.reason in {"", reason}
-            findings.append(_Finding(promise, ended, reason, kept))
-    return findings
+        for expected in server.scenario.expectations:
+            ended = outcome_of(expected, server.scenario, exchange)
+            reason = reasons.get((expected.account, expected.symbol), "")
+            met = is_met(expected, ended) and expected.reason in {"", reason}
+            outcomes.append(_Outcome(expected, ended, reason, met))
+    return outcomes
 
 
 def _reasons(folder: Path) -> dict[tuple[str, str], str]:

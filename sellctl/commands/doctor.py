@@ -22,12 +22,12 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble, load
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.service.doctor import run_checks, status_of
     from sellctl.ui.render import VERSION, emit
 
     options = options_of(context)
-    run_options = RunOptions("doctor", Mode.DRY_RUN, account or (), streams=True)
+    run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True)
     runtime = assemble(load(options), options, run_options, lambda _event: None)
 
     async def results_of(runtime: "Runtime") -> list["CheckResult"]:

@@ -1,4 +1,4 @@
-"""`sellctl history`: what was decided, sent, refused and filled, newest first, and whether the record holds."""
+"""`sellctl history`: what was decided, sent, refused and filled, newest first, and whether the journal is intact."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,14 +10,15 @@ from sellctl.core.errors import ConfigError, JournalError
 from sellctl.service.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from sellctl.journal.queries import Filters, Row
+    from sellctl.journal.queries import AuditRow, Filters
     from sellctl.ui.formats import OutputFormat
 
 COLUMNS = ("row", "at", "account", "symbol", "what", "reason", "detail", "order")
-# The first of these that a row's body holds says what happened; without one the body itself is shown.
-_TELLING = ("sentence", "why", "message", "sells", "denied", "cancels")
+# The first of these keys in a row's body says what happened; without one the whole body is shown.
+_SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,8 +28,8 @@ def history(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
-    only_open: Annotated[bool, typer.Option("--open", help="Only exits whose end nobody has seen yet.")] = False,
-    check: Annotated[bool, typer.Option("--verify", help="Check that every row is there and as written.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only orders whose end is not known yet.")] = False,
+    check: Annotated[bool, typer.Option("--verify", help="Check that no row is missing or changed.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Rows on a page.")] = 50,
     before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
     fmt: FormatOption = None,
@@ -40,7 +41,7 @@ def history(
     if check:
         _verify(path)
         return
-    wanted = Filters(
+    filters = Filters(
         symbol=(symbol or "").upper(),
         account=account or "",
         reason=reason or "",
@@ -49,11 +50,11 @@ def history(
         before=before,
         limit=limit,
     )
-    _show(path, wanted, fmt)
+    _show(path, filters, fmt)
 
 
 def journal_path(ctx: typer.Context) -> "Path":
-    """Where the journal of the state folder in use is."""
+    """The path of the journal in the state folder in use."""
     from sellctl.core.config_manager import state_dir
     from sellctl.journal.schema import FILE_NAME
 
@@ -62,61 +63,55 @@ def journal_path(ctx: typer.Context) -> "Path":
 
 
 def date_of(text: str | None) -> str:
-    """What --day says, checked; "" without it."""
+    """The date that --day names, checked; "" without it."""
     try:
         return dt.date.fromisoformat(text).isoformat() if text else ""
     except ValueError:
-        raise ConfigError(f"--day {text} is no date.", hint="Write it as 2025-08-26.") from None
+        raise ConfigError(f"--day {text} is not a date.", hint="Write it as 2025-08-26.") from None
 
 
 def _verify(path: "Path") -> None:
     from sellctl.journal.verify import verify
 
-    decision = verify(path)
-    if decision.fault:
-        raise JournalError(decision.sentence)
-    typer.echo(decision.sentence)
+    result = verify(path)
+    if result.fault:
+        raise JournalError(result.sentence)
+    typer.echo(result.sentence)
 
 
-def _show(path: "Path", wanted: "Filters", fmt: "OutputFormat | None") -> None:
+def _show(path: "Path", filters: "Filters", fmt: "OutputFormat | None") -> None:
     from sellctl.journal.queries import history as page
     from sellctl.ui.render import emit
 
-    rows = page(path, wanted)
+    rows = page(path, filters)
     if not path.exists():
         typer.echo(f"The history is empty: there is no journal at {path} yet.", err=True)
     cells = [_cells(row) for row in rows]
     if fmt == "csv":
         cells = [[sanitize(cell) for cell in row] for row in cells]
-    emit(COLUMNS, cells, fmt, title="history", document=[_document(row) for row in rows])
-    if len(rows) == wanted.limit:
+    emit(COLUMNS, cells, fmt, title="history", document=[row.document() for row in rows])
+    if len(rows) == filters.limit:
         typer.echo(f"More: sellctl history --before {rows[-1].seq}", err=True)
 
 
-def _cells(row: "Row") -> list[object]:
-    detail = _detail(row.body)
+def _cells(row: "AuditRow") -> list[object]:
+    detail = _detail(row.document()["body"])
     return [row.seq, row.at[:19], row.account, row.symbol, row.kind, row.reason, detail, row.client_order_id]
 
 
-def _detail(body: "Any") -> str:
-    for key in _TELLING:
-        if told := body.get(key):
-            return _words(told if isinstance(told, str) else {key: told})
-    return _words({key: value for key, value in body.items() if key != "frozen"})
+def _detail(body: "Mapping[str, Any]") -> str:
+    for key in _SUMMARY_KEYS:
+        if value := body.get(key):
+            return _text(value if isinstance(value, str) else {key: value})
+    return _text(body)
 
 
-def _words(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {_words(each)}" for key, each in value.items())
-    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)
-
-
-def _document(row: "Row") -> dict[str, object]:
-    """The row whole, but for a plan's frozen snapshot, which is for replay."""
-    body = {key: value for key, value in row.body.items() if key != "frozen"}
-    return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"body": body}
+        return "; ".join(f"{key}: {_text(each)}" for key, each in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
 def sanitize(cell: object) -> object:
-    """Text that a spreadsheet would take for a formula gets a quote in front."""
+    """The cell, with a quote in front of text that a spreadsheet would take for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell

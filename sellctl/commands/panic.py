@@ -9,6 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     hand_over,
     options_of,
     run,
@@ -31,14 +32,14 @@ def panic(
     Asks first. Ends within 50 seconds; a running watcher carries it out.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
     if not (dry_run or yes or _confirmed()):
         raise SafetyRefusalError("Nothing was sent.", hint="`sellctl panic --yes` doesn't ask.")
-    run_options = RunOptions("panic", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), panic=True, yes=True)
+    run_options = RunOptions("panic", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), panic=True, yes=True)
     runtime = run(options_of(context), run_options)
     hand_over(runtime, Verb.PANIC)
-    show_plans(runtime.scheduler.first_plans, run_options, output, "Panic")
+    show_plans(first_plans_of(runtime.scheduler), run_options, output, "Panic")
     raise typer.Exit(status_of(runtime.scheduler))
 
 

@@ -30,7 +30,7 @@ def positions(
     Changes nothing. With a symbol: everything about it, rule by rule.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.ui.documents import positions_document
     from sellctl.ui.render import emit
     from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
@@ -42,7 +42,7 @@ def positions(
         for watcher, _ in _holding(runtime.scheduler, wanted):
             todays_orders[watcher.name] = await watcher.todays_orders(wanted)
 
-    scheduler = run(options_of(context), RunOptions("positions", Mode.DRY_RUN, account or ()), read_orders).scheduler
+    scheduler = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders).scheduler
     if wanted:
         _page(scheduler, wanted, todays_orders, output)
     else:
@@ -52,9 +52,11 @@ def positions(
 
 
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
-    """The accounts with a position in a symbol, and the decision on it."""
+    """Each account that holds a symbol, with the decision on it."""
+    from sellctl.ui.displays import explained_plan
+
     for watcher in scheduler.watchers:
-        for decision in watcher.plan.decisions if watcher.plan else ():
+        for decision in explained_plan(watcher.plan, watcher).decisions if watcher.plan else ():
             if decision.holding.symbol == symbol:
                 yield watcher, decision
 
@@ -87,14 +89,15 @@ def _page(
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
     """The strategy that manages a symbol, why, and the state of each rule."""
-    from sellctl.core.decision.rule_states import state_of
+    from sellctl.core.decision.explain import explain
 
-    state = state_of(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    explanation = explain(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    state = explanation.strategy if explanation else None
     if state is None:
         return []
-    part_of = [] if state.judges == symbol else [("managed as", state.judges)]
+    part_of = [] if state.evaluates == symbol else [("managed as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name} ({state.because})"), *part_of, *rules]
+    return [("strategy", f"{state.name} ({state.takes})"), *part_of, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":

@@ -1,4 +1,4 @@
-"""`sellctl report`: what exits made and cost, per day, strategy and reason; or each of them; or a page with plots."""
+"""`sellctl report`: what exits made and cost, per day, strategy and reason; or each exit; or a page with plots."""
 
 from decimal import Decimal
 from itertools import groupby
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.exit_record import Exit
 
-SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", "to mid", "to bid", "seconds", "steps")
-EACH = ("began", "account", "symbol", "reason", "sold", "at", "P&L", "to mid", "to bid", "seconds", "steps")
-_EVERY_HOLDING = "(every holding)"  # what no strategy's rule asked for: the last day, a close by hand, panic
+_SLIPPAGE = ("slippage against mid", "against bid")
+SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", *_SLIPPAGE, "seconds", "steps")
+GROUP_KEYS = ("day", "strategy", "reason", "exits", "filled", "pl", "to_mid", "to_bid", "seconds", "steps")
+EACH = ("began", "account", "symbol", "reason", "qty", "price", "P&L", *_SLIPPAGE, "seconds", "steps")
+_EVERY_HOLDING = "(every holding)"  # exits that no strategy asked for: the last day, a manual close, panic
 
 
 def report(
@@ -27,22 +29,22 @@ def report(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
-    each: Annotated[bool, typer.Option("--each", help="One row for each exit.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots into this file.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="One row per exit.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file.")] = None,
     fmt: FormatOption = None,
 ) -> None:
     """Show what exits made, what they cost and how long they took.
 
-    `to mid` and `to bid` are dollars a share below the mid and the bid at decision (a cover: above mid and ask); a
-    negative number is a better price than that. Of several exits they are means by quantity; `seconds` is the median.
+    Slippage is in dollars per share, against the mid and the bid at the decision (for a short: the mid and the ask); a
+    negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.
     """
     from sellctl.commands.history import date_of, journal_path
     from sellctl.journal.exits import exits
     from sellctl.journal.queries import Filters
     from sellctl.ui.render import emit
 
-    wanted = Filters(symbol=(symbol or "").upper(), account=account or "", reason=reason or "", day=date_of(day))
-    found = exits(journal_path(ctx), wanted)
+    filters = Filters(symbol=(symbol or "").upper(), account=account or "", reason=reason or "", day=date_of(day))
+    found = exits(journal_path(ctx), filters)
     if html is not None:
         _write(html, found)
         return
@@ -52,7 +54,7 @@ def report(
     else:
         emit(SUMMARY, summary(found), fmt, title="report", document={"exits": documents, "groups": _groups(found)})
     if not found:
-        typer.echo("No exit is on record for that.", err=True)
+        typer.echo("No exits recorded for these filters.", err=True)
 
 
 def _write(path: "Path", found: "Sequence[Exit]") -> None:
@@ -60,9 +62,9 @@ def _write(path: "Path", found: "Sequence[Exit]") -> None:
         from sellctl.ui.report_page import page
     except ImportError:
         hint = "Install it: pip install 'sellctl[report]'."
-        raise ConfigError("Plots need the plotting library pygal.", hint=hint) from None
+        raise ConfigError("Plots need the library pygal.", hint=hint) from None
     path.write_text(page(found, SUMMARY, summary(found)), encoding="utf-8")
-    typer.echo(f"{path}: {len(found)} exits", err=True)
+    typer.echo(f"{path}: {len(found)} {'exit' if len(found) == 1 else 'exits'}", err=True)
 
 
 def _key(one: "Exit") -> tuple[str, str, str]:
@@ -70,7 +72,7 @@ def _key(one: "Exit") -> tuple[str, str, str]:
 
 
 def summary(found: "Sequence[Exit]") -> list[tuple[object, ...]]:
-    """A row a day, strategy and reason, under SUMMARY."""
+    """One row per day, strategy and reason, under SUMMARY."""
     grouped = groupby(sorted(found, key=_key), key=_key)
     return [(*key, *_figures(list(group))) for key, group in grouped]
 
@@ -142,8 +144,7 @@ def _document(one: "Exit") -> dict[str, object]:
 
 
 def _groups(found: "Sequence[Exit]") -> list[dict[str, object]]:
-    names = [name.lower().replace("&", "").replace(" ", "_") for name in SUMMARY]
-    return [dict(zip(names, map(_plain, row), strict=True)) for row in summary(found)]
+    return [dict(zip(GROUP_KEYS, map(_plain, row), strict=True)) for row in summary(found)]
 
 
 def _plain(value: object) -> object:

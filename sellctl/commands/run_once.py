@@ -9,6 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     is_enabled,
     options_of,
     run,
@@ -41,14 +42,14 @@ def run_once(
     Ends within 50 seconds. What is urgent goes on working then, and the next run takes it up.
     """
     from sellctl.bootstrap import RunOptions
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
     options = options_of(context)
     if not is_enabled(options):
         return
-    run_options = RunOptions("run-once", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes)
+    run_options = RunOptions("run-once", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes)
     scheduler = run(options, run_options).scheduler
-    plans = scheduler.first_plans
+    plans = first_plans_of(scheduler)
     show_plans(plans, run_options, output, "What would be done" if dry_run else "What was done")
     if scheduler.market is not None and not scheduler.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)

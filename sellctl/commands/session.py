@@ -97,10 +97,10 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
 
-    dry = replace(run_options, mode=Mode.DRY_RUN)
-    show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
+    dry = replace(run_options, mode=RunMode.DRY_RUN)
+    show_plans(first_plans_of(_ran(loaded, options, dry).scheduler), dry, None, "What would be done at once")
 
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
@@ -144,12 +144,22 @@ def log_event(event: "Event") -> None:
     from loguru import logger
 
     account = f"{event.account} " if event.account else ""
-    logger.log(event.weight.value.upper(), "{}", f"{account}{event.sentence}")
+    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
-    """The last plan of each account that has one."""
-    return [watcher.plan for watcher in scheduler.watchers if watcher.plan is not None]
+    """The last plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    return [explained_plan(watcher.plan, watcher) for watcher in scheduler.watchers if watcher.plan is not None]
+
+
+def first_plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
+    """The first plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    watchers = scheduler.watchers
+    return [explained_plan(each.first_plan, each) for each in watchers if each.first_plan is not None]
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:

@@ -12,20 +12,21 @@ def sim(
         str, typer.Option("--scenario", help="A scenario file, or the name of one that comes with sellctl.")
     ] = "default",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
     ] = 9001,
     speed: Annotated[
-        float | None, typer.Option("--speed", min=0, help="Simulated seconds a second; 0 stands still.")
+        float | None, typer.Option("--speed", min=0, help="Simulated seconds per second; 0 stops the clock.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Check the scenario and exit.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the scenarios' JSON schema and exit.")] = False,
     config_out: Annotated[
-        Path, typer.Option("--config-out", help="Where the configuration that points at it is written.")
+        Path, typer.Option("--config-out", help="Where to write the configuration that points at it.")
     ] = Path("sellctl-sim.yml"),
 ) -> None:
     """Serve a simulated Alpaca, for any Alpaca client.
 
-    REST and streams on loopback. It writes a configuration that points at it, so that every command can be tried.
+    Serves REST and streams on loopback, and writes a configuration that points there, so that every command can be
+    tried.
     """
     from sellctl.sim.config_file import config_text, write_config
     from sellctl.sim.scenario.reader import load_scenario, summary
@@ -43,7 +44,6 @@ def sim(
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
-    from sellctl.service.loading import loaded as all_loaded
     from sellctl.sim.server import SimServer, opened
 
     with opened(lambda: SimServer(loaded, port=port), port) as server:
@@ -52,9 +52,8 @@ def sim(
             (
                 f"A simulated Alpaca listens on {server.url}: {summary(loaded)}",
                 f"Its configuration is {config_out}. Try: sellctl --config {config_out} positions",
-                f"Control it under {server.url}/sim/state. Ctrl-C ends it.",
+                f"Its state is at {server.url}/sim/state. Ctrl-C ends it.",
             )
         )
         typer.echo(say, err=True)
-        all_loaded()
         server.serve_here()

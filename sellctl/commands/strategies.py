@@ -1,4 +1,4 @@
-"""`sellctl strategies`: which reason counts first, and which strategy takes what, by which rules."""
+"""`sellctl strategies`: the strategies in force with their rules, and the precedence of exit reasons."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,13 +17,13 @@ STRATEGY_COLUMNS = ("account", "place", "strategy", "takes", "rules")
 
 def strategies(
     context: typer.Context,
-    table: Annotated[bool, typer.Option("--precedence", help="Only the table of reasons.")] = False,
+    table: Annotated[bool, typer.Option("--precedence", help="Only the table of exit reasons.")] = False,
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Show the strategies in force, and the order of reasons.
+    """Show the strategies in force and the order of exit reasons.
 
-    The first that takes a position decides on it. Asks nobody.
+    The first strategy that matches a position manages it. Sends no request.
     """
     from sellctl.bootstrap import policies
     from sellctl.ui.render import emit
@@ -45,7 +45,7 @@ def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]
 
 
 def rule_text(rule: object) -> str:
-    """A rule's settings, without a holding: its kind and every field that isn't its default."""
+    """A rule's settings: its reason and every field that isn't its default."""
     from dataclasses import MISSING, fields, is_dataclass
 
     from sellctl.core.config.units import value_text
@@ -54,12 +54,12 @@ def rule_text(rule: object) -> str:
         return type(rule).__name__
     reason = getattr(rule, "reason", type(rule).__name__)
     values = [(f.name, getattr(rule, f.name), f.default) for f in fields(rule)]
-    told = [f"{name} {value_text(v)}" for name, v, default in values if default is MISSING or v != default]
-    return f"{reason} ({', '.join(told)})" if told else str(reason)
+    settings = [f"{name} {value_text(v)}" for name, v, default in values if default is MISSING or v != default]
+    return f"{reason} ({', '.join(settings)})" if settings else str(reason)
 
 
 def precedence_rows() -> list[tuple[object, ...]]:
-    """The table of reasons, as it decides."""
+    """The table of exit reasons, in its order."""
     from sellctl.core.model.plan import TABLE
 
     return [

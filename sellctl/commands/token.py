@@ -54,11 +54,9 @@ def secret() -> None:
 
 
 def _lifetime(text: str) -> dt.timedelta:
-    from sellctl.core.config.schema import Unit
-    from sellctl.core.config.units import UnitError, way_of
+    from sellctl.core.config.units import UnitError, read_seconds
 
     try:
-        lifetime: dt.timedelta = way_of(dt.timedelta, Unit.SECONDS).read("--ttl", text)
+        return read_seconds(text)
     except UnitError as error:
-        raise ConfigError(error.sentence, hint=error.hint) from None
-    return lifetime
+        raise ConfigError(f"--ttl: {error.sentence}", hint=error.hint) from None

@@ -54,7 +54,7 @@ def watch(
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble, load
-    from sellctl.core.sell_watcher import Mode
+    from sellctl.core.model.account_state import RunMode
     from sellctl.service.logs import redactor
     from sellctl.service.notifier import Notifier
 
@@ -73,7 +73,7 @@ def watch(
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
-    run_options = RunOptions("watch", Mode.DRY_RUN if dry_run else Mode.ACT, account or (), yes=yes, streams=True)
+    run_options = RunOptions("watch", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes, streams=True)
     confirm_first_live(loaded, options, run_options)
     runtime = assemble(loaded, options, run_options, listen)
     try:

@@ -1,6 +1,6 @@
-"""ConfigManager: finds the configuration, reads and checks it, says where each value came from, and masks the secrets.
+"""Finds the configuration, reads and checks it, says where each value came from, and masks the secrets.
 
-Nothing else sees files or the environment; the rest of the program gets the frozen Config.
+Only this module reads the file and the environment; the rest of the program gets the frozen Config.
 """
 
 import dataclasses
@@ -13,19 +13,19 @@ from typing import Any
 from sellctl.core.config.findings import Finding
 from sellctl.core.config.keys import Key, leaves
 from sellctl.core.config.reader import ConfigReader
-from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, SellModuleConfig, Unit
+from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, SellModuleConfig, StrategyOneConfig, Unit
 from sellctl.core.config.secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
-from sellctl.core.config.units import value_text
+from sellctl.core.config.units import gain_text, value_text
 from sellctl.core.config.validation import findings
 from sellctl.core.config.yaml_nodes import Problem, Spot, Table, parse
 from sellctl.core.errors import ConfigError
 
 FILE_NAME = "config.yml"
 KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
-_MOST_BYTES = 1_000_000
-_MOST_PROBLEMS = 30
+_MAX_BYTES = 1_000_000
+_MAX_PROBLEMS = 30
 _SHOWN_OF_KEY_ID = 4
-_LONG_ENOUGH_TO_SHOW = 16
+_SHORTEST_KEY_ID = 16  # of a shorter text, four characters would give too much away
 _NOTHING_HINT = (
     "Try it without keys: sellctl demo. Write a file: sellctl config init. "
     "Or export ALPACA_API_KEY and ALPACA_SECRET_KEY of a paper account."
@@ -33,7 +33,7 @@ _NOTHING_HINT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ShownValue:
     """One line of `config show`; the value is masked where it is secret."""
 
     key: str
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A checked configuration, its file (None: the environment), each key's origin, and what is odd about it."""
+    """A checked configuration, its file (None: the environment), the origin of each key, and warnings about it."""
 
     config: Config
     path: Path | None
@@ -51,33 +51,31 @@ class LoadedConfig:
     warnings: tuple[str, ...]
 
     def secrets(self) -> frozenset[str]:
-        """Every secret text, for the log's redactor; what nobody uses isn't followed, and a reference is no secret."""
-        keys = {
+        """Every secret text, for the log's redactor; without references that were never looked up."""
+        enabled = {
             text
             for account in self.config.accounts.values()
+            if account.enabled
             for text in (account.api_key, account.secret_key)
-            if account.enabled or is_literal(text)
         }
-        told = {entry.url for entry in self.config.notify} | {self.config.watch.heartbeat or ""}
-        others = {text for text in (self.config.api.secret, *told) if text and is_literal(text)}
-        return frozenset(keys | others)
+        return frozenset(enabled | {text for text in _secret_texts(self.config).values() if is_literal(text)})
 
-    def show(self) -> list[Row]:
+    def show(self) -> list[ShownValue]:
         """Every key with its value and origin, secrets masked."""
+        secrets = self.secrets()
         return [
-            Row(key, _shown(described, value, self.secrets()), self.origins.get(key, "default"))
-            for key, described, value in leaves(self.config)
+            ShownValue(dotted, _text(key, value, secrets), self.origins.get(dotted, "default"))
+            for dotted, key, value in leaves(self.config)
         ]
 
     def summary(self) -> list[str]:
         """What is set up, in a few lines for `config check`."""
-        rules, one = self.config.sell_module, self.config.sell_module.strategy_one
+        rules = self.config.sell_module
         accounts = ", ".join(f"{name} ({_kind(account)})" for name, account in self.config.accounts.items())
-        target = f"out at {one.profit_rate} or {one.stop_loss_rate} x entry; {', '.join(one.applies_to)}"
         return [
             f"accounts: {accounts}",
             f"check interval: {value_text(rules.check_interval)}",
-            f"strategy one: {target if one.enabled else 'off'}",
+            f"strategy one: {_strategy_one(rules.strategy_one)}",
             f"zero-day options: {_zero_day(rules)}",
             f"execution: {self.config.execution.style.value}",
         ]
@@ -87,22 +85,35 @@ def _kind(account: AccountConfig) -> str:
     return "off" if not account.enabled else "paper" if account.paper else "real money"
 
 
+def _strategy_one(one: StrategyOneConfig) -> str:
+    if not one.enabled:
+        return "off"
+    target, stop = (gain_text(rate - 1) for rate in (one.profit_rate, one.stop_loss_rate))
+    return f"target +{target}, stop {stop}; {', '.join(one.applies_to)}"
+
+
 def _zero_day(rules: SellModuleConfig) -> str:
     if not rules.zero_day_handling:
-        return "left alone"
+        return "not closed"
     start, final = rules.zero_day.start, value_text(rules.zero_day.final)
-    begins = "the open" if start is None else value_text(start)
-    return f"closed from {begins}, at any price from {final} before the close"
+    begins = "from the open" if start is None else f"from {value_text(start)} before the close"
+    return f"closed {begins}, at any price from {final} before the close"
 
 
-def _shown(key: Key, value: object, secrets: frozenset[str]) -> str:
-    if key.unit is not Unit.SECRET:
+def _secret_texts(config: Config) -> dict[str, str]:
+    """Every secret of the configuration, by its dotted key."""
+    return {dotted: text for dotted, key, text in leaves(config) if key.unit is Unit.SECRET and text}
+
+
+def _text(key: Key, value: object, secrets: frozenset[str]) -> str:
+    """A value as `config show` prints it: a secret is masked, except for the first characters of a key ID."""
+    if key.unit is not Unit.SECRET or value is None:
         return value_text(value, key.none_word, key.unit)
     text = str(value)
     if text not in secrets:
         return "not read"
-    open_part = text[:_SHOWN_OF_KEY_ID] if key.name == "api_key" and len(text) >= _LONG_ENOUGH_TO_SHOW else ""
-    return f"{open_part}****"
+    is_key_id = key.name == "api_key" and len(text) >= _SHORTEST_KEY_ID
+    return f"{text[:_SHOWN_OF_KEY_ID]}****" if is_key_id else "****"
 
 
 def state_dir(explicit: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
@@ -131,14 +142,14 @@ class ConfigManager:
         return self._from_environment() if path is None else self._from_file(path)
 
     def find(self) -> Path | None:
-        """The file that counts; None when there is none. One that was named counts even when it isn't there."""
+        """The file to read; None when there is none. A file that was named is returned even when it doesn't exist."""
         named = self._environ.get("SELLCTL_CONFIG")
         if self._explicit or named:
             return _expanded(self._explicit or Path(named or ""))
         from platformdirs import user_config_path  # noqa: PLC0415  help and completion do without it
 
-        places = (Path(FILE_NAME), user_config_path("sellctl", appauthor=False) / FILE_NAME)
-        return next((place for place in places if _is_there(place)), None)
+        candidates = (Path(FILE_NAME), user_config_path("sellctl", appauthor=False) / FILE_NAME)
+        return next((path for path in candidates if _is_file(path)), None)
 
     def _from_environment(self) -> LoadedConfig:
         pair = key_pair(self._environ)
@@ -153,7 +164,7 @@ class ConfigManager:
         loading = _Loading(path, path.absolute().parent, self._environ)
         loading.problems += problems
         if node is None or not isinstance(node, Table) or not node.entries:
-            raise loading.error_about_whole(node is None)
+            raise loading.error_without_keys(empty=node is None)
         config = loading.read(node)
         loading.refuse_open_file(config, mode)
         config = self._and_api(loading, loading.resolved(config))
@@ -172,7 +183,7 @@ class ConfigManager:
 
 
 def key_pair(environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The names of the two variables that hold a key pair; None without any; half a pair is an error."""
+    """The names of the two variables that hold a key pair; None without any. Raises ConfigError for half a pair."""
     for names in KEY_PAIRS:
         missing = [name for name in names if not environ.get(name, "").strip()]
         if len(missing) == 1:
@@ -190,7 +201,7 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def _is_there(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
@@ -200,12 +211,12 @@ def _is_there(path: Path) -> bool:
 def _text_of(path: Path) -> tuple[str, int]:
     try:
         with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MOST_BYTES + 1)
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl config init {path}") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for you.") from None
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise ConfigError(f"{path} is larger than a megabyte.", hint="Name a configuration file.")
     try:
         return content.decode("utf-8-sig"), mode
@@ -214,7 +225,7 @@ def _text_of(path: Path) -> tuple[str, int]:
 
 
 class _Loading:
-    """One load in the making: gathers problems, warnings and origins until the end."""
+    """One load: collects problems, warnings and origins, and raises one error about all problems at the end."""
 
     def __init__(self, path: Path | None, folder: Path, environ: Mapping[str, str]) -> None:
         self._path = path
@@ -226,11 +237,11 @@ class _Loading:
         self.problems: list[Problem] = []
 
     def note(self, key: str | None, sentence: str, hint: str) -> None:
-        """Remember a problem at a dotted key."""
+        """Add a problem at a dotted key."""
         self.problems.append(Problem(sentence, hint, None if key is None else self._spot_of(key)))
 
     def read(self, table: Table) -> Config:
-        """The file's tree as a Config, with stand-ins where there are problems."""
+        """The file's tree as a Config, with defaults where there are problems."""
         reader = ConfigReader()
         config = reader.read(table)
         self.problems += reader.problems
@@ -239,7 +250,7 @@ class _Loading:
         return config
 
     def with_key_pair(self, config: Config, names: tuple[str, str]) -> Config:
-        """The configuration with one paper account from the environment."""
+        """The configuration with one paper account whose keys are in the environment."""
         values: dict[str, Any] = {}
         for field, name in zip(("api_key", "secret_key"), names, strict=True):
             values[field] = self._secret(f"accounts.main.{field}", f"${{{name}}}")
@@ -248,24 +259,20 @@ class _Loading:
 
     def refuse_open_file(self, config: Config, mode: int) -> None:
         """A literal secret needs a file that only its owner can read."""
-        literal = [
-            key
-            for key, described, text in leaves(config)
-            if described.unit is Unit.SECRET and text and is_literal(text)
-        ]
+        literal = [key for key, text in _secret_texts(config).items() if is_literal(text)]
         if literal and readable_by_others(mode):
             sentence = "Others can read this file, and it holds a secret."
             self.note(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
 
     def resolved(self, config: Config) -> Config:
-        """The configuration with every enabled account's references followed."""
+        """The configuration with every reference of its enabled accounts, recipients and heartbeat looked up."""
         accounts = {
             name: self._account(f"accounts.{name}", account) if account.enabled else account
             for name, account in config.accounts.items()
         }
         notify = tuple(
-            dataclasses.replace(entry, url=self._secret(f"notify[{place}].url", entry.url))
-            for place, entry in enumerate(config.notify)
+            dataclasses.replace(entry, url=self._secret(f"notify[{index}].url", entry.url))
+            for index, entry in enumerate(config.notify)
         )
         heartbeat = config.watch.heartbeat and self._secret("watch.heartbeat", config.watch.heartbeat)
         watch = dataclasses.replace(config.watch, heartbeat=heartbeat)
@@ -308,19 +315,19 @@ class _Loading:
         return found.value
 
     def checked(self, config: Config) -> LoadedConfig:
-        """The end of a load: every rule on the whole, then the result or one error about everything."""
+        """The configuration, validated as a whole; or one ConfigError about every problem."""
         for finding in findings(config, whole=not self.problems):
-            self._take(finding)
+            self._add(finding)
         if self.problems:
             raise self._error()
         return LoadedConfig(self._with_position_age(config), self._path, self._origins, tuple(self._warnings))
 
-    def _take(self, finding: Finding) -> None:
+    def _add(self, finding: Finding) -> None:
         if not finding.warning:
             self.note(finding.key, finding.sentence, finding.hint)
             return
         spot = self._spot_of(finding.key)
-        self._warnings.append(f"{self._place(spot)}{finding.sentence} {finding.hint}")
+        self._warnings.append(f"{self._prefix(spot)}{finding.sentence} {finding.hint}")
 
     def _with_position_age(self, config: Config) -> Config:
         rules = config.sell_module
@@ -335,14 +342,14 @@ class _Loading:
             key = key.rpartition(".")[0]
         return self._spots.get(key)
 
-    def _place(self, spot: Spot | None) -> str:
+    def _prefix(self, spot: Spot | None) -> str:
         if self._path is None:
             return ""
         return f"{self._path}:{spot.line}:{spot.column}: " if spot else f"{self._path}: "
 
-    def error_about_whole(self, unread: bool) -> ConfigError:
-        """The error about a file that holds no keys at all."""
-        if unread and not self.problems:
+    def error_without_keys(self, *, empty: bool) -> ConfigError:
+        """The error about a file that can't be parsed or holds no keys at all."""
+        if empty and not self.problems:
             self.note(None, "This file is empty.", "Write one: sellctl config init")
         elif not self.problems:
             self.note(None, "This file holds no keys.", "Write accounts: and sell_module: with their keys below them.")
@@ -351,8 +358,8 @@ class _Loading:
     def _error(self) -> ConfigError:
         problems = sorted(dict.fromkeys(self.problems), key=lambda problem: problem.spot or Spot(0, 0))
         if len(problems) == 1:
-            return ConfigError(self._place(problems[0].spot) + problems[0].sentence, hint=problems[0].hint)
-        lines = [f"{self._place(problem.spot)}{problem.sentence} {problem.hint}" for problem in problems]
-        more = [f"... and {len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
+            return ConfigError(self._prefix(problems[0].spot) + problems[0].sentence, hint=problems[0].hint)
+        lines = [f"{self._prefix(problem.spot)}{problem.sentence} {problem.hint}" for problem in problems]
+        more = [f"... and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
         head = f"{self._path or 'The environment'} has {len(problems)} problems:"
-        return ConfigError("\n  ".join([head, *lines[:_MOST_PROBLEMS], *more]))
+        return ConfigError("\n  ".join([head, *lines[:_MAX_PROBLEMS], *more]))

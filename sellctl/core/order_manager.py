@@ -1,14 +1,13 @@
-"""The only writer at the broker: one account's orders from the written intent to the broker's terminal word.
+"""The only writer at the broker: it carries plans out, and turns the broker's answers into events of the order book.
 
-An order is WORKING once the broker answered, and UNKNOWN after any doubtful answer. UNKNOWN ends by evidence only:
-the next request about it is the look-up by its client order id; two definite "not found" at least 5 s apart allow
-one repeat with the same id and the same body (invariants I2-I6).
+Each answer takes the same way: it becomes an event, is written to the journal, is applied to the order, and the effects
+are carried out. An event that could not be written is learnt again from the broker; only its acceptance counts at once. What an event does to an order is decided in `orders.transitions`.
 """
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from sellctl.core.decision.backstop import as_signal, terms_of
@@ -22,56 +21,39 @@ from sellctl.core.errors import (
     RequestRejectedError,
     UnknownOutcomeError,
 )
-from sellctl.core.events import Reporter
-from sellctl.core.model.event import Kind
-from sellctl.core.model.intent import Intent
-from sellctl.core.model.order import ZERO, Order, is_backstop
-from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, Reason, SubmitOrder
-from sellctl.core.model.position import ExitProgress
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.event import EventKind
+from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, PositionDecision, Reason, SubmitOrder
+from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.orders.order_events import (
+    Accepted,
+    Adopted,
+    Alert,
+    Cancel,
+    Effect,
+    Ended,
+    LookUp,
+    NotFound,
+    OrderEvent,
+    OutcomeUnknown,
+    PartiallyFilled,
+    Refused,
+    Repeat,
+    events_of,
+)
+from sellctl.core.orders.order_rate import TradingBlock
+from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.rules.gain import as_dollars
-from sellctl.core.tracking.order_rate import TradingBlock
+from sellctl.core.text import as_dollars
 
-NOT_FOUND_APART_SECONDS = 5.0
-NOT_FOUND_NEEDED = 2
-REPEAT_WITHIN_SECONDS = 60.0
-HIDDEN_SECONDS = 10.0  # how long an order that arrived may not show by its id; before that it is not given up
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
-CANCEL_REREAD_SECONDS = 10.0
-CANCEL_ALERT_SECONDS = 30.0
-# Before a backstop is tried again after one has ended, and after a refusal that will pass.
-BACKSTOP_AGAIN_SECONDS, BACKSTOP_REFUSED_SECONDS = 15.0, 60.0
-NO_BACKSTOP = "no_backstop"
+NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
 # Fills of an earlier process that are this young may be missing in the positions still.
 LATE_FILLS = dt.timedelta(seconds=20)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """An order of ours that isn't terminal yet, as far as we know."""
-
-    client_order_id: str
-    symbol: str
-    order: SubmitOrder | None  # None: adopted, another process sent it
-    known: bool  # the broker has it
-    filled: Decimal = ZERO
-    not_found_at: tuple[float, ...] = ()
-    begun_at: float = 0.0  # monotonic seconds
-    why: str = ""  # the sentence of its exit, when it is one and this process sent it
-
-    @property
-    def is_backstop(self) -> bool:
-        """Whether it rests under a position, and is no exit."""
-        return is_backstop(self.client_order_id)
-
-
-@dataclass(slots=True)
-class _CancelAsked:
-    first_at: float
-    last_at: float
-    alerted: bool = False
 
 
 @dataclass(slots=True)
@@ -81,366 +63,322 @@ class OrderManager:
     account: str
     broker: Broker
     journal: Journal
+    book: OrderBook
     positions: PositionManager
     clock: Clock
-    report: Reporter
+    report: EventPublisher
     halted: Callable[[], str]
-    trading_block: TradingBlock = field(default_factory=TradingBlock)
-    _pending: dict[str, _Pending] = field(default_factory=dict)
-    _cancels: dict[str, _CancelAsked] = field(default_factory=dict)
-    _reconciled: bool = False
-    _knows_refusals: bool = False
-    _rejected: set[str] = field(default_factory=set)
-
-    @property
-    def rejected(self) -> tuple[str, ...]:
-        """The symbols whose last order the broker refused or rejected, for no reason that has a next step."""
-        return tuple(sorted(self._rejected))
+    _restored: bool = False
+    _knows_refused_backstops: bool = False
 
     @property
     def working(self) -> int:
-        """How many exits of ours aren't terminal yet, backstops whose fate is unknown among them."""
-        return sum(1 for pending in self._pending.values() if not (pending.is_backstop and pending.known))
+        """How many orders are work in progress."""
+        return self.book.working
 
     @property
     def symbols_working(self) -> tuple[str, ...]:
         """The symbols of those orders."""
-        return tuple(sorted({p.symbol for p in self._pending.values() if not (p.is_backstop and p.known)}))
+        return self.book.symbols_working
 
     @property
     def symbols_guarded(self) -> tuple[str, ...]:
         """The symbols under which a backstop rests at the broker."""
-        return tuple(sorted({p.symbol for p in self._pending.values() if p.is_backstop and p.known}))
-
-    @property
-    def hanging(self) -> frozenset[str]:
-        """The broker's ids of orders whose cancel was asked for and has no end yet."""
-        return frozenset(self._cancels)
+        return self.book.symbols_guarded
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Client order ids whose fate is unknown."""
-        return tuple(p.client_order_id for p in self._pending.values() if not p.known)
+        """Client order ids of unknown outcome."""
+        return self.book.unknown
+
+    @property
+    def hanging(self) -> frozenset[str]:
+        """The broker's ids of orders whose cancel has not ended them yet."""
+        return self.book.hanging
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The symbols that had an order rejected and no fill since."""
+        return self.book.rejected
+
+    @property
+    def trading_block(self) -> TradingBlock:
+        """Whether the broker lets the account trade."""
+        return self.book.trading_block
 
     # --- following orders to their end --------------------------------------------------------------------------------
 
     async def settle(self, open_orders: Sequence[Order], now: dt.datetime) -> tuple[Order, ...]:
-        """Learn what became of our orders. The open orders, and with them those of ours that the list doesn't show.
+        """Learn what became of our orders. The open orders, and those of ours that the list does not show.
 
-        The first time this is the start-up reconciliation (R2): intents that an earlier process left without an end
-        are looked up before anything can be sent for their symbols. `now` is the broker's clock.
+        The first time this is the start-up reconciliation (R2): orders that an earlier process left open are looked up
+        before anything can be sent for their symbols. `now` is the broker's clock.
         """
-        if not self._reconciled:
-            self._take_up_intents()
-            for symbol, at in self.journal.filled_since(self.account, now - LATE_FILLS).items():
-                self.positions.filled_before(symbol, at)
+        if not self._restored:
+            self._restore(now)
         shown = {order.client_order_id: order for order in open_orders if order.is_ours}
         for order in shown.values():
             self._adopt(order, now)
             self._learn(order)
-        missing = [pending for pending in self._pending.values() if pending.client_order_id not in shown]
-        found = await asyncio.gather(*(self._look_up(pending) for pending in missing))
+        missing = [order.client_order_id for order in self.book.open if order.client_order_id not in shown]
+        found = await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
-        self._hold_unseen({order.client_order_id for order in known})
+        self.book.seen({order.client_order_id for order in known})
         return known
 
-    def _hold_unseen(self, seen: Collection[str]) -> None:
-        """The quantity of an order that this look doesn't show (hidden still, or repeated just now) is spoken for."""
-        for pending in self._pending.values():
-            if pending.order and pending.client_order_id not in seen:
-                left = pending.order.qty - pending.filled
-                self.positions.unresolved(pending.symbol, pending.client_order_id, left)
-
-    def _take_up_intents(self) -> None:
-        """What an earlier process wrote down and never saw the end of."""
-        for client_order_id in self.journal.open_intents(self.account):
-            intent = self.journal.intent_of(self.account, client_order_id)
-            if intent and client_order_id not in self._pending:
-                self._pending[client_order_id] = _Pending(client_order_id, intent.symbol, None, known=False)
-                self.positions.unresolved(intent.symbol, client_order_id, intent.qty)
-        self._reconciled = True
+    def _restore(self, now: dt.datetime) -> None:
+        """Take over what an earlier process left: open orders, and fills that the positions may not show yet."""
+        for recorded in self.journal.open_orders(self.account):
+            self.book.restore(recorded)
+        for symbol, at in self.journal.filled_since(self.account, now - LATE_FILLS).items():
+            self.positions.filled_before(symbol, at)
+        self._restored = True
 
     def _adopt(self, order: Order, now: dt.datetime) -> None:
-        """Take over an order of ours that another process sent, with what the journal knows of its exit."""
-        if order.is_terminal:
+        """Take over a working order that another process sent, with what the journal knows of its exit."""
+        known = self.book.get(order.client_order_id)
+        if order.is_terminal or (known and not known.is_unclaimed):
             return
-        if order.is_backstop:
-            self._adopt_backstop(order)
-            return
-        if order.client_order_id not in self._pending:
-            self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
-        elif self._pending[order.client_order_id].known or self._pending[order.client_order_id].order:
-            return
-        self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
-        self.report(order.symbol, Kind.ADOPTED, f"adopted an order of ours that works already ({order.status})")
-        intent = self.journal.intent_of(self.account, order.client_order_id)
-        if intent:
-            self.positions.adopted(order.symbol, _progress_of(intent, order, now))
-
-    def _adopt_backstop(self, order: Order) -> None:
-        """One that an earlier process, or another host, let rest is no exit under way."""
-        known = self._pending.get(order.client_order_id)
-        if known is None:
+        managed = known or self._unknown_to_the_book(order)
+        if known is None or managed.handling.announced:
             self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
-        if known is None or (known.order is None and not known.known):
-            self._pending[order.client_order_id] = _Pending(order.client_order_id, order.symbol, None, known=True)
+        if managed.handling.announced:
+            self.report(order.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
+        if known is None:
+            self.book.meet(managed)
+        age = (now - order.submitted_at).total_seconds() if order.submitted_at else 0.0
+        self._record(order.client_order_id, Adopted(order.id, self.clock.monotonic() - age))
 
-    async def _look_up(self, pending: _Pending) -> Order | None:
-        """Ask the broker about one order by our own id."""
+    def _unknown_to_the_book(self, order: Order) -> ManagedOrder:
+        intent = self.journal.intent_of(self.account, order.client_order_id)
+        return ManagedOrder.of_intent(intent) if intent else ManagedOrder.of_stranger(order)
+
+    async def _look_up(self, client_order_id: str) -> Order | None:
+        """Ask the broker about one order by our own id; None when it does not know it or gives no answer."""
         try:
-            order = await self.broker.order_by_client_id(pending.client_order_id)
+            order = await self.broker.order_by_client_id(client_order_id)
         except NotFoundError:
-            await self._not_found(pending)
+            await self._not_found(client_order_id)
             return None
         except BrokerError as error:
-            self._write("lookup_failed", pending.client_order_id, {"error": error.sentence})
+            self._write("lookup_failed", client_order_id, {"error": error.sentence})
             return None
         self._learn(order)
         return order
 
-    async def _not_found(self, pending: _Pending) -> None:
-        """A definite no. An order that the broker acknowledged stays pending; one it may never have got is repeated."""
-        if pending.known:
+    async def _not_found(self, client_order_id: str) -> None:
+        """A definite no: what it does to an order is written down before it counts."""
+        order = self.book.get(client_order_id)
+        if order is None or not order.is_unknown:  # the broker acknowledged it: its views lag
             return
-        now = self.clock.monotonic()
-        seen = pending.not_found_at
-        if not seen or now - seen[-1] >= NOT_FOUND_APART_SECONDS:
-            seen = (*seen, now)
-            self._write("not_found", pending.client_order_id, {"times": len(seen)})
-        pending = self._pending[pending.client_order_id] = replace(pending, not_found_at=seen)
-        if len(seen) < NOT_FOUND_NEEDED:
-            return
-        young = not pending.is_backstop and now - pending.begun_at < REPEAT_WITHIN_SECONDS  # a backstop is made anew
-        if pending.order and young and not self.halted():
-            self._pending[pending.client_order_id] = replace(pending, not_found_at=())
-            await self._send(pending.order)
-        elif now - seen[0] >= HIDDEN_SECONDS:
-            self._never_arrived(pending)
-
-    def _never_arrived(self, pending: _Pending) -> None:
-        """Too old to repeat, or another process's: the next look decides afresh, with the same id."""
-        self._write("absent", pending.client_order_id, {"symbol": pending.symbol})
-        del self._pending[pending.client_order_id]
-        self.positions.resolved(pending.symbol, pending.client_order_id)
+        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()))
+        if is_another_not_found(order, event.at):
+            self._write("not_found", client_order_id, {"times": len(order.not_found_at) + 1})
+        after, _ = apply(order, event)
+        if after.state is ManagedState.ABSENT:
+            self._write("absent", client_order_id, {"symbol": order.symbol})
+        await self._record_and_perform(client_order_id, event)
 
     def _learn(self, order: Order) -> None:
-        """Fold in what the broker shows of an order of ours."""
-        pending = self._pending.get(order.client_order_id)
-        if pending is None:
+        """Fold in what the broker shows of an order of ours. What can't be written down is learnt again (A1)."""
+        managed = self.book.get(order.client_order_id)
+        if managed is None:
             return
-        if not pending.known and not order.is_backstop:
-            self.report(order.symbol, Kind.SENT, f"the broker has the order after all ({order.status})")
-        self.positions.resolved(order.symbol, order.client_order_id)
-        if order.filled_qty > pending.filled:
-            self._rejected.discard(order.symbol)
-            self._fill(order, order.filled_qty - pending.filled)
-        self._pending[order.client_order_id] = replace(pending, known=True, filled=order.filled_qty)
+        if managed.is_unknown and managed.handling.announced:
+            self.report(order.symbol, EventKind.SENT, f"the broker has the order ({order.status})")
+        for event in events_of(order, self.clock.monotonic()):
+            if isinstance(event, PartiallyFilled) and event.filled > managed.filled:
+                self._fill(managed, order)
+            if isinstance(event, Ended):
+                self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
+            self._record(order.client_order_id, event)
         if order.is_terminal:
-            self._end(order)
+            self.book.cancel_ended(order)
+        if order.status == "rejected":
+            self._tell_rejected(managed)
 
-    def _fill(self, order: Order, news: Decimal) -> None:
+    def _fill(self, managed: ManagedOrder, order: Order) -> None:
+        """Count a fill, write it down and tell of it, once whatever shows it how often (I8)."""
+        self.positions.filled(managed, order.filled_qty, order.filled_at or order.updated_at or self.report.now())
         price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
-        text = f"{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
-        if order.is_backstop:
-            at = order.filled_at or order.updated_at or self.report.now()
-            self.positions.backstop_filled(order.symbol, order.client_order_id, order.filled_qty, at)
-            if self.journal.fold_fill(self.account, order.client_order_id, words) <= 0:
-                return
-            text = f"backstop: {text}"
-        else:
-            self.positions.filled(order.symbol, order.client_order_id, order.filled_qty)
-            self.journal.fold_fill(self.account, order.client_order_id, words)
-        self.report(order.symbol, Kind.FILLED, text)
+        if self.journal.fold_fill(self.account, order.client_order_id, words) > 0:
+            news = order.filled_qty - managed.filled
+            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
+            self.report(order.symbol, EventKind.FILLED, text)
 
-    def _end(self, order: Order) -> None:
-        self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
-        del self._pending[order.client_order_id]  # only now: what could not be written is learnt again (A1)
-        self._cancels.pop(order.id, None)
-        rejected = order.status == "rejected"
-        if order.is_backstop:
-            self.positions.resolved(order.symbol, order.client_order_id)
-            self.positions.backstop_waits(order.symbol, BACKSTOP_AGAIN_SECONDS)
-            if rejected:
-                self._take_no_backstop(order.symbol, "it was rejected")
-            return
-        self.positions.ended(order.symbol, order.client_order_id, rejected=rejected)
-        if rejected:
-            self._rejected.add(order.symbol)
-            self.report(order.symbol, Kind.REJECTED, "the broker rejected the order", failed=True)
+    def _tell_rejected(self, order: ManagedOrder) -> None:
+        if order.purpose is Purpose.BACKSTOP:
+            self._tell_no_backstop(order.symbol, "it was rejected")
+        else:
+            self.report(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
     async def carry_out(self, plan: Plan) -> bool:
         """Cancel what the plan cancels and send what it sends, the most urgent first.
 
-        Whether the next look should follow at once: something was cancelled, or sent and not refused.
+        Whether the next poll should follow at once: something was cancelled, or sent and not refused.
         """
         cancelled = await self.cancel_all(plan.cancels)
-        sent = await asyncio.gather(*(self._submit(decision, plan.made_at) for decision in plan.submits))
+        sent = await asyncio.gather(*(self._send_exit(decision, plan.made_at) for decision in plan.submits))
         if plan.backstops:
-            self._take_up_refusals()
-            await asyncio.gather(*(self._guard(decision, plan.made_at) for decision in plan.backstops))
+            self._restore_refused_backstops()
+            await asyncio.gather(*(self._send_backstop(decision, plan.made_at) for decision in plan.backstops))
         return cancelled or any(sent)
+
+    async def _send_exit(self, decision: PositionDecision, now: dt.datetime) -> bool:
+        """Send the order of an exit, unless a halt began since it was decided. Whether the broker may have it."""
+        order, signal = decision.submit, decision.signal
+        if order is None or signal is None:
+            return False
+        halted = self.halted()
+        if halted and signal.reason is not Reason.PANIC:
+            self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
+            return False
+        progress = signal.holding.state.exit
+        step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
+        return await self._send_new(order, signal, step, now)
+
+    async def _send_backstop(self, decision: PositionDecision, now: dt.datetime) -> None:
+        """Let a backstop rest under a position, unless the broker takes none there."""
+        order, holding = decision.backstop, decision.holding
+        if order is None or self.halted() or self.book.is_refused_a_backstop(holding.position):
+            return
+        await self._send_new(order, as_signal(holding, f"backstop: {terms_of(order)}"), 1, now)
+
+    def _restore_refused_backstops(self) -> None:
+        """Where the broker takes no backstop it is asked once per day, by whichever process."""
+        if not self._knows_refused_backstops:
+            self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
+            self._knows_refused_backstops = True
+
+    async def _send_new(self, request: SubmitOrder, signal: ExitSignal, step: int, now: dt.datetime) -> bool:
+        """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError is raised.
+
+        Whether the broker took the order, or may have.
+        """
+        self.journal.intend(self.account, request, self.broker.body(request), signal, step)
+        self.positions.sending(signal, now)
+        at = self.clock.monotonic()
+        since = self.book.pressing_since(request.symbol, at) if signal.holding.state.exit else at
+        self.book.intend(ManagedOrder.of_request(request, signal, step, at=at, pressing_since=since))
+        return await self._send(request, signal.sentence)
+
+    async def _send(self, request: SubmitOrder, why: str) -> bool:
+        """Send an order that is written down. Whether the broker took it, or may have."""
+        try:
+            answer = await self.broker.submit(request)
+        except RequestRejectedError as error:
+            await self._refused(request, error)
+            return False
+        except AuthError as error:
+            detail: dict[str, object] = {"refusal": "key", "message": error.sentence}
+            self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=False)
+            return False
+        except BrokerError as error:
+            await self._doubt(request, error)
+        else:
+            self._accepted(request, answer, why)
+        return True
+
+    def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
+        """The broker has it: that holds also when it can't be written down, so that it is never repeated."""
+        self._record(request.client_order_id, Accepted(answer.id))
+        self.book.trading_block.lift()
+        self._write("accepted", request.client_order_id, {"order_id": answer.id, "status": answer.status})
+        self.report(request.symbol, EventKind.SENT, _sent_text(request, why))
+        self._learn(answer)
+
+    async def _doubt(self, request: SubmitOrder, error: BrokerError) -> None:
+        """Nobody knows whether it arrived: the very next request about it is the look-up (I3)."""
+        self._write("unknown", request.client_order_id, {"error": error.sentence})
+        text = f"no clear answer to the order, looking it up: {error.sentence}"
+        self.report(request.symbol, EventKind.UNKNOWN, text, failed=True)
+        await self._record_and_perform(request.client_order_id, OutcomeUnknown())
+
+    async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> None:
+        """A definite no: the next poll decides afresh. "This id exists" is none: the order is looked up (I5)."""
+        if error.refusal is Refusal.DUPLICATE_ID:
+            self._write("duplicate", request.client_order_id, {"error": error.sentence})
+            await self._record_and_perform(request.client_order_id, OutcomeUnknown())
+            return
+        answer, refusal = error.answer, error.refusal.value
+        detail: dict[str, object] = {"refusal": refusal, "status": answer.status, "message": answer.message}
+        if error.refusal is Refusal.ACCOUNT:
+            self._barred(request, detail, answer)
+            return
+        kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
+        why = _NEXT_STEP.get(error.refusal, error.sentence)
+        self._withdraw(request, detail, kind, why, counted=_counts(error))
+
+    def _barred(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
+        """The whole account may not trade, so the order is not at fault. A person hears of it once."""
+        self._write("refused", request.client_order_id, detail)
+        now = self.clock.monotonic()
+        self._record(request.client_order_id, Refused(now))
+        if self.book.trading_block.refused(answer.message, now):
+            text = f"the broker does not let this account trade ({answer.message}); sellctl keeps checking"
+            self.report("", EventKind.BLOCKED, text, failed=True)
+
+    def _withdraw(
+        self, request: SubmitOrder, detail: dict[str, object], kind: EventKind, why: str, *, counted: bool
+    ) -> None:
+        """The broker definitely has no such order. `counted` refusals lead to halting the symbol (K4)."""
+        self._write("refused", request.client_order_id, detail)
+        self._record(request.client_order_id, Refused(self.clock.monotonic(), counted=counted))
+        if Purpose.of(request.client_order_id) is Purpose.EXIT:
+            self.report(request.symbol, kind, f"the broker refused: {why}", failed=True)
+        elif counted:
+            self._tell_no_backstop(request.symbol, why)
+
+    def _tell_no_backstop(self, symbol: str, why: str) -> None:
+        """A definite no, remembered for the day; it is no reject that would halt the symbol (K4)."""
+        sentence = f"the broker takes no backstop here ({why}); sellctl goes on without"
+        self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
+        self.report(symbol, EventKind.REJECTED, sentence, failed=True)
+
+    # --- cancelling ---------------------------------------------------------------------------------------------------
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
         """Cancel these orders at the same time. Whether any was asked for now, and not a moment ago already."""
         asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
         return any(asked)
 
-    async def _submit(self, decision: PositionDecision, now: dt.datetime) -> bool:
-        """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError goes up.
-
-        Whether the broker took the order, or may have.
-        """
-        order, signal = decision.submit, decision.signal
-        if order is None or signal is None:
-            return False
-        halted = self.halted()
-        if halted and signal.reason is not Reason.PANIC:
-            self.report(order.symbol, Kind.HALTED, f"not sent: {halted}")
-            return False
-        state = signal.holding.state.exit
-        step = state.step + 1 if state and state.urgency == signal.urgency else 1
-        self.journal.intend(self.account, order, self.broker.body(order), signal, step)
-        self.positions.sending(signal, order, step, now)
-        self._pending[order.client_order_id] = _Pending(
-            order.client_order_id,
-            order.symbol,
-            order,
-            known=False,
-            begun_at=self.clock.monotonic(),
-            why=signal.sentence,
-        )
-        return await self._send(order)
-
-    def _take_up_refusals(self) -> None:
-        """What an earlier process of today learnt: where the broker takes no backstop it is asked once a day."""
-        if not self._knows_refusals:
-            for symbol in self.journal.noted_today(self.account, NO_BACKSTOP):
-                self.positions.takes_no_backstop(symbol)
-            self._knows_refusals = True
-
-    async def _guard(self, decision: PositionDecision, now: dt.datetime) -> None:
-        """Let a backstop rest under a position: written down first, as every order is."""
-        order, holding = decision.backstop, decision.holding
-        if order is None or self.halted() or self.positions.is_refused_a_backstop(holding.position):
-            return
-        signal = as_signal(holding, f"backstop: {terms_of(order)}")
-        self.journal.intend(self.account, order, self.broker.body(order), signal, 1)
-        self.positions.guarding(order, holding.position.qty, now)
-        self._pending[order.client_order_id] = _Pending(
-            order.client_order_id, order.symbol, order, known=False, begun_at=self.clock.monotonic()
-        )
-        await self._send(order)
-
-    async def _send(self, order: SubmitOrder) -> bool:
-        """Whether the broker took it, or may have."""
-        try:
-            answer = await self.broker.submit(order)
-        except RequestRejectedError as error:
-            await self._refused(order, error)
-            return False
-        except AuthError as error:
-            self._withdraw(order, Kind.REJECTED, error.sentence, {"refusal": "key", "message": error.sentence})
-            return False
-        except BrokerError as error:
-            await self._doubt(order, error)
-        else:
-            self._accepted(order, answer)
-        return True
-
-    def _accepted(self, order: SubmitOrder, answer: Order) -> None:
-        pending = self._pending[order.client_order_id]
-        self._pending[order.client_order_id] = replace(pending, known=True)
-        self.trading_block.lift()
-        self._write("accepted", order.client_order_id, {"order_id": answer.id, "status": answer.status})
-        self.report(order.symbol, Kind.SENT, f"{_words(order)}: {pending.why}" if pending.why else _words(order))
-        self._learn(answer)
-
-    async def _doubt(self, order: SubmitOrder, error: BrokerError) -> None:
-        """Nobody knows whether it arrived: the very next request about it is the look-up (I3)."""
-        self._write("unknown", order.client_order_id, {"error": error.sentence})
-        text = f"no clear answer to the order, looking it up: {error.sentence}"
-        self.report(order.symbol, Kind.UNKNOWN, text, failed=True)
-        await self._look_up(self._pending[order.client_order_id])
-
-    async def _refused(self, order: SubmitOrder, error: RequestRejectedError) -> None:
-        """A definite no. A duplicate id means that the order exists (I5); every other refusal sends the next look."""
-        if error.refusal is Refusal.DUPLICATE_ID:
-            self._write("duplicate", order.client_order_id, {"error": error.sentence})
-            await self._look_up(self._pending[order.client_order_id])
-            return
-        if error.refusal is Refusal.ACCOUNT:
-            self._barred(order, error.answer)
-            return
-        kind = Kind.BLOCKED if error.refusal in _IN_THE_WAY else Kind.REJECTED
-        answer = error.answer
-        words = {"refusal": error.refusal.value, "status": answer.status, "message": answer.message}
-        self._withdraw(order, kind, _NEXT_STEP.get(error.refusal, error.sentence), words, rejected=_counts(error))
-
-    def _barred(self, order: SubmitOrder, answer: BrokerAnswer) -> None:
-        """The whole account may not trade: no fault of the order's. A person hears of it once."""
-        self._gone(order, {"refusal": Refusal.ACCOUNT.value, "status": answer.status, "message": answer.message})
-        if self.trading_block.refused(answer.message, self.clock.monotonic()):
-            text = f"the broker does not let this account trade ({answer.message}); it is read again, and tried again"
-            self.report("", Kind.BLOCKED, text, failed=True)
-
-    def _withdraw(
-        self, order: SubmitOrder, kind: Kind, why: str, words: dict[str, object], *, rejected: bool = False
-    ) -> None:
-        """The broker definitely has no such order. `rejected` ones count towards halting the symbol (K4)."""
-        self._gone(order, words, rejected=rejected)
-        if not is_backstop(order.client_order_id):
-            self.report(order.symbol, kind, f"the broker refused: {why}", failed=True)
-        elif rejected:
-            self._take_no_backstop(order.symbol, why)
-
-    def _gone(self, order: SubmitOrder, words: dict[str, object], *, rejected: bool = False) -> None:
-        """Write down why the broker does not have it, then forget it: what can't be written is looked up again (A1)."""
-        self._write("refused", order.client_order_id, words)
-        del self._pending[order.client_order_id]
-        if is_backstop(order.client_order_id):
-            self.positions.resolved(order.symbol, order.client_order_id)
-            self.positions.backstop_waits(order.symbol, BACKSTOP_REFUSED_SECONDS)
-            return
-        self.positions.refused(order.symbol, order.client_order_id, has_next_step=not rejected)
-        if rejected:
-            self._rejected.add(order.symbol)
-
-    def _take_no_backstop(self, symbol: str, why: str) -> None:
-        """A definite no: it is said once, remembered for the day, and no reject that would halt the symbol (K4)."""
-        self.positions.takes_no_backstop(symbol)
-        sentence = f"the broker takes no backstop here ({why}); sellctl goes on without"
-        self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
-        self.report(symbol, Kind.REJECTED, sentence, failed=True)
-
     async def cancel(self, cancel: CancelOrder) -> bool:
         """Ask the broker to end an order and wait a moment for its terminal word. Whether it was asked."""
-        if not self._may_ask(cancel.order):
+        order = cancel.order
+        effects = self.book.request_cancel(order, self.clock.monotonic())
+        self._tell_alerts(order.symbol, effects)
+        if Cancel() not in effects:
             return False
-        self.journal.note(
-            self.account,
-            "cancel",
-            {"client_order_id": cancel.order.client_order_id, "symbol": cancel.order.symbol, "why": cancel.why},
-        )
-        self.report(cancel.order.symbol, Kind.CANCELED, f"cancel asked: {cancel.why}")
+        self._tell_cancel(cancel)
         try:
-            await self.broker.cancel(cancel.order.id)
+            await self.broker.cancel(order.id)
         except RequestRejectedError as error:
             if error.refusal is not Refusal.NOT_CANCELABLE and not isinstance(error, NotFoundError):
-                self.report(cancel.order.symbol, Kind.REJECTED, f"cancel refused: {error.sentence}", failed=True)
+                self._tell_not_cancelled(order, EventKind.REJECTED, f"cancel refused: {error.sentence}")
                 return False
         except UnknownOutcomeError as error:
-            self._write("cancel_unknown", cancel.order.client_order_id, {"error": error.sentence})
+            self._write("cancel_unknown", order.client_order_id, {"error": error.sentence})
         except BrokerError as error:
-            self.report(cancel.order.symbol, Kind.DEGRADED, f"cancel failed: {error.sentence}", failed=True)
+            self._tell_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
-        await self._terminal_word(cancel.order)
+        await self._await_end(order)
         return True
 
-    async def _terminal_word(self, order: Order) -> None:
+    def _tell_cancel(self, cancel: CancelOrder) -> None:
+        order = cancel.order
+        detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
+        self.journal.note(self.account, "cancel", detail)
+        self.report(order.symbol, EventKind.CANCELED, f"cancel requested: {cancel.why}")
+
+    def _tell_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
+        self.book.cancel_refused(order)
+        self.report(order.symbol, kind, text, failed=True)
+
+    async def _await_end(self, order: Order) -> None:
         """Re-read a cancelled order until it is terminal; a 204 is not the end (I4)."""
         for _ in range(CANCEL_POLLS):
             try:
@@ -450,28 +388,36 @@ class OrderManager:
             except BrokerError:
                 seen = order
             if seen.is_terminal:
-                self._cancels.pop(order.id, None)
+                self.book.cancel_ended(seen)
                 self._learn(seen)
                 return
             await self.clock.sleep(CANCEL_POLL_SECONDS)
 
-    def _may_ask(self, order: Order) -> bool:
-        """A cancel that hangs is asked again after 10 s, and a person hears of it after 30 s."""
-        now = self.clock.monotonic()
-        asked = self._cancels.get(order.id)
-        if asked is None:
-            self._cancels[order.id] = _CancelAsked(now, now)
-            return True
-        if now - asked.first_at >= CANCEL_ALERT_SECONDS and not asked.alerted:
-            asked.alerted = True
-            self.report(order.symbol, Kind.ALERT, "a cancel has hung for 30 s; look at the order", critical=True)
-        if now - asked.last_at < CANCEL_REREAD_SECONDS:
-            return False
-        asked.last_at = now
-        return True
+    # --- events and effects -------------------------------------------------------------------------------------------
 
     def _write(self, kind: str, client_order_id: str, detail: dict[str, object]) -> None:
         self.journal.outcome(self.account, client_order_id, kind, detail)
+
+    def _record(self, client_order_id: str, event: OrderEvent) -> tuple[Effect, ...]:
+        """Apply an event that is written down, and tell of what contradicts it. The effects that need I/O."""
+        order = self.book.get(client_order_id)
+        effects = self.book.record(client_order_id, event)
+        self._tell_alerts(order.symbol if order else "", effects)
+        return effects
+
+    async def _record_and_perform(self, client_order_id: str, event: OrderEvent) -> None:
+        """Apply an event that is written down, and carry out what follows from it."""
+        for effect in self._record(client_order_id, event):
+            order = self.book.get(client_order_id)
+            if isinstance(effect, LookUp):
+                await self._look_up(client_order_id)
+            elif isinstance(effect, Repeat) and order and order.request:
+                await self._send(order.request, order.why)
+
+    def _tell_alerts(self, symbol: str, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Alert):
+                self.report(symbol, EventKind.ALERT, effect.sentence, critical=True)
 
 
 def _counts(error: RequestRejectedError) -> bool:
@@ -479,23 +425,13 @@ def _counts(error: RequestRejectedError) -> bool:
     return error.refusal not in _NEXT_STEP and not isinstance(error, RateLimitedError)
 
 
-def _progress_of(intent: Intent, order: Order, now: dt.datetime) -> ExitProgress:
-    return ExitProgress(
-        reason=intent.reason,
-        urgency=intent.urgency,
-        step=intent.step,
-        age=now - (order.submitted_at or intent.at),
-        client_order_id=order.client_order_id,
-        limit_price=order.limit_price,
-    )
-
-
-def _words(order: SubmitOrder) -> str:
-    """An order that was sent, in a few words."""
-    what = f"{order.side.value} {order.qty:f}"
-    if is_backstop(order.client_order_id):
-        return f"backstop: {what} {terms_of(order)}"
-    return f"{what} at market" if order.limit_price is None else f"{what} limit {as_dollars(order.limit_price)}"
+def _sent_text(request: SubmitOrder, why: str) -> str:
+    """What the user reads about an order that was sent; a backstop's terms say why."""
+    what = f"{request.side.value} {request.qty:f}"
+    if Purpose.of(request.client_order_id) is Purpose.BACKSTOP:
+        return f"{HANDLING[Purpose.BACKSTOP].label}{what} {terms_of(request)}"
+    price = "at market" if request.limit_price is None else f"limit {as_dollars(request.limit_price)}"
+    return f"{what} {price}: {why}"
 
 
 def _dollars(price: Decimal | None) -> str:
@@ -503,7 +439,7 @@ def _dollars(price: Decimal | None) -> str:
 
 
 _IN_THE_WAY = frozenset({Refusal.INSUFFICIENT_QTY, Refusal.WASH_TRADE})
-# The next look re-reads positions and orders and decides afresh; the sentence says what it will find.
+# The next poll re-reads positions and orders and decides afresh; the sentence says what it will find.
 _NEXT_STEP = {
     Refusal.INSUFFICIENT_QTY: "another order holds the quantity; positions and orders are read again",
     Refusal.WASH_TRADE: "an opposite order rests (wash-trade rule); orders are read again",

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
-from sellctl.core.model.intent import Intent
+from sellctl.core.model.intent import Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
@@ -161,8 +161,8 @@ class Journal(Protocol):
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol."""
 
-    def open_intents(self, account: str) -> Sequence[str]:
-        """Client order ids that were intended and never resolved, oldest first."""
+    def open_orders(self, account: str) -> Sequence[OpenOrder]:
+        """Orders that were intended and have no recorded end, with what was written down of each, oldest first."""
 
     def realised(self, account: str) -> Decimal | None:
         """Dollars that our fills of today have made; None while that can't be said."""

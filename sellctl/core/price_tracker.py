@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
-from sellctl.core.decision.guards import MAX_AHEAD
+from sellctl.core.decision.quote_checks import MAX_AHEAD
 from sellctl.core.errors import BrokerError
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote, Window

@@ -10,17 +10,18 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sellctl.core.decision.guards import price_rules_rest
+from sellctl.core.decision.quote_checks import price_exits_paused
 from sellctl.core.errors import AuthError, BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
-from sellctl.core.events import Reporter
+from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
-from sellctl.core.model.event import Kind
+from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.sell_watcher import AccountObservation, Mode, SellWatcher, instruments_of
+from sellctl.core.sell_watcher import AccountObservation, SellWatcher, instruments_of
 from sellctl.core.tick_handler import TickHandler
 
 PATIENCE_SECONDS = 2.0  # how long a round waits for a slow account once another is ready
@@ -45,7 +46,7 @@ class AccountScheduler:
     prices: PriceTracker
     clock: Clock
     interval: dt.timedelta
-    report: Reporter
+    report: EventPublisher
     tick_handler: TickHandler | None = None  # where streams are heard; None: prices are only fetched
     market: Market | None = None
     problem: SellctlError | None = None
@@ -65,7 +66,7 @@ class AccountScheduler:
 
     # --- one round ----------------------------------------------------------------------------------------------------
 
-    async def look(self, *, expedited: bool = False) -> None:
+    async def poll(self, *, expedited: bool = False) -> None:
         """One round over the accounts that are due; `hurried` only over those with something under way."""
         self._tell_unwatched()
         due = [w for w in self.watchers if self._is_due(w) and (not expedited or self._is_expedited(w))]
@@ -84,7 +85,7 @@ class AccountScheduler:
         self._remember(seen)
         market = self.market = self.market_clock.now()
         self._tell("quotes", self.prices.problem, "quotes come again")
-        self._tell("hours", "" if market.confirmed else price_rules_rest(market), "clock and calendar agree again")
+        self._tell("hours", "" if market.confirmed else price_exits_paused(market), "clock and calendar agree again")
         await asyncio.gather(*(watcher.decide_and_act(what, market) for watcher, what in seen))
         self._schedule(due)
         if self.tick_handler:
@@ -92,15 +93,15 @@ class AccountScheduler:
 
     def _needs_quotes(self) -> bool:
         """Whether prices are worth a request: while the market is closed, only somebody who merely looks wants them."""
-        return self.market is None or self.market.is_open or any(w.mode is Mode.DRY_RUN for w in self.watchers)
+        return self.market is None or self.market.is_open or any(w.mode is RunMode.DRY_RUN for w in self.watchers)
 
     def _tell(self, about: str, problem: str, well: str) -> None:
         """Say once what is wrong for all accounts at once, and once that it is `well` again."""
         said = self._said.get(about, "")
         if problem and problem != said:
-            self.report("", Kind.DEGRADED, problem, failed=True)
+            self.report("", EventKind.DEGRADED, problem, failed=True)
         elif said and not problem:
-            self.report("", Kind.RECOVERED, well)
+            self.report("", EventKind.RECOVERED, well)
         self._said[about] = problem
 
     def _tell_unwatched(self) -> None:
@@ -117,7 +118,7 @@ class AccountScheduler:
             elif now - since >= UNWATCHED_SECONDS:
                 self._watched_at[watcher.name] = now
                 text = f"still not watched: {problem.sentence.removeprefix(f'{watcher.name}: ')}"
-                watcher.report("", Kind.ALERT, text, failed=True, critical=True)
+                watcher.report("", EventKind.ALERT, text, failed=True, critical=True)
 
     async def _read_market(self, *, expedited: bool) -> Market | None:
         try:
@@ -221,7 +222,7 @@ class AccountScheduler:
             if not expedited:
                 last_full = self.clock.monotonic()
             if await self._worth_a_look():
-                await self.look(expedited=expedited)
+                await self.poll(expedited=expedited)
             wait = self._until_open() if self._is_resting() else self._next_poll_in()
             after_poll(wait)
             await self._sleep(wait, stop)
@@ -251,14 +252,14 @@ class AccountScheduler:
     async def run_once(self) -> None:
         """Look until nothing more is to be done, at most 45 s; then cancel what only a target still wants."""
         ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
-        await self.look()
+        await self.poll()
         while self._unfinished() and self.clock.monotonic() < (
             ends_at + GRACE_SECONDS if self._mid_step() else ends_at
         ):
             again = self._may_recover()
             wait = self._next_poll_in() if self._all_have_polled() else AT_ONCE_SECONDS
             await self.clock.sleep(RECOVERY_SECONDS if again else wait)
-            await self.look(expedited=not again and self.market is not None and self._all_have_polled())
+            await self.poll(expedited=not again and self.market is not None and self._all_have_polled())
         await self._drop_targets()
         self._let_go()
 
@@ -306,7 +307,7 @@ class AccountScheduler:
             *(
                 w.orders.cancel(CancelOrder(order, why))
                 for w in self.watchers
-                if w.mode is Mode.ACT
+                if w.mode is RunMode.ACT
                 for order in w.targets
             )
         )

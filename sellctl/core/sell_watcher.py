@@ -6,20 +6,20 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TypeVar
 
 from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.pricing import has_a_tick_to_ask
+from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
-from sellctl.core.events import Reporter
-from sellctl.core.model.event import Kind
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, PositionDecision, State, Urgency
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Urgency
 from sellctl.core.model.position import Position
 from sellctl.core.model.request import Request, Verb
 from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
@@ -35,14 +35,6 @@ _BUG_HINT = "Please report it; --debug logs where it was."
 
 # How far back opening orders are looked for.
 OPENINGS_WITHIN = dt.timedelta(days=30)
-
-
-class Mode(StrEnum):
-    """How far a look goes."""
-
-    ACT = "act"
-    DRY_RUN = "dry run"  # stop after the plan
-    STALE_ONLY = "stale only"  # carry out the cancels of stale orders and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +63,9 @@ class SellWatcher:
     positions: PositionManager
     orders: OrderManager
     clock: Clock
-    report: Reporter
+    report: EventPublisher
     admit: Callable[[AccountFacts], None]
-    mode: Mode = Mode.ACT
+    mode: RunMode = RunMode.ACT
     by_hand: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     panic: frozenset[str] = frozenset()
@@ -110,7 +102,7 @@ class SellWatcher:
         at = self.clock.monotonic()
         await self._join()
         positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
-        known = await self._settle(orders.rows) if self.mode is Mode.ACT else orders.rows
+        known = await self._settle(orders.rows) if self.mode is RunMode.ACT else orders.rows
         return AccountObservation(positions, known, orders, at, with_underlyings=self.policy.needs_underlyings)
 
     async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
@@ -119,7 +111,7 @@ class SellWatcher:
         doubted = self.positions.in_doubt()
         if doubted:
             for sentence in self.positions.explain(await self._history(doubted)):
-                self.report("", Kind.ALERT, sentence)
+                self.report("", EventKind.ALERT, sentence)
                 self.journal.note(self.name, "quarantine", {"sentence": sentence})
         return known
 
@@ -167,7 +159,7 @@ class SellWatcher:
         None in the middle of a step on it, after one until the next look, and while the account fails. Reads that wait
         for their budget are no failure: orders have one of their own, and the view grows too old by itself.
         """
-        acting = self.mode is Mode.ACT and self.only is None and not self.panics
+        acting = self.mode is RunMode.ACT and self.only is None and not self.panics
         failing = self.problem is not None and not isinstance(self.problem, RateLimitedError)
         if not acting or failing or self.last_snapshot is None or self.seen_at is None:
             return None
@@ -206,15 +198,15 @@ class SellWatcher:
         self.failures += 1
         self.acted = False
         if self.problem is None or self.problem.sentence != error.sentence:
-            self.report("", Kind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
+            self.report("", EventKind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
         self.problem = error
 
     @property
     def is_expedited(self) -> bool:
         """Whether something is under way that shouldn't wait for the next ordinary look."""
-        if self.plan is None or self.mode is Mode.STALE_ONLY:
+        if self.plan is None or self.mode is RunMode.STALE_ONLY:
             return False
-        if self.plan.is_unconfirmed or self.mode is Mode.DRY_RUN:
+        if self.plan.is_unconfirmed or self.mode is RunMode.DRY_RUN:
             return self.plan.is_unconfirmed
         if self.only is None:
             return bool(self.orders.working or self.plan.acts)
@@ -235,7 +227,7 @@ class SellWatcher:
         self.first_plan = self.first_plan.confirmed_by(plan) if self.first_plan else plan
         self.open_orders = snapshot.orders
         self.targets = tuple(o for o in _targets_of(snapshot) if self.only is None or o.symbol in self.only)
-        if self.mode is Mode.ACT:
+        if self.mode is RunMode.ACT:
             self.journal.plan_made(snapshot, plan)
         self._mind_the_account(plan)
         return plan
@@ -245,8 +237,8 @@ class SellWatcher:
         if not plan.tripped or (self.tripped and self.tripped[0] == plan.made_at.astimezone(NEW_YORK).date()):
             return
         self.tripped = (plan.made_at.astimezone(NEW_YORK).date(), plan.tripped)
-        self.report("", Kind.ALERT, f"account guard: {plan.tripped}", failed=True)
-        if self.mode is Mode.ACT:
+        self.report("", EventKind.ALERT, f"account guard: {plan.tripped}", failed=True)
+        if self.mode is RunMode.ACT:
             self.journal.note(self.name, "account_guard", {"sentence": plan.tripped})
             if self.policy.account_guard.action is GuardAction.HALT:
                 self.halt(f"account guard of {self.name}: {plan.tripped}")
@@ -267,8 +259,8 @@ class SellWatcher:
 
     def _tell_frozen(self) -> None:
         for symbol, why in self.positions.frozen_news():
-            self.report(symbol, Kind.ALERT, f"its rules rest: {why}; `sellctl manage {symbol}` lets them go on")
-            if self.mode is Mode.ACT:
+            self.report(symbol, EventKind.ALERT, f"its rules rest: {why}; `sellctl manage {symbol}` lets them go on")
+            if self.mode is RunMode.ACT:
                 self.journal.note(self.name, "frozen", {"symbol": symbol, "why": why})
 
     def ask(self, request: Request) -> None:
@@ -278,7 +270,7 @@ class SellWatcher:
         elif request.verb is Verb.PANIC:
             self.panics = True
         text = f"{request.verb.value} {request.symbol}".strip() + f", asked by {request.by or 'another command'}"
-        self.report(request.symbol, Kind.NOTE, text)
+        self.report(request.symbol, EventKind.NOTE, text)
         self.journal.note(
             self.name, "request", {"symbol": request.symbol, "verb": request.verb.value, "by": request.by}
         )
@@ -304,7 +296,7 @@ class SellWatcher:
             orders=seen.orders,
             positions_at=market.now - age,
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
-            by_hand=self.by_hand,
+            manual_closes=self.by_hand,
             panic=self.panic,
             halted=self.orders.halted(),
             sent=self.positions.sent,
@@ -346,7 +338,7 @@ class SellWatcher:
 
     def has_a_tick_to_learn(self, symbol: str) -> bool:
         """Whether only the broker knows a symbol's price step, and wasn't asked yet."""
-        return has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts
+        return needs_price_increment(symbol) and symbol not in self.positions.contracts
 
     async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
@@ -359,9 +351,9 @@ class SellWatcher:
 
     async def _carry_out(self, plan: Plan, seen_at: float) -> bool:
         """Whether anything was sent or cancelled. Each underlying by itself: none waits for another's cancel."""
-        if self.mode is Mode.DRY_RUN:
+        if self.mode is RunMode.DRY_RUN:
             return False
-        if self.mode is Mode.STALE_ONLY:
+        if self.mode is RunMode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
         groups = (plan if self.only is None else plan.only(self.only)).by_underlying
         if not groups:
@@ -378,8 +370,8 @@ class SellWatcher:
             said = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else decision.state
             if decision.state in _TOLD and not decision.unconfirmed and self._said.get(symbol) != said:
                 urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
-                failed = urgent or decision.state is State.FAULT
-                critical = urgent and decision.state is State.BLOCKED
+                failed = urgent or decision.state is DecisionState.FAULT
+                critical = urgent and decision.state is DecisionState.BLOCKED
                 self.report(symbol, _TOLD[decision.state], decision.sentence, failed=failed, critical=critical)
             self._said[symbol] = said
             self._tell_alert(decision)
@@ -387,7 +379,7 @@ class SellWatcher:
         for fault in plan.faults:
             if fault not in self._faults_told:
                 self._faults_told.add(fault)
-                self.report("", Kind.DEGRADED, fault, failed=True)
+                self.report("", EventKind.DEGRADED, fault, failed=True)
 
     def _forget_the_quiet(self, plan: Plan) -> None:
         """Of a holding of which there is nothing to tell any more, the next word is news."""
@@ -404,7 +396,7 @@ class SellWatcher:
         if decision.alert:
             about = f"{decision.signal and decision.signal.reason}:{bool(decision.cancel_first)}"
             if self._alerted.get(symbol) != about:
-                self.report(symbol, Kind.ALERT, decision.sentence, failed=True)
+                self.report(symbol, EventKind.ALERT, decision.sentence, failed=True)
             self._alerted[symbol] = about
         elif decision.signal is None:
             self._alerted.pop(symbol, None)
@@ -417,13 +409,15 @@ class SellWatcher:
             if decision.overdue:
                 self._overdue[symbol] = decision.overdue
                 if told.get(symbol) != decision.overdue:
-                    self.report(symbol, Kind.ALERT, f"still not out: {decision.sentence}", failed=True, critical=True)
-            elif decision.state is State.DENIED and symbol in told:
+                    self.report(
+                        symbol, EventKind.ALERT, f"still not out: {decision.sentence}", failed=True, critical=True
+                    )
+            elif decision.state is DecisionState.DENIED and symbol in told:
                 self._overdue[symbol] = told[symbol]
 
     def _recover(self) -> None:
         if self.problem is not None:
-            self.report("", Kind.RECOVERED, "the account answers again")
+            self.report("", EventKind.RECOVERED, "the account answers again")
         self.problem, self.failures = None, 0
 
 
@@ -435,7 +429,11 @@ def _any_of(ends: Sequence[bool | BaseException]) -> bool:
     return any(ends)
 
 
-_TOLD = {State.BLOCKED: Kind.BLOCKED, State.DENIED: Kind.DENIED, State.FAULT: Kind.DEGRADED}
+_TOLD = {
+    DecisionState.BLOCKED: EventKind.BLOCKED,
+    DecisionState.DENIED: EventKind.DENIED,
+    DecisionState.FAULT: EventKind.DEGRADED,
+}
 
 
 def instruments_of(seen: AccountObservation) -> Iterable[Instrument]:

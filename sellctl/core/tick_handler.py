@@ -15,9 +15,9 @@ from decimal import Decimal
 
 from sellctl.core.decision.engine import decide
 from sellctl.core.errors import BrokerError
-from sellctl.core.events import Reporter
+from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
-from sellctl.core.model.event import Kind
+from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument, underlying_of
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
@@ -44,7 +44,7 @@ class TickHandler:
     prices: PriceTracker
     market_clock: MarketClock
     clock: Clock
-    report: Reporter
+    report: EventPublisher
     _wake: Callable[[str], None] = lambda _account: None
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class TickHandler:
             await self._make_ready()
         except Exception as error:  # noqa: BLE001  the boundary: a bug of ours here must not end the looks
             self.report(
-                "", Kind.DEGRADED, f"a bug of ours keeps ticks from acting: {type(error).__name__}", failed=True
+                "", EventKind.DEGRADED, f"a bug of ours keeps ticks from acting: {type(error).__name__}", failed=True
             )
 
     async def _make_ready(self) -> None:
@@ -169,9 +169,11 @@ class TickHandler:
     def line(self, name: str, trouble: str) -> None:
         """A connection came up or went down; polling goes on in either case."""
         if trouble:
-            self.report("", Kind.DEGRADED, f"{name}: {trouble}; prices and orders are fetched instead", failed=True)
+            self.report(
+                "", EventKind.DEGRADED, f"{name}: {trouble}; prices and orders are fetched instead", failed=True
+            )
         else:
-            self.report("", Kind.RECOVERED, f"{name}: live")
+            self.report("", EventKind.RECOVERED, f"{name}: live")
             self._later("live", ORDER_NEWS_SECONDS, "")  # nothing is told of what happened meanwhile: ask
 
     # --- inside -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""What of a plan is told and kept, and what makes it news. Pure.
+"""What of a plan is recorded, and what makes it differ from the last one. Pure.
 
-A denial's numbers change with every quote; the same denial with other numbers is not news, and neither is a plan that
-sends nothing while nothing of ours changed.
+The numbers in a denial change with every quote: the same denial with other numbers is not recorded again, nor is a plan
+that sends nothing while nothing of ours changed.
 """
 
 import hashlib
@@ -10,44 +10,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.plan import Plan, PositionDecision, State
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal.chain import canonical
 
 _NUMBERS = re.compile(r"\d[\d.,:]*")
-_NEWS = {State.DENIED, State.BLOCKED, State.LEAVING}
+_SIGNIFICANT = {DecisionState.DENIED, DecisionState.BLOCKED, DecisionState.CLOSING}
 
 
 def signature(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
-    """Equal for two plans that say the same."""
+    """What two plans have in common when the second need not be recorded."""
     return {
         "sends": [decision.submit for decision in plan.submits],
         "cancels": [cancel.order.id for cancel in plan.cancels],
         "backstops": [decision.backstop for decision in plan.backstops],
-        "leaving": sorted(_signature(decision) for decision in plan.notable if decision.state in _NEWS),
+        "leaving": sorted(_signature(decision) for decision in plan.notable if decision.state in _SIGNIFICANT),
         "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
         "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
     }
 
 
 def fingerprint(parts: Mapping[str, Sequence[object]]) -> str:
-    """A plan's gist, short; "" for one that has nothing to say."""
+    """The hash of a signature; "" for one that is empty."""
     return hashlib.sha256(canonical(parts).encode()).hexdigest() if any(parts.values()) else ""
 
 
-def of_note(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
-    """What a plan is about: every underlying with anything but a quiet holding, whole, from which the same follows.
+def excerpt(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
+    """Both without the underlyings on which nothing happens and no order rests: they would be nearly all of every row.
 
-    An underlying is what the symbol says: a row of a class that we don't know may be a cover all the same.
-
-    What merely stays, with no order on it, is left out: it would be nearly all of every row.
+    What is kept is whole, so that the same decisions follow from it. The underlying is read from the symbol, since a
+    holding of a class unknown to us may cover another one all the same.
     """
-    told = (v for v in plan.notable if v.signal or v.backstop or v.state is not State.HELD)
-    groups = {underlying_of(decision.holding.symbol) for decision in told}
-    groups |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
+    acting = (each for each in plan.notable if each.signal or each.backstop or each.state is not DecisionState.WATCHING)
+    kept = {underlying_of(decision.holding.symbol) for decision in acting}
+    kept |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (
-        replace(snapshot, holdings=tuple(h for h in snapshot.holdings if underlying_of(h.symbol) in groups)),
-        replace(plan, decisions=tuple(v for v in plan.decisions if underlying_of(v.holding.symbol) in groups)),
+        replace(snapshot, holdings=tuple(each for each in snapshot.holdings if underlying_of(each.symbol) in kept)),
+        replace(plan, decisions=tuple(each for each in plan.decisions if underlying_of(each.holding.symbol) in kept)),
     )
 
 
@@ -61,22 +60,19 @@ def _reason(decision: PositionDecision) -> str:
 
 
 def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
-    """Symbol, reason and words of each exit that a guard of ours denied."""
-    for decision in plan.of(State.DENIED):
-        yield (
-            decision.holding.symbol,
-            _reason(decision),
-            {"sentence": decision.sentence, "objections": decision.violations},
-        )
+    """Symbol, reason and detail of each exit that a check of ours denied."""
+    for decision in plan.of(DecisionState.DENIED):
+        detail = {"sentence": decision.sentence, "violations": decision.violations}
+        yield decision.holding.symbol, _reason(decision), detail
 
 
 def summary(plan: Plan) -> dict[str, object]:
     """The plan in words, for a reader of the history."""
-    told = {
+    parts = {
         "sells": {decision.holding.symbol: decision.sentence for decision in plan.submits},
         "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},
         "backstops": {decision.holding.symbol: decision.sentence for decision in plan.backstops},
-        "denied": [decision.holding.symbol for decision in plan.of(State.DENIED)],
+        "denied": [decision.holding.symbol for decision in plan.of(DecisionState.DENIED)],
         "faults": plan.faults,
     }
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in parts.items() if value}

@@ -1,6 +1,6 @@
-"""Each exit read back from the journal: what was decided on, what was sent, what it filled at. Nothing is written.
+"""Each exit, read back from the journal: what it was decided on, what was sent, what it filled at. Nothing is written.
 
-An exit is a chain of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when
+An exit is a series of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when
 another reason takes over, or when nothing was sent or filled for OVER.
 """
 
@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sellctl.core.model.exit_record import Exit, Part, Point
 from sellctl.core.model.plan import STOPS, Plan, PositionDecision, Reason
 from sellctl.core.model.position import NO_PRICES
-from sellctl.journal.database import look
-from sellctl.journal.queries import COLUMNS, Filters, Row, as_row, thaw
+from sellctl.journal.database import read_only
+from sellctl.journal.queries import COLUMNS, AuditRow, Filters, as_row, unpack
 from sellctl.journal.schema import audit
 
 OVER = dt.timedelta(seconds=60)
@@ -24,20 +24,20 @@ _ZERO = Decimal(0)
 _KINDS = ("plan", "intent", "fill")
 
 
-def exits(path: Path, wanted: Filters) -> tuple[Exit, ...]:
+def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
     """Every exit that the filters name (account, symbol, reason, day), oldest first."""
     nothing: tuple[Exit, ...] = ()
-    found = look(path, lambda tx: _collected(_rows(tx, wanted)), missing=nothing)
-    return tuple(each for each in found if wanted.reason in {"", each.reason} and wanted.symbol in {"", each.symbol})
+    found = read_only(path, lambda tx: _collected(_rows(tx, filters)), missing=nothing)
+    return tuple(each for each in found if filters.reason in {"", each.reason} and filters.symbol in {"", each.symbol})
 
 
-def _rows(tx: sa.Connection, wanted: Filters) -> Iterator[Row]:
-    given = [audit.c[name] == getattr(wanted, name) for name in ("account", "day") if getattr(wanted, name)]
-    asked = sa.select(*COLUMNS).where(audit.c.kind.in_(_KINDS), *given).order_by(audit.c.seq)
-    return (as_row(row) for row in tx.execute(asked))
+def _rows(tx: sa.Connection, filters: Filters) -> Iterator[AuditRow]:
+    conditions = [audit.c[name] == value for name in ("account", "day") if (value := getattr(filters, name))]
+    statement = sa.select(*COLUMNS).where(audit.c.kind.in_(_KINDS), *conditions).order_by(audit.c.seq)
+    return (as_row(row) for row in tx.execute(statement))
 
 
-def _collected(rows: Iterable[Row]) -> tuple[Exit, ...]:
+def _collected(rows: Iterable[AuditRow]) -> tuple[Exit, ...]:
     collector = _Collector()
     for row in rows:
         collector.take(row)
@@ -45,7 +45,7 @@ def _collected(rows: Iterable[Row]) -> tuple[Exit, ...]:
 
 
 @dataclass(slots=True)
-class _Growing:
+class _OpenExit:
     """An exit whose rows are still being read."""
 
     facts: Exit
@@ -55,7 +55,7 @@ class _Growing:
     parts: list[Part] = field(default_factory=list)
 
     def done(self) -> Exit:
-        """The exit whole."""
+        """The exit as far as its rows go."""
         return replace(self.facts, steps=len(self.orders), parts=tuple(self.parts), path=tuple(self.path))
 
 
@@ -63,10 +63,10 @@ class _Growing:
 class _Collector:
     """Folds rows, oldest first, into exits."""
 
-    _all: list[_Growing] = field(default_factory=list)
-    _open: dict[tuple[str, str], _Growing] = field(default_factory=dict)
+    _all: list[_OpenExit] = field(default_factory=list)
+    _open: dict[tuple[str, str], _OpenExit] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
-    _of_order: dict[tuple[str, str], _Growing] = field(default_factory=dict)
+    _of_order: dict[tuple[str, str], _OpenExit] = field(default_factory=dict)
     _filled: dict[tuple[str, str], tuple[Decimal, Decimal]] = field(default_factory=dict)
     _paths: dict[tuple[str, str, str], list[Point]] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ class _Collector:
         """All of them, in the order in which they began."""
         return tuple(each.done() for each in self._all)
 
-    def take(self, row: Row) -> None:
+    def take(self, row: AuditRow) -> None:
         """Fold one row in."""
         if row.kind == "plan":
             self._plan(row)
@@ -85,8 +85,8 @@ class _Collector:
         elif (row.account, row.client_order_id) in self._of_order:
             self._fill(row)
 
-    def _plan(self, row: Row) -> None:
-        snapshot, self._plans[row.account] = thaw(row)
+    def _plan(self, row: AuditRow) -> None:
+        snapshot, self._plans[row.account] = unpack(row)
         for holding in snapshot.holdings:
             if holding.quote is not None:
                 point = Point(snapshot.market.now, holding.quote.bid, holding.quote.ask)
@@ -95,17 +95,17 @@ class _Collector:
     def _path(self, account: str, symbol: str, day: str) -> list[Point]:
         return self._paths.setdefault((account, symbol, day), [])
 
-    def _intent(self, row: Row) -> None:
+    def _intent(self, row: AuditRow) -> None:
         at = dt.datetime.fromisoformat(row.at)
         known = self._open.get((row.account, row.symbol))
         if known is None or (known.facts.reason, known.facts.day) != (row.reason, row.day) or at - known.last > OVER:
-            known = self._begun(row, at)
+            known = self._begin(row, at)
         known.last = at
         known.orders.add(row.client_order_id)
         self._of_order[row.account, row.client_order_id] = known
 
-    def _backstop(self, row: Row) -> None:
-        """It rests until it fills, on a later day it may be: only then is it an exit, and nobody decided it."""
+    def _backstop(self, row: AuditRow) -> None:
+        """A backstop rests until it fills, perhaps on a later day. Only then is it an exit, and no plan decided it."""
         key = (row.account, row.client_order_id)
         if row.kind != "fill":
             return
@@ -116,15 +116,15 @@ class _Collector:
             facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("filled_qty")))
             if holding:
                 facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES))
-            begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
+            begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day))
             begun.orders.add(row.client_order_id)
             self._of_order[key] = begun
             self._all.append(begun)
         self._fill(row)
 
-    def _begun(self, row: Row, at: dt.datetime) -> _Growing:
+    def _begin(self, row: AuditRow, at: dt.datetime) -> _OpenExit:
         facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")))
-        decision = self._decision(row)
+        decision = self._decision_for(row)
         if decision and decision.signal:
             facts = replace(
                 facts,
@@ -132,18 +132,18 @@ class _Collector:
                 decided_on=decision.signal.holding,
                 stop=next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None),
             )
-        begun = _Growing(facts, at, self._path(row.account, row.symbol, row.day))
+        begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day))
         self._open[row.account, row.symbol] = begun
         self._all.append(begun)
         return begun
 
-    def _decision(self, row: Row) -> PositionDecision | None:
+    def _decision_for(self, row: AuditRow) -> PositionDecision | None:
         plan = self._plans.get(row.account)
         sent = plan.submits if plan else ()
         return next((v for v in sent if v.submit and v.submit.client_order_id == row.client_order_id), None)
 
-    def _fill(self, row: Row) -> None:
-        """A row has the order's cumulative quantity and average: what is new of both is this fill."""
+    def _fill(self, row: AuditRow) -> None:
+        """A row has the order's cumulative quantity and average price; this fill is what is new of both."""
         key = (row.account, row.client_order_id)
         total, average = _number(row.body.get("filled_qty")), _number(row.body.get("filled_avg_price"))
         before, spent = self._filled.get(key, (_ZERO, _ZERO))

@@ -1,8 +1,8 @@
-"""The head: the newest audit row's number and hash, in a file of its own, so that a row cut off the end is missed.
+"""The head: number and hash of the newest audit row, in a file of its own, so that a row cut off the end is missed.
 
 It is written in place after each commit: one write of one line of fixed length, which a killed process leaves old or
-new, never mixed. It isn't synced, so it may lag behind the database, but it never leads: a head that leads means that
-rows are gone.
+new, never mixed. It is not synced, so it may lag behind the database, but it never leads: a head that leads means that
+rows are missing.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.chain import START, Link
+from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.schema import HEAD_SUFFIX
 
 _FROM_THE_START = f" {START.seq:020d} {START.hash}\n".encode()
@@ -20,18 +20,18 @@ _LINE = re.compile(r"(\d{20}) ([0-9a-f]{64}) (\d{20}) ([0-9a-f]{64})\n")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest row, and the place that the file's first row follows: the start, but in an archive."""
+    """The newest row, and the row that the file's first one follows: START, except in an archive."""
 
-    link: Link
-    after: Link = START
+    link: ChainLink
+    after: ChainLink = START
 
     def line(self) -> bytes:
-        """The file's one line."""
+        """The only line of the file."""
         return f"{self.link.seq:020d} {self.link.hash} {self.after.seq:020d} {self.after.hash}\n".encode()
 
 
 def head_path(database: Path) -> Path:
-    """Where the head of this database stands."""
+    """The path of this database's head."""
     return database.with_name(database.name + HEAD_SUFFIX)
 
 
@@ -47,11 +47,11 @@ def read_head(database: Path) -> Head | None:
     if match is None:
         raise JournalError(f"The journal's head {path} is damaged.", hint="Its one line was changed or cut short.")
     seq, digest, after_seq, after_digest = match.groups()
-    return Head(Link(int(seq), digest), Link(int(after_seq), after_digest))
+    return Head(ChainLink(int(seq), digest), ChainLink(int(after_seq), after_digest))
 
 
 def write_new_head(database: Path, head: Head) -> None:
-    """Put a head file there, whole or not at all, and see it onto the disk."""
+    """Replace the head file, completely or not at all; it is on disk when this returns."""
     path = head_path(database)
     new = path.with_name(path.name + ".new")
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -74,15 +74,15 @@ class HeadFile:
         os.fchmod(self._file, 0o600)
         os.ftruncate(self._file, len(Head(START).line()))  # a damaged one may be longer
 
-    def write(self, link: Link) -> None:
-        """Say which row is the newest."""
+    def write(self, link: ChainLink) -> None:
+        """Name the newest row."""
         os.pwrite(self._file, b"%020d %b%b" % (link.seq, link.hash.encode(), _FROM_THE_START), 0)
 
     def sync(self) -> None:
-        """See it onto the disk."""
+        """Flush the file to the disk."""
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Sync and let go."""
+        """Flush and close the file."""
         self.sync()
         os.close(self._file)

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction
-from sellctl.journal.database import Database, look
+from sellctl.journal.database import Database, read_only
 from sellctl.journal.schema import episodes as table
 
 
 class PositionMemory:
-    """The episodes of every account. One process writes an account at a time, so what was saved last is known."""
+    """The episodes of every account. One process at a time writes an account, so what was saved last is kept here."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,18 +45,18 @@ class PositionMemory:
         self._saved[account] = dict(episodes)
 
 
-class MemoryOfOthers:
-    """The memory beside a process that writes: what was saved last is read once, and nothing is ever written."""
+class ReadOnlyMemory:
+    """The memory for a run that does not act: what was saved last is read once, and nothing is ever written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept: dict[str, dict[str, Episode]] = {}
 
     def load(self, account: str) -> dict[str, Episode]:
-        """What is remembered of this account; nothing without a journal, or beside one of another schema."""
+        """What is remembered of this account; nothing when there is no journal or it can't be read."""
         if account not in self._kept:
             try:
-                self._kept[account] = look(self._path, lambda tx: _all_of(tx, account), missing={})
+                self._kept[account] = read_only(self._path, lambda tx: _all_of(tx, account), missing={})
             except JournalError:
                 self._kept[account] = {}
         return dict(self._kept[account])
@@ -80,11 +80,11 @@ def _row(account: str, episode: Episode) -> dict[str, object]:
         "first_seen": _text(episode.first_seen),
         "entry_price": _text(episode.entry_price),
         "qty": str(episode.qty),
-        "tag": episode.tag,
+        "tag": episode.opening_order_id,
         "peak": _text(episode.peak),
-        "base": _text(episode.base),
-        "frozen": episode.frozen,
-        "follow": episode.follow,
+        "base": _text(episode.original_qty),
+        "frozen": episode.suspended,
+        "follow": episode.exit_after,
     }
 
 
@@ -102,11 +102,11 @@ def _episode(row: sa.RowMapping) -> Episode:
         qty=Decimal(row["qty"]),
         entry_price=_decimal(row["entry_price"]),
         opened_at=None if row["opened_at"] is None else dt.datetime.fromisoformat(row["opened_at"]),
-        tag=row["tag"],
+        opening_order_id=row["tag"],
         peak=_decimal(row["peak"]),
-        base=_decimal(row["base"]),
-        frozen=row["frozen"],
-        follow=row["follow"],
+        original_qty=_decimal(row["base"]),
+        suspended=row["frozen"],
+        exit_after=row["follow"],
     )
 
 

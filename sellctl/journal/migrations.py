@@ -1,6 +1,7 @@
 """From any older schema to this one, step by step, after a copy of the file; never from a newer one.
 
-STEPS[n] leads from version n to n + 1, and version 0 is an empty file. A step that was released never changes.
+STEPS[n] leads from version n to n + 1, and version 0 is an empty file. The first step makes today's tables, so that
+the later ones only change what an older file has differently. Audit rows are never rewritten.
 """
 
 import sqlite3
@@ -11,29 +12,37 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, episodes, meta, tables
-from sellctl.journal.transaction import driver, transaction
+from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, audit, episodes, meta, tables
+from sellctl.journal.transaction import transaction
 
 Step = Callable[[sa.Connection], None]
 
 
-def _first_tables(connection: sa.Connection) -> None:
+def _create_tables(connection: sa.Connection) -> None:
     tables.create_all(connection)
     connection.exec_driver_sql(REFUSE_UPDATE)
     connection.exec_driver_sql(REFUSE_DELETE)
 
 
-def _other_episodes(connection: sa.Connection) -> None:
-    """The first form of position memory was never written to; it is made anew."""
+def _recreate_episodes(connection: sa.Connection) -> None:
+    """No released program wrote to the first form of the position memory."""
     episodes.drop(connection, checkfirst=True)
     episodes.create(connection)
 
 
-STEPS: tuple[Step, ...] = (_first_tables, _other_episodes)
+def _index_the_audit(connection: sa.Connection) -> None:
+    """SQLite's indexes in place of a table that was filled in batches."""
+    connection.exec_driver_sql("DROP TABLE IF EXISTS places")
+    connection.execute(sa.delete(meta).where(meta.c.key == "placed"))
+    for index in sorted(audit.indexes, key=lambda each: str(each.name)):
+        index.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Step, ...] = (_create_tables, _recreate_episodes, _index_the_audit)
 
 
 def version_of(connection: sa.Connection) -> int:
-    """The schema's version in this file; 0 when it is empty."""
+    """The version of this file's schema; 0 when it is empty."""
     if not sa.inspect(connection).has_table(meta.name):
         return 0
     value = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema"))
@@ -49,29 +58,24 @@ def refuse_newer(version: int, path: Path, newest: int = len(STEPS)) -> None:
         )
 
 
-def migrate(connection: sa.Connection, path: Path, steps: Sequence[Step] = STEPS) -> int:
-    """Bring the file to the newest schema and return the version it had. An older file is copied first."""
+def migrate(connection: sa.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the file to the newest schema. An older file is copied first."""
     found = version_of(connection)
     refuse_newer(found, path, len(steps))
-    if 0 < found < len(steps):
-        back_up(path, path.with_name(f"{path.name}.v{found}.bak"))
-    if found < len(steps):
-        with transaction(driver(connection)):
-            _climb(connection, version_of(connection), steps)  # asked again: another process may have been faster
-    return found
-
-
-def _climb(connection: sa.Connection, version: int, steps: Sequence[Step]) -> None:
-    for step in steps[version:]:
-        step(connection)
-    if version == len(steps):
+    if found == len(steps):
         return
-    connection.execute(sa.delete(meta).where(meta.c.key == "schema"))
-    connection.execute(sa.insert(meta).values(key="schema", value=str(len(steps))))
+    if found:
+        back_up(path, path.with_name(f"{path.name}.v{found}.bak"))
+    with transaction(connection):
+        version = version_of(connection)  # another process may have migrated it meanwhile
+        for step in steps[version:]:
+            step(connection)
+        connection.execute(sa.delete(meta).where(meta.c.key == "schema"))
+        connection.execute(sa.insert(meta).values(key="schema", value=str(len(steps))))
 
 
 def back_up(path: Path, copy: Path) -> None:
-    """A whole copy of a database that may be in use, readable only by its owner."""
+    """A complete copy of a database that may be in use, readable only by its owner."""
     copy.touch(mode=0o600)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)

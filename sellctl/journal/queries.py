@@ -12,17 +12,18 @@ import sqlalchemy as sa
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
-from sellctl.journal.database import look
-from sellctl.journal.index import PAIR, SINGLE, pair, placed
-from sellctl.journal.schema import audit, fills, places, unresolved
+from sellctl.journal.database import read_only
+from sellctl.journal.schema import audit, fills, unresolved
 
 PAGE = 50
-FROZEN = "frozen"  # the key under which a plan's row holds its snapshot and itself, whole
+PACKED = "packed"  # the key under which the body of a plan's row holds its snapshot and the plan itself, whole
+PACKED_ONCE = "frozen"  # the same key in rows of format 1
+_INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filter that leaves the fewest rows first
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows are wanted; "" asks for all. `before` is the last row of the page before."""
+    """Which rows are wanted; "" asks for all. `before` is the last row of the page before; no `limit` is all rows."""
 
     symbol: str = ""
     account: str = ""
@@ -32,12 +33,12 @@ class Filters:
     kind: str = ""
     only_open: bool = False
     before: int | None = None
-    limit: int = PAGE
+    limit: int | None = PAGE
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One audit row, read."""
+class AuditRow:
+    """One audit row, with its body decoded and without its hashes."""
 
     seq: int
     at: str
@@ -49,85 +50,69 @@ class Row:
     day: str
     body: Mapping[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """How much of one order has filled, as folded in so far."""
-
-    order_id: str
-    client_order_id: str
-    symbol: str
-    filled_qty: str
-    price: str
+    def document(self) -> dict[str, Any]:
+        """The row without the packed snapshot of a plan, which is for replay."""
+        body = {key: value for key, value in self.body.items() if key not in {PACKED, PACKED_ONCE}}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"body": body}
 
 
-COLUMNS = [audit.c[name] for name in Row.__dataclass_fields__]
+COLUMNS = [audit.c[name] for name in AuditRow.__dataclass_fields__]
 
 
-def history(path: Path, wanted: Filters) -> tuple[Row, ...]:
+def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
     """One page of the history, newest first."""
-    return look(path, lambda tx: page(tx, wanted), missing=())
+    return read_only(path, lambda tx: page(tx, filters), missing=())
 
 
-def page(tx: sa.Connection, wanted: Filters) -> tuple[Row, ...]:
-    """The rows that aren't indexed yet, read one by one; then those that the index names."""
-    name, value = _looked_up(wanted)
-    done = placed(tx) if name else 0
-    rows = tx.execute(_evaluate(wanted).where(audit.c.seq > done)).all()
-    if name and len(rows) < wanted.limit:
-        rest = sa.and_(places.c.name == name, places.c.value == value, places.c.seq == audit.c.seq)
-        older = _evaluate(wanted, by=places.c.seq).join_from(places, audit, rest)
-        rows = [*rows, *tx.execute(older.limit(wanted.limit - len(rows)))]
-    return tuple(as_row(row) for row in rows)
+def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
+    """The newest rows that the filters name, newest first."""
+    conditions = _conditions(filters)
+    if filters.before is not None:
+        conditions.append(audit.c.seq < filters.before)
+    if filters.only_open:
+        conditions.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
+    statement = sa.select(*COLUMNS).where(*conditions).order_by(audit.c.seq.desc()).limit(filters.limit)
+    return tuple(as_row(row) for row in tx.execute(statement))
 
 
-def _looked_up(wanted: Filters) -> tuple[str, str]:
-    """The filter that is looked up in the index: the one that leaves the fewest rows. The others are compared."""
-    given = [name for name in SINGLE if getattr(wanted, name)]
-    if given == ["reason", "account"]:
-        return PAIR, pair(wanted.account, wanted.reason)
-    return (given[0], getattr(wanted, given[0])) if given else ("", "")
+def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    """The most selective filter by its index, the others compared row by row.
+
+    SQLite knows nothing of how rare a value is, and would as soon read all stops of a year as those of one symbol. An
+    expression in place of a column keeps its index out of the choice.
+    """
+    given = [name for name in _INDEXED if getattr(filters, name)]
+    indexed = given[:2] if given[:1] == ["reason"] else given[:1]  # reason and account have an index of both
+    compared = [*given[len(indexed) :], *(["kind"] if filters.kind else [])]
+    return [
+        *(audit.c[name] == getattr(filters, name) for name in indexed),
+        *(audit.c[name] + "" == getattr(filters, name) for name in compared),
+    ]
 
 
-def _evaluate(wanted: Filters, by: sa.Column[int] = audit.c.seq) -> sa.Select[Any]:
-    given = [audit.c[name] == getattr(wanted, name) for name in (*SINGLE, "kind") if getattr(wanted, name)]
-    if wanted.before is not None:
-        given.append(by < wanted.before)
-    if wanted.only_open:
-        given.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
-    return sa.select(*COLUMNS).where(*given).order_by(by.desc()).limit(wanted.limit)
-
-
-def as_row(row: sa.Row[Any]) -> Row:
-    """A row of COLUMNS, read."""
+def as_row(row: sa.Row[Any]) -> AuditRow:
+    """A row of COLUMNS, decoded."""
     facts = row._asdict()
-    return Row(**{**facts, "body": json.loads(facts["body"])})
+    return AuditRow(**{**facts, "body": json.loads(facts["body"])})
 
 
-def fills_of(path: Path, account: str, day: str) -> tuple[Fill, ...]:
-    """What filled on one exchange date, by order id (A5)."""
-    columns = [fills.c[name] for name in Fill.__dataclass_fields__]
-    asked = sa.select(*columns).where(fills.c.account == account, fills.c.day == day).order_by(fills.c.order_id)
-    return look(path, lambda tx: tuple(Fill(*row) for row in tx.execute(asked)), missing=())
+def unpack(row: AuditRow) -> tuple[Snapshot, Plan]:
+    """The snapshot and the plan that a row of kind `plan` holds, equal in every field to what was decided (D4)."""
+    return codec.unpack(row.body[PACKED if PACKED in row.body else PACKED_ONCE])
 
 
 def realised(tx: sa.Connection, account: str, day: str) -> Decimal | None:
     """Dollars that the fills of one exchange date have made; 0 without any, None when one can't be valued.
 
-    A fill is valued against the entry price that its intent wrote down; somebody else's fills aren't in the journal.
+    A fill is valued against the entry price in its intent; fills of orders by others are not in the journal.
     """
     columns = (fills.c.client_order_id, fills.c.filled_qty, fills.c.price)
-    asked = sa.select(*columns).where(fills.c.account == account, fills.c.day == day)
+    statement = sa.select(*columns).where(fills.c.account == account, fills.c.day == day)
     total = Decimal(0)
-    for client_order_id, qty, price in tx.execute(asked):
+    for client_order_id, qty, price in tx.execute(statement):
         intents = page(tx, Filters(client_order_id=client_order_id, account=account, kind="intent", limit=1))
-        facts = intents[0].body if intents else {}
-        if not price or not facts.get("entry"):
+        intent = intents[0].body if intents else {}
+        if not price or not intent.get("entry"):
             return None
-        total += (Decimal(price) - Decimal(facts["entry"])) * Decimal(qty) * Decimal(facts["unit"])
+        total += (Decimal(price) - Decimal(intent["entry"])) * Decimal(qty) * Decimal(intent["unit"])
     return total
-
-
-def thaw(row: Row) -> tuple[Snapshot, Plan]:
-    """The snapshot and the plan that a row of kind `plan` holds, equal in every field to what was decided (D4)."""
-    return codec.unpack(row.body[FROZEN])

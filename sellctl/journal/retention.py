@@ -1,7 +1,7 @@
-"""Old rows move to an archive that verifies by itself; what stays says in the chain what left and where it ends.
+"""Moves old rows into an archive that verifies on its own; a row in the journal's chain names what was moved.
 
-The archive is whole on disk, and checked, before the first row leaves; killed anywhere between, the next call does the
-same again. This is the only path on which audit rows leave the journal.
+The archive is complete on disk, and verified, before the first row is deleted; after a kill in between, the next call
+starts over. Nothing else deletes audit rows.
 """
 
 import datetime as dt
@@ -13,12 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.chain import ARCHIVED, Link
+from sellctl.journal.audit_log import Entry
+from sellctl.journal.chain import ARCHIVED, ChainLink
 from sellctl.journal.database import Database
-from sellctl.journal.errors import told_clearly
+from sellctl.journal.errors import map_errors
 from sellctl.journal.head import Head, head_path, write_new_head
-from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, places, unresolved
-from sellctl.journal.store import Entry, SqliteJournal
+from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, unresolved
+from sellctl.journal.store import SqliteJournal
 from sellctl.journal.verify import verify
 
 _CHUNK = 1000
@@ -30,42 +31,42 @@ class Archive:
 
     path: Path
     rows: int
-    last: Link
+    last: ChainLink
 
 
 def prune(journal: SqliteJournal, before: dt.date) -> Archive | None:
     """Move the rows of days before this one into an archive beside the journal; None when there are none.
 
-    What an unresolved order of ours still needs stays, and so does the newest row.
+    What an open intent still needs stays, and so does the newest row.
     """
     with journal.database.reading() as tx:
         last = _last_to_move(tx, before.isoformat())
         if last is None:
             return None
         first = tx.execute(sa.select(audit).order_by(audit.c.seq).limit(1)).mappings().one()
-    after = Link(first["seq"] - 1, first["prev_hash"])
+    after = ChainLink(first["seq"] - 1, first["prev_hash"])
     path = journal.path.with_name(f"{journal.path.stem}-{first['seq']}-{last.seq}.archive.sqlite")
     archive = Archive(path, last.seq - after.seq, last)
-    _fill(journal, archive, after)
-    _let_go(journal, archive, after)
+    _write_archive(journal, archive, after)
+    _delete(journal, archive, after)
     return archive
 
 
-def _last_to_move(tx: sa.Connection, day: str) -> Link | None:
-    """The last row of the oldest stretch that may go."""
+def _last_to_move(tx: sa.Connection, day: str) -> ChainLink | None:
+    """The last row that may be moved; None when there is none."""
     kept = [
         tx.scalar(sa.select(sa.func.min(audit.c.seq)).where(audit.c.day >= day)),
         tx.scalar(sa.select(sa.func.min(unresolved.c.seq))),
         tx.scalar(sa.select(sa.func.max(audit.c.seq))),
     ]
     limit = min((seq for seq in kept if seq is not None), default=0)
-    asked = sa.select(audit.c.seq, audit.c.hash).where(audit.c.seq < limit).order_by(audit.c.seq.desc()).limit(1)
-    row = tx.execute(asked).first()
-    return Link(row[0], row[1]) if row else None
+    statement = sa.select(audit.c.seq, audit.c.hash).where(audit.c.seq < limit).order_by(audit.c.seq.desc()).limit(1)
+    row = tx.execute(statement).first()
+    return ChainLink(row[0], row[1]) if row else None
 
 
-def _fill(journal: SqliteJournal, archive: Archive, after: Link) -> None:
-    """Write the archive and check it; a half-written one of an earlier try is replaced."""
+def _write_archive(journal: SqliteJournal, archive: Archive, after: ChainLink) -> None:
+    """Write the archive and verify it, in place of what an earlier call may have left half-written."""
     for stale in (archive.path, head_path(archive.path)):
         stale.unlink(missing_ok=True)
     copy = Database(archive.path, busy_timeout=0)
@@ -75,23 +76,23 @@ def _fill(journal: SqliteJournal, archive: Archive, after: Link) -> None:
             tx.execute(sa.insert(audit), rows)
         low = rows[-1]["seq"]
     copy.close()
-    with told_clearly(archive.path):
+    with map_errors(archive.path):
         write_new_head(archive.path, Head(archive.last, after))
     if fault := verify(archive.path).fault:
-        raise JournalError(f"The archive {archive.path} does not hold: {fault}.", hint="Nothing was moved.")
+        raise JournalError(f"The archive {archive.path} is not intact: {fault}.", hint="Nothing was moved.")
 
 
 def _chunk(journal: SqliteJournal, low: int, high: int) -> Sequence[dict[str, Any]]:
-    asked = sa.select(audit).where(audit.c.seq > low, audit.c.seq <= high).order_by(audit.c.seq).limit(_CHUNK)
+    statement = sa.select(audit).where(audit.c.seq > low, audit.c.seq <= high).order_by(audit.c.seq).limit(_CHUNK)
     with journal.database.reading() as tx:
-        return [dict(row) for row in tx.execute(asked).mappings()]
+        return [dict(row) for row in tx.execute(statement).mappings()]
 
 
-def _let_go(journal: SqliteJournal, archive: Archive, after: Link) -> None:
+def _delete(journal: SqliteJournal, archive: Archive, after: ChainLink) -> None:
     """Delete what the archive holds and say so in the chain, in one transaction."""
     body = {"first": after.seq + 1, "last": archive.last, "rows": archive.rows, "file": archive.path.name}
-    with journal.adding(Entry("", ARCHIVED, body)) as tx:
-        tx.exec_driver_sql(LIFT_REFUSE_DELETE)
-        tx.execute(sa.delete(audit).where(audit.c.seq <= archive.last.seq))
-        tx.exec_driver_sql(REFUSE_DELETE)
-        tx.execute(sa.delete(places).where(places.c.seq <= archive.last.seq))
+    with journal.appending() as batch:
+        batch.append(Entry("", ARCHIVED, body))
+        batch.tx.exec_driver_sql(LIFT_REFUSE_DELETE)
+        batch.tx.execute(sa.delete(audit).where(audit.c.seq <= archive.last.seq))
+        batch.tx.exec_driver_sql(REFUSE_DELETE)

@@ -1,4 +1,4 @@
-"""The journal's tables and triggers, and nothing that runs against them. Portable SQL, but for the triggers."""
+"""The journal's tables, indexes and triggers. Portable SQL, except for the triggers."""
 
 import sqlalchemy as sa
 
@@ -22,19 +22,16 @@ audit = sa.Table(
     sa.Column("body", sa.Text, nullable=False),  # canonical JSON
     sa.Column("prev_hash", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
+    # What the history is filtered by. Six indexes cost an order a fifth of its commit (docs/adr/0002-journal.md).
+    sa.Index("audit_client_order_id", "client_order_id"),
+    sa.Index("audit_symbol", "symbol"),
+    sa.Index("audit_day", "day"),
+    sa.Index("audit_reason", "reason"),
+    sa.Index("audit_account", "account"),
+    sa.Index("audit_account_reason", "account", "reason"),  # each may be common and the pair rare
 )
 
-# The index of the audit, written in batches by places.py.
-places = sa.Table(
-    "places",
-    tables,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, primary_key=True),
-    sqlite_with_rowid=False,
-)
-
-# Orders written down whose end nobody has seen; a row leaves when the end is seen. `seq` is the newest intent's.
+# Orders whose end nobody has seen; the row is deleted when the end is seen. `seq` is that of the newest intent.
 unresolved = sa.Table(
     "unresolved",
     tables,
@@ -46,7 +43,7 @@ unresolved = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# How much of each order has filled as far as we have folded it in: the cumulative quantity only grows.
+# How much of each order has filled, as far as it is recorded: the cumulative quantity only grows.
 fills = sa.Table(
     "fills",
     tables,
@@ -55,7 +52,7 @@ fills = sa.Table(
     sa.Column("client_order_id", sa.Text, nullable=False),
     sa.Column("symbol", sa.Text, nullable=False),
     sa.Column("filled_qty", sa.Text, nullable=False),
-    sa.Column("price", sa.Text, nullable=False),  # the average; "" when unsaid
+    sa.Column("price", sa.Text, nullable=False),  # the average; "" when the broker does not say
     sa.Column("day", sa.Text, nullable=False),
     sa.Index("fills_day", "account", "day"),
 )
@@ -87,7 +84,7 @@ runs = sa.Table(
     sa.Column("config_hash", sa.Text, nullable=False),
 )
 
-# schema: the version; placed: the last row in `places`; plan:<account>: the fingerprint of the last plan stored.
+# schema: the version; plan:<account>: the fingerprint of the last plan recorded.
 meta = sa.Table(
     "meta",
     tables,

@@ -1,32 +1,35 @@
-"""One real transaction on SQLite, begun and ended by us: SQLAlchemy builds the statements, the driver runs the clock.
+"""The one way to begin and end a transaction on SQLite.
 
-The engines here are in AUTOCOMMIT mode, so SQLAlchemy begins nothing of its own.
+The engines of the journal are in AUTOCOMMIT mode, so that neither SQLAlchemy nor the driver begins anything of its own:
+the driver of Python 3.11 would begin a transaction only before the first change.
 """
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import sqlalchemy as sa
 
+# Takes the write lock at once: nobody else may append between reading the end of the chain and appending to it.
+WRITE = "BEGIN IMMEDIATE"
+READ = "BEGIN"
+
 
 def driver(connection: sa.Connection) -> sqlite3.Connection:
-    """SQLite's own connection beneath: for the order path, where a statement's bookkeeping costs more than itself."""
+    """SQLite's own connection beneath."""
     return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 @contextmanager
-def transaction(raw: sqlite3.Connection, *, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Committed when the block has ended, undone when it raised.
-
-    It takes the write lock at once, because what reads the chain's end to add to it must not find it moved.
-    """
+def transaction(connection: sa.Connection, begin: str = WRITE) -> Iterator[sa.Connection]:
+    """Committed when the block has ended, rolled back when it raised. Errors are the driver's and SQLAlchemy's own."""
+    raw = driver(connection)
     raw.execute(begin)
     try:
-        yield
+        yield connection
         raw.execute("COMMIT")
-    except BaseException:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
-        raise
+    finally:
+        if raw.in_transaction:  # the block raised, or the commit failed
+            with suppress(sqlite3.Error):
+                raw.execute("ROLLBACK")

@@ -78,7 +78,7 @@ async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     yield _time_zones()
     for result in _journal(runtime):
         yield result
-    await runtime.scheduler.look()
+    await runtime.scheduler.poll()
     yield _clock(runtime)
     for watcher in runtime.scheduler.watchers:
         async for result in _account(watcher, runtime):

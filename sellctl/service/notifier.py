@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from sellctl.core.config.schema import Config, News
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 
 QUIET_SECONDS: Final = 600.0
 QUIET_SECONDS_CRITICAL: Final = 120.0
@@ -28,16 +28,16 @@ _TIMEOUT: Final = 10.0  # seconds per heartbeat request
 _QUEUE_SIZE: Final = 200
 _CLOSE_SECONDS: Final = 3.0  # the time to deliver queued messages at the end
 _NUMBERS: Final = re.compile(r"\d[\d.,:]*")
-NEWS_OF: Final[Mapping[Kind, News]] = {
-    Kind.FILLED: News.FILLED,
-    Kind.REJECTED: News.FAILED,
-    Kind.UNKNOWN: News.FAILED,
-    Kind.BLOCKED: News.BLOCKED,
-    Kind.DENIED: News.BLOCKED,
-    Kind.HALTED: News.HALTED,
-    Kind.DEGRADED: News.DEGRADED,
-    Kind.RECOVERED: News.DEGRADED,
-    Kind.ALERT: News.ALERT,
+NEWS_OF: Final[Mapping[EventKind, News]] = {
+    EventKind.FILLED: News.FILLED,
+    EventKind.REJECTED: News.FAILED,
+    EventKind.UNKNOWN: News.FAILED,
+    EventKind.BLOCKED: News.BLOCKED,
+    EventKind.DENIED: News.BLOCKED,
+    EventKind.HALTED: News.HALTED,
+    EventKind.DEGRADED: News.DEGRADED,
+    EventKind.RECOVERED: News.DEGRADED,
+    EventKind.ALERT: News.ALERT,
 }
 
 
@@ -105,11 +105,11 @@ class Notifier:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _is_due(self, event: Event) -> bool:
-        if event.kind is Kind.FILLED:
+        if event.kind is EventKind.FILLED:
             return True
         now = self._monotonic()
         signature = (event.account, event.symbol, _NUMBERS.sub("#", event.sentence))
-        quiet = QUIET_SECONDS_CRITICAL if event.weight is Weight.CRITICAL else QUIET_SECONDS
+        quiet = QUIET_SECONDS_CRITICAL if event.severity is Severity.CRITICAL else QUIET_SECONDS
         is_due = now - self._sent_at.get(signature, float("-inf")) >= quiet
         self._sent_at = {key: at for key, at in self._sent_at.items() if now - at < QUIET_SECONDS}
         if is_due:

@@ -13,10 +13,10 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.plan import STOPS, PositionDecision
-from sellctl.core.rules.gain import as_dollars
 from sellctl.core.sell_strategies.plugins import own_strategies
+from sellctl.core.text import as_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +38,12 @@ def reload(
         known = [watcher for watcher in runtime.scheduler.watchers if watcher.name in loaded.config.accounts]
         policies = {watcher.name: compile_policy(loaded.config, watcher.name, own) for watcher in known}
     except SellctlError as error:
-        _say(runtime, tell, f"the configuration stays as it was: {error}", Weight.ERROR, Kind.ALERT)
+        _say(runtime, tell, f"the configuration stays as it was: {error}", Severity.ERROR, EventKind.ALERT)
         return False
     for watcher in known:
         policies[watcher.name] = _same_account(policies[watcher.name], watcher.policy)
         for sentence in _loosened(watcher, policies[watcher.name]):
-            event = Event(runtime.clock.now(), sentence, watcher.name, Weight.ERROR, kind=Kind.ALERT)
+            event = Event(runtime.clock.now(), sentence, watcher.name, Severity.ERROR, kind=EventKind.ALERT)
             tell(event)
     for sentence in _changes(runtime.loaded, loaded):
         _say(runtime, tell, sentence)
@@ -103,7 +103,7 @@ def _say(
     runtime: "Runtime",
     tell: "Callable[[Event], None]",
     sentence: str,
-    weight: Weight = Weight.INFO,
-    kind: Kind = Kind.NOTE,
+    severity: Severity = Severity.INFO,
+    kind: EventKind = EventKind.NOTE,
 ) -> None:
-    tell(Event(runtime.clock.now(), sentence, weight=weight, kind=kind))
+    tell(Event(runtime.clock.now(), sentence, severity=severity, kind=kind))

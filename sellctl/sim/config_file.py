@@ -1,4 +1,4 @@
-"""The sellctl configuration that points at a running simulator: its text, and writing it over nobody's own."""
+"""The sellctl configuration that points at a running simulator. A file of the user's own is never overwritten."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ sell_module:
 
 
 def config_text(accounts: list[SimAccount], url: str, stream_url: str) -> str:
-    """The whole file. The keys mean nothing outside the simulator."""
+    """The text of the file. Its API keys are valid in the simulator only."""
     blocks = "".join(_account_block(account, url, stream_url) for account in accounts)
     return f"{MARK}accounts:\n{blocks}{RULES}"
 
@@ -42,7 +42,7 @@ def _account_block(account: SimAccount, url: str, stream_url: str) -> str:
 
 
 def write_config(path: Path, text: str) -> None:
-    """Write the file for its owner only. ConfigError when something else stands there."""
+    """Write the file, readable by its owner only. ConfigError when another file is there."""
     try:
         if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Numbers, instants and identifiers as Alpaca writes them. Money is Decimal on this side."""
+"""Numbers, instants and identifiers as Alpaca writes them."""
 
 import datetime as dt
 import uuid
@@ -34,12 +34,12 @@ def number(value: Decimal | None) -> float | int:
 def decimal_of(value: Any) -> Decimal | None:
     """A JSON number or text as a decimal; None when absent or empty. ValueError when it is neither.
 
-    Floats arrive here as Decimal already (the face parses JSON with parse_float=Decimal), digit by digit as sent.
+    Floats arrive here as Decimal already (the request body is parsed with parse_float=Decimal), exactly as sent.
     """
     if value is None or value == "":
         return None
     if isinstance(value, bool):
-        raise ValueError("not a number")  # noqa: TRY004  one kind of error for the caller
+        raise ValueError("not a number")  # noqa: TRY004  callers handle ValueError only
     try:
         result = Decimal(str(value))
     except InvalidOperation:
@@ -59,5 +59,5 @@ def stamp(at: dt.datetime | None) -> str | None:
 
 
 def stable_id(*parts: object) -> str:
-    """A UUID that depends on its parts only, so that two runs of a scenario name everything alike."""
+    """A UUID that depends on its parts only, so that every run of a scenario gives the same ids."""
     return str(uuid.uuid5(_NAMESPACE, "/".join(map(str, parts))))

@@ -1,6 +1,6 @@
-"""Every definite no of the simulated broker: HTTP status and the exact keys of its body.
+"""The rejections of the simulated broker: HTTP status, and body with exactly Alpaca's keys.
 
-The code and the status are Alpaca's contract; the message may change there, so clients must not lean on it.
+Status and code are Alpaca's contract; the message may change there, so clients must not depend on it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ DUPLICATE = 40010001
 TOO_MANY = 42910000
 
 
-class RefusedError(Exception):
-    """The broker's definite no, as it goes over the wire."""
+class RejectionError(Exception):
+    """A request that the broker rejects, with the response that says so."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         super().__init__(f"{status} {dict(body)}")
@@ -25,50 +25,50 @@ class RefusedError(Exception):
         self.body = dict(body)
 
 
-def unauthorized() -> RefusedError:
-    """401: no key, or one that the broker doesn't know."""
-    return RefusedError(401, {"message": "unauthorized."})
+def unauthorized() -> RejectionError:
+    """401: no key, or an unknown one."""
+    return RejectionError(401, {"message": "unauthorized."})
 
 
-def forbidden() -> RefusedError:
-    """403 without a code: the key is known and may not."""
-    return RefusedError(403, {"message": "forbidden."})
+def forbidden() -> RejectionError:
+    """403 without a code: the key is known, and has no permission."""
+    return RejectionError(403, {"message": "forbidden."})
 
 
-def unprocessable(message: str) -> RefusedError:
-    """422 42210000: the order breaks a rule."""
-    return RefusedError(422, {"code": UNPROCESSABLE, "message": message})
+def unprocessable(message: str) -> RejectionError:
+    """422 with code 42210000: the order breaks a rule."""
+    return RejectionError(422, {"code": UNPROCESSABLE, "message": message})
 
 
-def bad_request(message: str) -> RefusedError:
+def bad_request(message: str) -> RejectionError:
     """400: a parameter can't be read."""
-    return RefusedError(400, {"code": 40010000, "message": message})
+    return RejectionError(400, {"code": 40010000, "message": message})
 
 
-def not_found(message: str) -> RefusedError:
-    """404 40410000."""
-    return RefusedError(404, {"code": NOT_FOUND, "message": message})
+def not_found(message: str) -> RejectionError:
+    """404 with code 40410000."""
+    return RejectionError(404, {"code": NOT_FOUND, "message": message})
 
 
-def no_position() -> RefusedError:
+def no_position() -> RejectionError:
     """404 for a symbol that isn't held."""
     return not_found("position does not exist")
 
 
-def not_allowed(message: str, **fields: object) -> RefusedError:
-    """403 40310000: understood, and not allowed for this account now."""
-    return RefusedError(403, {"code": FORBIDDEN, "message": message, **fields})
+def not_allowed(message: str, **fields: object) -> RejectionError:
+    """403 with code 40310000: not allowed for this account at this time."""
+    return RejectionError(403, {"code": FORBIDDEN, "message": message, **fields})
 
 
-def duplicate_id(status: int = 422) -> RefusedError:
+def duplicate_id(status: int = 422) -> RejectionError:
     """The client order id was used before in this account; some users report 409 instead of 422."""
-    return RefusedError(status, {"code": DUPLICATE, "message": "client_order_id must be unique"})
+    return RejectionError(status, {"code": DUPLICATE, "message": "client_order_id must be unique"})
 
 
 def insufficient_qty(
     symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: Iterable[str]
-) -> RefusedError:
-    """403: other open orders hold the quantity. Numbers are strings in this body."""
+) -> RejectionError:
+    """403: other open orders reserve the quantity. Numbers are strings in this body."""
     available = text(existing - held)
     return not_allowed(
         f"insufficient qty available for order (requested: {text(requested)}, available: {available})",
@@ -80,7 +80,9 @@ def insufficient_qty(
     )
 
 
-def wash_trade(existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, rests: str) -> RefusedError:
+def wash_trade(
+    existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, rests: str
+) -> RejectionError:
     """403: an opposite order of the same account could trade with this one. `rests` is the side that is resting."""
     if buy_limit is None or sell_limit is None:
         reason, prices = "opposite side market/stop order exists", {}
@@ -99,28 +101,28 @@ def wash_trade(existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal 
     )
 
 
-def uncovered() -> RefusedError:
-    """403: the order would leave a short option with nothing that covers it."""
+def uncovered() -> RejectionError:
+    """403: the order would leave a short option uncovered."""
     return not_allowed("account not eligible to trade uncovered option contracts")
 
 
-def intent_mismatch(inferred: str, specified: str) -> RefusedError:
-    """422: the broker sees another intent than the one sent; usually the position is gone."""
+def intent_mismatch(inferred: str, specified: str) -> RejectionError:
+    """422: the broker infers another intent than the one sent; usually because the position is closed."""
     return unprocessable(f"position intent mismatch, inferred: {inferred}, specified: {specified}")
 
 
-def insufficient_buying_power(power: Decimal, cost: Decimal, *, option: bool) -> RefusedError:
-    """403: not enough buying power; options name theirs."""
+def insufficient_buying_power(power: Decimal, cost: Decimal, *, option: bool) -> RejectionError:
+    """403: not enough buying power. For options the body names the options buying power."""
     if option:
         return not_allowed("insufficient options buying power", options_buying_power=text(power), cost_basis=text(cost))
     return not_allowed("insufficient buying power", buying_power=text(power), cost_basis=text(cost))
 
 
-def unavailable() -> RefusedError:
+def unavailable() -> RejectionError:
     """503: the endpoint is down."""
-    return RefusedError(503, {"code": 50310000, "message": "service unavailable"})
+    return RejectionError(503, {"code": 50310000, "message": "service unavailable"})
 
 
-def rate_limited() -> RefusedError:
-    """429 in the spelling with a code."""
-    return RefusedError(429, {"code": TOO_MANY, "message": "rate limit exceeded"})
+def rate_limited() -> RejectionError:
+    """429 with a code."""
+    return RejectionError(429, {"code": TOO_MANY, "message": "rate limit exceeded"})

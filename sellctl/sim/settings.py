@@ -1,4 +1,4 @@
-"""What is unknown, disputed or a matter of choice about Alpaca, as settings. The stricter reading is the default."""
+"""Settings for what is unknown, disputed or variable about Alpaca. The stricter reading is the default."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ class Settings:
     """One venue's settings; every field is a key of a scenario's `settings` block. Durations are simulated time."""
 
     # market model (docs/market-model.md)
-    inside_fill: Decimal = Decimal(0)  # probability a second that a limit inside the spread fills
+    inside_fill: Decimal = Decimal(0)  # probability per second that a limit inside the spread fills
     partial_fills: Decimal = Decimal(0)  # share of eligible orders that first fill in part (Alpaca's paper engine: 10%)
-    depth: bool = False  # True: a fill takes no more than the quote's size, a second
-    impact: Decimal = Decimal(0)  # share of the spread that the price moves against us for each full size taken
+    depth: bool = False  # True: the fills of one second take at most the quote's size
+    impact: Decimal = Decimal(0)  # share of the spread by which the price moves against the taker per full size
     seed: int = 1
 
-    # how slowly the broker's own books follow
+    # delays at the broker
     position_lag: dt.timedelta = dt.timedelta(0)  # positions show a fill this much later (real: 0-10 s)
     cancel_delay: dt.timedelta = dt.timedelta(0)  # a cancel stays pending_cancel this long
     activity_lag: bool = True  # non-trade activities appear the next day, as on paper
 
     # orders
     strict_options: bool = False  # True: options take only market and limit, and only day
-    reject_off_tick: bool = True  # option limits off their step are refused (the other reading: routed elsewhere)
+    reject_off_tick: bool = True  # False: option limits off their price increment are accepted
     shorting: bool = True
-    close_in_expiry_window: bool = False  # False: after the cut-off closing orders on expiring options are refused too
+    close_in_expiry_window: bool = False  # False: after the cut-off closing orders on expiring options are rejected too
     cutoff: dt.timedelta = dt.timedelta(minutes=45)  # before the close: 15:15
     cutoff_broad_etf: dt.timedelta = dt.timedelta(minutes=30)  # 15:30
-    liquidation: dt.timedelta = dt.timedelta(minutes=30)  # the broker's own sell-out: 15:30
+    liquidation: dt.timedelta = dt.timedelta(minutes=30)  # the broker liquidates: 15:30
     liquidation_broad_etf: dt.timedelta = dt.timedelta(minutes=15)  # 15:45
     liquidate: bool = True
     early_close_shifts: bool = True  # on half days the cut-offs are counted from the real close
@@ -42,10 +42,10 @@ class Settings:
     bare_429: bool = False  # {"message":"too many requests."} rather than the body with a code
 
     # limits
-    rate_limit: int = 200  # requests a minute a key, trading and data counted apart; 0: none
+    rate_limit: int = 200  # requests per minute and key, trading and data counted separately; 0: no limit
     stock_stream_symbols: int = 30
     option_stream_quotes: int = 200
     trading_stream_connections: int = 1
     data_stream_connections: int = 1
-    auth_timeout: float = 10.0  # seconds of the host: a socket that doesn't log in is closed
+    auth_timeout: float = 10.0  # seconds of the host until a socket that doesn't log in is closed
     sip: bool = False  # Basic plan: IEX and indicative only

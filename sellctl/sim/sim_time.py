@@ -1,11 +1,11 @@
-"""The simulator's time: an instant, and its speed against the host's monotonic clock. The one place that reads it."""
+"""The simulator's time, which runs at a speed relative to the host's monotonic clock."""
 
 import datetime as dt
 import time
 
 
 class SimTime:
-    """Simulated now = base + speed x host seconds since; speed 0 stands still until it is moved."""
+    """Simulated now = base + speed x host seconds since. At speed 0 it changes by `move_to` only."""
 
     def __init__(self, start: dt.datetime, speed: float = 1.0) -> None:
         self._base = start
@@ -14,7 +14,7 @@ class SimTime:
 
     @property
     def speed(self) -> float:
-        """Simulated seconds a second of the host."""
+        """Simulated seconds per second of the host."""
         return self._speed
 
     def now(self) -> dt.datetime:
@@ -24,9 +24,9 @@ class SimTime:
         return self._base + dt.timedelta(seconds=(time.monotonic() - self._since) * self._speed)
 
     def move_to(self, at: dt.datetime) -> None:
-        """Jump forward; a jump back is refused by staying."""
+        """Jump forward; an earlier instant has no effect."""
         self._base, self._since = max(at, self.now()), time.monotonic()
 
     def run_at(self, speed: float) -> None:
-        """Go on from now at another speed."""
+        """Continue from now at another speed."""
         self._base, self._since, self._speed = self.now(), time.monotonic(), speed

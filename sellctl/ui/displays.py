@@ -3,10 +3,11 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Protocol, Self
 
+from sellctl.core.decision.explain import explained
 from sellctl.core.errors import JournalError
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.core.sell_watcher import Mode as LookMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
+    from sellctl.core.model.plan import Plan
     from sellctl.core.sell_watcher import SellWatcher
 
 
@@ -59,13 +61,14 @@ class JsonLines(LogOnly):
     def __init__(self, runtime: "Runtime", events: "Iterable[Event]") -> None:
         self._runtime = runtime
         self._events = events
+        self._plans = ExplainedPlans()
 
     def update(self, wait: float) -> bool:
         """One line."""
         from sellctl.ui.documents import watch_document  # noqa: PLC0415  help does without it
         from sellctl.ui.render import json_text, write  # noqa: PLC0415  help does without it
 
-        return write(json_text(watch_document(view_of(self._runtime, self._events, wait))) + "\n")
+        return write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
 
 
 class Screen(LogOnly):
@@ -76,6 +79,7 @@ class Screen(LogOnly):
 
         self._runtime = runtime
         self._events = events
+        self._plans = ExplainedPlans()
         self._live: Live = Live("Looking at the accounts ...", console=console, auto_refresh=False)
         self._next_poll_at: float | None = None
 
@@ -100,27 +104,52 @@ class Screen(LogOnly):
 
         if self._next_poll_at is not None:
             wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
-            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait)), refresh=True)
+            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait, self._plans)), refresh=True)
 
 
-def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
+class ExplainedPlans:
+    """The plans of a display with all their sentences; each plan is explained once, however often it is drawn."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Plan, Plan]] = {}
+
+    def of(self, watcher: "SellWatcher") -> "Plan | None":
+        """The last plan of an account; None before its first poll."""
+        plan = watcher.plan
+        known, shown = self._known.get(watcher.name, (None, None))
+        if plan is None or plan is known:
+            return shown
+        shown = explained_plan(plan, watcher)
+        self._known[watcher.name] = (plan, shown)
+        return shown
+
+
+def explained_plan(plan: "Plan", watcher: "SellWatcher") -> "Plan":
+    """A plan of this account with all its sentences."""
+    snapshot = watcher.last_snapshot
+    return plan if snapshot is None else explained(plan, snapshot, watcher.policy)
+
+
+def view_of(
+    runtime: "Runtime", events: "Iterable[Event]", wait: float, plans: ExplainedPlans | None = None
+) -> WatchView:
     """The fleet as a frozen value, by the broker's clock; the host's until the broker was asked."""
     scheduler = runtime.scheduler
     return WatchView(
         now=scheduler.market_clock.instant or runtime.clock.now(),
-        accounts=tuple(_account_view(watcher, runtime) for watcher in scheduler.watchers),
+        accounts=tuple(_account_view(watcher, runtime, plans) for watcher in scheduler.watchers),
         events=tuple(events),
         next_poll_in=dt.timedelta(seconds=wait),
     )
 
 
-def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
+def _account_view(watcher: "SellWatcher", runtime: "Runtime", plans: ExplainedPlans | None) -> AccountView:
     seen = watcher.seen_at
     return AccountView(
         facts=watcher.facts or AccountFacts(watcher.name, ""),
         mode=_mode(watcher, runtime),
         market=runtime.scheduler.market,
-        plan=watcher.plan,
+        plan=plans.of(watcher) if plans else watcher.plan,
         age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
         problem=watcher.problem.sentence.removeprefix(f"{watcher.name}: ") if watcher.problem else "",
         requests_used=getattr(watcher.broker, "requests_last_minute", None),
@@ -155,6 +184,6 @@ def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
 
 
 def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:
-    if watcher.mode is LookMode.DRY_RUN:
+    if watcher.mode is RunMode.DRY_RUN:
         return Mode.DRY_RUN
     return Mode.PAPER if runtime.loaded.config.accounts[watcher.name].paper else Mode.LIVE

@@ -202,7 +202,7 @@ def _event_part(event: Event) -> Document:
     return {
         "at": event.at,
         "account": event.account,
-        "weight": event.weight,
+        "weight": event.severity,
         "symbol": event.symbol,
         "kind": event.kind,
         "text": event.text,

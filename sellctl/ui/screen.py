@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sellctl.core.model.event import Event, Weight
+from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import PositionDecision, State, Urgency
+from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.formatting import clock, counted, duration, market_phase, nearest, profit, sanitize
 from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, note_lines
@@ -27,10 +27,10 @@ OLD_UPDATE = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
 MODES = {Mode.PAPER: "bold cyan", Mode.LIVE: "bold white on red", Mode.DRY_RUN: "bold yellow"}
 WEIGHTS = {
-    Weight.INFO: ("", ""),
-    Weight.WARNING: ("warning: ", "yellow"),
-    Weight.ERROR: ("error: ", "bold red"),
-    Weight.CRITICAL: ("critical: ", "bold white on red"),
+    Severity.INFO: ("", ""),
+    Severity.WARNING: ("warning: ", "yellow"),
+    Severity.ERROR: ("error: ", "bold red"),
+    Severity.CRITICAL: ("critical: ", "bold white on red"),
 }
 
 
@@ -88,11 +88,11 @@ def _events(events: Sequence[Event], width: int, most: int) -> list[Line]:
 def event_text(event: Event) -> str:
     """An event as one line: time, severity, account and sentence."""
     account = f"{event.account}: " if event.account else ""
-    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.weight][0]}{account}{event.sentence}")
+    return sanitize(f"{clock(event.at)}  {WEIGHTS[event.severity][0]}{account}{event.sentence}")
 
 
 def _event_lines(event: Event, width: int) -> Iterator[Line]:
-    style = WEIGHTS[event.weight][1]
+    style = WEIGHTS[event.severity][1]
     time, text = event_text(event).split("  ", 1)
     first, *others = textwrap.wrap(text, max(width - len(time) - 2, 20)) or [""]
     yield [(f"{time}  ", "dim"), (first, style)]
@@ -135,7 +135,7 @@ def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
     """Exits by urgency first, then positions by the distance to their nearest trigger."""
     trigger = nearest(decision)
     distance = trigger.distance if trigger else None
-    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is State.HELD)
+    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is DecisionState.WATCHING)
     return urgency, FARTHEST if distance is None else abs(distance)
 
 

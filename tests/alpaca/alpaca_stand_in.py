@@ -1,4 +1,4 @@
-"""A scripted HTTP server on loopback that stands in for Alpaca, and builders of what it says and is asked.
+"""A scripted HTTP server on loopback that stands in for Alpaca, and builders of its requests and answers.
 
 Each path has its answers in turn; the last one repeats. Every request is kept as it came over the wire.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from sellctl.alpaca.connect import connect
-from sellctl.alpaca.transport import Timeouts
+from sellctl.alpaca.transport import Limits
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, MarketDataConfig
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderType, PositionIntent, Side
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from sellctl.core.ports import Broker
 
 KEY = "CANARYKEYPKX7"
-SECRET = "CANARYSECRETzzz9"  # noqa: S105  a planted one
-SHORT = Timeouts(connect=1, read=0.3, whole=0.45, body_bytes=100_000)
-PATIENT = Timeouts(connect=2, read=5, whole=10)
+SECRET = "CANARYSECRETzzz9"  # noqa: S105  a canary, searched for in errors and logs
+SHORT = Limits(connect=1, read=0.3, total=0.45, body_bytes=100_000)
+PATIENT = Limits(connect=2, read=5, total=10)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came."""
+class ReceivedRequest:
+    """One request as it arrived."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Say:
+class Answer:
     """One answer. `drip` sends the body byte by byte for ever; `hang` sends nothing at all."""
 
     body: bytes | str | list | dict | None = b""
@@ -84,10 +84,10 @@ OPTION = SubmitOrder(
 
 
 class StandIn:
-    """The server: `on(path, answers...)` scripts it, `asked` is what came."""
+    """The server: `on(path, answers...)` scripts it, `requests` are those that arrived."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.ended = threading.Event()
         self._script: dict[str, list[Any]] = {}
@@ -113,16 +113,16 @@ class StandIn:
         self._script[path] = list(answers)
         return self
 
-    def to(self, path: str) -> list[Asked]:
-        return [asked for asked in self.asked if asked.path == path]
+    def to(self, path: str) -> list[ReceivedRequest]:
+        return [request for request in self.requests if request.path == path]
 
-    def answer(self, asked: Asked) -> Say:
-        self.asked.append(asked)
-        answers = self._script.get(asked.path)
+    def answer(self, request: ReceivedRequest) -> Answer:
+        self.requests.append(request)
+        answers = self._script.get(request.path)
         if not answers:
-            return Say({"code": 40410000, "message": "order not found"}, 404)
+            return Answer({"code": 40410000, "message": "order not found"}, 404)
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        return answer(asked) if callable(answer) else answer
+        return answer(request) if callable(answer) else answer
 
 
 class _Server(ThreadingHTTPServer):
@@ -131,7 +131,7 @@ class _Server(ThreadingHTTPServer):
     stand_in: StandIn
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is part of the play."""
+        """A client that closes the connection is no error here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,36 +146,36 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Silent."""
 
-    def _play(self) -> None:
+    def _handle(self) -> None:
         split = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(split.query, keep_blank_values=True).items()}
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        asked = Asked(self.command, split.path, query, dict(self.headers.items()), body)
-        self._say(self.server.stand_in.answer(asked))
+        request = ReceivedRequest(self.command, split.path, query, dict(self.headers.items()), body)
+        self._send(self.server.stand_in.answer(request))
 
-    do_GET = do_POST = do_DELETE = _play  # noqa: N815  http.server's names
+    do_GET = do_POST = do_DELETE = _handle  # noqa: N815  http.server's names
 
-    def _say(self, say: Say) -> None:
+    def _send(self, answer: Answer) -> None:
         ended = self.server.stand_in.ended
-        self.close_connection = say.hang or say.drip or say.drip_headers or say.cut or say.reset
-        if say.hang:
+        self.close_connection = answer.hang or answer.drip or answer.drip_headers or answer.cut or answer.reset
+        if answer.hang:
             ended.wait(2)
-        if say.hang or say.reset:
+        if answer.hang or answer.reset:
             return
-        if say.drip_headers:
+        if answer.drip_headers:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
             self._drip()
             return
-        self.send_response(say.status)
-        for name, value in say.headers.items():
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
             self.send_header(name, value)
-        if say.status != 204:
-            self.send_header("Content-Length", str(len(say.bytes) + (10 if say.cut else 0)))
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(answer.bytes) + (10 if answer.cut else 0)))
         self.end_headers()
-        if say.drip:
+        if answer.drip:
             self._drip()
-        elif say.status != 204:
-            self.wfile.write(say.bytes)
+        elif answer.status != 204:
+            self.wfile.write(answer.bytes)
 
     def _drip(self) -> None:
         with contextlib.suppress(OSError):
@@ -198,13 +198,13 @@ def a_config(*urls: str, paper: bool = True, **market_data: Any) -> Config:
 
 
 @contextlib.contextmanager
-def connected(*urls: str, timeouts: Timeouts = PATIENT, **market_data: Any) -> "Iterator[Connected]":
-    """Open doors that close again."""
-    doors = connect(a_config(*urls, **market_data), timeouts)
+def connected(*urls: str, limits: Limits = PATIENT, **market_data: Any) -> "Iterator[Connected]":
+    """Adapters to these addresses, closed at the end."""
+    adapters = connect(a_config(*urls, **market_data), limits)
     try:
-        yield doors
+        yield adapters
     finally:
-        doors.close()
+        adapters.close()
 
 
 def run(coroutine: "Coroutine[Any, Any, Any]") -> Any:
@@ -299,9 +299,9 @@ def a_quote_row(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def quotes_for(asked: Asked) -> Say:
-    """A quote for each symbol that was asked for."""
-    return Say({"quotes": {symbol: a_quote_row() for symbol in asked.symbols}})
+def quotes_for(request: ReceivedRequest) -> Answer:
+    """A quote for each symbol that was requested."""
+    return Answer({"quotes": {symbol: a_quote_row() for symbol in request.symbols}})
 
 
 def without(row: "Mapping[str, Any]", *keys: str) -> dict[str, Any]:

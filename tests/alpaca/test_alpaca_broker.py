@@ -6,10 +6,9 @@ from alpaca_stand_in import (
     KEY,
     OPTION,
     SECRET,
-    Asked,
-    Say,
+    Answer,
+    ReceivedRequest,
     StandIn,
-    a_config,
     a_position_row,
     an_order_row,
     caught,
@@ -18,8 +17,7 @@ from alpaca_stand_in import (
     without,
 )
 
-from sellctl.alpaca.connect import connect
-from sellctl.core.errors import ConfigError, NotFoundError, Refusal, RequestRejectedError, UnknownOutcomeError
+from sellctl.core.errors import NotFoundError, Refusal, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderState
 from sellctl.core.model.position import Direction
@@ -29,12 +27,12 @@ START = dt.datetime(2026, 11, 20, 5, tzinfo=dt.UTC)
 
 def test_an_order_leaves_as_exact_text_with_nothing_else_in_it(stand_in: StandIn) -> None:
     echo = an_order_row(symbol=OPTION.symbol, client_order_id=OPTION.client_order_id)
-    stand_in.on("/v2/orders", Say(echo))
-    with connected(stand_in.url) as doors:
-        order = run(doors.brokers["a"].submit(OPTION))
-    (asked,) = stand_in.asked
-    assert asked.method == "POST"
-    assert asked.json == {
+    stand_in.on("/v2/orders", Answer(echo))
+    with connected(stand_in.url) as adapters:
+        order = run(adapters.brokers["a"].submit(OPTION))
+    (request,) = stand_in.requests
+    assert request.method == "POST"
+    assert request.json == {
         "symbol": "PTON240126C00000500",
         "qty": "1",
         "side": "sell",
@@ -48,24 +46,24 @@ def test_an_order_leaves_as_exact_text_with_nothing_else_in_it(stand_in: StandIn
 
 
 def test_the_key_and_the_name_of_the_official_client_go_with_each_request(stand_in: StandIn) -> None:
-    stand_in.on("/v2/positions", Say([]))
-    with connected(stand_in.url) as doors:
-        run(doors.brokers["a"].positions())
-    headers = stand_in.asked[0].headers
+    stand_in.on("/v2/positions", Answer([]))
+    with connected(stand_in.url) as adapters:
+        run(adapters.brokers["a"].positions())
+    headers = stand_in.requests[0].headers
     assert headers["APCA-API-KEY-ID"] == KEY + "a"
     assert headers["APCA-API-SECRET-KEY"] == SECRET + "a"
     assert headers["User-Agent"].startswith("APCA-PY/0.44")
 
 
 @pytest.mark.parametrize("wrong", [{"client_order_id": "sellctl-other"}, {"symbol": "AAPL"}, {"id": None}])
-def test_an_answer_about_another_order_leaves_the_fate_of_ours_in_doubt(stand_in: StandIn, wrong: dict) -> None:
+def test_an_answer_about_another_order_leaves_the_outcome_unknown(stand_in: StandIn, wrong: dict) -> None:
     echo = an_order_row(symbol=OPTION.symbol, client_order_id=OPTION.client_order_id)
-    stand_in.on("/v2/orders", Say(echo | wrong))
-    with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].submit(OPTION)), UnknownOutcomeError)
+    stand_in.on("/v2/orders", Answer(echo | wrong))
+    with connected(stand_in.url) as adapters:
+        assert isinstance(caught(adapters.brokers["a"].submit(OPTION)), UnknownOutcomeError)
 
 
-def test_positions_come_row_by_row_and_a_bad_row_spoils_only_itself(stand_in: StandIn) -> None:
+def test_positions_are_read_row_by_row_and_a_bad_row_affects_no_other(stand_in: StandIn) -> None:
     rows = [
         a_position_row(),
         a_position_row(symbol="AAPL", asset_class="us_equity", qty="NaN"),
@@ -73,9 +71,9 @@ def test_positions_come_row_by_row_and_a_bad_row_spoils_only_itself(stand_in: St
         a_position_row(symbol="GBOND", asset_class="treasury"),
         a_position_row(symbol="SPY", asset_class="us_equity", qty="-3", side="short", qty_available="-3"),
     ]
-    stand_in.on("/v2/positions", Say(rows))
-    with connected(stand_in.url) as doors:
-        answer = run(doors.brokers["a"].positions())
+    stand_in.on("/v2/positions", Answer(rows))
+    with connected(stand_in.url) as adapters:
+        answer = run(adapters.brokers["a"].positions())
     option, bond, short = answer.rows
     assert (option.qty, option.available, option.entry_price) == (Decimal(2), Decimal(2), Decimal("6.05"))
     assert bond.instrument.asset_class is AssetClass.OTHER
@@ -84,107 +82,42 @@ def test_positions_come_row_by_row_and_a_bad_row_spoils_only_itself(stand_in: St
     assert "'NaN'" in answer.invalid[0].why
 
 
-def test_a_cancel_is_done_at_204_and_says_nothing_of_the_end(stand_in: StandIn) -> None:
-    stand_in.on("/v2/orders/id-0001", Say(status=204))
-    with connected(stand_in.url) as doors:
-        assert run(doors.brokers["a"].cancel("id-0001")) is None
-    assert [(asked.method, asked.path) for asked in stand_in.asked] == [("DELETE", "/v2/orders/id-0001")]
+def test_a_204_completes_the_cancel_request(stand_in: StandIn) -> None:
+    stand_in.on("/v2/orders/id-0001", Answer(status=204))
+    with connected(stand_in.url) as adapters:
+        assert run(adapters.brokers["a"].cancel("id-0001")) is None
+    assert [(request.method, request.path) for request in stand_in.requests] == [("DELETE", "/v2/orders/id-0001")]
 
 
 def test_a_cancel_of_a_filled_order_is_not_cancelable(stand_in: StandIn) -> None:
     said = {"code": 42210000, "message": 'order is already in "filled" state'}
-    stand_in.on("/v2/orders/id-0001", Say(said, 422))
-    with connected(stand_in.url) as doors:
-        error = caught(doors.brokers["a"].cancel("id-0001"))
+    stand_in.on("/v2/orders/id-0001", Answer(said, 422))
+    with connected(stand_in.url) as adapters:
+        error = caught(adapters.brokers["a"].cancel("id-0001"))
     assert isinstance(error, RequestRejectedError)
     assert error.refusal is Refusal.NOT_CANCELABLE
 
 
 def test_an_order_id_stays_inside_its_path(stand_in: StandIn) -> None:
-    with connected(stand_in.url) as doors:
-        caught(doors.brokers["a"].cancel("../positions?x=1"))
-    assert stand_in.asked[0].path == "/v2/orders/..%2Fpositions%3Fx%3D1"
+    with connected(stand_in.url) as adapters:
+        caught(adapters.brokers["a"].cancel("../positions?x=1"))
+    assert stand_in.requests[0].path == "/v2/orders/..%2Fpositions%3Fx%3D1"
 
 
 def test_an_order_is_looked_up_by_our_own_id(stand_in: StandIn) -> None:
     path = "/v2/orders:by_client_order_id"
     stand_in.on(
         path,
-        Say(an_order_row(client_order_id="sellctl-abc", status="brand_new")),
-        Say({"code": 40410000, "message": "order not found for sellctl-abc"}, 404),
-        Say(an_order_row(client_order_id="sellctl-other")),
+        Answer(an_order_row(client_order_id="sellctl-abc", status="brand_new")),
+        Answer({"code": 40410000, "message": "order not found for sellctl-abc"}, 404),
+        Answer(an_order_row(client_order_id="sellctl-other")),
     )
-    with connected(stand_in.url) as doors:
-        broker = doors.brokers["a"]
+    with connected(stand_in.url) as adapters:
+        broker = adapters.brokers["a"]
         assert run(broker.order_by_client_id("sellctl-abc")).state is OrderState.UNKNOWN
         assert isinstance(caught(broker.order_by_client_id("sellctl-abc")), NotFoundError)
         assert isinstance(caught(broker.order_by_client_id("sellctl-abc")), UnknownOutcomeError)
-    assert stand_in.asked[0].query == {"client_order_id": "sellctl-abc"}
-
-
-# --- lists to their end
-
-
-def paged(rows: list[dict]) -> object:
-    """Answers as Alpaca pages: `after` exclusive on the microsecond, oldest first, at most `limit` rows."""
-
-    def answer(asked: Asked) -> Say:
-        after = asked.query.get("after")
-        newer = [row for row in rows if after is None or row["submitted_at"] > after]
-        return Say(sorted(newer, key=lambda row: row["submitted_at"])[: int(asked.query["limit"])])
-
-    return answer
-
-
-def at(second: int) -> str:
-    return f"2026-11-20T15:{second // 60:02}:{second % 60:02}.000000Z"
-
-
-def test_open_orders_are_read_to_the_end_however_many_there_are(stand_in: StandIn) -> None:
-    stand_in.on("/v2/orders", paged([an_order_row(n, submitted_at=at(n)) for n in range(1234)]))
-    with connected(stand_in.url) as doors:
-        answer = run(doors.brokers["a"].open_orders())
-    assert len(answer.rows) == 1234
-    assert len({order.id for order in answer.rows}) == 1234
-    assert stand_in.asked[0].query == {"status": "open", "nested": "true", "direction": "asc", "limit": "500"}
-    assert len(stand_in.asked) == 3
-
-
-def test_orders_of_one_instant_at_a_page_edge_are_not_lost(stand_in: StandIn) -> None:
-    stamps = [at(n) if n < 480 else at(480) for n in range(540)]
-    stand_in.on("/v2/orders", paged([an_order_row(n, submitted_at=stamp) for n, stamp in enumerate(stamps)]))
-    with connected(stand_in.url) as doors:
-        assert len(run(doors.brokers["a"].open_orders()).rows) == 540
-
-
-def test_a_short_list_costs_one_request(stand_in: StandIn) -> None:
-    stand_in.on("/v2/orders", Say([an_order_row()]))
-    with connected(stand_in.url) as doors:
-        run(doors.brokers["a"].open_orders())
-    assert len(stand_in.asked) == 1
-
-
-def test_a_server_that_overlooks_the_limit_is_still_read_to_the_end(stand_in: StandIn) -> None:
-    rows = [an_order_row(n, submitted_at=at(n)) for n in range(120)]
-    whole = paged(rows)
-    stand_in.on("/v2/orders", lambda asked: whole(Asked("GET", "", asked.query | {"limit": "50"}, {}, "")))
-    with connected(stand_in.url) as doors:
-        assert len(run(doors.brokers["a"].open_orders()).rows) == 120
-
-
-@pytest.mark.parametrize("stamp", [at(1), None])
-def test_a_list_that_never_ends_is_an_error_and_never_a_shorter_list(stand_in: StandIn, stamp: str | None) -> None:
-    stand_in.on("/v2/orders", Say([an_order_row(n, submitted_at=stamp) for n in range(500)]))
-    with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].open_orders()), UnknownOutcomeError)
-    assert len(stand_in.asked) <= 2
-
-
-def test_a_failed_second_page_fails_the_whole_list(stand_in: StandIn) -> None:
-    page = [an_order_row(n, submitted_at=at(n)) for n in range(500)]
-    stand_in.on("/v2/orders", Say(page), Say("gone", 502))
-    with connected(stand_in.url) as doors:
-        assert isinstance(caught(doors.brokers["a"].open_orders()), UnknownOutcomeError)
+    assert stand_in.requests[0].query == {"client_order_id": "sellctl-abc"}
 
 
 def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(stand_in: StandIn) -> None:
@@ -197,22 +130,23 @@ def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(
         an_order_row(5, qty="NaN"),
         an_order_row(6, symbol="", side="", order_class="mleg", limit_price="-0.6", legs=[leg]),
     ]
-    stand_in.on("/v2/orders", Say(rows))
-    with connected(stand_in.url) as doors:
-        answer = run(doors.brokers["a"].orders_since(START, ["AAPL"]))
+    stand_in.on("/v2/orders", Answer(rows))
+    with connected(stand_in.url) as adapters:
+        answer = run(adapters.brokers["a"].orders_since(START, ["AAPL"]))
     assert [order.id for order in answer.rows] == ["id-0001", "id-0006"]
     assert answer.rows[1].side is None
     assert answer.rows[1].limit_price == Decimal("-0.6")
     assert [row.symbol for row in answer.invalid] == ["AAPL"]
     assert (
-        stand_in.asked[0].query | {"symbols": "AAPL", "after": "2026-11-20T04:59:59.999999Z"} == stand_in.asked[0].query
+        stand_in.requests[0].query | {"symbols": "AAPL", "after": "2026-11-20T04:59:59.999999Z"}
+        == stand_in.requests[0].query
     )
 
 
 def test_the_history_of_no_symbols_asks_nothing(stand_in: StandIn) -> None:
-    with connected(stand_in.url) as doors:
-        assert run(doors.brokers["a"].orders_since(START, [])).rows == ()
-    assert stand_in.asked == []
+    with connected(stand_in.url) as adapters:
+        assert run(adapters.brokers["a"].orders_since(START, [])).rows == ()
+    assert stand_in.requests == []
 
 
 # --- account, clock, calendar
@@ -221,12 +155,12 @@ def test_the_history_of_no_symbols_asks_nothing(stand_in: StandIn) -> None:
 def test_the_account_tells_its_number_and_what_blocks_it(stand_in: StandIn) -> None:
     stand_in.on(
         "/v2/account",
-        Say({"account_number": "PA1", "status": "ACTIVE", "trading_blocked": False}),
-        Say({"account_number": "PA1", "status": "ACCOUNT_CLOSED", "trade_suspended_by_user": True}),
-        Say({"status": "ACTIVE"}),
+        Answer({"account_number": "PA1", "status": "ACTIVE", "trading_blocked": False}),
+        Answer({"account_number": "PA1", "status": "ACCOUNT_CLOSED", "trade_suspended_by_user": True}),
+        Answer({"status": "ACTIVE"}),
     )
-    with connected(stand_in.url) as doors:
-        broker = doors.brokers["a"]
+    with connected(stand_in.url) as adapters:
+        broker = adapters.brokers["a"]
         facts = run(broker.account())
         assert (facts.name, facts.number, facts.paper, facts.blocked) == ("a", "PA1", True, "")
         assert run(broker.account()).blocked == (
@@ -243,9 +177,9 @@ def test_the_clock_is_told_in_utc_and_is_never_guessed(stand_in: StandIn) -> Non
         "next_close": "2025-06-24T16:00:00-04:00",
     }
     broken = [clock | {"is_open": "yes"}, clock | {"timestamp": "2025-06-24T14:15:22"}, without(clock, "next_close")]
-    stand_in.on("/v2/clock", Say(clock), *map(Say, broken))
-    with connected(stand_in.url) as doors:
-        broker = doors.brokers["a"]
+    stand_in.on("/v2/clock", Answer(clock), *map(Answer, broken))
+    with connected(stand_in.url) as adapters:
+        broker = adapters.brokers["a"]
         assert run(broker.clock()).now == dt.datetime(2025, 6, 24, 18, 15, 22, 123456, tzinfo=dt.UTC)
         for _ in broken:
             assert isinstance(caught(broker.clock()), UnknownOutcomeError)
@@ -260,9 +194,9 @@ def test_sessions_are_new_york_hours_in_utc_half_days_and_all(stand_in: StandIn)
     hours = [("09:30", "soon"), ("09:30", "0930"), ("16:00", "09:30"), ("09:30+00:00", "16:00"), ("24:00", "25:00")]
     bad = [[{"date": "2026-11-27", "open": opens, "close": closes}] for opens, closes in hours]
     bad.append([{"date": "9999-12-31", "open": "09:30", "close": "23:59"}])
-    stand_in.on("/v2/calendar", Say(days), Say(days), *map(Say, bad))
-    with connected(stand_in.url) as doors:
-        broker = doors.brokers["a"]
+    stand_in.on("/v2/calendar", Answer(days), Answer(days), *map(Answer, bad))
+    with connected(stand_in.url) as adapters:
+        broker = adapters.brokers["a"]
         (half,) = run(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 30)))
         assert half.closes_at == dt.datetime(2026, 11, 27, 18, tzinfo=dt.UTC)
         (summer,) = run(broker.sessions(dt.date(2026, 7, 1), dt.date(2026, 7, 31)))
@@ -271,40 +205,21 @@ def test_sessions_are_new_york_hours_in_utc_half_days_and_all(stand_in: StandIn)
             assert isinstance(
                 caught(broker.sessions(dt.date(2026, 11, 27), dt.date(2026, 11, 27))), UnknownOutcomeError
             )
-    assert stand_in.asked[0].query == {"start": "2026-11-27", "end": "2026-11-30"}
+    assert stand_in.requests[0].query == {"start": "2026-11-27", "end": "2026-11-30"}
 
 
 # --- several accounts
 
 
 def test_one_account_with_a_refused_key_leaves_the_others_working(stand_in: StandIn) -> None:
-    def by_key(asked: Asked) -> Say:
-        return Say({"message": "unauthorized."}, 401) if asked.headers["APCA-API-KEY-ID"].endswith("a") else Say([])
+    def by_key(request: ReceivedRequest) -> Answer:
+        return (
+            Answer({"message": "unauthorized."}, 401)
+            if request.headers["APCA-API-KEY-ID"].endswith("a")
+            else Answer([])
+        )
 
     stand_in.on("/v2/positions", by_key)
-    with connected(stand_in.url, stand_in.url) as doors:
-        assert "a: " in str(caught(doors.brokers["a"].positions()))
-        assert run(doors.brokers["b"].positions()).rows == ()
-
-
-def test_disabled_accounts_are_left_out_and_half_a_key_pair_is_refused() -> None:
-    config = a_config("http://127.0.0.1:1", "http://127.0.0.1:1")
-    object.__setattr__(config.accounts["a"], "enabled", False)
-    doors = connect(config)
-    doors.close()
-    assert list(doors.brokers) == ["b"]
-    object.__setattr__(config.accounts["b"], "secret_key", "")
-    with pytest.raises(ConfigError, match="b has no whole key pair"):
-        connect(config)
-    with pytest.raises(ConfigError, match="no address"):
-        connect(a_config("http://[bad"))
-    with pytest.raises(ConfigError, match="No enabled account"):
-        connect(a_config())
-
-
-@pytest.mark.parametrize(("paper", "host"), [(True, "paper-api.alpaca.markets"), (False, "api.alpaca.markets")])
-def test_without_endpoints_the_real_ones_are_meant(paper: bool, host: str) -> None:
-    config = a_config("", paper=paper)
-    doors = connect(config)
-    doors.close()
-    assert [client.host for client in doors._clients] == [host, "data.alpaca.markets"]  # noqa: SLF001  nothing is sent
+    with connected(stand_in.url, stand_in.url) as adapters:
+        assert "a: " in str(caught(adapters.brokers["a"].positions()))
+        assert run(adapters.brokers["b"].positions()).rows == ()

@@ -40,5 +40,5 @@ def test_a_spent_budget_says_how_long_to_wait() -> None:
 
 def test_a_larger_grant_of_the_broker_is_used() -> None:
     budget = Budget(Time(), kept=0)
-    budget.grants(1000)
+    budget.set_limit(1000)
     assert sum(budget.take(for_order=False) == 0 for _ in range(2000)) == 900

@@ -19,10 +19,8 @@ from sellctl.alpaca.convert import (
     rows_of,
     sessions_of,
 )
-from sellctl.alpaca.orders import exact_text, order_body
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderState, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction
 
 ANY_JSON = st.recursive(
@@ -32,7 +30,7 @@ ANY_JSON = st.recursive(
 )
 
 
-def spoilt(row: dict, keys: list[str]) -> st.SearchStrategy[dict]:
+def corrupted(row: dict, keys: list[str]) -> st.SearchStrategy[dict]:
     """The row with anything at all in some of its fields."""
     return st.dictionaries(st.sampled_from(keys), ANY_JSON).map(lambda wrong: row | wrong)
 
@@ -71,12 +69,12 @@ def test_numbers_come_as_texts_or_as_numbers(given_as: object, number: str) -> N
         "0." + "0" * 30 + "1",
     ],
 )
-def test_what_is_no_sane_number_is_refused(nonsense: object) -> None:
+def test_what_is_no_plausible_number_is_unreadable(nonsense: object) -> None:
     with pytest.raises(UnreadableError, match="qty"):
         number_of(nonsense, "qty")
 
 
-def test_a_refused_value_is_quoted_briefly() -> None:
+def test_an_unreadable_value_is_quoted_briefly() -> None:
     with pytest.raises(UnreadableError) as refused:
         number_of("x\x1b[31m" * 100, "qty")
     assert len(str(refused.value)) < 80
@@ -94,7 +92,7 @@ def test_instants_are_utc_to_the_microsecond(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["2026-11-20T15:00:00", "2026-11-20", "now", "", None, 1763650000, "0001-01-01T00:00:00+10:00"]
 )
-def test_what_is_no_instant_is_refused(text: object) -> None:
+def test_what_is_no_timestamp_is_unreadable(text: object) -> None:
     with pytest.raises(UnreadableError):
         instant_of(text, "t")
 
@@ -138,19 +136,19 @@ def test_what_the_broker_does_not_say_is_unknown() -> None:
         {"symbol": "\x1b[31m"},
     ],
 )
-def test_a_position_without_a_symbol_or_a_quantity_spoils_itself(wrong: dict) -> None:
+def test_a_position_without_a_symbol_or_a_quantity_is_unreadable(wrong: dict) -> None:
     answer = rows_of([a_position_row(**wrong), a_position_row()], position_of)
     assert (len(answer.rows), len(answer.invalid)) == (1, 1)
 
 
 @pytest.mark.parametrize("asset_class", ["treasury", "us_index", "", None, 7])
-def test_an_asset_class_new_to_us_is_only_shown(asset_class: object) -> None:
+def test_an_unknown_asset_class_is_read_as_other(asset_class: object) -> None:
     assert position_of(a_position_row(asset_class=asset_class)).instrument.asset_class is AssetClass.OTHER
 
 
 @pytest.mark.parametrize("answer", [None, {}, "", 7, {"positions": []}])
 def test_what_is_no_list_is_never_an_empty_list(answer: object) -> None:
-    with pytest.raises(UnreadableError, match="a list was asked for"):
+    with pytest.raises(UnreadableError, match="expected a list"):
         rows_of(answer, position_of)
 
 
@@ -200,7 +198,7 @@ def test_a_notional_order_has_no_quantity_and_a_new_one_no_stamp() -> None:
         {"legs": "x"},
     ],
 )
-def test_an_order_that_could_be_misread_spoils_itself(wrong: dict) -> None:
+def test_an_order_that_could_be_misread_is_unreadable(wrong: dict) -> None:
     answer = rows_of([an_order_row(**wrong)], order_of)
     assert [row.symbol for row in answer.invalid] == ["AAPL"]
 
@@ -226,7 +224,7 @@ def test_no_active_side_is_none_and_a_null_quote_is_absent() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"bp": -1}, {"bp": "NaN"}, {"bp": True}, {"t": None}, {"t": "2026-11-20T15:00:00"}, {"ap": 10**30}]
 )
-def test_a_bad_quote_spoils_itself(wrong: dict) -> None:
+def test_a_bad_quote_affects_no_other(wrong: dict) -> None:
     rows = quotes_of(
         {"quotes": {"A": a_quote_row(ap=2, bp=1) | wrong, "B": a_quote_row(ap=2, bp=1)}}, frozenset("AB"), ""
     )
@@ -243,20 +241,20 @@ def test_an_answer_without_quotes_in_it_is_unreadable(answer: object) -> None:
 # --- anything at all
 
 
-@given(st.lists(spoilt(a_position_row(), list(a_position_row())) | ANY_JSON, max_size=4))
+@given(st.lists(corrupted(a_position_row(), list(a_position_row())) | ANY_JSON, max_size=4))
 def test_positions_never_break_on_anything(rows: list) -> None:
     answer = rows_of(rows, position_of)
     assert len(answer.rows) + len(answer.invalid) == len(rows)
     assert all(row.qty > 0 and row.qty.is_finite() for row in answer.rows)
 
 
-@given(st.lists(spoilt(an_order_row(), list(an_order_row())) | ANY_JSON, max_size=4))
+@given(st.lists(corrupted(an_order_row(), list(an_order_row())) | ANY_JSON, max_size=4))
 def test_orders_never_break_on_anything(rows: list) -> None:
     answer = rows_of(rows, order_of)
     assert len(answer.rows) + len(answer.invalid) == len(rows)
 
 
-@given(st.dictionaries(st.sampled_from("ABC"), spoilt(a_quote_row(ap=1, bp=1), list(a_quote_row())) | ANY_JSON))
+@given(st.dictionaries(st.sampled_from("ABC"), corrupted(a_quote_row(ap=1, bp=1), list(a_quote_row())) | ANY_JSON))
 def test_quotes_never_break_on_anything(quotes: dict) -> None:
     for quote in quotes_of({"quotes": quotes}, frozenset("ABC"), "iex").rows:
         assert quote.bid is None or (quote.bid > 0 and quote.bid.is_finite())
@@ -278,40 +276,3 @@ def test_single_answers_are_read_or_refused_and_nothing_else(answer: object) -> 
             read()
         except UnreadableError:
             continue
-
-
-# --- what is sent
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False))
-def test_any_decimal_leaves_as_plain_text_that_reads_back_equal(value: Decimal) -> None:
-    text = exact_text(value)
-    assert Decimal(text) == value
-    assert "E" not in text
-
-
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_number_is_never_sent(value: str) -> None:
-    with pytest.raises(ValueError, match="finite"):
-        exact_text(Decimal(value))
-
-
-def test_a_stock_order_carries_no_intent_and_a_market_order_no_price() -> None:
-    order = SubmitOrder(
-        "sellctl-1",
-        "AAPL",
-        AssetClass.STOCK,
-        Side.SELL,
-        Decimal("0.5"),
-        OrderType.MARKET,
-        None,
-        PositionIntent.SELL_TO_CLOSE,
-    )
-    assert order_body(order) == {
-        "symbol": "AAPL",
-        "qty": "0.5",
-        "side": "sell",
-        "type": "market",
-        "time_in_force": "day",
-        "client_order_id": "sellctl-1",
-    }

@@ -1,25 +1,46 @@
 import json
+import logging
 import ssl
 import traceback
 
-import alpaca.common.exceptions
-import h11
 import pytest
-import requests
-from alpaca_stand_in import KEY, PATHS, SECRET, Asked, Say, StandIn, a_config, cancel, connected, look_up, read, submit
+from alpaca_stand_in import (
+    KEY,
+    PATHS,
+    SECRET,
+    Answer,
+    ReceivedRequest,
+    StandIn,
+    a_config,
+    cancel,
+    connected,
+    look_up,
+    read,
+    submit,
+)
 from builders import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.alpaca.connect import connect
-from sellctl.alpaca.errors import FOREIGN_ERRORS, Case, FeedNotGrantedError, Op, mapped
+from sellctl.alpaca.convert import UnreadableError
+from sellctl.alpaca.errors import (
+    FOREIGN_ERRORS,
+    ErrorStatus,
+    FeedNotGrantedError,
+    Operation,
+    RequestContext,
+    map_error,
+)
 from sellctl.alpaca.transport import (
-    NoAddressError,
-    NoCallError,
-    NoDoorError,
-    NoHeaderError,
-    NoNameError,
-    NoPassageError,
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    DnsError,
+    InvalidHeaderError,
+    InvalidUrlError,
+    ProxyError,
+    TlsError,
 )
 from sellctl.core.errors import (
     AuthError,
@@ -61,12 +82,12 @@ UNREADABLE = (
 )
 
 
-def refused(stand_in: StandIn, call: object, say: Say) -> Exception:
+def refused(stand_in: StandIn, call: object, answer: Answer) -> Exception:
     """What a call makes of an answer, which must have cost exactly one request."""
-    stand_in.on(PATHS[call], say)
-    with connected(stand_in.url) as doors:
-        error = call(doors.brokers["a"])
-    assert len(stand_in.asked) == 1
+    stand_in.on(PATHS[call], answer)
+    with connected(stand_in.url) as adapters:
+        error = call(adapters.brokers["a"])
+    assert len(stand_in.requests) == 1
     assert str(error).startswith("a: ")
     assert "\n" not in str(error)
     return error
@@ -137,47 +158,47 @@ IN_DOUBT = [
 def test_a_401_and_a_403_without_a_reason_are_about_the_key(
     stand_in: StandIn, call: object, status: int, body: object
 ) -> None:
-    assert type(refused(stand_in, call, Say(body, status))) is AuthError
+    assert type(refused(stand_in, call, Answer(body, status))) is AuthError
 
 
 @pytest.mark.parametrize(("call", "status", "body", "refusal"), REFUSALS)
-def test_a_definite_no_names_the_next_step_it_calls_for(
+def test_a_refusal_is_classified_by_its_next_step(
     stand_in: StandIn, call: object, status: int, body: object, refusal: Refusal
 ) -> None:
-    error = refused(stand_in, call, Say(body, status))
+    error = refused(stand_in, call, Answer(body, status))
     assert type(error) is RequestRejectedError
     assert error.refusal is refusal
 
 
 @pytest.mark.parametrize(("call", "body"), ABSENT)
-def test_a_404_in_the_brokers_own_words_is_a_definite_absence(stand_in: StandIn, call: object, body: object) -> None:
-    assert type(refused(stand_in, call, Say(body, 404))) is NotFoundError
+def test_a_404_with_the_brokers_message_is_an_absence(stand_in: StandIn, call: object, body: object) -> None:
+    assert type(refused(stand_in, call, Answer(body, 404))) is NotFoundError
 
 
 @pytest.mark.parametrize("body", [said(None, "Not Found"), said(404, "no"), {"error": "x"}, {"detail": "Not Found"}])
 def test_a_look_up_takes_any_404_in_json_for_an_absence(stand_in: StandIn, body: object) -> None:
-    assert type(refused(stand_in, look_up, Say(body, 404))) is NotFoundError
+    assert type(refused(stand_in, look_up, Answer(body, 404))) is NotFoundError
 
 
-def test_a_look_up_is_in_doubt_over_a_404_that_is_no_json(stand_in: StandIn) -> None:
-    assert type(refused(stand_in, look_up, Say(HTML, 404))) is UnknownOutcomeError
+def test_a_look_up_with_a_404_that_is_no_json_is_unknown(stand_in: StandIn) -> None:
+    assert type(refused(stand_in, look_up, Answer(HTML, 404))) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize(("call", "status", "body"), IN_DOUBT)
-def test_whatever_is_not_the_brokers_definite_word_is_doubt(
+def test_without_a_definite_answer_of_the_broker_the_outcome_is_unknown(
     stand_in: StandIn, call: object, status: int, body: object
 ) -> None:
-    assert type(refused(stand_in, call, Say(body, status))) is UnknownOutcomeError
+    assert type(refused(stand_in, call, Answer(body, status))) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize("body", [said(42910000, "slow down"), said(None, "too many requests.")])
 @pytest.mark.parametrize("call", PATHS)
-def test_a_429_in_the_brokers_own_words_is_a_definite_no(stand_in: StandIn, call: object, body: object) -> None:
-    assert type(refused(stand_in, call, Say(body, 429))) is RateLimitedError
+def test_a_429_with_the_brokers_message_is_a_refusal(stand_in: StandIn, call: object, body: object) -> None:
+    assert type(refused(stand_in, call, Answer(body, 429))) is RateLimitedError
 
 
 def test_a_refusal_keeps_what_the_broker_said(stand_in: StandIn) -> None:
-    error = refused(stand_in, submit, Say(INSUFFICIENT, 403))
+    error = refused(stand_in, submit, Answer(INSUFFICIENT, 403))
     assert isinstance(error, RequestRejectedError)
     assert (error.answer.status, error.answer.code) == (403, 40310000)
     assert error.answer.message == INSUFFICIENT["message"]
@@ -192,8 +213,8 @@ def test_a_refusal_keeps_what_the_broker_said(stand_in: StandIn) -> None:
         ({"X-RateLimit-Reset": "soon"}, None),
     ],
 )
-def test_a_429_with_the_brokers_headers_is_a_definite_no(stand_in: StandIn, headers: dict, reset: float | None) -> None:
-    error = refused(stand_in, submit, Say(HTML, 429, headers))
+def test_a_429_with_the_brokers_headers_is_a_refusal(stand_in: StandIn, headers: dict, reset: float | None) -> None:
+    error = refused(stand_in, submit, Answer(HTML, 429, headers))
     assert isinstance(error, RateLimitedError)
     assert error.retry_at_epoch == reset
 
@@ -202,19 +223,14 @@ def test_a_429_with_the_brokers_headers_is_a_definite_no(stand_in: StandIn, head
     "message", ["subscription does not permit querying recent SIP data", "OPRA agreement is not signed"]
 )
 def test_a_feed_that_is_not_granted_is_no_bad_key(stand_in: StandIn, message: str) -> None:
-    assert isinstance(refused(stand_in, read, Say({"message": message}, 403)), FeedNotGrantedError)
+    assert isinstance(refused(stand_in, read, Answer({"message": message}, 403)), FeedNotGrantedError)
 
 
 def test_foreign_words_can_not_break_a_line_or_color_a_terminal(stand_in: StandIn) -> None:
-    error = refused(stand_in, read, Say({"code": 42210000, "message": "a\n\x1b[31mb" + "c" * 1000}, 422))
+    error = refused(stand_in, read, Answer({"code": 42210000, "message": "a\n\x1b[31mb" + "c" * 1000}, 422))
     assert "\x1b" not in str(error)
     assert "\n" not in str(error)
     assert len(str(error)) < 400
-
-
-def test_the_sdk_has_no_errors_but_those_that_are_looked_at() -> None:
-    its_own = {each.__name__ for each in vars(alpaca.common.exceptions).values() if isinstance(each, type)}
-    assert its_own == {"APIError", "RetryException"}
 
 
 # --- every foreign error has a place in our tree
@@ -224,62 +240,54 @@ def kinds(of: type[Exception]) -> set[type[Exception]]:
     return {of}.union(*(kinds(sub) for sub in of.__subclasses__()))
 
 
-def ours(of: type[Exception]) -> bool:
-    return of.__module__.startswith("sellctl")
-
-
 FOREIGN = sorted(
-    kinds(requests.RequestException)
-    | kinds(h11.ProtocolError)
-    | kinds(json.JSONDecodeError)
+    kinds(json.JSONDecodeError)
     | kinds(ssl.SSLError)
-    | {each for each in kinds(OSError) if each.__module__ in {"builtins", "socket"}}
-    | {alpaca.common.exceptions.APIError, alpaca.common.exceptions.RetryException},
+    | kinds(UnreadableError)
+    | {each for each in kinds(OSError) if each.__module__ in {"builtins", "socket", "sellctl.alpaca.transport"}}
+    | {each for each in kinds(ValueError) if each.__module__ in {"builtins", "sellctl.alpaca.transport"}},
     key=lambda each: f"{each.__module__}.{each.__qualname__}",
 )
+CONTEXT = RequestContext("main", "host", "reading the positions", Operation.READ, (SECRET,))
 
 
-@pytest.mark.parametrize("kind", [each for each in FOREIGN if not ours(each)], ids=lambda each: each.__name__)
-@pytest.mark.parametrize("op", Op)
-def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], op: Op) -> None:
+@pytest.mark.parametrize("kind", FOREIGN, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("operation", Operation)
+def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], operation: Operation) -> None:
     foreign = kind.__new__(kind, "text")
     Exception.__init__(foreign, "text with " + SECRET)
-    if kind is alpaca.common.exceptions.APIError:
-        foreign = kind("text")
-    error = mapped(foreign, Case("main", "host", "reading the positions", op, (SECRET,)))
+    error = map_error(foreign, replace(CONTEXT, operation=operation))
     assert isinstance(foreign, FOREIGN_ERRORS)
     assert isinstance(error, UnknownOutcomeError)
     assert str(error).startswith("main: reading the positions failed: ")
     assert SECRET not in str(error)
 
 
-WORDS = [
-    (NoCallError(), "did not take the call in time"),
-    (TimeoutError(), "did not answer in time"),
-    (NoNameError(), "no host of the name"),
-    (NoDoorError(), "can't be reached"),
-    (ConnectionResetError(), "broke the connection off"),
-    (h11.RemoteProtocolError("peer closed connection"), "broke the connection off"),
-    (ssl.SSLCertVerificationError(), "no certificate that can be trusted"),
-    (NoPassageError(), "the proxy on the way"),
-    (NoAddressError(), "not an address"),
-    (NoHeaderError(SECRET), "characters that can't be sent"),
-    (json.JSONDecodeError("", "", 0), "is not JSON"),
+SENTENCES = [
+    (ConnectTimeoutError(), "the connection to host timed out"),
+    (TimeoutError(), "host did not answer in time"),
+    (DnsError(), "the host name host can't be resolved"),
+    (ConnectError(), "host can't be reached"),
+    (ConnectionResetError(), "host closed the connection"),
+    (DisconnectedError(), "host closed the connection"),
+    (TlsError(), "host has no trusted certificate"),
+    (ProxyError(), "the proxy did not connect to host"),
+    (InvalidUrlError(), "host is not a valid address"),
+    (InvalidHeaderError(SECRET), "the key has characters that can't be sent"),
+    (UnreadableError("it is not JSON"), "host sent an unusable answer: it is not JSON"),
 ]
 
 
-@pytest.mark.parametrize(("foreign", "words"), WORDS)
-def test_what_happened_on_the_way_is_told_in_plain_words(foreign: Exception, words: str) -> None:
-    assert words in str(mapped(foreign, Case("main", "host", "reading the positions", Op.READ)))
+@pytest.mark.parametrize(("foreign", "sentence"), SENTENCES)
+def test_a_request_without_an_answer_is_told_in_plain_words(foreign: Exception, sentence: str) -> None:
+    assert str(map_error(foreign, CONTEXT)).startswith(f"main: reading the positions failed: {sentence}.")
 
 
 @given(st.integers(100, 599), st.text(max_size=80) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
 def test_any_answer_at_all_becomes_an_error_of_ours(status: int, text: str) -> None:
-    response = requests.Response()
-    response.status_code = status
-    api_error = alpaca.common.exceptions.APIError(text, requests.HTTPError(response=response))
-    for op in Op:
-        assert isinstance(mapped(api_error, Case("main", "host", "reading", op)), BrokerError)
+    for operation in Operation:
+        error = map_error(ErrorStatus(status, {}, text), replace(CONTEXT, operation=operation))
+        assert isinstance(error, BrokerError)
 
 
 @given(
@@ -306,42 +314,47 @@ def everything_in(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def echo(asked: Asked) -> Say:
+def echo(request: ReceivedRequest) -> Answer:
     """A server that says everything back that it was told, key and all."""
-    return Say({"code": 42210000, "message": str(asked.headers), "headers": asked.headers}, 422)
+    return Answer({"code": 42210000, "message": str(request.headers), "headers": request.headers}, 422)
 
 
 LEAKY = {
-    "401": Say(status=401),
-    "page": Say(HTML, 502),
-    "redirect": Say("", 302, {"Location": f"http://x/{SECRET}a"}),
+    "401": Answer(status=401),
+    "page": Answer(HTML, 502),
+    "redirect": Answer("", 302, {"Location": f"http://x/{SECRET}a"}),
     "echo": echo,
-    "reset": Say(reset=True),
-    "html": Say(f"<{SECRET}a>"),
+    "reset": Answer(reset=True),
+    "html": Answer(f"<{SECRET}a>"),
 }
 
 
-@pytest.mark.parametrize("say", LEAKY.values(), ids=LEAKY)
+@pytest.mark.parametrize("answer", LEAKY.values(), ids=LEAKY)
 @pytest.mark.parametrize("call", PATHS)
-def test_no_error_carries_a_secret(stand_in: StandIn, call: object, say: object) -> None:
-    stand_in.on(PATHS[call], say)
-    with connected(stand_in.url) as doors:
-        error = call(doors.brokers["a"])
-        assert KEY not in repr(doors)
-        assert SECRET not in repr(doors)
+def test_no_error_and_no_log_carries_a_secret(
+    stand_in: StandIn, caplog: pytest.LogCaptureFixture, call: object, answer: object
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    stand_in.on(PATHS[call], answer)
+    with connected(stand_in.url) as adapters:
+        error = call(adapters.brokers["a"])
+        assert KEY not in repr(adapters)
+        assert SECRET not in repr(adapters)
     assert isinstance(error, BrokerError)
     assert KEY not in everything_in(error)
     assert SECRET not in everything_in(error)
+    assert KEY not in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("stray", ["\n", "\u2028", "é\u4e00"])
 def test_a_key_with_stray_characters_is_told_without_showing_it(stand_in: StandIn, stray: str) -> None:
-    stand_in.on("/v2/positions", Say([]))
+    stand_in.on("/v2/positions", Answer([]))
     config = a_config(stand_in.url)
     account = replace(config.accounts["a"], secret_key=f"{SECRET}{stray}x")
-    doors = connect(replace(config, accounts={"a": account}))
-    error = read(doors.brokers["a"])
-    doors.close()
+    adapters = connect(replace(config, accounts={"a": account}))
+    error = read(adapters.brokers["a"])
+    adapters.close()
     assert "stray characters" in str(error)
     assert SECRET not in everything_in(error)
-    assert stand_in.asked == []
+    assert stand_in.requests == []

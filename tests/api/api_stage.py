@@ -18,7 +18,7 @@ from sellctl.api.lifespan import RUN_OPTIONS, ApiServices, build
 from sellctl.api.tokens import Role, make_token
 from sellctl.core.config.schema import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.journal.queries import Filters, Row, history
+from sellctl.journal.queries import AuditRow, Filters, history
 from sellctl.service.options import Options
 from sellctl.sim.server import SimServer
 
@@ -101,7 +101,7 @@ class Api:
         scope = a_scope(method, path, given, peer or self.peer)
         return await answered(self.app, scope, receive or whole(body))
 
-    def rows(self, kind: str = "") -> list[Row]:
+    def rows(self, kind: str = "") -> list[AuditRow]:
         """The journal, oldest first."""
         found = history(self.control.runtime.state.journal, Filters(limit=10_000))
         return [row for row in reversed(found) if kind in {"", row.kind}]

@@ -48,7 +48,7 @@ def tab() -> Iterator[Tab]:
 def stuck_in(folder: Path) -> Iterator[Served]:
     """A watcher whose stop on NVDA is with the broker and doesn't fill."""
     with serving(folder, SCENARIO, RULES) as served:
-        served.server.exchange.misbehave("O05", times=None)
+        served.server.exchange.inject("O05", times=None)
         yield served
 
 

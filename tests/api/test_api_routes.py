@@ -83,7 +83,7 @@ def test_a_watch_is_started_and_stopped(play: Play) -> None:
 
 def test_stop_leaves_a_protective_order_at_the_broker_and_reports_it(play: Play) -> None:
     async def test(api: Api) -> None:
-        api.server.exchange.misbehave("O05", times=None)  # the broker takes the order and does nothing with it
+        api.server.exchange.inject("O05", times=None)  # the broker takes the order and does nothing with it
         await api.post("/start")
         await until(lambda: any(line.startswith("POST /v2/orders") for line in api.sent()))
         stopped = (await api.post("/stop")).document

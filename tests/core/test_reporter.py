@@ -2,8 +2,8 @@ import datetime as dt
 
 import pytest
 
-from sellctl.core.events import Reporter
-from sellctl.core.model.event import Event, Kind
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.event import Event, EventKind
 
 NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 
@@ -12,5 +12,5 @@ def test_a_listener_that_fails_does_not_reach_the_one_who_reports(caplog: pytest
     def broken(_event: Event) -> None:
         raise RuntimeError("no room on the screen")
 
-    Reporter("main", lambda: NOON, broken)("AAPL", Kind.SENT, "sell 1 limit $1.00")
+    EventPublisher("main", lambda: NOON, broken)("AAPL", EventKind.SENT, "sell 1 limit $1.00")
     assert "A listener failed on: sell 1 limit $1.00" in caplog.text

@@ -53,12 +53,12 @@ def test_the_table_of_exit_statuses_has_every_one() -> None:
     assert re.findall(r"^\| (\d+)", table, re.MULTILINE) == [str(int(code)) for code in ExitCode]
 
 
-def test_the_demo_shown_keeps_the_promises_of_the_demo_played() -> None:
-    promises = load_scenario("demo").promises
-    assert f"{len(promises)} of {len(promises)} promises kept." in README
-    for promise in promises:
-        assert promise.symbol or promise.order or promise.account in README
-        assert promise.text.split()[0] in README
+def test_the_demo_shown_has_the_expectations_of_the_demo_played() -> None:
+    expectations = load_scenario("demo").expectations
+    assert f"{len(expectations)} of {len(expectations)} expectations met." in README
+    for expected in expectations:
+        assert expected.symbol or expected.order or expected.account in README
+        assert expected.text.split()[0] in README
 
 
 def test_what_the_readme_links_to_is_there() -> None:

@@ -38,7 +38,7 @@ def rename(stage: Stage) -> None:
 
 def assign(stage: Stage) -> None:
     with stage.server.hold() as exchange:
-        exchange.misbehave("O15", symbol=CALL)
+        exchange.inject("O15", symbol=CALL)
 
 
 def rise(stage: Stage, *symbols: str) -> None:

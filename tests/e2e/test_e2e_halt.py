@@ -8,7 +8,7 @@ from stage import Play, Stage
 
 from sellctl.bootstrap import RunOptions, assemble, load
 from sellctl.commands.watch import watching
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.service.state_folder import StateFolder
 from sellctl.ui.displays import LogOnly
@@ -36,7 +36,7 @@ DUE = HELD.replace("bid: 1.00, ask: 1.02", "bid: 1.20, ask: 1.22")
 def a_watcher(stage: Stage) -> Iterator[None]:
     """`sellctl watch` in a thread of its own, until the block ends."""
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-    runtime = assemble(load(options), options, RunOptions("watch", Mode.ACT), lambda _event: None)
+    runtime = assemble(load(options), options, RunOptions("watch", RunMode.ACT), lambda _event: None)
     started, runner = threading.Event(), asyncio.Runner()
     stop = asyncio.Event()
 
@@ -70,7 +70,7 @@ def test_a_halt_stops_every_new_order_and_a_resume_lets_them_go(play: Play) -> N
     stage = play(DUE)
     assert stage.run("halt", "--reason", "fed day").status == 0
     said = stage.run("run-once")
-    assert "halted: fed day" in said.out
+    assert "halted (fed day)" in said.out
     assert stage.sent() == []
     assert stage.run("resume", "--reason", "over").status == 0
     assert stage.run("run-once").status == 0

@@ -196,7 +196,7 @@ def test_a_stop_stays_working_when_the_run_ends_and_the_next_run_adopts_and_re_p
     assert stage.run("run-once").status == 0
     assert stage.orders()[-1].status == "pending_new"
     with stage.server.hold() as exchange:
-        exchange.behaviours.behave()
+        exchange.faults.clear()
     stage.server.advance(60)
     monkeypatch.setattr(scheduler, "RUN_ONCE_SECONDS", 20.0)
     said = stage.run("run-once")

@@ -15,7 +15,7 @@ def test_one_bad_answer_does_not_cost_the_run(play: Play, path: str) -> None:
 def test_a_calendar_that_contradicts_the_clock_rests_price_exits_and_says_so(play: Play) -> None:
     stage = play(three_calls("1.10", "1.12"))
     stage.misbehave("H20", path="/v2/calendar", skew=600)
-    assert "clock and calendar disagree: price exits are frozen" in stage.run("run-once").err
+    assert "clock and calendar disagree: price exits are paused" in stage.run("run-once").err
     assert stage.held(CALL) == 3
 
 

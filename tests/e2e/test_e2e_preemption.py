@@ -58,7 +58,7 @@ def ended(order: SimOrder) -> dt.datetime:
 def test_a_stop_takes_over_from_a_walking_target(fault: str | None, options: dict[str, Any]) -> None:
     stage = a_crash()
     if fault:
-        stage.exchange.behaviours.misbehave(fault, **options)
+        stage.exchange.faults.inject(fault, **options)
     found = stage.play("12:01:30")
     assert stage.exchange.accounts["main"].qty_of(CALL) == 0
     assert sum(order.filled_qty for order in orders(stage)) == 3

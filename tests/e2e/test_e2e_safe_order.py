@@ -205,7 +205,7 @@ def test_a_position_that_the_broker_sold_out_is_gone_for_us_too(play: Play) -> N
     stage = play(a_day({CALL: (2, "1.00")}, prices), ruled("take_profit: 50%"))
     stage.run("run-once")
     with stage.server.hold() as exchange:
-        exchange.misbehave("O11", symbol=CALL)
+        exchange.inject("O11", symbol=CALL)
     stage.server.advance(300)
     work(stage, 3)
     assert stage.held(CALL) == 0

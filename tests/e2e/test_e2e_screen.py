@@ -9,7 +9,7 @@ from stage import Play, three_calls
 
 from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.service.host_clock import RealClock
 from sellctl.service.options import Options
 from sellctl.ui.displays import Screen
@@ -28,7 +28,7 @@ class Ahead(RealClock):
 def test_between_two_checks_the_screen_goes_on(play: Play) -> None:
     stage, clock = play(three_calls()), Ahead()
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-    run_options = RunOptions("watch", Mode.DRY_RUN)
+    run_options = RunOptions("watch", RunMode.DRY_RUN)
     runtime = assemble(ConfigManager(stage.config).load(), options, run_options, lambda _event: None, clock)
     out = StringIO()
     terminal = {"TERM": "xterm"}  # whatever the tests run in

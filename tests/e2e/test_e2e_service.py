@@ -13,7 +13,7 @@ from stage import CALL, Play, three_calls
 
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.sell_watcher import Mode
+from sellctl.core.model.account_state import RunMode
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
 from sellctl.service.systemd import sd_notify
@@ -57,13 +57,13 @@ def reloaded(play: Play) -> Reload:
         stage = play(scenario, before)
         events: list[Event] = []
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-        runtime = assemble(ConfigManager(stage.config).load(), options, RunOptions("watch", Mode.ACT), events.append)
+        runtime = assemble(ConfigManager(stage.config).load(), options, RunOptions("watch", RunMode.ACT), events.append)
 
         async def looks() -> None:
-            await runtime.scheduler.look()
+            await runtime.scheduler.poll()
             stage.configure(later)
             reload(runtime, stage.config, events.append)
-            await runtime.scheduler.look()
+            await runtime.scheduler.poll()
 
         try:
             asyncio.run(looks())

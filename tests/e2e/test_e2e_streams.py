@@ -18,8 +18,8 @@ from stage import CALL, Play, Stage, end_of, three_calls
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.errors import RateLimitedError
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.order_manager import CANCEL_POLLS
-from sellctl.core.sell_watcher import Mode
 from sellctl.service.host_clock import RealClock
 from sellctl.service.options import Options
 
@@ -49,7 +49,7 @@ class Watch:
         self.events: list[Event] = []
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
         loaded = ConfigManager(stage.config).load()
-        run_options = RunOptions("watch", Mode.ACT, streams=True)
+        run_options = RunOptions("watch", RunMode.ACT, streams=True)
         self.runtime: Runtime = assemble(loaded, options, run_options, self.events.append, clock)
 
     def play(self, *acts: Callable[[], object] | Until, seconds: float = 8) -> None:
@@ -355,7 +355,7 @@ class Session(Watch):
 
     def speak(self) -> None:
         with self.stage.server.hold() as exchange:
-            exchange.behave("W02")
+            exchange.clear_faults("W02")
 
     def drift(self) -> bool:
         """The price of one that stays moves on, until the polls have noticed that no stream says so."""

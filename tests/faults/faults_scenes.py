@@ -10,18 +10,18 @@ from builders import replace
 
 from faults.catalogue import CATALOGUE
 from faults.day import Stage, a_stage
-from faults.draw import Day, Planned, Role, draw_day
+from faults.generate import Day, PlannedFault, Role, generate_day
 from sellctl.core.config.schema import BackstopConfig
 
 
 def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
     """A day on which nothing goes wrong, with the holdings of these roles only, or all; `hours` cuts it short."""
-    days = (draw_day(each, ()) for each in itertools.count(seed))
+    days = (generate_day(each, ()) for each in itertools.count(seed))
     drawn = next(day for day in days if set(roles) <= {lot.role for lot in day.lots})
-    day = replace(drawn, deeds=(), style="smart", latency=0.0, backstop=BackstopConfig())
+    day = replace(drawn, human_actions=(), style="smart", latency=0.0, backstop=BackstopConfig())
     lots = tuple(lot for lot in day.lots if not roles or lot.role in roles)
-    ends = day.ends if hours is None else day.begins + dt.timedelta(hours=hours)
-    return replace(day, lots=lots, ends=ends)
+    ends = day.ends_at if hours is None else day.begins_at + dt.timedelta(hours=hours)
+    return replace(day, lots=lots, ends_at=ends)
 
 
 def with_fault(
@@ -29,7 +29,7 @@ def with_fault(
 ) -> Day:
     """The day with one more fault, for some minutes or so many times."""
     fault = next(each for each in CATALOGUE if each.name == name)
-    planned = Planned(fault, at, at + dt.timedelta(minutes=minutes), times=times, options=options)
+    planned = PlannedFault(fault, at, at + dt.timedelta(minutes=minutes), times=times, options=options)
     return replace(day, faults=(*day.faults, planned))
 
 

@@ -10,7 +10,7 @@ from faults_scenes import a_day, found
 
 from faults.crash import exactly_once, matrix_day
 from faults.day import ACCOUNT, a_stage
-from faults.draw import Role
+from faults.generate import Role
 from sellctl.core.config.schema import BackstopConfig
 
 pytestmark = pytest.mark.filterwarnings(
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.mark.parametrize("step", ["broker.cancel.before", "broker.cancel.arrived", "broker.cancel.after",
                                   "journal.intend.after", "broker.submit.arrived"])  # fmt: skip
 def test_a_kill_around_the_cancel_ends_with_each_position_sold_once(tmp_path: Path, step: str, *, once: bool) -> None:
-    day = replace(matrix_day(3), backstop=BackstopConfig(Decimal("0.45")), deeds=())
+    day = replace(matrix_day(3), backstop=BackstopConfig(Decimal("0.45")), human_actions=())
     stage = a_stage(day, tmp_path / "state", once=once)
     stage.steps.kill_at, stage.steps.nth = step, 2
     stage.play()

@@ -1,4 +1,4 @@
-"""The bench itself: same seed, same day; what it draws strikes; what is planted is found."""
+"""The bench itself: same seed, same day; what it draws occurs; mutants are found."""
 
 import datetime as dt
 from pathlib import Path
@@ -11,8 +11,8 @@ from faults.catalogue import CATALOGUE, WAITING
 from faults.checkers import is_ours, parts
 from faults.crash import Case, crash
 from faults.day import play
-from faults.draw import DUE, Role, draw_day
-from faults.planted import BUGS, hunt
+from faults.generate import DUE, Role, generate_day
+from faults.mutants import MUTANTS, hunt
 from faults.two import play_pair
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
@@ -28,22 +28,22 @@ def test_two_seeds_are_two_days() -> None:
 
 @pytest.mark.parametrize("seed", range(1, 40))
 def test_a_day_holds_enough_to_be_one(seed: int) -> None:
-    day = draw_day(seed)
+    day = generate_day(seed)
     assert len(day.lots) >= 5
     assert sum(lot.role in DUE for lot in day.lots) >= 3
-    assert {Role.ATTACKED, Role.GUARDING} <= {lot.role for lot in day.lots}
+    assert {Role.SHORT_LEG, Role.COVERING_LEG} <= {lot.role for lot in day.lots}
 
 
 def test_a_vertical_under_attack_leaves_with_its_short_leg_first_or_with_one_order(tmp_path: Path) -> None:
-    stage = played(a_day(Role.ATTACKED, Role.GUARDING), tmp_path)
+    stage = played(a_day(Role.SHORT_LEG, Role.COVERING_LEG), tmp_path)
     orders = [o for o in stage.exchange.accounts["main"].orders.values() if is_ours(o) and o.filled_qty]
     assert [part.side for order in orders for part in parts(order)] == ["buy", "sell"]
     assert not found(stage)
 
 
 def test_a_trailing_stop_fires_after_its_peak_and_one_that_rides_on_stays(tmp_path: Path) -> None:
-    stage = played(a_day(Role.TRAILING, Role.RIDING), tmp_path)
-    assert [lot.role for lot in stage.day.lots if stage.exchange.accounts["main"].qty_of(lot.symbol)] == [Role.RIDING]
+    stage = played(a_day(Role.TRAILING, Role.AT_PEAK), tmp_path)
+    assert [lot.role for lot in stage.day.lots if stage.exchange.accounts["main"].qty_of(lot.symbol)] == [Role.AT_PEAK]
     assert not found(stage)
 
 
@@ -52,18 +52,18 @@ def test_a_journal_that_is_moved_away_stops_orders_until_it_is_back(tmp_path: Pa
     due_at = day.lots[0].due_at
     assert due_at is not None
     away = due_at - dt.timedelta(minutes=1)
-    stage = played(with_fault(replace(day, heals=day.ends), "D06", away, minutes=10), tmp_path)
+    stage = played(with_fault(replace(day, recovers_at=day.ends_at), "D06", away, minutes=10), tmp_path)
     orders = [o for o in stage.exchange.accounts["main"].orders.values() if is_ours(o)]
     assert min(order.created_at for order in orders) > away + dt.timedelta(minutes=10)
     assert not found(stage)
 
 
 @pytest.mark.parametrize("seed", [1, 3, 6])
-def test_a_day_with_faults_violates_nothing_and_all_its_faults_strike(seed: int) -> None:
+def test_a_day_with_faults_violates_nothing_and_all_its_faults_occur(seed: int) -> None:
     outcome = play(seed)
     assert not outcome.violations
     assert not outcome.unfired
-    assert outcome.looks >= 150
+    assert outcome.polls >= 150
 
 
 def test_a_day_through_the_sdk_violates_nothing() -> None:
@@ -75,7 +75,7 @@ def test_a_day_through_the_sdk_violates_nothing() -> None:
 def test_a_day_without_faults_sells_all_that_is_due_and_nothing_else() -> None:
     outcome = play(2, ())
     assert not outcome.violations
-    assert outcome.exits == sum(lot.role in DUE for lot in draw_day(2, ()).lots)
+    assert outcome.exits == sum(lot.role in DUE for lot in generate_day(2, ()).lots)
 
 
 @pytest.mark.parametrize("step", ["journal.intend.after", "broker.submit.arrived", "broker.cancel.arrived"])
@@ -92,13 +92,13 @@ def test_two_watchers_cause_one_order_a_decision(*, shared: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["random ids", "intent after", "zero day forgotten"])
-def test_a_planted_bug_is_found(name: str) -> None:
-    bug = next(bug for bug in BUGS if bug.name == name)
+def test_a_mutant_is_found(name: str) -> None:
+    bug = next(bug for bug in MUTANTS if bug.name == name)
     assert hunt(bug, 5).seed
 
 
-def test_at_least_thirty_bugs_are_planted_under_names_of_their_own() -> None:
-    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 30
+def test_there_are_at_least_thirty_mutants_with_unique_names() -> None:
+    assert len({bug.name for bug in MUTANTS}) == len(MUTANTS) >= 30
 
 
 def test_what_is_not_drawn_says_what_it_waits_for() -> None:

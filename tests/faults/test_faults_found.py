@@ -9,10 +9,10 @@ from builders import a_holding, a_snapshot, replace, the_decision
 from faults_scenes import a_day, found, played, with_fault
 
 from faults.day import ACCOUNT, a_stage, play
-from faults.draw import Role
-from faults.pairs import unlike
-from sellctl.core.model.event import Kind, Weight
-from sellctl.core.model.plan import State
+from faults.generate import Role
+from faults.pairs import differing_seeds
+from sellctl.core.model.event import EventKind, Severity
+from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.position import PositionState
 
 
@@ -26,12 +26,12 @@ def test_an_order_that_the_broker_took_and_does_not_show_yet_is_not_sent_again()
 
 
 def test_price_steps_are_asked_in_an_order_that_the_hash_seed_does_not_change() -> None:
-    assert unlike(26, 1) == []
+    assert differing_seeds(26, 1) == []
 
 
 def test_an_account_that_was_blocked_at_the_start_sells_when_it_no_longer_is(tmp_path: Path) -> None:
     day = a_day(Role.UNCOVERED, hours=0.4)
-    stage = played(with_fault(day, "A04", day.begins - dt.timedelta(seconds=1)), tmp_path)
+    stage = played(with_fault(day, "A04", day.begins_at - dt.timedelta(seconds=1)), tmp_path)
     assert not stage.exchange.accounts[ACCOUNT].positions
     assert not found(stage)
 
@@ -41,41 +41,45 @@ def test_an_account_that_may_not_trade_halts_no_symbol_and_is_told_once(role: Ro
     day = a_day(role)
     due_at = day.lots[0].due_at
     assert due_at is not None
-    day = replace(day, heals=day.ends, ends=due_at + dt.timedelta(minutes=30), deeds=())
+    day = replace(day, recovers_at=day.ends_at, ends_at=due_at + dt.timedelta(minutes=30), human_actions=())
     stage = a_stage(day, tmp_path / "state")
     account = stage.exchange.accounts[ACCOUNT]
     blocked = {"suspend_trade": True}, {"suspend_trade": False}  # which the account's facts don't show
-    for at, change in zip((day.begins, due_at + dt.timedelta(minutes=10)), blocked, strict=True):
+    for at, change in zip((day.begins_at, due_at + dt.timedelta(minutes=10)), blocked, strict=True):
         stage.exchange.at(at, lambda _exchange, change=change: account.configuration.update(change))
     stage.play()
     told = [event.text for event in stage.liveness.told if "let this account trade" in event.text]
     assert not account.positions
     assert not any("in a row" in event.text for event in stage.liveness.told)
     assert len([text for text in told if "tried again" in text]) == 1
-    assert sum(said.answer == "refused" for said in stage.wire.log) <= 14
+    assert sum(logged.answer == "refused" for logged in stage.wire.log) <= 14
     assert not found(stage)
 
 
 def test_an_account_that_goes_on_failing_is_told_again_and_again(tmp_path: Path) -> None:
     day = a_day(Role.QUIET, hours=1)
-    failing = with_fault(replace(day, heals=day.ends), "H07", day.begins + dt.timedelta(minutes=5), 22, status=401)
+    failing = with_fault(
+        replace(day, recovers_at=day.ends_at), "H07", day.begins_at + dt.timedelta(minutes=5), 22, status=401
+    )
     told = played(failing, tmp_path).liveness.told
     again = [event for event in told if "still not watched" in event.text]
-    assert [event.weight for event in again] == [Weight.CRITICAL] * 3
+    assert [event.severity for event in again] == [Severity.CRITICAL] * 3
     assert any("answers again" in event.text for event in told)
 
 
 def test_a_key_that_never_worked_is_told_once(tmp_path: Path) -> None:
     day = a_day(Role.QUIET, hours=0.5)
-    refused = with_fault(replace(day, heals=day.ends), "H07", day.begins - dt.timedelta(minutes=1), 22, status=401)
+    refused = with_fault(
+        replace(day, recovers_at=day.ends_at), "H07", day.begins_at - dt.timedelta(minutes=1), 22, status=401
+    )
     told = played(refused, tmp_path).liveness.told
     assert not [event for event in told if "still not watched" in event.text]
-    assert [event for event in told if event.kind is Kind.DEGRADED]
+    assert [event for event in told if event.kind is EventKind.DEGRADED]
 
 
 def test_a_denial_is_told_again_when_the_exit_becomes_more_urgent(tmp_path: Path) -> None:
     day = a_day(Role.ZERO_DAY)
-    stage = played(with_fault(replace(day, heals=day.ends), "A04", day.begins, 600), tmp_path)
+    stage = played(with_fault(replace(day, recovers_at=day.ends_at), "A04", day.begins_at, 600), tmp_path)
     assert not found(stage)
 
 
@@ -95,7 +99,7 @@ def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fi
     )
     short = a_holding("AAPL261218C00210000", qty="3", short=True)
     decision = the_decision(a_snapshot(long, short), symbol=long.symbol)
-    assert decision.state is State.DENIED
+    assert decision.state is DecisionState.DENIED
 
 
 @pytest.mark.parametrize("seed", [3393, 3424])

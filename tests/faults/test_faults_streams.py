@@ -1,4 +1,4 @@
-"""Days with streams: they are heard in virtual time, each of their faults strikes, and exits leave all the same."""
+"""Days with streams: they run in virtual time, each of their faults occurs, and exits leave all the same."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from faults_scenes import a_day, found, played, with_fault
 
 from faults.catalogue import CATALOGUE, STREAMS
 from faults.day import Stage, play
-from faults.draw import Day, Role, draw_day
+from faults.generate import Day, Role, generate_day
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 
@@ -24,7 +24,7 @@ def told(stage: Stage) -> Sequence[str]:
     return [event.sentence for event in stage.liveness.told]
 
 
-def test_the_program_hears_prices_and_orders_on_a_day_with_streams(tmp_path: Path) -> None:
+def test_the_program_receives_prices_and_orders_on_a_day_with_streams(tmp_path: Path) -> None:
     stage = played(a_day_with_streams(Role.TARGET, Role.CRASH), tmp_path)
     assert {f"recovered: {name}: live" for name in ("orders of main", "stock quotes", "option quotes")} <= set(
         told(stage)
@@ -33,23 +33,23 @@ def test_the_program_hears_prices_and_orders_on_a_day_with_streams(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", [fault.name for fault in CATALOGUE if fault.family == STREAMS])
-def test_a_fault_of_the_streams_strikes_and_what_is_due_is_sold_all_the_same(name: str, tmp_path: Path) -> None:
+def test_a_fault_of_the_streams_occurs_and_what_is_due_is_sold_all_the_same(name: str, tmp_path: Path) -> None:
     day = a_day_with_streams(Role.TARGET, Role.CRASH)
     at = min(lot.due_at for lot in day.lots if lot.due_at) - dt.timedelta(minutes=2)
     stage = played(with_fault(day, name, at, minutes=8, times=1 if name not in {"W02", "W07"} else None), tmp_path)
-    assert stage.mischief.all_fired[name]
+    assert stage.injector.all_fired[name]
     assert not stage.exchange.accounts["main"].positions
     assert not found(stage)
 
 
 def test_about_one_day_in_eight_has_streams_and_only_those_have_their_faults() -> None:
-    days = [draw_day(seed) for seed in range(400)]
+    days = [generate_day(seed) for seed in range(400)]
     assert 35 <= sum(day.streams for day in days) <= 65
     assert not any(p.fault.family == STREAMS for day in days if not day.streams for p in day.faults)
 
 
 def test_a_killed_process_leaves_nothing_of_its_streams_and_the_day_stays_the_same() -> None:
     one = play(38)
-    assert one.lives > 1
+    assert one.processes > 1
     assert not one.violations
     assert one.head == play(38).head

@@ -86,7 +86,7 @@ def test_the_report_stands_in_every_format(tmp_path: Path) -> None:
     a_history(tmp_path)
     (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--format", "csv")[0]))
     assert (row["reason"], row["strategy"], row["exits"], row["filled"]) == ("stop_loss", "one", "1", "1")
-    assert (Decimal(row["P&L"]), Decimal(row["to_mid"])) == (Decimal(-94), Decimal("0.0633"))
+    assert (Decimal(row["P&L"]), Decimal(row["slippage_against_mid"])) == (Decimal(-94), Decimal("0.0633"))
     document = json.loads(said(tmp_path, "--format", "json")[0])
     assert document["groups"][0]["pl"] == "-94.00"
     assert document["exits"][0]["steps"] == 2
@@ -98,11 +98,11 @@ def test_filters_narrow_the_report_and_an_empty_one_says_so(tmp_path: Path) -> N
     a_history(tmp_path)
     assert "stop_loss" in said(tmp_path, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
     for words in (["--reason", "zero_day"], ["--day", "2025-08-27"], ["AAPL"], ["--account", "other"]):
-        assert "No exit is on record" in said(tmp_path, *words)[1]
+        assert "No exits recorded" in said(tmp_path, *words)[1]
 
 
 def test_without_a_journal_the_report_is_empty_and_nothing_is_made(tmp_path: Path) -> None:
-    assert "No exit is on record" in said(tmp_path)[1]
+    assert "No exits recorded" in said(tmp_path)[1]
     assert list(tmp_path.iterdir()) == []
 
 

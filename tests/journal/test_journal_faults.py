@@ -11,7 +11,7 @@ import pytest
 from journal_builders import a_journal, intend
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.database import look
+from sellctl.journal.database import read_only
 from sellctl.journal.queries import Filters, history
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
@@ -176,5 +176,5 @@ def test_reading_asks_again_when_a_writer_came_up_meanwhile(tmp_path: Path) -> N
             intend(writers[0], "sellctl-2")
         return connection.exec_driver_sql("SELECT count(*) FROM audit").scalar()
 
-    assert look(journal.path, question, missing=0) == 2
+    assert read_only(journal.path, question, missing=0) == 2
     writers[0].close()

@@ -47,7 +47,7 @@ def test_the_newest_stands_first(state: Path) -> None:
     assert [row["kind"] for row in rows(state)] == ["halt", "intent", "refusal", "plan"]
 
 
-def test_json_leaves_the_frozen_snapshot_out(state: Path) -> None:
+def test_json_leaves_the_packed_snapshot_out(state: Path) -> None:
     assert rows(state)[-1]["body"] == {"denied": ["SPY250829C00500000"]}
 
 
@@ -72,7 +72,7 @@ def test_every_format_prints(state: Path, fmt: OutputFormat) -> None:
 
 
 def test_a_day_that_is_no_date_is_a_usage_error(state: Path) -> None:
-    assert "is no date" in str(run(state, "--day", "yesterday").exception)
+    assert "is not a date" in str(run(state, "--day", "yesterday").exception)
 
 
 def test_no_journal_is_an_empty_history_that_says_so(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_no_journal_is_an_empty_history_that_says_so(tmp_path: Path) -> None:
 
 
 def test_verify_passes_and_says_how_many_rows(state: Path) -> None:
-    assert run(state, "--verify").stdout.startswith("The journal holds: 4 rows")
+    assert run(state, "--verify").stdout == "journal intact: 4 entries\n"
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET body = '{}' WHERE seq = 4", "DELETE FROM audit WHERE seq = 4"])
@@ -95,7 +95,7 @@ def test_verify_fails_and_names_the_row(state: Path, statement: str) -> None:
     assert result.exception.exit_code == 1
 
 
-def test_text_that_looks_like_a_formula_isharmless() -> None:
+def test_text_that_looks_like_a_formula_is_quoted() -> None:
     assert [command.sanitize(cell) for cell in ("=1", "+1", "-1", "@x", "fine", 3)] == [
         "'=1",
         "'+1",

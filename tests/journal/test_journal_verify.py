@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_builders import a_journal, as_attacker, intend
 
-from sellctl.journal.chain import CELLS, GENESIS, START, Break, Link, follow, row_hash, storable
+from sellctl.journal.chain import CELLS, GENESIS, START, ChainBreak, ChainLink, follow, row_hash, storable
 from sellctl.journal.head import head_path
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.verify import verify
@@ -33,14 +33,14 @@ def links(bodies: list[str]) -> Iterator[dict[str, Any]]:
     before = START
     for body in bodies:
         row = dict.fromkeys(CELLS, "") | {"seq": before.seq + 1, "body": body, "prev_hash": before.hash}
-        before = Link(before.seq + 1, row_hash(row["seq"], [row[cell] for cell in CELLS]))
+        before = ChainLink(before.seq + 1, row_hash(row["seq"], [row[cell] for cell in CELLS]))
         yield {**row, "hash": before.hash}
 
 
 @given(st.lists(st.text().map(storable), min_size=1, max_size=6))
 def test_a_chain_holds_from_first_to_last(bodies: list[str]) -> None:
     rows = list(links(bodies))
-    assert list(follow(rows, START))[-1] == Link(len(rows), rows[-1]["hash"])
+    assert list(follow(rows, START))[-1] == ChainLink(len(rows), rows[-1]["hash"])
 
 
 @given(st.lists(st.text().map(storable), min_size=1, max_size=6), st.data())
@@ -53,12 +53,12 @@ def test_a_chain_with_any_cell_changed_breaks_at_that_row_or_the_next(bodies: li
     )
     steps = list(follow(rows, START))
     broken_next = cell == "hash" and place + 1 < len(rows)
-    assert isinstance(steps[-1], Break), broken_next
+    assert isinstance(steps[-1], ChainBreak), broken_next
     assert steps[-1].seq == place + 1
 
 
 def test_an_untouched_journal_verifies(path: Path) -> None:
-    assert verify(path).sentence == "The journal holds: 4 rows, each following from the one before, and the head."
+    assert verify(path).sentence == "journal intact: 4 entries"
 
 
 def test_a_journal_that_never_was_verifies_as_empty(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_every_changed_byte_of_a_row_is_found(path: Path, row: int) -> None:
 
 def _holds(connection: Any) -> bool:
     rows = (dict(row) for row in connection.execute("SELECT * FROM audit ORDER BY seq"))
-    return not isinstance(list(follow(rows, START))[-1], Break)
+    return not isinstance(list(follow(rows, START))[-1], ChainBreak)
 
 
 def test_every_flipped_byte_of_a_row_in_the_file_itself_is_found(path: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_every_flipped_byte_of_a_row_in_the_file_itself_is_found(path: Path, tmp
         ("UPDATE audit SET body = '{}' WHERE seq = 2", "row 2 was changed"),
         (
             "UPDATE audit SET at = CAST('x' AS BLOB) WHERE seq = 2",
-            "row 2 was changed: it holds what no row ever holds",
+            "row 2 was changed: it holds something that sellctl never writes",
         ),
         ("DELETE FROM audit WHERE seq = 4", "row 4 is missing: the head names row 4"),
         ("DELETE FROM audit WHERE seq >= 3", "row 3 is missing: the head names row 4"),
@@ -175,7 +175,7 @@ def test_an_old_backup_put_back_is_told_and_written_down(tmp_path: Path) -> None
     journal.path.write_bytes(backup)
     assert verify(journal.path).fault == "row 2 is missing: the head names row 2"
     journal = a_journal(tmp_path)
-    assert "the head names row 2, and the last row that was there is 1" in journal.alarm
+    assert "the head names row 2, and the last row found is 1" in journal.alarm
     intend(journal, "sellctl-3")
     journal.close()
     assert verify(journal.path).fault.startswith("row 2 says: The journal")

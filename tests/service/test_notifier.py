@@ -12,7 +12,7 @@ from builders import a_config, replace
 
 from sellctl.core.config.schema import Config, News, NotifyConfig, WatchConfig
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.event import Event, Kind, Weight
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.notifier import Notifier
 
 pytest.importorskip("apprise")
@@ -74,15 +74,15 @@ def a_notifier(
     return Notifier(config, (lambda text: text.replace("canary", "***")) if redact else str, monotonic)
 
 
-def an_event(kind: Kind, text: str) -> Event:
+def an_event(kind: EventKind, text: str) -> Event:
     return Event(dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC), text, "main", symbol="AAPL", kind=kind)
 
 
 def test_only_the_configured_kinds_are_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, News.FILLED)
-    notifier.notify(an_event(Kind.BLOCKED, "by your order"))
-    notifier.notify(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    notifier.notify(an_event(EventKind.BLOCKED, "by your order"))
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
     assert box.wait_for(1) == ["sellctl: filled | main: AAPL filled: 3 of 3 at $1.20"]
     notifier.close()
 
@@ -91,8 +91,8 @@ def test_a_repeated_event_is_sent_once_and_every_fill_is_sent(inbox: tuple[Inbox
     box, port = inbox
     notifier = a_notifier(port)
     for age in (61, 62):
-        notifier.notify(an_event(Kind.DENIED, f"quote is {age} s old"))
-        notifier.notify(an_event(Kind.FILLED, "1 of 3 at $1.20"))
+        notifier.notify(an_event(EventKind.DENIED, f"quote is {age} s old"))
+        notifier.notify(an_event(EventKind.FILLED, "1 of 3 at $1.20"))
     assert len(box.wait_for(3)) == 3
     notifier.close()
     assert len(box.arrived) == 3
@@ -103,7 +103,7 @@ def test_a_critical_event_is_sent_again_after_two_minutes(inbox: tuple[Inbox, in
     seconds = iter([0.0, 60.0, 180.0, 240.0])
     notifier = a_notifier(port, monotonic=lambda: next(seconds))
     for _ in range(4):
-        notifier.notify(replace(an_event(Kind.ALERT, "still not out: stop -20%"), weight=Weight.CRITICAL))
+        notifier.notify(replace(an_event(EventKind.ALERT, "still not out: stop -20%"), severity=Severity.CRITICAL))
     assert len(box.wait_for(2)) == 2
     notifier.close()
     assert len(box.arrived) == 2
@@ -112,7 +112,7 @@ def test_a_critical_event_is_sent_again_after_two_minutes(inbox: tuple[Inbox, in
 def test_secrets_are_redacted(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, redact=True)
-    notifier.notify(an_event(Kind.ALERT, "canary"))
+    notifier.notify(an_event(EventKind.ALERT, "canary"))
     assert "canary" not in box.wait_for(1)[0]
     notifier.close()
 
@@ -120,7 +120,7 @@ def test_secrets_are_redacted(inbox: tuple[Inbox, int]) -> None:
 def test_a_heartbeat_a_minute_and_a_summary_after_the_close(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port, News.SUMMARY, heartbeat=True)
-    notifier.notify(an_event(Kind.FILLED, "3 of 3 at $1.20"))
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
     for is_open in (True, True, False, False):
         notifier.after_poll(is_open)
     assert box.wait_for(2) == ["heartbeat", "sellctl: summary | The market has closed. Today: 1 filled."]
@@ -132,7 +132,7 @@ def test_a_service_that_fails_neither_blocks_nor_raises(inbox: tuple[Inbox, int]
     box.status = 500
     notifier = a_notifier(port)
     for number in range(500):
-        notifier.notify(an_event(Kind.FILLED, f"{number}"))
+        notifier.notify(an_event(EventKind.FILLED, f"{number}"))
     box.wait_for(2)
 
 

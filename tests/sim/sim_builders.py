@@ -1,4 +1,4 @@
-"""Builders for tests of the simulator: a venue with one account, positions, quotes, and orders as bodies."""
+"""Builders for tests of the simulator: a venue with one account, positions, quotes, and orders as request bodies."""
 
 import datetime as dt
 from decimal import Decimal
@@ -9,7 +9,7 @@ import pytest
 from sellctl.sim.market.calendar import NEW_YORK
 from sellctl.sim.market.market import Market
 from sellctl.sim.market.price_paths import Fixed, Level, Path
-from sellctl.sim.rejections import RefusedError
+from sellctl.sim.rejections import RejectionError
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
@@ -45,7 +45,7 @@ def a_venue(
 
 
 def a_level(bid: str, ask: str) -> Level:
-    """A quote; "0" is nobody."""
+    """A quote; "0" means no side."""
     return Level(Decimal(bid) or None, Decimal(ask) or None)
 
 
@@ -60,9 +60,9 @@ def send(venue: Exchange, symbol: str = CALL, side: str = "sell", qty: str = "1"
     return venue.submit(venue.accounts["main"], a_body(symbol, side, qty, **fields))
 
 
-def refused(venue: Exchange, symbol: str = CALL, side: str = "sell", qty: str = "1", **fields: Any) -> RefusedError:
-    """Send an order that has to be refused; the refusal."""
-    with pytest.raises(RefusedError) as caught:
+def rejected(venue: Exchange, symbol: str = CALL, side: str = "sell", qty: str = "1", **fields: Any) -> RejectionError:
+    """Send an order that has to be rejected; the rejection."""
+    with pytest.raises(RejectionError) as caught:
         send(venue, symbol, side, qty, **fields)
     return caught.value
 

@@ -1,4 +1,4 @@
-"""The in-process face: the core's ports over the exchange, its errors, and a clock that jumps."""
+"""The ports of the core without a server, their errors, and the clock that jumps."""
 
 import asyncio
 import datetime as dt
@@ -38,7 +38,7 @@ def run(awaited: Awaitable[T]) -> T:
 
 
 def the_ports(venue: Exchange) -> tuple[Broker, QuoteSource, Clock]:
-    """Every face as the port that it claims to be; the type checker reads this too."""
+    """Every class as the port that it implements; the type checker checks it."""
     return SimBroker(venue, "main"), SimQuotes(venue), VirtualClock(venue)
 
 
@@ -108,21 +108,21 @@ Act = Callable[[Broker], Awaitable[object]]
         (lambda broker: broker.submit(an_exit(limit="2.005")), Refusal.OTHER),
     ],
 )
-def test_a_refusal_names_what_it_means(act: Act, refusal: Refusal) -> None:
+def test_a_rejection_names_its_kind(act: Act, refusal: Refusal) -> None:
     venue = a_venue((CALL, "2", "1.50"))
     send(venue, limit_price="3.00", client_order_id="mine")
-    with pytest.raises(RequestRejectedError) as no:
+    with pytest.raises(RequestRejectedError) as caught:
         run(act(SimBroker(venue, "main")))
-    assert no.value.refusal is refusal
+    assert caught.value.refusal is refusal
 
 
 def test_a_done_order_is_not_cancelable_and_an_unknown_one_not_found() -> None:
     venue = a_venue((CALL, "2", "1.50"))
     broker = SimBroker(venue, "main")
     done = run(broker.submit(an_exit()))
-    with pytest.raises(RequestRejectedError) as no:
+    with pytest.raises(RequestRejectedError) as caught:
         run(broker.cancel(done.id))
-    assert no.value.refusal is Refusal.NOT_CANCELABLE
+    assert caught.value.refusal is Refusal.NOT_CANCELABLE
     with pytest.raises(NotFoundError):
         run(broker.order_by_client_id("nobody's"))
 
@@ -144,11 +144,11 @@ def test_a_done_order_is_not_cancelable_and_an_unknown_one_not_found() -> None:
         ("H11", {}, UnknownOutcomeError, 1),
     ],
 )
-def test_misbehaviours_mean_the_same_as_on_the_wire(
+def test_faults_raise_the_same_errors_as_over_http(
     name: str, options: dict[str, object], error: type[BrokerError], accepted: int
 ) -> None:
     venue = a_venue((CALL, "2", "1.50"))
-    venue.misbehave(name, method="POST", **options)
+    venue.inject(name, method="POST", **options)
     with pytest.raises(error):
         run(SimBroker(venue, "main").submit(an_exit()))
     assert len(venue.accounts["main"].orders) == accepted
@@ -156,14 +156,14 @@ def test_misbehaviours_mean_the_same_as_on_the_wire(
 
 def test_positions_are_empty_once() -> None:
     venue = a_venue((CALL, "2", "1.50"))
-    venue.misbehave("H16")
+    venue.inject("H16")
     broker = SimBroker(venue, "main")
     assert [len(run(broker.positions()).rows) for _ in range(2)] == [0, 1]
 
 
 def test_a_clock_that_is_down_is_doubtful() -> None:
     venue = a_venue()
-    venue.misbehave("H20", down=True)
+    venue.inject("H20", down=True)
     with pytest.raises(UnknownOutcomeError):
         run(SimBroker(venue, "main").clock())
 
@@ -179,7 +179,7 @@ def test_a_missing_quote_and_a_price_that_is_no_number_are_absent() -> None:
     venue = a_venue()
     option = an_option(CALL)
     assert option is not None
-    venue.misbehave("Q14")
+    venue.inject("Q14")
     assert run(SimQuotes(venue).latest([option])) == {}
 
 

@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from sim_wire import CALL, SCENARIO, a_server
+from sim_clients import CALL, SCENARIO, a_server
 
 farmer = pytest.importorskip("alpacafarmer", reason="the dev group's second Alpaca client isn't installed")
 auth = pytest.importorskip("alpacafarmer.auth")

@@ -41,7 +41,7 @@ from alpaca.trading.requests import (
     TrailingStopOrderRequest,
 )
 from alpaca.trading.stream import TradingStream
-from sim_wire import CALL, SCENARIO, a_server
+from sim_clients import CALL, SCENARIO, a_server
 
 from sellctl.sim.server import SimServer
 
@@ -86,7 +86,7 @@ def test_account_positions_and_configuration(trading: TradingClient) -> None:
     assert trading.set_account_configurations(settings).no_shorting is True
 
 
-def test_an_orders_life_from_submission_to_the_look_up_by_its_own_id(trading: TradingClient) -> None:
+def test_an_order_from_submission_to_the_look_up_by_client_order_id(trading: TradingClient) -> None:
     order = trading.submit_order(sale(client_order_id="mine"))
     assert trading.get_order_by_client_id("mine").id == order.id
     assert [one.id for one in trading.get_orders()] == [order.id]
@@ -100,10 +100,10 @@ def test_an_orders_life_from_submission_to_the_look_up_by_its_own_id(trading: Tr
 
 def test_a_refusal_reaches_the_caller_with_its_body(trading: TradingClient) -> None:
     trading.submit_order(sale(qty=4))
-    with pytest.raises(APIError) as no:
+    with pytest.raises(APIError) as caught:
         trading.submit_order(sale(qty=1))
-    assert (no.value.status_code, no.value.code) == (403, 40310000)
-    assert "insufficient qty available for order (requested: 1, available: 0)" in str(no.value)
+    assert (caught.value.status_code, caught.value.code) == (403, 40310000)
+    assert "insufficient qty available for order (requested: 1, available: 0)" in str(caught.value)
 
 
 def test_every_kind_of_order(trading: TradingClient) -> None:
@@ -176,7 +176,7 @@ def test_exercise(trading: TradingClient, server: SimServer) -> None:
     with pytest.raises(APIError):
         trading.exercise_options_position(CALL)
     with server.hold() as exchange:
-        exchange.misbehave("Q16", symbol="NVDA", ratio="1.1")
+        exchange.inject("Q16", symbol="NVDA", ratio="1.1")
     server.advance(5)
     trading.exercise_options_position(CALL)
     assert trading.get_open_position("NVDA").qty == "400"

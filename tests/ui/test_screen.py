@@ -8,7 +8,7 @@ from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_sna
 from ui_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
 from sellctl.core.decision.engine import decide
-from sellctl.core.model.event import Event, Weight
+from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.documents import watch_document
@@ -129,14 +129,14 @@ def test_no_view_is_too_small_to_draw(width: int) -> None:
 
 def test_text_from_the_broker_cant_move_the_cursor() -> None:
     account = AccountView(AccountFacts(HOSTILE, "", blocked=HOSTILE), Mode.LIVE, problem=HOSTILE)
-    event = Event(at("12:00"), HOSTILE, HOSTILE, Weight.ERROR)
+    event = Event(at("12:00"), HOSTILE, HOSTILE, Severity.ERROR)
     view = WatchView(at("12:00"), (account,), (event,))
     for out in (drawn(WatchScreen(view), 80), event_text(event), json_text(watch_document(view))):
         assert not set(ANSI.sub("", out)) & set("\x1b\x07\u202e")
 
 
 def test_a_log_line_carries_time_account_and_weight() -> None:
-    assert event_text(Event(at("15:50:01"), "a stop was denied", "main", Weight.WARNING)) == (
+    assert event_text(Event(at("15:50:01"), "a stop was denied", "main", Severity.WARNING)) == (
         "15:50:01 ET  warning: main: a stop was denied"
     )
 

@@ -1,4 +1,4 @@
-"""What a check of the configuration has to say: a rule that doesn't hold, where, and what to do."""
+"""The result of a check of the configuration: a rule that doesn't hold, where, and a remedy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that doesn't hold, at a dotted key. A warning lets the configuration load."""
+    """A rule that doesn't hold, at a dotted key. With a warning the configuration still loads."""
 
     key: str
     sentence: str

@@ -1,37 +1,41 @@
-"""Every configuration key, described from the dataclasses' type hints.
+"""The keys of a configuration dataclass, described from its type hints.
 
-The one source for reading, for `config show`, for the JSON schema and for the reference.
+The reader, `config show`, the JSON schema and the reference are all made from them: each knows the same keys.
 """
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum, auto
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from sellctl.core.config.schema import Config, Doc, Ladder, Rest, Unit, Word
+from sellctl.core.config.schema import Config, Doc, MayBeEmpty, NoneWord, OtherKeys, Steps, Unit
 
 
 class Shape(Enum):
-    """What stands behind a key in YAML."""
+    """What a key holds in YAML."""
 
     SCALAR = auto()  # one value
     LIST = auto()  # values, or a single one
     SECTION = auto()  # keys of its own
     ENTRIES = auto()  # a list of sections
     NAMED = auto()  # sections under names of the user's choice
-    LADDER = auto()  # a table of steps: {0: 100%, 60m: 50%}
-    REST = auto()  # every other key of the section, as text
+    STEPS = auto()  # a table: {0: 100%, 60m: 50%}
+    OTHER_KEYS = auto()  # every other key of the section, as text
 
 
 REQUIRED = object()
-VALUES = frozenset({Unit.AMOUNT, Unit.PULLBACK, Unit.COUNTS})  # units whose values are dataclasses themselves
+_SCALAR_DATACLASSES = frozenset({Unit.AMOUNT, Unit.PULLBACK, Unit.COUNTS})  # units of values that aren't sections
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. `kind` is a scalar's or list item's type, or a section's dataclass; `none_word` "" forbids None."""
+    """One key.
+
+    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_word` is "" where None is refused.
+    """
 
     name: str
     shape: Shape
@@ -40,59 +44,56 @@ class Key:
     doc: str
     none_word: str
     default: Any
+    may_be_empty: bool = False
 
 
-def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    if get_origin(hint) is Annotated:
-        return get_args(hint)[0], hint.__metadata__
-    return hint, ()
-
-
-def _without_none(hint: Any) -> tuple[Any, bool]:
-    if get_origin(hint) not in {Union, UnionType}:
-        return hint, False
-    return next(part for part in get_args(hint) if part is not NoneType), True
-
-
-def _shaped(hint: Any) -> tuple[Shape, Any, tuple[Any, ...]]:
-    if get_origin(hint) is dict:
-        return Shape.NAMED, get_args(hint)[1], ()
-    if get_origin(hint) is tuple:
-        kind, notes = _unwrapped(get_args(hint)[0])
-        return (Shape.ENTRIES if is_dataclass(kind) else Shape.LIST), kind, notes
-    return (Shape.SECTION if is_dataclass(hint) else Shape.SCALAR), hint, ()
-
-
-def _note(notes: tuple[Any, ...], kind: type) -> Any:
-    return next((note for note in notes if isinstance(note, kind)), None)
-
-
-def _described(name: str, hint: Any, default: Any) -> Key:
-    hint, outer = _unwrapped(hint)
-    hint, optional = _without_none(hint)
-    hint, middle = _unwrapped(hint)
-    shape, kind, inner = _shaped(hint)
-    notes = outer + middle + inner
-    shape = _told(notes) or shape
-    word = _note(notes, Word)
+def _key(name: str, hint: Any, default: Any) -> Key:
+    """The key that a field describes, such as `Annotated[tuple[Symbol, ...] | None, NoneWord("auto"), Doc("...")]`."""
+    hint, outer = _without_notes(hint)
+    optional = get_origin(hint) in {Union, UnionType}
+    if optional:
+        hint = next(part for part in get_args(hint) if part is not NoneType)
+    hint, inner = _without_notes(hint)
+    kind, item = _without_notes(get_args(hint)[0]) if get_origin(hint) is tuple else (hint, ())
+    notes = {type(note): note for note in (*outer, *inner, *item)}
+    unit, word, doc = notes.get(Unit), notes.get(NoneWord), notes.get(Doc)
+    shape = _shape(hint, kind, notes)
+    if shape is Shape.NAMED:
+        kind = get_args(hint)[1]
+    if doc is None and shape is Shape.SECTION:
+        doc = Doc(description(kind).partition("\n")[0])
     none_word = (word.text if word else "null") if optional else ""
-    doc = _note(notes, Doc)
-    return Key(name, shape, kind, _note(notes, Unit), doc.text if doc else "", none_word, default)
+    return Key(name, shape, kind, unit, doc.text if doc else "", none_word, default, MayBeEmpty in notes)
 
 
-def _told(notes: tuple[Any, ...]) -> Shape | None:
-    """The shape that a note names; None when the type itself says it."""
-    marks = ((Ladder, Shape.LADDER), (Rest, Shape.REST))
-    told = next((shape for mark, shape in marks if _note(notes, mark)), None)
-    return told or (Shape.SCALAR if _note(notes, Unit) in VALUES else None)
+def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return (get_args(hint)[0], hint.__metadata__) if get_origin(hint) is Annotated else (hint, ())
+
+
+def _shape(hint: Any, kind: Any, notes: Mapping[type, Any]) -> Shape:
+    if Steps in notes:
+        return Shape.STEPS
+    if OtherKeys in notes:
+        return Shape.OTHER_KEYS
+    if get_origin(hint) is dict:
+        return Shape.NAMED
+    is_section = is_dataclass(kind) and notes.get(Unit) not in _SCALAR_DATACLASSES
+    if get_origin(hint) is tuple:
+        return Shape.ENTRIES if is_section else Shape.LIST
+    return Shape.SECTION if is_section else Shape.SCALAR
+
+
+def description(section: Any) -> str:
+    """The docstring of a section."""
+    return inspect.getdoc(section) or ""
 
 
 @cache
 def keys_of(section: Any) -> tuple[Key, ...]:
-    """The keys of a configuration dataclass, in their order."""
+    """The keys of a section, in their order."""
     hints = get_type_hints(section, include_extras=True)
     return tuple(
-        _described(item.name, hints[item.name], REQUIRED if item.default is MISSING else item.default)
+        _key(item.name, hints[item.name], REQUIRED if item.default is MISSING else item.default)
         for item in fields(section)
     )
 
@@ -103,10 +104,10 @@ def joined(path: str, name: str) -> str:
 
 
 def paths_of(name: str, section: Any = Config, path: str = "") -> Iterator[str]:
-    """Where in the file a key of this name may stand; `*` is a name of the user's choice."""
+    """The paths of the sections that have a key of this name; `*` is a name of the user's choice."""
     for key in keys_of(section):
         below = joined(path, key.name) + (".*" if key.shape is Shape.NAMED else "")
-        if key.name == name:
+        if key.name == name and key.shape is not Shape.OTHER_KEYS:
             yield path
         if key.shape in {Shape.SECTION, Shape.NAMED}:
             yield from paths_of(name, key.kind, below)
@@ -115,7 +116,7 @@ def paths_of(name: str, section: Any = Config, path: str = "") -> Iterator[str]:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Key, Any]]:
-    """Every scalar and list of a configuration value with its dotted key."""
+    """Every scalar and list below a section's value, with its dotted key."""
     section: Any = type(value)
     for key in keys_of(section):
         below, inner = joined(path, key.name), getattr(value, key.name)
@@ -128,5 +129,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Key, Any]]:
             case Shape.ENTRIES if inner:
                 for index, section in enumerate(inner):
                     yield from leaves(section, f"{below}[{index}]")
+            case Shape.OTHER_KEYS:
+                yield from ((joined(path, name), key, text) for name, text in inner)
             case _:
                 yield below, key, inner

@@ -1,68 +1,77 @@
-"""A YAML tree to a Config, key by key; what is unknown, missing or misspelled becomes a Problem and reading goes on."""
+"""Reads the tree of a YAML file into a Config. A mistake becomes a Problem, and reading goes on after it."""
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sellctl.core.config.keys import REQUIRED, Key, Shape, joined, keys_of, paths_of
 from sellctl.core.config.schema import Config, Unit
-from sellctl.core.config.units import UnitError, either, way_of
-from sellctl.core.config.yaml_nodes import Entry, Items, Node, Problem, Scalar, Spot, Table, named
+from sellctl.core.config.units import UnitError, either, format_of, key_name
+from sellctl.core.config.yaml_nodes import Entry, Items, Node, Problem, Scalar, Spot, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
 _RESERVED_NAMES = frozenset({"auto", "all", "null"})
-_MAY_BE_EMPTY = frozenset({"symbols", "exclude", "names", "allow", "proxies"})
 
 
 class _UnreadableError(Exception):
-    """The value can't be used; its problem is noted already."""
+    """The value can't be used; its problem has been added."""
 
 
 class ConfigReader:
-    """Reads one file's tree. `spots` says where each key stood; with any problem the Config holds stand-ins."""
+    """Reads one file's tree. `spots` says where each key stands.
+
+    A value with a problem is replaced by its default, so that the rest can be checked too; such a Config must not be
+    used.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.spots: dict[str, Spot] = {}
 
     def read(self, table: Table) -> Config:
-        """The configuration that a file's top level says."""
+        """The configuration that the top level of a file describes."""
         config: Config = self._section(Config, table, "")
         return config
 
-    def _note(self, spot: Spot, sentence: str, hint: str) -> None:
+    def _add(self, spot: Spot, sentence: str, hint: str) -> None:
         self.problems.append(Problem(sentence, hint, spot))
 
-    def _section(self, section: Any, table: Table, path: str) -> Any:
-        self._refuse_unknown(section, table, path)
-        values = {}
-        for key in keys_of(section):
-            if key.shape is Shape.REST:
-                values[key.name] = self._rest(section, table, path)
-                continue
-            entry = table.entries.get(key.name)
-            values[key.name] = self._missing(key, table, path) if entry is None else self._entry(key, entry, path)
-        return section(**values)
+    def _unreadable(self, spot: Spot, sentence: str, hint: str) -> NoReturn:
+        self._add(spot, sentence, hint)
+        raise _UnreadableError
 
-    def _refuse_unknown(self, section: Any, table: Table, path: str) -> None:
-        known = [key.name for key in keys_of(section) if key.shape is not Shape.REST]
-        if len(known) < len(keys_of(section)) and "use" in table.entries:
-            return  # the class behind it knows its own keys
-        for name, entry in table.entries.items():
-            if name not in known:
-                where = f" in {path}" if path else ""
-                self._note(entry.spot, f"{named(name)} isn't a key{where}.", _did_you_mean(name, known, path))
+    def _section(self, section: Any, table: Table, path: str) -> Any:
+        keys = keys_of(section)
+        takes_others = any(key.shape is Shape.OTHER_KEYS for key in keys) and "use" in table.entries
+        known = [key.name for key in keys if key.shape is not Shape.OTHER_KEYS]
+        others = {name: entry for name, entry in table.entries.items() if name not in known}
+        if not takes_others:
+            self._refuse(others, known, path)
+        return section(**{key.name: self._value(key, others if takes_others else {}, table, path) for key in keys})
+
+    def _refuse(self, unknown: "Mapping[str, Entry]", known: list[str], path: str) -> None:
+        where = f" in {path}" if path else ""
+        for name, entry in unknown.items():
+            self._add(entry.spot, f"{key_name(name)} isn't a key{where}.", _did_you_mean(name, known, path))
+
+    def _value(self, key: Key, others: "Mapping[str, Entry]", table: Table, path: str) -> Any:
+        if key.shape is Shape.OTHER_KEYS:
+            return tuple(self._other_keys(others, path))
+        entry = table.entries.get(key.name)
+        return self._missing(key, table, path) if entry is None else self._entry(key, entry, path)
 
     def _missing(self, key: Key, table: Table, path: str) -> Any:
         if key.default is not REQUIRED:
             return key.default
         if key.shape is Shape.NAMED:
-            return {}  # the manager looks for keys in the environment before it complains
-        hint = f"Add it, for example {key.name}: ${{ALPACA_{key.name.upper()}}}."
-        self._note(table.spot, f"{path} has no {key.name}.", hint)
+            return {}  # config_manager looks for keys in the environment before it complains
+        written = format_of(key.kind, key.unit).called
+        example = f"for example {key.name}: ${{ALPACA_{key.name.upper()}}}" if key.unit is Unit.SECRET else written
+        self._add(table.spot, f"{path} has no {key.name}.", f"Add it, {example}.")
         return _stand_in(key)
 
     def _entry(self, key: Key, entry: Entry, path: str) -> Any:
@@ -82,68 +91,72 @@ class ConfigReader:
             Shape.SECTION: self._subsection,
             Shape.ENTRIES: self._entries,
             Shape.NAMED: self._named,
-            Shape.LADDER: self._ladder,
+            Shape.STEPS: self._steps,
         }
         return readers[key.shape](key, node, dotted)
 
     def _scalar(self, key: Key, node: Node, dotted: str) -> Any:
         if not isinstance(node, Scalar):
-            return self._unreadable(node.spot, f"{dotted} takes one value.", f"Write {key.name}: value.")
+            self._unreadable(node.spot, f"{dotted} takes one value.", f"Write {key.name}: value.")
         if key.none_word and node.text.lower() == key.none_word:
             return None
-        if node.is_null:
-            return self._unreadable(node.spot, f"{dotted} is empty.", "Give it a value, or delete the key.")
+        if node.is_null or not node.text.strip():
+            self._unreadable(node.spot, f"{dotted} is empty.", "Give it a value, or delete the key.")
         try:
-            return way_of(key.kind, key.unit).read(key.name, node.text)
+            return format_of(key.kind, key.unit).read(node.text)
         except UnitError as error:
-            return self._unreadable(node.spot, error.sentence, error.hint)
+            self._unreadable(node.spot, f"{key.name}: {error.sentence}", error.hint)
 
     def _list(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and key.none_word and node.text.lower() == key.none_word:
             return None
         if isinstance(node, Table):
-            return self._unreadable(node.spot, f"{dotted} takes a list.", f"Write {key.name}: [one, two].")
+            self._unreadable(node.spot, f"{dotted} takes a list.", f"Write {key.name}: [one, two].")
         nodes = node.nodes if isinstance(node, Items) else (node,)
-        if not nodes and key.name not in _MAY_BE_EMPTY:
-            return self._unreadable(node.spot, f"{dotted} is an empty list.", "Name at least one, or delete the key.")
+        if not nodes and not key.may_be_empty:
+            self._unreadable(node.spot, f"{dotted} is an empty list.", "Name at least one, or delete the key.")
+        self.spots.update({f"{dotted}[{index}]": item.spot for index, item in enumerate(nodes)})
+        return tuple(dict.fromkeys(self._scalars([(key, item, dotted) for item in nodes])))
+
+    def _scalars(self, wanted: "Sequence[tuple[Key, Node, str]]") -> list[Any]:
+        """Every value, or a problem for each that can't be read."""
         values = []
-        for index, item in enumerate(nodes):
-            self.spots[f"{dotted}[{index}]"] = item.spot
-            values.append(self._scalar(key, item, dotted))
-        return tuple(dict.fromkeys(values))
+        for key, node, dotted in wanted:
+            with suppress(_UnreadableError):
+                values.append(self._scalar(key, node, dotted))
+        if len(values) < len(wanted):
+            raise _UnreadableError
+        return values
 
     def _subsection(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and node.is_null:
-            return self._section(key.kind, Table(node.spot), dotted)  # every key below is commented out
+            return self._section(key.kind, Table(node.spot), dotted)  # all of its keys are commented out
         if not isinstance(node, Table):
             hint = f"Indent its keys below it: {either([inner.name for inner in keys_of(key.kind)])}."
-            return self._unreadable(node.spot, f"{dotted} takes keys of its own, not a value.", hint)
+            self._unreadable(node.spot, f"{dotted} takes keys of its own, not a value.", hint)
         return self._section(key.kind, node, dotted)
 
     def _entries(self, key: Key, node: Node, dotted: str) -> Any:
-        names = either([inner.name for inner in keys_of(key.kind)])
         if not isinstance(node, Items):
-            return self._unreadable(
-                node.spot, f"{dotted} takes a list.", f"Start each entry with - and one of {names}."
-            )
+            self._unreadable(node.spot, f"{dotted} takes a list.", "Start each entry with - and its first key.")
         sections = []
         for index, item in enumerate(node.nodes):
-            if not isinstance(item, Table) or not item.entries:
-                self._note(
-                    item.spot, f"An entry of {dotted} says nothing to go by.", f"Write - {names}, each with a value."
-                )
-                continue
-            self.spots[f"{dotted}[{index}]"] = item.spot
-            sections.append(self._section(key.kind, item, f"{dotted}[{index}]"))
+            path = f"{dotted}[{index}]"
+            self.spots[path] = item.spot
+            if isinstance(item, Table) and item.entries:
+                sections.append(self._section(key.kind, item, path))
+            else:
+                names = either([inner.name for inner in keys_of(key.kind) if inner.shape is not Shape.OTHER_KEYS])
+                self._add(item.spot, f"{path} has no keys.", f"Give it {names}, or delete it.")
         return tuple(sections)
 
     def _named(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and node.is_null:
             node = Table(node.spot)
         if not isinstance(node, Table):
-            return self._unreadable(node.spot, f"{dotted} takes a name and keys below it.", "Write main: below it.")
+            self._unreadable(node.spot, f"{dotted} takes a name and keys below it.", "Write main: below it.")
         if not node.entries:
-            return self._unreadable(
+            self._unreadable(
                 node.spot, f"{dotted} is empty.", "Give it a name with api_key and secret_key below it, or delete it."
             )
         sections = {}
@@ -154,58 +167,47 @@ class ConfigReader:
             if isinstance(entry.node, Table):
                 sections[name] = self._section(key.kind, entry.node, joined(dotted, name))
             else:
-                self._note(
-                    entry.spot, f"{dotted}.{name} takes keys of its own.", "Indent api_key and secret_key below it."
-                )
+                hint = "Indent api_key and secret_key below it."
+                self._add(entry.spot, f"{dotted}.{name} takes keys of its own.", hint)
         return sections
 
-    def _ladder(self, key: Key, node: Node, dotted: str) -> Any:
-        """A table of steps, each key and value in the unit of its field."""
+    def _steps(self, key: Key, node: Node, dotted: str) -> Any:
+        """A table of steps in ascending order, each key and value in the unit of its field."""
         if not isinstance(node, Table) or not node.entries:
             hint = f"Write {key.name}: {{0: 100%, 60m: 50%}}."
-            return self._unreadable(node.spot, f"{dotted} takes a table of steps.", hint)
+            self._unreadable(node.spot, f"{dotted} takes a table of steps.", hint)
         first, second = keys_of(key.kind)
-        steps = {}
+        self.spots.update({f"{dotted}.{name}": entry.spot for name, entry in node.entries.items()})
+        wanted: list[tuple[Key, Node, str]] = []
         for name, entry in node.entries.items():
-            self.spots[f"{dotted}.{name}"] = entry.spot
-            reached = self._scalar(first, Scalar(entry.spot, name), dotted)
-            if reached in steps:
-                self._note(entry.spot, f"{dotted} says {named(name)} twice.", "Delete one.")
-            steps[reached] = self._scalar(second, entry.node, f"{dotted}.{name}")
+            wanted += [(first, Scalar(entry.spot, name), dotted), (second, entry.node, f"{dotted}.{name}")]
+        values = self._scalars(wanted)
+        steps = dict(zip(values[::2], values[1::2], strict=True))
+        if len(steps) < len(node.entries):
+            self._unreadable(node.spot, f"{dotted} has two steps for the same {first.name}.", "Delete one.")
         return tuple(key.kind(*step) for step in sorted(steps.items()))
 
-    def _rest(self, section: Any, table: Table, path: str) -> tuple[tuple[str, str], ...]:
-        """Every other key, as text, for the class that knows them."""
-        known = {key.name for key in keys_of(section)}
-        found = []
-        for name, entry in table.entries.items():
-            if name in known or "use" not in table.entries:
-                continue
+    def _other_keys(self, others: "Mapping[str, Entry]", path: str) -> "Iterator[tuple[str, str]]":
+        """The keys of a user-defined strategy, as text; its class says how they are written."""
+        for name, entry in others.items():
             self.spots[joined(path, name)] = entry.spot
-            if isinstance(entry.node, Scalar):
-                found.append((name, entry.node.text))
-            elif isinstance(entry.node, Items) and all(isinstance(each, Scalar) for each in entry.node.nodes):
-                found.append((name, ",".join(each.text for each in entry.node.nodes if isinstance(each, Scalar))))
-            else:
-                self._note(
-                    entry.spot, f"{joined(path, name)} takes one value or a list.", "Give the class plain fields."
-                )
-        return tuple(found)
+            nodes = entry.node.nodes if isinstance(entry.node, Items) else (entry.node,)
+            texts = [node.text for node in nodes if isinstance(node, Scalar)]
+            if len(texts) < len(nodes):
+                sentence = f"{path}: {key_name(name)} takes one value or a list."
+                self._add(entry.spot, sentence, "Give the class plain fields.")
+            yield name, ",".join(texts)
 
     def _is_name(self, name: str, entry: Entry) -> bool:
         fits = bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
         if not fits:
-            hint = "Use up to 32 letters, digits, - and _; auto, all and null mean something else."
-            self._note(entry.spot, "This can't be the name of an account.", hint)
+            hint = "Use up to 32 letters, digits, - and _; auto, all and null have another meaning."
+            self._add(entry.spot, "This can't be the name of an account.", hint)
         return fits
-
-    def _unreadable(self, spot: Spot, sentence: str, hint: str) -> Any:
-        self._note(spot, sentence, hint)
-        raise _UnreadableError
 
 
 def _stand_in(key: Key) -> Any:
-    """What stands in for a value with a problem, so that the rest can be checked; it never leaves the manager."""
+    """What replaces a value with a problem."""
     if key.default is not REQUIRED:
         return key.default
     return {} if key.shape is Shape.NAMED else "" if key.unit is Unit.SECRET else None

@@ -1,4 +1,4 @@
-"""What must hold of the strategies in a Config: contradictions are refused, doubtful rules are warned of."""
+"""Checks of the strategies in a Config: a contradiction is an error, a doubtful rule is a warning."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ from sellctl.core.config.schema import (
     RulesConfig,
     SideKind,
     StrategyConfig,
-    StructureKind,
     TrailingStopConfig,
 )
 from sellctl.core.config.units import gain_text, quoted, value_text
+from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)
 _SESSION = dt.timedelta(hours=6, minutes=30)
@@ -26,10 +26,10 @@ _RESERVED = "strategy_one"
 
 
 def strategies(config: Config) -> Findings:
-    """Every rule of every strategy, and of the list as a whole."""
+    """The checks of every strategy, and of the list as a whole."""
     entries = config.sell_module.strategies
-    for place, entry in enumerate(entries):
-        path = f"sell_module.strategies[{place}]"
+    for index, entry in enumerate(entries):
+        path = f"sell_module.strategies[{index}]"
         yield from _entry(entry, path)
         for check in RULE_CHECKS:
             yield from check(entry.rules, f"{path}.rules")
@@ -45,17 +45,19 @@ def strategies(config: Config) -> Findings:
 
 def _entry(entry: StrategyConfig, path: str) -> Findings:
     if entry.use and entry.rules != RulesConfig():
-        yield Finding(f"{path}.rules", f"{path} has rules beside use.", "The class has its own; delete one of the two.")
+        yield Finding(
+            f"{path}.rules", f"{path} has rules beside use.", "The class brings its own rules; delete one of the two."
+        )
     elif not entry.use and entry.rules == RulesConfig():
         yield Finding(path, f"{path} has no rules.", "Add rules, or use: ./file.py:Class.")
     stop = entry.rules.stop_loss
-    if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _takes_shorts(entry.match):
-        sentence = f"stop_loss: {value_text(stop)} is all of it: a long could never reach it."
+    if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
+        sentence = f"stop_loss: {value_text(stop)} is the whole price: a long position can never lose that."
         yield Finding(f"{path}.rules.stop_loss", sentence, "Write less, or match side: short or a structure.")
 
 
-def _takes_shorts(match: MatchConfig) -> bool:
-    """Whether it is for what was sold, whose loss has no end: twice the credit is a usual stop of a spread."""
+def _matches_shorts(match: MatchConfig) -> bool:
+    """Whether it is for positions sold to open, which can lose more than 100%: a usual stop is twice the credit."""
     if match.side is not None:
         return match.side is SideKind.SHORT
     return bool(match.structure) and match.structure != (StructureKind.SINGLE,)
@@ -63,50 +65,50 @@ def _takes_shorts(match: MatchConfig) -> bool:
 
 def _names(entries: tuple[StrategyConfig, ...]) -> Findings:
     seen = {_RESERVED}
-    for place, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         if entry.name and entry.name in seen:
-            key = f"sell_module.strategies[{place}].name"
+            key = f"sell_module.strategies[{index}].name"
             yield Finding(key, f"{key}: {quoted(entry.name)} is taken.", "Give it another name.")
         seen.add(entry.name or "")
 
 
 def _unreachable(entries: tuple[StrategyConfig, ...]) -> Findings:
-    """A strategy behind one that takes everything never decides anything."""
-    for place, entry in enumerate(entries[:-1]):
+    """A strategy listed after one that matches everything never decides anything."""
+    for index, entry in enumerate(entries[:-1]):
         if entry.match == MatchConfig() and not entry.use:
-            key = f"sell_module.strategies[{place}]"
-            sentence = f"{key} has no match: it takes everything, and those after it never decide."
+            key = f"sell_module.strategies[{index}]"
+            sentence = f"{key} has no match: it manages every position, and the strategies after it none."
             yield Finding(key, sentence, "Add a match, or put it last.", warning=True)
             return
 
 
-def _stops_at_entry(rules: RulesConfig, path: str) -> Findings:
-    """A stop that would fire at entry."""
+def _fires_when_armed(rules: RulesConfig, path: str) -> Findings:
+    """A stop that would fire as soon as it is armed."""
     for name, keep, at in _kept(rules):
         if keep >= at:
-            sentence = f"{name} keeps {gain_text(keep)}, and is set at {gain_text(at)}: it would fire at once."
-            yield Finding(f"{path}.{name}", sentence, "Keep less than the gain that sets it.")
+            sentence = f"{name} exits at {gain_text(keep)} and is armed at {gain_text(at)}: it would fire at once."
+            yield Finding(f"{path}.{name}", sentence, "Lock in less than the gain that arms it.")
 
 
 def _kept(rules: RulesConfig) -> Iterator[tuple[str, Decimal, Decimal]]:
-    """What each stop that follows the peak keeps, and the gain that sets it."""
+    """Each stop that a gain arms: its name, the gain that it keeps, and the gain that arms it."""
     if rules.breakeven:
         yield "breakeven", rules.breakeven.keep, rules.breakeven.activation
-    for rung in rules.profit_lock:
-        yield "profit_lock", rung.keep, rung.at
+    for step in rules.profit_lock:
+        yield "profit_lock", step.keep, step.at
     if rules.trailing_stop and rules.trailing_stop.floor is not None:
         yield "trailing_stop", rules.trailing_stop.floor, rules.trailing_stop.activation
 
 
-def _armed_before_the_target(rules: RulesConfig, path: str) -> Findings:
-    """What is set by a gain that the target never lets happen."""
+def _never_armed(rules: RulesConfig, path: str) -> Findings:
+    """A rule that is armed by a gain above the target, which closes the position first."""
     target = rules.take_profit
     if target is None or target.per is not Per.GAIN:
         return
     for name, at in _activations(rules):
         if at >= target.value:
-            sentence = f"{name} is set at {gain_text(at)}, and take_profit leaves at {gain_text(target.value)}."
-            yield Finding(f"{path}.{name}", sentence, "It would never act: set it earlier, or the target higher.")
+            sentence = f"{name} is armed at {gain_text(at)}, and take_profit exits at {gain_text(target.value)}."
+            yield Finding(f"{path}.{name}", sentence, "It would never act: arm it earlier, or raise the target.")
 
 
 def _activations(rules: RulesConfig) -> Iterator[tuple[str, Decimal]]:
@@ -114,7 +116,7 @@ def _activations(rules: RulesConfig) -> Iterator[tuple[str, Decimal]]:
         yield "trailing_stop", rules.trailing_stop.activation
     if rules.breakeven:
         yield "breakeven", rules.breakeven.activation
-    yield from (("profit_lock", rung.at) for rung in rules.profit_lock)
+    yield from (("profit_lock", step.at) for step in rules.profit_lock)
     yield from (("scale_out", step.at) for step in rules.scale_out)
 
 
@@ -124,14 +126,14 @@ def _trailing(rules: RulesConfig, path: str) -> Findings:
         return
     key = f"{path}.trailing_stop"
     if trail.activation < 0:
-        yield Finding(key, f"trailing_stop is set at {gain_text(trail.activation)}, a loss.", "Write 0 or more.")
+        yield Finding(key, f"trailing_stop is armed at {gain_text(trail.activation)}, a loss.", "Write 0 or more.")
     if trail.trail.of_price and trail.trail.value >= _WHOLE:
-        yield Finding(key, f"trail: {value_text(trail.trail)} is all of the peak.", "Write less than 100%.")
+        yield Finding(key, f"trail: {value_text(trail.trail)} is the whole price.", "Write less than 100%.")
     if _is_wider_than_activation(trail):
         sentence = f"trail {value_text(trail.trail)} is wider than its activation at {gain_text(trail.activation)}"
-        yield Finding(key, f"{sentence}: it may leave with a loss.", "Narrow it, or give it a floor.", warning=True)
-    sentence = "trailing_stop sees only the prices of sellctl's own looks: under run-once, one peak a run."
-    yield Finding(key, sentence, "Use watch for it, or run often.", warning=True)
+        yield Finding(key, f"{sentence}: it may exit at a loss.", "Narrow it, or give it a floor.", warning=True)
+    sentence = "trailing_stop knows only the prices of sellctl's own checks: with run-once, one price per run."
+    yield Finding(key, sentence, "Use watch, or run often.", warning=True)
 
 
 def _is_wider_than_activation(trail: TrailingStopConfig) -> bool:
@@ -146,25 +148,25 @@ def _scale_out(rules: RulesConfig, path: str) -> Findings:
     key, steps = f"{path}.scale_out", sorted(rules.scale_out, key=lambda step: step.at)
     for step in steps:
         if step.at <= 0 or not 0 < step.sell <= 1:
-            sentence = f"scale_out: {gain_text(step.sell)} at {gain_text(step.at)} is no slice."
+            sentence = f"scale_out: {gain_text(step.sell)} at {gain_text(step.at)} isn't possible."
             yield Finding(key, sentence, "Sell above 0% and at most 100%, at a gain above 0%.")
     if any(one.at == other.at for one, other in pairwise(steps)):
-        yield Finding(key, "scale_out: two slices at the same gain overlap.", "Make them one.")
+        yield Finding(key, "scale_out: two partial exits at the same gain.", "Combine them.")
     total = sum((step.sell for step in steps), Decimal(0))
     if total > _WHOLE:
-        yield Finding(key, f"scale_out: the slices overlap, {gain_text(total)} in all.", "Sell at most 100% in all.")
+        yield Finding(key, f"scale_out: the partial exits sell {gain_text(total)} in all.", "Sell at most 100% in all.")
 
 
 def _roi_table(rules: RulesConfig, path: str) -> Findings:
     key = f"{path}.roi_table"
     if any(later.gain > earlier.gain for earlier, later in pairwise(rules.roi_table)):
-        sentence = "roi_table: the gain it asks for rises with time held."
-        yield Finding(key, sentence, "It usually falls; check the order.", warning=True)
+        sentence = "roi_table: the target rises with time held."
+        yield Finding(key, sentence, "It usually falls; check the values.", warning=True)
 
 
 def _times(rules: RulesConfig, path: str) -> Findings:
     if rules.max_hold is not None and rules.max_hold <= dt.timedelta(0):
-        yield Finding(f"{path}.max_hold", "max_hold: 0 leaves at once.", "Write it like 45m, 6h or 2d.")
+        yield Finding(f"{path}.max_hold", "max_hold: 0 would exit at once.", "Write it like 45m, 6h or 2d.")
     if rules.before_close is not None and not dt.timedelta(0) < rules.before_close < _SESSION:
         sentence = f"before_close: {value_text(rules.before_close)} isn't within a session of 6h30m."
         yield Finding(f"{path}.before_close", sentence, "Write it like 10m.")
@@ -180,7 +182,7 @@ def _underlying(rules: RulesConfig, path: str) -> Findings:
     if touch is None:
         return
     if touch.above is None and touch.below is None:
-        yield Finding(f"{path}.underlying", "underlying names no price.", "Add above or below.")
+        yield Finding(f"{path}.underlying", "underlying has no price.", "Add above or below.")
     elif touch.above is not None and touch.below is not None and touch.above <= touch.below:
         sentence = f"underlying: every price is above {touch.below} or below {touch.above}."
         yield Finding(f"{path}.underlying", sentence, "above must be higher than below.")
@@ -190,57 +192,60 @@ def _account_guard(guard: AccountGuardConfig) -> Findings:
     for name, limit in (("loss", guard.loss), ("profit", guard.profit)):
         if limit is not None and limit.per not in {Per.GAIN, Per.POSITION}:
             key = f"sell_module.account_guard.{name}"
-            yield Finding(key, f"{key}: {value_text(limit)} isn't of a whole account.", "Write 5% or $1000/position.")
+            yield Finding(
+                key, f"{key}: {value_text(limit)} isn't a limit for a whole account.", "Write 5% or $1000/position."
+            )
 
 
 def _backstop(config: Config) -> Findings:
-    """A backstop is beneath everything: the broker's stop may never be touched before a stop of a strategy fires."""
+    """A backstop must be wider than every stop of a strategy, so that the strategy's own stop fires first."""
     backstop = config.execution.backstop
     if backstop.stop is None and backstop.trail is None:
         return
-    key, depths = "execution.backstop", {"stop": backstop.stop, "trail": backstop.trail}
-    for name, depth in depths.items():
-        if depth is None:
+    key, distances = "execution.backstop", {"stop": backstop.stop, "trail": backstop.trail}
+    for name, distance in distances.items():
+        if distance is None:
             continue
-        if not 0 < depth < _WHOLE:
-            sentence = f"{key}.{name}: {gain_text(depth)} isn't between 0% and 100%."
+        if not 0 < distance < _WHOLE:
+            sentence = f"{key}.{name}: {gain_text(distance)} isn't between 0% and 100%."
             yield Finding(f"{key}.{name}", sentence, "50% is usual.")
             continue
-        for where, own in _depths(config):
-            if depth <= own:
-                sentence = f"{key}.{name}: {gain_text(depth)} is no farther than {where} at {gain_text(own)}."
-                yield Finding(f"{key}.{name}", sentence, "The strategy's own stop should come first: write more.")
+        for where, own in _stop_distances(config):
+            if distance <= own:
+                sentence = f"{key}.{name}: {gain_text(distance)} isn't wider than {where} at {gain_text(own)}."
+                yield Finding(f"{key}.{name}", sentence, "The strategy's own stop has to fire first: write more.")
     if backstop.trail is not None and AssetKind.STOCK not in backstop.assets:
         yield Finding(f"{key}.trail", f"{key}.trail is for stocks, and assets has none.", "Add stock, or delete trail.")
-    for where in _uncounted(config):
-        sentence = f"{where} isn't a percentage: whether {key} lies beneath it can't be checked."
-        yield Finding(key, sentence, "Make sure that it does.", warning=True)
+    for where in _incomparable_stops(config):
+        sentence = f"{where} isn't a percentage: whether {key} is wider can't be checked."
+        yield Finding(key, sentence, "Make sure that it is.", warning=True)
 
 
-def _depths(config: Config) -> Iterator[tuple[str, Decimal]]:
-    """Every stop of the strategies whose distance is a share of a price, and how far away it is."""
+def _stop_distances(config: Config) -> Iterator[tuple[str, Decimal]]:
+    """Every stop of the strategies that is a percentage: its key and its distance."""
     one = config.sell_module.strategy_one
     if one.enabled:
         yield "strategy_one's stop_loss_rate", 1 - one.stop_loss_rate
-    for place, entry in enumerate(config.sell_module.strategies):
-        path, rules = f"sell_module.strategies[{place}].rules", entry.rules
+    for index, entry in enumerate(config.sell_module.strategies):
+        path, rules = f"sell_module.strategies[{index}].rules", entry.rules
         if rules.stop_loss and rules.stop_loss.per is Per.GAIN:
             yield f"{path}.stop_loss", rules.stop_loss.value
         if rules.trailing_stop:
             yield f"{path}.trailing_stop", rules.trailing_stop.trail.value
 
 
-def _uncounted(config: Config) -> Iterator[str]:
-    for place, entry in enumerate(config.sell_module.strategies):
+def _incomparable_stops(config: Config) -> Iterator[str]:
+    """The key of every stop that isn't a percentage."""
+    for index, entry in enumerate(config.sell_module.strategies):
         if entry.use:
-            yield f"sell_module.strategies[{place}].use"
+            yield f"sell_module.strategies[{index}].use"
         elif entry.rules.stop_loss and entry.rules.stop_loss.per is not Per.GAIN:
-            yield f"sell_module.strategies[{place}].rules.stop_loss"
+            yield f"sell_module.strategies[{index}].rules.stop_loss"
 
 
 RULE_CHECKS: tuple[Callable[[RulesConfig, str], Findings], ...] = (
-    _stops_at_entry,
-    _armed_before_the_target,
+    _fires_when_armed,
+    _never_armed,
     _trailing,
     _scale_out,
     _roi_table,

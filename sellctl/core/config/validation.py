@@ -1,4 +1,4 @@
-"""What must hold of a whole Config beyond each value's own form: one small function a rule, all of them in CHECKS."""
+"""Checks of a whole Config beyond the form of each value: one function per rule, all of them in CHECKS."""
 
 import datetime as dt
 import ipaddress
@@ -7,42 +7,37 @@ from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
 from sellctl.core.config.findings import Finding, Findings
-from sellctl.core.config.schema import AccountConfig, BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
+from sellctl.core.config.schema import BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
 from sellctl.core.config.strategy_validation import strategies
-from sellctl.core.config.units import RATIO_HINTS, duration_text, quoted
+from sellctl.core.config.units import RATIO_HINT, duration_text, gain_text, quoted
 
 _SECOND, _MINUTE, _HOUR, _SESSION = (dt.timedelta(seconds=count) for count in (1, 60, 3_600, 23_400))
 _LOW_STOP = Decimal("0.5")
 _HIGH_TARGET = Decimal(10)
 _DAY_MINUTES = 1_440
-_MOST_STEPS = 6
-_LAST_ORDER = {
+_MAX_STEPS = 6
+_CUTOFF = {
     "zero_day": 45 * _MINUTE,
     "zero_day.broad_etfs": 30 * _MINUTE,
 }  # before the close; Alpaca refuses after it
 _KEY_KINDS = {"PK": True, "AK": False}  # how Alpaca's key IDs begin: paper, live
 
 
-def _percent(ratio: Decimal) -> str:
-    return f"{((ratio - 1) * 100).normalize():+f}%"
-
-
 def _profit_rate(config: Config) -> Findings:
     key, rate = "sell_module.strategy_one.profit_rate", config.sell_module.strategy_one.profit_rate
-    hint = RATIO_HINTS["profit_rate"]
     if rate <= 1:
-        yield Finding(key, f"profit_rate: {rate} isn't above 1, so it would sell without a profit.", hint)
+        yield Finding(key, f"profit_rate: {rate} isn't above 1, so it would sell without a profit.", RATIO_HINT)
     elif rate >= _HIGH_TARGET:
-        yield Finding(key, f"profit_rate: {rate} sells at {_percent(rate)}.", hint, warning=True)
+        yield Finding(key, f"profit_rate: {rate} sells at +{gain_text(rate - 1)}.", RATIO_HINT, warning=True)
 
 
 def _stop_loss_rate(config: Config) -> Findings:
     key, rate = "sell_module.strategy_one.stop_loss_rate", config.sell_module.strategy_one.stop_loss_rate
-    hint = RATIO_HINTS["stop_loss_rate"]
     if not 0 < rate < 1:
-        yield Finding(key, f"stop_loss_rate: {rate} isn't between 0 and 1.", hint)
+        yield Finding(key, f"stop_loss_rate: {rate} isn't between 0 and 1.", RATIO_HINT)
     elif rate < _LOW_STOP:
-        yield Finding(key, f"stop_loss_rate: {rate} sells at a loss only from {_percent(rate)}.", hint, warning=True)
+        sentence = f"stop_loss_rate: {rate} doesn't stop a loss before {gain_text(rate - 1)}."
+        yield Finding(key, sentence, RATIO_HINT, warning=True)
 
 
 def _check_interval(config: Config) -> Findings:
@@ -69,13 +64,13 @@ def _zero_day(config: Config) -> Findings:
     yield from _deadlines("zero_day.broad_etfs", day.broad_etfs)
 
 
-def _looks_in_time(config: Config) -> Findings:
+def _check_interval_against_deadlines(config: Config) -> Findings:
     rules, day = config.sell_module, config.sell_module.zero_day
-    context = min(day.final - _LAST_ORDER["zero_day"], day.broad_etfs.final - _LAST_ORDER["zero_day.broad_etfs"])
-    if rules.zero_day_handling and _MINUTE <= context < rules.check_interval <= _HOUR:
+    spare = min(day.final - _CUTOFF["zero_day"], day.broad_etfs.final - _CUTOFF["zero_day.broad_etfs"])
+    if rules.zero_day_handling and _MINUTE <= spare < rules.check_interval <= _HOUR:
         shown = duration_text(rules.check_interval)
-        sentence = f"check_interval: {shown} could miss the time between zero_day.final and Alpaca's last order."
-        hint = f"Write at most {duration_text(context)}, or an earlier zero_day.final."
+        sentence = f"check_interval: {shown} is longer than the time from zero_day.final to Alpaca's cutoff."
+        hint = f"Write at most {duration_text(spare)}, or an earlier zero_day.final."
         yield Finding("sell_module.check_interval", sentence, hint)
 
 
@@ -93,19 +88,19 @@ def _deadlines(name: str, day: ZeroDayConfig | BroadEtfsConfig) -> Findings:
     if start > _SESSION:
         sentence = f"{name}.start: {duration_text(start)} is longer than a session of 6h30m."
         yield Finding(f"sell_module.{name}.start", sentence, "Write start: open.")
-    last = _LAST_ORDER[name]
+    last = _CUTOFF[name]
     if day.final < last + _MINUTE:
-        late = f"{name}.final: {duration_text(day.final)} is too late"
-        sentence = f"{late}: Alpaca's last order is at {duration_text(last)}."
+        final, cutoff = duration_text(day.final), duration_text(last)
+        sentence = f"{name}.final: {final} is too late: Alpaca's cutoff is {cutoff} before the close."
         yield Finding(f"sell_module.{name}.final", sentence, f"Write at least {duration_text(last + _MINUTE)}.")
 
 
 def _walks(config: Config) -> Findings:
     for name, walk in (("profit", config.execution.walk.profit), ("time", config.execution.walk.time)):
         key = f"execution.walk.{name}"
-        if not 1 <= walk.steps <= _MOST_STEPS:
-            sentence = f"{key}.steps: {walk.steps} isn't between 1 and {_MOST_STEPS}."
-            yield Finding(f"{key}.steps", sentence, "4 is usual; a symbol gets at most 6 such orders a minute.")
+        if not 1 <= walk.steps <= _MAX_STEPS:
+            sentence = f"{key}.steps: {walk.steps} isn't between 1 and {_MAX_STEPS}."
+            yield Finding(f"{key}.steps", sentence, "4 is usual; a symbol gets at most 6 such orders per minute.")
         if not _SECOND <= walk.every <= _MINUTE:
             sentence = f"{key}.every: {duration_text(walk.every)} isn't between 1s and 1m."
             yield Finding(f"{key}.every", sentence, "6s is usual.")
@@ -179,18 +174,18 @@ def _endpoint(key: str, url: str, schemes: tuple[str, str]) -> Findings:
     except ValueError:
         parts, host = SplitResult("", "", "", "", ""), None
     if parts.scheme not in schemes or not host:
-        yield Finding(key, f"{key} isn't a whole address.", f"Write it like {schemes[1]}://host:port.")
+        yield Finding(key, f"{key} isn't a full address.", f"Write it like {schemes[1]}://host:port.")
     elif parts.username or parts.password or parts.query or parts.fragment:
         yield Finding(key, f"{key} holds more than an address.", "Leave out user, password, ? and #.")
     elif schemes[0] == "http" and parts.path.strip("/").startswith("v"):
-        yield Finding(key, f"{key} ends in a version that is added by itself.", "Leave out the path.")
+        yield Finding(key, f"{key} ends in a version, which sellctl adds itself.", "Leave out the path.")
     elif parts.scheme == schemes[0] and not is_loopback(host):
         sentence = f"{key}: keys and orders go to {host} unencrypted."
         yield Finding(key, sentence, f"Use {schemes[1]}:// beyond this machine.", warning=True)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
+    """Whether a host name or address is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -203,8 +198,8 @@ def _api(config: Config) -> Findings:
         yield Finding("api.host", f"api.host: {quoted(api.host)} isn't an address.", "Write 127.0.0.1, 0.0.0.0 or ::.")
     if not 1 <= api.port <= _LAST_PORT:
         yield Finding("api.port", f"api.port: {api.port} isn't a port.", "8090 is usual.")
-    if not 1 <= api.requests_a_second <= _MOST_REQUESTS:
-        sentence = f"api.requests_a_second: {api.requests_a_second} isn't between 1 and {_MOST_REQUESTS}."
+    if not 1 <= api.requests_a_second <= _MAX_REQUESTS:
+        sentence = f"api.requests_a_second: {api.requests_a_second} isn't between 1 and {_MAX_REQUESTS}."
         yield Finding("api.requests_a_second", sentence, "30 is usual.")
     for key, networks in (("api.allow", api.allow), ("api.proxies", api.proxies)):
         for text in networks:
@@ -217,7 +212,7 @@ def _api(config: Config) -> Findings:
 
 
 _LAST_PORT = 65_535
-_MOST_REQUESTS = 10_000
+_MAX_REQUESTS = 10_000
 
 
 def is_address(text: str) -> bool:
@@ -230,7 +225,7 @@ def is_address(text: str) -> bool:
 
 
 def is_network(text: str) -> bool:
-    """Whether a text is an IP address or a network in CIDR notation, with nothing set beyond its mask."""
+    """Whether a text is an IP address, or a network in CIDR notation without host bits."""
     try:
         ipaddress.ip_network(text)
     except ValueError:
@@ -238,7 +233,7 @@ def is_network(text: str) -> bool:
     return True
 
 
-def _unwatched(config: Config) -> Findings:
+def _nothing_to_do(config: Config) -> Findings:
     rules = config.sell_module
     if not rules.enabled:
         sentence = "sell_module.enabled is false: watch and run-once do nothing."
@@ -248,15 +243,11 @@ def _unwatched(config: Config) -> Findings:
         yield Finding("sell_module.strategy_one.enabled", sentence, "Set it to true.", warning=True)
 
 
-def _live(config: Config) -> Findings:
+def _real_money(config: Config) -> Findings:
     for name, account in config.accounts.items():
-        if account.enabled and _is_live(account):
-            sentence = f"accounts.{name} is real money."
-            yield Finding(f"accounts.{name}.paper", sentence, "Acting on it also needs --live.", warning=True)
-
-
-def _is_live(account: AccountConfig) -> bool:
-    return not account.paper
+        if account.enabled and not account.paper:
+            sentence = f"accounts.{name} trades real money."
+            yield Finding(f"accounts.{name}.paper", sentence, "Sending orders also needs --live.", warning=True)
 
 
 CHECKS: tuple[Callable[[Config], Findings], ...] = (
@@ -266,7 +257,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _max_position_age,
     _order_cancel_minutes,
     _zero_day,
-    _looks_in_time,
+    _check_interval_against_deadlines,
     _walks,
     _accounts,
     _same_key_twice,
@@ -275,12 +266,12 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _endpoints,
     _api,
     strategies,
-    _unwatched,
-    _live,
+    _nothing_to_do,
+    _real_money,
 )
 
 
 def findings(config: Config, *, whole: bool = True) -> list[Finding]:
-    """Every rule that doesn't hold. Without `whole` there are stand-ins in it, and strategies aren't looked at."""
+    """Every rule that doesn't hold. Not `whole`: some keys couldn't be read, so that strategies aren't checked."""
     checks = [check for check in CHECKS if whole or check is not strategies]
     return [finding for check in checks for finding in check(config)]

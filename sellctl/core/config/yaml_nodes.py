@@ -7,6 +7,8 @@ which let ten lines unfold into a million, are refused.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sellctl.core.config.units import key_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -168,7 +170,7 @@ class _Builder:
             self.problems.append(Problem("A key has to be one word.", "Write key: value.", key.spot))
         elif key.text in table.entries:
             first = table.entries[key.text].spot.line
-            sentence = f"{named(key.text)} stands here a second time; the first is on line {first}."
+            sentence = f"{key_name(key.text)} stands here a second time; the first is on line {first}."
             self.problems.append(Problem(sentence, "Keep one of them.", key.spot))
         else:
             table.entries[key.text] = Entry(key.spot, value)
@@ -178,12 +180,3 @@ class _Builder:
         while type(event := next(self._events)).__name__ != "SequenceEndEvent":
             nodes.append(self._node(event, depth + 1))
         return Items(spot, tuple(nodes))
-
-
-_LONGEST_NAME = 30
-
-
-def named(key: str) -> str:
-    """A key as an error may show it: what is too long or odd to be a key could be a secret in the wrong place."""
-    shown = key.replace("_", "").replace("-", "").replace(".", "").isalnum() and len(key) <= _LONGEST_NAME
-    return f"'{key}'" if shown else "A key"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event is about; NOTE is anything else."""
 
     SENT = "sent"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
     NOTE = "note"
 
 
-class Weight(StrEnum):
+class Severity(StrEnum):
     """How much an event matters."""
 
     INFO = "info"
@@ -39,12 +39,12 @@ class Event:
     at: dt.datetime
     text: str
     account: str = ""
-    weight: Weight = Weight.INFO
+    severity: Severity = Severity.INFO
     symbol: str = ""
-    kind: Kind = Kind.NOTE
+    kind: EventKind = EventKind.NOTE
 
     @property
     def sentence(self) -> str:
         """Symbol, kind and text as one line."""
-        about = " ".join(word for word in (self.symbol, "" if self.kind is Kind.NOTE else self.kind.value) if word)
+        about = " ".join(word for word in (self.symbol, "" if self.kind is EventKind.NOTE else self.kind.value) if word)
         return f"{about}: {self.text}" if about else self.text

@@ -1,6 +1,7 @@
-"""An order as it was written down before it was sent."""
+"""Orders as they were written down before they were sent, and what was written down of them since."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,3 +18,19 @@ class Intent:
     step: int
     limit_price: Decimal | None
     at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One journal entry about an order: its kind, such as accepted or fill, and its facts."""
+
+    kind: str
+    detail: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An intent without a recorded end, and the entries that followed it, oldest first."""
+
+    intent: Intent
+    outcomes: tuple[Outcome, ...] = ()

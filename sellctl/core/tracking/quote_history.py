@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
 
-from sellctl.core.decision.guards import is_wide
 from sellctl.core.decision.pricing import believable
+from sellctl.core.decision.quote_checks import is_wide
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Quote, Window
 

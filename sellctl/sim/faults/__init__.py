@@ -1,1 +1,1 @@
-"""How the simulated broker misbehaves, by name."""
+"""The faults of the simulated broker, by name."""

@@ -1,18 +1,22 @@
-"""The H family on the wire: what happens instead of an answer, and how an answer is spoiled."""
+"""Faults of the H family in HTTP: what happens instead of a response, and how a response is changed.
+
+H17 to H20 are not here: they change single endpoints, and the handlers of those apply them.
+"""
 
 import asyncio
 import copy
 import json
-import socket
-import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sellctl.sim.faults.catalogue import Fault
-from sellctl.sim.http.routing import NOTHING, Reply
+from sellctl.sim.faults.registry import Fault
+from sellctl.sim.host import SimHost
+from sellctl.sim.http.asgi import JSON, Receive, Scope, Send, content_headers, send_bytes
+from sellctl.sim.http.messages import NO_BODY, SimResponse
 from sellctl.sim.rejections import (
-    RefusedError,
+    RejectionError,
     duplicate_id,
     forbidden,
     insufficient_qty,
@@ -22,142 +26,126 @@ from sellctl.sim.rejections import (
     wash_trade,
 )
 
-if TYPE_CHECKING:
-    from sellctl.sim.http.app import Face, Receive, Scope, Send
-
-Before = Callable[["Face", "Scope", "Receive", "Send", Fault], Awaitable[bool]]
-After = Callable[["Face", "Scope", "Send", Reply, Fault], Awaitable[bool]]
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-HUGE = 50_000_000
 HTML_TYPE = b"text/html"
-NOBODY = "00000000-0000-4000-8000-000000000000"
+HUGE = 50_000_000
+PAUSE_BEFORE_RESET = 0.05  # seconds, so that the client has received the first half
+UNKNOWN_ORDER = "00000000-0000-4000-8000-000000000000"
 FAULT_NAMES = (
     "H01", "H02", "H03", "H04", "H05", "H06", "H07", "H08", "H09", "H10", "H11", "H12", "H13", "H14", "H15", "H16",
 )  # fmt: skip
 
 
-async def _swallow(_face: "Face", _scope: "Scope", receive: "Receive", _send: "Send", fault: Fault) -> bool:
-    await _hold(receive, fault)
-    return True
+@dataclass(frozen=True, slots=True)
+class HttpConnection:
+    """One request's connection, as the faults see it."""
+
+    host: SimHost
+    scope: Scope
+    receive: Receive
+    send: Send
+
+    def reset(self) -> None:
+        """Reset the TCP connection."""
+        self.host.reset_connection(self.scope)
 
 
-async def _hold(receive: "Receive", fault: Fault) -> None:
-    """Wait until the client has had enough, or for as long as told."""
+# Both return True when they have answered, or ended the connection, in place of the application.
+Before = Callable[[HttpConnection, Fault], Awaitable[bool]]
+After = Callable[[HttpConnection, SimResponse, Fault], Awaitable[bool]]
+
+
+async def _hold(connection: HttpConnection, fault: Fault) -> bool:
+    """Keep the request without answering until the client disconnects, or for `hold` seconds."""
     try:
-        await asyncio.wait_for(receive(), float(fault["hold"]))
+        await asyncio.wait_for(connection.receive(), float(fault["hold"]))
     except TimeoutError:
-        return
-
-
-async def _reset(face: "Face", scope: "Scope", _receive: "Receive", _send: "Send", _fault: Fault) -> bool:
-    reset_connection(face, scope)
+        return True
     return True
 
 
-def reset_connection(face: "Face", scope: "Scope") -> None:
-    """Close the socket with a reset, as a broken path does."""
-    transport = face.transports.get(tuple(scope["client"]))
-    if transport is None:
-        return
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+async def _reset(connection: HttpConnection, _fault: Fault) -> bool:
+    connection.reset()
+    return True
 
 
-async def _server_error(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Fault) -> bool:
+async def _error_before(connection: HttpConnection, fault: Fault) -> bool:
     if fault["after"]:
         return False
-    await _send_error(send, fault)
+    await _send_error(connection, fault)
     return True
 
 
-async def _send_error(send: "Send", fault: Fault) -> None:
-    status = int(fault["status"])
+async def _send_error(connection: HttpConnection, fault: Fault) -> None:
     body = HTML if fault["html"] else json.dumps({"code": 50010000, "message": "internal server error"}).encode()
-    await send_raw(send, status, body, HTML_TYPE if fault["html"] else b"application/json")
+    await send_bytes(connection.send, int(fault["status"]), body, HTML_TYPE if fault["html"] else JSON)
 
 
-async def send_raw(
-    send: "Send",
-    status: int,
-    body: bytes,
-    content_type: bytes = b"application/json",
-    headers: Mapping[str, str] | None = None,
-) -> None:
-    """Bytes as they are."""
-    sent = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-    sent += [(key.encode(), value.encode()) for key, value in (headers or {}).items()]
-    await send({"type": "http.response.start", "status": status, "headers": sent})
-    await send({"type": "http.response.body", "body": body})
-
-
-def refusal_of(fault: Fault) -> RefusedError | None:
-    """The refusal that a fault invents, or None for the faults that don't refuse."""
-    make = _REFUSALS.get(fault.name)
-    return make(fault) if make else None
-
-
-async def _refuse(face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Fault) -> bool:
-    refused = refusal_of(fault)
-    if refused is not None:
-        headers = _reset_headers(face, fault) if fault.name == "H06" else {}
-        await send_raw(send, refused.status, json.dumps(refused.body).encode(), headers=headers)
+async def _reject(connection: HttpConnection, fault: Fault) -> bool:
+    rejection = rejection_of(fault)
+    if rejection is not None:
+        headers = _reset_headers(connection, fault) if fault.name == "H06" else {}
+        await send_bytes(connection.send, rejection.status, json.dumps(rejection.body).encode(), headers=headers)
     return True
 
 
 _RESET_OFFSETS = {"now": 0, "past": -3600, "far": 86_400}
 
 
-def _reset_headers(face: "Face", fault: Fault) -> dict[str, str]:
+def _reset_headers(connection: HttpConnection, fault: Fault) -> dict[str, str]:
     if fault["reset"] not in _RESET_OFFSETS:
         return {}
-    reset = int(face.time.now().timestamp()) + _RESET_OFFSETS[fault["reset"]]
+    reset = int(connection.host.time.now().timestamp()) + _RESET_OFFSETS[fault["reset"]]
     return {"x-ratelimit-limit": "200", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
 
 
-async def _redirect(_face: "Face", _scope: "Scope", _receive: "Receive", send: "Send", fault: Fault) -> bool:
-    await send_raw(send, 302, b"", headers={"location": str(fault["location"])})
+async def _redirect(connection: HttpConnection, fault: Fault) -> bool:
+    await send_bytes(connection.send, 302, b"", headers={"location": str(fault["location"])})
     return True
 
 
-def _wash_or_else(fault: Fault) -> RefusedError:
+def rejection_of(fault: Fault) -> RejectionError | None:
+    """The rejection that a fault makes up; None for faults of another kind."""
+    make = _REJECTIONS.get(fault.name)
+    return make(fault) if make else None
+
+
+def _wash_trade_or_other(fault: Fault) -> RejectionError:
     if fault["wash"]:
-        return wash_trade(NOBODY, None, None, rests="buy")
+        return wash_trade(UNKNOWN_ORDER, None, None, rests="buy")
     return unprocessable(str(fault["message"]))
 
 
-_REFUSALS: dict[str, Callable[[Fault], RefusedError]] = {
+_REJECTIONS: dict[str, Callable[[Fault], RejectionError]] = {
     "H06": lambda _fault: rate_limited(),
     "H07": lambda fault: unauthorized() if int(fault["status"]) == 401 else forbidden(),  # noqa: PLR2004  HTTP
-    "H08": lambda _fault: insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), [NOBODY]),
+    "H08": lambda _fault: insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), [UNKNOWN_ORDER]),
     "H09": lambda fault: duplicate_id(int(fault["status"])),
-    "H10": _wash_or_else,
+    "H10": _wash_trade_or_other,
 }
 
 
-async def _never_answer(_face: "Face", _scope: "Scope", _send: "Send", _reply: Reply, fault: Fault) -> bool:
+async def _never_answer(_connection: HttpConnection, _response: SimResponse, fault: Fault) -> bool:
     await asyncio.sleep(float(fault["hold"]))
     return True
 
 
-async def _reset_midway(face: "Face", scope: "Scope", send: "Send", reply: Reply, _fault: Fault) -> bool:
-    body = reply.encoded() or b"{}"
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-    await asyncio.sleep(0.05)
-    reset_connection(face, scope)
+async def _reset_midway(connection: HttpConnection, response: SimResponse, _fault: Fault) -> bool:
+    body = response.encoded() or b"{}"
+    await connection.send({"type": "http.response.start", "status": response.status, "headers": content_headers(body)})
+    await connection.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+    await asyncio.sleep(PAUSE_BEFORE_RESET)
+    connection.reset()
     return True
 
 
-async def _late_error(_face: "Face", _scope: "Scope", send: "Send", _reply: Reply, fault: Fault) -> bool:
-    await _send_error(send, fault)
+async def _error_after(connection: HttpConnection, _response: SimResponse, fault: Fault) -> bool:
+    await _send_error(connection, fault)
     return True
 
 
-async def _bad_body(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Fault) -> bool:
-    whole = reply.encoded()
+async def _unreadable_body(connection: HttpConnection, response: SimResponse, fault: Fault) -> bool:
+    whole = response.encoded()
     bodies: dict[str, bytes] = {
         "truncated": whole[: max(len(whole) // 2, 1)],
         "empty": b"",
@@ -165,53 +153,52 @@ async def _bad_body(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, 
         "wrong_type": b"{}" if whole.startswith(b"[") else b"[]",
         "html": HTML,
     }
-    what = str(fault["body"])
-    body = b"[" + b" " * HUGE + b"]" if what == "huge" else bodies[what]
-    await send_raw(send, 200 if whole else reply.status, body, HTML_TYPE if what == "html" else b"application/json")
+    kind = str(fault["body"])
+    body = b"[" + b" " * HUGE + b"]" if kind == "huge" else bodies[kind]
+    await send_bytes(connection.send, 200 if whole else response.status, body, HTML_TYPE if kind == "html" else JSON)
     return True
 
 
-async def _drip(_face: "Face", _scope: "Scope", send: "Send", reply: Reply, fault: Fault) -> bool:
-    body = reply.encoded()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    for place in range(len(body)):
-        await send({"type": "http.response.body", "body": body[place : place + 1], "more_body": True})
+async def _drip(connection: HttpConnection, response: SimResponse, fault: Fault) -> bool:
+    body = response.encoded()
+    await connection.send({"type": "http.response.start", "status": response.status, "headers": content_headers(body)})
+    for position in range(len(body)):
+        await connection.send({"type": "http.response.body", "body": body[position : position + 1], "more_body": True})
         await asyncio.sleep(float(fault["delay"]))
-    await send({"type": "http.response.body", "body": b""})
+    await connection.send({"type": "http.response.body", "body": b""})
     return True
 
 
 BEFORE: dict[str, Before] = {
-    "H01": _swallow,
+    "H01": _hold,
     "H03": _reset,
-    "H05": _server_error,
-    "H06": _refuse,
-    "H07": _refuse,
-    "H08": _refuse,
-    "H09": _refuse,
-    "H10": _refuse,
+    "H05": _error_before,
+    "H06": _reject,
+    "H07": _reject,
+    "H08": _reject,
+    "H09": _reject,
+    "H10": _reject,
     "H14": _redirect,
     "H15": _reset,
 }
 AFTER: dict[str, After] = {
     "H02": _never_answer,
     "H04": _reset_midway,
-    "H05": _late_error,
-    "H11": _bad_body,
+    "H05": _error_after,
+    "H11": _unreadable_body,
     "H13": _drip,
 }
 
 
-def spoil_reply(reply: Reply, fault: Fault, path: str) -> Reply:
-    """Change what the answer says (H12, H16); the others change how it travels."""
+def corrupt_response(response: SimResponse, fault: Fault, path: str) -> SimResponse:
+    """The response with its content changed by H12 or H16; unchanged under other faults."""
     if fault.name == "H16" and path == "/v2/positions":
-        return Reply(200, [], reply.headers)
-    if fault.name == "H12" and reply.body is not NOTHING:
-        body = copy.deepcopy(reply.body)
+        return SimResponse(200, [], response.headers)
+    if fault.name == "H12" and response.body is not NO_BODY:
+        body = copy.deepcopy(response.body)
         _change(body, str(fault["change"]))
-        return Reply(reply.status, body, reply.headers)
-    return reply
+        return SimResponse(response.status, body, response.headers)
+    return response
 
 
 _ENUMS = ("status", "asset_class", "side", "type", "phase")
@@ -219,7 +206,7 @@ _NUMBERS = ("qty", "cash", "bp", "filled_qty")
 
 
 def _change(body: Any, change: str) -> None:
-    """Spoil one object: the answer itself, or the first row of a list."""
+    """Change one object in place: the body itself, or the first row of a list."""
     if change == "bad_row" and isinstance(body, list):
         body.insert(0, {"symbol": 17})
         return

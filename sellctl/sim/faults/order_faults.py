@@ -1,63 +1,62 @@
-"""The O family where it touches single orders: what happens on waking, what part fills, and at what price."""
+"""Faults of the O family that change single orders: acceptance, activation, and the quantity and price of fills.
+
+H18, the lag of the position list, is here too because it begins with a fill.
+"""
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.order_groups import end_order
 from sellctl.sim.venue.orders import SimOrder
-
-if TYPE_CHECKING:
-    from sellctl.sim.venue.accounts import SimAccount
-    from sellctl.sim.venue.exchange import Exchange
-
-_STUCK = "O05"
+from sellctl.sim.venue.state import VenueState
 
 
-def on_accept(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
-    """Misbehaviours at acceptance: rejected at once (O01), or hidden for a while (O14)."""
-    where = {"account": account.name, "symbol": order.symbol}
-    if exchange.behaviours.strike("O01", **where):
-        order.set_status("rejected", exchange.now)
+def on_accept(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
+    """Apply the faults at acceptance: rejected at once (O01), or invisible for a while (O14)."""
+    scope = {"account": account.name, "symbol": order.symbol}
+    if venue.faults.trigger("O01", **scope):
+        order.set_status("rejected", venue.now)
         account.forget_if_done(order)
-    if late := exchange.behaviours.strike("O14", **where):
-        order.visible_at = exchange.now + dt.timedelta(seconds=float(late["seconds"]))
+    if hidden := venue.faults.trigger("O14", **scope):
+        order.visible_at = venue.now + dt.timedelta(seconds=float(hidden["seconds"]))
 
 
-def on_wake(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> bool:
-    """Misbehaviours when an order would become a working one; True when one took over."""
-    where = {"account": account.name, "symbol": order.symbol}
-    if order.id in exchange.stuck:
+def on_activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool:
+    """Apply the faults when an accepted order would become active; True when one of them prevents it."""
+    scope = {"account": account.name, "symbol": order.symbol}
+    if order.id in venue.stuck:
         return True
-    if exchange.behaviours.strike("O02", **where):
-        exchange.end(account, order, "rejected")
+    if venue.faults.trigger("O02", **scope):
+        end_order(venue, account, order, "rejected")
         return True
-    if exchange.behaviours.strike("O05", **where):
-        exchange.stuck.add(order.id)
+    if venue.faults.trigger("O05", **scope):
+        venue.stuck.add(order.id)
         return True
-    fault = exchange.behaviours.strike("O06", "O07", **where)
+    fault = venue.faults.trigger("O06", "O07", **scope)
     if fault is None:
         return False
-    exchange.stuck.add(order.id)
+    venue.stuck.add(order.id)
     status = "done_for_day" if fault.name == "O07" else str(fault["status"])
-    order.set_status(status, exchange.now)
-    exchange.emit(status, account, order)
+    order.set_status(status, venue.now)
+    venue.emit(status, account, order)
     return True
 
 
-def part_of(exchange: "Exchange", order: SimOrder, wanted: Decimal) -> Decimal | None:
-    """The part that fills when fills come in parts (O03); None leaves it to the market model."""
-    fault = exchange.behaviours.strike("O03", symbol=order.symbol)
+def fill_part(venue: VenueState, order: SimOrder, wanted: Decimal) -> Decimal | None:
+    """The quantity that fills when fills come in parts (O03); None leaves it to the market model."""
+    fault = venue.faults.trigger("O03", symbol=order.symbol)
     return min(Decimal(str(fault["qty"])), wanted) if fault else None
 
 
-def price_of(exchange: "Exchange", order: SimOrder, price: Decimal) -> Decimal:
-    """The price of a fill, absurd when told so (O13)."""
-    fault = exchange.behaviours.strike("O13", symbol=order.symbol)
+def fill_price_of(venue: VenueState, order: SimOrder, price: Decimal) -> Decimal:
+    """The price of a fill, which O13 makes absurd."""
+    fault = venue.faults.trigger("O13", symbol=order.symbol)
     return max((price * Decimal(str(fault["ratio"]))).quantize(Decimal("0.01")), Decimal("0.01")) if fault else price
 
 
-def lag(exchange: "Exchange", account: "SimAccount") -> dt.timedelta:
-    """How long the position list goes on showing what was."""
-    if fault := exchange.behaviours.strike("H18", account=account.name):
+def position_lag(venue: VenueState, account: SimAccount) -> dt.timedelta:
+    """How long the position list still shows the state before a fill (H18, or the setting)."""
+    if fault := venue.faults.trigger("H18", account=account.name):
         return dt.timedelta(seconds=float(fault["seconds"]))
-    return exchange.settings.position_lag
+    return venue.settings.position_lag

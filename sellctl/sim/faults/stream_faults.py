@@ -1,62 +1,62 @@
-"""The W family: what happens to a connection or to the messages on it."""
+"""Faults of the W family: what happens to a stream's messages, and to a whole connection."""
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sellctl.sim.faults.registry import Fault, FaultRegistry
 from sellctl.sim.numbers import stable_id
-from sellctl.sim.ws.connection import Link
-
-if TYPE_CHECKING:
-    from sellctl.sim.faults.catalogue import BehaviourBook
+from sellctl.sim.ws.connection import WebSocketConnection
 
 GARBAGE = b"\xc1\x00 not a message"
+SLOW = object()  # queued in place of a message: the writer sends error 407 and closes (W10)
+_GAP_END = "_until"  # parameter of a W12 that has begun: its end on the host's monotonic clock
 Deliver = Callable[[list[Any]], Awaitable[None]]
 
 
-class Spoiler:
-    """Stands between a connection's queue and its socket."""
+class FaultyWriter:
+    """Applies the faults of single messages between a connection's queue and its socket."""
 
-    def __init__(self, link: Link, behaviours: "BehaviourBook") -> None:
-        self._link = link
-        self._book = behaviours
-        self._kept: Any = None
+    def __init__(self, connection: WebSocketConnection, faults: FaultRegistry) -> None:
+        self._connection = connection
+        self._faults = faults
+        self._delayed: Any = None
 
-    async def carry(self, messages: list[Any], deliver: Deliver) -> None:
-        """Send messages, spoiled as told."""
-        if not self._book.active:
+    async def write(self, messages: list[Any], deliver: Deliver) -> None:
+        """Deliver messages as the active faults change them."""
+        if not self._faults.active:
             await deliver(messages)
             return
         for message in messages:
-            if out := await self._spoiled(message):
+            if out := await self._apply(message):
                 await deliver(out)
 
-    def _strike(self, *names: str) -> Any:
-        return self._book.strike(*names, account=self._link.account, path=self._link.path)
+    def _trigger(self, name: str) -> Fault | None:
+        return self._faults.trigger(name, account=self._connection.account, path=self._connection.path)
 
-    async def _spoiled(self, message: Any) -> list[Any]:
-        """What becomes of one message: none, one or several."""
-        if self._book.is_on("W02", account=self._link.account):
-            self._strike("W02")
+    async def _apply(self, message: Any) -> list[Any]:
+        """The messages to deliver in place of one: none, one or several."""
+        if self._faults.find("W02", account=self._connection.account):
+            self._trigger("W02")
             return []
-        if self._strike("W03"):
+        if self._trigger("W03"):
             return []
-        if self._kept is not None:
-            kept, self._kept = self._kept, None
-            return [message, kept]
-        if self._strike("W05"):
-            self._kept = message
+        if self._delayed is not None:
+            delayed, self._delayed = self._delayed, None
+            return [message, delayed]
+        if self._trigger("W05"):
+            self._delayed = message
             return []
-        if fault := self._strike("W08"):
+        if fault := self._trigger("W08"):
             return await self._malformed(message, str(fault["what"]))
-        if self._book.is_on("W07", account=self._link.account):
-            self._strike("W07")
-            self._link.binary = not self._link.binary
-        return [message, message] if self._strike("W04") else [message]
+        if self._faults.find("W07", account=self._connection.account):
+            self._trigger("W07")
+            self._connection.binary = not self._connection.binary
+        return [message, message] if self._trigger("W04") else [message]
 
     async def _malformed(self, message: Any, what: str) -> list[Any]:
         if what == "garbage":
-            await self._link.say_raw(GARBAGE)
+            await self._connection.send_raw(GARBAGE)
             return [message]
         if what == "status" and "data" in message:
             order = {**message["data"]["order"], "status": "something_new"}
@@ -66,32 +66,34 @@ class Spoiler:
         return [{**message, "T": "something_new"}]
 
 
-def strike_whole(link: Link, behaviours: "BehaviourBook") -> None:
-    """Drop (W01), gap (W12) or call slow (W10) a whole connection."""
-    if not behaviours.active or not link.account:
+def apply_to_connection(connection: WebSocketConnection, faults: FaultRegistry) -> None:
+    """Reset a connection (W01), begin a gap (W12), or tell the client that it is slow (W10)."""
+    if not faults.active or not connection.account:
         return
-    where = {"account": link.account, "path": link.path}
-    if behaviours.strike("W01", **where):
-        link.drop()
-    elif (gap := behaviours.is_on("W12", account=link.account)) and "_until" not in gap.params:
-        gap.params["_until"] = time.monotonic() + float(gap["seconds"])
-        link.drop()
-    elif behaviours.strike("W10", **where):
-        link.put(SLOW)
+    scope = {"account": connection.account, "path": connection.path}
+    if faults.trigger("W01", **scope):
+        connection.reset()
+    elif (gap := faults.find("W12", account=connection.account)) and not gap_has_begun(gap):
+        gap.params[_GAP_END] = time.monotonic() + float(gap["seconds"])
+        connection.reset()
+    elif faults.trigger("W10", **scope):
+        connection.put(SLOW)
 
 
-def end_gaps(behaviours: "BehaviourBook") -> None:
-    """Let connections in again when a gap (W12) is over."""
-    gap = behaviours.is_on("W12")
-    if gap is not None and gap.params.get("_until", float("inf")) <= time.monotonic():
-        behaviours.strike("W12", account=gap.account, path=gap.path)
+def gap_has_begun(gap: Fault) -> bool:
+    """Whether a gap (W12) has cut its connections already, so that handshakes are refused."""
+    return _GAP_END in gap.params
 
 
-SLOW = object()
+def end_gaps(faults: FaultRegistry) -> None:
+    """End a gap (W12) whose time is over, so that connections are accepted again."""
+    gap = faults.find("W12")
+    if gap is not None and gap.params.get(_GAP_END, float("inf")) <= time.monotonic():
+        faults.trigger("W12", account=gap.account, path=gap.path)
 
 
 def foreign_order(message: dict[str, Any], number: int) -> dict[str, Any]:
-    """The same update for an order of another program (W11)."""
+    """The same trade update for an order of another program (W11)."""
     order = {
         **message["data"]["order"],
         "id": stable_id("foreign", number),

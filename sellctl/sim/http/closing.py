@@ -1,11 +1,12 @@
-"""Endpoints that end positions: close one, close all, exercise, don't exercise, and the account's activities."""
+"""Endpoints that close or exercise positions, and the account's activities."""
 
 import datetime as dt
 from decimal import Decimal
 from typing import Any
 
 from sellctl.sim import rejections
-from sellctl.sim.http.routing import NOTHING, Call, Reply, Routes
+from sellctl.sim.http.messages import NO_BODY, SimRequest, SimResponse
+from sellctl.sim.http.routing import Routes
 from sellctl.sim.http.trading import delete_orders
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import asset_of, is_in_the_money
@@ -16,21 +17,21 @@ from sellctl.sim.venue.session import deliver, underlying_price
 PAGE = 100
 
 
-def delete_position(call: Call) -> Reply:
+def delete_position(request: SimRequest) -> SimResponse:
     """DELETE /v2/positions/{symbol or id}: a market order for all, a quantity or a percentage. Cancels nothing."""
-    return Reply(body=_close(call, _held(call), _part(call, _held(call))))
+    return SimResponse(body=_close(request, _held(request), _part(request, _held(request))))
 
 
-def _held(call: Call) -> SimPosition:
-    for position in call.account.positions.values():
-        if call.args[0] in {position.symbol, position.asset.id}:
+def _held(request: SimRequest) -> SimPosition:
+    for position in request.account.positions.values():
+        if request.args[0] in {position.symbol, position.asset.id}:
             return position
     raise rejections.no_position()
 
 
-def _part(call: Call, position: SimPosition) -> Decimal:
-    """How much of it is to be closed."""
-    qty, percentage = call.amount("qty"), call.amount("percentage")
+def _part(request: SimRequest, position: SimPosition) -> Decimal:
+    """The quantity to close."""
+    qty, percentage = request.amount("qty"), request.amount("percentage")
     if qty is not None and percentage is not None:
         raise rejections.unprocessable("only one of qty or percentage is accepted")
     if percentage is None:
@@ -41,8 +42,8 @@ def _part(call: Call, position: SimPosition) -> Decimal:
     return abs(position.qty) * percentage / 100 // step * step
 
 
-def _close(call: Call, position: SimPosition, qty: Decimal) -> dict[str, Any]:
-    """Send the market order; the 403 of this endpoint names no related orders."""
+def _close(request: SimRequest, position: SimPosition, qty: Decimal) -> dict[str, Any]:
+    """Submit the market order. The 403 of this endpoint has no related orders."""
     side = "sell" if position.qty > 0 else "buy"
     body = {
         "symbol": position.symbol,
@@ -53,84 +54,84 @@ def _close(call: Call, position: SimPosition, qty: Decimal) -> dict[str, Any]:
         "position_intent": f"{side}_to_close",
     }
     try:
-        return call.exchange.submit(call.account, body)
-    except rejections.RefusedError as refused:
-        refused.body.pop("related_orders", None)
+        return request.exchange.submit(request.account, body)
+    except rejections.RejectionError as rejection:
+        rejection.body.pop("related_orders", None)
         raise
 
 
-def delete_positions(call: Call) -> Reply:
-    """DELETE /v2/positions: 207 with an answer for each; with cancel_orders what rests is cancelled first."""
-    if call.flag("cancel_orders"):
-        delete_orders(call)
+def delete_positions(request: SimRequest) -> SimResponse:
+    """DELETE /v2/positions: 207 with a status per position; with cancel_orders open orders are cancelled first."""
+    if request.flag("cancel_orders"):
+        delete_orders(request)
     rows = []
-    for position in list(call.account.positions.values()):
+    for position in list(request.account.positions.values()):
         try:
-            body, status = _close(call, position, abs(position.qty)), 200
-        except rejections.RefusedError as refused:
-            body, status = refused.body, refused.status
+            body, status = _close(request, position, abs(position.qty)), 200
+        except rejections.RejectionError as rejection:
+            body, status = rejection.body, rejection.status
         rows.append({"symbol": position.symbol, "status": status, "body": body})
-    return Reply(207, rows)
+    return SimResponse(207, rows)
 
 
-def exercise(call: Call) -> Reply:
+def exercise(request: SimRequest) -> SimResponse:
     """POST /v2/positions/{contract}/exercise: all that is held, at once. Empty 200."""
-    position = _held_option(call)
-    now = call.exchange.now
+    position = _held_option(request)
+    now = request.exchange.now
     hours = calendar.hours_at(now)
     if hours and now >= hours.closes_at:
         raise rejections.unprocessable("exercise requests between market close and midnight are rejected")
-    price = underlying_price(call.exchange, position.asset)
+    price = underlying_price(request.exchange, position.asset)
     if price is None or not is_in_the_money(position.asset, price):
         raise rejections.unprocessable("cannot exercise out of the money contract")
-    deliver(call.exchange, call.account, position)
-    return Reply(200, NOTHING)
+    deliver(request.exchange, request.account, position)
+    return SimResponse(200, NO_BODY)
 
 
-def do_not_exercise(call: Call) -> Reply:
+def do_not_exercise(request: SimRequest) -> SimResponse:
     """POST /v2/positions/{contract}/do-not-exercise: on the last day, before the close. Empty 200."""
-    position = _held_option(call)
-    today = calendar.exchange_date(call.exchange.now)
-    if position.asset.expires != today or not calendar.next_close(call.exchange.now) > call.exchange.now:
+    position = _held_option(request)
+    today = calendar.exchange_date(request.exchange.now)
+    if position.asset.expires != today or not calendar.next_close(request.exchange.now) > request.exchange.now:
         raise rejections.unprocessable("do-not-exercise is only accepted on the expiration day")
-    call.account.do_not_exercise.add(position.symbol)
-    return Reply(200, NOTHING)
+    request.account.do_not_exercise.add(position.symbol)
+    return SimResponse(200, NO_BODY)
 
 
-def _held_option(call: Call) -> SimPosition:
+def _held_option(request: SimRequest) -> SimPosition:
     try:
-        position = _held(call)
-    except rejections.RefusedError:
-        if not asset_of(call.args[0]).is_option:
+        position = _held(request)
+    except rejections.RejectionError:
+        if not asset_of(request.args[0]).is_option:
             raise rejections.unprocessable("invalid symbol") from None
         raise rejections.not_allowed("no available position for the specified contract") from None
     if not position.asset.is_option:
         raise rejections.unprocessable("invalid symbol")
     if position.qty < 0:
-        raise rejections.RefusedError(403, {"code": 40310001, "message": "cannot exercise short position"})
+        raise rejections.RejectionError(403, {"code": 40310001, "message": "cannot exercise short position"})
     return position
 
 
-def activities(call: Call) -> Reply:
+def activities(request: SimRequest) -> SimResponse:
     """GET /v2/account/activities: newest first, pages by the last id seen; overnight settlements show the next day."""
-    found = [row for row in call.account.activities if _shows(call, row)]
-    found.sort(key=lambda row: str(row["id"]), reverse=call.text("direction", "desc") != "asc")
-    if token := call.text("page_token"):
+    found = [row for row in request.account.activities if _shows(request, row)]
+    found.sort(key=lambda row: str(row["id"]), reverse=request.text("direction", "desc") != "asc")
+    if token := request.text("page_token"):
         ids = [row["id"] for row in found]
         found = found[ids.index(token) + 1 :] if token in ids else []
-    return Reply(body=found[: call.whole("page_size", PAGE, 1, PAGE)])
+    return SimResponse(body=found[: request.whole("page_size", PAGE, 1, PAGE)])
 
 
-def _shows(call: Call, row: dict[str, Any]) -> bool:
-    kinds = [call.args[0]] if call.args else call.names("activity_types")
+def _shows(request: SimRequest, row: dict[str, Any]) -> bool:
+    kinds = [request.args[0]] if request.args else request.names("activity_types")
     trade = row["activity_type"] == "FILL"
     at = dt.datetime.fromisoformat(row["transaction_time" if trade else "created_at"])
     wanted = {"": True, "trade_activity": trade, "non_trade_activity": not trade}
-    after, until, date = call.instant("after"), call.instant("until"), call.text("date")
+    after, until, date = request.instant("after"), request.instant("until"), request.text("date")
     return (
-        at <= call.exchange.now
+        at <= request.exchange.now
         and (not kinds or row["activity_type"] in kinds)
-        and wanted.get(call.text("category"), False)
+        and wanted.get(request.text("category"), False)
         and (after is None or at > after)
         and (until is None or at < until)
         and (not date or calendar.exchange_date(at).isoformat() == date[:10])
@@ -138,7 +139,7 @@ def _shows(call: Call, row: dict[str, Any]) -> bool:
 
 
 def add_closing_routes(routes: Routes) -> None:
-    """The endpoints of this file."""
+    """Register the endpoints of this file."""
     table = (
         ("DELETE", "/v2/positions", delete_positions),
         ("DELETE", "/v2/positions/{}", delete_position),

@@ -1,80 +1,81 @@
-"""The control endpoint under /sim: set quotes, move the clock, misbehave, read the logs. Loopback only, no key."""
+"""The control endpoint under /sim: quotes, clock, faults and logs. It needs no key, since it is on loopback only."""
 
 import dataclasses
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+from sellctl.sim import serializers
 from sellctl.sim.faults.catalogue import CATALOGUE
-from sellctl.sim.http import serializers
-from sellctl.sim.http.routing import Call, Handler, Reply, Routes
+from sellctl.sim.faults.registry import Fault
+from sellctl.sim.host import SimHost
+from sellctl.sim.http.messages import LoggedRequest, SimRequest, SimResponse
+from sellctl.sim.http.routing import Handler, Routes
 from sellctl.sim.market import calendar
 from sellctl.sim.numbers import decimal_of, stamp
-from sellctl.sim.rejections import RefusedError
-
-if TYPE_CHECKING:
-    from sellctl.sim.http.app import Face
+from sellctl.sim.rejections import RejectionError
 
 
-def add_control_routes(routes: Routes, face: "Face") -> None:
-    """Everything under /sim."""
+def add_control_routes(routes: Routes, host: SimHost, log: list[LoggedRequest]) -> None:
+    """Register everything under /sim."""
     table: tuple[tuple[str, str, Handler], ...] = (
-        ("GET", "/sim/state", lambda call: _state(call, face)),
-        ("POST", "/sim/clock", lambda call: _move_clock(call, face)),
+        ("GET", "/sim/state", partial(_state, host)),
+        ("POST", "/sim/clock", partial(_move_clock, host)),
         ("POST", "/sim/quotes", _set_quotes),
-        ("POST", "/sim/misbehave", _misbehave),
-        ("POST", "/sim/behave", _behave),
+        ("POST", "/sim/misbehave", _inject),
+        ("POST", "/sim/behave", _clear),
         ("GET", "/sim/misbehaviours", _catalogue),
         ("POST", "/sim/halt", _halt),
-        ("GET", "/sim/requests", lambda _call: Reply(body=[dataclasses.asdict(entry) for entry in face.log])),
+        ("GET", "/sim/requests", partial(_requests, log)),
         ("GET", "/sim/orders", _orders),
-        ("GET", "/sim/fills", lambda call: _events(call, {"fill", "partial_fill"})),
-        ("GET", "/sim/events", lambda call: _events(call, None)),
+        ("GET", "/sim/fills", partial(_events, {"fill", "partial_fill"})),
+        ("GET", "/sim/events", partial(_events, None)),
         ("GET", "/sim/positions", _positions),
     )
     for method, path, handler in table:
         routes.add(method, path, handler)
 
 
-def _state(call: Call, face: "Face") -> Reply:
-    exchange = call.exchange
-    return Reply(
+def _state(host: SimHost, request: SimRequest) -> SimResponse:
+    exchange = request.exchange
+    return SimResponse(
         body={
             "now": stamp(exchange.now),
             "new_york": serializers.eastern(exchange.now),
-            "speed": face.time.speed,
+            "speed": host.time.speed,
             "is_open": calendar.is_open(exchange.now),
             "accounts": sorted(exchange.accounts),
-            "misbehaviours": [_misbehaviour(one) for one in exchange.behaviours.active],
-            "fired": dict(exchange.behaviours.fired),
+            "misbehaviours": [_fault_row(fault) for fault in exchange.faults.active],
+            "fired": dict(exchange.faults.fired),
             "notes": exchange.notes,
         }
     )
 
 
-def _misbehaviour(one: Any) -> dict[str, Any]:
-    body = dataclasses.asdict(one)
+def _fault_row(fault: Fault) -> dict[str, Any]:
+    body = dataclasses.asdict(fault)
     body["rate"] = str(body["rate"])
     body["params"] = {key: str(value) for key, value in body["params"].items()}
     return body
 
 
-def _move_clock(call: Call, face: "Face") -> Reply:
-    """{"to": instant} | {"by": seconds} | {"speed": x}; 0 stands still."""
-    body = call.json()
+def _move_clock(host: SimHost, request: SimRequest) -> SimResponse:
+    """{"to": instant} | {"by": seconds} | {"speed": x}; 0 stops the clock."""
+    body = request.json()
     if "speed" in body:
-        face.time.run_at(float(body["speed"]))
+        host.time.run_at(float(body["speed"]))
     if "to" in body or "by" in body:
-        target = _instant(body["to"]) if "to" in body else face.time.now() + _seconds(body["by"])
-        face.time.move_to(target)
-        call.exchange.advance_to(face.time.now())
-    return _state(call, face)
+        target = _instant(body["to"]) if "to" in body else host.time.now() + _seconds(body["by"])
+        host.time.move_to(target)
+        request.exchange.advance_to(host.time.now())
+    return _state(host, request)
 
 
 def _instant(value: Any) -> dt.datetime:
     try:
         at = dt.datetime.fromisoformat(str(value))
     except ValueError:
-        raise RefusedError(422, {"message": f"{value!r} is no instant"}) from None
+        raise RejectionError(422, {"message": f"{value!r} is not a time"}) from None
     return (at if at.tzinfo else at.replace(tzinfo=calendar.NEW_YORK)).astimezone(dt.UTC)
 
 
@@ -82,72 +83,78 @@ def _seconds(value: Any) -> dt.timedelta:
     return dt.timedelta(seconds=float(value))
 
 
-def _set_quotes(call: Call) -> Reply:
-    """{symbol: {bid, ask, bid_size?, ask_size?}}; 0 or null is nobody."""
-    for symbol, quote in call.json().items():
+def _set_quotes(request: SimRequest) -> SimResponse:
+    """{symbol: {bid, ask, bid_size?, ask_size?}}; 0 or null means no side."""
+    for symbol, quote in request.json().items():
         sizes = {key: int(quote[key]) for key in ("bid_size", "ask_size") if key in quote}
-        call.exchange.set_quote(
+        request.exchange.set_quote(
             symbol, decimal_of(quote.get("bid")) or None, decimal_of(quote.get("ask")) or None, **sizes
         )
-    return Reply(body={"ok": True})
+    return SimResponse(body={"ok": True})
 
 
-def _misbehave(call: Call) -> Reply:
+def _inject(request: SimRequest) -> SimResponse:
     """{"name": "H01", ...options}."""
-    options = call.json()
+    options = request.json()
     name = str(options.pop("name", ""))
     if name not in CATALOGUE:
-        raise RefusedError(422, {"message": f"no misbehaviour is called {name!r}", "known": sorted(CATALOGUE)})
+        raise RejectionError(422, {"message": f"unknown fault {name!r}", "known": sorted(CATALOGUE)})
     plain = {key: int(value) if key == "times" and value is not None else value for key, value in options.items()}
     try:
-        call.exchange.misbehave(name, **plain)
+        request.exchange.inject(name, **plain)
     except TypeError as error:
-        raise RefusedError(422, {"message": str(error)}) from None
-    return Reply(body={"ok": True})
+        raise RejectionError(422, {"message": str(error)}) from None
+    return SimResponse(body={"ok": True})
 
 
-def _behave(call: Call) -> Reply:
+def _clear(request: SimRequest) -> SimResponse:
     """{"name": "H01"}, or {} for all."""
-    call.exchange.behave(str(call.json().get("name", "")))
-    return Reply(body={"ok": True})
+    request.exchange.clear_faults(str(request.json().get("name", "")))
+    return SimResponse(body={"ok": True})
 
 
-def _catalogue(_call: Call) -> Reply:
-    return Reply(body={kind.name: {"text": kind.text, "params": dict(kind.params)} for kind in CATALOGUE.values()})
+def _requests(log: list[LoggedRequest], _request: SimRequest) -> SimResponse:
+    return SimResponse(body=[dataclasses.asdict(entry) for entry in log])
 
 
-def _halt(call: Call) -> Reply:
+def _catalogue(_request: SimRequest) -> SimResponse:
+    return SimResponse(
+        body={kind.name: {"text": kind.text, "params": dict(kind.params)} for kind in CATALOGUE.values()}
+    )
+
+
+def _halt(request: SimRequest) -> SimResponse:
     """{"symbol": S, "halted": true | false}."""
-    body = call.json()
+    body = request.json()
     if body.get("halted", True):
-        call.exchange.market.halt(body["symbol"], call.exchange.now)
+        request.exchange.market.halt(body["symbol"], request.exchange.now)
     else:
-        call.exchange.market.resume(body["symbol"])
-    return Reply(body={"ok": True})
+        request.exchange.market.resume(body["symbol"])
+    return SimResponse(body={"ok": True})
 
 
-def _orders(call: Call) -> Reply:
-    return Reply(
+def _orders(request: SimRequest) -> SimResponse:
+    return SimResponse(
         body={
             name: [serializers.order_json(order) for order in account.orders.values()]
-            for name, account in call.exchange.accounts.items()
+            for name, account in request.exchange.accounts.items()
         }
     )
 
 
-def _positions(call: Call) -> Reply:
-    """The true signed quantities, whatever lag or misbehaviour shows to clients."""
-    return Reply(
+def _positions(request: SimRequest) -> SimResponse:
+    """The true signed quantities, whatever clients are shown."""
+    return SimResponse(
         body={
             name: {symbol: str(position.qty) for symbol, position in account.positions.items()}
-            for name, account in call.exchange.accounts.items()
+            for name, account in request.exchange.accounts.items()
         }
     )
 
 
-def _events(call: Call, kinds: set[str] | None) -> Reply:
-    after = call.whole("after", 0, 0, 10**12)
-    return Reply(
+def _events(kinds: set[str] | None, request: SimRequest) -> SimResponse:
+    after = request.whole("after", 0, 0, 10**12)
+    return SimResponse(
         body=[
             {
                 "seq": event.seq,
@@ -157,7 +164,7 @@ def _events(call: Call, kinds: set[str] | None) -> Reply:
                 "order": event.order,
                 "detail": event.detail,
             }
-            for event in call.exchange.events
+            for event in request.exchange.events
             if event.seq > after and (kinds is None or event.kind in kinds)
         ]
     )

@@ -1,105 +1,108 @@
 """The market data API's endpoints: quotes, trades, snapshots and the chain, as JSON numbers."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sellctl.sim import rejections
+from sellctl.sim.http.messages import SimRequest, SimResponse
 from sellctl.sim.http.paging import page_start, page_token
-from sellctl.sim.http.routing import Call, Reply, Routes
+from sellctl.sim.http.routing import Routes
+from sellctl.sim.http.snapshots import option_snapshot, quote_json, stock_snapshot, trade_json
 from sellctl.sim.market.assets import Asset, asset_of
-from sellctl.sim.market.snapshots import option_snapshot, quote_json, stock_snapshot, trade_json
-
-if TYPE_CHECKING:
-    from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.exchange import Exchange
 
 OPTION_SYMBOLS_MAX = 100
 SNAPSHOTS_DEFAULT, SNAPSHOTS_MAX = 100, 1000
-Render = Callable[["Exchange", str], dict[str, Any] | None]
+Render = Callable[[Exchange, str], dict[str, Any] | None]
 
 
-def stock_quotes(call: Call) -> Reply:
+def stock_quotes(request: SimRequest) -> SimResponse:
     """GET /v2/stocks/quotes/latest."""
-    _stock_feed(call)
-    return Reply(body={"quotes": _each(call, quote_json, _names(call))})
+    _stock_feed(request)
+    return SimResponse(body={"quotes": _each(request, quote_json, _names(request))})
 
 
-def stock_trades(call: Call) -> Reply:
+def stock_trades(request: SimRequest) -> SimResponse:
     """GET /v2/stocks/trades/latest."""
-    _stock_feed(call)
-    return Reply(body={"trades": _each(call, trade_json, _names(call))})
+    _stock_feed(request)
+    return SimResponse(body={"trades": _each(request, trade_json, _names(request))})
 
 
-def stock_snapshots(call: Call) -> Reply:
+def stock_snapshots(request: SimRequest) -> SimResponse:
     """GET /v2/stocks/snapshots: no wrapper around the symbols."""
-    _stock_feed(call)
-    return Reply(body=_each(call, stock_snapshot, _names(call)))
+    _stock_feed(request)
+    return SimResponse(body=_each(request, stock_snapshot, _names(request)))
 
 
-def one_stock_quote(call: Call) -> Reply:
+def one_stock_quote(request: SimRequest) -> SimResponse:
     """GET /v2/stocks/{symbol}/quotes/latest."""
-    return _one_stock(call, "quote", quote_json)
+    return _one_stock(request, "quote", quote_json)
 
 
-def one_stock_trade(call: Call) -> Reply:
+def one_stock_trade(request: SimRequest) -> SimResponse:
     """GET /v2/stocks/{symbol}/trades/latest."""
-    return _one_stock(call, "trade", trade_json)
+    return _one_stock(request, "trade", trade_json)
 
 
-def _one_stock(call: Call, key: str, render: Render) -> Reply:
-    _stock_feed(call)
-    found = render(call.exchange, call.args[0])
+def _one_stock(request: SimRequest, key: str, render: Render) -> SimResponse:
+    _stock_feed(request)
+    found = render(request.exchange, request.args[0])
     if found is None:
-        raise rejections.RefusedError(404, {"message": f"no {key} found for {call.args[0]}"})
-    return Reply(body={"symbol": call.args[0], key: found})
+        raise rejections.RejectionError(404, {"message": f"no {key} found for {request.args[0]}"})
+    return SimResponse(body={"symbol": request.args[0], key: found})
 
 
-def one_stock_snapshot(call: Call) -> Reply:
+def one_stock_snapshot(request: SimRequest) -> SimResponse:
     """GET /v2/stocks/{symbol}/snapshot: the parts beside the symbol."""
-    _stock_feed(call)
-    found = stock_snapshot(call.exchange, call.args[0])
+    _stock_feed(request)
+    found = stock_snapshot(request.exchange, request.args[0])
     if found is None:
-        raise rejections.RefusedError(404, {"message": f"no snapshot found for {call.args[0]}"})
-    return Reply(body={"symbol": call.args[0], **found})
+        raise rejections.RejectionError(404, {"message": f"no snapshot found for {request.args[0]}"})
+    return SimResponse(body={"symbol": request.args[0], **found})
 
 
-def option_quotes(call: Call) -> Reply:
+def option_quotes(request: SimRequest) -> SimResponse:
     """GET /v1beta1/options/quotes/latest, at most 100 symbols."""
-    _option_feed(call)
-    return Reply(body={"quotes": _each(call, quote_json, _option_names(call))})
+    _option_feed(request)
+    return SimResponse(body={"quotes": _each(request, quote_json, _option_names(request))})
 
 
-def option_trades(call: Call) -> Reply:
+def option_trades(request: SimRequest) -> SimResponse:
     """GET /v1beta1/options/trades/latest, at most 100 symbols."""
-    _option_feed(call)
-    return Reply(body={"trades": _each(call, trade_json, _option_names(call))})
+    _option_feed(request)
+    return SimResponse(body={"trades": _each(request, trade_json, _option_names(request))})
 
 
-def option_snapshots(call: Call) -> Reply:
+def option_snapshots(request: SimRequest) -> SimResponse:
     """GET /v1beta1/options/snapshots, at most 100 symbols."""
-    _option_feed(call)
-    return _snapshot_page(call, [asset_of(name) for name in _option_names(call)])
+    _option_feed(request)
+    return _snapshot_page(request, [asset_of(name) for name in _option_names(request)])
 
 
-def option_chain(call: Call) -> Reply:
+def option_chain(request: SimRequest) -> SimResponse:
     """GET /v1beta1/options/snapshots/{underlying}: every contract with a quote that fits the filters."""
-    _option_feed(call)
-    symbols = map(asset_of, call.exchange.market.symbols)
-    chain = [one for one in symbols if one.is_option and one.underlying == call.args[0] and contract_fits(call, one)]
-    return _snapshot_page(call, sorted(chain, key=lambda asset: asset.symbol))
+    _option_feed(request)
+    underlying = request.args[0]
+    options = [asset for asset in map(asset_of, request.exchange.market.symbols) if asset.is_option]
+    chain = [asset for asset in options if asset.underlying == underlying and contract_fits(request, asset)]
+    return _snapshot_page(request, sorted(chain, key=lambda asset: asset.symbol))
 
 
-def _snapshot_page(call: Call, assets: list[Asset]) -> Reply:
-    limit = call.whole("limit", SNAPSHOTS_DEFAULT, 1, SNAPSHOTS_MAX)
-    first = page_start(call)
+def _snapshot_page(request: SimRequest, assets: list[Asset]) -> SimResponse:
+    limit = request.whole("limit", SNAPSHOTS_DEFAULT, 1, SNAPSHOTS_MAX)
+    first = page_start(request)
     names = [asset.symbol for asset in assets[first : first + limit]]
-    body = {"snapshots": _each(call, option_snapshot, names), "next_page_token": page_token(first + limit, len(assets))}
-    return Reply(body=body)
+    body = {
+        "snapshots": _each(request, option_snapshot, names),
+        "next_page_token": page_token(first + limit, len(assets)),
+    }
+    return SimResponse(body=body)
 
 
-def contract_fits(call: Call, asset: Asset) -> bool:
+def contract_fits(request: SimRequest, asset: Asset) -> bool:
     """Whether a contract passes the filters that the chain and the contracts list share."""
-    low, high = call.amount("strike_price_gte"), call.amount("strike_price_lte")
-    exact, first, last = (call.text(f"expiration_date{suffix}") for suffix in ("", "_gte", "_lte"))
+    low, high = request.amount("strike_price_gte"), request.amount("strike_price_lte")
+    exact, first, last = (request.text(f"expiration_date{suffix}") for suffix in ("", "_gte", "_lte"))
     expires = asset.expires.isoformat()
     return (
         (not exact or expires == exact)
@@ -107,49 +110,49 @@ def contract_fits(call: Call, asset: Asset) -> bool:
         and (not last or expires <= last)
         and (low is None or asset.strike >= low)
         and (high is None or asset.strike <= high)
-        and call.text("root_symbol", asset.root) == asset.root
-        and call.text("type") in {"", "call" if asset.is_call else "put"}
+        and request.text("root_symbol", asset.root) == asset.root
+        and request.text("type") in {"", "call" if asset.is_call else "put"}
     )
 
 
-def _names(call: Call) -> list[str]:
-    symbols = call.names("symbols")
+def _names(request: SimRequest) -> list[str]:
+    symbols = request.names("symbols")
     if not symbols:
-        raise rejections.RefusedError(400, {"message": "symbols is required"})
+        raise rejections.RejectionError(400, {"message": "symbols is required"})
     return symbols
 
 
-def _option_names(call: Call) -> list[str]:
-    names = _names(call)
+def _option_names(request: SimRequest) -> list[str]:
+    names = _names(request)
     if len(names) > OPTION_SYMBOLS_MAX:
         message = f"too many symbols: {len(names)}, maximum is {OPTION_SYMBOLS_MAX}"
-        raise rejections.RefusedError(400, {"message": message})
+        raise rejections.RejectionError(400, {"message": message})
     for name in names:
         if not asset_of(name).is_option:
-            raise rejections.RefusedError(400, {"message": f"invalid symbol: {name}"})
+            raise rejections.RejectionError(400, {"message": f"invalid symbol: {name}"})
     return names
 
 
-def _each(call: Call, render: Render, symbols: Iterable[str]) -> dict[str, Any]:
-    """One entry a symbol that has one; a symbol without is absent."""
-    rendered = {symbol: render(call.exchange, symbol) for symbol in symbols}
+def _each(request: SimRequest, render: Render, symbols: Iterable[str]) -> dict[str, Any]:
+    """One entry per symbol; a symbol without a value is absent."""
+    rendered = {symbol: render(request.exchange, symbol) for symbol in symbols}
     return {symbol: value for symbol, value in rendered.items() if value is not None}
 
 
-def _stock_feed(call: Call) -> None:
-    """403 without a code for feeds that the plan doesn't grant."""
-    allowed = call.exchange.settings.sip or call.account.sip
-    if call.text("feed") == "sip" and not allowed:
-        raise rejections.RefusedError(403, {"message": "subscription does not permit querying recent SIP data"})
+def _stock_feed(request: SimRequest) -> None:
+    """403 without a code for a feed that the account has not paid for."""
+    allowed = request.exchange.settings.sip or request.account.sip
+    if request.text("feed") == "sip" and not allowed:
+        raise rejections.RejectionError(403, {"message": "subscription does not permit querying recent SIP data"})
 
 
-def _option_feed(call: Call) -> None:
-    if call.text("feed") == "opra" and not call.account.opra:
-        raise rejections.RefusedError(403, {"message": "OPRA agreement is not signed"})
+def _option_feed(request: SimRequest) -> None:
+    if request.text("feed") == "opra" and not request.account.opra:
+        raise rejections.RejectionError(403, {"message": "OPRA agreement is not signed"})
 
 
 def add_data_routes(routes: Routes) -> None:
-    """Everything under /v2/stocks and /v1beta1/options."""
+    """Register the endpoints of this file."""
     table = (
         ("/v2/stocks/quotes/latest", stock_quotes),
         ("/v2/stocks/trades/latest", stock_trades),

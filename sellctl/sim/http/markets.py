@@ -4,9 +4,10 @@ import datetime as dt
 from typing import Any
 
 from sellctl.sim import rejections
-from sellctl.sim.http.routing import Call, Reply, Routes
-from sellctl.sim.http.serializers import eastern
+from sellctl.sim.http.messages import SimRequest, SimResponse
+from sellctl.sim.http.routing import Routes
 from sellctl.sim.market import calendar
+from sellctl.sim.serializers import eastern
 
 MARKETS = {
     "NYSE": ("XNYS", "New York Stock Exchange"),
@@ -18,11 +19,11 @@ _ALIASES = {"XNYS": "NYSE", "XNAS": "NASDAQ", "IEXG": "IEX"}
 _SPAN = dt.timedelta(days=366)
 
 
-def clocks(call: Call) -> Reply:
+def clocks(request: SimRequest) -> SimResponse:
     """GET /v3/clock?markets=NYSE,OPRA&time=: also about another instant."""
-    now = call.instant("time") or call.exchange.shown_now()
-    names = call.names("markets") or ["NYSE"]
-    return Reply(body={"clocks": [_clock(_market(name), now) for name in names]})
+    now = request.instant("time") or request.exchange.shown_now()
+    names = request.names("markets") or ["NYSE"]
+    return SimResponse(body={"clocks": [_clock(_market(name), now) for name in names]})
 
 
 def _clock(market: dict[str, str], now: dt.datetime) -> dict[str, Any]:
@@ -38,16 +39,16 @@ def _clock(market: dict[str, str], now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def market_calendar(call: Call) -> Reply:
+def market_calendar(request: SimRequest) -> SimResponse:
     """GET /v3/calendar/{market}?start&end&timezone."""
-    today = calendar.exchange_date(call.exchange.now)
-    start = call.date("start", today)
-    end = call.date("end", start)
+    today = calendar.exchange_date(request.exchange.now)
+    start = request.date("start", today)
+    end = request.date("end", start)
     if not dt.timedelta(0) <= end - start <= _SPAN:
         raise rejections.bad_request("end must lie within a year after start")
-    show = eastern if call.text("timezone") != "UTC" else lambda at: at.isoformat()
+    show = eastern if request.text("timezone") != "UTC" else lambda at: at.isoformat()
     rows = [_day(hours, show) for hours in calendar.sessions(start, end)]
-    return Reply(body={"market": _market(call.args[0]), "calendar": rows})
+    return SimResponse(body={"market": _market(request.args[0]), "calendar": rows})
 
 
 def _day(hours: calendar.Hours, show: Any) -> dict[str, str]:
@@ -72,6 +73,6 @@ def _market(name: str) -> dict[str, str]:
 
 
 def add_market_routes(routes: Routes) -> None:
-    """The endpoints of this file."""
+    """Register the endpoints of this file."""
     routes.add("GET", "/v3/clock", clocks)
     routes.add("GET", "/v3/calendar/{}", market_calendar)

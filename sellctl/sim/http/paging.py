@@ -1,14 +1,14 @@
-"""Page tokens: where the next page begins, in base 64, as Alpaca's look."""
+"""Page tokens: the position of the next page in base 64, like Alpaca's."""
 
 import base64
 
-from sellctl.sim.http.routing import Call
+from sellctl.sim.http.messages import SimRequest
 from sellctl.sim.rejections import unprocessable
 
 
-def page_start(call: Call) -> int:
-    """Where the page begins that a call asks for."""
-    token = call.text("page_token")
+def page_start(request: SimRequest) -> int:
+    """The position at which the requested page begins."""
+    token = request.text("page_token")
     try:
         return int(base64.b64decode(token)) if token else 0
     except ValueError:

@@ -1,24 +1,20 @@
-"""Requests a minute a key, in the exchange's time; trading and data are counted apart, as at Alpaca."""
+"""Alpaca's limit of requests per minute and key, in the exchange's time; trading and data are counted separately."""
 
-from typing import TYPE_CHECKING
-
-from sellctl.sim.rejections import RefusedError, rate_limited
-
-if TYPE_CHECKING:
-    from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.rejections import RejectionError, rate_limited
+from sellctl.sim.venue.exchange import Exchange
 
 MINUTE = 60
 _DATA = ("/v2/stocks", "/v1beta1/", "/v1beta3/")
 
 
 class RateLimits:
-    """Counts of the running minute."""
+    """The counts of the present minute."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, bool], tuple[int, int]] = {}
 
-    def take(self, key: str, path: str, exchange: "Exchange") -> tuple[RefusedError | None, dict[str, str]]:
-        """Count one request: a 429 when there were too many, and the headers that say how many are left."""
+    def count(self, key: str, path: str, exchange: Exchange) -> tuple[RejectionError | None, dict[str, str]]:
+        """Count one request. Returns the 429 when it exceeds the limit, and the rate-limit headers of the response."""
         limit = exchange.settings.rate_limit
         if not limit:
             return None, {}
@@ -35,5 +31,5 @@ class RateLimits:
         if used <= limit:
             return None, headers
         if exchange.settings.bare_429:
-            return RefusedError(429, {"message": "too many requests."}), headers
+            return RejectionError(429, {"message": "too many requests."}), headers
         return rate_limited(), headers

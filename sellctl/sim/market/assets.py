@@ -1,4 +1,4 @@
-"""What can be traded here: classes, identifiers, price steps, contract facts, all from the symbol itself."""
+"""Tradable assets: class, identifier, price increments and contract terms, derived from the symbol alone."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _NICKEL_FROM = Decimal(3)
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One tradable symbol. For options `strike` is in dollars a share and `expires` an exchange date."""
+    """One tradable symbol. For options `strike` is in dollars per share and `expires` an exchange date."""
 
     symbol: str
     asset_class: str
@@ -45,7 +45,7 @@ class Asset:
 
     @property
     def multiplier(self) -> Decimal:
-        """Shares that one unit stands for."""
+        """Shares per unit."""
         return CONTRACT_SIZE if self.is_option else Decimal(1)
 
     @property
@@ -56,7 +56,7 @@ class Asset:
 
 @cache
 def asset_of(symbol: str) -> Asset:
-    """The asset that a symbol names; what is no option symbol is a stock."""
+    """The asset of a symbol: an option for an OCC symbol, a stock for any other."""
     option = an_option(symbol)
     if option is None or option.option is None:
         return Asset(symbol, STOCK, stable_id("asset", symbol), _EXCHANGE_OF.get(symbol, "NASDAQ"), symbol)
@@ -75,7 +75,7 @@ def asset_of(symbol: str) -> Asset:
 
 
 def tick_of(asset: Asset, price: Decimal) -> Decimal:
-    """The price step in dollars at a price. Sources: Alpaca's article on option increments; Reg NMS."""
+    """The price increment in dollars at a price. Sources: Alpaca's article on option increments; Reg NMS."""
     if not asset.is_option:
         return SUB_DOLLAR_TICK if abs(price) < 1 else CENT
     if asset.underlying in ALWAYS_PENNY:
@@ -86,17 +86,11 @@ def tick_of(asset: Asset, price: Decimal) -> Decimal:
 
 
 def on_tick(asset: Asset, price: Decimal) -> bool:
-    """Whether a price lies on its step."""
+    """Whether a price is a multiple of its increment."""
     return price % tick_of(asset, price) == 0
 
 
 def is_in_the_money(asset: Asset, underlying_price: Decimal) -> bool:
-    """Whether an option is worth at least a cent at expiry: then the clearing house exercises it."""
+    """Whether an option is in the money by at least a cent, so that the clearing house exercises it at expiry."""
     value = underlying_price - asset.strike if asset.is_call else asset.strike - underlying_price
     return value >= CENT
-
-
-def intrinsic(asset: Asset, underlying_price: Decimal) -> Decimal:
-    """What an option would be worth exercised now, in dollars a share."""
-    value = underlying_price - asset.strike if asset.is_call else asset.strike - underlying_price
-    return max(value, Decimal(0))

@@ -1,4 +1,4 @@
-"""NYSE sessions by rule. Only dates and hours belong here: pure, no state, no clock.
+"""NYSE sessions by rule: dates and hours.
 
 Sources: NYSE holiday and early-close rules; single closures as announced. Valid from 2015 on (checked to 2035).
 """
@@ -127,7 +127,7 @@ def holidays(year: int) -> frozenset[dt.date]:
         _observed(dt.date(year, 12, 25)),
     }
     new_year = dt.date(year, 1, 1)
-    if new_year.weekday() != _SATURDAY:  # a Saturday's New Year would fall into the old year and isn't kept
+    if new_year.weekday() != _SATURDAY:  # on a Saturday it is not observed, since Friday is in the old year
         days.add(_observed(new_year))
     if year >= _JUNETEENTH_SINCE:
         days.add(_observed(dt.date(year, 6, 19)))

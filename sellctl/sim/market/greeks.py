@@ -1,4 +1,4 @@
-"""Black-Scholes greeks and implied volatility for snapshots. Floats: these are estimates for display, no money."""
+"""Black-Scholes greeks and implied volatility for snapshots. Floats, since they are estimates for display."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _DAYS = 365.0
 
 @dataclass(frozen=True, slots=True)
 class Greeks:
-    """Sensitivities a share: theta a day, vega and rho for one percentage point."""
+    """Sensitivities per share: theta per day, vega and rho per percentage point."""
 
     delta: float
     gamma: float
@@ -21,7 +21,7 @@ class Greeks:
 
 
 def greeks_of(price: float, spot: float, strike: float, years: float, *, call: bool) -> Greeks | None:
-    """The greeks at the volatility that the price implies; None when none does (below intrinsic value)."""
+    """The greeks at the implied volatility; None when there is none, as for a price below intrinsic value."""
     if min(price, spot, strike, years) <= 0:
         return None
     volatility = _implied(price, spot, strike, years, call=call)
@@ -45,7 +45,7 @@ def greeks_of(price: float, spot: float, strike: float, years: float, *, call: b
 
 
 def _implied(price: float, spot: float, strike: float, years: float, *, call: bool) -> float | None:
-    """By bisection, since the value grows with volatility."""
+    """The implied volatility by bisection, since the value grows with it; None outside the bounds."""
     low, high = _LOW, _HIGH
     if not _value(spot, strike, years, low, call=call) <= price <= _value(spot, strike, years, high, call=call):
         return None

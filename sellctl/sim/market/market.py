@@ -1,25 +1,16 @@
-"""Prices: each symbol's path, what stands in the book, and what clients are shown of it."""
+"""The market: each symbol's price path, the quote in the book, and the quote that clients are shown."""
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
-from sellctl.sim.faults.catalogue import BehaviourBook, Fault
-from sellctl.sim.faults.quote_faults import SPOILERS
+from sellctl.sim.faults.quote_faults import QuoteContext, corrupt_quote
+from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of, tick_of
-from sellctl.sim.market.price_paths import CENT, FOREVER, Fixed, Level, Path, Segment
+from sellctl.sim.market.price_paths import CENT, FOREVER, Fixed, Level, Path, Segment, ShownQuote
 from sellctl.sim.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A quote as clients see it: its level, its stamp, and a literal that stands for a price that is no number."""
-
-    level: Level
-    at: dt.datetime
-    literal: str = ""
 
 
 class Market:
@@ -27,13 +18,14 @@ class Market:
 
     def __init__(self, paths: Mapping[str, Path] | None = None) -> None:
         self.paths = dict(paths or {})
-        self.behaviours = BehaviourBook()
+        self.faults = FaultRegistry()
         self.halted: dict[str, tuple[dt.datetime, Level | None]] = {}
         self._taken: dict[tuple[str, str], tuple[dt.datetime, Decimal]] = {}
         self._shift: dict[str, Decimal] = {}
         self._kept: dict[str, Level | None] = {}
         self._kept_at: dt.datetime | None = None
-        self._quoted: dict[str, tuple[Level, Level]] = {}  # a path's level that stands, and how it is quoted
+        # per symbol: the path's present level, and that level on the price increments
+        self._quoted: dict[str, tuple[Level, Level]] = {}
         self.stamps: dict[str, dt.datetime] = {}
 
     @property
@@ -42,7 +34,7 @@ class Market:
         return tuple(self.paths)
 
     def put(self, symbol: str, level: Level, now: dt.datetime, stamp: dt.datetime | None = None) -> None:
-        """Replace a symbol's path by one level from now on; `stamp` pins what its quotes carry."""
+        """Replace a symbol's path by one level from now on; its quotes carry the timestamp `stamp` when given."""
         self.paths[symbol] = Path([Fixed(now, level)])
         self.stamps.pop(symbol, None)
         self._shift.pop(symbol, None)
@@ -58,7 +50,7 @@ class Market:
         self._kept_at = None
 
     def level(self, symbol: str, now: dt.datetime) -> Level | None:
-        """What stands in the book. Kept for the instant, since one look asks several times."""
+        """The quote in the book at an instant. Computed once per instant, since matching asks several times."""
         if now != self._kept_at:
             self._kept, self._kept_at = {}, now
         if symbol not in self._kept:
@@ -81,23 +73,23 @@ class Market:
             self._quoted[symbol] = known
         return known[1]
 
-    def stands_until(self, symbol: str, now: dt.datetime) -> dt.datetime:
-        """Until when a symbol's level is known to stand by itself, excluded; that instant itself when it moves."""
+    def unchanged_until(self, symbol: str, now: dt.datetime) -> dt.datetime:
+        """The instant until which a symbol's level can't change by itself; `now` when it is moving."""
         path = self.paths.get(symbol)
-        return FOREVER if path is None or symbol in self.halted else path.stands_until(now)
+        return FOREVER if path is None or symbol in self.halted else path.unchanged_until(now)
 
     def moves(self, symbol: str) -> bool:
-        """Whether a symbol's prices are computed and may change at any instant."""
+        """Whether a symbol's prices are computed, so that they may change at any instant."""
         path = self.paths.get(symbol)
         return path is not None and path.moves
 
     def halt(self, symbol: str, now: dt.datetime) -> None:
-        """Stop trading in a symbol; its quote stands still."""
+        """Stop trading in a symbol; its quote stays as it is."""
         self.halted.setdefault(symbol, (now, self.level(symbol, now)))
         self._kept_at = None
 
     def resume(self, symbol: str) -> None:
-        """Let it trade again."""
+        """Resume trading in a symbol."""
         self.halted.pop(symbol, None)
         self._kept_at = None
 
@@ -106,7 +98,7 @@ class Market:
         return symbol in self.halted
 
     def stamp(self, symbol: str, now: dt.datetime) -> dt.datetime:
-        """When a quote was made: now while the market is open, the last close after it."""
+        """The timestamp of a symbol's quote: the present instant in the session, the last close outside it."""
         if symbol in self.stamps:
             return self.stamps[symbol]
         if symbol in self.halted:
@@ -115,14 +107,14 @@ class Market:
             return now if calendar.is_open(now) else calendar.last_close(now)
         return now
 
-    def context(self, symbol: str, side: str, quote: Level, now: dt.datetime) -> Decimal:
-        """What is left of the size on the opposite side in this second."""
+    def available_size(self, symbol: str, side: str, quote: Level, now: dt.datetime) -> Decimal:
+        """The size on the opposite side that this second's fills have left."""
         second, taken = self._taken.get((symbol, side), (now, Decimal(0)))
         size = Decimal(quote.ask_size if side == "buy" else quote.bid_size)
         return max(size - taken, Decimal(0)) if second == now.replace(microsecond=0) else size
 
-    def took(self, symbol: str, side: str, qty: Decimal, now: dt.datetime, settings: Settings) -> None:
-        """Note what was taken, and let the price move against the taker when the settings say so."""
+    def consume(self, symbol: str, side: str, qty: Decimal, now: dt.datetime, settings: Settings) -> None:
+        """Subtract a fill from the size of this second, and move the price against the taker by `impact`."""
         second = now.replace(microsecond=0)
         before, taken = self._taken.get((symbol, side), (second, Decimal(0)))
         self._taken[symbol, side] = (second, qty + (taken if before == second else 0))
@@ -134,34 +126,31 @@ class Market:
             self._quoted.pop(symbol, None)
             self._kept_at = None
 
-    def shown(self, symbol: str, now: dt.datetime) -> Shown | None:
-        """What clients see, misbehaviours applied; None is no quote at all."""
+    def shown(self, symbol: str, now: dt.datetime) -> ShownQuote | None:
+        """The quote that clients see, with the active faults applied; None is no quote."""
         level = self.level(symbol, now)
         if level is None:
             return None
-        shown: Shown | None = Shown(level, self.stamp(symbol, now))
-        if not self.behaviours.active:
+        shown: ShownQuote | None = ShownQuote(level, self.stamp(symbol, now))
+        if not self.faults.active:
             return shown
-        for fault in self.behaviours.strikes("Q", symbol=symbol):
-            shown = self._spoil(shown, fault, now) if shown else None
+        context = QuoteContext(now, partial(self.level, now=now))
+        for fault in self.faults.trigger_all("Q", symbol=symbol):
+            shown = corrupt_quote(shown, fault, context) if shown else None
         return shown
 
     def shown_trade(self, symbol: str, now: dt.datetime) -> tuple[Decimal, dt.datetime] | None:
-        """The last trade that clients see: at the mid, to the cent, unless an odd print is asked for."""
+        """The price and time of the last trade that clients see: the mid to the cent, unless Q15 is active."""
         level = self.level(symbol, now)
         if level is None:
             return None
-        odd = self.behaviours.strike("Q15", symbol=symbol)
+        odd = self.faults.trigger("Q15", symbol=symbol)
         price = level.mid * Decimal(str(odd["ratio"])) if odd else level.mid
         return price.quantize(CENT), self.stamp(symbol, now)
 
-    def _spoil(self, shown: Shown, fault: Fault, now: dt.datetime) -> Shown | None:
-        spoiler = SPOILERS.get(fault.name)
-        return spoiler(self, shown, fault, now) if spoiler else shown
-
 
 def quoted(asset: Asset, level: Level) -> Level:
-    """A computed level as an exchange quotes it: outwards to the option's price step; a bid below one step is none."""
+    """A computed level rounded outwards to the option's price increment; a bid below one increment is no bid."""
     if not asset.is_option:
         return level
     bid, ask = level.bid, level.ask

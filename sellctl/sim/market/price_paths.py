@@ -1,4 +1,4 @@
-"""Price paths: a symbol's quote as a function of time. Pure; random walks depend on their seed only."""
+"""Price paths: a symbol's quote as a function of time. Random walks depend on their seed only."""
 
 import datetime as dt
 import random
@@ -13,7 +13,7 @@ FOREVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Both sides of a quote in dollars a share, and how much stands there. None is "no active side"."""
+    """Both sides of a quote in dollars per share, with their sizes. None is "no active side"."""
 
     bid: Decimal | None
     ask: Decimal | None
@@ -22,21 +22,30 @@ class Level:
 
     @property
     def mid(self) -> Decimal:
-        """Halfway; the side that stands when only one does; zero without any."""
+        """The midpoint; the one side when the other is missing; zero without both."""
         if self.bid is not None and self.ask is not None:
             return (self.bid + self.ask) / 2
         return self.ask or self.bid or Decimal(0)
 
     @property
     def spread(self) -> Decimal:
-        """Ask less bid; zero unless both stand."""
+        """Ask minus bid; zero unless there are both."""
         return Decimal(0) if self.bid is None or self.ask is None else self.ask - self.bid
 
     def moved_to(self, mid: Decimal) -> "Level":
-        """The same spread and sizes around another mid, to the cent; a side at or below zero stands no more."""
+        """The same spread and sizes around another mid, to the cent; a bid at or below zero is removed."""
         spread = self.spread
         bid = (mid - spread / 2).quantize(CENT, ROUND_HALF_UP)
         return Level(bid if bid > 0 else None, max(bid + spread, CENT), self.bid_size, self.ask_size)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownQuote:
+    """A quote as clients see it. `literal` replaces both prices when they are to be no numbers, as "NaN"."""
+
+    level: Level
+    at: dt.datetime
+    literal: str = ""
 
 
 def level(mid: Decimal, spread: Decimal = CENT, *, bid_size: int = DEFAULT_SIZE, ask_size: int = DEFAULT_SIZE) -> Level:
@@ -56,8 +65,8 @@ class Fixed:
         """The level."""
         return self.to
 
-    def stands_until(self, _now: dt.datetime) -> dt.datetime:
-        """It never moves."""
+    def unchanged_until(self, _now: dt.datetime) -> dt.datetime:
+        """Forever: it does not move."""
         return FOREVER
 
 
@@ -72,21 +81,21 @@ class Jump:
         """The level it jumped to."""
         return before.moved_to(before.mid * self.ratio)
 
-    def stands_until(self, _now: dt.datetime) -> dt.datetime:
-        """It moves once, at its start."""
+    def unchanged_until(self, _now: dt.datetime) -> dt.datetime:
+        """Forever: it moves once, at its start."""
         return FOREVER
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A straight move of both sides from what stood before to a level, between `start` and `until`."""
+    """A linear move of both sides from the level before to another, between `start` and `until`."""
 
     start: dt.datetime
     until: dt.datetime
     to: Level
 
     def at(self, now: dt.datetime, before: Level) -> Level:
-        """The level on the way."""
+        """The interpolated level."""
         if now >= self.until:
             return self.to
         share = Decimal((now - self.start) / (self.until - self.start))
@@ -94,8 +103,8 @@ class Linear:
             self.to, bid=_between(before.bid, self.to.bid, share), ask=_between(before.ask, self.to.ask, share)
         )
 
-    def stands_until(self, now: dt.datetime) -> dt.datetime:
-        """It moves all the time, and then no more."""
+    def unchanged_until(self, now: dt.datetime) -> dt.datetime:
+        """The present instant while it moves, forever after its end."""
         return FOREVER if now >= self.until else now
 
 
@@ -123,8 +132,8 @@ class Walk:
             self._factors.append(self._factors[-1] * move)
         return before.moved_to(before.mid * Decimal(str(self._factors[steps])))
 
-    def stands_until(self, now: dt.datetime) -> dt.datetime:
-        """About when the next step is due: never late by more than the clock's finest unit."""
+    def unchanged_until(self, now: dt.datetime) -> dt.datetime:
+        """When the next step is due, to the microsecond."""
         return self.start + dt.timedelta(seconds=(self._steps_at(now) + 1) * self.step)
 
     def _steps_at(self, now: dt.datetime) -> int:
@@ -135,7 +144,7 @@ Segment = Fixed | Jump | Linear | Walk
 
 
 class Path:
-    """The segments of one symbol in order of time. Each begins where the one before it stood at that instant."""
+    """The segments of one symbol in order of time. Each begins at the level that the one before it has then."""
 
     def __init__(self, segments: list[Segment]) -> None:
         self._segments = sorted(segments, key=lambda segment: segment.start)
@@ -145,34 +154,29 @@ class Path:
         for earlier, later in zip(self._segments, self._segments[1:], strict=False):
             self._bases.append(earlier.at(later.start, self._bases[-1]))
         self._level: Level | None = None
-        self._from = self._until = FOREVER  # the level is known to stand from the one to the other
+        self._from = self._until = FOREVER  # the level is known to be unchanged from the one to the other
 
     def at(self, now: dt.datetime) -> Level | None:
-        """The level at an instant; None before the first segment. While it stands it is the same object."""
+        """The level at an instant; None before the first segment. An unchanged level is the same object."""
         if not self._from <= now < self._until:
             place = bisect_right(self._starts, now) - 1
             self._level = self._segments[place].at(now, self._bases[place]) if place >= 0 else None
-            self._from, self._until = now, self._stands_until(place, now)
+            self._from, self._until = now, self._unchanged_until(place, now)
         return self._level
 
-    def stands_until(self, now: dt.datetime) -> dt.datetime:
-        """Until when the level of an instant is known to stand, excluded; that instant itself when it moves."""
+    def unchanged_until(self, now: dt.datetime) -> dt.datetime:
+        """The instant until which the level can't change; `now` when it is moving."""
         self.at(now)
         return self._until
 
-    def _stands_until(self, place: int, now: dt.datetime) -> dt.datetime:
+    def _unchanged_until(self, place: int, now: dt.datetime) -> dt.datetime:
         later = self._starts[place + 1] if place + 1 < len(self._starts) else FOREVER
-        return min(later, self._segments[place].stands_until(now)) if place >= 0 else later
+        return min(later, self._segments[place].unchanged_until(now)) if place >= 0 else later
 
     @property
     def moves(self) -> bool:
-        """Whether levels are computed (a line, a walk, a jump by a ratio) and not only written down."""
+        """Whether any level is computed (a line, a walk, a jump by a ratio) rather than given."""
         return self._moves
-
-    @property
-    def starts(self) -> tuple[dt.datetime, ...]:
-        """When segments begin."""
-        return tuple(self._starts)
 
 
 def _between(before: Decimal | None, after: Decimal | None, share: Decimal) -> Decimal | None:

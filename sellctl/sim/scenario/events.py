@@ -1,83 +1,78 @@
-"""What a scenario or the control endpoint can make happen at an instant: each is a function of the exchange."""
+"""Scenario events: what a scenario can make happen at an instant. Each is a function of the exchange."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sellctl.sim.market.price_paths import Level
-from sellctl.sim.rejections import RefusedError
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.order_actions import request_cancel, submit_manually
 
-if TYPE_CHECKING:
-    from sellctl.sim.venue.exchange import Exchange
-
-Happening = Callable[["Exchange"], None]
+ScenarioEvent = Callable[[Exchange], None]
 
 
-def human_order(account: str, body: Mapping[str, Any]) -> Happening:
-    """A person sends an order; a refusal is written down and harms nothing."""
+def manual_order(account: str, body: Mapping[str, Any]) -> ScenarioEvent:
+    """A person submits an order; a rejection is recorded in the notes."""
 
-    def happen(exchange: "Exchange") -> None:
-        try:
-            exchange.submit(exchange.accounts[account], body, source="human")
-        except RefusedError as refused:
-            exchange.notes.append(f"{account}: the human's order was refused: {refused}")
+    def apply(exchange: Exchange) -> None:
+        submit_manually(exchange, exchange.accounts[account], body)
 
-    return happen
+    return apply
 
 
-def human_cancel(account: str, client_order_id: str, symbol: str) -> Happening:
-    """A person cancels one order, or all of a symbol."""
+def manual_cancel(account: str, client_order_id: str, symbol: str) -> ScenarioEvent:
+    """A person cancels one order, or all orders of a symbol."""
 
-    def happen(exchange: "Exchange") -> None:
-        books = exchange.accounts[account]
-        for order in list(books.open_orders.values()):
+    def apply(exchange: Exchange) -> None:
+        owner = exchange.accounts[account]
+        for order in list(owner.open_orders.values()):
             if order.client_order_id == client_order_id or (symbol and order.symbol == symbol):
-                exchange.request_cancel(books, order)
+                request_cancel(exchange, owner, order)
 
-    return happen
+    return apply
 
 
-def put_quote(symbol: str, level: Level) -> Happening:
-    """From now on this quote stands."""
+def put_quote(symbol: str, level: Level) -> ScenarioEvent:
+    """A quote replaces the price path from now on."""
 
-    def happen(exchange: "Exchange") -> None:
+    def apply(exchange: Exchange) -> None:
         exchange.market.put(symbol, level, exchange.now)
 
-    return happen
+    return apply
 
 
-def misbehave(options: Mapping[str, Any]) -> Happening:
-    """Switch a misbehaviour on."""
+def inject_fault(options: Mapping[str, Any]) -> ScenarioEvent:
+    """A fault becomes active."""
 
-    def happen(exchange: "Exchange") -> None:
-        exchange.misbehave(**options)
+    def apply(exchange: Exchange) -> None:
+        exchange.inject(**options)
 
-    return happen
-
-
-def behave(name: str) -> Happening:
-    """Switch a misbehaviour off, or all of them."""
-
-    def happen(exchange: "Exchange") -> None:
-        exchange.behave("" if name == "all" else name)
-
-    return happen
+    return apply
 
 
-def halt(symbol: str) -> Happening:
-    """Stop trading in a symbol."""
+def clear_fault(name: str) -> ScenarioEvent:
+    """A fault, or "all", is cleared."""
+
+    def apply(exchange: Exchange) -> None:
+        exchange.clear_faults("" if name == "all" else name)
+
+    return apply
+
+
+def halt(symbol: str) -> ScenarioEvent:
+    """Trading in a symbol stops."""
     return lambda exchange: exchange.market.halt(symbol, exchange.now)
 
 
-def resume(symbol: str) -> Happening:
-    """Let a symbol trade again."""
+def resume(symbol: str) -> ScenarioEvent:
+    """Trading in a symbol resumes."""
     return lambda exchange: exchange.market.resume(symbol)
 
 
-def split(symbol: str, ratio: Decimal) -> Happening:
-    """A split: `ratio` new shares for one old (2 is 2:1, 0.1 is 1:10). Quantity, entry and price move together."""
+def split(symbol: str, ratio: Decimal) -> ScenarioEvent:
+    """A split: `ratio` new shares per old one (2 is 2:1, 0.1 is 1:10). Quantity, entry and price change together."""
 
-    def happen(exchange: "Exchange") -> None:
+    def apply(exchange: Exchange) -> None:
         for account in exchange.accounts.values():
             if position := account.positions.get(symbol):
                 position.qty *= ratio
@@ -85,14 +80,14 @@ def split(symbol: str, ratio: Decimal) -> Happening:
         if level := exchange.quote(symbol):
             exchange.market.put(symbol, level.moved_to(level.mid / ratio), exchange.now)
 
-    return happen
+    return apply
 
 
-def set_account(account: str, values: Mapping[str, Any]) -> Happening:
-    """Change an account's state: its key refused, its trading blocked."""
+def set_account(account: str, values: Mapping[str, Any]) -> ScenarioEvent:
+    """An account changes: its key is refused, or its trading is blocked."""
 
-    def happen(exchange: "Exchange") -> None:
+    def apply(exchange: Exchange) -> None:
         for key, value in values.items():
             setattr(exchange.accounts[account], key, value)
 
-    return happen
+    return apply

@@ -1,30 +1,30 @@
-"""Whether a scenario's promises were kept: what the simulated broker's books say when it is over."""
+"""Whether a scenario's expectations are met, by the orders and positions of the simulated broker at its end."""
 
-from sellctl.sim.scenario.reader import Promise, Scenario
+from sellctl.sim.scenario.reader import Expectation, Scenario
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
 
 _OPEN = "open"
 
 
-def outcome_of(promise: Promise, scenario: Scenario, exchange: Exchange) -> str:
-    """What became of the thing promised, in the words of `ends`.
+def outcome_of(expected: Expectation, scenario: Scenario, exchange: Exchange) -> str:
+    """The actual outcome, in the values of `ends`.
 
-    An order is open or has its last status. A position is flat, untouched (no order of anybody's has been sent for it
-    since the start) or held. An account alone is refused when its key is.
+    An order is open or has its final status. A position is flat, untouched (no order was submitted for it since the
+    start) or held. An account alone is refused when its key is, else answered.
     """
-    account = exchange.accounts[promise.account]
-    if promise.order:
-        order = account.by_client_id[promise.order]
+    account = exchange.accounts[expected.account]
+    if expected.order:
+        order = account.by_client_id[expected.order]
         return _OPEN if order.is_open else order.status
-    if promise.symbol:
-        return _of_position(account, promise.symbol, scenario)
+    if expected.symbol:
+        return _of_position(account, expected.symbol, scenario)
     return "refused" if account.refused else "answered"
 
 
-def is_kept(promise: Promise, happened: str) -> bool:
-    """Whether what happened is what was promised; what is untouched is held as well."""
-    return happened == promise.ends or (promise.ends == "held" and happened == "untouched")
+def is_met(expected: Expectation, outcome: str) -> bool:
+    """Whether an outcome is the expected one; an untouched position counts as held, too."""
+    return outcome == expected.ends or (expected.ends == "held" and outcome == "untouched")
 
 
 def _of_position(account: SimAccount, symbol: str, scenario: Scenario) -> str:

@@ -1,4 +1,4 @@
-"""Scenarios: a YAML file read into values, and those made into an exchange. Every key of the format stands here."""
+"""Scenarios: reading a YAML file, and building the exchange that it describes. Defines every key of the format."""
 
 import dataclasses
 import datetime as dt
@@ -36,7 +36,7 @@ ORDER_KEYS = (
 QUOTE_KEYS = ("bid", "ask", "mid", "spread", "bid_size", "ask_size")
 SEGMENT_KEYS = ("at", "fixed", "jump", "linear", "walk")
 EVENT_KEYS = ("at", "order", "cancel", "quote", "misbehave", "behave", "halt", "resume", "split", "set")
-PROMISE_KEYS = ("account", "symbol", "order", "ends", "reason", "text")
+EXPECTATION_KEYS = ("account", "symbol", "order", "ends", "reason", "text")
 TOP_KEYS = (
     "name", "description", "start", "speed", "until", "settings", "accounts", "prices", "events", "misbehaviours",
     "promises",
@@ -44,8 +44,8 @@ TOP_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """What must be so when the scenario is over. `reason` is the exit reason that must stand in the records, or ""."""
+class Expectation:
+    """An outcome expected at the end of the scenario. `reason` is the exit reason expected in the journal, or ""."""
 
     account: str
     ends: str
@@ -57,7 +57,7 @@ class Promise:
 
 @dataclass(slots=True)
 class Scenario:
-    """A scenario as values. `speed` is simulated seconds a second, 0 stands still; `until` is when it is over."""
+    """A scenario. `speed` is simulated seconds per second, 0 stops the clock; `until` is its end."""
 
     name: str
     start: dt.datetime
@@ -69,10 +69,10 @@ class Scenario:
     orders: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     prices: dict[str, list[Segment]] = field(default_factory=dict)
     events: list[tuple[dt.datetime, Callable[[Exchange], None]]] = field(default_factory=list)
-    promises: tuple[Promise, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
 
     def exchange(self) -> Exchange:
-        """The exchange at the scenario's start. A scenario makes one only: accounts are its own books from then on."""
+        """The exchange at the scenario's start. Call it once: the exchange works on the scenario's own accounts."""
         market = Market({symbol: Path(list(segments)) for symbol, segments in self.prices.items()})
         exchange = Exchange(self.start, self.accounts, market, self.settings)
         for name, bodies in self.orders.items():
@@ -107,7 +107,7 @@ def _packaged_text(name: str) -> str:
 
 
 def parse_scenario(text: str, file: str = "scenario") -> Scenario:
-    """A scenario from its text. ConfigError names file, line and what was probably meant."""
+    """A scenario from its text. ConfigError names file and line, and suggests the key that was probably meant."""
     top = read_yaml(text, file).fields(TOP_KEYS, required=("start",))
     start = top["start"].instant()
     scenario = Scenario(name=top["name"].text() if "name" in top else file, start=start)
@@ -126,8 +126,10 @@ def parse_scenario(text: str, file: str = "scenario") -> Scenario:
     for item in top["events"].items() if "events" in top else ():
         scenario.events.append(_read_event(item, scenario))
     for item in top["misbehaviours"].items() if "misbehaviours" in top else ():
-        scenario.events.append((start, events.misbehave(read_misbehaviour(item))))
-    scenario.promises = tuple(_read_promise(i, scenario) for i in top["promises"].items()) if "promises" in top else ()
+        scenario.events.append((start, events.inject_fault(read_fault(item))))
+    scenario.expectations = (
+        tuple(_read_expectation(i, scenario) for i in top["promises"].items()) if "promises" in top else ()
+    )
     return scenario
 
 
@@ -139,7 +141,7 @@ def _speed(item: Item) -> Decimal:
 
 
 def read_settings(item: Item) -> Settings:
-    """The `settings` block: each key is a field of Settings, read by the kind of its default."""
+    """The `settings` block: each key is a field of Settings, read by the type of its default."""
     defaults = Settings()
     known = {each.name: getattr(defaults, each.name) for each in dataclasses.fields(Settings)}
     values = {key: _like(known[key], value) for key, value in item.fields(known).items()}
@@ -190,7 +192,7 @@ def _read_position(item: Item) -> SimPosition:
 
 
 def read_order_body(item: Item) -> dict[str, Any]:
-    """An order as a body for the exchange; `type` is market unless a limit price says limit, `time_in_force` is day."""
+    """An order as a request body. Defaults: `type` limit with a limit price, else market; `time_in_force` day."""
     fields = item.fields(ORDER_KEYS)
     body: dict[str, Any] = {key: field_item.plain() for key, field_item in fields.items() if key != "age"}
     for key in ("symbol", "side", "type", "time_in_force", "client_order_id", "position_intent", "order_class"):
@@ -210,15 +212,15 @@ def read_path(item: Item, start: dt.datetime) -> list[Segment]:
     if item.is_mapping:
         return [Fixed(start, read_level(item))]
     segments: list[Segment] = []
-    standing: Level | None = None
+    previous: Level | None = None
     for part in item.items():
-        segment = _read_segment(part, start, standing)
+        segment = _read_segment(part, start, previous)
         segments.append(segment)
-        standing = segment.to if isinstance(segment, (Fixed, Linear)) else standing
+        previous = segment.to if isinstance(segment, (Fixed, Linear)) else previous
     return segments
 
 
-def _read_segment(item: Item, start: dt.datetime, standing: Level | None) -> Segment:
+def _read_segment(item: Item, start: dt.datetime, previous: Level | None) -> Segment:
     fields = item.fields(SEGMENT_KEYS)
     at = fields["at"].instant(start) if "at" in fields else start
     kinds = [key for key in ("fixed", "jump", "linear", "walk") if key in fields]
@@ -226,19 +228,19 @@ def _read_segment(item: Item, start: dt.datetime, standing: Level | None) -> Seg
         item.fail("a segment of a path is one of fixed, jump, linear or walk.")
     kind = fields[kinds[0]]
     if kinds[0] == "fixed":
-        return Fixed(at, read_level(kind, standing))
+        return Fixed(at, read_level(kind, previous))
     if kinds[0] == "jump":
-        return Jump(at, kind.number()) if kind.is_scalar else Fixed(at, read_level(kind, standing))
+        return Jump(at, kind.number()) if kind.is_scalar else Fixed(at, read_level(kind, previous))
     if kinds[0] == "linear":
-        return _read_linear(kind, at, start, standing)
+        return _read_linear(kind, at, start, previous)
     return _read_walk(kind, at)
 
 
-def _read_linear(item: Item, at: dt.datetime, start: dt.datetime, standing: Level | None) -> Linear:
+def _read_linear(item: Item, at: dt.datetime, start: dt.datetime, previous: Level | None) -> Linear:
     until = item.fields((*QUOTE_KEYS, "until"), required=("until",))["until"].instant(start)
     if until <= at:
         item.fail("until must come after at.")
-    return Linear(at, until, read_level(item, standing, extra=("until",)))
+    return Linear(at, until, read_level(item, previous, extra=("until",)))
 
 
 def _read_walk(item: Item, at: dt.datetime) -> Walk:
@@ -250,14 +252,14 @@ def _read_walk(item: Item, at: dt.datetime) -> Walk:
     return Walk(at, fields["seed"].whole(), float(fields["sigma"].number()), step, drift)
 
 
-def read_level(item: Item, standing: Level | None = None, extra: tuple[str, ...] = ()) -> Level:
-    """A quote: a mid as one number, bid and ask (0 or null: nobody), or mid and spread. What isn't said stays."""
-    spread = standing.spread if standing and standing.spread > 0 else Decimal("0.01")
+def read_level(item: Item, previous: Level | None = None, extra: tuple[str, ...] = ()) -> Level:
+    """A quote: one number (the mid), bid and ask (0 or null: no side), or mid and spread. Omitted sizes stay."""
+    spread = previous.spread if previous and previous.spread > 0 else Decimal("0.01")
     if item.is_scalar:
         return level(item.number(), spread)
     fields = item.fields((*QUOTE_KEYS, *extra))
     sizes = {
-        key: fields[key].whole() if key in fields else getattr(standing, key, DEFAULT_SIZE)
+        key: fields[key].whole() if key in fields else getattr(previous, key, DEFAULT_SIZE)
         for key in ("bid_size", "ask_size")
     }
     if "mid" in fields:
@@ -273,8 +275,8 @@ def _side(fields: dict[str, Item], key: str) -> Decimal | None:
     return fields[key].number() or None
 
 
-def read_misbehaviour(item: Item) -> dict[str, Any]:
-    """A misbehaviour's name and options; a bare name takes its defaults."""
+def read_fault(item: Item) -> dict[str, Any]:
+    """A fault's name and options; a name alone takes the defaults."""
     if item.is_scalar:
         return {"name": item.choice(CATALOGUE)}
     entries = item.entries()
@@ -298,33 +300,33 @@ def _read_event(item: Item, scenario: Scenario) -> tuple[dt.datetime, Callable[[
     return when, _EVENT_READERS[kind](value, scenario)
 
 
-def _order_event(item: Item, scenario: Scenario) -> events.Happening:
+def _order_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
     fields = item.fields((*ORDER_KEYS, "account"), required=("account", "symbol", "side"))
     account = _known_account(fields["account"], scenario)
     body = {key: each.plain() for key, each in fields.items() if key not in {"account", "age"}}
     body.setdefault("type", "limit" if "limit_price" in body else "market")
     body.setdefault("time_in_force", "day")
-    return events.human_order(account, body)
+    return events.manual_order(account, body)
 
 
-def _cancel_event(item: Item, scenario: Scenario) -> events.Happening:
+def _cancel_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
     fields = item.fields(("account", "client_order_id", "symbol"), required=("account",))
     account = _known_account(fields["account"], scenario)
     client_id = fields["client_order_id"].text() if "client_order_id" in fields else ""
-    return events.human_cancel(account, client_id, fields["symbol"].text() if "symbol" in fields else "")
+    return events.manual_cancel(account, client_id, fields["symbol"].text() if "symbol" in fields else "")
 
 
-def _quote_event(item: Item, _scenario: Scenario) -> events.Happening:
+def _quote_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
     fields = item.fields((*QUOTE_KEYS, "symbol"), required=("symbol",))
     return events.put_quote(fields["symbol"].text(), read_level(item, extra=("symbol",)))
 
 
-def _split_event(item: Item, _scenario: Scenario) -> events.Happening:
+def _split_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
     fields = item.fields(("symbol", "ratio"), required=("symbol", "ratio"))
     return events.split(fields["symbol"].text(), fields["ratio"].number())
 
 
-def _set_event(item: Item, scenario: Scenario) -> events.Happening:
+def _set_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
     fields = item.fields(("account", "refused", "trading_blocked"), required=("account",))
     account = _known_account(fields["account"], scenario)
     values: dict[str, Any] = {}
@@ -335,12 +337,12 @@ def _set_event(item: Item, scenario: Scenario) -> events.Happening:
     return events.set_account(account, values)
 
 
-_EVENT_READERS: dict[str, Callable[[Item, Scenario], events.Happening]] = {
+_EVENT_READERS: dict[str, Callable[[Item, Scenario], events.ScenarioEvent]] = {
     "order": _order_event,
     "cancel": _cancel_event,
     "quote": _quote_event,
-    "misbehave": lambda item, _scenario: events.misbehave(read_misbehaviour(item)),
-    "behave": lambda item, _scenario: events.behave(item.choice((*CATALOGUE, "all"))),
+    "misbehave": lambda item, _scenario: events.inject_fault(read_fault(item)),
+    "behave": lambda item, _scenario: events.clear_fault(item.choice((*CATALOGUE, "all"))),
     "halt": lambda item, _scenario: events.halt(item.text()),
     "resume": lambda item, _scenario: events.resume(item.text()),
     "split": _split_event,
@@ -352,9 +354,9 @@ def _known_account(item: Item, scenario: Scenario) -> str:
     return item.choice([account.name for account in scenario.accounts])
 
 
-def _read_promise(item: Item, scenario: Scenario) -> Promise:
-    fields = item.fields(PROMISE_KEYS, required=("account", "ends"))
-    return Promise(
+def _read_expectation(item: Item, scenario: Scenario) -> Expectation:
+    fields = item.fields(EXPECTATION_KEYS, required=("account", "ends"))
+    return Expectation(
         account=_known_account(fields["account"], scenario),
         ends=fields["ends"].choice(ENDS),
         **{key: fields[key].text() for key in ("symbol", "order", "reason", "text") if key in fields},
@@ -362,9 +364,9 @@ def _read_promise(item: Item, scenario: Scenario) -> Promise:
 
 
 def summary(scenario: Scenario) -> str:
-    """One sentence on a scenario, for a person."""
+    """One sentence that describes a scenario."""
     local = scenario.start.astimezone(NEW_YORK)
-    pace = "standing still" if scenario.speed == 0 else f"at {scenario.speed} x"
+    pace = "clock stopped" if scenario.speed == 0 else f"at {scenario.speed} x"
     return (
         f"{scenario.name}; {local:%a %Y-%m-%d %H:%M} in New York {pace}; "
         f"{len(scenario.accounts)} account(s), {len(scenario.prices)} price(s), {len(scenario.events)} event(s)."

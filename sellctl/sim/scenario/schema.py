@@ -1,4 +1,4 @@
-"""The JSON schema of scenario files, for editors. Made from the same tables of keys that the reader uses."""
+"""The JSON schema of scenario files, for editors. Generated from the tables of keys that the reader uses."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ SPAN: Json = {"type": ["string", "number"], "description": "90s, 5m, 1h30m, 2d; 
 TEXT: Json = {"type": ["string", "integer", "number"]}
 FLAG: Json = {"type": ["boolean", "string"]}
 
-MISBEHAVIOUR: Json = {"$ref": "#/$defs/misbehaviour"}
+FAULT: Json = {"$ref": "#/$defs/misbehaviour"}
 
 
 def scenario_schema() -> Json:
@@ -25,7 +25,7 @@ def scenario_schema() -> Json:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sellctl sim scenario",
-        "$defs": {"misbehaviour": _misbehaviour()},
+        "$defs": {"misbehaviour": _fault()},
         **_object(
             dict.fromkeys(keys.TOP_KEYS, TEXT)
             | {
@@ -36,8 +36,8 @@ def scenario_schema() -> Json:
                 "accounts": {"type": "object", "additionalProperties": _account()},
                 "prices": {"type": "object", "additionalProperties": _path()},
                 "events": {"type": "array", "items": _event()},
-                "misbehaviours": {"type": "array", "items": MISBEHAVIOUR},
-                "promises": {"type": "array", "items": _promise()},
+                "misbehaviours": {"type": "array", "items": FAULT},
+                "promises": {"type": "array", "items": _expectation()},
             },
             required=("start",),
         ),
@@ -95,7 +95,7 @@ def _event() -> Json:
         "order": _order("account"),
         "cancel": _object(dict.fromkeys(("account", "client_order_id", "symbol"), TEXT), ("account",)),
         "quote": _level("symbol"),
-        "misbehave": MISBEHAVIOUR,
+        "misbehave": FAULT,
         "behave": {"enum": [*CATALOGUE, "all"]},
         "halt": TEXT,
         "resume": TEXT,
@@ -105,7 +105,7 @@ def _event() -> Json:
     return {**_object({"at": TIME, **kinds}, ("at",)), "minProperties": 2, "maxProperties": 2}
 
 
-def _misbehaviour() -> Json:
+def _fault() -> Json:
     texts = {kind.name: kind.text for kind in CATALOGUE.values()}
     common = {"account": TEXT, "symbol": TEXT, "path": TEXT, "method": TEXT, "rate": NUMBER}
     options = [
@@ -122,5 +122,7 @@ def _misbehaviour() -> Json:
     return {"anyOf": [{"enum": list(texts)}, *options]}
 
 
-def _promise() -> Json:
-    return _object(dict.fromkeys(keys.PROMISE_KEYS, TEXT) | {"ends": {"enum": list(keys.ENDS)}}, ("account", "ends"))
+def _expectation() -> Json:
+    return _object(
+        dict.fromkeys(keys.EXPECTATION_KEYS, TEXT) | {"ends": {"enum": list(keys.ENDS)}}, ("account", "ends")
+    )

@@ -1,6 +1,6 @@
-"""YAML read by hand, so that a mistake is named with its file, line and what was probably meant. Knows no key.
+"""YAML nodes with their positions, so that a mistake is reported with file, line and the key probably meant.
 
-Scalars stay text until a reader of a kind takes them: `NO`, `1:30` and `1e3` mean nothing by themselves.
+Scalars stay text until they are read as a type, so that `NO`, `1:30` and `1e3` have no meaning of their own.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off
 
 
 class Item:
-    """One node of the file: a mapping, a list or a scalar, and where it stands."""
+    """One node of the file, a mapping, a list or a scalar, with its position."""
 
     def __init__(self, node: yaml.Node, file: str, key: str = "") -> None:
         self._node = node
@@ -29,7 +29,7 @@ class Item:
         self.key = key
 
     def fail(self, sentence: str, hint: str = "") -> NoReturn:
-        """Refuse the file here."""
+        """Raise a ConfigError for this position in the file."""
         line = self._node.start_mark.line + 1
         raise ConfigError(f"{self._file}:{line}: {sentence}", hint=hint)
 
@@ -45,7 +45,7 @@ class Item:
 
     @property
     def is_null(self) -> bool:
-        """Whether nothing, `null` or `~` stands there."""
+        """Whether it is empty, `null` or `~`."""
         return self.is_scalar and self._node.tag.endswith(":null")
 
     def text(self) -> str:
@@ -104,7 +104,7 @@ class Item:
         if start is not None and value == "start":
             return start
         if start is not None and value.startswith("+"):
-            return start + _same_place(self, value[1:]).duration()
+            return start + _at_same_position(self, value[1:]).duration()
         try:
             if start is not None and re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?", value):
                 day = start.astimezone(NEW_YORK).date()
@@ -123,19 +123,19 @@ class Item:
             yield Item(node, self._file, self.key)
 
     def entries(self) -> dict[str, "Item"]:
-        """The entries of a mapping by key; a key given twice is refused."""
+        """The entries of a mapping by key; ConfigError for a key given twice."""
         if not isinstance(self._node, yaml.MappingNode):
             self.fail(f"{self.key or 'this'} takes keys and values.")
         found: dict[str, Item] = {}
         for key_node, node in self._node.value:
             key = str(key_node.value)
             if key in found:
-                Item(key_node, self._file).fail(f"{key} stands here twice.")
+                Item(key_node, self._file).fail(f"{key} is given twice.")
             found[key] = Item(node, self._file, key)
         return found
 
     def fields(self, allowed: Iterable[str], required: Iterable[str] = ()) -> dict[str, "Item"]:
-        """The entries of a mapping whose keys are known; an unknown one is refused with what was probably meant."""
+        """The entries of a mapping with known keys. ConfigError for an unknown key, with the one probably meant."""
         allowed = tuple(allowed)
         entries = self.entries()
         for key, item in entries.items():
@@ -147,11 +147,11 @@ class Item:
         return entries
 
     def plain(self) -> Any:
-        """Whatever stands there as plain values; scalars as YAML itself reads them."""
+        """The node as plain values; scalars as YAML reads them."""
         return _plain(self._node)
 
 
-def _same_place(item: Item, text: str) -> Item:
+def _at_same_position(item: Item, text: str) -> Item:
     node = yaml.ScalarNode(item._node.tag, text, item._node.start_mark)  # noqa: SLF001  another view of the same node
     return Item(node, item._file, item.key)  # noqa: SLF001  likewise
 
@@ -175,7 +175,7 @@ def _plain(node: yaml.Node) -> Any:
 
 
 def read_yaml(text: str, file: str) -> Item:
-    """The root of a YAML text; ConfigError with file and line when it is no YAML."""
+    """The root of a YAML text; ConfigError with file and line when it isn't YAML."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

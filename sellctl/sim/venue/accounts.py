@@ -1,18 +1,22 @@
-"""One account's books: cash, positions, orders, activities, and what orders hold of a position. No rules, no clock."""
+"""One account's cash, positions, orders and activities, and the booking of fills and settlements. No trading rules."""
 
+import copy
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sellctl.sim.numbers import ZERO, stable_id
+from sellctl.sim.market import calendar
+from sellctl.sim.market.assets import asset_of
+from sellctl.sim.numbers import ZERO, stable_id, stamp, text
+from sellctl.sim.venue.fills import Fill
 from sellctl.sim.venue.orders import SimOrder, SimPosition
 
 
 @dataclass(slots=True)
-class Lag:
-    """What the position list goes on showing of a symbol for a while after a fill; None is "nothing held"."""
+class PositionLag:
+    """What the position list still shows of a symbol until an instant; None is "nothing held"."""
 
     until: dt.datetime
     shown: SimPosition | None
@@ -20,7 +24,7 @@ class Lag:
 
 @dataclass(slots=True)
 class SimAccount:
-    """One account at the simulated broker. `refused` is the status that its key gets (401, 403), or 0."""
+    """One account at the simulated broker. `refused` is the HTTP status that its key gets (401, 403), or 0."""
 
     name: str
     key: str
@@ -33,7 +37,7 @@ class SimAccount:
     by_client_id: dict[str, SimOrder] = field(default_factory=dict)
     open_orders: dict[str, SimOrder] = field(default_factory=dict)
     activities: list[dict[str, Any]] = field(default_factory=list)
-    lags: dict[str, Lag] = field(default_factory=dict)
+    lags: dict[str, PositionLag] = field(default_factory=dict)
     configuration: dict[str, Any] = field(default_factory=dict)
     do_not_exercise: set[str] = field(default_factory=set)
     trading_blocked: bool = False
@@ -68,7 +72,7 @@ class SimAccount:
         return position.qty if position else ZERO
 
     def add(self, order: SimOrder) -> None:
-        """Take an order, and its legs, into the books."""
+        """Enter an order and its legs."""
         self.orders[order.id] = order
         self.by_client_id[order.client_order_id] = order
         if order.is_open:
@@ -77,7 +81,7 @@ class SimAccount:
             self.add(leg)
 
     def forget_if_done(self, order: SimOrder) -> None:
-        """Drop a terminal order from the open ones."""
+        """Remove an order from the open ones when it is terminal."""
         if not order.is_open:
             self.open_orders.pop(order.id, None)
 
@@ -86,23 +90,105 @@ class SimAccount:
         return (order for order in self.open_orders.values() if order.symbol == symbol)
 
     def closing_orders(self, symbol: str) -> list[SimOrder]:
-        """The open orders that hold quantity of a position."""
+        """The open orders that reserve quantity of a position."""
         return [order for order in self.open_on(symbol) if order.holds > 0]
 
     def held_for_orders(self, symbol: str) -> Decimal:
-        """How much of a position open orders hold."""
+        """How much of a position open orders reserve."""
         if not self.open_orders:
             return ZERO
         return sum((order.holds for order in self.closing_orders(symbol)), ZERO)
 
     def shown_positions(self, now: dt.datetime) -> list[SimPosition]:
-        """The position list as the broker shows it now: fills may lag behind."""
+        """The position list as the broker shows it now; it may lag behind the fills."""
         self.lags = {symbol: lag for symbol, lag in self.lags.items() if lag.until > now}
         shown: dict[str, SimPosition | None] = {**self.positions}
         shown.update({symbol: lag.shown for symbol, lag in self.lags.items()})
-        return [shown_one for symbol in sorted(shown) if (shown_one := shown[symbol]) is not None]
+        return [position for symbol in sorted(shown) if (position := shown[symbol]) is not None]
 
-    def shown_position(self, symbol: str, now: dt.datetime) -> SimPosition | None:
-        """One position as the broker shows it now."""
-        lag = self.lags.get(symbol)
-        return lag.shown if lag and lag.until > now else self.positions.get(symbol)
+
+def book_fill(account: SimAccount, order: SimOrder, fill: Fill, now: dt.datetime, lag: dt.timedelta) -> None:
+    """Apply a fill to the order, the position, the cash and the activities. Positions show it `lag` later."""
+    order.filled_qty += fill.qty
+    order.filled_value += fill.qty * fill.price
+    done = order.qty is None or order.filled_qty >= order.qty
+    if order.qty is None:
+        order.qty = order.filled_qty
+    if done:
+        order.set_status("filled", now)
+    else:
+        order.updated_at = now
+        if order.status != "pending_cancel":
+            order.set_status("partially_filled", now)
+    signed = fill.qty if order.is_buy else -fill.qty
+    move_position(account, order.symbol, signed, fill.price, now, lag)
+    account.cash -= signed * fill.price * order.asset.multiplier
+    account.activities.append(_fill_activity(order, fill, now, len(account.activities)))
+
+
+def move_position(  # noqa: PLR0913, PLR0917  the account and the five facts of a trade
+    account: SimAccount, symbol: str, signed: Decimal, price: Decimal, now: dt.datetime, lag: dt.timedelta
+) -> None:
+    """Add a signed quantity at a price to a position; a position of zero is removed."""
+    old = account.positions.get(symbol)
+    if lag:
+        previous = account.lags.get(symbol)
+        shown = previous.shown if previous and previous.until > now else copy.copy(old)
+        account.lags[symbol] = PositionLag(now + lag, shown)
+    held = old.qty if old else ZERO
+    qty = held + signed
+    if qty == 0:
+        account.positions.pop(symbol, None)
+    elif old is None or (held > 0) != (qty > 0):
+        account.positions[symbol] = SimPosition(symbol, qty, price, intraday_base=price, opened_at=now)
+    else:
+        if abs(qty) > abs(held):
+            old.avg_entry_price = (held * old.avg_entry_price + signed * price) / qty
+        old.qty = qty
+
+
+def _fill_activity(order: SimOrder, fill: Fill, now: dt.datetime, place: int) -> dict[str, object]:
+    return {
+        "id": activity_id(now, "fill", order.id, place),
+        "activity_type": "FILL",
+        "transaction_time": stamp(now),
+        "type": "fill" if order.status == "filled" else "partial_fill",
+        "price": text(fill.price),
+        "qty": text(fill.qty),
+        "side": order.side,
+        "symbol": order.symbol,
+        "leaves_qty": text((order.qty or ZERO) - order.filled_qty),
+        "order_id": order.id,
+        "cum_qty": text(order.filled_qty),
+        "order_status": order.status,
+    }
+
+
+def book_non_trade(  # noqa: PLR0913  the fields of the row
+    account: SimAccount, kind: str, symbol: str, *, qty: Decimal, amount: Decimal, now: dt.datetime, next_day: bool
+) -> None:
+    """Record an expiry, exercise or assignment in the activities; with `next_day` it shows from the next morning on."""
+    date = calendar.exchange_date(now)
+    shows = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(6), calendar.NEW_YORK) if next_day else now
+    account.activities.append(
+        {
+            "id": activity_id(now, kind, symbol, len(account.activities)),
+            "activity_type": kind,
+            "activity_sub_type": "",
+            "date": date.isoformat(),
+            "created_at": stamp(shows),
+            "net_amount": text(amount),
+            "per_share_amount": "0",
+            "description": f"{kind} {asset_of(symbol).symbol}",
+            "symbol": symbol,
+            "qty": text(qty),
+            "price": "0",
+            "status": "executed",
+            "currency": "USD",
+        }
+    )
+
+
+def activity_id(now: dt.datetime, *parts: object) -> str:
+    """Alpaca's activity ids: a sortable stamp, two colons, a UUID."""
+    return f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}::{stable_id('activity', now, *parts)}"

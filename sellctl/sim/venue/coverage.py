@@ -1,4 +1,4 @@
-"""Which short options are covered, and by what. Pure arithmetic on one account's positions."""
+"""Which short options of an account are covered, and by what."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,10 +8,10 @@ from sellctl.sim.numbers import CONTRACT_SIZE, ZERO
 
 
 def uncovered_contracts(holdings: Mapping[str, Decimal], cash: Decimal) -> Decimal:
-    """How many short contracts nothing covers, given signed quantities by symbol.
+    """The number of uncovered short contracts, given signed quantities per symbol.
 
     A short is covered by a long of the same underlying and type that expires no earlier, a short call by 100 shares,
-    a short put by cash for its strike. Each cover serves once; options cover before shares and cash.
+    a short put by cash for its strike. Each cover counts once; options cover before shares and cash.
     """
     longs = {asset_of(s): qty for s, qty in holdings.items() if qty > 0}
     shorts = [(asset_of(s), -qty) for s, qty in holdings.items() if qty < 0 and asset_of(s).is_option]
@@ -29,7 +29,7 @@ def uncovered_contracts(holdings: Mapping[str, Decimal], cash: Decimal) -> Decim
 
 
 def _use_options(short: Asset, qty: Decimal, longs: dict[Asset, Decimal]) -> Decimal:
-    """Use up long options that cover `short`; returns what is left uncovered. The earliest to expire serve first."""
+    """Use up long options that cover `short`; returns what stays uncovered. The earliest to expire are used first."""
     for cover in sorted((a for a in longs if _covers(a, short)), key=lambda asset: asset.expires):
         used = min(qty, longs[cover])
         longs[cover] -= used

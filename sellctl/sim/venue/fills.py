@@ -1,4 +1,4 @@
-"""Whether, how much and at what price an order trades against a quote. Pure questions; booking is another file's."""
+"""Whether, how much and at what price an order trades against a quote. Nothing is booked here."""
 
 import random
 from dataclasses import dataclass
@@ -8,20 +8,21 @@ from sellctl.sim.market.price_paths import Level
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.orders import SimOrder
 
-_CHEAP = Decimal(50)
-_CHEAP_CAP, _DEAR_CAP = Decimal("1.04"), Decimal("1.025")
+# Alpaca turns a stock's buy stop into a limit this much above the stop price, below $50 and from $50 on.
+_CAP_THRESHOLD = Decimal(50)
+_CAP_BELOW, _CAP_ABOVE = Decimal("1.04"), Decimal("1.025")
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A trade to book: units and dollars a share."""
+    """A trade to book: quantity, and price in dollars per share."""
 
     qty: Decimal
     price: Decimal
 
 
 def touch_stop(order: SimOrder, quote: Level) -> None:
-    """Let a trailing stop follow the price, and note when a stop is touched. The mid stands for the last price."""
+    """Move a trailing stop with the price, and mark a stop that is touched. The mid stands for the last price."""
     if order.type == "trailing_stop":
         _follow(order, quote.mid)
     if order.stop_price is None or order.triggered:
@@ -48,7 +49,7 @@ def effective_limit(order: SimOrder) -> Decimal | None:
     if order.type in {"limit", "stop_limit"}:
         return order.limit_price
     if order.type == "stop" and order.is_buy and order.stop_price is not None and not order.asset.is_option:
-        return order.stop_price * (_CHEAP_CAP if order.stop_price < _CHEAP else _DEAR_CAP)
+        return order.stop_price * (_CAP_BELOW if order.stop_price < _CAP_THRESHOLD else _CAP_ABOVE)
     return None
 
 
@@ -56,7 +57,7 @@ def fill_price(order: SimOrder, quote: Level, settings: Settings, seconds: float
     """The price it trades at now, or None.
 
     At or through the opposite side it trades there. Inside the spread it trades at its own limit with the market
-    model's probability a second, over the seconds since the last look.
+    model's probability per second, over the seconds since it was last checked.
     """
     opposite = quote.ask if order.is_buy else quote.bid
     limit = effective_limit(order)
@@ -76,10 +77,10 @@ def _is_inside(limit: Decimal, quote: Level) -> bool:
 
 
 def fill_qty(
-    order: SimOrder, wanted: Decimal, context: Decimal | None, settings: Settings, rng: random.Random
+    order: SimOrder, wanted: Decimal, available: Decimal | None, settings: Settings, rng: random.Random
 ) -> Decimal:
-    """How much trades: all of it, no more than stands there (`room`), and at first sometimes only a part."""
-    qty = wanted if context is None else min(wanted, context)
+    """How much trades: at most `available`, and sometimes only a part in the first fill (`partial_fills`)."""
+    qty = wanted if available is None else min(wanted, available)
     first = order.filled_qty == 0
     if first and settings.partial_fills and qty > 1 and rng.random() < float(settings.partial_fills):
         return Decimal(rng.randint(1, int(qty.to_integral_value(ROUND_FLOOR)) - 1)) if qty >= 2 else qty  # noqa: PLR2004  two can be split

@@ -1,157 +1,153 @@
-"""Orders against the market at one instant: wake what waited, end what was cancelled, book what trades."""
+"""Matching of open orders against the market at one instant: activation, expiry, cancellation and fills."""
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from sellctl.sim.faults.order_faults import lag, on_wake, part_of, price_of
+from sellctl.sim.faults.order_faults import fill_part, fill_price_of, on_activate, position_lag
 from sellctl.sim.market import calendar
 from sellctl.sim.market.price_paths import FOREVER, Level
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
-from sellctl.sim.venue.booking import book_fill
+from sellctl.sim.venue.accounts import SimAccount, book_fill
 from sellctl.sim.venue.fills import Fill, fill_price, fill_qty, is_waiting_stop, touch_stop
 from sellctl.sim.venue.multi_leg import try_multi_leg
-from sellctl.sim.venue.order_groups import after_fill, watch_held
+from sellctl.sim.venue.order_groups import after_fill, end_order, watch_held
 from sellctl.sim.venue.orders import WORKABLE, SimOrder
+from sellctl.sim.venue.state import VenueState
 
-if TYPE_CHECKING:
-    from sellctl.sim.venue.accounts import SimAccount
-    from sellctl.sim.venue.exchange import Exchange
-
-AT_ONCE = frozenset({"ioc", "fok"})
+IMMEDIATE = frozenset({"ioc", "fok"})
 
 
-def work_orders(exchange: "Exchange") -> None:
-    """Give every open order its look at the market."""
-    for account in exchange.accounts.values():
+def match_orders(venue: VenueState) -> None:
+    """Match every open order against the market now."""
+    for account in venue.accounts.values():
         if account.open_orders:
-            is_open = calendar.is_open(exchange.now)
+            is_open = calendar.is_open(venue.now)
             for order in list(account.open_orders.values()):
                 if order.is_open:
-                    _work(exchange, account, order, is_open=is_open)
+                    _match_order(venue, account, order, is_open=is_open)
 
 
-def rest_until(exchange: "Exchange", order: SimOrder) -> dt.datetime:
-    """Until when, in an open market, nothing happens to an order by itself; now when something may at the next look."""
+def idle_until(venue: VenueState, order: SimOrder) -> dt.datetime:
+    """The instant until which nothing can happen to an order in an open market; `now` when something can at once."""
     if order.parent is not None and order.order_class == "mleg":
-        return FOREVER  # it goes with its parent
+        return FOREVER  # it is matched with its parent
     if order.status not in WORKABLE or order.order_class == "mleg":
-        return exchange.now
-    quote = exchange.quote(order.symbol)
+        return venue.now
+    quote = venue.quote(order.symbol)
     if quote is not order.idle_at:
-        return exchange.now
-    bounds = [exchange.market.stands_until(order.symbol, exchange.now)]
+        return venue.now
+    bounds = [venue.market.unchanged_until(order.symbol, venue.now)]
     bounds += [order.expires_at] if order.expires_at else []
     bounds += [order.cancel_done_at] if order.cancel_done_at else []
     return min(bounds)
 
 
-def _work(exchange: "Exchange", account: "SimAccount", order: SimOrder, *, is_open: bool) -> None:
+def _match_order(venue: VenueState, account: SimAccount, order: SimOrder, *, is_open: bool) -> None:
     if order.parent is not None and order.order_class == "mleg":
-        return  # it goes with its parent
-    if order.expires_at and exchange.now >= order.expires_at:
-        exchange.end(account, order, "expired")
+        return  # it is matched with its parent
+    if order.expires_at and venue.now >= order.expires_at:
+        end_order(venue, account, order, "expired")
         return
-    if order.status == "pending_cancel" and order.cancel_done_at and exchange.now >= order.cancel_done_at:
-        exchange.end(account, order, "canceled")
+    if order.status == "pending_cancel" and order.cancel_done_at and venue.now >= order.cancel_done_at:
+        end_order(venue, account, order, "canceled")
         return
-    if not _can_trade(exchange, order, is_open=is_open):
+    if not _can_trade(venue, order, is_open=is_open):
         return
-    if order.status in {"pending_new", "accepted"} and not _wake(exchange, account, order):
+    if order.status in {"pending_new", "accepted"} and not _activate(venue, account, order):
         return
     if order.status == "held":
-        watch_held(exchange, account, order)
+        watch_held(venue, account, order)
     if order.status in WORKABLE:
-        _try(exchange, account, order)
-    order.touched_until = exchange.now
+        _match(venue, account, order)
+    order.matched_at = venue.now
 
 
-def _can_trade(exchange: "Exchange", order: SimOrder, *, is_open: bool) -> bool:
+def _can_trade(venue: VenueState, order: SimOrder, *, is_open: bool) -> bool:
     """Whether the market is open for this order now."""
     if is_open:
-        if not exchange.market.halted:
+        if not venue.market.halted:
             return True
-        return not any(exchange.market.is_halted(one.symbol) for one in (order, *order.legs) if one.symbol)
-    return order.extended_hours and exchange.trades_soon() and not order.asset.is_option
+        return not any(venue.market.is_halted(one.symbol) for one in (order, *order.legs) if one.symbol)
+    return order.extended_hours and venue.trades_soon() and not order.asset.is_option
 
 
-def _wake(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> bool:
-    """Let an accepted order become a working one; False when a misbehaviour says otherwise."""
-    if on_wake(exchange, account, order):
+def _activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool:
+    """Make an accepted order active; False when a fault or a group keeps it from trading."""
+    if on_activate(venue, account, order):
         return order.status in {"new", "partially_filled"}
-    order.set_status("new", exchange.now)
+    order.set_status("new", venue.now)
     if order.order_class == "mleg":
         for leg in order.legs:
-            leg.set_status("new", exchange.now)
-    exchange.emit("new", account, order)
+            leg.set_status("new", venue.now)
+    venue.emit("new", account, order)
     return order.is_open
 
 
-def _try(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
-    """Trade what can trade now; an order that must trade at once ends when it can't."""
+def _match(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
+    """Trade what can trade now; an immediate order ends when it can't."""
     if order.order_class == "mleg":
-        try_multi_leg(exchange, account, order)
+        try_multi_leg(venue, account, order)
     else:
-        _try_single(exchange, account, order)
-    if order.is_open and order.time_in_force in AT_ONCE:
-        exchange.end(account, order, "canceled")
+        _match_single(venue, account, order)
+    if order.is_open and order.time_in_force in IMMEDIATE:
+        end_order(venue, account, order, "canceled")
 
 
-def _try_single(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
-    quote = exchange.quote(order.symbol)
+def _match_single(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
+    quote = venue.quote(order.symbol)
     if quote is None or quote is order.idle_at:
         return
     touch_stop(order, quote)
     if is_waiting_stop(order):
         order.idle_at = quote
         return
-    seconds = _since_last_look(exchange, order)
-    price = fill_price(order, quote, exchange.settings, seconds, exchange.rng)
+    seconds = _seconds_since_matched(venue, order)
+    price = fill_price(order, quote, venue.settings, seconds, venue.rng)
     if price is None:
         return
-    qty = _size(exchange, order, price, quote)
+    qty = _fill_qty(venue, order, price, quote)
     if order.time_in_force == "fok" and qty < order.leaves:
         return
     if qty > 0:
-        fill(exchange, account, order, Fill(qty, price))
+        fill(venue, account, order, Fill(qty, price))
 
 
-def _since_last_look(exchange: "Exchange", order: SimOrder) -> float:
-    since = order.touched_until or order.created_at
-    return max((exchange.now - since) / dt.timedelta(seconds=1), 0.0)
+def _seconds_since_matched(venue: VenueState, order: SimOrder) -> float:
+    since = order.matched_at or order.created_at
+    return max((venue.now - since) / dt.timedelta(seconds=1), 0.0)
 
 
-def _size(exchange: "Exchange", order: SimOrder, price: Decimal, quote: Level) -> Decimal:
+def _fill_qty(venue: VenueState, order: SimOrder, price: Decimal, quote: Level) -> Decimal:
     wanted = order.leaves
     if order.qty is None and order.notional is not None:
         wanted = (order.notional / price).quantize(SHARE_STEP)
-    context = None
-    if exchange.settings.depth:
-        context = exchange.market.context(order.symbol, order.side, quote, exchange.now)
-    part = part_of(exchange, order, wanted)
-    return part if part is not None else fill_qty(order, wanted, context, exchange.settings, exchange.rng)
+    available = None
+    if venue.settings.depth:
+        available = venue.market.available_size(order.symbol, order.side, quote, venue.now)
+    part = fill_part(venue, order, wanted)
+    return part if part is not None else fill_qty(order, wanted, available, venue.settings, venue.rng)
 
 
-def fill(exchange: "Exchange", account: "SimAccount", order: SimOrder, trade: Fill) -> None:
-    """Book one trade of one order and tell it."""
-    trade = Fill(trade.qty, price_of(exchange, order, trade.price))
-    book_fill(account, order, trade, exchange.now, lag(exchange, account))
-    exchange.market.took(order.symbol, order.side, trade.qty, exchange.now, exchange.settings)
+def fill(venue: VenueState, account: SimAccount, order: SimOrder, trade: Fill) -> None:
+    """Book one trade of one order, emit the event, and apply the consequences for its group."""
+    trade = Fill(trade.qty, fill_price_of(venue, order, trade.price))
+    book_fill(account, order, trade, venue.now, position_lag(venue, account))
+    venue.market.consume(order.symbol, order.side, trade.qty, venue.now, venue.settings)
     account.forget_if_done(order)
-    exchange.emit(
+    venue.emit(
         "fill" if order.status == "filled" else "partial_fill",
         account,
         order,
         price=text(trade.price),
         qty=text(trade.qty),
         position_qty=text(account.qty_of(order.symbol)),
-        execution_id=exchange.new_id("execution"),
+        execution_id=venue.new_id("execution"),
     )
-    after_fill(exchange, account, order)
+    after_fill(venue, account, order)
 
 
-def force_fill(exchange: "Exchange", account: "SimAccount", order: SimOrder) -> None:
-    """Fill what is left at the opposite side whatever the limit says: a race that the canceller loses."""
-    quote = exchange.quote(order.symbol)
+def force_fill(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
+    """Fill the remainder at its limit, or at the opposite side: the fill that wins the race against a cancel (O04)."""
+    quote = venue.quote(order.symbol)
     price = (quote.ask if order.is_buy else quote.bid) if quote else None
-    fill(exchange, account, order, Fill(order.leaves, order.limit_price or price or ZERO))
+    fill(venue, account, order, Fill(order.leaves, order.limit_price or price or ZERO))

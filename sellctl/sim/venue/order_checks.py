@@ -1,6 +1,6 @@
-"""The broker's rules on a new order, in the order of asking. Each check is one question; a no is a RefusedError.
+"""The broker's rules for a new order, in the order of checking. Each check is a function that raises RejectionError.
 
-A check gets a Case: the request, the account's books and the market at that instant. None of them changes anything.
+None of them changes anything.
 """
 
 import datetime as dt
@@ -21,8 +21,8 @@ from sellctl.sim.venue.orders import SimOrder
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """Everything a check may look at."""
+class ProposedOrder:
+    """An order that a client asks for, with everything that the checks look at."""
 
     request: OrderRequest
     account: SimAccount
@@ -55,51 +55,51 @@ class Case:
         return self.inferred.endswith("_to_close")
 
 
-def check_all(case: Case) -> None:
-    """Ask every question in turn. RefusedError is the first no."""
+def check_all(proposed: ProposedOrder) -> None:
+    """Apply every check in order. RejectionError for the first rule that is broken."""
     for check in CHECKS:
-        check(case)
+        check(proposed)
 
 
-def trading_allowed(case: Case) -> None:
+def trading_allowed(proposed: ProposedOrder) -> None:
     """403 when the account may not trade."""
-    account = case.account
+    account = proposed.account
     if account.account_blocked or account.trading_blocked:
         raise rejections.not_allowed("account is not authorized to trade")
     if account.configuration["suspend_trade"]:
         raise rejections.not_allowed("new orders are rejected by user request")
 
 
-def client_id_is_new(case: Case) -> None:
+def client_id_is_new(proposed: ProposedOrder) -> None:
     """422 when the client order id was used before, whatever became of that order."""
-    if case.request.client_order_id in case.account.by_client_id:
+    if proposed.request.client_order_id in proposed.account.by_client_id:
         raise rejections.duplicate_id()
 
 
-def known_symbol(case: Case) -> None:
-    """422 for contracts that are over, and for index options unless the venue has them."""
-    asset = case.asset
+def known_symbol(proposed: ProposedOrder) -> None:
+    """422 for expired contracts, and for index options unless the venue has them."""
+    asset = proposed.asset
     if not asset.is_option:
         if not asset.symbol.replace(".", "").replace("/", "").isalnum():
             raise rejections.unprocessable(f'asset "{asset.symbol}" not found')
         return
-    if asset.expires < calendar.exchange_date(case.now) or _after_last_close(case):
+    if asset.expires < calendar.exchange_date(proposed.now) or _after_last_close(proposed):
         raise rejections.unprocessable(f'contract "{asset.symbol}" is expired')
-    if asset.root in EUROPEAN_ROOTS and not case.settings.index_options:
+    if asset.root in EUROPEAN_ROOTS and not proposed.settings.index_options:
         raise rejections.unprocessable(f'contract "{asset.symbol}" not found')
 
 
-def _after_last_close(case: Case) -> bool:
-    hours = calendar.hours_on(case.asset.expires)
-    return hours is not None and case.now >= hours.closes_at
+def _after_last_close(proposed: ProposedOrder) -> bool:
+    hours = calendar.hours_on(proposed.asset.expires)
+    return hours is not None and proposed.now >= hours.closes_at
 
 
-def option_form(case: Case) -> None:
-    """422 for what options don't take: fractions, notional, extended hours, complex classes, trailing stops."""
-    request = case.request
-    if not case.asset.is_option:
+def option_form(proposed: ProposedOrder) -> None:
+    """422 for what options don't accept: fractions, notional, extended hours, complex classes, trailing stops."""
+    request = proposed.request
+    if not proposed.asset.is_option:
         return
-    strict = case.settings.strict_options
+    strict = proposed.settings.strict_options
     rules = (
         (request.notional is not None, "notional is not supported for options trading"),
         (request.qty is not None and request.qty % 1 != 0, "qty must be integer for options trading"),
@@ -110,13 +110,13 @@ def option_form(case: Case) -> None:
         (request.time_in_force not in {"day", "gtc"}, "invalid option time_in_force"),
         (strict and request.time_in_force != "day", "invalid option time_in_force"),
     )
-    _refuse_first(rules)
+    _reject_first(rules)
 
 
-def stock_form(case: Case) -> None:
-    """422 for what stocks don't take: extended hours without a day limit, fractions beyond day orders."""
-    request = case.request
-    if case.asset.is_option:
+def stock_form(proposed: ProposedOrder) -> None:
+    """422 for what stocks don't accept: extended hours without a day limit, fractions beyond day orders."""
+    request = proposed.request
+    if proposed.asset.is_option:
         return
     fractional = request.notional is not None or (request.qty is not None and request.qty % 1 != 0)
     limit_day = request.type == "limit" and request.time_in_force in {"day", "gtc"}
@@ -128,56 +128,56 @@ def stock_form(case: Case) -> None:
         (request.qty is not None and request.qty % SHARE_STEP != 0, "qty can have at most 9 decimal places"),
         (request.type == "trailing_stop" and not is_simple(request), "trailing stop orders must be simple orders"),
     )
-    _refuse_first(rules)
+    _reject_first(rules)
 
 
-def prices_on_tick(case: Case) -> None:
-    """422 for limits and stops off the price step. Option prices off theirs may be routed elsewhere (a setting)."""
+def prices_on_tick(proposed: ProposedOrder) -> None:
+    """422 for limits and stops off the price increment; for options `reject_off_tick` decides."""
     for name in ("limit_price", "stop_price"):
-        price: Decimal | None = getattr(case.request, name)
+        price: Decimal | None = getattr(proposed.request, name)
         if price is None:
             continue
         decimals = -int(price.normalize().as_tuple().exponent)
-        sub_penny = decimals > 2 if case.asset.is_option else not on_tick(case.asset, price)  # noqa: PLR2004  cents
+        sub_penny = decimals > 2 if proposed.asset.is_option else not on_tick(proposed.asset, price)  # noqa: PLR2004  cents
         if sub_penny:
             raise rejections.unprocessable(
                 f"invalid {name} {text(price)}. sub-penny increment does not fulfill minimum pricing criteria"
             )
-        if case.asset.is_option and case.settings.reject_off_tick and not on_tick(case.asset, price):
-            step = text(tick_of(case.asset, price))
+        if proposed.asset.is_option and proposed.settings.reject_off_tick and not on_tick(proposed.asset, price):
+            step = text(tick_of(proposed.asset, price))
             raise rejections.unprocessable(f"invalid {name} {text(price)}. price must be a multiple of {step}")
 
 
-def market_hours(case: Case) -> None:
+def market_hours(proposed: ProposedOrder) -> None:
     """422 for option market orders outside the session; stocks' are queued for the next one."""
-    if case.asset.is_option and case.request.type == "market" and not calendar.is_open(case.now):
+    if proposed.asset.is_option and proposed.request.type == "market" and not calendar.is_open(proposed.now):
         raise rejections.unprocessable("options market orders are only allowed during market hours")
 
 
-def intent_matches(case: Case) -> None:
-    """422 when the intent sent isn't the one that the position tells."""
-    specified = case.request.position_intent
-    if specified and specified != case.inferred:
-        raise rejections.intent_mismatch(case.inferred, specified)
+def intent_matches(proposed: ProposedOrder) -> None:
+    """422 when the intent sent differs from the one that follows from the position."""
+    specified = proposed.request.position_intent
+    if specified and specified != proposed.inferred:
+        raise rejections.intent_mismatch(proposed.inferred, specified)
 
 
-def not_expiring(case: Case) -> None:
-    """422 from the cut-off of the last day on; whether closing is refused too is a setting."""
-    if not case.asset.is_option or case.now < cutoff(case.asset, case.settings):
+def not_expiring(proposed: ProposedOrder) -> None:
+    """422 from the cut-off of the last day on; `close_in_expiry_window` decides on closing orders."""
+    if not proposed.asset.is_option or proposed.now < cutoff(proposed.asset, proposed.settings):
         return
-    if not case.closes or not case.settings.close_in_expiry_window:
-        raise rejections.unprocessable(f'contract "{case.asset.symbol}" expires soon, unable to open new positions')
+    if not proposed.closes or not proposed.settings.close_in_expiry_window:
+        raise rejections.unprocessable(f'contract "{proposed.asset.symbol}" expires soon, unable to open new positions')
 
 
-def quantity_is_free(case: Case) -> None:
-    """403 when open orders hold what this one would close, or one order would turn a position round."""
-    request, account = case.request, case.account
-    size = abs(case.held)
-    if not case.closes:
-        if (request.side == "sell") == (case.held > 0) and case.held:  # more than is held: no flip in one order
+def quantity_is_free(proposed: ProposedOrder) -> None:
+    """403 when open orders hold what this one would close, or when one order would reverse a position."""
+    request, account = proposed.request, proposed.account
+    size = abs(proposed.held)
+    if not proposed.closes:
+        if (request.side == "sell") == (proposed.held > 0) and proposed.held:  # more than is held: no flip in one order
             related = [order.id for order in account.closing_orders(request.symbol)]
             held = account.held_for_orders(request.symbol)
-            if case.asset.is_option and request.side == "sell":
+            if proposed.asset.is_option and request.side == "sell":
                 raise rejections.uncovered()
             raise rejections.insufficient_qty(request.symbol, request.qty or ZERO, size, held, related)
         return
@@ -187,14 +187,14 @@ def quantity_is_free(case: Case) -> None:
         raise rejections.insufficient_qty(request.symbol, request.qty or ZERO, size, held, related)
 
 
-def no_wash_trade(case: Case) -> None:
-    """403 when an opposite order of the account rests on the symbol and the two could meet."""
-    if not is_simple(case.request) or case.request.type == "trailing_stop":
+def no_wash_trade(proposed: ProposedOrder) -> None:
+    """403 when the account has an opposite open order on the symbol that this one could trade with."""
+    if not is_simple(proposed.request) or proposed.request.type == "trailing_stop":
         return
-    for order in case.account.open_on(case.request.symbol):
-        if order.side != case.request.side and _exposed(order) and _could_meet(case.request, order):
-            limits = {order.side: order.limit_price, case.request.side: case.request.limit_price}
-            crossing = {order.type, case.request.type} <= {"limit", "stop_limit"}
+    for order in proposed.account.open_on(proposed.request.symbol):
+        if order.side != proposed.request.side and _exposed(order) and _could_trade(proposed.request, order):
+            limits = {order.side: order.limit_price, proposed.request.side: proposed.request.limit_price}
+            crossing = {order.type, proposed.request.type} <= {"limit", "stop_limit"}
             raise rejections.wash_trade(
                 order.id,
                 limits["buy"] if crossing else None,
@@ -207,16 +207,16 @@ def _exposed(order: SimOrder) -> bool:
     return order.order_class in {"", "simple"} and order.type != "trailing_stop"
 
 
-def _could_meet(request: OrderRequest, order: SimOrder) -> bool:
+def _could_trade(request: OrderRequest, order: SimOrder) -> bool:
     if not {request.type, order.type} <= {"limit", "stop_limit"}:
         return True
     buy, sell = (request, order) if request.side == "buy" else (order, request)
     return (buy.limit_price or ZERO) >= (sell.limit_price or ZERO)
 
 
-def stays_covered(case: Case) -> None:
-    """403 when the order and every open sale, once filled, would leave more short options without cover than now."""
-    request, account = case.request, case.account
+def stays_covered(proposed: ProposedOrder) -> None:
+    """403 when this order and every open sale, once filled, would leave more uncovered short options than now."""
+    request, account = proposed.request, proposed.account
     if request.side != "sell":
         return
     after = {symbol: position.qty for symbol, position in account.positions.items()}
@@ -229,41 +229,41 @@ def stays_covered(case: Case) -> None:
         raise rejections.uncovered()
 
 
-def shorting_allowed(case: Case) -> None:
+def shorting_allowed(proposed: ProposedOrder) -> None:
     """403 for a stock sale without shares where shorting is off."""
-    if case.asset.is_option or case.inferred != "sell_to_open":
+    if proposed.asset.is_option or proposed.inferred != "sell_to_open":
         return
-    if not case.settings.shorting or case.account.configuration["no_shorting"]:
+    if not proposed.settings.shorting or proposed.account.configuration["no_shorting"]:
         raise rejections.not_allowed("account is not allowed to short")
-    if case.request.notional is not None or (case.request.qty or ZERO) % 1 != 0:
+    if proposed.request.notional is not None or (proposed.request.qty or ZERO) % 1 != 0:
         raise rejections.unprocessable("fractional orders cannot be sold short")
 
 
-def enough_buying_power(case: Case) -> None:
+def enough_buying_power(proposed: ProposedOrder) -> None:
     """403 when a purchase costs more than the account can pay."""
-    request, asset = case.request, case.asset
-    if request.side != "buy" or case.closes:
+    request, asset = proposed.request, proposed.asset
+    if request.side != "buy" or proposed.closes:
         return
-    price = request.limit_price or request.stop_price or (case.quote.ask if case.quote else None)
+    price = request.limit_price or request.stop_price or (proposed.quote.ask if proposed.quote else None)
     cost = request.notional if request.notional is not None else (request.qty or ZERO) * (price or ZERO)
     cost *= asset.multiplier
-    power = case.account.cash if asset.is_option else case.account.cash * 2
+    power = proposed.account.cash if asset.is_option else proposed.account.cash * 2
     if cost > power:
         raise rejections.insufficient_buying_power(power, cost, option=asset.is_option)
 
 
 def cutoff(asset: Asset, settings: Settings) -> dt.datetime:
-    """From when on new orders on an expiring contract are refused."""
+    """The instant from which new orders on an expiring contract are rejected."""
     return before_close(asset, settings, settings.cutoff_broad_etf if asset.is_broad_etf else settings.cutoff)
 
 
 def liquidation_time(asset: Asset, settings: Settings) -> dt.datetime:
-    """From when on the broker sells an expiring position out by itself."""
+    """The instant from which the broker liquidates an expiring position."""
     return before_close(asset, settings, settings.liquidation_broad_etf if asset.is_broad_etf else settings.liquidation)
 
 
 def before_close(asset: Asset, settings: Settings, before: dt.timedelta) -> dt.datetime:
-    """So long before the last day's close; on half days the real one, or the ordinary one (a setting)."""
+    """The instant `before` the close of the last day; on half days `early_close_shifts` says which close counts."""
     hours = calendar.hours_on(asset.expires)
     if hours is None:
         return dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -271,13 +271,13 @@ def before_close(asset: Asset, settings: Settings, before: dt.timedelta) -> dt.d
     return (hours.closes_at if settings.early_close_shifts else ordinary) - before
 
 
-def _refuse_first(rules: tuple[tuple[bool, str], ...]) -> None:
+def _reject_first(rules: tuple[tuple[bool, str], ...]) -> None:
     for broken, message in rules:
         if broken:
             raise rejections.unprocessable(message)
 
 
-CHECKS: tuple[Callable[[Case], None], ...] = (
+CHECKS: tuple[Callable[[ProposedOrder], None], ...] = (
     trading_allowed,
     client_id_is_new,
     known_symbol,

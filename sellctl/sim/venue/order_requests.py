@@ -1,4 +1,4 @@
-"""An order's body as it came over the wire, read into a value. Refuses what can't be read; rules come later."""
+"""The JSON body of an order read into a value. Rejects what can't be read; the broker's rules are in order_checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_CLIENT_ID = 128
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What a client asked for, in exact numbers. Prices are dollars a share, quantities shares or contracts."""
+    """What a client asked for, in exact numbers. Prices are dollars per share, quantities shares or contracts."""
 
     symbol: str
     side: str
@@ -42,7 +42,7 @@ class OrderRequest:
 
 
 def read_order(body: Any) -> OrderRequest:
-    """The request in a JSON body. RefusedError (422) when a field is missing or can't be read."""
+    """The request in a JSON body. RejectionError (422) when a field is missing or can't be read."""
     if not isinstance(body, Mapping):
         raise unprocessable("request body format is invalid")
     order_class = _choice(body, "order_class", CLASSES, default="")
@@ -71,7 +71,7 @@ def read_order(body: Any) -> OrderRequest:
 
 
 def read_leg(body: Any, parent: OrderRequest) -> OrderRequest:
-    """One leg of a multi-leg request, its quantity counted out. RefusedError (422) when it can't be read."""
+    """One leg of a multi-leg request, with its own quantity. RejectionError (422) when it can't be read."""
     if not isinstance(body, Mapping):
         raise unprocessable("invalid leg")
     ratio = _number(body, "ratio_qty")
@@ -90,7 +90,7 @@ def read_leg(body: Any, parent: OrderRequest) -> OrderRequest:
 
 
 def _complete(request: OrderRequest) -> None:
-    """Refuse what lacks a field that its kind needs."""
+    """Reject a request that lacks a field which its kind needs."""
     multi_leg = request.order_class == "mleg"
     checks = (
         (not multi_leg and not request.symbol, "symbol is required"),
@@ -150,5 +150,5 @@ def _number(body: Mapping[str, Any], key: str) -> Decimal | None:
 
 
 def is_simple(request: OrderRequest) -> bool:
-    """Whether it stands alone."""
+    """Whether it makes one order, without legs."""
     return request.order_class in SIMPLE

@@ -1,4 +1,4 @@
-"""Orders inside the exchange: what was asked and how far it has come. Values and small questions only."""
+"""Orders, positions and order events inside the exchange. Data and derived properties only."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import ZERO
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade on the next look at the market
+WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade when the market is checked next
 NOT_REPLACEABLE = frozenset({"accepted", "pending_new", "pending_cancel", "pending_replace"})
 SIMPLE = frozenset({"", "simple"})
 
 
 @dataclass(slots=True)
 class SimOrder:
-    """One order. Quantities are shares or contracts, prices dollars a share, instants UTC."""
+    """One order. Quantities are shares or contracts, prices dollars per share, instants UTC."""
 
     id: str
     client_order_id: str
@@ -55,13 +55,13 @@ class SimOrder:
     parent: "SimOrder | None" = field(default=None, repr=False)
     triggered: bool = False  # a stop whose price was touched
     cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; None with pending_cancel: never
-    visible_at: dt.datetime | None = None  # lists and the look-up by client id show it from here on
-    touched_until: dt.datetime | None = None  # the last instant at which the market was looked at for it
-    idle_at: Level | None = field(default=None, repr=False)  # the quote at which it last neither traded nor drew lots
+    visible_at: dt.datetime | None = None  # lists and look-ups by client id show it from then on
+    matched_at: dt.datetime | None = None  # the last instant at which it was matched against the market
+    idle_at: Level | None = field(default=None, repr=False)  # the quote at which it did not trade and drew no chance
 
     @property
     def asset(self) -> Asset:
-        """What it trades."""
+        """The asset it trades."""
         return asset_of(self.symbol)
 
     @property
@@ -76,7 +76,7 @@ class SimOrder:
 
     @property
     def leaves(self) -> Decimal:
-        """What may still fill; zero for notional orders, whose quantity nobody knows yet."""
+        """The quantity that may still fill; zero for notional orders, whose quantity is not known yet."""
         return ZERO if self.qty is None or not self.is_open else self.qty - self.filled_qty
 
     @property
@@ -91,18 +91,18 @@ class SimOrder:
 
     @property
     def holds(self) -> Decimal:
-        """The quantity of the position that it keeps from other orders. A held leg shares its sibling's quantity."""
+        """The quantity of the position that it reserves. A held leg shares the quantity of its sibling."""
         return self.leaves if self.closes and self.status != "held" else ZERO
 
     def set_status(self, status: str, at: dt.datetime) -> None:
-        """Move on, with the stamp that belongs to the status."""
+        """Change the status and set the timestamp that belongs to it."""
         self.status = status
         self.updated_at = at
-        if attribute := _STAMP_OF.get(status):
+        if attribute := _TIMESTAMP_OF.get(status):
             setattr(self, attribute, at)
 
 
-_STAMP_OF = {
+_TIMESTAMP_OF = {
     "filled": "filled_at",
     "canceled": "canceled_at",
     "expired": "expired_at",
@@ -113,7 +113,7 @@ _STAMP_OF = {
 
 @dataclass(slots=True)
 class SimPosition:
-    """A holding: `qty` is signed, `avg_entry_price` in dollars a share, `lastday_price` the close before today."""
+    """A holding. `qty` is signed; prices are in dollars per share; `lastday_price` is the close of the day before."""
 
     symbol: str
     qty: Decimal
@@ -124,13 +124,13 @@ class SimPosition:
 
     @property
     def asset(self) -> Asset:
-        """What is held."""
+        """The asset held."""
         return asset_of(self.symbol)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened: for streams, logs and listeners. `order` is the order's wire form at that instant."""
+class SimEvent:
+    """An order event. `order` is the order's JSON at that instant; `detail` holds price, quantity and the like."""
 
     seq: int
     at: dt.datetime

@@ -1,117 +1,110 @@
-"""One WebSocket connection: frames in and out, as JSON or msgpack, text or binary. Not what is said."""
+"""One WebSocket connection: frames in and out, as JSON or msgpack, text or binary; nothing about their content."""
 
 import asyncio
 import datetime as dt
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # it has no stubs
 
-from sellctl.sim.faults.http_faults import reset_connection
+from sellctl.sim.host import SimHost
+from sellctl.sim.http.asgi import Receive, Scope, Send
 from sellctl.sim.numbers import stamp
 
-if TYPE_CHECKING:
-    from sellctl.sim.http.app import Face
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MSGPACK = b"application/msgpack"
 BATCH = 200
 
 
-class GoneError(Exception):
-    """The other side, or a misbehaviour, closed the connection."""
+class ConnectionGoneError(Exception):
+    """The client, or a fault, closed the connection."""
 
 
-class SyntaxFaultError(Exception):
+class UnreadableFrameError(Exception):
     """A frame that can't be read."""
 
 
-class Link:
-    """A connection. `packed` is msgpack, `binary` sends JSON in binary frames. Messages to send wait in a queue."""
+class WebSocketConnection:
+    """A server-side connection. `packed`: msgpack; `binary`: JSON in binary frames. `put` queues messages to send."""
 
-    def __init__(self, face: "Face", scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, host: SimHost, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        self.face = face
-        self.scope = scope
+        self._host = host
+        self._scope = scope
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = headers
         self.packed = headers.get(b"content-type", b"") == MSGPACK
         self.binary = False
         self.account = ""
-        self.muted_until = 0.0
         self._receive = receive
-        self._send = send
+        self._send_message = send
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self.is_gone = False
 
     async def accept(self) -> None:
-        """Finish the handshake."""
+        """Accept the handshake."""
         await self._receive()
-        await self._send({"type": "websocket.accept"})
+        await self._send_message({"type": "websocket.accept"})
 
     async def refuse(self, status: int, body: bytes = b"") -> None:
         """Answer the handshake with an HTTP status instead."""
         await self._receive()
-        await self._send({"type": "websocket.http.response.start", "status": status, "headers": []})
-        await self._send({"type": "websocket.http.response.body", "body": body})
+        await self._send_message({"type": "websocket.http.response.start", "status": status, "headers": []})
+        await self._send_message({"type": "websocket.http.response.body", "body": body})
         self.is_gone = True
 
-    async def read(self, patience: float | None = None) -> Any:
-        """The next message. GoneError at the end, SyntaxFaultError for what can't be read, TimeoutError."""
-        message = await asyncio.wait_for(self._receive(), patience)
+    async def read(self, wait_seconds: float | None = None) -> Any:
+        """The next message. ConnectionGoneError at the end, UnreadableFrameError or TimeoutError."""
+        message = await asyncio.wait_for(self._receive(), wait_seconds)
         if message["type"] != "websocket.receive":
             self.is_gone = True
-            raise GoneError
+            raise ConnectionGoneError
         raw = message.get("bytes") if message.get("bytes") is not None else message.get("text")
         try:
             return msgpack.unpackb(raw) if self.packed and isinstance(raw, bytes) else json.loads(raw or "")
         except (ValueError, TypeError, msgpack.exceptions.ExtraData, msgpack.exceptions.FormatError):
-            raise SyntaxFaultError from None
+            raise UnreadableFrameError from None
 
-    async def say(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         """Send one message now."""
         if self.is_gone:
-            raise GoneError
+            raise ConnectionGoneError
         try:
             if self.packed:
-                await self._send({"type": "websocket.send", "bytes": pack(message)})
+                await self._send_message({"type": "websocket.send", "bytes": pack(message)})
             elif self.binary:
-                await self._send({"type": "websocket.send", "bytes": as_json(message).encode()})
+                await self._send_message({"type": "websocket.send", "bytes": as_json(message).encode()})
             else:
-                await self._send({"type": "websocket.send", "text": as_json(message)})
+                await self._send_message({"type": "websocket.send", "text": as_json(message)})
         except (OSError, RuntimeError) as error:
             self.is_gone = True
-            raise GoneError from error
+            raise ConnectionGoneError from error
 
-    async def say_raw(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        await self._send({"type": "websocket.send", "bytes": data})
+    async def send_raw(self, data: bytes) -> None:
+        """Send one binary frame as it is."""
+        await self._send_message({"type": "websocket.send", "bytes": data})
 
     def put(self, item: Any) -> None:
-        """Queue something for the writer, from any thread."""
+        """Queue a message for the writer, from any thread."""
         self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
 
-    async def take(self) -> list[Any]:
-        """What is queued, at least one, at most a batch."""
+    async def queued(self) -> list[Any]:
+        """The queued messages: waits for one, returns at most a batch."""
         items = [await self._queue.get()]
         while len(items) < BATCH and not self._queue.empty():
             items.append(self._queue.get_nowait())
         return items
 
-    def drop(self) -> None:
-        """Cut the connection without a word."""
+    def reset(self) -> None:
+        """Reset the connection without a close frame."""
         self.is_gone = True
-        reset_connection(self.face, self.scope)
+        self._host.reset_connection(self._scope)
 
     async def close(self, code: int = 1000) -> None:
-        """Close in good order."""
+        """Close with a close frame."""
         if not self.is_gone:
             self.is_gone = True
-            await self._send({"type": "websocket.close", "code": code})
+            await self._send_message({"type": "websocket.close", "code": code})
 
 
 def pack(message: Any) -> bytes:
@@ -128,4 +121,4 @@ def as_json(message: Any) -> str:
 def _instant_text(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return str(stamp(value))
-    raise TypeError(f"{value!r} is no JSON")
+    raise TypeError(f"{value!r} is not JSON")

@@ -1,25 +1,24 @@
-"""The trade-update stream: its handshake, in both spellings, and one update an order event."""
+"""The trade-update stream: its handshake in both spellings, and one update per order event."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from sellctl.sim import rejections
-from sellctl.sim.faults.stream_faults import SLOW, Spoiler, foreign_order, strike_whole
+from sellctl.sim.faults.stream_faults import SLOW, FaultyWriter, apply_to_connection, foreign_order
 from sellctl.sim.numbers import stable_id, stamp
-from sellctl.sim.venue.orders import Event
-from sellctl.sim.ws.connection import Link, SyntaxFaultError
-
-if TYPE_CHECKING:
-    from sellctl.sim.ws.hub import Hub
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimEvent
+from sellctl.sim.ws.connection import UnreadableFrameError, WebSocketConnection
 
 UPDATES = "trade_updates"
 # Alpaca streams no event for a leg that is held, nor for exercise, assignment and expiry of positions.
-SILENT = frozenset({"held"})
+NOT_STREAMED = frozenset({"held"})
 _FILL_FIELDS = ("price", "qty", "position_qty", "position_qtys", "legs", "execution_id")
 
 
-def update_of(event: Event) -> dict[str, Any] | None:
-    """The stream's message for an order event; None for what it doesn't tell."""
-    if event.order is None or event.kind in SILENT:
+def update_of(event: SimEvent) -> dict[str, Any] | None:
+    """The stream's message for an order event; None for events that the stream leaves out."""
+    if event.order is None or event.kind in NOT_STREAMED:
         return None
     order = {**event.order, "cancel_requested_at": event.detail.get("cancel_requested_at")}
     data: dict[str, Any] = {
@@ -35,24 +34,32 @@ def update_of(event: Event) -> dict[str, Any] | None:
 
 
 class TradingStream:
-    """One client on /stream."""
+    """One client on /stream. `peers` are all clients there; `history` holds recent (account, update) for W06."""
 
-    def __init__(self, hub: "Hub", link: Link) -> None:
-        self._hub = hub
-        self._link = link
+    def __init__(
+        self,
+        connection: WebSocketConnection,
+        exchange: Exchange,
+        peers: list["TradingStream"],
+        history: Sequence[tuple[str, dict[str, Any]]],
+    ) -> None:
+        self._peers = peers
+        self._history = history
+        self._exchange = exchange
+        self._connection = connection
         self._listening: set[str] = set()
-        self._spoiler = Spoiler(link, hub.face.exchange.behaviours)
+        self._writer = FaultyWriter(connection, exchange.faults)
 
     async def listen(self) -> None:
-        """The handshake and every request after it."""
-        await self._link.accept()
+        """Handle the handshake and every request after it, until the connection ends."""
+        await self._connection.accept()
         while True:
             try:
-                message = await self._link.read(None if self._link.account else self._timeout)
+                message = await self._connection.read(None if self._connection.account else self._timeout)
             except TimeoutError:
-                await self._link.close(1008)
+                await self._connection.close(1008)
                 return
-            except SyntaxFaultError:
+            except UnreadableFrameError:
                 await self._fail("invalid message format")
                 return
             if not await self._answer(message):
@@ -60,7 +67,7 @@ class TradingStream:
 
     @property
     def _timeout(self) -> float:
-        return self._hub.face.exchange.settings.auth_timeout
+        return self._exchange.settings.auth_timeout
 
     async def _answer(self, message: Any) -> bool:
         action = message.get("action") if isinstance(message, dict) else None
@@ -75,26 +82,26 @@ class TradingStream:
         data = message.get("data") or {}
         key, secret = data.get("key_id", message.get("key", "")), data.get("secret_key", message.get("secret", ""))
         try:
-            account = self._hub.face.exchange.account_of(str(key), str(secret))
-        except rejections.RefusedError:
+            account = self._exchange.account_of(str(key), str(secret))
+        except rejections.RejectionError:
             await self._authorization("unauthorized", "authenticate")
             return True
-        others = [one for one in self._hub.trading if one is not self and one.account == account.name]
-        if len(others) >= self._hub.face.exchange.settings.trading_stream_connections:
+        others = [one for one in self._peers if one is not self and one.account == account.name]
+        if len(others) >= self._exchange.settings.trading_stream_connections:
             await self._fail("connection limit exceeded")
             return False
-        if self._hub.face.exchange.behaviours.strike("W09", account=account.name, path=self._link.path):
+        if self._exchange.faults.trigger("W09", account=account.name, path=self._connection.path):
             await self._authorization("unauthorized", "authenticate")
             return True
-        self._link.account = account.name
-        self._link.binary = not self._link.packed
+        self._connection.account = account.name
+        self._connection.binary = not self._connection.packed
         await self._authorization("authorized", "authenticate")
         return True
 
     @property
     def account(self) -> str:
-        """Whose updates it gets; empty before the handshake."""
-        return self._link.account
+        """The account whose updates it gets; empty before the login."""
+        return self._connection.account
 
     @property
     def is_listening(self) -> bool:
@@ -102,46 +109,46 @@ class TradingStream:
         return bool(self._listening)
 
     async def _authorization(self, status: str, action: str) -> None:
-        await self._link.say({"stream": "authorization", "data": {"status": status, "action": action}})
+        await self._connection.send({"stream": "authorization", "data": {"status": status, "action": action}})
 
     async def _set_streams(self, message: dict[str, Any]) -> bool:
-        if not self._link.account:
+        if not self._connection.account:
             await self._authorization("unauthorized", "listen")
             return True
         wanted = (message.get("data") or {}).get("streams") or []
-        self._listening = {UPDATES} & set(wanted)  # unknown streams are left out without a word
-        await self._link.say({"stream": "listening", "data": {"streams": sorted(self._listening)}})
-        replay = self._hub.face.exchange.behaviours.strike("W06", account=self._link.account, path=self._link.path)
+        self._listening = {UPDATES} & set(wanted)  # unknown streams are ignored without an error
+        await self._connection.send({"stream": "listening", "data": {"streams": sorted(self._listening)}})
+        replay = self._exchange.faults.trigger("W06", account=self._connection.account, path=self._connection.path)
         if replay and self._listening:
-            for account, old in self._hub.history[-int(replay["count"]) :]:
+            for account, old in list(self._history)[-int(replay["count"]) :]:
                 self.offer(account, old)
         return True
 
     async def _fail(self, text: str) -> None:
-        await self._link.say({"action": "error", "data": {"error_message": text}})
-        await self._link.close()
+        await self._connection.send({"action": "error", "data": {"error_message": text}})
+        await self._connection.close()
 
     def offer(self, account: str, message: dict[str, Any]) -> None:
         """Queue an update if this client wants it."""
-        if account == self._link.account and UPDATES in self._listening:
-            self._link.put(message)
-            behaviours = self._hub.face.exchange.behaviours
-            if behaviours.active and behaviours.strike("W11", account=account, path=self._link.path):
-                self._link.put(foreign_order(message, len(self._hub.history)))
+        if account == self._connection.account and UPDATES in self._listening:
+            self._connection.put(message)
+            faults = self._exchange.faults
+            if faults.active and faults.trigger("W11", account=account, path=self._connection.path):
+                self._connection.put(foreign_order(message, len(self._history)))
 
-    async def speak(self) -> None:
-        """Send what is queued, one update a frame."""
+    async def write(self) -> None:
+        """Send the queued updates, one per frame."""
         while True:
-            items = await self._link.take()
+            items = await self._connection.queued()
             if SLOW in items:
                 await self._fail("slow client")
                 return
-            await self._spoiler.carry(items, self._deliver)
+            await self._writer.write(items, self._deliver)
 
     async def _deliver(self, messages: list[Any]) -> None:
         for message in messages:
-            await self._link.say(message)
+            await self._connection.send(message)
 
-    def strike_whole(self) -> None:
-        """Misbehaviours of the whole connection."""
-        strike_whole(self._link, self._hub.face.exchange.behaviours)
+    def apply_connection_faults(self) -> None:
+        """Apply the faults of whole connections."""
+        apply_to_connection(self._connection, self._exchange.faults)

@@ -1,0 +1,303 @@
+"""Brings a day's faults about: switches them on and off at the exchange, and does itself what no broker can do."""
+
+import datetime as dt
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import ROUND_UP, Decimal
+from pathlib import Path
+from typing import TypeVar
+
+from faults.catalogue import How
+from faults.checkers import ExchangeChecker, is_ours
+from faults.generate import PEAKS, Day, HumanAction, Lot, PlannedFault, Role
+from faults.loop import LoopClock
+from faults.process_run import ProcessRun
+from faults.steps import Steps
+from sellctl.service.state_folder import StateFolder
+from sellctl.sim.market.assets import asset_of
+from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order
+from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.orders import SimEvent
+from sellctl.sim.ws.hub import TRADING_PATH
+
+T = TypeVar("T")
+
+AWAKE = dt.timedelta(minutes=10)  # within which a fault finds its occasion: an order, a quote on a stream
+MOST_KILLS = 12
+UNSTICKS = dt.timedelta(minutes=7)
+LONGER = dt.timedelta(minutes=3)
+SOON = dt.timedelta(seconds=1)
+_AWAY = ".away"
+_DISK = {
+    "D01": "database is locked",
+    "D02": "database or disk is full",
+    "D03": "disk I/O error",
+    "D04": "attempt to write a readonly database",
+    "D05": "database disk image is malformed",
+}
+
+
+@dataclass(slots=True)
+class FaultInjector:
+    """The faults of one day at work. `process` is the one running now; `touched` are symbols that others changed."""
+
+    day: Day
+    exchange: Exchange
+    account: SimAccount
+    steps: Steps
+    clock: LoopClock
+    checker: ExchangeChecker
+    process: Callable[[], ProcessRun | None]
+    fired: Counter[str] = field(default_factory=Counter)
+    touched: set[str] = field(default_factory=set)
+    recovered: bool = False
+    frozen: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    _disk: dict[str, float] = field(default_factory=dict)
+    _wrote: bool = False
+    _rng: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.day.seed + 1)  # noqa: S311  a bench's seed, not a secret
+
+    def plan(self) -> None:
+        """Put everything on the exchange's timeline."""
+        for planned in self.day.faults:
+            self.exchange.at(planned.at, _calling(self._begin, planned))
+        for action in self.day.human_actions:
+            self.exchange.at(action.at, _calling(self._act, action))
+        at = self.day.begins_at
+        while (at := at + UNSTICKS) < self.day.recovers_at:
+            self.exchange.at(at, lambda _exchange: self._unstick())
+        self.exchange.at(self.day.recovers_at, lambda _exchange: self.recover())
+
+    # --- the faults ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, planned: PlannedFault) -> None:
+        name, how = planned.fault.name, planned.fault.how
+        if how in {How.RATE, How.WHILE, How.SPACED}:
+            self.exchange.inject(name, rate=planned.rate, times=planned.times, **planned.options)
+            if how is How.WHILE:
+                self.exchange.at(planned.until, lambda _exchange: self._end(planned))
+        elif how is How.AT_ORDER:
+            self.exchange.listeners.append(lambda event: self._at_order(event, planned))
+        else:
+            _OWN[name](self, planned)
+
+    def _end(self, planned: PlannedFault) -> None:
+        """Enough, if anybody noticed; the program may have been asleep all the while."""
+        if self.exchange.faults.fired[planned.fault.name] or self.recovered:
+            self.exchange.clear_faults(planned.fault.name)
+        else:
+            self.exchange.at(self.exchange.now + LONGER, lambda _exchange: self._end(planned))
+
+    def _at_order(self, event: SimEvent, planned: PlannedFault) -> None:
+        """The first order of ours gets it for sure, every other one by chance."""
+        if self.recovered or event.kind != "new" or event.order is None:
+            return
+        order = self.account.orders[event.order["id"]]
+        name = planned.fault.name
+        if is_ours(order) and not order.legs and (not self.fired[name] or self._rng.random() < planned.rate):
+            self.fired[name] += 1
+            self._touch(order.symbol)
+            self.exchange.at(self.exchange.now + SOON, inject_fault({"name": name, "symbol": order.symbol}))
+
+    def _skew(self, planned: PlannedFault) -> None:
+        self.fired[planned.fault.name] += 1
+        self.clock.skew = dt.timedelta(seconds=self._rng.choice((-600, 600, 7200)))
+
+    def _freeze(self, planned: PlannedFault) -> None:
+        """A lid that closes (T07) or SIGSTOP (P03), and not over the hour in which options of today must be sold."""
+        process, most = self.process(), 3 * 3600 if planned.fault.name == "T07" else self._rng.choice((30, 600))
+        latest = self.day.closes - dt.timedelta(minutes=72)
+        seconds = min(most, (latest - self.exchange.now).total_seconds())
+        if process and seconds > 0:
+            asleep = (self.exchange.now, self.exchange.now + dt.timedelta(seconds=seconds))
+            self.frozen.append(asleep)
+            self.touched |= {lot.symbol for lot in self.day.lots_of(Role.TRAILING) if _misses_peak(lot, *asleep)}
+            process.freeze(seconds)
+        self.fired[planned.fault.name] += 1
+
+    def _terminate(self, planned: PlannedFault) -> None:
+        process = self.process()
+        self.fired[planned.fault.name] += 1
+        if process:
+            process.stop()
+
+    def _kill(self, planned: PlannedFault) -> None:
+        self.steps.rate = min(planned.rate, 0.03)
+        self.steps.sure = self.steps.total + self._rng.randint(5, 120)
+
+    def _break_disk(self, planned: PlannedFault) -> None:
+        self._disk[planned.fault.name] = planned.rate
+
+    def _take_away(self, planned: PlannedFault) -> None:
+        """The journal's files are moved away under the process, and moved back some minutes later."""
+        for path in self._journal_files():
+            path.rename(path.with_name(path.name + _AWAY))
+        self.fired["D06"] += 1
+        self.exchange.at(planned.until, lambda _exchange: self.put_back())
+
+    def put_back(self) -> None:
+        """What was moved away stands in its place again; an operator sees to that before a new process starts."""
+        for path in self.checker.folders[0].glob(f"*{_AWAY}"):
+            path.rename(path.with_name(path.name.removesuffix(_AWAY)))
+
+    def _journal_files(self) -> list[Path]:
+        return sorted(self.checker.folders[0].glob("journal.sqlite*"))
+
+    def _block(self, planned: PlannedFault) -> None:
+        self.account.trading_blocked = True
+        self.fired["A04"] += 1
+        self.exchange.at(planned.until, lambda _exchange: self._unblock())
+
+    def _unblock(self) -> None:
+        self.account.trading_blocked = False
+
+    def _halt(self, planned: PlannedFault) -> None:
+        """An operator halts and, some minutes later, resumes (K1)."""
+        state = StateFolder(self.checker.folders[0])
+        state.halt("the bench says so", "an operator")
+        self.checker.halted_at = self.exchange.now
+        self.fired["K01"] += 1
+        self.exchange.at(planned.until, lambda _exchange: self._resume(state))
+
+    def _resume(self, state: StateFolder) -> None:
+        self.checker.halted_at = None
+        state.resume()
+
+    def _replay(self, planned: PlannedFault) -> None:
+        """The order updates are cut off, and told once more from some way back (W06)."""
+        self.exchange.inject("W06", times=1, **planned.options)
+        self.exchange.inject("W01", times=1, path=TRADING_PATH)
+
+    def _gap(self, planned: PlannedFault) -> None:
+        """Nobody gets in for a while (W12)."""
+        self.exchange.inject("W12", times=1, **planned.options)
+
+    def _no_entry(self, _planned: PlannedFault) -> None:
+        symbol = self._rng.choice(sorted(self.account.positions))
+        self.account.positions[symbol].avg_entry_price = Decimal(0)
+        self._touch(symbol)
+        self.fired["A08"] += 1
+
+    def _touch(self, symbol: str) -> None:
+        """Somebody else changed it; what it is one of two legs of is changed with it."""
+        underlying = asset_of(symbol).underlying
+        self.touched |= {lot.symbol for lot in self.day.lots if asset_of(lot.symbol).underlying == underlying}
+
+    def step(self, name: str) -> None:
+        """Every step of the program passes here: the disk may fail, the process may die."""
+        if name == "journal.written" and not self.recovered:
+            self._wrote = True
+            for fault, rate in self._disk.items():
+                if not self.fired[fault] or self._rng.random() < rate:
+                    self.fired[fault] += 1
+                    raise sqlite3.OperationalError(_DISK[fault])
+        if self.steps.kills >= MOST_KILLS or self.recovered:
+            self.steps.rate = 0.0
+        self.steps(name)
+
+    def recover(self) -> None:
+        """The liveness phase begins: everything works again, and what hung at the broker moves on."""
+        self.recovered = True
+        self.put_back()
+        self.exchange.clear_faults()
+        self._unblock()
+        self._unstick()
+
+    def _unstick(self) -> None:
+        """What hung at the broker for minutes moves on; hours of it would only repeat the same polls."""
+        self.exchange.stuck.clear()
+        for order in list(self.account.open_orders.values()):
+            order.visible_at = None
+            if order.status == "pending_cancel":
+                order.cancel_done_at = self.exchange.now
+            elif order.status in {"held", "suspended", "stopped", "calculated", "done_for_day"}:
+                order.set_status("new", self.exchange.now)
+
+    @property
+    def all_fired(self) -> Counter[str]:
+        """How often each fault occurred."""
+        theirs = Counter({p.fault.name: self.exchange.faults.fired[p.fault.name] for p in self.day.faults})
+        return +(theirs + self.fired + Counter({"P01": self.steps.kills}))
+
+    @property
+    def unfired(self) -> tuple[str, ...]:
+        """What was drawn and never occurred though it had its occasion: a cancel or write to fail, a program awake."""
+        asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
+        without = set() if any(at < self.day.recovers_at for at in asked) else {"H19", "O04"}
+        without |= set() if self._wrote else set(_DISK)
+        without |= {p.fault.name for p in self.day.faults if self._awake_since(p.at) < AWAKE}
+        held = self.account.positions.keys()
+        without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
+        return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
+
+    def _awake_since(self, at: dt.datetime) -> dt.timedelta:
+        """How long the program was awake from an instant until everything healed."""
+        recovers_at = self.day.recovers_at
+        asleep = ((max(since, at), min(until, recovers_at)) for since, until in self.frozen)
+        return recovers_at - at - sum((until - since for since, until in asleep if since < until), dt.timedelta(0))
+
+    # --- trades by hand -----------------------------------------------------------------------------------------------
+
+    def _act(self, action: HumanAction) -> None:
+        held = self.account.qty_of(action.symbol)
+        self.fired["O10"] += 1
+        if not held:
+            return
+        self._touch(action.symbol)
+        if action.what == "cancel":
+            manual_cancel(self.account.name, "", action.symbol)(self.exchange)
+            return
+        manual_order(self.account.name, self._body(action, held))(self.exchange)
+
+    def _body(self, action: HumanAction, held: Decimal) -> dict[str, str]:
+        closing = "sell" if held > 0 else "buy"
+        opening = "buy" if held > 0 else "sell"
+        share = Decimal(1) if action.what == "close" else action.share
+        qty = (abs(held) * share).to_integral_value(ROUND_UP)
+        side = opening if action.what == "buy" else closing
+        body = {"symbol": action.symbol, "side": side, "qty": str(qty), "time_in_force": "day", "type": "market"}
+        quote = self.exchange.quote(action.symbol)
+        if action.what == "bid" and quote:
+            near = quote.mid * (Decimal("0.5") if opening == "buy" else 2)
+            return {**body, "side": opening, "type": "limit", "limit_price": str(near.quantize(Decimal("0.1")))}
+        if action.what == "rest" and quote:
+            far = quote.mid * (3 if closing == "sell" else Decimal("0.3"))
+            body |= {"type": "limit", "limit_price": str(far.quantize(Decimal("0.1")))}
+        return body
+
+
+def _misses_peak(lot: Lot, since: dt.datetime, until: dt.datetime) -> bool:
+    """Whether who sleeps that long may never see how high it rose."""
+    return lot.due_at is not None and since < lot.due_at and until > lot.due_at - PEAKS
+
+
+def _calling(action: Callable[[T], None], about: T) -> Callable[[Exchange], None]:
+    """As the exchange's timeline wants it."""
+    return lambda _exchange: action(about)
+
+
+_OWN: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
+    "T01": FaultInjector._skew,  # noqa: SLF001  the table of its own methods
+    "T02": FaultInjector._skew,  # noqa: SLF001  likewise
+    "T07": FaultInjector._freeze,  # noqa: SLF001  likewise
+    "P01": FaultInjector._kill,  # noqa: SLF001  likewise
+    "P02": FaultInjector._terminate,  # noqa: SLF001  likewise
+    "P03": FaultInjector._freeze,  # noqa: SLF001  likewise
+    "D01": FaultInjector._break_disk,  # noqa: SLF001  likewise
+    "D02": FaultInjector._break_disk,  # noqa: SLF001  likewise
+    "D03": FaultInjector._break_disk,  # noqa: SLF001  likewise
+    "D04": FaultInjector._break_disk,  # noqa: SLF001  likewise
+    "D05": FaultInjector._break_disk,  # noqa: SLF001  likewise
+    "D06": FaultInjector._take_away,  # noqa: SLF001  likewise
+    "A04": FaultInjector._block,  # noqa: SLF001  likewise
+    "K01": FaultInjector._halt,  # noqa: SLF001  likewise
+    "W06": FaultInjector._replay,  # noqa: SLF001  likewise
+    "W12": FaultInjector._gap,  # noqa: SLF001  likewise
+    "A08": FaultInjector._no_entry,  # noqa: SLF001  likewise
+}

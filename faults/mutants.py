@@ -1,0 +1,363 @@
+"""Mutants: each changes one thing in sellctl while the bench searches for the violation that shows it. They test the bench."""
+
+# ruff: noqa: SLF001  a mutant changes private parts on purpose
+# ruff: noqa: E501  one bug a row
+
+import datetime as dt
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from faults.crash import cases, crash
+from faults.day import play
+from faults.patching import patched
+from faults.two import play_pair
+from sellctl.alpaca import broker as alpaca_broker
+from sellctl.alpaca import rest
+from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
+from sellctl.core.config.schema import CancelScope
+from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
+from sellctl.core.decision.context import DecisionContext
+from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, RequestRejectedError, UnknownOutcomeError
+from sellctl.core.market_clock import MarketClock
+from sellctl.core.model.market import NEW_YORK, Market
+from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
+from sellctl.core.model.plan import Reason
+from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders import transitions
+from sellctl.core.orders.managed_order import ManagedState
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.orders.order_events import Ended
+from sellctl.core.orders.stale_orders import stale_orders
+from sellctl.core.rules.zero_day import ZeroDay
+from sellctl.core.sell_watcher import SellWatcher
+from sellctl.core.tracking import quote_history
+from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.journal import store
+from sellctl.journal.audit_log import AuditLog, Entry
+from sellctl.journal.chain import START, ChainLink
+from sellctl.journal.store import SqliteJournal
+from sellctl.service.state_folder import StateFolder
+
+Patch = tuple[Any, str, Any]
+Search = Callable[[int], tuple[str, ...]]
+MOST_SEEDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One mutant: a sentence on it, what it patches, and the kind of run that searches for it."""
+
+    name: str
+    text: str
+    patches: tuple[Patch, ...]
+    search: Search
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What a search came to: the seed that shows the bug (0: none), after how many, and what was violated."""
+
+    name: str
+    seed: int
+    tried: int
+    shown: str
+
+
+@contextmanager
+def mutated(bug: Mutant) -> Iterator[None]:
+    """The program with this bug in it."""
+    with ExitStack() as stack:
+        for patch in bug.patches:
+            stack.enter_context(patched(*patch))
+        yield
+
+
+def hunt(bug: Mutant, most: int = MOST_SEEDS) -> Hunt:
+    """Search for a seed that shows the mutant, one after the other."""
+    with mutated(bug):
+        for seed in range(1, most + 1):
+            shown = bug.search(seed)
+            if shown:
+                return Hunt(bug.name, seed, seed, shown[0])
+    return Hunt(bug.name, 0, most, "")
+
+
+# --- the kinds of runs ------------------------------------------------------------------------------------------------
+
+
+def by_day(seed: int, families: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """A coarse day."""
+    return tuple(map(str, play(seed, families).violations))
+
+
+def by_sdk(seed: int) -> tuple[str, ...]:
+    """A day through the adapter and the SDK."""
+    return tuple(map(str, play(seed, sdk=True).violations))
+
+
+def by_crash(seed: int) -> tuple[str, ...]:
+    """One cell of the crash matrix, counted off."""
+    cell = next(itertools.islice(cases(1 + seed // 60), (seed * 7) % 60, None), None)
+    return tuple(map(str, crash(cell).violations)) if cell else ()
+
+
+def by_pair(seed: int) -> tuple[str, ...]:
+    """Two watchers, now with a folder each, now with one."""
+    return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
+
+
+# --- the bugs ---------------------------------------------------------------------------------------------------------
+
+_NUMBERS = itertools.count(1)
+
+
+def _random_id(*_facts: object) -> str:
+    return f"sellctl-{next(_NUMBERS) * 7919:032x}"
+
+
+async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
+    await self._send(order, "again")
+
+
+async def _call_it_canceled(self: OrderManager, order: Order, *_rest: Any) -> None:
+    self._learn(replace(order, status="canceled"))
+
+
+def _as_terminal(self: Order) -> OrderState:
+    return STATE_OF_STATUS.get(self.status, OrderState.TERMINAL)
+
+
+def _held_is_done(self: Order) -> OrderState:
+    unknown = self.status in {"held", "suspended", "stopped", "calculated", "done_for_day", "pending_cancel"}
+    return OrderState.TERMINAL if unknown else STATE_OF_STATUS.get(self.status, OrderState.UNKNOWN)
+
+
+def _floats(qty: Decimal, *_rest: Any) -> Decimal:
+    return max(Decimal(float(qty) * 1.1 - float(qty) * 0.1), Decimal(0))
+
+
+_INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.fold_fill
+_LATE: list[Callable[[], None]] = []
+
+
+def _intend_later(self: SqliteJournal, *args: Any) -> None:
+    _LATE.append(partial(_INTEND, self, *args))
+
+
+def _outcome_after_intent(self: SqliteJournal, *args: Any) -> None:
+    while _LATE:
+        _LATE.pop(0)()
+    _OUTCOME(self, *args)
+
+
+def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
+    try:
+        _INTEND(self, *args)
+    except JournalError:
+        return
+
+
+def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mapping[str, object]) -> Decimal:
+    total = Decimal(str(detail["filled_qty"]))
+    self.append(Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
+    return total
+
+
+_ROW = AuditLog._row
+
+
+def _unchained_row(self: AuditLog, entry: Entry, at: dt.datetime, before: ChainLink) -> Any:
+    return _ROW(self, entry, at, ChainLink(before.seq, START.hash))
+
+
+def _zero_too(price: Decimal | None) -> Decimal | None:
+    return Decimal(0) if price is None else price
+
+
+def _any_age(_quote: Any, _asset: Any, _market: Any) -> str:
+    return ""
+
+
+_MARKET_NOW = MarketClock.now
+
+
+def _closes_at_four(self: MarketClock) -> Market:
+    market = _MARKET_NOW(self)
+    four = dt.datetime.combine(market.today, dt.time(16), NEW_YORK).astimezone(dt.UTC)
+    return replace(market, closes_at=four if market.is_open else None)
+
+
+def _by_the_host(self: MarketClock) -> Market:
+    return replace(_MARKET_NOW(self), now=self._clock.now())
+
+
+def _always_open(self: MarketClock) -> Market:
+    market = _MARKET_NOW(self)
+    return replace(market, is_open=True, closes_at=market.closes_at or market.now + dt.timedelta(hours=1))
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> tuple[()]:
+    return ()
+
+
+def _no_quantities(*_args: Any) -> dict[str, Decimal]:
+    return {}
+
+
+def _none(*_args: Any, **_kwargs: Any) -> None:
+    return None
+
+
+def _said_nothing(*_args: Any, **_kwargs: Any) -> str:
+    return ""
+
+
+def _zero(*_args: Any, **_kwargs: Any) -> Decimal:
+    return Decimal(0)
+
+
+_STALE = stale_orders
+
+
+def _all_stale(snapshot: Any, _scope: Any, after: dt.timedelta, spared: Any) -> Any:
+    return _STALE(snapshot, CancelScope.ALL, after, spared)
+
+
+_WRITE = OrderManager._write
+
+
+def _forget_then_write(self: OrderManager, kind: str, client_order_id: str, detail: dict[str, object]) -> None:
+    if STATE_OF_STATUS.get(kind) is OrderState.TERMINAL:
+        self.book.record(client_order_id, Ended(ManagedState(kind), Decimal(0), self.clock.monotonic()))
+    _WRITE(self, kind, client_order_id, detail)
+
+
+async def _join_once(self: SellWatcher) -> None:
+    if self.facts is None:
+        facts = await self.broker.account()
+        self.admit(facts)
+        self.facts = facts
+
+
+def _in_memory(self: StateFolder) -> str:
+    return _HALTS.get(id(self), "")
+
+
+_HALTS: dict[int, str] = {}
+
+
+async def _first_page(fetch: Any, status: str, *_rest: Any) -> list[Any]:
+    return list(await fetch({"status": status, "limit": "1", "nested": "true"}))
+
+
+_SEND = rest.RestClient._send
+
+
+async def _send_again(self: rest.RestClient, request: Any) -> Any:
+    try:
+        return await _SEND(self, request)
+    except FOREIGN_ERRORS:
+        return await _SEND(self, request)
+
+
+_MAP_ERROR = map_error
+
+
+def _doubt_is_no(error: Exception, context: Any) -> BrokerError:
+    ours = _MAP_ERROR(error, context)
+    if context.operation is Operation.SUBMIT and isinstance(ours, UnknownOutcomeError):
+        return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
+    return ours
+
+
+async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -> None:
+    request = rest.ApiRequest("cancelling", "/orders", operation=Operation.CANCEL)
+    await self._client.request(request, alpaca_broker._ignore)
+
+
+_IS_PAUSED = engine._is_paused
+
+
+def _stops_paused(signal: Any, context: DecisionContext) -> bool:
+    return signal.reason is Reason.STOP_LOSS or _IS_PAUSED(signal, context)
+
+
+def _targets_paused(signal: Any, context: DecisionContext) -> bool:
+    return signal.reason is Reason.TAKE_PROFIT or _IS_PAUSED(signal, context)
+
+
+_AVAILABLE = sizing.free
+
+
+def _all_of_it(holding: Any) -> Decimal:
+    return Decimal(holding.position.qty)
+
+
+def _without(left_out: Any) -> tuple[Any, ...]:
+    return tuple(check for check in risk_checks.RISK_CHECKS if check is not left_out)
+
+
+_NEXT_STEP = exits.next_step
+
+
+def _next_step_as_if_resolved(signal: Any, context: DecisionContext) -> Any:
+    state = replace(signal.holding.state, unresolved=Decimal(0))
+    return _NEXT_STEP(replace(signal, holding=replace(signal.holding, state=state)), context)
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("random ids", "the client order id is drawn", ((exits, "client_order_id", _random_id),), by_day),
+    Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
+    Mutant("retry", "a time-out is answered by sending again", ((OrderManager, "_doubt", _retry),), by_day),
+    Mutant("204 is canceled", "a cancel's 204 is read as its end",
+        ((OrderManager, "_await_end", _call_it_canceled),), by_day),
+    Mutant("available ignored", "qty instead of qty_available",
+        ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
+    Mutant("floats", "quantities go through floats", ((sizing, "_floored", _floats),), by_day),
+    Mutant("unknown is done", "an unknown status is swallowed as terminal", ((Order, "state", property(_as_terminal)),), by_sdk),
+    Mutant("held is done", "odd statuses are swallowed as terminal", ((Order, "state", property(_held_is_done)),), by_day),
+    Mutant("intent after", "the intent is committed after sending",
+        ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
+    Mutant("intent if possible", "an intent that can't be written stops nothing",
+        ((SqliteJournal, "intend", _intend_if_possible),), by_day),
+    Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
+    Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
+    Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
+        for place in (quote_checks, quote_history, pricing, exits)), by_day),
+    Mutant("any age", "old and future quotes are believed", ((quote_checks, "_stamp_problem", _any_age),), by_day),
+    Mutant("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
+    Mutant("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
+    Mutant("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
+    Mutant("own orders overlooked", "the next order goes out before the last one has ended",
+        ((DecisionContext, "ours_on", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working))), by_day),
+    Mutant("legs alone", "a long that covers a short is sold alone",
+        ((sizing, "_reserves", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._covering_legs))), by_day),
+    Mutant("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),
+    Mutant("zero day forgotten", "options of today are left", ((ZeroDay, "evaluate", _none),), by_day),
+    Mutant("stops never fire", "a stop is always paused", ((engine, "_is_paused", _stops_paused),), by_day),
+    Mutant("targets never fire", "a target is always paused", ((engine, "_is_paused", _targets_paused),), by_day),
+    Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
+    Mutant("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
+    Mutant("never adopted", "a restart doesn't follow its own orders",
+        ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
+    Mutant("one no", "one 'not found' allows a repeat", ((transitions, "NOT_FOUND_NEEDED", 1),), by_day),
+    Mutant("two noes at once", "two 'not found' needn't be apart", ((transitions, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
+    Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_write", _forget_then_write),), by_day),
+    Mutant("hidden is nothing", "an order taken and not shown yet is overlooked",
+        ((OrderBook, "seen", _none),), by_day),
+    Mutant("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
+    Mutant("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
+    Mutant("unresolved ignored", "a doubtful order doesn't hold its quantity",
+        ((OrderBook, "unresolved", _no_quantities), (engine, "next_step", _next_step_as_if_resolved)), by_day),
+    Mutant("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
+    Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
+    Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
+    Mutant("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
+    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "map_error", _doubt_is_no),), by_sdk),
+    Mutant("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
+)  # fmt: skip

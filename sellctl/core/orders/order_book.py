@@ -1,0 +1,246 @@
+"""Everything known about one account's orders: the open ones, the exits in progress, counts, rejects and blocks.
+
+The book owns this state. `OrderManager` feeds it with events; everybody else only asks.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from sellctl.core.model.instrument import an_option
+from sellctl.core.model.intent import OpenOrder
+from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.plan import Urgency
+from sellctl.core.model.position import NO_BACKSTOP, BackstopState, ExitProgress, OrderCount, Position
+from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState, Purpose
+from sellctl.core.orders.order_events import (
+    Adopted,
+    CancelRefused,
+    CancelRequested,
+    Effect,
+    Ended,
+    OrderEvent,
+    Refused,
+)
+from sellctl.core.orders.order_rate import OrderRate, TradingBlock
+from sellctl.core.orders.replay import restored
+from sellctl.core.orders.transitions import apply, ask_to_cancel
+
+# An exit whose last order ended this long ago is over: the next one starts at the first step of its price ladder.
+EXIT_OVER_SECONDS = 60.0
+
+
+class OrderBook:
+    """The orders of one account. Every instant is in monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.trading_block = TradingBlock()
+        self._rate = OrderRate()
+        self._open: dict[str, ManagedOrder] = {}  # by client order id
+        self._exits: dict[str, ManagedOrder] = {}  # by symbol, the last order of its exit, also once it has ended
+        self._cancels_of_others: dict[str, CancelRequest] = {}  # by the broker's id: orders that nobody here manages
+        self._rejected: set[str] = set()
+        self._refused_backstops: set[str] = set()
+        self._backstop_waits: dict[str, float] = {}  # by symbol, until when
+
+    # --- questions about orders ---------------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> tuple[ManagedOrder, ...]:
+        """Every order without a known end, in the order in which they became known."""
+        return tuple(self._open.values())
+
+    def get(self, client_order_id: str) -> ManagedOrder | None:
+        """The open order with this id."""
+        return self._open.get(client_order_id)
+
+    @property
+    def working(self) -> int:
+        """How many orders are work in progress: exits, and backstops of unknown outcome."""
+        return sum(order.is_work for order in self._open.values())
+
+    @property
+    def symbols_working(self) -> tuple[str, ...]:
+        """The symbols of those orders."""
+        return tuple(sorted({leg.symbol for order in self._open.values() if order.is_work for leg in order.legs}))
+
+    @property
+    def symbols_guarded(self) -> tuple[str, ...]:
+        """The symbols under which a backstop rests at the broker."""
+        resting = (order for order in self._open.values() if order.purpose is Purpose.BACKSTOP and not order.is_unknown)
+        return tuple(sorted({order.symbol for order in resting}))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Client order ids of unknown outcome."""
+        return tuple(order.client_order_id for order in self._open.values() if order.is_unknown)
+
+    @property
+    def hanging(self) -> frozenset[str]:
+        """The broker's ids of orders whose cancel was asked for and that have not ended yet."""
+        ours = {order.order_id for order in self._open.values() if order.cancel}
+        return frozenset(ours | self._cancels_of_others.keys())
+
+    def unresolved(self) -> Mapping[str, Decimal]:
+        """By symbol, the quantity of orders that no answer of the broker shows; a symbol without any is absent."""
+        found: dict[str, Decimal] = {}
+        for order in self._open.values():
+            if order.unseen:
+                for leg in order.legs:
+                    found[leg.symbol] = found.get(leg.symbol, ZERO) + order.unresolved * leg.ratio
+        return found
+
+    # --- questions about exits ----------------------------------------------------------------------------------------
+
+    def exit_progress(self, symbol: str, now: float) -> ExitProgress | None:
+        """How far the exit in progress has come; None without one, and a while after its last order has ended."""
+        last = self._exits.get(symbol)
+        if last is None or (last.ended_at is not None and now - last.ended_at > EXIT_OVER_SECONDS):
+            return None
+        pressing = now - last.pressing_since if last.urgency <= Urgency.PROTECTIVE else 0
+        return ExitProgress(
+            reason=last.reason,
+            urgency=last.urgency,
+            step=last.step,
+            age=dt.timedelta(seconds=now - last.sent_at),
+            client_order_id=last.client_order_id,
+            limit_price=last.limit_price,
+            pressing_for=dt.timedelta(seconds=pressing),
+        )
+
+    def pressing_since(self, symbol: str, now: float) -> float:
+        """Since when the exit in progress has been protective or forced; `now` when it has not."""
+        last = self._exits.get(symbol)
+        if last is None or self.exit_progress(symbol, now) is None or last.urgency > Urgency.PROTECTIVE:
+            return now
+        return last.pressing_since
+
+    def sent(self, now: float) -> OrderCount:
+        """The account's orders of the last minute, backstops apart."""
+        return self._rate.sent(now)
+
+    def sent_of_each(self, now: float) -> Mapping[str, OrderCount]:
+        """Likewise, by symbol; symbols without any are absent."""
+        return self._rate.sent_of_each(now)
+
+    def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
+        """How many orders were rejected in a row, and how long ago the last one was."""
+        return self._rate.rejects(symbol, now)
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The symbols that had an order rejected, without a known next step, and no fill since."""
+        return tuple(sorted(self._rejected))
+
+    # --- questions about backstops ------------------------------------------------------------------------------------
+
+    def backstop_state(self, position: Position, now: float) -> BackstopState:
+        """Whether the broker takes no backstop under a position, and whether the next one has to wait."""
+        refused = self.is_refused_a_backstop(position)
+        waits = now < self._backstop_waits.get(position.symbol, now)
+        return BackstopState(refused, waits) if refused or waits else NO_BACKSTOP
+
+    def is_refused_a_backstop(self, position: Position) -> bool:
+        """Whether the broker takes no backstop under a position. What it refuses under one option holds for all."""
+        if position.instrument.is_option:
+            return any(an_option(symbol) for symbol in self._refused_backstops)
+        return position.symbol in self._refused_backstops
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def intend(self, order: ManagedOrder) -> None:
+        """An order is written down and about to be sent."""
+        self._open[order.client_order_id] = order
+        if order.purpose is Purpose.EXIT:
+            self._exits[order.symbol] = order
+        if order.handling.counts:
+            self._rate.sending(order.symbol, order.urgency, order.sent_at)
+
+    def restore(self, recorded: OpenOrder) -> None:
+        """An earlier process left this order open. One that is known already stays as it is."""
+        self._open.setdefault(recorded.intent.client_order_id, restored(recorded))
+
+    def meet(self, order: ManagedOrder) -> None:
+        """The broker shows an order of ours that the book does not know; its adoption follows."""
+        self._open[order.client_order_id] = order
+
+    def record(self, client_order_id: str, event: OrderEvent) -> tuple[Effect, ...]:
+        """Apply an event to an open order; what has to be done about it. An order that has ended does not change."""
+        before = self._open.get(client_order_id)
+        if before is None:
+            return ()
+        after, effects = apply(before, event)
+        if after.is_terminal:
+            del self._open[client_order_id]
+        else:
+            self._open[client_order_id] = after
+        self._follow_exit(after, event)
+        self._count(before, after, event)
+        return effects
+
+    def request_cancel(self, order: Order, at: float) -> tuple[Effect, ...]:
+        """An order, ours or another's, should end. Whether the broker is asked now is among the effects."""
+        if order.client_order_id in self._open:
+            return self.record(order.client_order_id, CancelRequested(order.id, at))
+        self._cancels_of_others[order.id], effects = ask_to_cancel(self._cancels_of_others.get(order.id), at)
+        return effects
+
+    def cancel_refused(self, order: Order) -> None:
+        """The broker did not take the cancel of an order."""
+        self.record(order.client_order_id, CancelRefused())
+
+    def cancel_ended(self, order: Order) -> None:
+        """The broker shows that an order whose cancel was asked for has ended."""
+        self._cancels_of_others.pop(order.id, None)
+
+    def seen(self, client_order_ids: Collection[str]) -> None:
+        """The broker's view shows these orders; the quantity of the others that this process sent counts as gone.
+
+        An order may be invisible for a while after it was accepted, or repeated just now.
+        """
+        for order in tuple(self._open.values()):
+            if order.request and order.client_order_id not in client_order_ids:
+                self._open[order.client_order_id] = replace(order, unseen=True)
+
+    def position_closed(self, symbol: str) -> None:
+        """The position is gone or has changed sides: what follows on this symbol belongs to another one."""
+        self._exits.pop(symbol, None)
+        self._backstop_waits.pop(symbol, None)
+
+    def refuse_backstops(self, symbols: Collection[str]) -> None:
+        """The broker takes no backstop under these symbols, as earlier processes of today learnt."""
+        self._refused_backstops.update(symbols)
+
+    def _follow_exit(self, after: ManagedOrder, event: OrderEvent) -> None:
+        """Keep the last order of the exit. An exit without a step taken is none; an adopted order may begin one."""
+        if after.purpose is not Purpose.EXIT:
+            return
+        last = self._exits.get(after.symbol)
+        if last is not None and last.client_order_id == after.client_order_id:
+            if after.step:
+                self._exits[after.symbol] = after
+            else:
+                del self._exits[after.symbol]
+        elif last is None and after.step and isinstance(event, Adopted):
+            self._exits[after.symbol] = after
+
+    def _count(self, before: ManagedOrder, after: ManagedOrder, event: OrderEvent) -> None:
+        """Rejects in a row, and when the next backstop may follow."""
+        symbol, handling = after.symbol, after.handling
+        if after.filled > before.filled:
+            self._rejected.discard(symbol)
+        if not after.is_terminal or not isinstance(event, Refused | Ended):
+            return
+        refused = isinstance(event, Refused)
+        rejected = event.counted if isinstance(event, Refused) else event.state is ManagedState.REJECTED
+        if after.purpose is Purpose.BACKSTOP:
+            pause = handling.pause_after_refusal if refused else handling.pause_after_end
+            self._backstop_waits[symbol] = event.at + pause
+            if rejected:
+                self._refused_backstops.add(symbol)
+        elif rejected:
+            self._rate.rejected(symbol, event.at)
+            self._rejected.add(symbol)
+        elif not refused:
+            self._rate.ended_well(symbol)

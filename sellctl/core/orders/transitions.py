@@ -1,0 +1,194 @@
+"""How an order of ours changes: `apply` is pure and total, and TABLE has an entry for every event in every state.
+
+Entries that "cannot happen" are explicit too: what is harmless is ignored, what would mean that the broker and sellctl
+disagree alerts a person.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState
+from sellctl.core.orders.order_events import (
+    Accepted,
+    Adopted,
+    Alert,
+    Cancel,
+    CancelRefused,
+    CancelRequested,
+    Effect,
+    Ended,
+    IntentRecorded,
+    LookUp,
+    NotFound,
+    OrderEvent,
+    OutcomeUnknown,
+    PartiallyFilled,
+    Refused,
+    Repeat,
+    Restarted,
+)
+
+NOT_FOUND_APART_SECONDS = 5.0
+NOT_FOUND_NEEDED = 2
+REPEAT_WITHIN_SECONDS = 60.0
+# How long an order that arrived may be invisible under its id; before that it is not given up.
+HIDDEN_SECONDS = 10.0
+CANCEL_AGAIN_SECONDS = 10.0
+CANCEL_ALERT_SECONDS = 30.0
+
+Result = tuple[ManagedOrder, tuple[Effect, ...]]
+Transition = Callable[[ManagedOrder, Any], Result]
+
+
+def apply(order: ManagedOrder, event: OrderEvent) -> Result:
+    """The order after an event, and what has to be done about it."""
+    return TABLE[type(event)][order.state](order, event)
+
+
+def is_another_not_found(order: ManagedOrder, at: float) -> bool:
+    """Whether a "not found" answer at `at` counts: it is the first, or came long enough after the last one (I3)."""
+    return not order.not_found_at or at - order.not_found_at[-1] >= NOT_FOUND_APART_SECONDS
+
+
+def ask_to_cancel(request: CancelRequest | None, at: float) -> tuple[CancelRequest, tuple[Effect, ...]]:
+    """The request to end an order, and whether the broker is asked now.
+
+    A cancel without an end is asked for again after CANCEL_AGAIN_SECONDS, and alerts once after CANCEL_ALERT_SECONDS.
+    """
+    if request is None:
+        return CancelRequest(at, at), (Cancel(),)
+    effects: tuple[Effect, ...] = ()
+    if at - request.first_at >= CANCEL_ALERT_SECONDS and not request.alerted:
+        request = replace(request, alerted=True)
+        effects += (Alert("a cancel has been pending for 30 s; check the order at the broker"),)
+    if at - request.last_at >= CANCEL_AGAIN_SECONDS:
+        request = replace(request, last_at=at)
+        effects += (Cancel(),)
+    return request, effects
+
+
+# --- transitions ------------------------------------------------------------------------------------------------------
+
+
+def _stays(order: ManagedOrder, _event: OrderEvent) -> Result:
+    return order, ()
+
+
+def _alerts(order: ManagedOrder, event: OrderEvent) -> Result:
+    return order, (_contradiction(order, event),)
+
+
+def _contradiction(order: ManagedOrder, event: OrderEvent) -> Alert:
+    what = type(event).__name__
+    return Alert(f"order {order.client_order_id} is {order.state.value} and got {what}; check it at the broker")
+
+
+def _is_at_the_broker(order: ManagedOrder, event: Accepted) -> Result:
+    return replace(_shown(order), order_id=event.order_id), ()
+
+
+def _shown(order: ManagedOrder) -> ManagedOrder:
+    """The order, now that the broker has shown it. A pending cancel stays pending."""
+    state = ManagedState.WORKING if order.is_unknown else order.state
+    return replace(order, state=state, unseen=False, not_found_at=())
+
+
+def _is_refused(order: ManagedOrder, _event: Refused) -> Result:
+    """The step of the exit was not taken."""
+    return replace(order, state=ManagedState.REJECTED, unseen=False, step=max(order.step - 1, 0)), ()
+
+
+def _becomes_unknown(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
+    return replace(order, state=ManagedState.UNKNOWN), (LookUp(),)
+
+
+def _is_looked_up(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
+    """The answer was lost, but the broker has shown the order meanwhile."""
+    return order, (LookUp(),)
+
+
+def _is_not_found(order: ManagedOrder, event: NotFound) -> Result:
+    """Repeated after enough definite answers, if it is young and this process has its body; else given up (I3)."""
+    if is_another_not_found(order, event.at):
+        order = replace(order, not_found_at=(*order.not_found_at, event.at))
+    if len(order.not_found_at) < NOT_FOUND_NEEDED:
+        return order, ()
+    young = event.at - order.sent_at < REPEAT_WITHIN_SECONDS
+    if order.request and order.handling.repeats and young and not event.halted:
+        return replace(order, not_found_at=()), (Repeat(),)
+    if event.at - order.not_found_at[0] >= HIDDEN_SECONDS:
+        return replace(order, state=ManagedState.ABSENT, unseen=False), ()
+    return order, ()
+
+
+def _fills(order: ManagedOrder, event: PartiallyFilled) -> Result:
+    return replace(_shown(order), filled=max(order.filled, event.filled)), ()
+
+
+def _filled_late(order: ManagedOrder, event: PartiallyFilled | Ended) -> Result:
+    """News about an order that has ended arrived out of order: only the quantity can be new (I8)."""
+    return replace(order, filled=max(order.filled, event.filled)), ()
+
+
+def _filled_after_all(order: ManagedOrder, event: PartiallyFilled | Ended) -> Result:
+    """An order that never existed at the broker, as far as it said, has filled."""
+    return replace(order, filled=max(order.filled, event.filled)), (_contradiction(order, event),)
+
+
+def _ends(order: ManagedOrder, event: Ended) -> Result:
+    filled = max(order.filled, event.filled)
+    return replace(_shown(order), state=event.state, filled=filled, ended_at=event.at), ()
+
+
+def _cancels(order: ManagedOrder, event: CancelRequested) -> Result:
+    request, effects = ask_to_cancel(order.cancel, event.at)
+    return replace(order, state=ManagedState.PENDING_CANCEL, order_id=event.order_id, cancel=request), effects
+
+
+def _works_on(order: ManagedOrder, _event: CancelRefused) -> Result:
+    """The request stays on record, so that it is not asked for again at once."""
+    return replace(order, state=ManagedState.WORKING), ()
+
+
+def _is_adopted(order: ManagedOrder, event: Adopted) -> Result:
+    order_id, at = event.order_id or order.order_id, event.sent_at
+    return replace(_shown(order), order_id=order_id, sent_at=at, pressing_since=at), ()
+
+
+def _is_restored(order: ManagedOrder, _event: Restarted) -> Result:
+    """Instants of another process's clock mean nothing here; what it knew of fills stays."""
+    return replace(order, state=ManagedState.UNKNOWN, unseen=True, not_found_at=(), cancel=None), (LookUp(),)
+
+
+_STATES = tuple(ManagedState)
+# One column per state, in the order of ManagedState.
+_ROWS: Mapping[type[Any], tuple[Transition, ...]] = {
+    #                 INTENDED           UNKNOWN            WORKING            PENDING_CANCEL
+    #                 FILLED             CANCELED           EXPIRED            REJECTED           ABSENT
+    IntentRecorded:  (_stays,            _alerts,           _alerts,           _alerts,
+                      _alerts,           _alerts,           _alerts,           _alerts,           _alerts),
+    Accepted:        (_is_at_the_broker, _is_at_the_broker, _is_at_the_broker, _is_at_the_broker,
+                      _stays,            _stays,            _stays,            _stays,            _alerts),
+    Refused:         (_is_refused,       _is_refused,       _stays,            _stays,
+                      _stays,            _stays,            _stays,            _stays,            _stays),
+    OutcomeUnknown:  (_becomes_unknown,  _becomes_unknown,  _is_looked_up,     _is_looked_up,
+                      _stays,            _stays,            _stays,            _stays,            _stays),
+    NotFound:        (_is_not_found,     _is_not_found,     _stays,            _stays,
+                      _stays,            _stays,            _stays,            _stays,            _stays),
+    PartiallyFilled: (_fills,            _fills,            _fills,            _fills,
+                      _filled_late,      _filled_late,      _filled_late,      _filled_late,      _filled_after_all),
+    CancelRequested: (_cancels,          _cancels,          _cancels,          _cancels,
+                      _stays,            _stays,            _stays,            _stays,            _stays),
+    CancelRefused:   (_stays,            _stays,            _stays,            _works_on,
+                      _stays,            _stays,            _stays,            _stays,            _stays),
+    Ended:           (_ends,             _ends,             _ends,             _ends,
+                      _filled_late,      _filled_late,      _filled_late,      _filled_late,      _filled_after_all),
+    Adopted:         (_is_adopted,       _is_adopted,       _stays,            _stays,
+                      _stays,            _stays,            _stays,            _stays,            _alerts),
+    Restarted:       (_is_restored,      _is_restored,      _is_restored,      _is_restored,
+                      _stays,            _stays,            _stays,            _stays,            _stays),
+}  # fmt: skip
+TABLE: Mapping[type[Any], Mapping[ManagedState, Transition]] = {
+    event: dict(zip(_STATES, row, strict=True)) for event, row in _ROWS.items()
+}

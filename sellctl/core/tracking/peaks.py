@@ -1,0 +1,56 @@
+"""The price to which the peak of a holding or a pair may move: the worse of two agreeing quotes, never a wide one."""
+
+from decimal import Decimal
+
+from sellctl.core.config.schema import Basis
+from sellctl.core.decision.quote_checks import judge_quote, price_exits_paused, stops_paused
+from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.position import Holding, Prices
+from sellctl.core.structures.pairs import Pair, pair_at
+
+
+def peaks_move(market: Market) -> bool:
+    """Whether this is a time of day at which prices may set a peak."""
+    return market.is_open and not price_exits_paused(market) and not stops_paused(market)
+
+
+def peak_of(holding: Holding, market: Market, basis: Basis) -> Decimal | None:
+    """A price in dollars per share that the holding's peak may move to; None when it stays."""
+    if not _may_set_a_peak(holding, basis):
+        return None
+    prices = _worst_prices(holding, market)
+    return _price_on(prices, holding, basis) if prices and not prices.wide else None
+
+
+def peak_of_pair(pair: Pair, market: Market, basis: Basis) -> Decimal | None:
+    """Likewise of a pair, on its net price."""
+    short, long = _worst_prices(pair.short, market), _worst_prices(pair.long, market)
+    whole = pair_at(pair, short, long) if short and long else None
+    return _price_on(whole.prices, whole, basis) if whole and not whole.prices.wide else None
+
+
+def _may_set_a_peak(holding: Holding, basis: Basis) -> bool:
+    """Whether the window's worst price beats the peak; mostly it doesn't, and its quotes need no judging."""
+    window, peak = holding.state.window, holding.state.peak
+    if window is None or peak is None:
+        return window is not None
+    long = holding.position.is_long
+    price = _price_on(window.low if long else window.high, holding, basis)
+    return price is not None and (price > peak if long else price < peak)
+
+
+def _worst_prices(holding: Holding, market: Market) -> Prices | None:
+    """The worst sides in the window of quotes; None without an earlier quote, or when either is not usable."""
+    window, asset = holding.state.window, holding.position.instrument.asset_class
+    if window is None:
+        return None
+    wide_for = holding.state.wide_for
+    newest = judge_quote(holding.quote, asset, market, wide_for)
+    worst = judge_quote(window.low if holding.position.is_long else window.high, asset, market, wide_for)
+    return None if newest.wide or worst.wide or newest.problem else worst
+
+
+def _price_on(prices: Prices | Quote, holding: Holding, basis: Basis) -> Decimal | None:
+    if basis is Basis.MID:
+        return prices.mid
+    return prices.bid if holding.position.is_long else prices.ask

@@ -1,0 +1,60 @@
+"""Our fills of one position against what the broker shows of it, and a quarantine when they do not agree (S5)."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sellctl.core.model.order import Order
+from sellctl.core.model.position import Direction
+from sellctl.core.tracking.fill_ledger import Ledger, net_of_others
+
+# A position that nobody can explain is looked into again after this long.
+DOUBT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """The ledger of one position, and what is wrong with it. Instants are monotonic seconds."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    quarantine: str = ""  # why the position is left alone; "" when it is not
+    _doubted_at: float = float("-inf")
+
+    def sending(self, held: Decimal, at: dt.datetime, now: float) -> None:
+        """An order is about to be sent while `held` is held; `at` is the broker's clock."""
+        self.ledger.open(held, at, now)
+
+    def filled(self, client_order_id: str, cumulative: Decimal, now: float, *, only_if_open: bool) -> None:
+        """Fold a fill in. An order that rests for days may fill when the ledger has long closed: then it is no news."""
+        if not only_if_open or self.ledger.left(now) is not None:
+            self.ledger.fill(client_order_id, cumulative, now)
+
+    def is_in_doubt(self, qty: Decimal, now: float) -> bool:
+        """Whether more is held than our fills have left, and it is due to be looked into with today's orders."""
+        if not self.ledger.fills or now <= self.ledger.until:
+            return False
+        if not self.ledger.is_in_doubt(qty, now):
+            self._agree()
+            return False
+        if now - self._doubted_at < DOUBT_SECONDS:
+            return False
+        self._doubted_at = now
+        return True
+
+    def explain(self, qty: Decimal, direction: Direction, todays: Iterable[Order]) -> str:
+        """Hold today's orders against the position. The sentence when it is newly quarantined, else ""."""
+        if self.ledger.opened_at is None:
+            return ""
+        others = net_of_others(todays, direction, self.ledger.opened_at)
+        expected = self.ledger.held - self.ledger.filled + others
+        if expected == qty:
+            self._agree()
+            return ""
+        is_new = not self.quarantine
+        self.quarantine = f"quarantined: {qty:f} held, {expected:f} expected after our fills"
+        return self.quarantine if is_new else ""
+
+    def _agree(self) -> None:
+        self.ledger.close()
+        self.quarantine = ""

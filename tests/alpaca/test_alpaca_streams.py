@@ -1,0 +1,102 @@
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+from alpaca_stand_in import KEY, SECRET, a_config
+from builders import replace
+from msgpack import Timestamp
+
+from sellctl.alpaca.streams import (
+    AlpacaStreams,
+    Endpoint,
+    _option_endpoints,
+    _order_endpoints,
+    _stock_endpoints,
+    _StreamConnection,
+    quote_of_frame,
+)
+from sellctl.core.config.schema import AccountConfig, EndpointsConfig, OptionFeed, StockFeed
+
+AT = dt.datetime(2026, 11, 20, 15, 0, 0, 100_000, tzinfo=dt.UTC)
+FRAME = {"T": "q", "S": "AAPL", "bp": 1.05, "ap": 1.1, "bs": 3, "as": 5, "t": Timestamp.from_datetime(AT)}
+
+
+def an_account(**endpoints: str) -> AccountConfig:
+    return AccountConfig(KEY, SECRET, endpoints=EndpointsConfig(**endpoints))
+
+
+# --- frames
+
+
+def test_a_frame_becomes_a_quote_with_exact_prices() -> None:
+    quote = quote_of_frame(FRAME, "iex")
+    assert quote is not None
+    assert (quote.symbol, quote.bid, quote.ask, quote.at, quote.feed) == (
+        "AAPL",
+        Decimal("1.05"),
+        Decimal("1.1"),
+        AT,
+        "iex",
+    )
+
+
+@pytest.mark.parametrize("nothing", [0, -1, None, "1", True, float("nan"), float("inf")])
+def test_a_side_without_a_positive_price_is_unknown(nothing: object) -> None:
+    quote = quote_of_frame({**FRAME, "bp": nothing}, "iex")
+    assert quote is not None
+    assert (quote.bid, quote.ask) == (None, Decimal("1.1"))
+
+
+@pytest.mark.parametrize("wrong", [{"t": "2026-11-20T15:00:00Z"}, {"t": None}, {"S": ...}])
+def test_an_unreadable_frame_is_no_quote(wrong: dict) -> None:
+    frame = {key: value for key, value in {**FRAME, **wrong}.items() if value is not ...}
+    assert quote_of_frame(frame, "iex") is None
+
+
+# --- endpoints
+
+
+@pytest.mark.parametrize(("paper", "host"), [(True, "paper-api"), (False, "api")])
+def test_order_updates_come_from_the_trading_host(paper: bool, host: str) -> None:
+    (endpoint,) = _order_endpoints(replace(an_account(), paper=paper))
+    assert endpoint == Endpoint(f"wss://{host}.alpaca.markets/stream", KEY, SECRET)
+
+
+def test_with_another_trading_address_order_updates_need_one_of_their_own() -> None:
+    assert _order_endpoints(an_account(trading="http://127.0.0.1:1")) == []
+    (endpoint,) = _order_endpoints(an_account(trading="http://127.0.0.1:1", trading_stream="ws://127.0.0.1:1/stream"))
+    assert endpoint.url == "ws://127.0.0.1:1/stream"
+
+
+def test_the_best_feed_is_tried_on_every_key_before_the_next() -> None:
+    endpoints = [*_stock_endpoints([an_account(), an_account()], StockFeed.AUTO)]
+    assert [endpoint.feed for endpoint in endpoints] == ["sip", "sip", "iex", "iex"]
+    (only,) = _option_endpoints([an_account()], OptionFeed.INDICATIVE)
+    assert only.url == "wss://stream.data.alpaca.markets/v1beta1/indicative"
+
+
+def test_a_configured_stream_is_used_as_it_is_and_names_its_feed() -> None:
+    (endpoint,) = _option_endpoints([an_account(option_stream="ws://127.0.0.1:1/v1beta1/opra/")], OptionFeed.AUTO)
+    assert (endpoint.url, endpoint.feed) == ("ws://127.0.0.1:1/v1beta1/opra/", "opra")
+    assert list(_stock_endpoints([an_account(data="http://127.0.0.1:1")], StockFeed.AUTO)) == []
+
+
+def test_a_failed_endpoint_is_tried_again_after_the_rest_and_one_without_entitlement_never() -> None:
+    first, second, third = (Endpoint(f"ws://{number}", "key", "secret") for number in range(3))
+    connection = _StreamConnection("stock quotes", [first, second, third])
+    assert connection.next_endpoint("the server can't be reached") == second
+    assert connection.endpoints == [second, third, first]
+    assert connection.next_endpoint("the key isn't entitled to the feed (409)") == third
+    assert connection.endpoints == [third, first]
+    assert [connection.next_endpoint("(409)"), connection.next_endpoint("(409)")] == [first, first]
+
+
+def test_no_key_shows_in_the_representation_of_an_endpoint() -> None:
+    assert KEY not in repr(_order_endpoints(an_account()))
+    assert SECRET not in repr(_order_endpoints(an_account()))
+
+
+def test_what_is_not_connected_yet_says_so() -> None:
+    streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account()}))
+    assert streams.troubles == {"orders of a": "connecting"}
+    assert streams.streamed == frozenset()

@@ -1,0 +1,423 @@
+"""What is sent, written down and told for each answer of the broker, and what a restart takes over."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeVar
+
+import pytest
+from builders import CALL, a_holding, a_market, a_position, an_order, at, replace
+from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal
+from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes, as_shown, refusal
+
+from sellctl.core.errors import AuthError, BrokerError, JournalError, Refusal, UnknownOutcomeError
+from sellctl.core.events import Reporter
+from sellctl.core.model.event import Event
+from sellctl.core.model.intent import Intent, OpenOrder, Outcome
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, Reason, State, SubmitOrder
+from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.orders.transitions import CANCEL_ALERT_SECONDS
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.tracking.episodes import Episodes
+
+T = TypeVar("T")
+OTHER = "AAPL261218C00210000"
+TIMED_OUT = UnknownOutcomeError("The request timed out.")
+
+
+@dataclass
+class Desk:
+    """One account: its order manager with everything around it in memory. Ten contracts are held."""
+
+    broker: FakeBroker = field(default_factory=FakeBroker)
+    journal: FakeJournal = field(default_factory=FakeJournal)
+    clock: FakeClock = field(default_factory=FakeClock)
+    told: list[Event] = field(default_factory=list)
+    halted: str = ""
+
+    def __post_init__(self) -> None:
+        self.book = OrderBook()
+        prices = PriceTracker(NoQuotes(), self.clock)
+        self.positions = PositionManager(prices, self.clock, Episodes("main", FakeMemory()), self.book)
+        report = Reporter("main", self.clock.now, self.told.append)
+        self.manager = OrderManager(
+            "main",
+            self.broker,  # type: ignore[arg-type]
+            self.journal,  # type: ignore[arg-type]
+            self.book,
+            self.positions,
+            self.clock,
+            report,
+            lambda: self.halted,
+        )
+        self.positions.holdings([a_position(CALL, "10")], a_market())
+
+    def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        async def whole() -> T:
+            return await work()
+
+        return asyncio.run(whole())
+
+    def send(self, request: SubmitOrder | None = None, reason: Reason = Reason.STOP_LOSS) -> bool:
+        """Carry out a plan with one exit."""
+        signal = a_signal(reason=reason)
+        decision = PositionDecision(signal.holding, State.LEAVING, "", signal=signal, submit=request or a_request())
+        return self.carry_out(decision)
+
+    def guard(self) -> bool:
+        """Carry out a plan with one backstop."""
+        holding = a_holding(CALL, "10")
+        return self.carry_out(PositionDecision(holding, State.HELD, "", backstop=a_backstop_request()))
+
+    def carry_out(self, decision: PositionDecision) -> bool:
+        return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), (decision,))))
+
+    def settle(self, *orders: Order, seconds: float = 0.0) -> tuple[Order, ...]:
+        """A later poll that shows these open orders."""
+        self.clock.seconds += seconds
+        return self.run(lambda: self.manager.settle(orders, self.clock.now()))
+
+    def cancel(self, order: Order) -> bool:
+        return self.run(lambda: self.manager.cancel(CancelOrder(order, "it is old")))
+
+    @property
+    def sentences(self) -> list[str]:
+        return [event.sentence for event in self.told]
+
+    def unresolved(self) -> Decimal:
+        return self.book.unresolved().get(CALL, Decimal(0))
+
+
+# --- sending ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_written_down_sent_once_and_told() -> None:
+    desk = Desk()
+    assert desk.send()
+    assert desk.journal.rows == [("intent", AN_EXIT), ("accepted", AN_EXIT)]
+    assert desk.broker.requests == ["submit 10"]
+    assert desk.sentences == [f"{CALL} sent: sell 10 limit $0.70: bid $0.70 is at or below the stop $0.80"]
+    assert (desk.manager.working, desk.manager.symbols_working, desk.unresolved()) == (1, (CALL,), 0)
+
+
+def test_nothing_is_sent_that_can_not_be_written_down() -> None:
+    desk = Desk(journal=FakeJournal(broken={"intent"}))
+    with pytest.raises(JournalError):
+        desk.send()
+    assert desk.broker.requests == []
+    assert desk.book.open == ()
+
+
+def test_a_halt_since_the_decision_stops_every_order_but_a_panics() -> None:
+    desk = Desk(halted="earnings tonight")
+    assert not desk.send()
+    assert not desk.guard()
+    assert desk.broker.requests == []
+    assert desk.sentences == [f"{CALL} halted: not sent: halted (earnings tonight)"]
+    assert desk.send(reason=Reason.PANIC)
+
+
+def test_an_acceptance_that_can_not_be_written_down_holds_all_the_same() -> None:
+    desk = Desk(journal=FakeJournal(broken={"accepted"}))
+    with pytest.raises(JournalError):
+        desk.send()
+    assert (desk.manager.working, desk.manager.unknown) == (1, ())
+
+
+# --- doubtful answers (I3, I5) ----------------------------------------------------------------------------------------
+
+
+def test_after_a_lost_answer_the_next_request_is_the_look_up() -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT], arrives=True))
+    assert desk.send()
+    assert desk.broker.requests == ["submit 10", "look up"]
+    assert desk.journal.kinds == ["intent", "unknown"]
+    assert desk.sentences[-1] == f"{CALL} sent: the broker has the order (new)"
+    assert desk.manager.unknown == ()
+
+
+def test_an_order_that_did_not_arrive_is_sent_again_after_two_definite_noes_apart() -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT]))
+    desk.send()
+    assert (desk.manager.unknown, desk.unresolved()) == ((AN_EXIT,), 10)
+    desk.settle(seconds=4)
+    assert "submit" not in "".join(desk.broker.requests[1:])
+    desk.settle(seconds=2)
+    assert desk.broker.requests == ["submit 10", "look up", "look up", "look up", "submit 10"]
+    assert desk.journal.kinds == ["intent", "unknown", "not_found", "not_found", "accepted"]
+
+
+def test_under_a_halt_a_lost_order_is_given_up_instead() -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT]))
+    desk.send()
+    desk.halted = "stop"
+    desk.settle(seconds=6)
+    desk.settle(seconds=6)
+    assert desk.journal.kinds[-1] == "absent"
+    assert (desk.book.open, desk.unresolved()) == ((), 0)
+
+
+def test_a_look_up_without_an_answer_proves_nothing() -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT], look_up_answers=[TIMED_OUT]))
+    desk.send()
+    assert desk.journal.kinds == ["intent", "unknown", "lookup_failed"]
+    assert desk.manager.unknown == (AN_EXIT,)
+
+
+def test_an_id_that_exists_is_looked_up_and_followed() -> None:
+    desk = Desk(FakeBroker(answers=[refusal(Refusal.DUPLICATE_ID)], arrives=True))
+    assert not desk.send()
+    assert desk.broker.requests == ["submit 10", "look up"]
+    assert desk.journal.kinds == ["intent", "duplicate"]
+    assert desk.manager.working == 1
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "rejects"),
+    [
+        (refusal(Refusal.INSUFFICIENT_QTY), "blocked: the broker refused: another order holds the quantity", 0),
+        (refusal(Refusal.UNCOVERED), "rejected: the broker refused: it covers a short", 0),
+        (refusal(message="bad price"), "rejected: the broker refused: Refused: bad price.", 1),
+        (AuthError("The key is refused."), "rejected: the broker refused: The key is refused.", 0),
+    ],
+    ids=["in the way", "next step", "reject", "key"],
+)
+def test_a_refusal_is_written_down_and_told_and_only_one_without_a_next_step_is_a_reject(
+    error: Exception, told: str, rejects: int
+) -> None:
+    desk = Desk(FakeBroker(answers=[error]))
+    assert not desk.send()
+    assert desk.journal.kinds == ["intent", "refused"]
+    assert told in desk.sentences[-1]
+    assert desk.book.rejects(CALL, 0.0)[0] == rejects
+    assert (desk.book.open, desk.unresolved()) == ((), 0)
+
+
+def test_a_block_of_the_account_is_told_once_and_lifted_by_the_next_acceptance() -> None:
+    blocked = refusal(Refusal.ACCOUNT, "account is restricted")
+    desk = Desk(FakeBroker(answers=[blocked, blocked]))
+    desk.send()
+    desk.send()
+    assert len(desk.sentences) == 1
+    assert "does not let this account trade (account is restricted)" in desk.sentences[0]
+    assert desk.manager.trading_block.holds(1.0) == "account is restricted"
+    assert desk.book.rejects(CALL, 0.0)[0] == 0
+    desk.send()
+    assert desk.manager.trading_block.holds(1.0) == ""
+
+
+# --- fills and ends (I8, A1) ------------------------------------------------------------------------------------------
+
+
+def test_a_fill_that_is_shown_again_and_again_is_written_and_told_once() -> None:
+    desk = Desk()
+    desk.send()
+    shown = desk.broker.shows(AN_EXIT, filled_qty=Decimal(4), filled_avg_price=Decimal("0.71"))
+    desk.settle(shown)
+    desk.settle(shown)
+    assert desk.journal.kinds.count("fill") == 1
+    assert desk.sentences[-1] == f"{CALL} filled: 4 of 10 at $0.71"
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert holding.state.qty_left == 6
+
+
+def test_an_order_that_left_the_list_is_looked_up_to_its_end() -> None:
+    desk = Desk()
+    desk.send()
+    desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10), filled_avg_price=Decimal("0.71"))
+    assert desk.settle() == ()
+    assert desk.journal.kinds == ["intent", "accepted", "fill", "filled"]
+    assert desk.manager.working == 0
+
+
+def test_an_end_that_can_not_be_written_down_is_learnt_again() -> None:
+    desk = Desk()
+    desk.send()
+    desk.broker.shows(AN_EXIT, status="expired")
+    desk.journal.broken = {"expired"}
+    with pytest.raises(JournalError):
+        desk.settle()
+    assert desk.manager.working == 1
+    desk.journal.broken = set()
+    desk.settle()
+    assert (desk.journal.kinds[-1], desk.manager.working) == ("expired", 0)
+
+
+def test_an_order_that_is_rejected_after_its_acceptance_counts_as_a_reject() -> None:
+    desk = Desk()
+    desk.send()
+    desk.settle(desk.broker.shows(AN_EXIT, status="rejected"))
+    assert desk.sentences[-1] == f"{CALL} rejected: the broker rejected the order"
+    assert desk.manager.rejected == (CALL,)
+
+
+def test_an_order_that_nothing_shows_holds_its_quantity() -> None:
+    desk = Desk()
+    desk.send()
+    desk.broker.look_up_answers = [BrokerError("The broker is down.")]
+    desk.settle()
+    assert desk.unresolved() == 10
+    assert desk.settle(desk.broker.orders[AN_EXIT]) == (desk.broker.orders[AN_EXIT],)
+    assert desk.unresolved() == 0
+
+
+# --- restarts and other hosts -----------------------------------------------------------------------------------------
+
+INTENT = Intent(AN_EXIT, CALL, Decimal(10), "stop_loss", 1, 3, Decimal("0.70"), at("11:59"))
+
+
+def test_what_an_earlier_process_left_is_looked_up_before_anything_is_sent_for_it() -> None:
+    desk = Desk(journal=FakeJournal(left_open=(OpenOrder(INTENT),)))
+    desk.settle()
+    assert desk.broker.requests == ["look up"]
+    assert (desk.manager.unknown, desk.unresolved()) == ((AN_EXIT,), 10)
+
+
+def test_an_exit_that_an_earlier_process_left_working_goes_on_at_its_step() -> None:
+    desk = Desk(journal=FakeJournal(left_open=(OpenOrder(INTENT, (Outcome("unknown", {}),)),)))
+    desk.clock.seconds = 30.0
+    desk.settle(as_shown(a_request()))
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert holding.state.exit is not None
+    assert (holding.state.exit.step, holding.state.exit.age) == (3, dt.timedelta(seconds=30))
+    assert desk.journal.kinds == ["adopted"]
+    assert desk.sentences == [f"{CALL} adopted: an order of an earlier run is working (new)"]
+    desk.settle(as_shown(a_request()))
+    assert desk.journal.kinds == ["adopted"]
+
+
+def test_a_fill_that_an_earlier_process_told_is_not_told_again() -> None:
+    outcomes = (Outcome("accepted", {"order_id": "b1"}), Outcome("fill", {"filled_qty": "4"}))
+    desk = Desk(journal=FakeJournal(left_open=(OpenOrder(INTENT, outcomes),)))
+    desk.settle(as_shown(a_request(), filled="4"))
+    assert desk.journal.kinds == ["adopted"]
+    assert len(desk.sentences) == 1
+
+
+def test_an_order_of_another_host_is_followed_without_an_exit() -> None:
+    desk = Desk()
+    desk.settle(as_shown(a_request()))
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert (desk.manager.working, holding.state.exit) == (1, None)
+    assert desk.journal.kinds == ["adopted"]
+
+
+def test_a_resting_backstop_is_adopted_without_a_word_to_the_user() -> None:
+    desk = Desk()
+    desk.settle(as_shown(a_backstop_request()))
+    assert (desk.journal.kinds, desk.sentences) == (["adopted"], [])
+    assert (desk.manager.working, desk.manager.symbols_guarded) == (0, (CALL,))
+
+
+def test_fills_of_an_earlier_process_are_waited_for_in_the_positions() -> None:
+    desk = Desk(journal=FakeJournal(late_fills={CALL: at("11:59")}))
+    desk.settle()
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert holding.state.filled_at == at("11:59")
+
+
+# --- cancelling (I4) --------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_is_written_down_asked_for_and_waited_for() -> None:
+    desk = Desk()
+    desk.send()
+    assert desk.cancel(desk.broker.orders[AN_EXIT])
+    assert desk.broker.requests[1:] == ["cancel", "look up"]
+    assert desk.journal.kinds == ["intent", "accepted", "cancel", "canceled"]
+    assert desk.sentences[-1] == f"{CALL} canceled: cancel requested: it is old"
+    assert desk.manager.working == 0
+
+
+def test_a_cancel_that_was_taken_is_no_end() -> None:
+    desk = Desk(FakeBroker(ends_on_cancel=False))
+    desk.send()
+    order = desk.broker.orders[AN_EXIT]
+    assert desk.cancel(order)
+    assert (desk.manager.working, desk.manager.hanging) == (1, {order.id})
+    assert not desk.cancel(order)
+    desk.clock.seconds = CANCEL_ALERT_SECONDS
+    assert desk.cancel(order)
+    assert any("a cancel has been pending for 30 s" in sentence for sentence in desk.sentences)
+
+
+def test_an_order_that_can_not_be_cancelled_any_more_is_read_to_its_end() -> None:
+    desk = Desk(FakeBroker(cancel_answers=[refusal(Refusal.NOT_CANCELABLE)]))
+    desk.send()
+    order = desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10))
+    assert desk.cancel(order)
+    assert desk.journal.kinds[-1] == "filled"
+
+
+@pytest.mark.parametrize(
+    ("error", "asked", "told"),
+    [
+        (refusal(message="not now"), False, "rejected: cancel refused: Refused: not now."),
+        (AuthError("The key is refused."), False, "degraded: cancel failed: The key is refused."),
+        (TIMED_OUT, True, "canceled: cancel requested: it is old"),
+    ],
+    ids=["refused", "failed", "unknown"],
+)
+def test_a_cancel_that_fails_is_told_and_one_without_an_answer_is_waited_for(
+    error: Exception, asked: bool, told: str
+) -> None:
+    desk = Desk(FakeBroker(cancel_answers=[error]))
+    desk.send()
+    assert desk.cancel(desk.broker.orders[AN_EXIT]) is asked
+    assert told in desk.sentences[-1]
+    assert ("cancel_unknown" in desk.journal.kinds) is asked
+
+
+def test_a_persons_order_that_is_cancelled_is_not_followed() -> None:
+    desk = Desk()
+    theirs = an_order(CALL)
+    desk.broker.orders[theirs.client_order_id] = theirs
+    assert desk.cancel(theirs)
+    assert desk.journal.rows == [("cancel", CALL)]
+    assert (desk.book.open, desk.manager.hanging) == ((), frozenset())
+
+
+# --- backstops --------------------------------------------------------------------------------------------------------
+
+
+def test_a_backstop_is_written_down_as_every_order_and_is_no_exit() -> None:
+    desk = Desk()
+    assert not desk.guard()
+    assert desk.journal.rows == [("intent", A_BACKSTOP), ("accepted", A_BACKSTOP)]
+    assert desk.sentences == [f"{CALL} sent: backstop: sell 10 stop $0.40 (day)"]
+    assert (desk.manager.working, desk.manager.symbols_guarded) == (0, (CALL,))
+
+
+def test_where_the_broker_takes_no_backstop_it_is_told_once_and_not_asked_again() -> None:
+    desk = Desk(FakeBroker(answers=[refusal(message="stops are not supported")]))
+    desk.guard()
+    desk.guard()
+    assert desk.broker.requests == ["submit 10"]
+    assert desk.journal.kinds == ["intent", "refused", "no_backstop"]
+    assert len(desk.sentences) == 1
+    assert desk.book.rejects(CALL, 0.0)[0] == 0
+
+
+def test_what_an_earlier_process_of_today_learnt_of_backstops_holds() -> None:
+    desk = Desk(journal=FakeJournal(noted=(OTHER,)))
+    desk.guard()
+    assert desk.broker.requests == []
+
+
+def test_a_backstop_that_fills_is_told_and_may_be_missing_in_the_positions() -> None:
+    desk = Desk()
+    desk.guard()
+    shown = desk.broker.shows(A_BACKSTOP, status="filled", filled_qty=Decimal(10), filled_at=at("12:01"))
+    desk.settle(replace(shown, filled_avg_price=Decimal("0.39")))
+    assert desk.sentences[-1] == f"{CALL} filled: backstop: 10 of 10 at $0.39"
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert holding.state.filled_at == at("12:01")
+    assert holding.state.backstop.waits

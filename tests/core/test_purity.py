@@ -1,0 +1,31 @@
+"""What decides is pure: besides the contracts on imports, it opens, prints and waits for nothing and reads no clock."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).parents[2] / "sellctl" / "core"
+PURE = ("model", "orders", "rules", "structures", "decision")
+IMPURE_CALLS = frozenset({"open", "print", "input", "now", "today", "utcnow", "fromtimestamp", "monotonic", "getenv"})
+WAITING = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
+FILES = sorted(path.relative_to(CORE) for package in PURE for path in (CORE / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_pure_module_reads_no_clock_and_does_no_io(file: Path) -> None:
+    tree = ast.parse((CORE / file).read_text(encoding="utf-8"))
+    calls = [f"line {n.lineno}: {_name(n)}()" for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    assert [call for call in calls if call.split()[-1].removesuffix("()") in IMPURE_CALLS] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_pure_module_never_waits(file: Path) -> None:
+    tree = ast.parse((CORE / file).read_text(encoding="utf-8"))
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, WAITING)] == []
+
+
+def _name(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""

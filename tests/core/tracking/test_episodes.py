@@ -1,0 +1,161 @@
+"""Position memory from flat to flat: what begins an episode, what carries over, what freezes its rules."""
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
+
+import pytest
+from builders import CALL, a_position, an_order, at, replace
+
+from sellctl.core.errors import JournalError
+from sellctl.core.model.episode import Episode
+from sellctl.core.model.order import Order, PositionIntent, Side
+from sellctl.core.model.position import Position
+from sellctl.core.tracking.episodes import Episodes, carried_on, opening_of
+
+NOON, LATER = at("12:00"), at("13:00")
+D = Decimal
+
+
+class Kept:
+    """A memory in memory, that counts."""
+
+    def __init__(self, episodes: Mapping[str, Episode] | None = None) -> None:
+        self.episodes = dict(episodes or {})
+        self.saves = 0
+
+    def load(self, _account: str) -> dict[str, Episode]:
+        return dict(self.episodes)
+
+    def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
+        self.episodes = dict(episodes)
+        self.saves += 1
+
+
+def seen(*looks: tuple[Position, ...], kept: Kept | None = None) -> Episodes:
+    """The episodes after these looks, an hour apart."""
+    episodes = Episodes("main", kept or Kept())
+    for number, positions in enumerate(looks):
+        episodes.seen(positions, NOON + dt.timedelta(hours=number))
+    return episodes
+
+
+def peaked(position: Position, peak: str) -> Episode:
+    return replace(carried_on(None, position, NOON), peak=D(peak))
+
+
+def test_an_unchanged_position_is_the_same_episode() -> None:
+    episode = peaked(a_position(qty="2"), "1.50")
+    assert carried_on(episode, a_position(qty="2"), LATER) is episode
+
+
+@pytest.mark.parametrize(
+    "position",
+    [a_position(qty="2", entry="1.20"), a_position(qty="2", short=True), a_position(qty="2", entry="0.80")],
+)
+def test_a_flip_or_another_entry_without_more_quantity_starts_afresh(position: Position) -> None:
+    after = carried_on(peaked(a_position(qty="2"), "1.50"), position, LATER)
+    assert (after.peak, after.first_seen, after.original_qty) == (None, LATER, 2)
+
+
+def test_adding_keeps_the_time_and_re_bases_the_trail() -> None:
+    after = carried_on(peaked(a_position(qty="2"), "1.50"), a_position(qty="3", entry="1.10"), LATER)
+    assert (after.peak, after.first_seen, after.original_qty, after.suspended) == (None, NOON, 3, "")
+
+
+def test_selling_a_part_keeps_everything_and_remembers_the_whole() -> None:
+    after = carried_on(peaked(a_position(qty="4"), "1.50"), a_position(qty="2"), LATER)
+    assert (after.peak, after.qty, after.original_qty) == (D("1.50"), 2, 4)
+
+
+@pytest.mark.parametrize(("qty", "entry"), [("20", "0.50"), ("1", "10"), ("5", "2")])
+def test_a_split_freezes_the_rules_and_the_peak(qty: str, entry: str) -> None:
+    kept = Kept({"AAPL": peaked(a_position("AAPL", "10"), "1.50")})
+    episodes = seen((a_position("AAPL", qty, entry),), kept=kept)
+    assert "split" in episodes.known["AAPL"].suspended
+    assert [symbol for symbol, _ in episodes.news] == ["AAPL"]
+    episodes.peaked("AAPL", D(9))
+    assert episodes.known["AAPL"].peak == D("1.50")
+
+
+def test_a_person_thaws_what_was_frozen_with_a_fresh_peak() -> None:
+    episodes = seen((a_position("AAPL", "10"),), (a_position("AAPL", "20", "0.50"),))
+    episodes.thaw(frozenset({"MSFT"}))
+    assert episodes.known["AAPL"].suspended
+    episodes.thaw(frozenset({"AAPL"}))
+    assert (episodes.known["AAPL"].suspended, episodes.known["AAPL"].original_qty) == ("", 20)
+
+
+def test_an_assignment_freezes_what_is_left_on_the_underlying() -> None:
+    other = "AAPL261218P00150000"
+    before = (a_position("AAPL", "200"), a_position(CALL, "2", short=True), a_position(other))
+    episodes = seen(before, (a_position(other),))
+    assert "assigned" in episodes.known[other].suspended
+
+
+def test_an_option_that_was_sold_freezes_nothing() -> None:
+    other = "AAPL261218P00150000"
+    episodes = seen((a_position("AAPL", "200"), a_position(CALL, "2"), a_position(other)), (a_position("AAPL", "200"),))
+    assert all(not episode.suspended for episode in episodes.known.values())
+
+
+def test_an_adjusted_symbol_freezes_its_rules() -> None:
+    adjusted = CALL.replace("AAPL", "AAPL1")
+    episodes = seen((a_position(CALL), a_position("AAPL", "7")), (a_position(adjusted), a_position("AAPL", "7")))
+    assert "renamed" in episodes.known["AAPL"].suspended
+
+
+@pytest.mark.parametrize(("short", "prices", "peak"), [(False, "1.2 1.5 1.3", "1.5"), (True, "0.8 0.5 0.7", "0.5")])
+def test_a_peak_never_moves_back(prices: str, peak: str, *, short: bool) -> None:
+    episodes = seen((a_position(short=short),))
+    for price in prices.split():
+        episodes.peaked(CALL, D(price))
+    assert episodes.known[CALL].peak == D(peak)
+
+
+def a_fill(side: str, qty: str, clock: str, name: str) -> Order:
+    intent = PositionIntent.BUY_TO_OPEN if side == "buy" else PositionIntent.SELL_TO_CLOSE
+    order = an_order(side=side, qty=qty, client_order_id=name, status="filled", position_intent=intent)
+    return replace(order, filled_qty=D(qty), filled_at=at(clock), side=Side(side))
+
+
+BOUGHT_TWICE = (
+    a_fill("buy", "2", "10:00", "bot-1"),
+    a_fill("sell", "2", "10:30", "x"),
+    a_fill("buy", "2", "11:00", "bot-2"),
+)
+
+
+def test_the_opening_is_the_last_fill_that_found_it_flat() -> None:
+    episode = carried_on(None, a_position(qty="2"), NOON)
+    opening = opening_of(episode, BOUGHT_TWICE)
+    assert opening is not None
+    assert opening.client_order_id == "bot-2"
+    assert opening_of(replace(episode, qty=D(3)), BOUGHT_TWICE) is None
+
+
+def test_what_was_flat_while_nobody_looked_starts_afresh() -> None:
+    before = replace(peaked(a_position(qty="2"), "1.50"), first_seen=at("10:05"))
+    episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))
+    episodes.opened(CALL, BOUGHT_TWICE)
+    after = episodes.known[CALL]
+    assert (after.peak, after.first_seen, after.opening_order_id) == (None, at("11:00"), "bot-2")
+
+
+def test_a_long_leg_follows_its_short_until_nobody_closes_that() -> None:
+    other = "AAPL261218C00210000"
+    episodes = seen((a_position(CALL, short=True), a_position(other)))
+    episodes.lead(CALL, (other,), "vertical: stop")
+    assert episodes.known[other].exit_after == f"{CALL} vertical: stop"
+    episodes.stay([CALL])
+    assert not episodes.known[other].exit_after
+
+
+def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() -> None:
+    class Broken(Kept):
+        def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:
+            raise JournalError("full")
+
+    episodes = seen((a_position(),), kept=Broken())
+    with pytest.raises(JournalError):
+        episodes.save()

@@ -1,0 +1,51 @@
+"""Managed orders for tests: one plain, valid order, and the events that may happen to it."""
+
+from decimal import Decimal
+
+from builders import CALL, a_holding
+
+from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Terms, Urgency
+from sellctl.core.orders.client_order_ids import backstop_id, client_order_id
+from sellctl.core.orders.managed_order import ManagedOrder
+
+AN_EXIT = client_order_id("PA1", CALL, a_holding().position.instrument.option.expires, 1)  # type: ignore[union-attr]
+A_BACKSTOP = backstop_id("PA1", CALL, a_holding().position.instrument.option.expires, 1)  # type: ignore[union-attr]
+
+
+def a_signal(
+    symbol: str = CALL,
+    qty: str = "10",
+    *,
+    urgency: Urgency = Urgency.PROTECTIVE,
+    reason: Reason = Reason.STOP_LOSS,
+    leads: tuple[str, ...] = (),
+) -> ExitSignal:
+    """A rule's word that ten contracts should be closed."""
+    holding = a_holding(symbol, qty)
+    return ExitSignal(holding, Decimal(qty), reason, "bid $0.70 is at or below the stop $0.80", urgency, leads=leads)
+
+
+def a_request(signal: ExitSignal | None = None, *, limit: str | None = "0.70", order_id: str = AN_EXIT) -> SubmitOrder:
+    """The order that closes it."""
+    position = (signal or a_signal()).holding.position
+    price = None if limit is None else Decimal(limit)
+    return SubmitOrder.closing(position, position.qty, position.qty, client_order_id=order_id, limit_price=price)
+
+
+def a_backstop_request(symbol: str = CALL) -> SubmitOrder:
+    """The wide stop under ten contracts."""
+    position = a_holding(symbol, "10").position
+    terms = Terms("day", stop_price=Decimal("0.40"))
+    return SubmitOrder.backstop(position, position.qty, position.qty, client_order_id=A_BACKSTOP, terms=terms)
+
+
+def an_exit_order(*, at: float = 0.0, step: int = 1, urgency: Urgency = Urgency.PROTECTIVE) -> ManagedOrder:
+    """An order of an exit that is written down and about to be sent."""
+    signal = a_signal(urgency=urgency)
+    return ManagedOrder.of_request(a_request(signal), signal, step, at=at, pressing_since=at)
+
+
+def a_backstop_order(*, at: float = 0.0) -> ManagedOrder:
+    """A backstop that is written down and about to be sent."""
+    signal = a_signal(reason=Reason.BACKSTOP)
+    return ManagedOrder.of_request(a_backstop_request(), signal, 1, at=at, pressing_since=at)
