@@ -103,7 +103,7 @@ class Grid:
     @classmethod
     def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
         """The grid for all positions."""
-        rows = [(account, v) for account in view.accounts if account.plan for v in account.plan.decisions]
+        rows = [(account, each) for account in view.accounts if account.plan for each in account.plan.decisions]
         texts = [[cell.text for cell in _cells(account, decision)] for account, decision in rows]
         widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
         triggers = _TriggerColumn.of([decision for _, decision in rows], priced=width >= ROOMY)
