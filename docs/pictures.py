@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[1] / "README.md"
 IMAGES = Path(__file__).parent / "images"
 NOT_BEFORE = "14:38"
+SLOWER = 3  # than the demo, so that a busy machine takes the same pictures
 SIZES = ((80, 50), (200, 40))
 # rich refers to a font on the web, which an embedded picture may not load; the reader's monospace font is used instead.
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
@@ -44,7 +45,12 @@ class Camera(LogOnly):
     """Saves the screen at each size as soon as an exit order is working."""
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
+<<<<<<< HEAD
         self.runtime, self.events, self.plans, self.done = runtime, events, ExplainedPlans(), False
+=======
+        self.runtime, self.events, self.done = runtime, events, False
+        self.plans = ExplainedPlans()
+>>>>>>> ui
 
     def update(self, wait: float) -> bool:
         """Save the pictures after the first suitable check."""
@@ -65,8 +71,9 @@ def take_pictures() -> None:
     """Play the demo once and save the pictures."""
     configure(debug=False)
     scenario = load_scenario("demo")
-    with tempfile.TemporaryDirectory() as folder, SimServer(scenario, speed=float(scenario.speed)) as server:
-        play(server, Path(folder), float(scenario.speed), Camera)
+    speed = float(scenario.speed) / SLOWER
+    with tempfile.TemporaryDirectory() as folder, SimServer(scenario, speed=speed) as server:
+        play(server, Path(folder), speed, Camera)
 
 
 def update_readme() -> None:
