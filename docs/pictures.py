@@ -45,12 +45,8 @@ class Camera(LogOnly):
     """Saves the screen at each size as soon as an exit order is working."""
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
-<<<<<<< HEAD
-        self.runtime, self.events, self.plans, self.done = runtime, events, ExplainedPlans(), False
-=======
         self.runtime, self.events, self.done = runtime, events, False
         self.plans = ExplainedPlans()
->>>>>>> ui
 
     def update(self, wait: float) -> bool:
         """Save the pictures after the first suitable check."""
