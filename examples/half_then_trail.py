@@ -1,4 +1,4 @@
-"""Half, then trail: sell half at a gain, and let the rest run behind a trailing stop. Built from the rules at hand."""
+"""Half, then trail: sell half at a gain, and let the rest run behind a trailing stop. From the ready-made rules."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -34,9 +34,9 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Ended
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.rules.zero_day import ZeroDay
-from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal import store
 from sellctl.journal.audit_log import AuditLog, Entry
 from sellctl.journal.chain import START, ChainLink
@@ -237,7 +237,7 @@ def _forget_then_write(self: OrderManager, kind: str, client_order_id: str, deta
     _WRITE(self, kind, client_order_id, detail)
 
 
-async def _join_once(self: SellWatcher) -> None:
+async def _read_account_once(self: AccountObserver, **_anew: bool) -> None:
     if self.facts is None:
         facts = await self.broker.account()
         self.admit(facts)
@@ -350,7 +350,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_write", _forget_then_write),), by_day),
     Mutant("hidden is nothing", "an order taken and not shown yet is overlooked",
         ((OrderBook, "seen", _none),), by_day),
-    Mutant("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
+    Mutant("blocked for ever", "an account blocked at the start stays blocked", ((AccountObserver, "_read_account", _read_account_once),), by_day),
     Mutant("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
     Mutant("unresolved ignored", "a doubtful order doesn't hold its quantity",
         ((OrderBook, "unresolved", _no_quantities), (engine, "next_step", _next_step_as_if_resolved)), by_day),

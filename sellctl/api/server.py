@@ -88,7 +88,7 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, services.take_up)
+        loop.add_signal_handler(signal.SIGHUP, services.reload)
     beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_notify_watchdog(control))]
     try:
         await server.serve(sockets=[listening])
@@ -108,10 +108,10 @@ async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> Non
 
 async def _notify_watchdog(control: "Control") -> None:
     """Send WATCHDOG=1 while checks go on or the watcher is stopped; a watcher that hangs stops sending it."""
-    looks = -1
+    polls = -1
     while True:
-        if control.state is not State.WATCHING or control.looks != looks:
-            looks = control.looks
+        if control.state is not State.WATCHING or control.polls != polls:
+            polls = control.polls
             sd_notify("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
         await asyncio.sleep(WATCHDOG_SECONDS)
 

@@ -1,4 +1,4 @@
-"""`sellctl panic`: flatten everything that is managed, at any price, also under a halt."""
+"""`sellctl panic`: close everything that is managed, at any price, also under a halt."""
 
 import sys
 from typing import Annotated
@@ -17,7 +17,7 @@ from sellctl.commands.session import (
     status_of,
 )
 from sellctl.core.errors import SafetyRefusalError
-from sellctl.core.model.request import Verb
+from sellctl.core.watching.manual_requests import Verb
 
 
 def panic(
@@ -29,7 +29,7 @@ def panic(
 ) -> None:
     """Close every managed position now, at any price, halt or not.
 
-    Asks first. Ends within 50 seconds; a running watcher carries it out.
+    Asks first. Ends within 50 seconds; a running watcher does it itself.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode

@@ -1,4 +1,4 @@
-"""`sellctl run-once`: one round from cron: look, decide, act, follow for at most 50 seconds, and say what happened."""
+"""`sellctl run-once`: one run from cron: poll, decide, act, follow for at most 50 seconds, and print what happened."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -20,7 +20,7 @@ from sellctl.core.exit_codes import ExitCode
 
 
 class IfBusy(StrEnum):
-    """What to do when another sellctl works an account already."""
+    """What to do when another sellctl holds an account."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -31,7 +31,7 @@ def run_once(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and show; send and write nothing.")] = False,
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 10 when exits are due.")] = False,
     if_busy: Annotated[
-        IfBusy, typer.Option("--if-busy", help="When another sellctl works the account: fail exits 6, skip exits 0.")
+        IfBusy, typer.Option("--if-busy", help="When another sellctl holds the account: fail exits 6, skip exits 0.")
     ] = IfBusy.FAIL,
     yes: YesOption = False,
     account: AccountOption = None,
@@ -39,7 +39,7 @@ def run_once(
 ) -> None:
     """Check every account once and sell what is due; for cron.
 
-    Ends within 50 seconds. What is urgent goes on working then, and the next run takes it up.
+    Ends within 50 seconds. Urgent orders keep working after that, and the next run adopts them.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode

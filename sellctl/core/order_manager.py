@@ -1,7 +1,8 @@
 """The only writer at the broker: it carries plans out, and turns the broker's answers into events of the order book.
 
 Each answer takes the same way: it becomes an event, is written to the journal, is applied to the order, and the effects
-are carried out. An event that could not be written is learnt again from the broker; only its acceptance counts at once. What an event does to an order is decided in `orders.transitions`.
+are carried out. An event that could not be written is learnt again from the broker; only an acceptance counts at once.
+What an event does to an order is decided in `orders.transitions`.
 """
 
 import asyncio
@@ -137,21 +138,21 @@ class OrderManager:
     def _adopt(self, order: Order, now: dt.datetime) -> None:
         """Take over a working order that another process sent, with what the journal knows of its exit."""
         known = self.book.get(order.client_order_id)
-        if order.is_terminal or (known and not known.is_unclaimed):
+        if order.is_terminal or (known and not known.awaits_adoption):
             return
-        managed = known or self._unknown_to_the_book(order)
+        managed = known or self._from_the_journal(order)
         if known is None or managed.handling.announced:
             self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
         if managed.handling.announced:
             self.report(order.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
         if known is None:
-            self.book.meet(managed)
+            self.book.add(managed)
         age = (now - order.submitted_at).total_seconds() if order.submitted_at else 0.0
         self._record(order.client_order_id, Adopted(order.id, self.clock.monotonic() - age))
 
-    def _unknown_to_the_book(self, order: Order) -> ManagedOrder:
+    def _from_the_journal(self, order: Order) -> ManagedOrder:
         intent = self.journal.intent_of(self.account, order.client_order_id)
-        return ManagedOrder.of_intent(intent) if intent else ManagedOrder.of_stranger(order)
+        return ManagedOrder.of_intent(intent) if intent else ManagedOrder.of_broker_order(order)
 
     async def _look_up(self, client_order_id: str) -> Order | None:
         """Ask the broker about one order by our own id; None when it does not know it or gives no answer."""
@@ -307,13 +308,13 @@ class OrderManager:
         answer, refusal = error.answer, error.refusal.value
         detail: dict[str, object] = {"refusal": refusal, "status": answer.status, "message": answer.message}
         if error.refusal is Refusal.ACCOUNT:
-            self._barred(request, detail, answer)
+            self._account_blocked(request, detail, answer)
             return
         kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
         why = _NEXT_STEP.get(error.refusal, error.sentence)
         self._withdraw(request, detail, kind, why, counted=_counts(error))
 
-    def _barred(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
+    def _account_blocked(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
         """The whole account may not trade, so the order is not at fault. A person hears of it once."""
         self._write("refused", request.client_order_id, detail)
         now = self.clock.monotonic()

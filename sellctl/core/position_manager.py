@@ -98,28 +98,28 @@ class PositionManager:
     def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
         """The positions with their newest quotes and our memory, which is on disk before anybody sees it (D3).
 
-        `again`: the same answer of the broker once more, in which nobody is absent anew.
+        `again`: the same answer of the broker once more, which makes no position absent for longer.
         """
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, self._book.unresolved(), self._book.sent_of_each(now))
         if not again:
             self._forget_the_gone({position.instrument.symbol for position in seen}, orders)
         for position in seen:
-            self._meet(position, market.now, orders)
-        sane = {each.instrument.symbol: each for each in seen if each.qty.is_finite() and each.qty > ZERO}
+            self._remember(position, market.now, orders)
+        valid = {each.instrument.symbol: each for each in seen if each.qty.is_finite() and each.qty > ZERO}
         self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._book.exit_progress(p.symbol, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
-        wholes = {pair.whole.symbol: pair.whole.position for pair in pairs}
-        self.episodes.seen((*sane.values(), *wholes.values()), market.now)
-        self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in wholes)
+        whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
+        self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
+        self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in whole_pairs)
         known = self.episodes.known
-        episodes = {symbol: known[symbol] for symbol in sane}
+        episodes = {symbol: known[symbol] for symbol in valid}
         held = tuple([self._holding(p, episodes.get(p.instrument.symbol), orders) for p in seen])
         if peaks_move(market):
-            held = tuple([self._at_its_peak(h, market) if h.symbol in sane else h for h in held])
+            held = tuple([self._at_its_peak(h, market) if h.symbol in valid else h for h in held])
             self._move_peaks_of(pairs, market)
         self.episodes.save()
-        self.structures = {name: state_of_episode(known[name]) for name in wholes}
+        self.structures = {name: state_of_episode(known[name]) for name in whole_pairs}
         return held
 
     def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
@@ -150,7 +150,7 @@ class PositionManager:
             if price is not None:
                 self.episodes.peaked(pair.whole.symbol, price)
 
-    def _meet(self, position: Position, at: dt.datetime, orders: _OrderView) -> None:
+    def _remember(self, position: Position, at: dt.datetime, orders: _OrderView) -> None:
         """The position is there, so it is remembered and no longer absent. One that changed sides is another one."""
         symbol = position.instrument.symbol
         memory = self._memories.get(symbol)

@@ -13,7 +13,7 @@ from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a
 from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes, as_shown, refusal
 
 from sellctl.core.errors import AuthError, BrokerError, JournalError, Refusal, UnknownOutcomeError
-from sellctl.core.events import Reporter
+from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.order import Order
@@ -44,7 +44,7 @@ class Desk:
         self.book = OrderBook()
         prices = PriceTracker(NoQuotes(), self.clock)
         self.positions = PositionManager(prices, self.clock, Episodes("main", FakeMemory()), self.book)
-        report = Reporter("main", self.clock.now, self.told.append)
+        report = EventPublisher("main", self.clock.now, self.told.append)
         self.manager = OrderManager(
             "main",
             self.broker,  # type: ignore[arg-type]

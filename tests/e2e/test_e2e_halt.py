@@ -116,7 +116,7 @@ def test_close_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play
     with a_watcher(stage):
         said = stage.run("close", CALL)
         assert said.status == 0
-        assert "handed to the watcher" in said.err
+        assert "passed to the running watcher" in said.err
         until(stage, CALL, 0)
     assert stage.held(PUT) == 1
 

@@ -64,7 +64,7 @@ def test_an_account_that_goes_on_failing_is_told_again_and_again(tmp_path: Path)
     told = played(failing, tmp_path).liveness.told
     again = [event for event in told if "still not watched" in event.text]
     assert [event.severity for event in again] == [Severity.CRITICAL] * 3
-    assert any("answers again" in event.text for event in told)
+    assert any("responds again" in event.text for event in told)
 
 
 def test_a_key_that_never_worked_is_told_once(tmp_path: Path) -> None:

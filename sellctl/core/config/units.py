@@ -1,6 +1,6 @@
 """How values are written in YAML: one function per unit from text to value, `value_text` for the way back. No I/O.
 
-Every `read_` function takes the text as it stands in the file and raises UnitError.
+Every `read_` function takes the text as written and raises UnitError.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Orders as they stand at the broker. The status table is the one truth about their life cycle."""
+"""Orders as the broker shows them. The table of statuses says which of them are open and which have ended."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Side(StrEnum):
 
 
 class PositionIntent(StrEnum):
-    """Alpaca's word on whether an order opens or closes."""
+    """Whether an order opens or closes a position, as Alpaca names it."""
 
     BUY_TO_OPEN = "buy_to_open"
     BUY_TO_CLOSE = "buy_to_close"
@@ -38,7 +38,7 @@ class OrderType(StrEnum):
 
 
 class OrderState(StrEnum):
-    """How far an order's life has come, as far as it matters to us."""
+    """How far an order has come, by the broker's word, as far as it matters to us."""
 
     WORKING = "working"  # may fill, holds quantity
     CANCELING = "canceling"  # asked to end; may still fill, holds quantity
@@ -71,7 +71,7 @@ STATE_OF_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as the broker shows it: contracts or shares, dollars a share, instants in UTC."""
+    """An order as the broker shows it: contracts or shares, dollars per share, instants in UTC."""
 
     id: str
     client_order_id: str
@@ -95,7 +95,7 @@ class Order:
 
     @property
     def state(self) -> OrderState:
-        """How far its life has come; a status new to us is UNKNOWN, which counts as working."""
+        """How far it has come; a status new to us is UNKNOWN, which counts as working."""
         return STATE_OF_STATUS.get(self.status, OrderState.UNKNOWN)
 
     @property

@@ -1,1 +1,1 @@
-"""Pure: our orders from the written intent to their end."""
+"""Pure: the order book, what happens to an order, client order ids, and what open orders hold of a position."""

@@ -167,7 +167,7 @@ class ManagedOrder:
         )
 
     @classmethod
-    def of_stranger(cls, order: Order) -> "ManagedOrder":
+    def of_broker_order(cls, order: Order) -> "ManagedOrder":
         """An order with an id of ours that this journal knows nothing of: another host sent it."""
         return cls(
             client_order_id=order.client_order_id,
@@ -204,7 +204,7 @@ class ManagedOrder:
         return not self.is_terminal and not (self.handling.rests and self.state in AT_THE_BROKER)
 
     @property
-    def is_unclaimed(self) -> bool:
+    def awaits_adoption(self) -> bool:
         """Whether another process sent it and the broker has not shown it to this one yet."""
         return self.request is None and self.is_unknown
 

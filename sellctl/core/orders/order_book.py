@@ -161,7 +161,7 @@ class OrderBook:
         """An earlier process left this order open. One that is known already stays as it is."""
         self._open.setdefault(recorded.intent.client_order_id, restored(recorded))
 
-    def meet(self, order: ManagedOrder) -> None:
+    def add(self, order: ManagedOrder) -> None:
         """The broker shows an order of ours that the book does not know; its adoption follows."""
         self._open[order.client_order_id] = order
 

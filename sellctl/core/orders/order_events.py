@@ -64,7 +64,7 @@ class CancelRefused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The broker's terminal word: the end, the cumulative quantity filled, and when we learnt it."""
+    """The broker showed it terminal at `at`, in monotonic seconds. `filled` is cumulative."""
 
     state: ManagedState
     filled: Decimal
@@ -130,7 +130,7 @@ Effect = LookUp | Repeat | Cancel | Alert
 
 # --- what an answer of the broker means -------------------------------------------------------------------------------
 
-# A person's replacement of an order ends it, with less than all of it filled.
+# An order that a person replaced has ended, with less than all of it filled. The other statuses mean what they say.
 _END = {
     "filled": ManagedState.FILLED,
     "canceled": ManagedState.CANCELED,
@@ -146,6 +146,5 @@ def events_of(order: Order, at: float) -> tuple[OrderEvent, ...]:
     if order.filled_qty > 0:
         events += (PartiallyFilled(order.filled_qty),)
     if order.is_terminal:
-        # A terminal status that is missing in the table would be a new one: it still holds nothing any more.
         events += (Ended(_END.get(order.status, ManagedState.CANCELED), order.filled_qty, at),)
     return events

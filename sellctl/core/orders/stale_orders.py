@@ -1,6 +1,6 @@
 """Which resting orders have grown stale: simple day orders that close a held position and got no fill in time.
 
-Source: design, section 5. Never a complex or multi-leg order, never a GTC or a stop, never an order that opens a
+Never a complex or multi-leg order, never a GTC or a stop, never an order that opens a
 position unless the scope is `all`.
 """
 

@@ -81,7 +81,7 @@ def _alerts(order: ManagedOrder, event: OrderEvent) -> Result:
 
 def _contradiction(order: ManagedOrder, event: OrderEvent) -> Alert:
     what = type(event).__name__
-    return Alert(f"order {order.client_order_id} is {order.state.value} and got {what}; check it at the broker")
+    return Alert(f"order {order.client_order_id} is {order.state.value} here, but {what} came; check it at the broker")
 
 
 def _is_at_the_broker(order: ManagedOrder, event: Accepted) -> Result:

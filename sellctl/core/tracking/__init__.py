@@ -1,1 +1,1 @@
-"""What the shell remembers: position episodes, fills, quotes, order rates."""
+"""What is remembered of positions and prices: episodes, peaks, our own fills, quotes."""

@@ -1,4 +1,4 @@
-"""What our own fills have left of a position while the broker's word on it may lag, and whether it came to agree."""
+"""What is left of a position after our own fills, while the broker's view of it may lag, and whether both agree."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ LEDGER_SECONDS = 20.0
 
 @dataclass(slots=True)
 class Ledger:
-    """One symbol's account of an exit: what was held when it began, and what we have sold or bought back since."""
+    """What was held of one symbol when an order was sent, and what our orders have closed since."""
 
     held: Decimal = ZERO
     opened_at: dt.datetime | None = None  # broker's clock; None: closed
@@ -27,13 +27,11 @@ class Ledger:
             self.held, self.opened_at, self.fills = held, at, {}
         self.until = max(self.until, now + LEDGER_SECONDS)
 
-    def fill(self, client_order_id: str, cumulative: Decimal, now: float) -> bool:
-        """Fold a fill in, once whatever arrives how often (I8). Whether it was news."""
-        if cumulative <= self.fills.get(client_order_id, ZERO):
-            return False
-        self.fills[client_order_id] = cumulative
-        self.until = now + LEDGER_SECONDS
-        return True
+    def fill(self, client_order_id: str, cumulative: Decimal, now: float) -> None:
+        """Fold a fill in. Only a larger cumulative quantity changes anything, however often one arrives (I8)."""
+        if cumulative > self.fills.get(client_order_id, ZERO):
+            self.fills[client_order_id] = cumulative
+            self.until = now + LEDGER_SECONDS
 
     @property
     def filled(self) -> Decimal:
@@ -41,7 +39,7 @@ class Ledger:
         return sum(self.fills.values(), ZERO)
 
     def left(self, now: float) -> Decimal | None:
-        """What is left by our own account; None when it has nothing to add to the broker's word."""
+        """What is left by our own count; None when it has nothing to add to the broker's view."""
         return max(self.held - self.filled, ZERO) if self.opened_at and (now <= self.until or self.fills) else None
 
     def is_in_doubt(self, qty: Decimal, now: float) -> bool:
@@ -49,7 +47,7 @@ class Ledger:
         return bool(self.fills) and now > self.until and qty > self.held - self.filled
 
     def close(self) -> None:
-        """The broker's word and ours agree, or somebody else's orders explain the difference."""
+        """The broker's view and our count agree, or somebody else's orders explain the difference."""
         self.opened_at, self.fills = None, {}
 
 

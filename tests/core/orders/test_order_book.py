@@ -113,7 +113,7 @@ def test_an_exit_presses_since_its_first_order_as_a_protective_one() -> None:
 
 def test_an_adopted_order_continues_its_exit_at_its_step() -> None:
     book = OrderBook()
-    book.meet(replace(an_exit_order(step=3), request=None, state=ManagedState.UNKNOWN))
+    book.add(replace(an_exit_order(step=3), request=None, state=ManagedState.UNKNOWN))
     book.record(AN_EXIT, Adopted("b1", -20.0))
     progress = book.exit_progress(CALL, 1.0)
     assert progress is not None
@@ -122,7 +122,7 @@ def test_an_adopted_order_continues_its_exit_at_its_step() -> None:
 
 def test_an_adopted_order_of_which_nothing_is_known_begins_no_exit() -> None:
     book, order = OrderBook(), our_order()
-    book.meet(ManagedOrder.of_stranger(order))
+    book.add(ManagedOrder.of_broker_order(order))
     book.record(order.client_order_id, Adopted("b1", 0.0))
     assert (book.working, book.exit_progress(CALL, 1.0)) == (1, None)
 

@@ -1,4 +1,4 @@
-"""What each event does to an order in each state: total, insensitive to order and repetition, and never a double sale."""
+"""What each event does to an order in each state: total, whatever arrives in which order and how often."""
 
 import itertools
 from decimal import Decimal
@@ -259,7 +259,7 @@ def test_an_order_may_fill_while_its_cancel_is_pending() -> None:
 def test_after_a_restart_the_outcome_is_unknown_and_the_whole_quantity_counts_as_gone() -> None:
     order = fold(replace(an_exit_order(), request=None), Accepted("b1"), PartiallyFilled(Decimal(4)), Restarted())
     assert (order.state, order.filled, order.unresolved) == (ManagedState.UNKNOWN, 4, QTY)
-    assert order.is_unclaimed
+    assert order.awaits_adoption
 
 
 def test_an_adopted_order_works_since_it_was_sent() -> None:
@@ -270,9 +270,10 @@ def test_an_adopted_order_works_since_it_was_sent() -> None:
 # --- what an answer means ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "status", [status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL]
-)
+TERMINAL_STATUSES = [status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL]
+
+
+@pytest.mark.parametrize("status", TERMINAL_STATUSES)
 def test_every_terminal_status_of_the_broker_ends_the_order(status: str) -> None:
     order = our_order(status=status, filled_qty=Decimal(2))
     after = fold(an_exit_order(), *events_of(order, 5.0))

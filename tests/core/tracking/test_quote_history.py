@@ -32,7 +32,7 @@ def bid_of(book: QuoteBook) -> str:
 def test_a_jump_is_not_used_until_a_second_quote_agrees(bid: str, ask: str) -> None:
     book = a_book((0, "1.00", "1.02"), (1, bid, ask))
     assert bid_of(book) == "1.00"
-    assert book.is_in_doubt(1)
+    assert book.has_jump(1)
     take(book, 2.4, bid, ask)
     assert bid_of(book) == "1.00"
     take(book, 2.5, bid, ask)
@@ -41,7 +41,7 @@ def test_a_jump_is_not_used_until_a_second_quote_agrees(bid: str, ask: str) -> N
 
 def test_one_bad_tick_leaves_no_trace() -> None:
     book = a_book((0, "1.00", "1.02"), (1, "100.00", "102.00"), (2, "1.00", "1.02"))
-    assert not book.is_in_doubt(2)
+    assert not book.has_jump(2)
     assert bid_of(book) == "1.00"
 
 
@@ -65,7 +65,7 @@ def test_a_slow_grind_is_believed_quote_by_quote() -> None:
     assert all(take(book, n, f"{1 - n / 100:.2f}", f"{1.02 - n / 100:.2f}") for n in range(1, 90))
 
 
-def test_the_window_needs_a_look_that_is_old_enough() -> None:
+def test_the_window_needs_a_sample_that_is_old_enough() -> None:
     book = a_book((0, "0.70", "0.72"), (1.4, "0.71", "0.73"))
     assert book.window() is None
     take(book, 1.5, "0.69", "0.71")
@@ -74,18 +74,18 @@ def test_the_window_needs_a_look_that_is_old_enough() -> None:
     assert (window.high.bid, window.low.bid) == (Decimal("0.71"), Decimal("0.69"))
 
 
-def test_the_window_begins_with_the_newest_look_that_is_old_enough() -> None:
+def test_the_window_begins_with_the_newest_sample_that_is_old_enough() -> None:
     book = a_book((0, "1.00", "1.02"), (5, "0.70", "0.72"), (6.6, "0.70", "0.72"))
     window = book.window()
     assert window is not None
     assert window.high.bid == Decimal("0.70")
 
 
-def test_a_look_of_minutes_ago_agrees_with_nothing() -> None:
+def test_a_sample_of_minutes_ago_confirms_nothing() -> None:
     assert a_book((0, "0.70", "0.72"), (70, "0.70", "0.72")).window() is None
 
 
-def test_a_confirmed_jump_brings_its_own_agreement() -> None:
+def test_a_confirmed_jump_brings_its_own_confirmation() -> None:
     window = a_book((0, "1.00", "1.02"), (5, "0.30", "0.32"), (6.5, "0.31", "0.33")).window()
     assert window is not None
     assert window.high.bid == Decimal("0.31")
@@ -103,7 +103,7 @@ def test_an_older_quote_never_replaces_a_newer_one() -> None:
     assert not book.take(a_quote(CALL, "0.90", "0.92", at("12:00")), 6, Source.POLL)
 
 
-def test_a_crossed_quote_shows_its_trouble_and_is_no_look() -> None:
+def test_a_crossed_quote_is_shown_and_is_no_sample() -> None:
     book = a_book((0, "1.00", "1.02"), (2, "1.30", "1.00"))
     assert bid_of(book) == "1.30"
     assert book.window() is None

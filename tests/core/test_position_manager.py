@@ -1,0 +1,250 @@
+"""Positions joined with what is remembered of them: orders, fills, peaks, absences, and what nobody can explain."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+from builders import CALL, PUT, a_market, a_position, a_quote, an_order, at, replace
+from order_builders import AN_EXIT, a_backstop_order, a_signal, an_exit_order
+from order_fakes import FakeClock, FakeMemory, NoQuotes
+
+from sellctl.core.model.episode import Episode
+from sellctl.core.model.instrument import an_option
+from sellctl.core.model.market import Market
+from sellctl.core.model.order import PositionIntent, Side
+from sellctl.core.model.position import BackstopState, Direction, Holding, Position
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.orders.order_events import Accepted, Refused
+from sellctl.core.position_manager import ABSENCES, PositionManager
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
+
+TEN = a_position(CALL, "10")
+HIGHER = "AAPL261218C00210000"
+
+
+@dataclass
+class Desk:
+    """One account's positions."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    memory: FakeMemory = field(default_factory=FakeMemory)
+    pairs: bool = False
+
+    def __post_init__(self) -> None:
+        self.book = OrderBook()
+        self.prices = PriceTracker(NoQuotes(), self.clock)
+        episodes = Episodes("main", self.memory)
+        self.positions = PositionManager(self.prices, self.clock, episodes, self.book, pairs=self.pairs)
+
+    def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
+        self.clock.seconds += seconds
+        return self.positions.holdings(positions, market or a_market())
+
+    def send(self, accepted: bool = True) -> None:
+        """An exit of all ten contracts goes out."""
+        self.positions.sending(a_signal(), self.clock.now())
+        self.book.intend(an_exit_order(at=self.clock.seconds))
+        if accepted:
+            self.book.record(AN_EXIT, Accepted("b1"))
+
+    def fill(self, cumulative: int) -> None:
+        self.positions.filled(an_exit_order(), Decimal(cumulative), self.clock.now())
+
+    def quote(self, bid: str, ask: str, symbol: str = CALL) -> None:
+        """The same prices in two quotes, far enough apart to agree."""
+        instrument = an_option(symbol)
+        assert instrument is not None
+        for _ in range(2):
+            self.clock.seconds += 2
+            self.prices.accept({symbol: a_quote(symbol, bid, ask, self.clock.now())}, {symbol: instrument})
+
+
+# --- joined with the order book ---------------------------------------------------------------------------------------
+
+
+def test_what_the_order_book_says_of_a_symbol_is_in_its_state() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send(accepted=False)
+    (holding,) = desk.poll(TEN)
+    assert holding.state.unresolved == 10
+    assert holding.state.exit is not None
+    assert (holding.state.sent.all, desk.positions.sent.all) == (1, 1)
+    desk.book.record(AN_EXIT, Refused(desk.clock.seconds, counted=True))
+    (holding,) = desk.poll(TEN)
+    assert (holding.state.unresolved, holding.state.exit, holding.state.rejects) == (0, None, 1)
+
+
+def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_the_episode() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.book.refuse_backstops([CALL])
+    desk.positions.filled_before(CALL, at("12:00"))
+    desk.positions.filled_before(CALL, at("11:00"))
+    (holding,) = desk.poll(TEN)
+    assert holding.state.backstop == BackstopState(refused=True)
+    assert holding.state.filled_at == at("12:00")
+    assert holding.state.base == 10
+
+
+# --- fills that the position does not show yet (S5) -------------------------------------------------------------------
+
+
+def test_our_own_fills_count_before_the_position_shows_them() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send()
+    desk.fill(4)
+    desk.fill(4)
+    (holding,) = desk.poll(TEN)
+    assert holding.state.qty_left == 6
+
+
+def test_a_backstops_fill_counts_only_while_its_ledger_is_open() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.positions.sending(a_signal(), desk.clock.now())
+    desk.positions.filled(a_backstop_order(), Decimal(4), at("12:00"))
+    assert desk.poll(TEN)[0].state.qty_left == 6
+    late = Desk()
+    late.poll(TEN)
+    late.positions.sending(a_signal(), late.clock.now())
+    late.poll(TEN, seconds=LEDGER_SECONDS + 1)
+    late.positions.filled(a_backstop_order(), Decimal(4), at("12:00"))
+    (holding,) = late.poll(TEN)
+    assert (holding.state.qty_left, holding.state.filled_at) == (None, at("12:00"))
+
+
+def test_a_position_that_came_to_agree_with_our_fills_is_in_no_doubt() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send()
+    desk.fill(4)
+    desk.poll(a_position(CALL, "6"), seconds=LEDGER_SECONDS + 1)
+    assert desk.positions.in_doubt() == ()
+    assert desk.poll(a_position(CALL, "6"))[0].state.qty_left is None
+
+
+def test_a_position_that_shows_more_than_our_fills_left_is_quarantined_once_nothing_explains_it() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send()
+    desk.fill(4)
+    desk.poll(TEN, seconds=LEDGER_SECONDS + 1)
+    assert desk.positions.in_doubt() == (CALL,)
+    assert desk.positions.in_doubt() == ()
+    (sentence,) = desk.positions.explain({CALL: ()})
+    assert sentence == f"{CALL} quarantined: 10 held, 6 expected after our fills"
+    assert desk.positions.explain({CALL: ()}) == ()
+    assert "quarantined" in desk.poll(TEN)[0].state.quarantine
+
+
+def test_somebody_elses_purchase_explains_the_difference() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send()
+    desk.fill(4)
+    desk.poll(TEN, seconds=LEDGER_SECONDS + 1)
+    bought = replace(an_order(CALL, "sell", "4"), side=Side.BUY, position_intent=PositionIntent.BUY_TO_OPEN)
+    bought = replace(bought, filled_qty=Decimal(4), filled_at=at("12:01"), status="filled")
+    assert desk.positions.in_doubt() == (CALL,)
+    assert desk.positions.explain({CALL: (bought,)}) == ()
+    assert desk.poll(TEN)[0].state.quarantine == ""
+
+
+# --- from flat to flat ------------------------------------------------------------------------------------------------
+
+
+def test_one_answer_without_a_position_is_not_flat() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    for _ in range(ABSENCES - 1):
+        desk.poll()
+    assert desk.positions.remembered == {CALL}
+    desk.poll()
+    assert desk.positions.remembered == frozenset()
+    assert desk.memory.episodes == {}
+
+
+def test_the_same_answer_once_more_makes_nobody_absent_anew() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    for _ in range(ABSENCES):
+        desk.positions.holdings((), a_market(), again=True)
+    assert desk.positions.remembered == {CALL}
+
+
+def test_a_position_with_an_order_of_unknown_outcome_is_not_forgotten() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send(accepted=False)
+    for _ in range(ABSENCES + 2):
+        desk.poll()
+    assert desk.positions.remembered == {CALL}
+
+
+@pytest.mark.parametrize("again", [TEN, a_position(CALL, "10", short=True)], ids=["gone and back", "other side"])
+def test_a_new_position_begins_without_the_exit_of_the_one_before(again: Position) -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.send()
+    for _ in range(ABSENCES if again is TEN else 0):
+        desk.poll()
+    assert desk.poll(again)[0].state.exit is None
+
+
+def test_what_an_earlier_process_knew_is_forgotten_like_everything_else() -> None:
+    known = Episode(PUT, Direction.LONG, at("10:00"), Decimal(1))
+    desk = Desk(memory=FakeMemory({PUT: known}))
+    for _ in range(ABSENCES):
+        assert PUT in desk.memory.episodes
+        desk.poll(TEN)
+    assert set(desk.memory.episodes) == {CALL}
+
+
+def test_the_first_sight_and_the_peak_survive_a_restart() -> None:
+    known = Episode(CALL, Direction.LONG, at("10:00"), Decimal(10), Decimal("1.00"), peak=Decimal("1.40"))
+    (holding,) = Desk(memory=FakeMemory({CALL: known})).poll(TEN)
+    assert (holding.state.first_seen, holding.state.peak) == (at("10:00"), Decimal("1.40"))
+
+
+# --- peaks (D3) -------------------------------------------------------------------------------------------------------
+
+
+def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored_before_it_is_seen() -> None:
+    desk = Desk()
+    desk.quote("1.30", "1.32")
+    (holding,) = desk.poll(TEN)
+    assert holding.state.peak == Decimal("1.31")
+    assert desk.memory.episodes[CALL].peak == Decimal("1.31")
+    desk.quote("1.20", "1.22")
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
+
+
+def test_a_wide_quote_moves_no_peak() -> None:
+    desk = Desk()
+    desk.quote("1.00", "2.00")
+    assert desk.poll(TEN)[0].state.peak is None
+
+
+@pytest.mark.parametrize("clock", ["08:00", "09:30:30"], ids=["closed", "first minute"])
+def test_no_peak_is_set_while_the_market_is_closed_or_has_just_opened(clock: str) -> None:
+    desk = Desk()
+    desk.quote("1.30", "1.32")
+    assert desk.poll(TEN, market=replace(a_market(clock), now=at(clock)))[0].state.peak is None
+
+
+def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
+    desk = Desk(pairs=True)
+    legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
+    desk.quote("6.00", "6.02")
+    desk.quote("3.00", "3.02", HIGHER)
+    desk.poll(*legs, market=replace(a_market(), now=at("12:00") + dt.timedelta(seconds=desk.clock.seconds)))
+    ((name, state),) = desk.positions.structures.items()
+    assert name == f"{HIGHER}+{CALL}"
+    assert state.peak == Decimal("3.00")
+    desk.poll(legs[0])
+    assert desk.positions.structures == {}
