@@ -103,7 +103,7 @@ class Market:
     """The market at one instant of the broker's clock. All instants in UTC.
 
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
-    is unknown). `confirmed` is False when the calendar contradicts the clock: then no price rule fires and `closes_at` is
+    is unknown). `confirmed` is False when the calendar contradicts the clock: no price rule fires then and `closes_at` is
     the earlier of the two. An unknown calendar contradicts nothing: then the clock alone decides.
     `calendar` is the sessions of a year back and ten days ahead; None when they are unknown.
     """
