@@ -71,7 +71,7 @@ def sellctl(url: str, shape: Shape) -> Poll:
 
     async def poll() -> None:
         await runtime.scheduler.poll()
-        problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem or not watcher.plan]
+        problems = [state.problem for state in runtime.scheduler.states if state.problem or not state.plan]
         if problems:
             raise RuntimeError(f"a poll failed: {problems[0]}")
 

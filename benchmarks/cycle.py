@@ -52,8 +52,8 @@ async def _counted(runtime: Runtime, server: SimServer) -> tuple[Counter[str], C
 async def _poll(runtime: Runtime, server: SimServer) -> Counter[str]:
     before = len(server.requests)
     await runtime.scheduler.poll()
-    problems = [watcher.problem for watcher in runtime.scheduler.watchers if watcher.problem]
-    if problems or any(watcher.acted for watcher in runtime.scheduler.watchers):
+    problems = [state.problem for state in runtime.scheduler.states if state.problem]
+    if problems or any(state.acted for state in runtime.scheduler.states):
         raise RuntimeError(f"not a steady cycle: {problems or 'something was due'}")
     return Counter(f"{made.method} {made.path}" for made in server.requests[before:])
 

@@ -1,4 +1,4 @@
-"""The decision's figures: holdings judged a second, and how the time grows with the book."""
+"""How fast decisions are made: positions per second, and how the time per position grows with their number."""
 
 import datetime as dt
 import gc
@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from sellctl.core.config.schema import (
     AccountConfig,
-    Amount,
     BreakevenConfig,
     Config,
     DteConfig,
@@ -26,16 +25,17 @@ from sellctl.core.config.schema import (
 )
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
+from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Holding, Position, PositionState
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
-PER_SECOND_BOUND = 100_000
-EVERY_RULE_BOUND = 20_000
+PER_SECOND_BOUND = 30_000
+EVERY_RULE_BOUND = 10_000
 GROWTH_BOUND = 2.0
-DUE_EACH = 20  # one holding in so many meets its target
+DUE_EACH = 20  # one position in so many meets its target
 _SMALL, _BOOK, _LARGE = 100, 1_000, 100_000
 _NOON = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
 _CENT = Decimal("0.01")
@@ -73,7 +73,7 @@ def figures() -> list[tuple[str, str, str]]:
         ("decide, the same with nothing due: strategy one", _speed(a_book(_BOOK, due_each=0), one), ""),
         ("decide, the same with a quarter due: strategy one", _speed(a_book(_BOOK, due_each=4), one), ""),
         (
-            f"decide, time a holding: {_LARGE:,} holdings / {_SMALL:,}, without the garbage collector's share",
+            f"decide, time per position: {_LARGE:,} holdings / {_SMALL:,}, without the garbage collector's share",
             f"{work:.2f} x ({growth:.2f} x with it: {most:.1f} / {fewest:.1f} us)",
             f"<= {GROWTH_BOUND} x",
         ),
@@ -85,19 +85,19 @@ def _speed(snapshot: Snapshot, policy: Policy) -> str:
 
 
 def seconds_a_holding(snapshot: Snapshot, policy: Policy, repeats: int) -> float:
-    """The processor time of the fastest of many decisions, shared by its holdings: whatever is slower was disturbed."""
+    """The processor time per position of the fastest of many decisions; slower ones were disturbed."""
     return min(_timed(snapshot, policy) for _ in range(repeats)) / len(snapshot.holdings)
 
 
 def _growth(small: Snapshot, large: Snapshot, policy: Policy) -> tuple[float, float, float]:
-    """How many times longer a holding takes in the large book, and the microseconds in either."""
+    """How many times longer a position takes in the large book, and the microseconds in either."""
     fewest, most = (1e6 * seconds_a_holding(book, policy, n) for book, n in ((small, 300), (large, 4)))
     return most / fewest, fewest, most
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the garbage collector, which walks through the whole book each time a quarter of it is new."""
+    """Without the garbage collector, whose full passes take time in proportion to the whole book."""
     gc.disable()
     try:
         yield
@@ -106,7 +106,7 @@ def uncollected() -> Iterator[None]:
 
 
 def a_book(holdings: int, due_each: int = DUE_EACH) -> Snapshot:
-    """Long options between stop and target but for the due ones, one in ten with a resting order of the user's."""
+    """Long options between stop and target except the due ones, one in ten with a resting order of the user's."""
     market = Market(_NOON, is_open=True, closes_at=_NOON + dt.timedelta(hours=4), opened_at=_NOON.replace(hour=14))
     held = tuple(_holding(number, due=due_each > 0 and number % due_each == 0) for number in range(holdings))
     orders = tuple(_order(each.symbol) for each in held[::10])
@@ -114,7 +114,7 @@ def a_book(holdings: int, due_each: int = DUE_EACH) -> Snapshot:
 
 
 def with_memory(snapshot: Snapshot) -> Snapshot:
-    """The same held for a day, with a peak, two looks that agree, and the underlyings' quotes."""
+    """The same held for a day, with a peak, two quotes that agree, and the underlyings' quotes."""
     held = tuple(replace(each, state=_state(each)) for each in snapshot.holdings)
     names = {each.position.instrument.underlying for each in held}
     quotes = {name: Quote(name, D(200), D("200.02"), _NOON) for name in names}
@@ -123,7 +123,8 @@ def with_memory(snapshot: Snapshot) -> Snapshot:
 
 def _state(holding: Holding) -> PositionState:
     seen, window = _NOON - dt.timedelta(days=1), Window(holding.quote, holding.quote) if holding.quote else None
-    return PositionState(first_seen=seen, opened_at=seen, window=window, peak=D("1.06"), base=holding.position.qty)
+    qty = holding.position.qty
+    return PositionState(first_seen=seen, opened_at=seen, window=window, peak=D("1.06"), original_qty=qty)
 
 
 def _holding(number: int, *, due: bool) -> Holding:
@@ -154,7 +155,7 @@ def _order(symbol: str) -> Order:
 
 
 def strategy_one() -> Policy:
-    """The policy without a configuration."""
+    """The policy of the defaults."""
     return _policy(SellModuleConfig())
 
 

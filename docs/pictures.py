@@ -18,11 +18,11 @@ from rich.terminal_theme import MONOKAI
 
 from sellctl.commands.demo import play
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.service.logs import configure
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
-from sellctl.ui.displays import LogOnly, view_of
+from sellctl.ui.displays import ExplainedPlans, LogOnly, view_of
 from sellctl.ui.screen import WatchScreen
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[1] / "README.md"
 IMAGES = Path(__file__).parent / "images"
 NOT_BEFORE = "14:38"
+SLOWER = 3  # than the demo, so that a busy machine takes the same pictures
 SIZES = ((80, 50), (200, 40))
 # rich refers to a font on the web, which an embedded picture may not load; the reader's monospace font is used instead.
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
@@ -45,12 +46,13 @@ class Camera(LogOnly):
 
     def __init__(self, runtime: "Runtime", events: "Sequence[Event]") -> None:
         self.runtime, self.events, self.done = runtime, events, False
+        self.plans = ExplainedPlans()
 
     def update(self, wait: float) -> bool:
         """Save the pictures after the first suitable check."""
-        view = view_of(self.runtime, self.events, wait)
+        view = view_of(self.runtime, self.events, wait, self.plans)
         plans = [account.plan for account in view.accounts if account.plan]
-        at_work = any(decision.step for plan in plans for decision in plan.of(State.LEAVING))
+        at_work = any(decision.step for plan in plans for decision in plan.of(DecisionState.CLOSING))
         if not self.done and at_work and f"{view.now.astimezone(NEW_YORK):%H:%M}" >= NOT_BEFORE:
             self.done = True
             for width, height in SIZES:
@@ -65,8 +67,9 @@ def take_pictures() -> None:
     """Play the demo once and save the pictures."""
     configure(debug=False)
     scenario = load_scenario("demo")
-    with tempfile.TemporaryDirectory() as folder, SimServer(scenario, speed=float(scenario.speed)) as server:
-        play(server, Path(folder), float(scenario.speed), Camera)
+    speed = float(scenario.speed) / SLOWER
+    with tempfile.TemporaryDirectory() as folder, SimServer(scenario, speed=speed) as server:
+        play(server, Path(folder), speed, Camera)
 
 
 def update_readme() -> None:

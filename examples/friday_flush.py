@@ -1,4 +1,4 @@
-"""Friday flush: on Fridays everything leaves from a time of day on, so that no weekend is held."""
+"""Friday flush: on Fridays everything is closed from a time of day on, so that nothing is held over the weekend."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -20,4 +20,4 @@ class FridayFlush(BaseStrategy):
         now = market.now.astimezone(NEW_YORK)
         if now.weekday() != FRIDAY or now.time() < self.after:
             return None
-        return self.leave(holding, f"it is Friday {now:%H:%M}")
+        return self.close(holding, f"it is Friday {now:%H:%M}")

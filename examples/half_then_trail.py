@@ -1,11 +1,11 @@
-"""Half, then trail: sell half at a gain, and let the rest run behind a trailing stop. Built from the rules at hand."""
+"""Half, then trail: sell half at a gain, and let the rest run behind a trailing stop. From the ready-made rules."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sellctl.core.config.schema import Gain, Pullback, PullbackText, ScaleStep
-from sellctl.core.rules.profit import ScaleOut
-from sellctl.core.rules.trailing import TrailingStop
+from sellctl.core.rules.scale_out import ScaleOut
+from sellctl.core.rules.trailing_stop import TrailingStop
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
 
 FIFTEEN_POINTS = Pullback(Decimal("0.15"))

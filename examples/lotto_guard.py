@@ -16,8 +16,8 @@ class LottoGuard(BaseStrategy):
     def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
         gain, held = holding.gain, holding.position.qty
         left = held if holding.state.qty_left is None else min(held, holding.state.qty_left)
-        whole = holding.state.base or held
+        whole = holding.state.original_qty or held
         keep = whole - (whole / self.times).to_integral_value(ROUND_CEILING)
         if gain is None or gain + 1 < self.times or left <= keep:
             return None
-        return self.leave(holding, f"{gain + 1:.1f} x entry", qty=left - keep, urgency=Urgency.PROFIT)
+        return self.close(holding, f"{gain + 1:.1f} x entry", qty=left - keep, urgency=Urgency.PROFIT)

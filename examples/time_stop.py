@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sellctl.core.config.schema import Gain, Minutes
+from sellctl.core.model.holding_time import time_held
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.clock import time_held
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 
 
@@ -21,4 +21,4 @@ class TimeStop(BaseStrategy):
         held, gain = time_held(holding, market), holding.gain
         if held is None or gain is None or held < self.after or gain >= self.needs:
             return None
-        return self.leave(holding, f"gained {gain:.0%} in {held}, {self.needs:.0%} needed")
+        return self.close(holding, f"gained {gain:.0%} in {held}, {self.needs:.0%} needed")

@@ -20,7 +20,7 @@ from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
 from sellctl.core.config.schema import CancelScope
-from sellctl.core.decision import engine, exits, guards, pricing, sizing
+from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.market_clock import MarketClock
@@ -34,9 +34,9 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Ended
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.rules.zero_day import ZeroDay
-from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal import store
 from sellctl.journal.audit_log import AuditLog, Entry
 from sellctl.journal.chain import START, ChainLink
@@ -237,7 +237,7 @@ def _forget_then_write(self: OrderManager, kind: str, client_order_id: str, deta
     _WRITE(self, kind, client_order_id, detail)
 
 
-async def _join_once(self: SellWatcher) -> None:
+async def _read_account_once(self: AccountObserver, **_anew: bool) -> None:
     if self.facts is None:
         facts = await self.broker.account()
         self.admit(facts)
@@ -280,15 +280,15 @@ async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -
     await self._client.request(request, alpaca_broker._ignore)
 
 
-_RESTS = engine._rests
+_IS_PAUSED = engine._is_paused
 
 
-def _stops_rest(signal: Any, place: DecisionContext) -> str:
-    return "always" if signal.reason is Reason.STOP_LOSS else _RESTS(signal, place)
+def _stops_paused(signal: Any, context: DecisionContext) -> bool:
+    return signal.reason is Reason.STOP_LOSS or _IS_PAUSED(signal, context)
 
 
-def _targets_rest(signal: Any, place: DecisionContext) -> str:
-    return "always" if signal.reason is Reason.TAKE_PROFIT else _RESTS(signal, place)
+def _targets_paused(signal: Any, context: DecisionContext) -> bool:
+    return signal.reason is Reason.TAKE_PROFIT or _IS_PAUSED(signal, context)
 
 
 _AVAILABLE = sizing.free
@@ -298,17 +298,16 @@ def _all_of_it(holding: Any) -> Decimal:
     return Decimal(holding.position.qty)
 
 
-_NO_GUARDS = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._nothing_of_ours_works)
-_NO_COVER_GUARD = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._covering_legs)
-_NO_PACE = tuple(guard for guard in guards.ORDER_GUARDS if guard is not guards._orders_a_minute)
+def _without(left_out: Any) -> tuple[Any, ...]:
+    return tuple(check for check in risk_checks.RISK_CHECKS if check is not left_out)
 
 
-_LEAVE = exits.leave
+_NEXT_STEP = exits.next_step
 
 
-def _leave_resolved(signal: Any, place: DecisionContext) -> Any:
+def _next_step_as_if_resolved(signal: Any, context: DecisionContext) -> Any:
     state = replace(signal.holding.state, unresolved=Decimal(0))
-    return _LEAVE(replace(signal, holding=replace(signal.holding, state=state)), place)
+    return _NEXT_STEP(replace(signal, holding=replace(signal.holding, state=state)), context)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -329,19 +328,19 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
     Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
     Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
-        for place in (guards, quote_history, pricing, exits)), by_day),
-    Mutant("any age", "old and future quotes are believed", ((guards, "_problem", _any_age),), by_day),
+        for place in (quote_checks, quote_history, pricing, exits)), by_day),
+    Mutant("any age", "old and future quotes are believed", ((quote_checks, "_stamp_problem", _any_age),), by_day),
     Mutant("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
     Mutant("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
     Mutant("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
     Mutant("own orders overlooked", "the next order goes out before the last one has ended",
-        ((DecisionContext, "ours_on", _nothing), (guards, "ORDER_GUARDS", _NO_GUARDS)), by_day),
+        ((DecisionContext, "ours_on", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working))), by_day),
     Mutant("legs alone", "a long that covers a short is sold alone",
-        ((sizing, "_reserves", _nothing), (guards, "ORDER_GUARDS", _NO_COVER_GUARD)), by_day),
+        ((sizing, "_reserves", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._covering_legs))), by_day),
     Mutant("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),
     Mutant("zero day forgotten", "options of today are left", ((ZeroDay, "evaluate", _none),), by_day),
-    Mutant("stops never fire", "a stop always rests", ((engine, "_rests", _stops_rest),), by_day),
-    Mutant("targets never fire", "a target always rests", ((engine, "_rests", _targets_rest),), by_day),
+    Mutant("stops never fire", "a stop is always paused", ((engine, "_is_paused", _stops_paused),), by_day),
+    Mutant("targets never fire", "a target is always paused", ((engine, "_is_paused", _targets_paused),), by_day),
     Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
     Mutant("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
     Mutant("never adopted", "a restart doesn't follow its own orders",
@@ -351,10 +350,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_write", _forget_then_write),), by_day),
     Mutant("hidden is nothing", "an order taken and not shown yet is overlooked",
         ((OrderBook, "seen", _none),), by_day),
-    Mutant("blocked for ever", "an account blocked at the start stays blocked", ((SellWatcher, "_join", _join_once),), by_day),
+    Mutant("blocked for ever", "an account blocked at the start stays blocked", ((AccountObserver, "_read_account", _read_account_once),), by_day),
     Mutant("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
     Mutant("unresolved ignored", "a doubtful order doesn't hold its quantity",
-        ((OrderBook, "unresolved", _no_quantities), (engine, "leave", _leave_resolved)), by_day),
+        ((OrderBook, "unresolved", _no_quantities), (engine, "next_step", _next_step_as_if_resolved)), by_day),
     Mutant("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
     Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
     Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),

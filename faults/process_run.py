@@ -6,7 +6,7 @@ import inspect
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from faults.streams import PollingInterval, Streams
 from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
 from sellctl.alpaca import connect as connecting
-from sellctl.bootstrap import RunOptions, Runtime, assemble
+from sellctl.bootstrap import Records, RunOptions, Runtime, assemble
 from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.account_state import RunMode
@@ -111,7 +111,8 @@ class ProcessRun:
     async def _set_interval(self, until: dt.datetime) -> None:
         scheduler = cast("Runtime", self.runtime).scheduler
         while self.exchange.now < until:
-            scheduler.interval, then = self.pace(self.exchange.now)
+            interval, then = self.pace(self.exchange.now)
+            scheduler.set_interval(interval)
             scheduler.wake()
             left = (min(then, until) - self.exchange.now).total_seconds()
             await self.clock.sleep(max(left, 1.0))
@@ -125,14 +126,10 @@ class ProcessRun:
                 loaded, options, RunOptions("watch", RunMode.ACT, streams=bool(self.streams)), self.listener, self.clock
             )
         self.runtime = runtime
-        for watcher in runtime.scheduler.watchers:
-            probed = cast("Journal", ProbedJournal(watcher.journal, self.steps))
-            cast("Any", watcher.journal).step = self.steps
-            watcher.journal = watcher.orders.journal = probed
 
     @contextmanager
     def _our_connections(self) -> Iterator[None]:
-        """The composition root with our connections and our clock in the two places where it makes its own."""
+        """The composition root with the bench's connections, clock and journal where it makes its own."""
         brokers, quotes = self.connections(self.wire)
         connected = _Connected(
             {n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire)
@@ -140,9 +137,18 @@ class ProcessRun:
         with ExitStack() as stack:
             stack.enter_context(patched(connecting, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
+            stack.enter_context(patched(bootstrap, "open_records", self._probed_records(bootstrap.open_records)))
             if self.streams:
                 stack.enter_context(self.streams.our_connections())
             yield
+
+    def _probed_records(self, opened: Callable[..., Records]) -> Callable[..., Records]:
+        def probed(*arguments: Any) -> Records:
+            records = opened(*arguments)
+            cast("Any", records.journal).step = self.steps
+            return replace(records, journal=cast("Journal", ProbedJournal(records.journal, self.steps)))
+
+        return probed
 
     def _abandon(self) -> None:
         """What is left of a killed process: its files as they stand. Its lock is gone with it, as the system does."""

@@ -45,10 +45,10 @@ def play_pair(seed: int, *, shared: bool) -> Pair:
         stage.evidence.all(compile_policy(config_of(day), ACCOUNT), [])
         logged = [entry for process in processes for entry in process.wire.log if entry.what == "submit"]
         busy = any(
-            isinstance(w.problem, BusyError)
+            isinstance(state.problem, BusyError)
             for process in processes
             if process.runtime
-            for w in process.runtime.scheduler.watchers
+            for state in process.runtime.scheduler.states
         )
         if shared and not busy:
             stage.findings.add("C1", stage.exchange.now, "two watchers worked one state folder")

@@ -20,9 +20,11 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_strategies.plugins import own_strategies
-from sellctl.core.sell_watcher import SellWatcher
+from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.manual_requests import ManualRequests
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
 
@@ -34,21 +36,24 @@ if TYPE_CHECKING:
     from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
-    from sellctl.journal.store import SqliteJournal
     from sellctl.service.options import Options
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a command wants of a runtime: how far looks go, for which accounts, and which symbols to close by hand."""
+    """What a command asks of a runtime.
 
-    what: str  # the command, as another process will read it
+    `what` is the command, as another process will read it. `accounts` are names, empty for all that are enabled.
+    `closing` are symbols to close, `panic` closes everything managed; `only` limits what is executed to these symbols.
+    """
+
+    what: str
     mode: RunMode
     accounts: Sequence[str] = ()
-    by_hand: frozenset[str] = frozenset()
+    closing: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     panic: bool = False
-    streams: bool = False  # hear prices and orders as they happen
+    streams: bool = False  # stream prices and order updates
     yes: bool = False  # agreed beforehand to the first run with real money
 
     @property
@@ -66,6 +71,13 @@ class Runtime:
     clock: "Clock"
     state: StateFolder
     _closers: list[Callable[[], None]] = field(default_factory=list)
+
+    def take_config(self, loaded: LoadedConfig) -> None:
+        """Go on with another configuration: its intervals hold from now on, and every account is polled."""
+        self.loaded = loaded
+        self.scheduler.set_interval(loaded.config.sell_module.check_interval)
+        self.scheduler.prices.confirm_after(loaded.config.guards.confirm)
+        self.scheduler.wake()
 
     def close(self) -> None:
         """Let go of connections, files and locks."""
@@ -90,7 +102,7 @@ def assemble(
     listener: Callable[[Event], None],
     clock: "Clock | None" = None,
 ) -> Runtime:
-    """Build the runtime of the accounts wished for. ConfigError or SafetyRefusalError before anything is asked."""
+    """Build the runtime of the accounts asked for. ConfigError or SafetyRefusalError before any request is sent."""
     from sellctl.alpaca.connect import connect  # noqa: PLC0415  the adapter loads requests
 
     config = _chosen(loaded.config, run_options.accounts)
@@ -99,43 +111,46 @@ def assemble(
     connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock)
+    now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
-    journal = _journal(loaded, state, _time_of(market_clock, clock), run_options, closers)
-    memory = _memory(state, journal)
-    own = own_strategies(loaded)
-    if journal.alarm:
-        listener(Event(clock.now(), journal.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
-    watchers = [
-        _watcher(
-            config,
-            name,
-            broker,
-            _Parts(journal, prices, clock, market_clock, listener, state, run_options, memory, own),
-        )
-        for name, broker in connected.brokers.items()
-    ]
-    report = EventPublisher("", _time_of(market_clock, clock), listener)
-    scheduler = AccountScheduler(watchers, market_clock, prices, clock, config.sell_module.check_interval, report)
+    records = open_records(loaded, state, now, run_options, closers)
+    if records.alarm:
+        listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
+    shared = _Shared(records, prices, clock, now, listener, state, run_options, own_strategies(loaded))
+    watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
+    publish = EventPublisher("", now, listener, records.journal)
+    tick_handler = None
     if run_options.streams:
         from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
 
-        scheduler.tick_handler = TickHandler(watchers, AlpacaStreams(config), prices, market_clock, clock, report)
+        tick_handler = TickHandler(watchers, AlpacaStreams(config), prices, market_clock, clock, publish)
+    scheduler = AccountScheduler(
+        watchers, market_clock, prices, clock, config.sell_module.check_interval, publish, tick_handler
+    )
     return Runtime(loaded, scheduler, clock, state, closers)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """What all watchers share."""
+class Records:
+    """What is written and remembered; `alarm` is what is wrong with the journal, "" when nothing is."""
 
     journal: "Journal"
+    memory: "Memory"
+    alarm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all watchers share."""
+
+    records: Records
     prices: PriceTracker
     clock: "Clock"
-    market_clock: MarketClock
+    now: "Callable[[], dt.datetime]"
     listener: Callable[[Event], None]
     state: StateFolder
     run_options: RunOptions
-    memory: "Memory"
     own: OwnStrategies
 
 
@@ -145,26 +160,26 @@ def state_of(options: "Options") -> StateFolder:
 
 
 def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
-    """What decides for each account, without asking anybody anything."""
+    """The policy of each account; no request is sent."""
     loaded = load(options)
     own = own_strategies(loaded)
     return [compile_policy(loaded.config, name, own) for name in _chosen(loaded.config, accounts).accounts]
 
 
 def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> dict[str, str]:
-    """Accounts with real money that nobody has agreed to act on yet: their names, and a mark of each key."""
+    """Live accounts that nobody has agreed to act on yet: a hash of the key by account name."""
     accounts = _chosen(loaded.config, run_options.accounts).accounts
-    marks = {name: _mark(account.api_key) for name, account in accounts.items() if not account.paper}
+    hashes = {name: _hash(account.api_key) for name, account in accounts.items() if not account.paper}
     confirmed = state_of(options).confirmed_live()
-    return {name: mark for name, mark in marks.items() if mark not in confirmed and options.live}
+    return {name: known for name, known in hashes.items() if known not in confirmed and options.live}
 
 
-def _mark(api_key: str) -> str:
+def _hash(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
-    """Write one line of evidence that belongs to no run. JournalError when it can't be written."""
+    """Write one note that belongs to no run. JournalError when it can't be written."""
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
 
     state.make()
@@ -175,49 +190,49 @@ def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
         journal.close()
 
 
-def _watcher(config: "Config", name: str, broker: "Broker", parts: _Parts) -> SellWatcher:
-    policy = compile_policy(config, name, parts.own)
-    episodes = Episodes(name, parts.memory)
+def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher:
+    name, clock, state, run_options = broker.name, shared.clock, shared.state, shared.run_options
+    journal = shared.records.journal
+    policy = compile_policy(config, name, shared.own)
     basis = config.sell_module.price_basis.loss
+    episodes = Episodes(name, shared.records.memory)
     book = OrderBook()
-    positions = PositionManager(parts.prices, parts.clock, episodes, book, basis, pairs=policy.knows_structures)
-    report = EventPublisher(name, _time_of(parts.market_clock, parts.clock), parts.listener)
+    positions = PositionManager(shared.prices, clock, episodes, book, basis, pairs=policy.knows_structures)
+    publish = EventPublisher(name, shared.now, shared.listener, journal)
+    orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
+    return SellWatcher(
+        name=name,
+        policy=policy,
+        journal=journal,
+        positions=positions,
+        orders=orders,
+        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, state, run_options)),
+        clock=clock,
+        publish=publish,
+        options=WatcherOptions(
+            mode=run_options.mode,
+            only=run_options.only,
+            exempt=state.exempt,
+            resumed=state.take_rules_to_resume if run_options.acts else frozenset,
+            halt=lambda why: state.halt(why, "sellctl"),
+        ),
+        requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic),
+    )
+
+
+def _admission(policy: Policy, state: StateFolder, run_options: RunOptions) -> "Callable[[AccountFacts], None]":
+    """Refuses an account that is another than the configured one or that another process holds."""
 
     def admit(facts: "AccountFacts") -> None:
         if policy.account_number not in {None, facts.number}:
             raise SafetyRefusalError(
-                f"The key of account {name} belongs to {facts.number}, not to {policy.account_number}.",
+                f"The key of account {facts.name} belongs to {facts.number}, not to {policy.account_number}.",
                 hint="Correct account_number or the key.",
             )
-        if parts.run_options.acts:
-            parts.state.lock(facts.number, parts.run_options.what)
+        if run_options.acts:
+            state.lock(facts.number, run_options.what)
 
-    return SellWatcher(
-        name=name,
-        policy=policy,
-        broker=broker,
-        journal=parts.journal,
-        positions=positions,
-        orders=OrderManager(name, broker, parts.journal, book, positions, parts.clock, report, parts.state.halted),
-        clock=parts.clock,
-        report=report,
-        admit=admit,
-        mode=parts.run_options.mode,
-        by_hand=parts.run_options.by_hand,
-        only=parts.run_options.only,
-        panics=parts.run_options.panic,
-        exempt=parts.state.exempt,
-        thawed=parts.state.take_rules_to_resume if parts.run_options.acts else frozenset,
-        halt=lambda why: parts.state.halt(why, "sellctl"),
-    )
-
-
-def _memory(state: StateFolder, journal: "Journal") -> "Memory":
-    """Position memory beside the journal; a run that doesn't act reads it and keeps its own to itself."""
-    from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  SQLAlchemy, as the journal
-    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
-
-    return PositionMemory(journal.database) if isinstance(journal, SqliteJournal) else ReadOnlyMemory(state.journal)
+    return admit
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
@@ -249,28 +264,29 @@ def _refuse_unasked_money(config: "Config", options: "Options", run_options: Run
     if live and not options.live and run_options.acts:
         raise SafetyRefusalError(
             f"Account {live[0]} is real money, and --live was not given.",
-            hint="Add --live (or SELLCTL_LIVE=1), look first with --dry-run, or name paper accounts with --account.",
+            hint="Add --live (or SELLCTL_LIVE=1), try --dry-run first, or name paper accounts with --account.",
         )
 
 
-def _journal(
+def open_records(
     loaded: LoadedConfig,
     state: StateFolder,
     now: "Callable[[], dt.datetime]",
     run_options: RunOptions,
     closers: list[Callable[[], None]],
-) -> "SqliteJournal | NoJournal":
-    """The journal on disk; a run that doesn't act writes nothing anywhere."""
-    if run_options.mode is RunMode.DRY_RUN:
-        return NoJournal()
-    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
-    from sellctl.service.logs import redactor  # noqa: PLC0415  likewise
+) -> Records:
+    """The journal on disk, and the memory of positions beside it. A dry run reads the memory and writes nothing."""
+    from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  loads SQLAlchemy
+    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
+    from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
+    if not run_options.acts:
+        return Records(NoJournal(), ReadOnlyMemory(state.journal))
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
     journal.run_started(__version__, _fingerprint(loaded))
-    return journal
+    return Records(journal, PositionMemory(journal.database), journal.alarm)
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:
@@ -281,8 +297,6 @@ def _fingerprint(loaded: LoadedConfig) -> str:
 
 class NoJournal:
     """The journal of a dry run: nothing is sent, so nothing is written."""
-
-    alarm = ""
 
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Nothing."""

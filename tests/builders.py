@@ -7,13 +7,15 @@ from typing import TypeVar
 
 from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, SellModuleConfig
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.explain import explained
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import NEW_YORK, Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import PositionDecision
-from sellctl.core.model.position import Direction, ExitProgress, Holding, Position, PositionState
+from sellctl.core.model.position import Direction, ExitProgress, Holding, Position, PositionState, Prices
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.core.sell_strategies.base_strategy import Rule
 
 T = TypeVar("T")
 
@@ -125,8 +127,8 @@ def a_snapshot(
 ) -> Snapshot:
     """A snapshot taken just now that knows today's orders of every holding; `history=None` knows none.
 
-    Quotes stamped at noon are moved to the market's now, unless a test set another stamp. `agreed=False` is a first
-    look, at whose prices no other has agreed yet.
+    Quotes stamped at noon are moved to the market's now, unless a test set another stamp. `confirmed=False` is a
+    first quote, which no other has confirmed yet.
     """
     market = market or a_market()
     fresh = tuple(
@@ -140,7 +142,7 @@ def a_snapshot(
 
 
 def a_confirmed(holding: Holding) -> Holding:
-    """The same holding, at whose quote an earlier look agrees."""
+    """The same holding, whose quote an earlier one confirms."""
     window = Window(holding.quote, holding.quote) if holding.quote else None
     return replace(holding, state=replace(holding.state, window=window))
 
@@ -177,7 +179,20 @@ def an_exit(
 
 
 def the_decision(snapshot: Snapshot, policy: Policy | None = None, symbol: str | None = None) -> PositionDecision:
-    """What is decided about the one holding of a snapshot, or about the one named."""
-    plan = decide(snapshot, policy or a_policy())
-    (decision,) = (v for v in plan.decisions if symbol in {None, v.holding.symbol})
+    """What is decided about the one position of a snapshot, or about the one named, and explained."""
+    policy = policy or a_policy()
+    plan = explained(decide(snapshot, policy), snapshot, policy)
+    (decision,) = (each for each in plan.decisions if symbol in {None, each.holding.symbol})
     return decision
+
+
+def at_price(price: str, *, short: bool = False, symbol: str = CALL, qty: str = "2", **facts: object) -> Holding:
+    """A position from 1.00 whose usable bid and ask are both `price`, first seen at 11:00."""
+    state = PositionState(first_seen=at("11:00"), original_qty=Decimal(qty), **facts)  # type: ignore[arg-type]
+    held = a_holding(symbol, qty, "1.00", bid=price, ask=price, short=short, state=state)
+    return replace(held, prices=Prices(Decimal(price), Decimal(price), ""))
+
+
+def fires(rule: Rule, held: Holding, market: Market | None = None) -> bool:
+    """Whether a rule is true of a position, at noon unless told."""
+    return rule.evaluate(held, market or a_market()) is not None

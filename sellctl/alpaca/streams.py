@@ -14,6 +14,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from sellctl.alpaca.endpoints import Endpoint
 from sellctl.core.config.schema import AccountConfig, Config, OptionFeed, StockFeed
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote
@@ -30,16 +31,6 @@ SYMBOL_LIMITS: Final = {"iex": 30, "delayed_sip": 30, "sip": 10_000, "indicative
 BACK_OFF: Final = (1.0, 30.0)  # seconds, jittered by the SDK
 _NOT_ENTITLED: Final = "(409)"
 _TOO_MANY_SYMBOLS: Final = 405
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A stream's URL with the key pair to use there, and for market data its feed."""
-
-    url: str
-    key: str = field(repr=False)
-    secret: str = field(repr=False)
-    feed: str = ""
 
 
 @dataclass(slots=True)
@@ -101,7 +92,7 @@ class AlpacaStreams:
         return frozenset(itertools.chain.from_iterable(up))
 
     @property
-    def troubles(self) -> Mapping[str, str]:
+    def problems(self) -> Mapping[str, str]:
         """The error of every connection that should be up, by its name; "" when it is connected."""
         wanted = [connection for connection in self._quotes.values() if connection.wanted]
         return {connection.name: connection.error for connection in (*self._orders.values(), *wanted)}
@@ -115,7 +106,7 @@ class AlpacaStreams:
             self._thread.start()
             ready.wait()
 
-    def want(self, instruments: Sequence[Instrument]) -> None:
+    def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Stream the quotes of these instruments, as many of the first as the plan allows."""
         for asset, connection in self._quotes.items():
             symbols = tuple(each.symbol for each in instruments if each.asset_class is asset)
@@ -169,7 +160,7 @@ class AlpacaStreams:
 
         async def on_update(message: Mapping[str, Any]) -> None:
             order = (message.get("data") or {}).get("order") or {}
-            self._tell(lambda listener: listener.order(name, str(order.get("symbol") or "")))
+            self._tell(lambda listener: listener.order_changed(name, str(order.get("symbol") or "")))
 
         stream.subscribe_trade_updates(on_update)
         await self._serve(connection, stream)
@@ -229,7 +220,7 @@ class AlpacaStreams:
             if quote is not None:
                 self._add_to_batch(quote)
         elif kind == "t" and (price := _amount(message.get("p"))):
-            self._tell(lambda listener: listener.trade(str(message.get("S")), price))
+            self._tell(lambda listener: listener.trade_received(str(message.get("S")), price))
 
     def _add_to_batch(self, quote: Quote) -> None:
         """Quotes that arrive together are delivered together."""
@@ -242,7 +233,7 @@ class AlpacaStreams:
     def _deliver(self, listener: "StreamListener") -> None:
         with self._lock:
             batch, self._batch = self._batch, []
-        listener.quotes(batch)
+        listener.quotes_received(batch)
 
     def _on_error(self, connection: _StreamConnection, code: int) -> None:
         """Handle an error on an open connection: for too many symbols subscribe to half of them, else reconnect."""
@@ -250,7 +241,7 @@ class AlpacaStreams:
             connection.symbol_limit = max(len(connection.streamed) // 2, 1)
             count, limit = len(connection.streamed), connection.symbol_limit
             error = f"{count} symbols are too many ({code}): the {limit} nearest are streamed"
-            self._tell(lambda listener: listener.line(connection.name, error))
+            self._tell(lambda listener: listener.connection_changed(connection.name, error))
             self._in_thread(self._subscribe(connection))
         else:
             self._on_state(connection, f"error {code}")
@@ -261,7 +252,7 @@ class AlpacaStreams:
         if error and connection.error == error:
             return
         connection.error = error
-        self._tell(lambda listener: listener.line(connection.name, error))
+        self._tell(lambda listener: listener.connection_changed(connection.name, error))
 
     def _tell(self, event: "Callable[[StreamListener], None]") -> None:
         """Call the listener on its own event loop, if that is still running."""

@@ -1,7 +1,7 @@
-"""Control: the one running Runtime behind the API. It starts, stops and wakes the fleet in this event loop, and halts.
+"""Control: the one running Runtime behind the API. It starts, stops, wakes and halts the watchers in this event loop.
 
 It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, turns paper into live, or
-lifts a halt. Reads come from the last look's memory and ask the broker nothing.
+lifts a halt. Reads return what the last poll saw and send no request to the broker.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
+from sellctl.ui.displays import explained_plan
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -25,28 +26,28 @@ if TYPE_CHECKING:
     from sellctl.core.ports import Journal
     from sellctl.core.sell_watcher import SellWatcher
 
-SETTLE_SECONDS = 15.0  # what a look under way may take to end after a stop (R5)
-POLL_SECONDS = 45.0  # what a look that was asked for may take
+SETTLE_SECONDS = 15.0  # what a poll under way may take to end after a stop (R5)
+POLL_SECONDS = 45.0  # what a requested poll may take
 ORDERS_SECONDS = 10.0  # what reading the orders left at the broker may take
 
 
 class State(StrEnum):
-    """What the fleet is doing."""
+    """What the watchers are doing."""
 
     WATCHING = "watching"
     STOPPED = "stopped"
     RUNNING_ONCE = "running once"
-    FAILED = "failed"  # it ended by a fault of its own
+    FAILED = "failed"  # they ended with an internal error
 
 
 @dataclass(slots=True)
 class Control:
-    """The fleet's on and off switch. All of it happens in one event loop."""
+    """Starts and stops the watchers. All of it happens in one event loop."""
 
     runtime: "Runtime"
     hub: EventHub
     fault: str = ""
-    looks: int = 0
+    polls: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
@@ -54,11 +55,11 @@ class Control:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[tuple[float, asyncio.Future[None]]] = field(default_factory=list)
 
-    # --- what it says -------------------------------------------------------------------------------------------------
+    # --- what is so --------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
-        """What the fleet is doing now."""
+        """What the watchers are doing now."""
         if self._task is not None and not self._task.done():
             return State.RUNNING_ONCE if self._once else State.WATCHING
         return State.FAILED if self.fault else State.STOPPED
@@ -76,11 +77,12 @@ class Control:
     @property
     def plans(self) -> "list[Plan]":
         """The last plan of each account that has one."""
-        return [watcher.plan for watcher in self.runtime.scheduler.watchers if watcher.plan is not None]
+        watchers = self.runtime.scheduler.watchers
+        return [explained_plan(plan, watcher) for watcher in watchers if (plan := watcher.state.plan)]
 
     @property
     def next_poll_in(self) -> float | None:
-        """Seconds until the next look; None when none is planned."""
+        """Seconds until the next poll; None when none is planned."""
         if self._next_poll_at is None or self.state is not State.WATCHING:
             return None
         return max(0.0, self._next_poll_at - self.runtime.clock.monotonic())
@@ -108,7 +110,7 @@ class Control:
         return True
 
     async def run_once(self) -> bool:
-        """One look at every account now; whether it ended in time. While nothing is watched, what `run-once` does."""
+        """Poll every account now; whether that ended in time. While nothing is watched, do what `run-once` does."""
         if self.state is State.WATCHING:
             return await self._poll_now()
         self._be_ready()
@@ -143,12 +145,12 @@ class Control:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Watch, and take up what other commands ask for meanwhile."""
-        errands = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state))
+        """Watch, and accept requests of other commands meanwhile."""
+        inbox = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state))
         try:
             await self.runtime.scheduler.watch(self._stop, self._after_poll)
         finally:
-            errands.cancel()
+            inbox.cancel()
 
     async def _end(self) -> None:
         """Let what is under way come to its end; when that takes too long, cut it off."""
@@ -169,33 +171,32 @@ class Control:
             raise BusyError("A single run is under way.", hint="Wait until it has ended; it takes at most 50 s.")
         try:
             for watcher in self.runtime.scheduler.watchers:
-                if watcher.facts is not None:
-                    watcher.admit(watcher.facts)
+                watcher.observer.admit_again()
         except SellctlError:
             self.runtime.state.release()
             raise
 
     def _run(self, work: "Coroutine[object, object, None]", *, once: bool) -> asyncio.Task[None]:
         self.fault, self._once = "", once
-        self._task = asyncio.create_task(work, name="sellctl-fleet")
+        self._task = asyncio.create_task(work, name="sellctl-watchers")
         self._task.add_done_callback(self._ended)
         return self._task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """The fleet has ended and others may work its accounts; an error of its own is a bug of ours, told loudly."""
+        """The watchers have ended and other processes may hold the accounts; an internal error is published."""
         self._next_poll_at = None
         self._release()
         self.runtime.state.release()
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        self.fault = error.sentence if isinstance(error, SellctlError) else f"{type(error).__name__} in the watcher"
-        logger.opt(exception=error).critical("The watcher has ended by a fault")
-        self._say(f"The watcher has ended by a fault: {self.fault}", EventKind.ALERT, Severity.ERROR)
+        self.fault = error.sentence if isinstance(error, SellctlError) else f"internal error {type(error).__name__}"
+        logger.opt(exception=error).critical("The watcher has failed")
+        self._say(f"The watcher has failed: {self.fault}", EventKind.ALERT, Severity.ERROR)
         self.failed.set()
 
     async def _poll_now(self) -> bool:
-        """Wake the watch until every account was looked at since now; whether it was, in time."""
+        """Wake the watch until every account was polled since now; whether it was, in time."""
         since = self.runtime.clock.monotonic()
         polled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((since, polled))
@@ -204,21 +205,24 @@ class Control:
         return bool(done)
 
     def _after_poll(self, wait: float) -> None:
-        self.looks += 1
+        self.polls += 1
         self._next_poll_at = self.runtime.clock.monotonic() + wait
-        for waiting in [each for each in self._waiting if self._has_looked_since(each[0])]:
+        for waiting in [each for each in self._waiting if self._has_polled_since(each[0])]:
             self._waiting.remove(waiting)
             waiting[1].set_result(None)
         if self._waiting:
             self.runtime.scheduler.wake()
-        self.hub.announce("look", {"looks": self.looks, "next_look_in": round(wait, 3)})
+        self.hub.announce("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
 
-    def _has_looked_since(self, since: float) -> bool:
-        """Whether each account was looked at since then, or can't be looked at now."""
+    def _has_polled_since(self, since: float) -> bool:
+        """Whether each account was polled since then, or can't be polled now."""
         scheduler = self.runtime.scheduler
         if scheduler.problem is not None or (scheduler.market is not None and not scheduler.market.is_open):
             return True
-        return all(w.problem is not None or (w.seen_at is not None and w.seen_at >= since) for w in scheduler.watchers)
+        return all(
+            state.problem is not None or (state.polled_at is not None and state.polled_at >= since)
+            for state in scheduler.states
+        )
 
     def _release(self) -> None:
         for _, polled in self._waiting:
@@ -238,5 +242,5 @@ async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":
         async with asyncio.timeout(ORDERS_SECONDS):
             orders = (await watcher.broker.open_orders()).rows
     except (BrokerError, TimeoutError):
-        orders = watcher.open_orders
+        orders = watcher.state.open_orders
     return [(watcher.name, order) for order in orders if order.is_ours]

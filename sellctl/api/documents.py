@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.ui.displays import view_of
 from sellctl.ui.documents import Document, order_part, plan_document, positions_document
 from sellctl.ui.formatting import counted, market_phase, sanitize
@@ -31,7 +31,7 @@ def status_document(control: "Control") -> Document:
         "halted": control.halted(),
         "enabled": control.enabled,
         "market": _market_part(scheduler.market),
-        "looks": control.looks,
+        "looks": control.polls,
         "next_look_in_seconds": _rounded(control.next_poll_in),
         "problem": sanitize(str(scheduler.problem)) if scheduler.problem else "",
         "accounts": [
@@ -59,8 +59,8 @@ def _account_part(name: str, account: "AccountView") -> Document:
         "number": account.facts.number,
         "mode": account.mode.value,
         "holdings": None if plan is None else len(plan.decisions),
-        "leaving": None if plan is None else len(plan.of(State.LEAVING)),
-        "blocked": None if plan is None else len(plan.of(State.BLOCKED) + plan.of(State.DENIED)),
+        "leaving": None if plan is None else len(plan.of(DecisionState.CLOSING)),
+        "blocked": None if plan is None else len(plan.of(DecisionState.BLOCKED) + plan.of(DecisionState.DENIED)),
         "orders_working": account.orders_working,
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),
@@ -81,7 +81,7 @@ def config_document(control: "Control") -> Document:
 def positions_with_orders(control: "Control") -> Document:
     """All positions, and the open orders of each account."""
     document = positions_document(control.plans)
-    orders = {watcher.name: watcher.open_orders for watcher in control.runtime.scheduler.watchers}
+    orders = {state.name: state.open_orders for state in control.runtime.scheduler.states}
     for account in document["accounts"]:
         account["orders"] = [order_part(order) for order in orders[account["account"]]]
     return document
@@ -89,7 +89,7 @@ def positions_with_orders(control: "Control") -> Document:
 
 def plans_document(control: "Control") -> Document:
     """The decisions of the last check."""
-    return plan_document(control.plans, control.runtime.scheduler.watchers[0].mode.value)
+    return plan_document(control.plans, control.runtime.scheduler.states[0].mode.value)
 
 
 def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:

@@ -37,7 +37,7 @@ class ApiServices:
 
     control: Control
     gate: Gate
-    take_up: Callable[[], None]  # the configuration anew, when a signal asks for it
+    reload: Callable[[], None]  # reloads the configuration, when a signal asks for it
 
     def close(self) -> None:
         """Let go of files, locks and connections."""
@@ -45,7 +45,7 @@ class ApiServices:
 
 
 def load(options: Options) -> LoadedConfig:
-    """The configuration with the API's secret, which must be one that can't be guessed."""
+    """The configuration with the API's secret. ConfigError when it is weak enough to be guessed."""
     from sellctl.service.logs import configure  # noqa: PLC0415  loguru
 
     configure(options.debug, options.log_file)
@@ -56,9 +56,9 @@ def load(options: Options) -> LoadedConfig:
 
 
 def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_OPTIONS) -> ApiServices:
-    """Assemble everything. ConfigError or SafetyRefusalError before anything is asked of the broker."""
+    """Assemble everything. ConfigError or SafetyRefusalError before any request is sent to the broker."""
     from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
-    from sellctl.commands.session import log_event  # noqa: PLC0415  likewise
+    from sellctl.service.logs import log_event  # noqa: PLC0415  likewise
 
     if unconfirmed_live(loaded, options, run_options):
         hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."
@@ -74,36 +74,36 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
     api = loaded.config.api
     throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)
 
-    def take_up() -> None:
+    def reload_config() -> None:
         sd_notify(*reloading())
         reload(runtime, options.config, listen, with_api=True)
         sd_notify("READY=1")
 
     gate = Gate(Access.of(api), throttle, Audit(control.journal), api.secret)
-    return ApiServices(control, gate, take_up)
+    return ApiServices(control, gate, reload_config)
 
 
 @asynccontextmanager
 async def running(app: "FastAPI") -> AsyncIterator[None]:
-    """Run what the router needs: the station somebody put in place, else one of the environment's configuration."""
+    """Run what the router needs: the services put in place, else those of the environment's configuration."""
     services: ApiServices | None = getattr(app.state, "sellctl_services", None)
     if services is not None:
-        async with attended(app, services):
+        async with serving(app, services):
             yield
         return
     live = os.environ.get("SELLCTL_LIVE", "").lower() in _YES
     options = Options(None, None, live=live, debug=False, log_file=None)
     services = build(load(options), options)
     try:
-        async with attended(app, services):
+        async with serving(app, services):
             yield
     finally:
         services.close()
 
 
 @asynccontextmanager
-async def attended(app: "FastAPI", services: ApiServices) -> AsyncIterator[None]:
-    """The station at work behind an application."""
+async def serving(app: "FastAPI", services: ApiServices) -> AsyncIterator[None]:
+    """Run the services behind an application."""
     control, audit = services.control, services.gate.audit
     app.state.sellctl_control, app.state.sellctl_gate = control, services.gate
     writing = asyncio.create_task(_write_calls(audit))

@@ -8,9 +8,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sellctl.api.access import check_exposed
 from sellctl.api.application import application
@@ -88,7 +87,7 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, services.take_up)
+        loop.add_signal_handler(signal.SIGHUP, services.reload)
     beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_notify_watchdog(control))]
     try:
         await server.serve(sockets=[listening])
@@ -108,10 +107,10 @@ async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> Non
 
 async def _notify_watchdog(control: "Control") -> None:
     """Send WATCHDOG=1 while checks go on or the watcher is stopped; a watcher that hangs stops sending it."""
-    looks = -1
+    polls = -1
     while True:
-        if control.state is not State.WATCHING or control.looks != looks:
-            looks = control.looks
+        if control.state is not State.WATCHING or control.polls != polls:
+            polls = control.polls
             sd_notify("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
         await asyncio.sleep(WATCHDOG_SECONDS)
 
@@ -135,16 +134,17 @@ def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # Access reads X-Forwarded-For itself, and only from api.proxies
-        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         **more,
     )
 
 
-class LimitedProtocol(H11Protocol):
-    """Uvicorn's protocol with a deadline for the head of a request and a limit on connections (X03)."""
+class LimitedProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol with limits on a request's head, in time and size, and on the number of connections (X03)."""
 
+    _in_head = True  # whether the head of the next request is still awaited or incomplete
+    _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -153,37 +153,41 @@ class LimitedProtocol(H11Protocol):
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
-        self._expect_head()
+        self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Receive bytes. The deadline holds also for a head that arrives byte by byte."""
+        """Receive bytes. The limits hold also for a head that arrives byte by byte."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
-            self._expect_head()
-        else:
-            self._got_head()
+        if self.transport.is_closing() or not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request has arrived."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self._start_deadline()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete. ValueError, which the parser answers with status 400, when it is too large."""
+        self._in_head = False
+        self._cancel_deadline()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
+            raise ValueError("the head of the request is too large")
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
-        self._got_head()
+        self._cancel_deadline()
         super().connection_lost(exc)
 
-    def on_response_complete(self) -> None:
-        """After a response, start the deadline of the next head, within uvicorn's keep-alive."""
-        super().on_response_complete()
-        if not self.transport.is_closing() and self.conn.their_state is h11.IDLE:
-            self._expect_head()
-
-    def _expect_head(self) -> None:
+    def _start_deadline(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
-    def _got_head(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def _too_slow(self) -> None:
-        self._deadline = None
-        if self.conn.their_state is h11.IDLE:
-            self.transport.abort()

@@ -1,1 +1,1 @@
-"""One file a command: options, one call into the library, one render."""
+"""The commands, one file each: options, one call into the library, one output."""

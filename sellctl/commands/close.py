@@ -8,6 +8,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     hand_over,
     options_of,
     run,
@@ -16,7 +17,7 @@ from sellctl.commands.session import (
 )
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.model.request import Verb
+from sellctl.core.watching.manual_requests import Verb
 
 
 def close(
@@ -29,20 +30,20 @@ def close(
 ) -> None:
     """Close one position now.
 
-    Ends within 50 seconds; what still works then is taken up by the next run. A running watcher carries it out.
+    Ends within 50 seconds; the next run adopts an order that still works then. A running watcher closes it itself.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
 
     wanted = frozenset({symbol.upper()})
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
-    run_options = RunOptions(f"close {symbol}", mode, account or (), by_hand=wanted, only=wanted, yes=yes)
+    run_options = RunOptions(f"close {symbol}", mode, account or (), closing=wanted, only=wanted, yes=yes)
     runtime = run(options_of(context), run_options)
     scheduler = runtime.scheduler
     hand_over(runtime, Verb.CLOSE, symbol.upper())
-    plans = [plan.only(wanted) for plan in scheduler.first_plans]
+    plans = [plan.only(wanted) for plan in first_plans_of(scheduler)]
     if not any(plan.decisions for plan in plans) and all(
-        w.problem is None and w.plan is not None for w in scheduler.watchers
+        state.problem is None and state.plan is not None for state in scheduler.states
     ):
         raise ConfigError(f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` shows what is.")
     show_plans(plans, run_options, output, "Close")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import options_of, written_down
+from sellctl.commands.session import options_of, record
 
 SymbolArgument = Annotated[str, typer.Argument(help="The symbol of a position, or an underlying with all its options.")]
 
@@ -21,7 +21,7 @@ def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
     if not state.set_exempt(name, wanted=True):
         typer.echo(f"{name} is exempt already.", err=True)
         return
-    written_down(state, "exempt", {"symbol": name})
+    record(state, "exempt", {"symbol": name})
     typer.echo(f"{name} is exempt from the next check. Orders that are working at the broker stay there.", err=True)
 
 
@@ -35,5 +35,5 @@ def manage(context: typer.Context, symbol: SymbolArgument) -> None:
     state, name = state_of(options_of(context)), symbol.upper()
     was_exempt = state.set_exempt(name, wanted=False)
     state.resume_rules(name)
-    written_down(state, "manage", {"symbol": name})
+    record(state, "manage", {"symbol": name})
     typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check.", err=True)

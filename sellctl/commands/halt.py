@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import options_of, written_down
+from sellctl.commands.session import options_of, record
 from sellctl.core.exit_codes import ExitCode
 
 
@@ -21,7 +21,7 @@ def halt(
 
     state = state_of(options_of(context))
     state.halt(reason, by="sellctl halt")
-    written_down(state, "halt", {"reason": reason})
+    record(state, "halt", {"reason": reason})
     typer.echo("Halted: no new orders are sent. Orders that are working at the broker stay there.", err=True)
 
 
@@ -36,5 +36,5 @@ def resume(
     if not state.resume():
         typer.echo("Trading was not halted.", err=True)
         raise typer.Exit(ExitCode.OK)
-    written_down(state, "resume", {"reason": reason})
+    record(state, "resume", {"reason": reason})
     typer.echo("Resumed: exit orders are sent again.", err=True)

@@ -1,4 +1,4 @@
-"""`sellctl panic`: flatten everything that is managed, at any price, also under a halt."""
+"""`sellctl panic`: close everything that is managed, at any price, also under a halt."""
 
 import sys
 from typing import Annotated
@@ -9,6 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     hand_over,
     options_of,
     run,
@@ -16,7 +17,7 @@ from sellctl.commands.session import (
     status_of,
 )
 from sellctl.core.errors import SafetyRefusalError
-from sellctl.core.model.request import Verb
+from sellctl.core.watching.manual_requests import Verb
 
 
 def panic(
@@ -28,7 +29,7 @@ def panic(
 ) -> None:
     """Close every managed position now, at any price, halt or not.
 
-    Asks first. Ends within 50 seconds; a running watcher carries it out.
+    Asks first. Ends within 50 seconds; a running watcher does it itself.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
@@ -38,7 +39,7 @@ def panic(
     run_options = RunOptions("panic", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), panic=True, yes=True)
     runtime = run(options_of(context), run_options)
     hand_over(runtime, Verb.PANIC)
-    show_plans(runtime.scheduler.first_plans, run_options, output, "Panic")
+    show_plans(first_plans_of(runtime.scheduler), run_options, output, "Panic")
     raise typer.Exit(status_of(runtime.scheduler))
 
 

@@ -52,9 +52,11 @@ def positions(
 
 
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
-    """The accounts with a position in a symbol, and the decision on it."""
+    """Each account that holds a symbol, with the decision on it."""
+    from sellctl.ui.displays import explained_plan
+
     for watcher in scheduler.watchers:
-        for decision in watcher.plan.decisions if watcher.plan else ():
+        for decision in explained_plan(plan, watcher).decisions if (plan := watcher.state.plan) else ():
             if decision.holding.symbol == symbol:
                 yield watcher, decision
 
@@ -73,28 +75,30 @@ def _page(
     rows: list[TableRow] = []
     documents = []
     for watcher, decision in _holding(scheduler, symbol):
-        if watcher.market is None:
+        if watcher.state.market is None:
             continue
-        orders = _orders(watcher.open_orders, todays_orders.get(watcher.name, ()), symbol)
-        rows += position_page(decision, orders, watcher.market, watcher.name)
+        orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbol)
+        rows += position_page(decision, orders, watcher.state.market, watcher.name)
         rows += _rule_rows(watcher, symbol)
-        document = position_document(decision, orders, watcher.market, watcher.name)
+        document = position_document(decision, orders, watcher.state.market, watcher.name)
         documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
-    if not documents and all(watcher.problem is None for watcher in scheduler.watchers):
+    if not documents and all(state.problem is None for state in scheduler.states):
         raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` lists all positions.")
     emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
 
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
     """The strategy that manages a symbol, why, and the state of each rule."""
-    from sellctl.core.decision.rule_states import state_of
+    from sellctl.core.decision.explain import explain
 
-    state = state_of(watcher.last_snapshot, watcher.policy, symbol) if watcher.last_snapshot else None
+    snapshot = watcher.state.snapshot
+    explanation = explain(snapshot, watcher.policy, symbol) if snapshot else None
+    state = explanation.strategy if explanation else None
     if state is None:
         return []
-    part_of = [] if state.judges == symbol else [("managed as", state.judges)]
+    part_of = [] if state.evaluates == symbol else [("managed as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name} ({state.because})"), *part_of, *rules]
+    return [("strategy", f"{state.name} ({state.takes})"), *part_of, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":

@@ -1,4 +1,4 @@
-"""`sellctl run-once`: one round from cron: look, decide, act, follow for at most 50 seconds, and say what happened."""
+"""`sellctl run-once`: one run from cron: poll, decide, act, follow for at most 50 seconds, and print what happened."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,6 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
+    first_plans_of,
     is_enabled,
     options_of,
     run,
@@ -19,7 +20,7 @@ from sellctl.core.exit_codes import ExitCode
 
 
 class IfBusy(StrEnum):
-    """What to do when another sellctl works an account already."""
+    """What to do when another sellctl holds an account."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -30,7 +31,7 @@ def run_once(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and show; send and write nothing.")] = False,
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 10 when exits are due.")] = False,
     if_busy: Annotated[
-        IfBusy, typer.Option("--if-busy", help="When another sellctl works the account: fail exits 6, skip exits 0.")
+        IfBusy, typer.Option("--if-busy", help="When another sellctl holds the account: fail exits 6, skip exits 0.")
     ] = IfBusy.FAIL,
     yes: YesOption = False,
     account: AccountOption = None,
@@ -38,7 +39,7 @@ def run_once(
 ) -> None:
     """Check every account once and sell what is due; for cron.
 
-    Ends within 50 seconds. What is urgent goes on working then, and the next run takes it up.
+    Ends within 50 seconds. Urgent orders keep working after that, and the next run adopts them.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
@@ -48,7 +49,7 @@ def run_once(
         return
     run_options = RunOptions("run-once", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes)
     scheduler = run(options, run_options).scheduler
-    plans = scheduler.first_plans
+    plans = first_plans_of(scheduler)
     show_plans(plans, run_options, output, "What would be done" if dry_run else "What was done")
     if scheduler.market is not None and not scheduler.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)

@@ -1,4 +1,4 @@
-"""What the commands that look at accounts share: options, one run of the fleet, the log of events, the exit status."""
+"""What the commands that poll accounts share: options, one run over all accounts, the event log, the exit status."""
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,10 +15,9 @@ from sellctl.ui.formats import OutputFormat
 if TYPE_CHECKING:
     from sellctl.bootstrap import RunOptions, Runtime
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
-    from sellctl.core.model.request import Verb
     from sellctl.core.scheduler import AccountScheduler
+    from sellctl.core.watching.manual_requests import Verb
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
@@ -39,7 +38,7 @@ def options_of(context: typer.Context) -> Options:
 def run(
     options: Options, run_options: "RunOptions", then: "Callable[[Runtime], Awaitable[None]] | None" = None
 ) -> "Runtime":
-    """Do what `run-once` does with a wish, and `then` something more. Events go to the log; the runtime is closed."""
+    """Do what `run-once` does with these options, then `then`. Events go to the log; the runtime is closed."""
     from sellctl.bootstrap import load
 
     loaded = load(options)
@@ -47,7 +46,7 @@ def run(
     try:
         return _ran(loaded, options, run_options, then)
     except KeyboardInterrupt:
-        acts = " What was sent goes on working; the next run takes it up." if run_options.acts else ""
+        acts = " Orders already sent keep working; the next run adopts them." if run_options.acts else ""
         typer.echo(f"sellctl: interrupted.{acts}", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
@@ -61,6 +60,7 @@ def _ran(
     import asyncio
 
     from sellctl.bootstrap import assemble
+    from sellctl.service.logs import log_event
 
     runtime = assemble(loaded, options, run_options, log_event)
 
@@ -100,11 +100,11 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_option
     from sellctl.core.model.account_state import RunMode
 
     dry = replace(run_options, mode=RunMode.DRY_RUN)
-    show_plans(_ran(loaded, options, dry).scheduler.first_plans, dry, None, "What would be done at once")
+    show_plans(first_plans_of(_ran(loaded, options, dry).scheduler), dry, None, "What would be done at once")
 
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
-    """Print what is decided on every holding, and why."""
+    """Print what is decided on every position, and why."""
     from sellctl.ui.documents import plan_document
     from sellctl.ui.render import emit
     from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
@@ -113,64 +113,65 @@ def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: Outpu
 
 
 def all_busy(scheduler: "AccountScheduler") -> bool:
-    """Whether another sellctl works every account, so that nothing is left to do here."""
-    return all(isinstance(watcher.problem, BusyError) for watcher in scheduler.watchers)
+    """Whether other sellctl processes hold every account, so that nothing is left to do here."""
+    return all(isinstance(state.problem, BusyError) for state in scheduler.states)
 
 
 def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
-    """Ask the holders of busy accounts to do it; what they take up is no problem any more."""
-    from sellctl.service.command_inbox import was_taken_up
+    """Ask the processes that hold busy accounts to do it; an accepted request is no problem any more."""
+    from sellctl.service.command_inbox import was_accepted
 
     for watcher in runtime.scheduler.watchers:
-        if isinstance(watcher.problem, BusyError):
+        if isinstance(watcher.state.problem, BusyError):
             request = runtime.state.ask(verb, symbol=symbol, accounts=(watcher.name,), by=f"sellctl {verb.value}")
-            if was_taken_up(request):
-                typer.echo(f"{watcher.name}: handed to the watcher that holds the account.", err=True)
-                watcher.problem = None
+            if was_accepted(request):
+                typer.echo(f"{watcher.name}: passed to the running watcher.", err=True)
+                watcher.handed_over()
 
 
-def written_down(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
-    """Put it into the journal when that works; a halt must not depend on it."""
+def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
+    """Note it in the journal if that works; a halt must not depend on it."""
     from sellctl.bootstrap import note
 
     try:
         note(state, kind, detail)
     except JournalError as error:
-        typer.echo(f"sellctl: not written down: {error}", err=True)
-
-
-def log_event(event: "Event") -> None:
-    """One line of the log an event."""
-    from loguru import logger
-
-    account = f"{event.account} " if event.account else ""
-    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
+        typer.echo(f"sellctl: not recorded in the journal: {error}", err=True)
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
-    """The last plan of each account that has one."""
-    return [watcher.plan for watcher in scheduler.watchers if watcher.plan is not None]
+    """The last plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    return [explained_plan(plan, watcher) for watcher in scheduler.watchers if (plan := watcher.state.plan)]
+
+
+def first_plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
+    """The first plan of each account that has one, explained."""
+    from sellctl.ui.displays import explained_plan
+
+    return [explained_plan(plan, watcher) for watcher in scheduler.watchers if (plan := watcher.state.first_plan)]
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:
-    """The exit status of a run over all accounts. What went wrong in an account was told when it happened."""
-    problems = [w.problem for w in scheduler.watchers if w.problem is not None]
+    """The exit status of a run over all accounts. What went wrong in an account was published when it happened."""
+    problems = [state.problem for state in scheduler.states if state.problem is not None]
     counted = [problem for problem in problems if not (busy_is_fine and isinstance(problem, BusyError))]
     if scheduler.problem is not None and not counted and len(problems) < len(scheduler.watchers):
         typer.echo(f"sellctl: {scheduler.problem}", err=True)
         return scheduler.problem.exit_code
     if not counted:
-        return ExitCode.FAILED if _say_what_is_unknown(scheduler) else _partly(scheduler)
+        return ExitCode.FAILED if _print_unknown(scheduler) else _partly(scheduler)
     if len(counted) < len(scheduler.watchers):
         return ExitCode.PARTLY
     return _common(counted)
 
 
-def say_problems(scheduler: "AccountScheduler") -> None:
-    """What is wrong in which account, on stderr, for whoever saw no log."""
-    for watcher in scheduler.watchers:
-        if watcher.problem is not None:
-            typer.echo(f"sellctl: {_named(watcher.name, watcher.problem)}", err=True)
+def print_problems(scheduler: "AccountScheduler") -> None:
+    """Print what is wrong in which account, on stderr, for whoever saw no log."""
+    for state in scheduler.states:
+        if state.problem is not None:
+            typer.echo(f"sellctl: {_named(state.name, state.problem)}", err=True)
 
 
 def _named(account: str, problem: SellctlError) -> str:
@@ -178,17 +179,17 @@ def _named(account: str, problem: SellctlError) -> str:
     return str(problem) if problem.sentence.startswith(f"{account}: ") else f"{account}: {problem}"
 
 
-def _say_what_is_unknown(scheduler: "AccountScheduler") -> bool:
-    """Name the orders whose fate the broker hasn't told; whether there are any."""
-    unknown = [(watcher.name, order_id) for watcher in scheduler.watchers for order_id in watcher.orders.unknown]
+def _print_unknown(scheduler: "AccountScheduler") -> bool:
+    """Print the orders whose outcome is unknown; whether there are any."""
+    unknown = [(state.name, order_id) for state in scheduler.states for order_id in state.unknown_orders]
     for name, order_id in unknown:
-        typer.echo(f"sellctl: {name}: nobody knows yet what became of {order_id}; the next run looks it up.", err=True)
+        typer.echo(f"sellctl: {name}: the outcome of order {order_id} is unknown; the next run looks it up.", err=True)
     return bool(unknown)
 
 
 def _partly(scheduler: "AccountScheduler") -> ExitCode:
-    """Whether all worked. What did not was said when it happened: an order rejected, quotes that didn't come."""
-    failed = scheduler.prices.failures or any(watcher.orders.rejected for watcher in scheduler.watchers)
+    """PARTLY when an order was rejected or quotes are missing, which was published when it happened; else OK."""
+    failed = scheduler.prices.failures or any(state.rejected for state in scheduler.states)
     return ExitCode.PARTLY if failed else ExitCode.OK
 
 
@@ -199,7 +200,7 @@ def _common(problems: Iterable[SellctlError]) -> ExitCode:
 
 
 def is_enabled(options: Options) -> bool:
-    """Whether the sell module is switched on; if not, say so."""
+    """Whether the sell module is switched on; if not, print so."""
     from sellctl.bootstrap import load
 
     if load(options).config.sell_module.enabled:

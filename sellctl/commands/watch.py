@@ -1,4 +1,4 @@
-"""`sellctl watch`: look every few seconds until told to stop; a live screen on a terminal, log lines elsewhere."""
+"""`sellctl watch`: poll every few seconds until told to stop; a live screen on a terminal, log lines elsewhere."""
 
 import signal
 import sys
@@ -14,9 +14,8 @@ from sellctl.commands.session import (
     all_busy,
     confirm_first_live,
     is_enabled,
-    log_event,
     options_of,
-    say_problems,
+    print_problems,
     status_of,
 )
 
@@ -37,8 +36,8 @@ class WatchFormat(StrEnum):
     """How the watcher shows itself."""
 
     TABLE = "table"  # a live screen
-    LOG = "log"  # one line an event
-    JSON = "json"  # one object a line, one line a look
+    LOG = "log"  # one line per event
+    JSON = "json"  # one object per line, one line per poll
 
 
 def watch(
@@ -55,7 +54,7 @@ def watch(
 
     from sellctl.bootstrap import RunOptions, assemble, load
     from sellctl.core.model.account_state import RunMode
-    from sellctl.service.logs import redactor
+    from sellctl.service.logs import log_event, redactor
     from sellctl.service.notifier import Notifier
 
     options = options_of(context)
@@ -78,21 +77,23 @@ def watch(
     runtime = assemble(loaded, options, run_options, listen)
     try:
         asyncio.run(
-            _until_told(runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), notifier)
+            _until_signal(
+                runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), notifier
+            )
         )
     finally:
         runtime.close()
         notifier.close()
-    _say_what_is_left(runtime)
+    _print_what_is_left(runtime)
     if shown is WatchFormat.TABLE and not options.log_file:
-        say_problems(runtime.scheduler)
+        print_problems(runtime.scheduler)
     raise typer.Exit(status_of(runtime.scheduler))
 
 
-async def _until_told(
+async def _until_signal(
     runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]", notifier: "Notifier"
 ) -> None:
-    """Watch until SIGINT or SIGTERM; SIGHUP takes the configuration up anew."""
+    """Watch until SIGINT or SIGTERM; SIGHUP reloads the configuration."""
     import asyncio
 
     stop = asyncio.Event()
@@ -106,7 +107,7 @@ async def _until_told(
 async def watching(
     runtime: "Runtime", display: "Display", stop: "asyncio.Event", beat: "Callable[[bool | None], None]"
 ) -> None:
-    """Run the fleet until told to stop or nobody reads what it shows, taking up what other commands ask for."""
+    """Watch all accounts until told to stop or nobody reads what is shown, and accept requests of other commands."""
     import asyncio
 
     from sellctl.service.command_inbox import serve
@@ -118,13 +119,13 @@ async def watching(
         if not display.update(wait) or all_busy(runtime.scheduler):
             stop.set()
 
-    errands = asyncio.create_task(serve(runtime.scheduler, runtime.state))
+    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state))
     with display:
         drawing = asyncio.create_task(_draw_each_second(display))
         await runtime.scheduler.watch(stop, show)
         drawing.cancel()
     sd_notify("STOPPING=1")
-    errands.cancel()
+    inbox.cancel()
 
 
 async def _draw_each_second(display: "Display") -> None:
@@ -136,7 +137,7 @@ async def _draw_each_second(display: "Display") -> None:
 
 
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
-    """Take the configuration up anew, and tell the service manager when that is done."""
+    """Reload the configuration, and tell the service manager when that is done."""
     from sellctl.service.reload import reload
     from sellctl.service.systemd import reloading, sd_notify
 
@@ -153,10 +154,10 @@ def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") 
     return JsonLines(runtime, events) if shown is WatchFormat.JSON else LogOnly()
 
 
-def _say_what_is_left(runtime: "Runtime") -> None:
-    """What still works at the broker, which goes on without us."""
-    for watcher in runtime.scheduler.watchers:
-        for symbol in watcher.orders.symbols_working:
-            typer.echo(f"Still working at the broker: our order for {symbol} of {watcher.name}.", err=True)
-        for symbol in watcher.orders.symbols_guarded:
-            typer.echo(f"Rests at the broker: the backstop under {symbol} of {watcher.name}.", err=True)
+def _print_what_is_left(runtime: "Runtime") -> None:
+    """Print which orders go on at the broker."""
+    for state in runtime.scheduler.states:
+        for symbol in state.working:
+            typer.echo(f"Still working at the broker: sellctl's order for {symbol} of {state.name}.", err=True)
+        for symbol in state.broker_stops:
+            typer.echo(f"Resting at the broker: sellctl's stop for {symbol} of {state.name}.", err=True)

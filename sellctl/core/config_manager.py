@@ -1,4 +1,4 @@
-"""Finds the configuration, reads and checks it, says where each value came from, and masks the secrets.
+"""Finds, reads and checks the configuration, keeps the origin of each value, and masks the secrets.
 
 Only this module reads the file and the environment; the rest of the program gets the frozen Config.
 """
@@ -17,7 +17,7 @@ from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, S
 from sellctl.core.config.secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
 from sellctl.core.config.units import gain_text, value_text
 from sellctl.core.config.validation import findings
-from sellctl.core.config.yaml_nodes import Problem, Spot, Table, parse
+from sellctl.core.config.yaml_nodes import Location, Problem, Table, parse
 from sellctl.core.errors import ConfigError
 
 FILE_NAME = "config.yml"
@@ -134,7 +134,7 @@ class ConfigManager:
     ) -> None:
         self._explicit = explicit
         self._environ = os.environ if environ is None else environ
-        self._with_api = with_api  # whether the control API's secret is looked up too
+        self._with_api = with_api  # whether to look up the control API's secret
 
     def load(self) -> LoadedConfig:
         """The configuration, or a ConfigError that names every problem."""
@@ -178,7 +178,7 @@ class ConfigManager:
         if pair:
             return loading.with_key_pair(config, pair)
         hint = "Add accounts: with a name and its keys, or export ALPACA_API_KEY and ALPACA_SECRET_KEY."
-        loading.note(None, "There are no accounts.", hint)
+        loading.add(None, "There are no accounts.", hint)
         return config
 
 
@@ -205,7 +205,7 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        raise ConfigError(f"{path} can't be looked for: {error.strerror}.", hint="Name a file with --config.") from None
+        raise ConfigError(f"{path} can't be found: {error.strerror}.", hint="Name a file with --config.") from None
 
 
 def _text_of(path: Path) -> tuple[str, int]:
@@ -215,7 +215,7 @@ def _text_of(path: Path) -> tuple[str, int]:
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl config init {path}") from None
     except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for you.") from None
+        raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for your user.") from None
     if len(content) > _MAX_BYTES:
         raise ConfigError(f"{path} is larger than a megabyte.", hint="Name a configuration file.")
     try:
@@ -231,22 +231,22 @@ class _Loading:
         self._path = path
         self._folder = folder
         self._environ = environ
-        self._spots: dict[str, Spot] = {}
+        self._locations: dict[str, Location] = {}
         self._origins: dict[str, str] = {}
         self._warnings: list[str] = []
         self.problems: list[Problem] = []
 
-    def note(self, key: str | None, sentence: str, hint: str) -> None:
+    def add(self, key: str | None, sentence: str, hint: str) -> None:
         """Add a problem at a dotted key."""
-        self.problems.append(Problem(sentence, hint, None if key is None else self._spot_of(key)))
+        self.problems.append(Problem(sentence, hint, None if key is None else self._location_of(key)))
 
     def read(self, table: Table) -> Config:
         """The file's tree as a Config, with defaults where there are problems."""
         reader = ConfigReader()
         config = reader.read(table)
         self.problems += reader.problems
-        self._spots = reader.spots
-        self._origins = {key: f"{self._path}:{spot.line}" for key, spot in reader.spots.items()}
+        self._locations = reader.locations
+        self._origins = {key: f"{self._path}:{location.line}" for key, location in reader.locations.items()}
         return config
 
     def with_key_pair(self, config: Config, names: tuple[str, str]) -> Config:
@@ -262,7 +262,7 @@ class _Loading:
         literal = [key for key, text in _secret_texts(config).items() if is_literal(text)]
         if literal and readable_by_others(mode):
             sentence = "Others can read this file, and it holds a secret."
-            self.note(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
+            self.add(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
 
     def resolved(self, config: Config) -> Config:
         """The configuration with every reference of its enabled accounts, recipients and heartbeat looked up."""
@@ -285,9 +285,7 @@ class _Loading:
 
     def _account(self, path: str, account: AccountConfig) -> AccountConfig:
         keys: dict[str, Any] = {
-            field: self._secret(f"{path}.{field}", getattr(account, field))
-            for field in ("api_key", "secret_key")
-            if getattr(account, field)
+            field: self._secret(f"{path}.{field}", getattr(account, field)) for field in ("api_key", "secret_key")
         }
         number = self._optional(f"{path}.account_number", account.account_number)
         endpoints = EndpointsConfig(
@@ -302,13 +300,14 @@ class _Loading:
         return None if text is None else self._attempt(key, lambda: with_environment(text, self._environ))
 
     def _secret(self, key: str, text: str) -> str:
-        return self._attempt(key, lambda: secret(text, self._environ, self._folder))
+        """The secret that a text refers to. An empty text replaces one that couldn't be read: that problem is known."""
+        return self._attempt(key, lambda: secret(text, self._environ, self._folder)) if text else ""
 
     def _attempt(self, key: str, resolve: Callable[[], Resolved]) -> str:
         try:
             found = resolve()
         except SecretError as error:
-            self.note(key, f"{key}: {error.sentence}", error.hint)
+            self.add(key, f"{key}: {error.sentence}", error.hint)
             return ""
         if found.source and key in self._origins:
             self._origins[key] += f", {found.source}"
@@ -317,17 +316,17 @@ class _Loading:
     def checked(self, config: Config) -> LoadedConfig:
         """The configuration, validated as a whole; or one ConfigError about every problem."""
         for finding in findings(config, whole=not self.problems):
-            self._add(finding)
+            self._add_finding(finding)
         if self.problems:
             raise self._error()
         return LoadedConfig(self._with_position_age(config), self._path, self._origins, tuple(self._warnings))
 
-    def _add(self, finding: Finding) -> None:
+    def _add_finding(self, finding: Finding) -> None:
         if not finding.warning:
-            self.note(finding.key, finding.sentence, finding.hint)
+            self.add(finding.key, finding.sentence, finding.hint)
             return
-        spot = self._spot_of(finding.key)
-        self._warnings.append(f"{self._prefix(spot)}{finding.sentence} {finding.hint}")
+        location = self._location_of(finding.key)
+        self._warnings.append(f"{self._prefix(location)}{finding.sentence} {finding.hint}")
 
     def _with_position_age(self, config: Config) -> Config:
         rules = config.sell_module
@@ -337,29 +336,29 @@ class _Loading:
         self._origins["sell_module.max_position_age"] = "2 x check_interval"
         return dataclasses.replace(config, sell_module=dataclasses.replace(rules, max_position_age=least))
 
-    def _spot_of(self, key: str) -> Spot | None:
-        while key and key not in self._spots:
+    def _location_of(self, key: str) -> Location | None:
+        while key and key not in self._locations:
             key = key.rpartition(".")[0]
-        return self._spots.get(key)
+        return self._locations.get(key)
 
-    def _prefix(self, spot: Spot | None) -> str:
+    def _prefix(self, location: Location | None) -> str:
         if self._path is None:
             return ""
-        return f"{self._path}:{spot.line}:{spot.column}: " if spot else f"{self._path}: "
+        return f"{self._path}:{location.line}:{location.column}: " if location else f"{self._path}: "
 
     def error_without_keys(self, *, empty: bool) -> ConfigError:
-        """The error about a file that can't be parsed or holds no keys at all."""
+        """The error about a file that can't be parsed or has no keys at all."""
         if empty and not self.problems:
-            self.note(None, "This file is empty.", "Write one: sellctl config init")
+            self.add(None, "This file is empty.", "Write one: sellctl config init")
         elif not self.problems:
-            self.note(None, "This file holds no keys.", "Write accounts: and sell_module: with their keys below them.")
+            self.add(None, "This file has no keys.", "Write accounts: and sell_module: with their keys below them.")
         return self._error()
 
     def _error(self) -> ConfigError:
-        problems = sorted(dict.fromkeys(self.problems), key=lambda problem: problem.spot or Spot(0, 0))
+        problems = sorted(dict.fromkeys(self.problems), key=lambda problem: problem.location or Location(0, 0))
         if len(problems) == 1:
-            return ConfigError(self._prefix(problems[0].spot) + problems[0].sentence, hint=problems[0].hint)
-        lines = [f"{self._prefix(problem.spot)}{problem.sentence} {problem.hint}" for problem in problems]
+            return ConfigError(self._prefix(problems[0].location) + problems[0].sentence, hint=problems[0].hint)
+        lines = [f"{self._prefix(problem.location)}{problem.sentence} {problem.hint}" for problem in problems]
         more = [f"... and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
         head = f"{self._path or 'The environment'} has {len(problems)} problems:"
         return ConfigError("\n  ".join([head, *lines[:_MAX_PROBLEMS], *more]))

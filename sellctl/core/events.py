@@ -1,28 +1,65 @@
-"""Where one account's events go: to whoever listens (log, screen, notifications), stamped with the broker's time."""
+"""Publishing what happens: one event reaches the listeners (log, screen, notifier, API) and the journal."""
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sellctl.core.model.event import Event, EventKind, Severity
+
+_LOG = logging.getLogger(__name__)
+
+
+class EvidenceLog(Protocol):
+    """The part of the journal that events are written to."""
+
+    def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
+        """Write one piece of evidence. JournalError when it can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventPublisher:
-    """Makes events of one account and hands them on."""
+    """Publishes the events of one account, or of all accounts when `account` is "".
+
+    `now` is the broker's time, or the host's until the broker has answered.
+    """
 
     account: str
     now: Callable[[], dt.datetime]
     listener: Callable[[Event], None]
+    journal: EvidenceLog
 
-    def __call__(
-        self, symbol: str, kind: EventKind, text: str, *, failed: bool = False, critical: bool = False
+    def __call__(  # noqa: PLR0913  each is a field of the event
+        self,
+        symbol: str,
+        kind: EventKind,
+        text: str,
+        *,
+        failed: bool = False,
+        critical: bool = False,
+        evidence: str = "",
+        detail: Mapping[str, object] | None = None,
     ) -> None:
-        """One event; `failed` when something that should have worked did not, `critical` when a person has to act."""
-        severity = Severity.ERROR if kind is EventKind.ALERT else Severity.WARNING if failed else Severity.INFO
-        severity = Severity.CRITICAL if critical else severity
+        """Publish one event; with `evidence` the journal notes `detail` under that kind.
+
+        `failed`: something that should have worked did not. `critical`: a person has to act. A listener that fails is
+        logged and neither stops nor repeats a trade (I9). JournalError when evidence can't be written; the listener
+        has the event by then.
+        """
+        severity = _severity(kind, failed=failed, critical=critical)
+        event = Event(self.now(), text, self.account, severity, symbol, kind, evidence, detail or {})
         try:
-            self.listener(Event(self.now(), text, self.account, severity, symbol, kind))
-        except Exception:  # whoever listens, a failure there neither blocks nor repeats a trade (I9)
-            logging.getLogger(__name__).exception("A listener failed on: %s", text)
+            self.listener(event)
+        except Exception:  # noqa: BLE001  whatever a listener raises
+            _LOG.exception("A listener failed on: %s", text)
+        if evidence:
+            self.journal.note(self.account, evidence, event.detail)
+
+
+def _severity(kind: EventKind, *, failed: bool, critical: bool) -> Severity:
+    if critical:
+        return Severity.CRITICAL
+    if kind is EventKind.ALERT:
+        return Severity.ERROR
+    return Severity.WARNING if failed else Severity.INFO

@@ -1,7 +1,7 @@
-"""The market's time for all accounts: one clock request a look, the calendar once a day, by whichever key answers.
+"""The market's time for all accounts: one clock request per poll, the calendar once a day, with any key that works.
 
-One wrong answer of the calendar must not rest all price exits for the day: while it contradicts the clock, it is asked
-again.
+A calendar that contradicts the clock is requested again, so that one wrong answer doesn't suspend all price exits for
+the day.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ CALENDAR_AGAIN_SECONDS = 60.0
 
 
 class MarketClock:
-    """Asks the broker for the time and carries it on between two askings by a clock that never steps."""
+    """Reads the broker's clock, and between two reads adds the time that a monotonic clock has measured."""
 
     def __init__(self, brokers: Sequence[Broker], clock: Clock) -> None:
         self._brokers = list(brokers)
@@ -26,13 +26,13 @@ class MarketClock:
         self._read_at = 0.0
         self._calendar: Calendar | None = None
         self._calendar_of: dt.date | None = None
-        self._ask_calendar_at = 0.0
+        self._calendar_due_at = 0.0
 
     async def read(self) -> Market:
-        """Ask the broker. BrokerError when no account's key gets an answer."""
-        self._read = await self._ask()
+        """Read the broker's clock. BrokerError when no account's key gets an answer."""
+        self._read = await self._read_clock()
         self._read_at = self._clock.monotonic()
-        await self._know_the_calendar(self._read.now.astimezone(NEW_YORK).date())
+        await self._refresh_calendar(self._read.now.astimezone(NEW_YORK).date())
         return self.now()
 
     def now(self) -> Market:
@@ -40,7 +40,7 @@ class MarketClock:
         if self._read is None:
             raise BrokerError("The broker's clock is not known yet.")
         passed = dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
-        return market_at(_carried_on(self._read, passed), self._calendar)
+        return market_at(_advanced(self._read, passed), self._calendar)
 
     @property
     def instant(self) -> dt.datetime | None:
@@ -51,11 +51,11 @@ class MarketClock:
 
     @property
     def next_open(self) -> dt.datetime | None:
-        """The next open as the broker last said."""
+        """The next open, by the broker's last answer; None when there never was one."""
         return self._read.next_open if self._read else None
 
-    async def _ask(self) -> BrokerClock:
-        """The first answer; an account that doesn't give one moves to the end of the line."""
+    async def _read_clock(self) -> BrokerClock:
+        """The first answer; an account that doesn't give one is asked last next time."""
         last: BrokerError | None = None
         for broker in tuple(self._brokers):
             try:
@@ -64,15 +64,15 @@ class MarketClock:
                 last = error
                 self._brokers.remove(broker)
                 self._brokers.append(broker)
-        raise last or BrokerError("No account is left to ask for the time.")
+        raise last or BrokerError("There is no account whose key could read the clock.")
 
-    async def _know_the_calendar(self, today: dt.date) -> None:
-        """Once a day; while it can't be had, names no session at all or contradicts the clock, once a minute."""
+    async def _refresh_calendar(self, today: dt.date) -> None:
+        """Once a day; once a minute while it is missing, empty or contradicts the clock."""
         if self._calendar_of != today:
             self._calendar = None
-        elif self._is_in_order() or self._clock.monotonic() < self._ask_calendar_at:
+        elif self._is_consistent() or self._clock.monotonic() < self._calendar_due_at:
             return
-        self._calendar_of, self._ask_calendar_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
+        self._calendar_of, self._calendar_due_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
         first, last = today - dt.timedelta(days=_DAYS_BACK), today + dt.timedelta(days=_DAYS_AHEAD)
         for broker in tuple(self._brokers):
             try:
@@ -82,13 +82,13 @@ class MarketClock:
             self._calendar = calendar_of(sessions, first, last) if sessions else self._calendar
             return
 
-    def _is_in_order(self) -> bool:
-        """Whether there is a calendar, and it says what the clock says."""
+    def _is_consistent(self) -> bool:
+        """Whether there is a calendar that agrees with the clock."""
         return self._calendar is not None and self.now().confirmed
 
 
-def _carried_on(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:
-    """The broker's clock some time after it was read; it opens and closes as it said it would."""
+def _advanced(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:
+    """The broker's clock some time after it was read; the market opens and closes when it said."""
     now = read.now + passed
     turns_at = read.next_close if read.is_open else read.next_open
     return replace(read, now=now, is_open=read.is_open != (now >= turns_at))

@@ -48,7 +48,7 @@ from sellctl.core.orders.order_rate import TradingBlock
 from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.rules.gain import as_dollars
+from sellctl.core.text import as_dollars
 
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25

@@ -31,7 +31,7 @@ class Clock(Protocol):
 class Broker(Protocol):
     """One account at the broker. Every method raises BrokerError and its kinds; a failed read is never an empty one.
 
-    Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are read to their end.
+    Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are complete.
     """
 
     @property
@@ -57,7 +57,7 @@ class Broker(Protocol):
         """Exactly what `submit` sends, for the written intent."""
 
     async def submit(self, order: SubmitOrder) -> Order:
-        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: nobody knows; look it up next."""
+        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: look it up next."""
 
     async def cancel(self, order_id: str) -> None:
         """Ask the broker to end an order. Its answer is not the end: that is seen on the order itself.
@@ -95,19 +95,19 @@ class QuoteSource(Protocol):
 
 
 class StreamListener(Protocol):
-    """Who hears a stream's news. Called on the event loop that started the stream, never at the same time."""
+    """What a stream reports to. Called on the event loop that started the stream, never at the same time."""
 
-    def quotes(self, quotes: Sequence[Quote]) -> None:
+    def quotes_received(self, quotes: Sequence[Quote]) -> None:
         """New quotes, in the order in which they came."""
 
-    def trade(self, symbol: str, price: Decimal) -> None:
+    def trade_received(self, symbol: str, price: Decimal) -> None:
         """A stock traded."""
 
-    def order(self, account: str, symbol: str) -> None:
+    def order_changed(self, account: str, symbol: str) -> None:
         """Something happened to an order of an account; `symbol` is "" for several at once."""
 
-    def line(self, name: str, trouble: str) -> None:
-        """A connection came up (`trouble` is "") or went down, and why."""
+    def connection_changed(self, name: str, problem: str) -> None:
+        """A connection came up (`problem` is "") or went down, and why."""
 
 
 class Stream(Protocol):
@@ -116,7 +116,7 @@ class Stream(Protocol):
     def start(self, listener: StreamListener) -> None:
         """Begin to connect. Called on the event loop that the listener is called on."""
 
-    def want(self, instruments: Sequence[Instrument]) -> None:
+    def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Whose quotes to stream, the most wanted first; those beyond the limits of the plan are left to polling."""
 
     @property
@@ -124,11 +124,11 @@ class Stream(Protocol):
         """Symbols whose quotes are being streamed now."""
 
     @property
-    def troubles(self) -> Mapping[str, str]:
+    def problems(self) -> Mapping[str, str]:
         """Every connection that there should be, and what is wrong with it; "" when nothing is."""
 
     def restart(self, why: str) -> None:
-        """Connect the quotes anew: they are mute though prices move."""
+        """Connect the quotes anew: they are silent although prices move."""
 
     async def stop(self) -> None:
         """Disconnect at once."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from sellctl.core.config.schema import Basis
 from sellctl.core.model.episode import Episode
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal
@@ -194,11 +194,11 @@ class PositionManager:
             last_trade=book.last_trade if book else None,
             penny=self.contracts.get(symbol),
             opened_at=facts.opened_at,
-            tag=facts.tag,
+            opening_order_id=facts.opening_order_id,
             peak=facts.peak,
-            base=facts.base,
-            frozen=facts.frozen,
-            follow=facts.follow,
+            original_qty=facts.original_qty,
+            suspended=facts.suspended,
+            exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
         )
@@ -210,8 +210,8 @@ class PositionManager:
         """An order on this position is about to be sent, at `at` by the broker's clock."""
         position = signal.holding.position
         self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
-        if signal.leads:
-            self.episodes.lead(position.symbol, signal.leads, signal.detail)
+        if signal.then_close:
+            self.episodes.lead(position.symbol, signal.then_close, signal.detail)
 
     def filled(self, order: ManagedOrder, cumulative: Decimal, at: dt.datetime) -> None:
         """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""

@@ -1,10 +1,10 @@
-"""The newest usable quote a symbol, for all accounts at once, whichever way it came: fetched, or streamed."""
+"""The newest usable quote per symbol, for all accounts at once, polled or streamed."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
-from sellctl.core.decision.guards import MAX_AHEAD
+from sellctl.core.decision.quote_checks import MAX_AHEAD
 from sellctl.core.errors import BrokerError
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote, Window
@@ -13,13 +13,14 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteBook, Source
 
 QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
-_MARGIN = 0.1  # seconds on top, so that the second look doesn't come a hair too early
+SILENT_AFTER_POLLS = 2  # polls in a row that knew a price before its stream
+_MARGIN = 0.1  # seconds on top, so that a second quote doesn't come a hair too early
 
 
 class PriceTracker:
-    """Fetches each symbol once for all accounts and keeps a book of each.
+    """Polls each symbol once for all accounts and keeps a book per symbol.
 
-    `confirm` is how far apart two looks of a stop are. `broker_now` is the broker's clock, None while it is unknown.
+    `confirm` is how far apart the two quotes of a stop are. `broker_now` is the broker's clock, None while unknown.
     """
 
     def __init__(
@@ -34,42 +35,52 @@ class PriceTracker:
         self._confirm = confirm.total_seconds()
         self._broker_now = broker_now
         self._books: dict[str, QuoteBook] = {}
-        self.problem = ""  # what the last fetch did not get; "" when it got all
-        self.failures = 0  # fetches in a row that got nothing at all
+        self._problem = ""
+        self._failures = 0
+
+    @property
+    def problem(self) -> str:
+        """What the last poll did not get; "" when it got all."""
+        return self._problem
+
+    @property
+    def failures(self) -> int:
+        """Polls in a row that got nothing at all."""
+        return self._failures
 
     def confirm_after(self, confirm: dt.timedelta) -> None:
-        """Change how far apart two looks of a stop are."""
+        """Change how far apart the two quotes of a stop are."""
         self._confirm = confirm.total_seconds()
         for book in self._books.values():
-            book.confirm = self._confirm
+            book.confirm_after(self._confirm)
 
     @property
     def second_quote_in(self) -> float:
-        """Seconds after which a second look can confirm a stop or a jump."""
-        return max(self._confirm, JUMP_CONFIRM if self.doubted else 0.0) + _MARGIN
+        """Seconds after which a second quote can confirm a stop or a jump."""
+        return max(self._confirm, JUMP_CONFIRM if self.jumped else 0.0) + _MARGIN
 
     @property
-    def doubted(self) -> frozenset[str]:
+    def jumped(self) -> frozenset[str]:
         """Symbols with a jump that waits for a second quote."""
         now = self._clock.monotonic()
-        return frozenset(symbol for symbol, book in self._books.items() if book.is_in_doubt(now))
+        return frozenset(symbol for symbol, book in self._books.items() if book.has_jump(now))
 
     async def refresh(self, instruments: Iterable[Instrument]) -> None:
-        """Fetch the newest quotes. A failure leaves what is known, which then ages until no rule believes it."""
+        """Poll the newest quotes. A failure leaves what is known, which then ages until no rule accepts it."""
         wanted = {i.symbol: i for i in instruments if i.asset_class in QUOTED}
         if not wanted:
             return
         try:
             self.accept(await self._source.latest(list(wanted.values())), wanted)
         except BrokerError as error:
-            self.problem, self.failures = error.sentence, self.failures + 1
+            self._problem, self._failures = error.sentence, self._failures + 1
         else:
-            self.problem, self.failures = " ".join(self._source.last_problems), 0
+            self._problem, self._failures = " ".join(self._source.last_problems), 0
 
     def accept(
         self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL
     ) -> frozenset[str]:
-        """Take newer quotes, from whichever way they came; the symbols whose newest quote this was."""
+        """Take newer quotes, whichever way they came; the symbols whose newest quote this was."""
         now, latest = self._clock.monotonic(), self._broker_now()
         taken = set()
         for symbol, quote in quotes.items():
@@ -81,9 +92,16 @@ class PriceTracker:
         return frozenset(taken)
 
     def traded(self, symbol: str, price: Decimal) -> None:
-        """A stock's latest trade, which confirms what IEX quotes."""
+        """Take a stock's latest trade, which confirms what IEX quotes."""
         if symbol in self._books:
-            self._books[symbol].last_trade = price
+            self._books[symbol].traded(price)
+
+    def take_silent(self, streamed: Collection[str]) -> bool:
+        """Whether polls know prices of these streamed symbols that their stream has not sent; each counts once."""
+        silent = [b for symbol in streamed if (b := self.book(symbol)) and b.polls_ahead >= SILENT_AFTER_POLLS]
+        for book in silent:
+            book.restarted()
+        return bool(silent)
 
     def newest(self, symbol: str) -> Quote | None:
         """The newest quote; None when none ever came."""
@@ -100,14 +118,20 @@ class PriceTracker:
         return book.wide_for(self._clock.monotonic()) if book else dt.timedelta(0)
 
     def window(self, symbol: str) -> Window | None:
-        """The best and the worst since a look that is `confirm` older than the newest; None without such a look."""
+        """The best and the worst since a quote that is `confirm` older than the newest; None without such a quote."""
         book = self._books.get(symbol)
         return book.window() if book else None
 
     def last_trade(self, symbol: str) -> Decimal | None:
-        """The latest trade that a stream told; None when none did."""
+        """The latest streamed trade; None when there was none."""
         book = self._books.get(symbol)
         return book.last_trade if book else None
+
+    def last_streamed(self, symbols: Iterable[str]) -> float | None:
+        """Seconds since any of these symbols had a streamed quote; None when none ever had."""
+        books = [book for symbol in symbols if (book := self._books.get(symbol)) is not None]
+        last = max((book.streamed_at for book in books), default=float("-inf"))
+        return None if last == float("-inf") else self._clock.monotonic() - last
 
     def keep_only(self, symbols: Collection[str]) -> None:
         """Forget what is no longer held by anybody."""

@@ -1,4 +1,4 @@
-"""Watches one account: observe, decide, write down, carry out. Every decision is made from a whole snapshot."""
+"""Watches one account: observe, decide, record, execute. Polls and ticks share one way from a snapshot to orders."""
 
 import asyncio
 import datetime as dt
@@ -11,436 +11,368 @@ from typing import TypeVar
 from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.pricing import has_a_tick_to_ask
-from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
+from sellctl.core.errors import RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
-from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.instrument import Instrument, a_stock
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, PositionDecision, State, Urgency
-from sellctl.core.model.position import Position
-from sellctl.core.model.request import Request, Verb
-from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
+from sellctl.core.model.plan import CancelOrder, Plan, Urgency
+from sellctl.core.model.position import Holding
+from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
+from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
+from sellctl.core.watching.plan_announcer import PlanAnnouncer
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-_BUG_HINT = "Please report it; --debug logs where it was."
-
-
-# How far back opening orders are looked for.
-OPENINGS_WITHIN = dt.timedelta(days=30)
+_BUG_HINT = "Please report it; --debug logs where it happened."
 
 
 @dataclass(frozen=True, slots=True)
-class AccountObservation:
-    """What the broker said about one account, before quotes are known."""
+class WatcherOptions:
+    """How one account's watcher runs.
 
-    positions: Rows[Position]
-    orders: tuple[Order, ...]
-    invalid_orders: Rows[Order]
-    at: float  # monotonic seconds when it was asked
-    with_underlyings: bool = False  # whether rules ask for the prices of underlyings
+    `only` limits what is executed to these symbols. `exempt` says which symbols or underlyings to leave alone;
+    `resumed` which symbols' suspended rules go on, each once. `halt` stops all new orders, for the reason given.
+    """
+
+    mode: RunMode = RunMode.ACT
+    only: frozenset[str] | None = None
+    exempt: Callable[[], frozenset[str]] = frozenset
+    resumed: Callable[[], frozenset[str]] = frozenset
+    halt: Callable[[str], None] = lambda _why: None
+
+
+@dataclass(frozen=True, slots=True)
+class TickView:
+    """One underlying as the last poll saw it, for a decision on newer quotes."""
+
+    snapshot: Snapshot
+    observed_at: float  # monotonic seconds
 
 
 @dataclass(slots=True)
 class SellWatcher:
-    """One account's watcher.
-
-    `admit` refuses an account that may not be acted on. `by_hand` are symbols to close, and `panic`
-    those to close even under a halt, until they are gone; `only` limits what is carried out to these symbols.
-    """
+    """One account's watcher. `state` is all that others need to know of it."""
 
     name: str
     policy: Policy
-    broker: Broker
     journal: Journal
     positions: PositionManager
     orders: OrderManager
+    observer: AccountObserver
     clock: Clock
-    report: EventPublisher
-    admit: Callable[[AccountFacts], None]
-    mode: RunMode = RunMode.ACT
-    by_hand: frozenset[str] = frozenset()
-    only: frozenset[str] | None = None
-    panic: frozenset[str] = frozenset()
-    facts: AccountFacts | None = None
-    plan: Plan | None = None
-    first_plan: Plan | None = None
-    market: Market | None = None
-    problem: SellctlError | None = None
-    failures: int = 0
-    acted: bool = False  # whether the last look sent or cancelled anything
-    seen_at: float | None = None
-    open_orders: tuple[Order, ...] = ()
-    exempt: Callable[[], frozenset[str]] = frozenset  # symbols or underlyings to leave alone
-    thawed: Callable[[], frozenset[str]] = frozenset  # symbols whose frozen rules go on, each told once
-    halt: Callable[[str], None] = lambda _why: None
-    tripped: tuple[dt.date, str] | None = None  # the account guard's day and limit
-    panics: bool = False  # whether the next look takes everything held into `panic`
-    targets: tuple[Order, ...] = ()  # open orders of ours that only a target wants
-    last_snapshot: Snapshot | None = None  # what the last look was decided on
-    # By underlying: when something was last sent or cancelled (what was seen before is spent), and whose turn it is.
+    publish: EventPublisher
+    options: WatcherOptions = field(default_factory=WatcherOptions)
+    requests: ManualRequests = field(default_factory=ManualRequests)
+    _state: AccountState = field(init=False)
+    _announcer: PlanAnnouncer = field(init=False)
+    _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
+    # By underlying: when something was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
-    _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    # By symbol, what was told last of what stands in an exit's way, and what a person was alerted to; and the faults.
-    _said: dict[str, str] = field(default_factory=dict)
-    _alerted: dict[str, str] = field(default_factory=dict)
-    _faults_told: set[str] = field(default_factory=set)
-    _overdue: dict[str, int] = field(default_factory=dict)  # by symbol, the last word on an exit that isn't out
+    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def __post_init__(self) -> None:
+        self._state = AccountState(self.name, self.options.mode, self.options.only)
+        self._announcer = PlanAnnouncer(self.publish)
+
+    @property
+    def state(self) -> AccountState:
+        """The account as it is known now."""
+        return replace(
+            self._state,
+            facts=self.observer.facts,
+            working=self.orders.symbols_working,
+            broker_stops=self.orders.symbols_guarded,
+            unknown_orders=self.orders.unknown,
+            rejected=self.orders.rejected,
+        )
+
+    @property
+    def broker(self) -> Broker:
+        """The account at the broker."""
+        return self.observer.broker
+
+    # --- a poll -------------------------------------------------------------------------------------------------------
 
     async def observe(self) -> AccountObservation | None:
-        """Positions and open orders, and what became of ours; None (and `problem` says why) when that fails."""
-        return await self._own(self._observe())
+        """Positions and open orders, and what became of ours; None when that fails, and the state says why."""
+        policy = self.policy
+        return await self._contain(
+            self.observer.observe(
+                self.options.mode,
+                with_equity=policy.guards_the_account,
+                with_underlyings=policy.needs_underlyings,
+            )
+        )
 
-    async def _observe(self) -> AccountObservation:
-        at = self.clock.monotonic()
-        await self._join()
-        positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
-        known = await self._settle(orders.rows) if self.mode is RunMode.ACT else orders.rows
-        return AccountObservation(positions, known, orders, at, with_underlyings=self.policy.needs_underlyings)
+    async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
+        """Decide on what was observed and execute it, except where a tick has acted since it was asked for."""
+        if await self._contain(self._act_on_poll(seen, market)):
+            if self._state.problem is not None:
+                self.publish("", EventKind.RECOVERED, "the account responds again")
+            self._state = replace(self._state, problem=None, failures=0)
 
-    async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
-        """What became of our orders; and whether the broker's word on a position agrees with our fills (S5)."""
-        known = await self.orders.settle(orders, self.report.now())
-        doubted = self.positions.in_doubt()
-        if doubted:
-            for sentence in self.positions.explain(await self._history(doubted)):
-                self.report("", EventKind.ALERT, sentence)
-                self.journal.note(self.name, "quarantine", {"sentence": sentence})
-        return known
-
-    async def _join(self) -> None:
-        """Learn which account the key belongs to and whether it may be acted on: once, or until it may trade."""
-        trading_block = self.orders.trading_block
-        if self.facts is None or self.facts.blocked or trading_block.row or self.policy.guards_the_account:
-            facts = await self.broker.account()
-            self.admit(facts)
-            if facts.blocked:
-                trading_block.lift()  # its own word counts, and as soon as it is taken back
-            self.facts = replace(facts, blocked=facts.blocked or trading_block.holds(self.clock.monotonic()))
-
-    async def decide_and_act(self, seen: AccountObservation, market: Market) -> None:
-        """Decide on what was observed and carry it out, but where a tick has acted since it was asked for."""
-        if await self._own(self._decide_and_act(seen, market)):
-            self._recover()
-
-    async def _decide_and_act(self, seen: AccountObservation, market: Market) -> bool:
-        plan = await self._decide(seen, market)
-        self._tell(plan)
-        self.acted = await self._carry_out(plan, seen.at)
+    async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
+        snapshot = self._snapshot(seen, market)
+        if self.policy.needs_openings and await self.observer.load_openings():
+            snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
+        await asyncio.sleep(0)  # a tick that came meanwhile goes first
+        await self._decide_and_execute(snapshot, seen.at)
         return True
 
-    async def _in_turn(self, underlying: str, plan: Plan, seen_at: float) -> bool:
-        """Carry out what was decided on one group, one plan at a time, unless its view is spent.
+    def _snapshot(self, seen: AccountObservation, market: Market) -> Snapshot:
+        requests, rows = self.requests, seen.positions.rows
+        if self._state.plan is not None or requests.panic_is_pending:
+            requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
+        resumed = self.options.resumed()
+        if resumed:
+            self.positions.episodes.thaw(resumed)
+        holdings = self.positions.holdings(rows, market)
+        self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
+        age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
+        return Snapshot(
+            account=self.observer.facts or AccountFacts(self.name, ""),
+            market=market,
+            holdings=holdings,
+            orders=seen.orders,
+            positions_at=market.now - age,
+            invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
+            manual_closes=requests.closing,
+            panic=requests.panic,
+            halted=self.orders.halted(),
+            sent=self.positions.sent,
+            exempt=self.options.exempt(),
+            tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
+            underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
+            structures=self.positions.structures,
+        )
 
-        Whether the next look should follow at once: something was cancelled, or sent and not refused, or just before.
+    # --- a tick -------------------------------------------------------------------------------------------------------
+
+    def accepts_ticks(self, underlying: str) -> bool:
+        """Whether a tick on this underlying may act on what the last poll saw.
+
+        Not while a step on it is under way, nor after one until the next poll; nor while the account fails. Reads that
+        wait for their request budget are no failure: orders have a budget of their own, and positions that grow too
+        old are refused by the decision.
         """
-        async with self._turns[underlying]:
-            if self._is_spent(underlying, seen_at):
+        state = self._state
+        if state.mode is not RunMode.ACT or state.only is not None or self.requests.panic_is_pending:
+            return False
+        if state.problem is not None and not isinstance(state.problem, RateLimitedError):
+            return False
+        if state.snapshot is None or state.polled_at is None:
+            return False
+        return not self._locks[underlying].locked() and not self._is_expired(underlying, state.polled_at)
+
+    def view_for_tick(self, underlying: str) -> TickView | None:
+        """The last poll's positions on one underlying, with what only this process knows; None when no tick may act."""
+        state = self._state
+        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
+            return None
+        group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
+        snapshot = replace(
+            state.snapshot,
+            holdings=tuple(self._with_price_increment(holding) for holding in group),
+            halted=self.orders.halted(),
+            sent=self.positions.sent,
+            on_tick=True,
+        )
+        return TickView(snapshot, state.polled_at)
+
+    async def act_on_tick(self, underlying: str, view: TickView) -> None:
+        """Decide on one underlying's newest quotes and execute it, unless the view has expired meanwhile."""
+        if self.accepts_ticks(underlying):
+            # Orders that went out meanwhile count: their number per minute is limited (K2).
+            snapshot = replace(view.snapshot, sent=self.positions.sent)
+            await self._contain(self._decide_and_execute(snapshot, view.observed_at))
+
+    # --- what both share ----------------------------------------------------------------------------------------------
+
+    def decide(self, snapshot: Snapshot) -> Plan:
+        """What the account's policy says about a snapshot; stale orders are left to polls."""
+        plan = decide(snapshot, self.policy)
+        return replace(plan, stale=()) if snapshot.on_tick else plan
+
+    async def _decide_and_execute(self, snapshot: Snapshot, observed_at: float) -> None:
+        """The one way from a snapshot to orders.
+
+        A poll's plan is recorded first. A tick's is recorded behind its orders, whose intents are recorded first
+        anyway: nothing delays an order on a tick.
+        """
+        plan = self.decide(snapshot)
+        if snapshot.on_tick:
+            if plan.acts:
+                try:
+                    await self._execute(plan, observed_at)
+                finally:
+                    self.journal.plan_made(snapshot, plan)
+            return
+        if plan.needs_history:
+            snapshot = await self._with_history(snapshot, plan)
+            plan = self.decide(snapshot)
+        self._take_plan(snapshot, plan, observed_at)
+        if self.options.mode is RunMode.ACT:
+            self.journal.plan_made(snapshot, plan)
+        self._apply_account_guard(plan)
+        self._announcer.announce(plan)
+        await self._execute(plan, observed_at)
+
+    def _take_plan(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
+        first = self._state.first_plan
+        self._state = replace(
+            self._state,
+            plan=plan,
+            first_plan=first.confirmed_by(plan) if first else plan,
+            snapshot=snapshot,
+            polled_at=observed_at,
+        )
+
+    async def _execute(self, plan: Plan, observed_at: float) -> None:
+        """Send and cancel what a plan says. No underlying waits for another's cancel."""
+        acted = await self._executed(plan, observed_at)
+        self._state = replace(self._state, acted=acted)
+
+    async def _executed(self, plan: Plan, observed_at: float) -> bool:
+        """Whether anything was sent or cancelled, so that a poll should follow at once."""
+        if self.options.mode is RunMode.DRY_RUN:
+            return False
+        if self.options.mode is RunMode.STALE_ONLY:
+            return await self.orders.cancel_all(plan.stale)
+        only = self.options.only
+        groups = (plan if only is None else plan.only(only)).by_underlying
+        steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
+        ends = await asyncio.gather(*steps, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        return any(ends)
+
+    async def _execute_group(self, underlying: str, plan: Plan, observed_at: float) -> bool:
+        """Execute what was decided on one underlying, one plan at a time, unless its view has expired."""
+        async with self._locks[underlying]:
+            if self._is_expired(underlying, observed_at):
                 return True
             try:
                 return await self.orders.carry_out(plan)
             finally:
                 self._acted_at[underlying] = self.clock.monotonic()
 
-    def _is_spent(self, underlying: str, seen_at: float) -> bool:
-        """Whether something was sent or cancelled on a group since it was seen."""
-        return seen_at <= self._acted_at.get(underlying, float("-inf"))
+    def _is_expired(self, underlying: str, observed_at: float) -> bool:
+        """Whether something was sent or cancelled on an underlying since it was observed."""
+        return observed_at <= self._acted_at.get(underlying, float("-inf"))
 
-    def view_for_ticks(self, underlying: str) -> tuple[Snapshot, float] | None:
-        """The last look's view, and when it was seen, while a tick on this underlying may act on it.
+    async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
+        """The same snapshot with what its plan lacks: today's orders, and price increments."""
+        symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
+        history, is_news = await asyncio.gather(
+            self.observer.history(symbols), self.observer.load_price_increments(symbols)
+        )
+        if is_news:  # read anew, which counts a position that is absent as absent once more
+            positions = [holding.position for holding in snapshot.holdings]
+            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market))
+        return snapshot.with_history(history)
 
-        None in the middle of a step on it, after one until the next look, and while the account fails. Reads that wait
-        for their budget are no failure: orders have one of their own, and the view grows too old by itself.
-        """
-        acting = self.mode is RunMode.ACT and self.only is None and not self.panics
-        failing = self.problem is not None and not isinstance(self.problem, RateLimitedError)
-        if not acting or failing or self.last_snapshot is None or self.seen_at is None:
-            return None
-        if self._turns[underlying].locked() or self._is_spent(underlying, self.seen_at):
-            return None
-        return self.last_snapshot, self.seen_at
+    def _with_price_increment(self, holding: Holding) -> Holding:
+        penny = self.positions.contracts.get(holding.symbol)
+        return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
 
-    async def act_on(self, underlying: str, snapshot: Snapshot, plan: Plan, seen_at: float) -> None:
-        """Carry out what was decided on a tick, unless something was sent on its underlying since."""
-        self.acted = bool(await self._own(self._act_on(underlying, snapshot, plan, seen_at)))
+    def _apply_account_guard(self, plan: Plan) -> None:
+        """The account guard's limit holds for the rest of the day; a person hears of it, and it may halt."""
+        today = plan.made_at.astimezone(NEW_YORK).date()
+        if not plan.tripped or (self._tripped and self._tripped[0] == today):
+            return
+        self._tripped = (today, plan.tripped)
+        acts = self.options.mode is RunMode.ACT
+        self.publish(
+            "",
+            EventKind.ALERT,
+            f"account guard: {plan.tripped}",
+            failed=True,
+            evidence="account_guard" if acts else "",
+            detail={"sentence": plan.tripped},
+        )
+        if acts and self.policy.account_guard.action is GuardAction.HALT:
+            self.options.halt(f"account guard of {self.name}: {plan.tripped}")
 
-    async def _act_on(self, underlying: str, snapshot: Snapshot, plan: Plan, seen_at: float) -> bool:
-        """The plan is written down behind the order, whose intent came first: nothing delays an order on a tick."""
-        try:
-            return await self._in_turn(underlying, plan, seen_at)
-        finally:
-            self.journal.plan_made(snapshot, plan)
+    # --- what others ask for ------------------------------------------------------------------------------------------
 
-    async def know_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders of these symbols, ahead of need; none (and `problem` says why) on failure."""
-        return await self._own(self._history(symbols)) or {}
+    def take_policy(self, policy: Policy, basis: Basis) -> None:
+        """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
+        self.policy = policy
+        self.positions.mind(basis, pairs=policy.knows_structures)
 
-    async def _own(self, work: Awaitable[T]) -> T | None:
-        """What comes of it; None after a failure, which is this account's own (R7)."""
+    def take_request(self, request: CommandRequest) -> None:
+        """Accept what another command asks for; the next poll executes it."""
+        self.requests.take(request)
+        self.publish(
+            request.symbol,
+            EventKind.NOTE,
+            f"{request.verb.value} requested by {request.by or 'another command'}",
+            evidence="request",
+            detail={"symbol": request.symbol, "verb": request.verb.value, "by": request.by},
+        )
+
+    def handed_over(self) -> None:
+        """The process that holds the account has taken over what was asked for: it is no problem of this one."""
+        self._state = replace(self._state, problem=None)
+
+    async def load_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
+        """Today's orders of these symbols, ahead of need; none when that fails, and the state says why."""
+        return await self._contain(self.observer.history(symbols)) or {}
+
+    async def load_price_increments(self, symbols: Iterable[str]) -> None:
+        """Ask ahead of need whether options trade in pennies."""
+        await self._contain(self.observer.load_price_increments(symbols))
+
+    def lacks_price_increment(self, symbol: str) -> bool:
+        """Whether only the broker knows a symbol's price increment, and hasn't been asked."""
+        return self.observer.lacks_price_increment(symbol)
+
+    async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
+        """Today's orders of one symbol, in any state, for a person; none when that fails, and the state says why."""
+        return await self._contain(self.observer.todays_orders(symbol)) or ()
+
+    async def cancel_targets(self, why: str) -> None:
+        """Cancel the open orders that only a profit target wants."""
+        if self.options.mode is RunMode.ACT:
+            await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in self._target_orders()))
+
+    def _target_orders(self) -> Sequence[Order]:
+        snapshot, only = self._state.snapshot, self.options.only
+        if snapshot is None:
+            return ()
+        exits = [h.state.exit for h in snapshot.holdings if h.state.exit and h.state.exit.urgency >= Urgency.PROFIT]
+        ids = {exit_.client_order_id for exit_ in exits}
+        return [
+            order
+            for order in snapshot.orders
+            if order.client_order_id in ids and not order.is_terminal and (only is None or order.symbol in only)
+        ]
+
+    # --- failures -----------------------------------------------------------------------------------------------------
+
+    async def _contain(self, work: Awaitable[T]) -> T | None:
+        """What comes of the work; None after a failure, which stays this account's own (R7)."""
         try:
             return await work
         except SellctlError as error:
-            self.fail(error)
+            self._fail(error)
         except Exception as error:  # noqa: BLE001  the boundary: our bug, or a strategy's, stops no other account
-            _LOG.debug("%s: the look ended in a bug", self.name, exc_info=error)
-            self.fail(SellctlError(f"A bug of ours ended the look: {type(error).__name__}.", hint=_BUG_HINT))
+            _LOG.debug("%s: an internal error", self.name, exc_info=error)
+            self._fail(SellctlError(f"Internal error: {type(error).__name__}.", hint=_BUG_HINT))
         return None
 
-    def fail(self, error: SellctlError) -> None:
-        """Remember a failure; the first of a row is reported."""
-        self.failures += 1
-        self.acted = False
-        if self.problem is None or self.problem.sentence != error.sentence:
-            self.report("", EventKind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
-        self.problem = error
-
-    @property
-    def is_expedited(self) -> bool:
-        """Whether something is under way that shouldn't wait for the next ordinary look."""
-        if self.plan is None or self.mode is RunMode.STALE_ONLY:
-            return False
-        if self.plan.is_unconfirmed or self.mode is RunMode.DRY_RUN:
-            return self.plan.is_unconfirmed
-        if self.only is None:
-            return bool(self.orders.working or self.plan.acts)
-        return self.plan.only(self.only).acts or not self.only.isdisjoint(self.orders.symbols_working)
-
-    async def _decide(self, seen: AccountObservation, market: Market) -> Plan:
-        snapshot = self._snapshot(seen, market)
-        if await self._learn_openings():
-            snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
-        await asyncio.sleep(0)  # a tick that came meanwhile goes first
-        plan = decide(snapshot, self.policy)
-        if plan.needs_history:
-            asked = sorted(plan.needs_history)  # a set's order is the process's own: a day would not repeat
-            history, news = await asyncio.gather(self._history(asked), self._load_price_increments(asked))
-            snapshot = (self._snapshot(seen, market) if news else snapshot).with_history(history)
-            plan = decide(snapshot, self.policy)
-        self.plan, self.market, self.seen_at, self.last_snapshot = plan, market, seen.at, snapshot
-        self.first_plan = self.first_plan.confirmed_by(plan) if self.first_plan else plan
-        self.open_orders = snapshot.orders
-        self.targets = tuple(o for o in _targets_of(snapshot) if self.only is None or o.symbol in self.only)
-        if self.mode is RunMode.ACT:
-            self.journal.plan_made(snapshot, plan)
-        self._mind_the_account(plan)
-        return plan
-
-    def _mind_the_account(self, plan: Plan) -> None:
-        """The account guard's limit holds for the rest of the day; a person hears of it, and it may halt."""
-        if not plan.tripped or (self.tripped and self.tripped[0] == plan.made_at.astimezone(NEW_YORK).date()):
-            return
-        self.tripped = (plan.made_at.astimezone(NEW_YORK).date(), plan.tripped)
-        self.report("", EventKind.ALERT, f"account guard: {plan.tripped}", failed=True)
-        if self.mode is RunMode.ACT:
-            self.journal.note(self.name, "account_guard", {"sentence": plan.tripped})
-            if self.policy.account_guard.action is GuardAction.HALT:
-                self.halt(f"account guard of {self.name}: {plan.tripped}")
-
-    async def _learn_openings(self) -> bool:
-        """Look up once when each position was opened and by which order; whether anything was looked up."""
-        wanted = self.positions.episodes.without_opening() if self.policy.needs_openings else ()
-        if not wanted:
-            return False
-        start = self.report.now() - OPENINGS_WITHIN
-        try:
-            rows = await self.broker.orders_since(start, sorted(wanted))
-        except BrokerError:
-            return False  # time held counts from first sight until the next look asks again: no exit waits for this
-        for symbol in wanted:
-            self.positions.episodes.opened(symbol, [order for order in rows.rows if order.symbol == symbol])
-        return True
-
-    def _tell_frozen(self) -> None:
-        for symbol, why in self.positions.frozen_news():
-            self.report(symbol, EventKind.ALERT, f"its rules rest: {why}; `sellctl manage {symbol}` lets them go on")
-            if self.mode is RunMode.ACT:
-                self.journal.note(self.name, "frozen", {"symbol": symbol, "why": why})
-
-    def ask(self, request: Request) -> None:
-        """Take up what another command asks for; the next look carries it out."""
-        if request.verb is Verb.CLOSE:
-            self.by_hand |= {request.symbol}
-        elif request.verb is Verb.PANIC:
-            self.panics = True
-        text = f"{request.verb.value} {request.symbol}".strip() + f", asked by {request.by or 'another command'}"
-        self.report(request.symbol, EventKind.NOTE, text)
-        self.journal.note(
-            self.name, "request", {"symbol": request.symbol, "verb": request.verb.value, "by": request.by}
-        )
-
-    def _snapshot(self, seen: AccountObservation, market: Market) -> Snapshot:
-        held = frozenset(position.symbol for position in seen.positions.rows)
-        if self.panics:
-            self.panic, self.panics = held, False
-        elif self.plan is not None:
-            known = held | self.positions.remembered
-            self.by_hand, self.panic = self.by_hand & known, self.panic & known
-        age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
-        thawed = self.thawed()
-        if thawed:
-            self.positions.episodes.thaw(thawed)
-        holdings = self.positions.holdings(seen.positions.rows, market)
-        self._tell_frozen()
-        day = market.today
-        return Snapshot(
-            account=self.facts or AccountFacts(self.name, ""),
-            market=market,
-            holdings=holdings,
-            orders=seen.orders,
-            positions_at=market.now - age,
-            invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
-            by_hand=self.by_hand,
-            panic=self.panic,
-            halted=self.orders.halted(),
-            sent=self.positions.sent,
-            exempt=self.exempt(),
-            tripped=self.tripped[1] if self.tripped and self.tripped[0] == day else "",
-            underlyings=self.positions.underlyings(seen.positions.rows) if self.policy.needs_underlyings else {},
-            structures=self.positions.structures,
-        )
-
-    async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
-        """Today's orders of one symbol, in any state, for a person; none (and `problem` says why) on failure."""
-        rows = await self._own(self.broker.orders_since(self._midnight(), [symbol]))
-        return tuple(order for order in rows.rows if order.symbol == symbol) if rows else ()
-
-    def _midnight(self) -> dt.datetime:
-        """When the exchange's day began."""
-        today = self.report.now().astimezone(NEW_YORK).date()
-        return dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)
-
-    async def load_price_increments(self, symbols: Iterable[str]) -> bool:
-        """Ask ahead of need whether options trade in pennies. Whether there is news."""
-        return bool(await self._own(self._load_price_increments(symbols)))
-
-    async def _load_price_increments(self, symbols: Iterable[str]) -> bool:
-        """Ask once of each option that is about to be closed whether it trades in pennies. Whether there is news."""
-        return any(
-            await asyncio.gather(*(self._load_price_increment(s) for s in symbols if self.has_a_tick_to_learn(s)))
-        )
-
-    async def _load_price_increment(self, symbol: str) -> bool:
-        """Without an answer too nothing waits: an exit takes the coarser step. Without a budget it is asked again."""
-        try:
-            self.positions.contracts[symbol] = await self.broker.is_penny(symbol)
-        except RateLimitedError:
-            return False
-        except BrokerError:
-            self.positions.contracts[symbol] = None
-        return self.positions.contracts[symbol] is not None
-
-    def has_a_tick_to_learn(self, symbol: str) -> bool:
-        """Whether only the broker knows a symbol's price step, and wasn't asked yet."""
-        return has_a_tick_to_ask(symbol) and symbol not in self.positions.contracts
-
-    async def _history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders of these symbols. An unreadable row could be any of them, so it fails the look."""
-        wanted = sorted(symbols)
-        rows = await self.broker.orders_since(self._midnight(), wanted)
-        if rows.invalid:
-            why = rows.invalid[0].why
-            raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
-        return {symbol: tuple(o for o in rows.rows if o.symbol == symbol) for symbol in wanted}
-
-    async def _carry_out(self, plan: Plan, seen_at: float) -> bool:
-        """Whether anything was sent or cancelled. Each underlying by itself: none waits for another's cancel."""
-        if self.mode is RunMode.DRY_RUN:
-            return False
-        if self.mode is RunMode.STALE_ONLY:
-            return await self.orders.cancel_all(plan.stale)
-        groups = (plan if self.only is None else plan.only(self.only)).by_underlying
-        if not groups:
-            return False
-        steps = (self._in_turn(underlying, group, seen_at) for underlying, group in groups.items())
-        return _any_of(await asyncio.gather(*steps, return_exceptions=True))
-
-    def _tell(self, plan: Plan) -> None:
-        """Report what a person should hear of, once until it changes."""
-        self._forget_the_quiet(plan)
-        for decision in plan.notable:
-            symbol = decision.holding.symbol
-            signal = decision.signal
-            said = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else decision.state
-            if decision.state in _TOLD and not decision.unconfirmed and self._said.get(symbol) != said:
-                urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
-                failed = urgent or decision.state is State.FAULT
-                critical = urgent and decision.state is State.BLOCKED
-                self.report(symbol, _TOLD[decision.state], decision.sentence, failed=failed, critical=critical)
-            self._said[symbol] = said
-            self._tell_alert(decision)
-        self._tell_overdue(plan)
-        for fault in plan.faults:
-            if fault not in self._faults_told:
-                self._faults_told.add(fault)
-                self.report("", EventKind.DEGRADED, fault, failed=True)
-
-    def _forget_the_quiet(self, plan: Plan) -> None:
-        """Of a holding of which there is nothing to tell any more, the next word is news."""
-        known = (self._said.keys() | self._alerted.keys()) - {decision.holding.symbol for decision in plan.notable}
-        for symbol in known and known & {decision.holding.symbol for decision in plan.decisions}:
-            self._said.pop(symbol, None)
-            self._alerted.pop(symbol, None)
-
-    def _tell_alert(self, decision: PositionDecision) -> None:
-        """An alert on what is held or leaves all the same, once an exit: such as an order that a halt keeps waiting."""
-        if decision.state in _TOLD or decision.unconfirmed:
-            return
-        symbol = decision.holding.symbol
-        if decision.alert:
-            about = f"{decision.signal and decision.signal.reason}:{bool(decision.cancel_first)}"
-            if self._alerted.get(symbol) != about:
-                self.report(symbol, EventKind.ALERT, decision.sentence, failed=True)
-            self._alerted[symbol] = about
-        elif decision.signal is None:
-            self._alerted.pop(symbol, None)
-
-    def _tell_overdue(self, plan: Plan) -> None:
-        """Protective and forced exits that aren't out: a critical alert each, and again after each while."""
-        told, self._overdue = self._overdue, {}
-        for decision in plan.notable:
-            symbol = decision.holding.symbol
-            if decision.overdue:
-                self._overdue[symbol] = decision.overdue
-                if told.get(symbol) != decision.overdue:
-                    self.report(
-                        symbol, EventKind.ALERT, f"still not out: {decision.sentence}", failed=True, critical=True
-                    )
-            elif decision.state is State.DENIED and symbol in told:
-                self._overdue[symbol] = told[symbol]
-
-    def _recover(self) -> None:
-        if self.problem is not None:
-            self.report("", EventKind.RECOVERED, "the account answers again")
-        self.problem, self.failures = None, 0
-
-
-def _any_of(ends: Sequence[bool | BaseException]) -> bool:
-    """Whether any step did something; the first one's error, now that all have ended."""
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end
-    return any(ends)
-
-
-_TOLD = {State.BLOCKED: EventKind.BLOCKED, State.DENIED: EventKind.DENIED, State.FAULT: EventKind.DEGRADED}
-
-
-def instruments_of(seen: AccountObservation) -> Iterable[Instrument]:
-    """What quotes are needed for."""
-    held = [position.instrument for position in seen.positions.rows]
-    wanted = {i.underlying for i in held if i.is_option} if seen.with_underlyings else set()
-    return (*held, *(a_stock(symbol) for symbol in sorted(wanted - {i.symbol for i in held})))
-
-
-def _targets_of(snapshot: Snapshot) -> Iterable[Order]:
-    for holding in snapshot.holdings:
-        state = holding.state.exit
-        if state and state.urgency >= Urgency.PROFIT:
-            yield from (o for o in snapshot.orders if o.client_order_id == state.client_order_id and not o.is_terminal)
+    def _fail(self, error: SellctlError) -> None:
+        """Remember a failure; the first of a row is published."""
+        before = self._state.problem
+        if before is None or before.sentence != error.sentence:
+            self.publish("", EventKind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
+        self._state = replace(self._state, problem=error, failures=self._state.failures + 1, acted=False)

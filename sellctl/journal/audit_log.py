@@ -64,8 +64,8 @@ def _unchanged(text: str) -> str:
 class AuditLog:
     """The audit of one state folder. `now` is the broker's clock; several processes may share the file.
 
-    `redact` masks known secrets in whatever text arrives. `step` is told each named point of a write (the fault bench
-    kills there). `alarm` says what was wrong with the file when it was opened; "" when nothing was.
+    `redact` masks known secrets in whatever text arrives. `step` is called with the name of each point of a write (the
+    fault bench kills there). `alarm` says what was wrong with the file when it was opened; "" when nothing was.
     """
 
     def __init__(

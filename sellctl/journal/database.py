@@ -75,7 +75,7 @@ class Database:
                 raise journal_error(error, self.path) from error
 
     def _check_file(self) -> None:
-        """JournalError when another file, or none, stands at the path by now."""
+        """JournalError when the file was removed, or replaced by another one."""
         try:
             inode = self.path.stat().st_ino
         except FileNotFoundError:

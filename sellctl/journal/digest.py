@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.plan import Plan, PositionDecision, State
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal.chain import canonical
 
 _NUMBERS = re.compile(r"\d[\d.,:]*")
-_SIGNIFICANT = {State.DENIED, State.BLOCKED, State.LEAVING}
+_SIGNIFICANT = {DecisionState.DENIED, DecisionState.BLOCKED, DecisionState.CLOSING}
 
 
 def signature(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
@@ -41,7 +41,7 @@ def excerpt(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
     What is kept is whole, so that the same decisions follow from it. The underlying is read from the symbol, since a
     holding of a class unknown to us may cover another one all the same.
     """
-    acting = (each for each in plan.notable if each.signal or each.backstop or each.state is not State.HELD)
+    acting = (each for each in plan.notable if each.signal or each.backstop or each.state is not DecisionState.WATCHING)
     kept = {underlying_of(decision.holding.symbol) for decision in acting}
     kept |= {underlying_of(each.symbol) for order in snapshot.orders for each in (order, *order.legs)}
     return (
@@ -61,7 +61,7 @@ def _reason(decision: PositionDecision) -> str:
 
 def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     """Symbol, reason and detail of each exit that a check of ours denied."""
-    for decision in plan.of(State.DENIED):
+    for decision in plan.of(DecisionState.DENIED):
         detail = {"sentence": decision.sentence, "violations": decision.violations}
         yield decision.holding.symbol, _reason(decision), detail
 
@@ -72,7 +72,7 @@ def summary(plan: Plan) -> dict[str, object]:
         "sells": {decision.holding.symbol: decision.sentence for decision in plan.submits},
         "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},
         "backstops": {decision.holding.symbol: decision.sentence for decision in plan.backstops},
-        "denied": [decision.holding.symbol for decision in plan.of(State.DENIED)],
+        "denied": [decision.holding.symbol for decision in plan.of(DecisionState.DENIED)],
         "faults": plan.faults,
     }
     return {key: value for key, value in parts.items() if value}

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-from sellctl.core.model.plan import Plan, State
+from sellctl.core.model.plan import DecisionState, Plan
 from sellctl.core.model.snapshot import Snapshot
 
 # Old field -> today's field.
 RENAMED = {
     "agreed": "confirmed",
     "base": "original_qty",
-    "by_hand": "manual",
+    "by_hand": "manual_closes",
     "follow": "exit_after",
     "frozen": "suspended",
     "leads": "then_close",
@@ -32,7 +32,7 @@ RENAMED = {
 STATES = {"held": "watching", "leaving": "closing"}
 DURATIONS = frozenset({"age", "pressing_for", "rejected_for", "wide_for"})
 _MICROSECOND = dt.timedelta(microseconds=1)
-_STATES_TODAY = frozenset(State)
+_STATES_TODAY = frozenset(DecisionState)
 
 
 def decode(content: bytes) -> tuple[Snapshot, Plan]:

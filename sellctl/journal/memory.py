@@ -80,11 +80,11 @@ def _row(account: str, episode: Episode) -> dict[str, object]:
         "first_seen": _text(episode.first_seen),
         "entry_price": _text(episode.entry_price),
         "qty": str(episode.qty),
-        "tag": episode.tag,
+        "tag": episode.opening_order_id,
         "peak": _text(episode.peak),
-        "base": _text(episode.base),
-        "frozen": episode.frozen,
-        "follow": episode.follow,
+        "base": _text(episode.original_qty),
+        "frozen": episode.suspended,
+        "follow": episode.exit_after,
     }
 
 
@@ -102,11 +102,11 @@ def _episode(row: sa.RowMapping) -> Episode:
         qty=Decimal(row["qty"]),
         entry_price=_decimal(row["entry_price"]),
         opened_at=None if row["opened_at"] is None else dt.datetime.fromisoformat(row["opened_at"]),
-        tag=row["tag"],
+        opening_order_id=row["tag"],
         peak=_decimal(row["peak"]),
-        base=_decimal(row["base"]),
-        frozen=row["frozen"],
-        follow=row["follow"],
+        original_qty=_decimal(row["base"]),
+        suspended=row["frozen"],
+        exit_after=row["follow"],
     )
 
 

@@ -1,4 +1,4 @@
-"""What the history can be asked. Every question is answered without a lock and without a byte written."""
+"""Queries of the history: answered without a lock and without a byte written."""
 
 import json
 from collections.abc import Mapping

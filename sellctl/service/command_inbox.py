@@ -1,4 +1,4 @@
-"""Requests between processes: a holder takes them up within a second, and an asker waits to see that it did."""
+"""Requests between processes: the holder of an account accepts them within a second, and the sender waits for that."""
 
 import asyncio
 import time
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from sellctl.service.state_folder import StateFolder
 
 CHECK_EVERY_SECONDS = 0.5
-TAKEN_UP_WITHIN_SECONDS = 5.0
+ACCEPTED_WITHIN_SECONDS = 5.0
 
 
 async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
     """Hand what other commands ask for to the watchers it is meant for, until cancelled."""
     watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     for _ in state.take_requests(tuple(watchers)):
-        pass  # asked of a process that has ended: a new one must not act on old wishes
+        pass  # discard requests left for a process that has ended
     while True:
         for request in state.take_requests(tuple(watchers)):
             for name in request.accounts:
                 if name in watchers:
-                    watchers[name].ask(request)
+                    watchers[name].take_request(request)
             scheduler.wake()
         await asyncio.sleep(CHECK_EVERY_SECONDS)
 
 
-def was_taken_up(request: Path) -> bool:
-    """Whether the holder took a request up in time; if not, it is withdrawn."""
-    ends_at = time.monotonic() + TAKEN_UP_WITHIN_SECONDS
+def was_accepted(request: Path) -> bool:
+    """Whether the holder accepted a request in time; if not, it is withdrawn."""
+    ends_at = time.monotonic() + ACCEPTED_WITHIN_SECONDS
     while request.exists():
         if time.monotonic() > ends_at:
             request.unlink(missing_ok=True)

@@ -138,19 +138,20 @@ def _clock(runtime: "Runtime") -> CheckResult:
 
 async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[CheckResult]:
     what = f"account {watcher.name}"
-    if watcher.facts is None:
-        problem = watcher.problem or SellctlError("The account could not be read.")
+    state = watcher.state
+    if state.facts is None:
+        problem = state.problem or SellctlError("The account could not be read.")
         todo = problem.hint or "check api_key, secret_key and paper"
         code = ExitCode.AUTH if isinstance(problem, AuthError) else problem.exit_code
         yield CheckResult(CheckState.BAD, what, problem.sentence, todo, code)
         return
-    facts = watcher.facts
+    facts = state.facts
     kind = "paper" if facts.paper else "REAL MONEY"
     if facts.blocked:
         finding = f"{facts.number}, {kind}, trading is blocked: {facts.blocked}"
         yield CheckResult(CheckState.BAD, what, finding, "ask Alpaca")
     else:
-        positions = counted(len(watcher.plan.decisions) if watcher.plan else 0, "position")
+        positions = counted(len(state.plan.decisions) if state.plan else 0, "position")
         yield ok(what, f"{facts.number}, {kind}, {positions}")
     holder = runtime.state.lock_holder(facts.number)
     if holder:
@@ -183,7 +184,7 @@ async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[CheckR
 async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     """The feeds that quotes come from, found out by requesting one quote each."""
     prices = runtime.scheduler.prices
-    held = [v.holding.position.instrument for w in runtime.scheduler.watchers if w.plan for v in w.plan.decisions]
+    held = [v.holding.position.instrument for s in runtime.scheduler.states if s.plan for v in s.plan.decisions]
     probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
     for asset in (AssetClass.STOCK, AssetClass.OPTION):
         what = f"{asset.value.removeprefix('us_')} quotes"
@@ -210,16 +211,16 @@ def _feed(what: str, symbol: str, quote: "Quote | None", problem: str) -> CheckR
 class _Ignore:
     """A stream listener that ignores all messages: only the connection is checked."""
 
-    def quotes(self, quotes: "Sequence[Quote]") -> None:
+    def quotes_received(self, quotes: "Sequence[Quote]") -> None:
         """Ignored."""
 
-    def trade(self, symbol: str, price: Decimal) -> None:
+    def trade_received(self, symbol: str, price: Decimal) -> None:
         """Ignored."""
 
-    def order(self, account: str, symbol: str) -> None:
+    def order_changed(self, account: str, symbol: str) -> None:
         """Ignored."""
 
-    def line(self, name: str, trouble: str) -> None:
+    def connection_changed(self, name: str, problem: str) -> None:
         """Ignored: the stream keeps its own state."""
 
 
@@ -229,19 +230,19 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
         return []
     stream = runtime.scheduler.tick_handler.stream
     stream.start(_Ignore())
-    stream.want([a_stock(_PROBE)])
+    stream.subscribe([a_stock(_PROBE)])
     try:
         async with asyncio.timeout(STREAM_TIMEOUT):
             await asyncio.sleep(_STREAM_START)
-            while "connecting" in stream.troubles.values():  # noqa: ASYNC110  another thread's
+            while "connecting" in stream.problems.values():  # noqa: ASYNC110  another thread's
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    troubles = dict(stream.troubles)
+    problems = dict(stream.problems)
     await stream.stop()
-    if not troubles:
+    if not problems:
         return [ok("streams", "none configured: prices and orders are polled")]
-    return [_stream(name, trouble) for name, trouble in troubles.items()]
+    return [_stream(name, problem) for name, problem in problems.items()]
 
 
 def _stream(name: str, trouble: str) -> CheckResult:

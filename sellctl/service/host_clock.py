@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RealClock:
-    """The host's clock; `speed` 60 makes a minute of a second."""
+    """The host's clock; with `speed` 60 a minute of this clock takes a second."""
 
     speed: float = 1.0
 
     def now(self) -> dt.datetime:
-        """The host's idea of the instant, UTC."""
+        """The host's wall clock, UTC, which may be wrong and may step."""
         return dt.datetime.now(dt.UTC)
 
     def monotonic(self) -> float:

@@ -1,7 +1,7 @@
-"""A running watcher takes up an edited configuration (SIGHUP): whole or not at all, and what changes is said.
+"""A running watcher takes up an edited configuration (SIGHUP): whole or not at all, and every change is published.
 
-Rules, guards and intervals change at once. What stands for who we are at the broker (accounts, keys, addresses, where
-quotes come from) changes with the next start. A stop that would fire later than before is told as an alert.
+Rules, guards and intervals change at once. Accounts, keys, addresses and the source of quotes change with the next
+start. A stop that would fire later than before is published as an alert.
 """
 
 from collections.abc import Iterator
@@ -14,52 +14,47 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
-from sellctl.core.model.plan import STOPS, PositionDecision
-from sellctl.core.rules.gain import as_dollars
 from sellctl.core.sell_strategies.plugins import own_strategies
+from sellctl.core.text import as_dollars
+from sellctl.core.watching.trigger_prices import stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from sellctl.bootstrap import Runtime
+    from sellctl.core.model.position import Holding
     from sellctl.core.sell_watcher import SellWatcher
 
 _AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.")
 
 
 def reload(
-    runtime: "Runtime", config: "Path | None", tell: "Callable[[Event], None]", *, with_api: bool = False
+    runtime: "Runtime", config: "Path | None", listener: "Callable[[Event], None]", *, with_api: bool = False
 ) -> bool:
-    """Take the configuration up if it is whole; keep the old one and say why if it isn't. Whether it was taken up."""
+    """Take up the configuration if it is valid; else keep the old one and publish why. Whether it was taken up."""
+    now = runtime.clock.now()
     try:
         loaded = ConfigManager(config, with_api=with_api).load()
         own = own_strategies(loaded)
         known = [watcher for watcher in runtime.scheduler.watchers if watcher.name in loaded.config.accounts]
-        policies = {watcher.name: compile_policy(loaded.config, watcher.name, own) for watcher in known}
+        policies = [_same_account(compile_policy(loaded.config, w.name, own), w.policy) for w in known]
     except SellctlError as error:
-        _say(runtime, tell, f"the configuration stays as it was: {error}", Severity.ERROR, EventKind.ALERT)
+        listener(Event(now, f"configuration not reloaded: {error}", severity=Severity.ERROR, kind=EventKind.ALERT))
         return False
-    for watcher in known:
-        policies[watcher.name] = _same_account(policies[watcher.name], watcher.policy)
-        for sentence in _loosened(watcher, policies[watcher.name]):
-            event = Event(runtime.clock.now(), sentence, watcher.name, Severity.ERROR, kind=EventKind.ALERT)
-            tell(event)
+    for watcher, policy in zip(known, policies, strict=True):
+        for sentence in _loosened(watcher, policy):
+            listener(Event(now, sentence, watcher.name, Severity.ERROR, kind=EventKind.ALERT))
     for sentence in _changes(runtime.loaded, loaded):
-        _say(runtime, tell, sentence)
-    for watcher in known:
-        watcher.policy = policies[watcher.name]
-        basis = loaded.config.sell_module.price_basis.loss
-        watcher.positions.mind(basis, pairs=watcher.policy.knows_structures)
-    runtime.scheduler.interval = loaded.config.sell_module.check_interval
-    runtime.scheduler.prices.confirm_after(loaded.config.guards.confirm)
-    runtime.loaded = loaded
-    runtime.scheduler.wake()
+        listener(Event(now, sentence))
+    for watcher, policy in zip(known, policies, strict=True):
+        watcher.take_policy(policy, loaded.config.sell_module.price_basis.loss)
+    runtime.take_config(loaded)
     return True
 
 
 def _same_account(policy: Policy, before: Policy) -> Policy:
-    """Who we are at the broker changes with the next start only."""
+    """Which account this is at the broker changes with the next start only."""
     return replace(policy, paper=before.paper, account_number=before.account_number)
 
 
@@ -70,40 +65,25 @@ def _changes(before: LoadedConfig, after: LoadedConfig) -> Iterator[str]:
     changed = [key for key in dict.fromkeys((*was, *now)) if was.get(key) != now.get(key)]
     for key in changed:
         later = " (from the next start on)" if key.startswith(_AT_THE_NEXT_START) else ""
-        yield f"reloaded: {key} is {now.get(key, 'gone')}, was {was.get(key, 'not set')}{later}"
+        yield f"reloaded: {key} is {now.get(key, 'not set')}, was {was.get(key, 'not set')}{later}"
     if not changed:
         yield "reloaded: nothing changed"
 
 
 def _loosened(watcher: "SellWatcher", policy: Policy) -> Iterator[str]:
-    """Stops that stood and would fire later now, or never."""
-    if watcher.plan is None or watcher.last_snapshot is None:
+    """A sentence per stop that was armed and would fire later now, or never."""
+    snapshot = watcher.state.snapshot
+    if snapshot is None:
         return
-    after = {v.holding.symbol: v for v in decide(watcher.last_snapshot, policy).decisions}
-    for decision in watcher.plan.decisions:
-        was, now = _stop(decision), _stop(after.get(decision.holding.symbol))
-        if was is not None and (now is None or _is_looser(decision, was, now)):
-            to = "is gone" if now is None else f"moves from {as_dollars(was)} to {as_dollars(now)}"
-            yield f"reloaded: the stop of {decision.holding.symbol} {to}: it is looser than before"
+    before, after = (stops(decide(snapshot, each)) for each in (watcher.policy, policy))
+    for holding in snapshot.holdings:
+        was, now = before.get(holding.symbol), after.get(holding.symbol)
+        if was is not None and now is None:
+            yield f"reloaded: the stop of {holding.symbol} is removed"
+        elif was is not None and now is not None and _is_looser(holding, was, now):
+            change = f"moves from {as_dollars(was)} to {as_dollars(now)}"
+            yield f"reloaded: the stop of {holding.symbol} {change}, which is looser than before"
 
 
-def _is_looser(decision: PositionDecision, was: Decimal, now: Decimal) -> bool:
-    return now < was if decision.holding.position.is_long else now > was
-
-
-def _stop(decision: PositionDecision | None) -> Decimal | None:
-    """The price of the first stop that would fire; None without one."""
-    prices = [trigger.price for trigger in decision.triggers if trigger.reason in STOPS] if decision else []
-    if not prices or decision is None:
-        return None
-    return max(prices) if decision.holding.position.is_long else min(prices)
-
-
-def _say(
-    runtime: "Runtime",
-    tell: "Callable[[Event], None]",
-    sentence: str,
-    severity: Severity = Severity.INFO,
-    kind: EventKind = EventKind.NOTE,
-) -> None:
-    tell(Event(runtime.clock.now(), sentence, severity=severity, kind=kind))
+def _is_looser(holding: "Holding", was: Decimal, now: Decimal) -> bool:
+    return now < was if holding.position.is_long else now > was

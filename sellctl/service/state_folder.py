@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sellctl.core.errors import BusyError, SellctlError
-from sellctl.core.model.request import Request, Verb
+from sellctl.core.watching.manual_requests import CommandRequest, Verb
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -184,7 +184,7 @@ class StateFolder:
         _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
         return request
 
-    def take_requests(self, accounts: Collection[str]) -> Iterator[Request]:
+    def take_requests(self, accounts: Collection[str]) -> Iterator[CommandRequest]:
         """Take the requests for these accounts, each once. Unreadable requests are discarded."""
         for file in sorted((self.path / _REQUESTS).glob("*.json")):
             request = _read(file)
@@ -194,7 +194,7 @@ class StateFolder:
             file.unlink(missing_ok=True)
             if request.get("verb") in set(Verb):
                 symbol, by = str(request.get("symbol", "")), str(request.get("by", ""))
-                yield Request(file.stem, Verb(request["verb"]), symbol, tuple(names), by)
+                yield CommandRequest(file.stem, Verb(request["verb"]), symbol, tuple(names), by)
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:

@@ -1,1 +1,1 @@
-"""What a person reads: formatting, tables, the live screen, the HTML report."""
+"""Output for people and programs: formatting, tables, JSON documents, the live screen, the HTML report."""

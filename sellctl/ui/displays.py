@@ -1,8 +1,9 @@
-"""How a running watcher shows itself: a live screen, JSON lines, or nothing but the log. It reads the fleet, only."""
+"""How a running watcher is shown: a live screen, JSON lines, or nothing but the log. It reads the accounts' states."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Protocol, Self
 
+from sellctl.core.decision.explain import explained
 from sellctl.core.errors import JournalError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.snapshot import AccountFacts
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sellctl.bootstrap import Runtime
+    from sellctl.core.model.account_state import AccountState
     from sellctl.core.model.event import Event
+    from sellctl.core.model.plan import Plan
     from sellctl.core.sell_watcher import SellWatcher
 
 
 class Display(Protocol):
-    """Shows a fleet after each look."""
+    """Shows the accounts after each poll."""
 
     def __enter__(self) -> Self:
         """Start showing."""
@@ -29,14 +32,14 @@ class Display(Protocol):
         """Leave the terminal as it was found."""
 
     def update(self, wait: float) -> bool:
-        """Show the fleet as it is now; the next look is `wait` seconds away. False when nobody reads it any more."""
+        """Show the accounts as they are now; the next poll is in `wait` seconds. False when nobody reads it."""
 
     def refresh(self) -> None:
-        """Let ages and the time to the next look go on between two looks, however long one hangs."""
+        """Let ages and the time to the next poll go on between two polls, however long one takes."""
 
 
 class LogOnly:
-    """Shows nothing: the log tells."""
+    """Shows nothing: everything is in the log."""
 
     def __enter__(self) -> Self:
         """Nothing to start."""
@@ -54,18 +57,19 @@ class LogOnly:
 
 
 class JsonLines(LogOnly):
-    """One versioned object a line, one line a look."""
+    """One versioned object per line, one line per poll."""
 
     def __init__(self, runtime: "Runtime", events: "Iterable[Event]") -> None:
         self._runtime = runtime
         self._events = events
+        self._plans = ExplainedPlans()
 
     def update(self, wait: float) -> bool:
         """One line."""
         from sellctl.ui.documents import watch_document  # noqa: PLC0415  help does without it
         from sellctl.ui.render import json_text, write  # noqa: PLC0415  help does without it
 
-        return write(json_text(watch_document(view_of(self._runtime, self._events, wait))) + "\n")
+        return write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
 
 
 class Screen(LogOnly):
@@ -76,7 +80,8 @@ class Screen(LogOnly):
 
         self._runtime = runtime
         self._events = events
-        self._live: Live = Live("Looking at the accounts ...", console=console, auto_refresh=False)
+        self._plans = ExplainedPlans()
+        self._live: Live = Live("Polling the accounts ...", console=console, auto_refresh=False)
         self._next_poll_at: float | None = None
 
     def __enter__(self) -> Self:
@@ -85,50 +90,81 @@ class Screen(LogOnly):
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Leave the last picture standing."""
+        """Leave the last picture on the terminal."""
         self._live.stop()
 
     def update(self, wait: float) -> bool:
-        """Draw the fleet as it is now."""
+        """Draw the accounts as they are now."""
         self._next_poll_at = self._runtime.clock.monotonic() + wait
         self.refresh()
         return True
 
     def refresh(self) -> None:
-        """Draw it anew, by the time that has passed."""
+        """Draw it again, by the time that has passed."""
         from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help does without it
 
         if self._next_poll_at is not None:
             wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
-            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait)), refresh=True)
+            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait, self._plans)), refresh=True)
 
 
-def view_of(runtime: "Runtime", events: "Iterable[Event]", wait: float) -> WatchView:
-    """The fleet as a frozen value, by the broker's clock; the host's until the broker was asked."""
+class ExplainedPlans:
+    """The plans of a display with all their sentences; each plan is explained once, however often it is drawn."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Plan, Plan]] = {}
+
+    def of(self, watcher: "SellWatcher") -> "Plan | None":
+        """The last plan of an account; None before its first poll."""
+        plan = watcher.state.plan
+        known, shown = self._known.get(watcher.name, (None, None))
+        if plan is None or plan is known:
+            return shown
+        shown = explained_plan(plan, watcher)
+        self._known[watcher.name] = (plan, shown)
+        return shown
+
+
+def explained_plan(plan: "Plan", watcher: "SellWatcher") -> "Plan":
+    """A plan of this account with all its sentences."""
+    snapshot = watcher.state.snapshot
+    return plan if snapshot is None else explained(plan, snapshot, watcher.policy)
+
+
+def view_of(
+    runtime: "Runtime", events: "Iterable[Event]", wait: float, plans: ExplainedPlans | None = None
+) -> WatchView:
+    """All accounts as a frozen value, by the broker's clock; the host's until the broker has answered."""
     scheduler = runtime.scheduler
     return WatchView(
         now=scheduler.market_clock.instant or runtime.clock.now(),
-        accounts=tuple(_account_view(watcher, runtime) for watcher in scheduler.watchers),
+        accounts=tuple(_account_view(watcher, runtime, plans) for watcher in scheduler.watchers),
         events=tuple(events),
         next_poll_in=dt.timedelta(seconds=wait),
     )
 
 
-def _account_view(watcher: "SellWatcher", runtime: "Runtime") -> AccountView:
-    seen = watcher.seen_at
+def _account_view(watcher: "SellWatcher", runtime: "Runtime", plans: ExplainedPlans | None) -> AccountView:
+    state = watcher.state
     return AccountView(
-        facts=watcher.facts or AccountFacts(watcher.name, ""),
-        mode=_mode(watcher, runtime),
+        facts=state.facts or AccountFacts(state.name, ""),
+        mode=_mode(state, runtime),
         market=runtime.scheduler.market,
-        plan=watcher.plan,
-        age=None if seen is None else dt.timedelta(seconds=runtime.clock.monotonic() - seen),
-        problem=watcher.problem.sentence.removeprefix(f"{watcher.name}: ") if watcher.problem else "",
+        plan=plans.of(watcher) if plans else state.plan,
+        age=_age(state, runtime),
+        problem=state.problem.sentence.removeprefix(f"{state.name}: ") if state.problem else "",
         requests_used=getattr(watcher.broker, "requests_last_minute", None),
-        source=_source(watcher, runtime),
-        orders_working=None if watcher.plan is None else len(watcher.open_orders),
+        source=_source(state, runtime),
+        orders_working=None if state.plan is None else len(state.open_orders),
         realised=_realised(watcher),
         halted=watcher.orders.halted(),
     )
+
+
+def _age(state: "AccountState", runtime: "Runtime") -> dt.timedelta | None:
+    if state.polled_at is None:
+        return None
+    return dt.timedelta(seconds=runtime.clock.monotonic() - state.polled_at)
 
 
 def _realised(watcher: "SellWatcher") -> "Decimal | None":
@@ -139,22 +175,21 @@ def _realised(watcher: "SellWatcher") -> "Decimal | None":
         return None
 
 
-def _source(watcher: "SellWatcher", runtime: "Runtime") -> str:
+def _source(state: "AccountState", runtime: "Runtime") -> str:
     """How the account's prices come."""
     tick_handler = runtime.scheduler.tick_handler
-    if tick_handler is None or not tick_handler.stream.troubles:
+    problems = tick_handler.stream.problems if tick_handler else {}
+    if not problems:
         return "polling"
-    troubles = [trouble for trouble in tick_handler.stream.troubles.values() if trouble]
-    if troubles:
-        return f"polling: {troubles[0]}"
-    held = [decision.holding.symbol for decision in watcher.plan.decisions] if watcher.plan else []
-    books = [book for symbol in held if (book := tick_handler.prices.book(symbol)) is not None]
-    last = max((book.streamed_at for book in books), default=float("-inf"))
-    age = runtime.clock.monotonic() - last
-    return "stream" if age == float("inf") else f"stream {age:.0f} s"
+    problem = next((problem for problem in problems.values() if problem), "")
+    if problem:
+        return f"polling: {problem}"
+    held = [holding.symbol for holding in state.snapshot.holdings] if state.snapshot else []
+    age = runtime.scheduler.prices.last_streamed(held)
+    return "stream" if age is None else f"stream {age:.0f} s"
 
 
-def _mode(watcher: "SellWatcher", runtime: "Runtime") -> Mode:
-    if watcher.mode is RunMode.DRY_RUN:
+def _mode(state: "AccountState", runtime: "Runtime") -> Mode:
+    if state.mode is RunMode.DRY_RUN:
         return Mode.DRY_RUN
-    return Mode.PAPER if runtime.loaded.config.accounts[watcher.name].paper else Mode.LIVE
+    return Mode.PAPER if runtime.loaded.config.accounts[state.name].paper else Mode.LIVE

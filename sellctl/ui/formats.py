@@ -1,4 +1,4 @@
-"""The formats of the output contract. A module of its own, because `--help` names them and needs nothing else of it."""
+"""The output formats. A module of its own because `--help` needs only these names."""
 
 from enum import StrEnum
 

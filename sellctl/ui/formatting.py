@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import HALTED, PositionDecision, Reason, State, SubmitOrder, Trigger
+from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 
 Data = str | int | bool | None
@@ -42,18 +42,18 @@ class Tone(StrEnum):
 
 
 STATE_WORD = {
-    State.HELD: "watching",
-    State.LEAVING: "closing",
-    State.BLOCKED: "blocked",
-    State.DENIED: "not sent",
-    State.FAULT: "error",
+    DecisionState.WATCHING: "watching",
+    DecisionState.CLOSING: "closing",
+    DecisionState.BLOCKED: "blocked",
+    DecisionState.DENIED: "not sent",
+    DecisionState.FAULT: "error",
 }
 STATE_TONE = {
-    State.HELD: Tone.PLAIN,
-    State.LEAVING: Tone.GOOD,
-    State.BLOCKED: Tone.WARN,
-    State.DENIED: Tone.WARN,
-    State.FAULT: Tone.BAD,
+    DecisionState.WATCHING: Tone.PLAIN,
+    DecisionState.CLOSING: Tone.GOOD,
+    DecisionState.BLOCKED: Tone.WARN,
+    DecisionState.DENIED: Tone.WARN,
+    DecisionState.FAULT: Tone.BAD,
 }
 
 
@@ -253,21 +253,21 @@ def state_cell(decision: PositionDecision) -> Cell:
     stop waits for its second quote, "halted", and "closing 2/4" for an exit at the second of four prices.
     """
     state = decision.state
-    if state is State.HELD and price_rules_suspended(decision):
+    if state is DecisionState.WATCHING and price_rules_suspended(decision):
         text = "bad quote" if decision.holding.exit_price is None else "wide spread"
         return Cell(text, state.value, Tone.WARN)
-    if state is State.DENIED and any(why.startswith(HALTED) for why in decision.violations):
+    if state is DecisionState.DENIED and decision.is_halted:
         return Cell("halted", state.value, Tone.BAD)
-    if state is State.DENIED and decision.unconfirmed:
+    if state is DecisionState.DENIED and decision.unconfirmed:
         return Cell("confirming", state.value, Tone.WARN)
-    if state is State.LEAVING and decision.step:
+    if state is DecisionState.CLOSING and decision.step:
         return Cell(f"{STATE_WORD[state]} {decision.step.replace(' of ', '/')}", state.value, STATE_TONE[state])
     return Cell(STATE_WORD[state], state.value, STATE_TONE[state])
 
 
 def state_text(decision: PositionDecision) -> str:
     """The state of a position in full: "closing, price 2 of 4"."""
-    if decision.state is State.LEAVING and decision.step:
+    if decision.state is DecisionState.CLOSING and decision.step:
         return f"{STATE_WORD[decision.state]}, price {decision.step}"
     return state_cell(decision).text
 

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sellctl.core.model.plan import PositionDecision, State
+from sellctl.core.model.plan import DecisionState, PositionDecision
 from sellctl.core.model.view import AccountView, WatchView
 from sellctl.ui.formatting import (
     STATE_WORD,
@@ -103,7 +103,7 @@ class Grid:
     @classmethod
     def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
         """The grid for all positions."""
-        rows = [(account, v) for account in view.accounts if account.plan for v in account.plan.decisions]
+        rows = [(account, each) for account in view.accounts if account.plan for each in account.plan.decisions]
         texts = [[cell.text for cell in _cells(account, decision)] for account, decision in rows]
         widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
         triggers = _TriggerColumn.of([decision for _, decision in rows], priced=width >= ROOMY)
@@ -159,7 +159,9 @@ class Grid:
 
     def _beneath(self, decision: PositionDecision) -> Iterator[Line]:
         """The sentence of a position that isn't just watched, or that no rule has a price for."""
-        ordinary = state_cell(decision).text == STATE_WORD[State.HELD] and decision.triggers and not decision.alert
+        ordinary = (
+            state_cell(decision).text == STATE_WORD[DecisionState.WATCHING] and decision.triggers and not decision.alert
+        )
         if not ordinary:
             yield from note_lines(decision.sentence, _sentence_style(decision), self.width, 4)
 
@@ -175,7 +177,7 @@ def _cells(account: AccountView, decision: PositionDecision) -> tuple[Cell, ...]
 
 
 def _sentence_style(decision: PositionDecision) -> str:
-    return "bold red" if decision.alert else "" if decision.state is not State.HELD else "dim"
+    return "bold red" if decision.alert else "" if decision.state is not DecisionState.WATCHING else "dim"
 
 
 def note_lines(text: str, style: str, width: int, indent: int) -> Iterator[Line]:

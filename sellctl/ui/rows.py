@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, PositionDecision, State, Trigger
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.ui.formatting import (
     Cell,
@@ -58,7 +58,7 @@ def _plan_rows(plan: Plan) -> Iterator[TableRow]:
         stale = Cell("stale", "stale", Tone.WARN)
         yield (plan.account, order.symbol, order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
     for fault in plan.faults:
-        yield (plan.account, None, None, None, Cell("error", State.FAULT.value, Tone.BAD), "nothing", fault)
+        yield (plan.account, None, None, None, Cell("error", DecisionState.FAULT.value, Tone.BAD), "nothing", fault)
 
 
 def what_happens(decision: PositionDecision) -> str:
@@ -67,7 +67,7 @@ def what_happens(decision: PositionDecision) -> str:
         return submit_text(decision.submit)
     if decision.cancel_first:
         return f"cancel {', '.join(order_text(cancel.order) for cancel in decision.cancel_first)}"
-    return "wait" if decision.state is State.LEAVING else "nothing"
+    return "wait" if decision.state is DecisionState.CLOSING else "nothing"
 
 
 def _why(decision: PositionDecision) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import PositionDecision, State, Urgency
+from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.formatting import clock, counted, duration, market_phase, nearest, profit, sanitize
 from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, note_lines
@@ -135,7 +135,7 @@ def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
     """Exits by urgency first, then positions by the distance to their nearest trigger."""
     trigger = nearest(decision)
     distance = trigger.distance if trigger else None
-    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is State.HELD)
+    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is DecisionState.WATCHING)
     return urgency, FARTHEST if distance is None else abs(distance)
 
 

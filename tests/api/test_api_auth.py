@@ -79,7 +79,7 @@ BAD_TOKENS_OF: dict[str, Callable[[], str | None]] = {
 def marks(api: Api) -> tuple[Any, ...]:
     """Everything a call could change."""
     kinds = [row.kind for row in api.rows() if row.kind != "api"]
-    return api.control.state, api.control.halted(), api.sent(), kinds, api.control.looks
+    return api.control.state, api.control.halted(), api.sent(), kinds, api.control.polls
 
 
 @pytest.mark.parametrize("route", MUTATING, ids=lambda route: route.path)

@@ -65,18 +65,18 @@ def test_a_watch_is_started_and_stopped(play: Play) -> None:
         started = (await api.post("/start")).document
         assert (started["state"], started["changed"]) == ("watching", True)
         assert (await api.post("/start")).document["changed"] is False
-        await until(lambda: api.control.looks)
+        await until(lambda: api.control.polls)
         status = (await api.get("/status")).document
         assert status["accounts"][0]["holdings"] == 1
         assert status["market"]["is_open"]
         stopped = (await api.post("/stop")).document
         assert (stopped["state"], stopped["changed"]) == ("stopped", True)
-        looks = api.control.looks
+        looks = api.control.polls
         assert (await api.post("/stop")).document["changed"] is False
         await asyncio.sleep(0.1)
-        assert api.control.looks == looks
+        assert api.control.polls == looks
         assert (await api.post("/start")).document["changed"] is True
-        await until(lambda: api.control.looks > looks)
+        await until(lambda: api.control.polls > looks)
 
     play(test)
 
@@ -111,12 +111,12 @@ def test_run_once_sells_what_is_due_while_nothing_is_watched(play: Play) -> None
 
 def test_run_once_wakes_a_running_watch(play: Play) -> None:
     async def test(api: Api) -> None:
-        await until(lambda: api.control.looks)
-        looks = api.control.looks
+        await until(lambda: api.control.polls)
+        looks = api.control.polls
         async with asyncio.timeout(5):  # the next look by itself is an hour away
             answer = (await api.post("/run-once")).document
         assert answer["finished"]
-        assert api.control.looks > looks
+        assert api.control.polls > looks
         assert api.control.state is State.WATCHING
 
     slow = SellModuleConfig(check_interval=dt.timedelta(hours=1))
@@ -149,7 +149,7 @@ def test_a_halt_stops_new_orders_and_nothing_here_lifts_it(play: Play) -> None:
         for path in ("/start", "/run-once", "/stop", "/start"):
             await api.post(path)
             assert api.control.halted() == "odd fills", path
-        await until(lambda: api.control.looks)
+        await until(lambda: api.control.polls)
         assert api.sent() == []
         assert (await api.get("/status")).document["halted"] == "odd fills"
 
@@ -341,7 +341,7 @@ def test_a_watcher_that_failed_is_reported_and_can_be_started_again(
         await api.post("/start")
         await api.control.failed.wait()
         status = (await api.get("/status")).document
-        assert (status["state"], status["fault"]) == ("failed", "RuntimeError in the watcher")
+        assert (status["state"], status["fault"]) == ("failed", "internal error RuntimeError")
         assert (await api.call("GET", "/healthz", token=None)).status == 503
         monkeypatch.undo()
         assert (await api.post("/start")).document["state"] == "watching"

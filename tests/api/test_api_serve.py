@@ -134,6 +134,12 @@ def test_a_huge_head_is_refused(served: Served) -> None:
         assert connection.recv(64).startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
 
 
+def test_a_huge_head_that_arrives_whole_is_refused(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 17_000 + b"\r\n\r\n")
+        assert connection.recv(64).startswith(b"HTTP/1.1 400")
+
+
 def test_hammering_and_hanging_up_stop_nothing(served: Served) -> None:
     before = looks(served)
     held = []

@@ -70,7 +70,7 @@ def test_a_halt_stops_every_new_order_and_a_resume_lets_them_go(play: Play) -> N
     stage = play(DUE)
     assert stage.run("halt", "--reason", "fed day").status == 0
     said = stage.run("run-once")
-    assert "halted: fed day" in said.out
+    assert "halted (fed day)" in said.out
     assert stage.sent() == []
     assert stage.run("resume", "--reason", "over").status == 0
     assert stage.run("run-once").status == 0
@@ -116,7 +116,7 @@ def test_close_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play
     with a_watcher(stage):
         said = stage.run("close", CALL)
         assert said.status == 0
-        assert "handed to the watcher" in said.err
+        assert "passed to the running watcher" in said.err
         until(stage, CALL, 0)
     assert stage.held(PUT) == 1
 

@@ -82,7 +82,7 @@ def test_a_bug_in_one_accounts_look_is_named_and_stops_no_other(play: Play, monk
     monkeypatch.setattr(sell_watcher, "decide", broken)
     said = stage.run("run-once")
     assert (said.status, stage.held(CALL, "good")) == (4, 0)
-    assert "bug of ours" in said.err
+    assert "Internal error" in said.err
     assert "RuntimeError" in said.err
     assert "Traceback" not in said.err
 

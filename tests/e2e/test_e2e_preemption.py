@@ -72,7 +72,7 @@ def test_a_stop_that_is_not_out_is_told_again_and_again_until_it_is() -> None:
     stage.exchange.market.halt(CALL, stage.exchange.now)
     stage.play("12:07:30")
     assert [minute for minute, _ in stage.critical] == ["12:00", "12:03", "12:06"]
-    assert all("still not out: stop" in text for _, text in stage.critical)
+    assert all("still not closed: stop" in text for _, text in stage.critical)
 
 
 def test_a_halted_market_gets_one_order_and_the_exit_goes_on_when_it_opens() -> None:

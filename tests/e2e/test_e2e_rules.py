@@ -166,7 +166,7 @@ def test_a_dry_run_beside_real_memory_reads_it_and_writes_nothing(play: Play) ->
     stage.run("run-once")
     stage.server.advance(300)
     said = stage.run("positions", CALL, "--format", "plain")
-    assert "trailing stop 10pt below the peak of +51%; out at $1.41 (met)" in said.out
+    assert "trailing stop 10pt below the peak of +51% at $1.41 (met)" in said.out
     assert "mine, which takes everything" in said.out
     assert stage.held(CALL) == 2
 
@@ -176,7 +176,7 @@ def test_what_is_exempt_is_left_alone_until_it_is_managed_again(play: Play) -> N
     assert stage.run("exempt", "aapl").status == 0
     stage.run("run-once")
     assert stage.held(CALL) == 2
-    assert "exempt by hand" in stage.run("positions", CALL, "--format", "plain").out
+    assert "exempt (by you)" in stage.run("positions", CALL, "--format", "plain").out
     assert stage.run("manage", "AAPL").status == 0
     stage.run("run-once")
     assert stage.held(CALL) == 0

@@ -36,8 +36,8 @@ def test_between_two_checks_the_screen_goes_on(play: Play) -> None:
     screen = Screen(runtime, (), console)
     asyncio.run(runtime.scheduler.run_once())
     screen.update(5.0)
-    seen = runtime.scheduler.watchers[0].seen_at
-    assert seen is not None
+    polled = runtime.scheduler.watchers[0].state.polled_at
+    assert polled is not None
     with screen:
         clock.at[0] += 3
         out.truncate(0)

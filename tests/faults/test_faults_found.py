@@ -12,7 +12,7 @@ from faults.day import ACCOUNT, a_stage, play
 from faults.generate import Role
 from faults.pairs import differing_seeds
 from sellctl.core.model.event import EventKind, Severity
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.position import PositionState
 
 
@@ -64,7 +64,7 @@ def test_an_account_that_goes_on_failing_is_told_again_and_again(tmp_path: Path)
     told = played(failing, tmp_path).liveness.told
     again = [event for event in told if "still not watched" in event.text]
     assert [event.severity for event in again] == [Severity.CRITICAL] * 3
-    assert any("answers again" in event.text for event in told)
+    assert any("responds again" in event.text for event in told)
 
 
 def test_a_key_that_never_worked_is_told_once(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_a_short_leans_on_is_kept_while_the_position_lags_behind_our_own_fi
     )
     short = a_holding("AAPL261218C00210000", qty="3", short=True)
     decision = the_decision(a_snapshot(long, short), symbol=long.symbol)
-    assert decision.state is State.DENIED
+    assert decision.state is DecisionState.DENIED
 
 
 @pytest.mark.parametrize("seed", [3393, 3424])

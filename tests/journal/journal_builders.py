@@ -9,7 +9,16 @@ from pathlib import Path
 from sellctl.core.model.instrument import AssetClass, a_stock, an_option
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, PositionDecision, Reason, State, SubmitOrder, Urgency
+from sellctl.core.model.plan import (
+    CancelOrder,
+    DecisionState,
+    ExitSignal,
+    Plan,
+    PositionDecision,
+    Reason,
+    SubmitOrder,
+    Urgency,
+)
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.journal.schema import FILE_NAME
@@ -78,15 +87,15 @@ def a_signal(holding: Holding, reason: Reason = Reason.STOP_LOSS) -> ExitSignal:
 
 def leaving(holding: Holding, client_order_id: str = "sellctl-1") -> PositionDecision:
     order = an_order(client_order_id, holding.symbol)
-    return PositionDecision(holding, State.LEAVING, "sell 3: stop loss", signal=a_signal(holding), submit=order)
+    return PositionDecision(holding, DecisionState.CLOSING, "sell 3: stop loss", signal=a_signal(holding), submit=order)
 
 
 def denied(holding: Holding, violation: str) -> PositionDecision:
-    return PositionDecision(holding, State.DENIED, violation, signal=a_signal(holding), violations=(violation,))
+    return PositionDecision(holding, DecisionState.DENIED, violation, signal=a_signal(holding), violations=(violation,))
 
 
 def held(holding: Holding) -> PositionDecision:
-    return PositionDecision(holding, State.HELD, "nothing is due")
+    return PositionDecision(holding, DecisionState.WATCHING, "nothing is due")
 
 
 def as_attacker(path: Path, statement: str, *values: object) -> None:

@@ -23,10 +23,10 @@ QQQ = Episode(
     Decimal("0.5"),
     opened_at=NOON - dt.timedelta(days=2),
     peak=Decimal("4.20"),
-    tag="bot-7",
-    base=Decimal(2),
-    frozen="split",
-    follow="SPY stop",
+    opening_order_id="bot-7",
+    original_qty=Decimal(2),
+    suspended="split",
+    exit_after="SPY stop",
 )
 
 

@@ -28,7 +28,7 @@ def test_an_order_in_the_plan_is_what_will_be_sent() -> None:
         "position_intent": "sell_to_close",
     }
     assert (part["state"], part["reason"], part["urgency"], part["gain"]) == (
-        "leaving",
+        "closing",
         "take_profit",
         "profit",
         "0.125",

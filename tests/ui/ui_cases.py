@@ -24,6 +24,7 @@ from builders import (
 from rich.console import Console
 
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.explain import explained
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision
@@ -38,8 +39,9 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]boo[/red]\u202e=1+1"
 
 
 def a_plan(*holdings: Holding, market: Market | None = None, **more: object) -> Plan:
-    """The engine's plan for these holdings."""
-    return decide(a_snapshot(*holdings, market=market, **more), a_policy())  # type: ignore[arg-type]
+    """The engine's plan for these holdings, explained."""
+    snapshot = a_snapshot(*holdings, market=market, **more)  # type: ignore[arg-type]
+    return explained(decide(snapshot, a_policy()), snapshot, a_policy())
 
 
 def a_decision(holding: Holding, **more: object) -> PositionDecision:

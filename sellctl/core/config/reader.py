@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sellctl.core.config.keys import REQUIRED, Key, Shape, joined, keys_of, paths_of
 from sellctl.core.config.schema import Config, Unit
 from sellctl.core.config.units import UnitError, either, format_of, key_name
-from sellctl.core.config.yaml_nodes import Entry, Items, Node, Problem, Scalar, Spot, Table
+from sellctl.core.config.yaml_nodes import Entry, Items, Location, Node, Problem, Scalar, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ class _UnreadableError(Exception):
 
 
 class ConfigReader:
-    """Reads one file's tree. `spots` says where each key stands.
+    """Reads one file's tree. `locations` has the place of each key.
 
     A value with a problem is replaced by its default, so that the rest can be checked too; such a Config must not be
     used.
@@ -30,18 +30,18 @@ class ConfigReader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self.spots: dict[str, Spot] = {}
+        self.locations: dict[str, Location] = {}
 
     def read(self, table: Table) -> Config:
         """The configuration that the top level of a file describes."""
         config: Config = self._section(Config, table, "")
         return config
 
-    def _add(self, spot: Spot, sentence: str, hint: str) -> None:
-        self.problems.append(Problem(sentence, hint, spot))
+    def _add(self, location: Location, sentence: str, hint: str) -> None:
+        self.problems.append(Problem(sentence, hint, location))
 
-    def _unreadable(self, spot: Spot, sentence: str, hint: str) -> NoReturn:
-        self._add(spot, sentence, hint)
+    def _unreadable(self, location: Location, sentence: str, hint: str) -> NoReturn:
+        self._add(location, sentence, hint)
         raise _UnreadableError
 
     def _section(self, section: Any, table: Table, path: str) -> Any:
@@ -56,7 +56,7 @@ class ConfigReader:
     def _refuse(self, unknown: "Mapping[str, Entry]", known: list[str], path: str) -> None:
         where = f" in {path}" if path else ""
         for name, entry in unknown.items():
-            self._add(entry.spot, f"{key_name(name)} isn't a key{where}.", _did_you_mean(name, known, path))
+            self._add(entry.location, f"{key_name(name)} isn't a key{where}.", _did_you_mean(name, known, path))
 
     def _value(self, key: Key, others: "Mapping[str, Entry]", table: Table, path: str) -> Any:
         if key.shape is Shape.OTHER_KEYS:
@@ -68,15 +68,15 @@ class ConfigReader:
         if key.default is not REQUIRED:
             return key.default
         if key.shape is Shape.NAMED:
-            return {}  # config_manager looks for keys in the environment before it complains
+            return {}  # config_manager may find a key pair in the environment
         written = format_of(key.kind, key.unit).called
         example = f"for example {key.name}: ${{ALPACA_{key.name.upper()}}}" if key.unit is Unit.SECRET else written
-        self._add(table.spot, f"{path} has no {key.name}.", f"Add it, {example}.")
+        self._add(table.location, f"{path} has no {key.name}.", f"Add it, {example}.")
         return _stand_in(key)
 
     def _entry(self, key: Key, entry: Entry, path: str) -> Any:
         dotted = joined(path, key.name)
-        self.spots[dotted] = entry.spot
+        self.locations[dotted] = entry.location
         try:
             return self._by_shape(key, entry.node, dotted)
         except _UnreadableError:
@@ -97,25 +97,25 @@ class ConfigReader:
 
     def _scalar(self, key: Key, node: Node, dotted: str) -> Any:
         if not isinstance(node, Scalar):
-            self._unreadable(node.spot, f"{dotted} takes one value.", f"Write {key.name}: value.")
+            self._unreadable(node.location, f"{dotted} takes one value.", f"Write {key.name}: value.")
         if key.none_word and node.text.lower() == key.none_word:
             return None
         if node.is_null or not node.text.strip():
-            self._unreadable(node.spot, f"{dotted} is empty.", "Give it a value, or delete the key.")
+            self._unreadable(node.location, f"{dotted} is empty.", "Give it a value, or delete the key.")
         try:
             return format_of(key.kind, key.unit).read(node.text)
         except UnitError as error:
-            self._unreadable(node.spot, f"{key.name}: {error.sentence}", error.hint)
+            self._unreadable(node.location, f"{key.name}: {error.sentence}", error.hint)
 
     def _list(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and key.none_word and node.text.lower() == key.none_word:
             return None
         if isinstance(node, Table):
-            self._unreadable(node.spot, f"{dotted} takes a list.", f"Write {key.name}: [one, two].")
+            self._unreadable(node.location, f"{dotted} takes a list.", f"Write {key.name}: [one, two].")
         nodes = node.nodes if isinstance(node, Items) else (node,)
         if not nodes and not key.may_be_empty:
-            self._unreadable(node.spot, f"{dotted} is an empty list.", "Name at least one, or delete the key.")
-        self.spots.update({f"{dotted}[{index}]": item.spot for index, item in enumerate(nodes)})
+            self._unreadable(node.location, f"{dotted} is an empty list.", "Name at least one, or delete the key.")
+        self.locations.update({f"{dotted}[{index}]": item.location for index, item in enumerate(nodes)})
         return tuple(dict.fromkeys(self._scalars([(key, item, dotted) for item in nodes])))
 
     def _scalars(self, wanted: "Sequence[tuple[Key, Node, str]]") -> list[Any]:
@@ -130,79 +130,81 @@ class ConfigReader:
 
     def _subsection(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and node.is_null:
-            return self._section(key.kind, Table(node.spot), dotted)  # all of its keys are commented out
+            return self._section(key.kind, Table(node.location), dotted)  # all of its keys are commented out
         if not isinstance(node, Table):
             hint = f"Indent its keys below it: {either([inner.name for inner in keys_of(key.kind)])}."
-            self._unreadable(node.spot, f"{dotted} takes keys of its own, not a value.", hint)
+            self._unreadable(node.location, f"{dotted} takes keys of its own, not a value.", hint)
         return self._section(key.kind, node, dotted)
 
     def _entries(self, key: Key, node: Node, dotted: str) -> Any:
         if not isinstance(node, Items):
-            self._unreadable(node.spot, f"{dotted} takes a list.", "Start each entry with - and its first key.")
+            self._unreadable(node.location, f"{dotted} takes a list.", "Start each entry with - and its first key.")
         sections = []
         for index, item in enumerate(node.nodes):
             path = f"{dotted}[{index}]"
-            self.spots[path] = item.spot
+            self.locations[path] = item.location
             if isinstance(item, Table) and item.entries:
                 sections.append(self._section(key.kind, item, path))
             else:
                 names = either([inner.name for inner in keys_of(key.kind) if inner.shape is not Shape.OTHER_KEYS])
-                self._add(item.spot, f"{path} has no keys.", f"Give it {names}, or delete it.")
+                self._add(item.location, f"{path} has no keys.", f"Give it {names}, or delete it.")
         return tuple(sections)
 
     def _named(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and node.is_null:
-            node = Table(node.spot)
+            node = Table(node.location)
         if not isinstance(node, Table):
-            self._unreadable(node.spot, f"{dotted} takes a name and keys below it.", "Write main: below it.")
+            self._unreadable(node.location, f"{dotted} takes a name and keys below it.", "Write main: below it.")
         if not node.entries:
             self._unreadable(
-                node.spot, f"{dotted} is empty.", "Give it a name with api_key and secret_key below it, or delete it."
+                node.location,
+                f"{dotted} is empty.",
+                "Give it a name with api_key and secret_key below it, or delete it.",
             )
         sections = {}
         for name, entry in node.entries.items():
             if not self._is_name(name, entry):
                 continue
-            self.spots[joined(dotted, name)] = entry.spot
+            self.locations[joined(dotted, name)] = entry.location
             if isinstance(entry.node, Table):
                 sections[name] = self._section(key.kind, entry.node, joined(dotted, name))
             else:
                 hint = "Indent api_key and secret_key below it."
-                self._add(entry.spot, f"{dotted}.{name} takes keys of its own.", hint)
+                self._add(entry.location, f"{dotted}.{name} takes keys of its own.", hint)
         return sections
 
     def _steps(self, key: Key, node: Node, dotted: str) -> Any:
         """A table of steps in ascending order, each key and value in the unit of its field."""
         if not isinstance(node, Table) or not node.entries:
             hint = f"Write {key.name}: {{0: 100%, 60m: 50%}}."
-            self._unreadable(node.spot, f"{dotted} takes a table of steps.", hint)
+            self._unreadable(node.location, f"{dotted} takes a table of steps.", hint)
         first, second = keys_of(key.kind)
-        self.spots.update({f"{dotted}.{name}": entry.spot for name, entry in node.entries.items()})
+        self.locations.update({f"{dotted}.{name}": entry.location for name, entry in node.entries.items()})
         wanted: list[tuple[Key, Node, str]] = []
         for name, entry in node.entries.items():
-            wanted += [(first, Scalar(entry.spot, name), dotted), (second, entry.node, f"{dotted}.{name}")]
+            wanted += [(first, Scalar(entry.location, name), dotted), (second, entry.node, f"{dotted}.{name}")]
         values = self._scalars(wanted)
         steps = dict(zip(values[::2], values[1::2], strict=True))
         if len(steps) < len(node.entries):
-            self._unreadable(node.spot, f"{dotted} has two steps for the same {first.name}.", "Delete one.")
+            self._unreadable(node.location, f"{dotted} has two steps for the same {first.name}.", "Delete one.")
         return tuple(key.kind(*step) for step in sorted(steps.items()))
 
     def _other_keys(self, others: "Mapping[str, Entry]", path: str) -> "Iterator[tuple[str, str]]":
         """The keys of a user-defined strategy, as text; its class says how they are written."""
         for name, entry in others.items():
-            self.spots[joined(path, name)] = entry.spot
+            self.locations[joined(path, name)] = entry.location
             nodes = entry.node.nodes if isinstance(entry.node, Items) else (entry.node,)
             texts = [node.text for node in nodes if isinstance(node, Scalar)]
             if len(texts) < len(nodes):
                 sentence = f"{path}: {key_name(name)} takes one value or a list."
-                self._add(entry.spot, sentence, "Give the class plain fields.")
+                self._add(entry.location, sentence, "Give the class plain fields.")
             yield name, ",".join(texts)
 
     def _is_name(self, name: str, entry: Entry) -> bool:
         fits = bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
         if not fits:
             hint = "Use up to 32 letters, digits, - and _; auto, all and null have another meaning."
-            self._add(entry.spot, "This can't be the name of an account.", hint)
+            self._add(entry.location, "This can't be the name of an account.", hint)
         return fits
 
 

@@ -1,4 +1,4 @@
-"""Account texts to their values: ${ENV}, file:/path, keyring:service/name. No error shows what was read."""
+"""Looks up secrets: ${ENV}, file:/path, keyring:service/name. No error shows what was read."""
 
 import os
 import re
@@ -10,12 +10,12 @@ from pathlib import Path
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BARE_REFERENCE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SecretError(ValueError):
-    """A reference can't be followed, or what it leads to isn't usable."""
+    """A reference can't be looked up, or its value isn't usable."""
 
     def __init__(self, sentence: str, hint: str) -> None:
         super().__init__(sentence)
@@ -25,19 +25,19 @@ class SecretError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A value and where it came from; "" is the file itself, which makes it a literal."""
+    """A value and where it came from; "" for a text that is the value itself."""
 
     value: str
     source: str
 
 
 def is_literal(text: str) -> bool:
-    """True when the text is the value itself."""
+    """Whether the text is the value itself, and not a reference."""
     return "${" not in text and not text.startswith(tuple(_FETCHERS))
 
 
 def readable_by_others(mode: int) -> bool:
-    """Whether someone beside the owner can read, write or run a file of this mode; always false off POSIX."""
+    """Whether anyone but the owner can read, write or execute a file of this mode; always false except on POSIX."""
     return os.name == "posix" and bool(mode & OTHERS)
 
 
@@ -48,7 +48,7 @@ def with_environment(text: str, environ: Mapping[str, str]) -> Resolved:
     def value_of(match: re.Match[str]) -> str:
         name = match[1]
         if not _ENV_NAME.fullmatch(name):
-            raise SecretError("Between ${ and } stands something else than a variable's name.", "Write ${NAME}.")
+            raise SecretError("Only the name of a variable can be between ${ and }.", "Write ${NAME}.")
         if not environ.get(name, "").strip():
             state = "is empty" if name in environ else "isn't set"
             raise SecretError(f"The environment variable {name} {state}.", f"Run: export {name}=...")
@@ -62,9 +62,9 @@ def with_environment(text: str, environ: Mapping[str, str]) -> Resolved:
 
 
 def secret(text: str, environ: Mapping[str, str], folder: Path) -> Resolved:
-    """The secret that a text means; relative paths count from `folder`, the config file's."""
+    """The secret that a text refers to; relative paths start at `folder`, the configuration file's."""
     if _BARE_REFERENCE.fullmatch(text):
-        raise SecretError("A variable's name stands without braces.", "Write ${NAME}.")
+        raise SecretError("A variable's name needs braces.", "Write ${NAME}.")
     named = with_environment(text, environ)
     found = next(
         (
@@ -80,9 +80,11 @@ def secret(text: str, environ: Mapping[str, str], folder: Path) -> Resolved:
 def _usable(value: str) -> str:
     value = value.strip()
     if not value:
-        raise SecretError("The secret is empty.", "Put it there; Alpaca's keys come from its dashboard.")
+        raise SecretError("The secret is empty.", "Write it there; Alpaca's keys are in its dashboard.")
     if not (value.isascii() and value.isprintable()) or " " in value:
-        raise SecretError("The secret holds a blank or an odd character.", "Copy it once more from where it was made.")
+        raise SecretError(
+            "The secret has a space or a character that isn't printable ASCII.", "Copy it again from its source."
+        )
     return value
 
 
@@ -90,18 +92,22 @@ def _from_file(place: str, folder: Path) -> Resolved:
     try:
         path = folder / Path(place).expanduser()
     except RuntimeError:
-        raise SecretError("The file lies with a user that isn't there.", "Write the whole path.") from None
+        raise SecretError("The path names a user that doesn't exist.", "Write the full path.") from None
     try:
         if not path.is_file():
             raise SecretError(f"There is no file {path}.", "Create it with the secret as its only line; chmod 600 it.")
         with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MOST_BYTES + 1)
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise SecretError(f"The file {path} can't be read: {error.strerror}.", "Make it readable for you.") from None
+        raise SecretError(
+            f"The file {path} can't be read: {error.strerror}.", "Make it readable for your user."
+        ) from None
     if readable_by_others(mode):
         raise SecretError(f"Others can read the file {path}.", f"Run: chmod 600 {path}")
-    if len(content) > _MOST_BYTES:
-        raise SecretError(f"The file {path} is too long for a secret.", "Let it hold the secret and nothing else.")
+    if len(content) > _MAX_BYTES:
+        raise SecretError(
+            f"The file {path} is too long for a secret.", "It should contain the secret and nothing else."
+        )
     return Resolved(content.decode("utf-8", "replace"), f"file {path}")
 
 
@@ -118,7 +124,7 @@ def _from_keyring(place: str, _folder: Path) -> Resolved:
     except keyring.errors.KeyringError as error:
         raise SecretError(f"The keyring can't be read ({type(error).__name__}).", "Unlock it, or use ${ENV}.") from None
     if value is None:
-        raise SecretError(f"The keyring holds no {service}/{name}.", f"Run: keyring set {service} {name}")
+        raise SecretError(f"The keyring has no {service}/{name}.", f"Run: keyring set {service} {name}")
     return Resolved(value, f"keyring {service}/{name}")
 
 

@@ -19,7 +19,7 @@ _MAX_STEPS = 6
 _CUTOFF = {
     "zero_day": 45 * _MINUTE,
     "zero_day.broad_etfs": 30 * _MINUTE,
-}  # before the close; Alpaca refuses after it
+}  # before the close: then Alpaca refuses orders
 _KEY_KINDS = {"PK": True, "AK": False}  # how Alpaca's key IDs begin: paper, live
 
 
@@ -129,8 +129,8 @@ def _key_kinds(config: Config) -> Findings:
     for name, account in config.accounts.items():
         paper = _KEY_KINDS.get(account.api_key[:2])
         if account.enabled and paper is not None and paper != account.paper and account.endpoints == EndpointsConfig():
-            kind, says = ("a paper", "false") if paper else ("a live", "true")
-            sentence = f"accounts.{name}: api_key looks like {kind} key, and paper is {says}."
+            kind, setting = ("a paper", "false") if paper else ("a live", "true")
+            sentence = f"accounts.{name}: api_key looks like {kind} key, and paper is {setting}."
             yield Finding(f"accounts.{name}.paper", sentence, "Alpaca refuses a key on the wrong side.", warning=True)
 
 
@@ -176,7 +176,7 @@ def _endpoint(key: str, url: str, schemes: tuple[str, str]) -> Findings:
     if parts.scheme not in schemes or not host:
         yield Finding(key, f"{key} isn't a full address.", f"Write it like {schemes[1]}://host:port.")
     elif parts.username or parts.password or parts.query or parts.fragment:
-        yield Finding(key, f"{key} holds more than an address.", "Leave out user, password, ? and #.")
+        yield Finding(key, f"{key} is more than an address.", "Leave out user, password, ? and #.")
     elif schemes[0] == "http" and parts.path.strip("/").startswith("v"):
         yield Finding(key, f"{key} ends in a version, which sellctl adds itself.", "Leave out the path.")
     elif parts.scheme == schemes[0] and not is_loopback(host):

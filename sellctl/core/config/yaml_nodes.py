@@ -1,7 +1,7 @@
-"""YAML text as a small tree of our own in which every key and value knows its line. The only place that knows PyYAML.
+"""Parses YAML into a tree in which every key and value has its location. The only module that imports PyYAML.
 
-Scalars stay text as written: there is no YAML 1.1 guessing (`NO`, `1:30`), no tag ever makes an object, and aliases,
-which let ten lines unfold into a million, are refused.
+Scalars stay text as written, without the types that YAML 1.1 guesses (`NO`, `1:30`). Tags are refused, so that no
+object is constructed, and so are aliases, with which ten lines can expand to a million.
 """
 
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Spot:
-    """A place in the file; line and column count from 1."""
+class Location:
+    """A place in the file; line and column start at 1."""
 
     line: int
     column: int
@@ -28,18 +28,18 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, where (None: in the file as a whole), and what to do."""
+    """What is wrong, where (None: the file as a whole), and a remedy."""
 
     sentence: str
     hint: str = ""
-    spot: Spot | None = None
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value, as written. `plain` is false when it stood in quotes."""
+    """One value, as written. `plain` is false for a quoted one."""
 
-    spot: Spot
+    location: Location
     text: str
     plain: bool = True
 
@@ -53,23 +53,23 @@ class Scalar:
 class Items:
     """A list."""
 
-    spot: Spot
+    location: Location
     nodes: "tuple[Node, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key of a table with its value; `spot` is the key's."""
+    """One key of a table with its value; `location` is the key's."""
 
-    spot: Spot
+    location: Location
     node: "Node"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Keys and values, in the file's order."""
+    """Keys and values, in the order of the file."""
 
-    spot: Spot
+    location: Location
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
@@ -77,7 +77,7 @@ Node = Scalar | Items | Table
 
 
 class _BrokenError(Exception):
-    """Reading can't go on after this problem."""
+    """Parsing can't continue after this problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.sentence)
@@ -85,7 +85,7 @@ class _BrokenError(Exception):
 
 
 def parse(text: str) -> tuple[Node | None, list[Problem]]:
-    """The tree of a YAML text and its problems; None for a text without a value or one that can't be read."""
+    """The tree of a YAML text and its problems; None for a text without a value, or one that can't be parsed."""
     import yaml  # noqa: PLC0415  help and completion do without it
 
     builder = _Builder(yaml.parse(text, Loader=yaml.BaseLoader))
@@ -99,8 +99,8 @@ def parse(text: str) -> tuple[Node | None, list[Problem]]:
         return None, [_character_problem(text, int(error.position))]
 
 
-def _spot(mark: "Mark") -> Spot:
-    return Spot(mark.line + 1, mark.column + 1)
+def _location(mark: "Mark") -> Location:
+    return Location(mark.line + 1, mark.column + 1)
 
 
 def _syntax_problem(text: str, reason: str, mark: "Mark | None") -> Problem:
@@ -109,18 +109,18 @@ def _syntax_problem(text: str, reason: str, mark: "Mark | None") -> Problem:
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())] or reason.startswith("found character '\\t'"):
-        return Problem("A tab can't indent YAML.", "Use spaces.", _spot(mark))
-    return Problem(f"This isn't valid YAML: {reason}.", "Look at this line and the one above it.", _spot(mark))
+        return Problem("A tab can't indent YAML.", "Use spaces.", _location(mark))
+    return Problem(f"This isn't valid YAML: {reason}.", "Look at this line and the one above it.", _location(mark))
 
 
 def _character_problem(text: str, position: int) -> Problem:
     before = text[:position]
-    spot = Spot(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
-    return Problem("A character here isn't printable.", "Delete it, or save the file as UTF-8 text.", spot)
+    location = Location(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
+    return Problem("A character here isn't printable.", "Delete it, or save the file as UTF-8 text.", location)
 
 
 class _Builder:
-    """Folds PyYAML's events into the tree, and collects what can be collected."""
+    """Builds the tree from PyYAML's events, and collects the problems after which it can continue."""
 
     def __init__(self, events: "Iterator[Any]") -> None:
         self._events = events
@@ -133,32 +133,32 @@ class _Builder:
             kind = type(event).__name__
             if kind == "DocumentStartEvent" and node is not None:
                 raise _BrokenError(
-                    Problem("A second document starts here.", "Delete the ---.", _spot(event.start_mark))
+                    Problem("A second document starts here.", "Delete the ---.", _location(event.start_mark))
                 )
             if kind == "DocumentStartEvent":
                 node = self._node(next(self._events), 0)
         return node
 
     def _node(self, event: Any, depth: int) -> Node:
-        spot = _spot(event.start_mark)
-        self._refuse_tricks(event, spot, depth)
+        location = _location(event.start_mark)
+        self._refuse_unsupported(event, location, depth)
         match type(event).__name__:
             case "MappingStartEvent":
-                return self._table(spot, depth)
+                return self._table(location, depth)
             case "SequenceStartEvent":
-                return self._items(spot, depth)
-        return Scalar(spot, event.value, plain=event.style is None)
+                return self._items(location, depth)
+        return Scalar(location, event.value, plain=event.style is None)
 
-    def _refuse_tricks(self, event: Any, spot: Spot, depth: int) -> None:
+    def _refuse_unsupported(self, event: Any, location: Location, depth: int) -> None:
         if type(event).__name__ == "AliasEvent":
-            raise _BrokenError(Problem("An alias (*name) isn't supported.", "Write the value out.", spot))
+            raise _BrokenError(Problem("An alias (*name) isn't supported.", "Write the value out.", location))
         if depth > MAX_DEPTH:
-            raise _BrokenError(Problem("This is nested too deeply.", "No key lies that deep.", spot))
+            raise _BrokenError(Problem("This is nested too deeply.", "No key is that deep.", location))
         if event.tag is not None:
-            self.problems.append(Problem("A tag (!name) isn't supported.", "Write the plain value.", spot))
+            self.problems.append(Problem("A tag (!name) isn't supported.", "Write the plain value.", location))
 
-    def _table(self, spot: Spot, depth: int) -> Table:
-        table = Table(spot)
+    def _table(self, location: Location, depth: int) -> Table:
+        table = Table(location)
         while type(event := next(self._events)).__name__ != "MappingEndEvent":
             key = self._node(event, depth + 1)
             value = self._node(next(self._events), depth + 1)
@@ -167,16 +167,16 @@ class _Builder:
 
     def _enter(self, table: Table, key: Node, value: Node) -> None:
         if not isinstance(key, Scalar):
-            self.problems.append(Problem("A key has to be one word.", "Write key: value.", key.spot))
+            self.problems.append(Problem("A key has to be a single word.", "Write key: value.", key.location))
         elif key.text in table.entries:
-            first = table.entries[key.text].spot.line
-            sentence = f"{key_name(key.text)} stands here a second time; the first is on line {first}."
-            self.problems.append(Problem(sentence, "Keep one of them.", key.spot))
+            first = table.entries[key.text].location.line
+            sentence = f"{key_name(key.text)} is here a second time; the first is on line {first}."
+            self.problems.append(Problem(sentence, "Keep one of them.", key.location))
         else:
-            table.entries[key.text] = Entry(key.spot, value)
+            table.entries[key.text] = Entry(key.location, value)
 
-    def _items(self, spot: Spot, depth: int) -> Items:
+    def _items(self, location: Location, depth: int) -> Items:
         nodes: list[Node] = []
         while type(event := next(self._events)).__name__ != "SequenceEndEvent":
             nodes.append(self._node(event, depth + 1))
-        return Items(spot, tuple(nodes))
+        return Items(location, tuple(nodes))

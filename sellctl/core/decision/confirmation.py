@@ -1,24 +1,23 @@
-"""Whether the looks that a stop needs agree: on its price, and on IEX with a trade or the position's price. Pure.
+"""Whether enough quotes confirm a signal: a second one for a stop, and on IEX a trade or the position's price. Pure.
 
-A stop fires when it is also true at the best price of every look since one at least `confirm` ago (invariant D2).
-Targets need no second look where their limit protects them; a market order has none, and there they need one that
-holds at the worst price. Time exits need none, since no price makes them true.
+A stop fires when it is also true at the best price of every quote since one at least `guards.confirm` ago (D2).
+A target is confirmed by its limit; sent as a market order it has none, and must be true at the worst of those prices
+too. Time exits need no confirmation, since no price makes them true.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sellctl.core.decision.guards import judge_quote
+from sellctl.core.decision.quote_checks import judge_quote
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Quote
 from sellctl.core.model.plan import STOPS, ExitSignal, Urgency
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
 
-SECOND_QUOTE = "waits for a second quote"
-NO_TRADE = "waits for a trade or the position's price to confirm the IEX quote"
-NEEDS_AGREEMENT = STOPS
+SECOND_QUOTE = "waiting for a second quote"
+NO_TRADE = "waiting for a trade or the position's price to confirm the IEX quote"
 _IEX = "iex"
 Evaluate = Callable[[Holding], ExitSignal | None]
 AtThePrice = Callable[[Holding], Holding | None]
@@ -26,23 +25,23 @@ AtThePrice = Callable[[Holding], Holding | None]
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What may act of a signal; `unconfirmed` is the stop that may not yet, and `waits` what it waits for."""
+    """`signal` may be acted on; `unconfirmed` may not yet, and `waits_for` says what is missing."""
 
     signal: ExitSignal | None
     unconfirmed: ExitSignal | None = None
-    waits: str = ""
+    waits_for: str = ""
 
 
 def confirmed(
     signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice, at_the_worst: AtThePrice | None = None
 ) -> Confirmation:
-    """The signal when the looks that it needs agree; else what doesn't rest on its price.
+    """The signal when it is confirmed; else what of it doesn't depend on its price.
 
-    `at_the_worst` is given where no limit protects a target.
+    `evaluate` is the same rule at other prices. `at_the_worst` is given where no limit protects a target.
     """
-    if _goes_on(signal):
+    if _is_under_way(signal):
         return Confirmation(signal)
-    if signal.reason in NEEDS_AGREEMENT:
+    if signal.reason in STOPS:
         return _confirmed_stop(signal, evaluate, at_the_best)
     if at_the_worst and signal.urgency is Urgency.PROFIT:
         earlier = at_the_worst(signal.holding)
@@ -55,36 +54,36 @@ def _confirmed_stop(signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePr
     holding = signal.holding
     earlier = at_the_best(holding)
     other = evaluate(earlier) if earlier else None
-    if not _agrees(other):
+    if not _is_stop(other):
         return Confirmation(_without_price(other, holding), signal, SECOND_QUOTE)
-    if _is_iex(holding) and not any(_agrees(evaluate(_at(holding, price))) for price in _other_prices(holding)):
+    if _is_iex(holding) and not any(_is_stop(evaluate(_at(holding, price))) for price in _other_prices(holding)):
         return Confirmation(None, signal, NO_TRADE)
     return Confirmation(signal)
 
 
-def _goes_on(signal: ExitSignal) -> bool:
-    """Whether an exit this urgent is under way already: then looks have agreed before."""
+def _is_under_way(signal: ExitSignal) -> bool:
+    """Whether an exit at least this urgent is under way already: then it was confirmed before."""
     state = signal.holding.state.exit
     return state is not None and state.urgency <= signal.urgency
 
 
-def _agrees(other: ExitSignal | None) -> bool:
-    return other is not None and other.reason in NEEDS_AGREEMENT
+def _is_stop(other: ExitSignal | None) -> bool:
+    return other is not None and other.reason in STOPS
 
 
 def _without_price(other: ExitSignal | None, holding: Holding) -> ExitSignal | None:
-    """What is true at the earlier price too and is no target: a time exit waits for nothing."""
+    """What is true at the earlier price too and is no target: a time exit needs no confirmation."""
     return replace(other, holding=holding) if other is not None and other.urgency is not Urgency.PROFIT else None
 
 
 def at_the_best(holding: Holding, snapshot: Snapshot) -> Holding | None:
-    """The holding at the best prices for it in the window of looks; None without an earlier look."""
+    """The position at its best prices in the window of quotes; None without an earlier quote."""
     window, is_long = holding.state.window, holding.position.is_long
     return None if window is None else _at_quote(holding, window.high if is_long else window.low, snapshot)
 
 
 def at_the_worst(holding: Holding, snapshot: Snapshot) -> Holding | None:
-    """Likewise at the worst prices."""
+    """The position at its worst prices in the window of quotes; None without an earlier quote."""
     window, is_long = holding.state.window, holding.position.is_long
     return None if window is None else _at_quote(holding, window.low if is_long else window.high, snapshot)
 
@@ -100,7 +99,7 @@ def _is_iex(holding: Holding) -> bool:
 
 
 def _other_prices(holding: Holding) -> tuple[Decimal, ...]:
-    """What else says where a stock trades: IEX alone sees a fraction of its trades."""
+    """Other prices of a stock: IEX alone sees a fraction of its trades."""
     known = (holding.position.current_price, holding.state.last_trade)
     return tuple(price for price in known if price is not None and price > 0)
 

@@ -1,4 +1,4 @@
-"""The next step of an exit that has a reason: wait, cancel what is in the way, re-price, or send. Pure."""
+"""The next step of one exit: wait, cancel what is in the way, re-price, or send. Pure."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -6,28 +6,37 @@ from dataclasses import dataclass, replace
 
 from sellctl.core.decision.confirmation import SECOND_QUOTE
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.guards import Case, throttled, violations
 from sellctl.core.decision.pricing import REPRICE_AFTER, RESTS, NoPriceError, PricedStep, believable, price_step
+from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
 from sellctl.core.decision.sizing import Size, free, size_of
 from sellctl.core.model.order import Order, OrderState, OrderType
-from sellctl.core.model.plan import CancelOrder, ExitSignal, PositionDecision, Reason, State, SubmitOrder, Urgency
+from sellctl.core.model.plan import (
+    CancelOrder,
+    DecisionState,
+    ExitSignal,
+    PositionDecision,
+    Reason,
+    SubmitOrder,
+    Urgency,
+    halt_violation,
+)
 from sellctl.core.model.position import ExitProgress, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import closes, would_wash
 from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
-from sellctl.core.rules.gain import as_dollars
+from sellctl.core.text import as_dollars
 
-# Orders and positions at the broker may disagree this long after a fill.
+# How long orders and positions at the broker may disagree after a fill.
 SETTLES_IN = dt.timedelta(seconds=10)
-# How long a marketable limit is left alone under a quote that stands still.
-HALTED = dt.timedelta(seconds=30)
-# When a person hears that a protective or forced exit is not out: a while after its first order, and again and again.
+# How long a marketable limit is left alone while the quote does not move.
+STALLED_FOR = dt.timedelta(seconds=30)
+# When a person hears that a protective or forced exit is not filled: after its first order, and then repeatedly.
 OVERDUE_AFTER = dt.timedelta(seconds=45)
 OVERDUE_AGAIN = dt.timedelta(minutes=3)
 
 
-def leave(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
-    """What the next step of an exit is, and how often a person should have heard that it isn't out."""
+def next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
+    """The next step of an exit, and how often a person should have heard that it isn't filled."""
     overdue, decision = _overdue(signal), _next_step(signal, context)
     return replace(decision, overdue=overdue) if overdue else decision
 
@@ -41,42 +50,57 @@ def _overdue(signal: ExitSignal) -> int:
 
 def _next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
     if signal.holding.state.unresolved > 0:
-        return _leaving(signal, "an order's fate is unknown; it is being looked up")
+        return _closing(signal, "the outcome of an order is unknown; it is being looked up")
     ours = context.ours_on(signal.holding.symbol)
     if ours:
-        return _go_on(signal, ours, context)
-    if context.standing:
-        return _denied(signal, context.standing)
+        return _continue(signal, ours, context)
+    if context.account_violations:
+        return _denied(signal, context.account_violations)
     try:
-        price = _offer(signal, context)
+        price = _price_next_step(signal, context)
     except NoPriceError as error:
         return _denied(signal, (str(error),))
-    return _begin(signal, price, context)
+    return _start(signal, price, context)
 
 
-def _leaving(signal: ExitSignal, what: str, submit: SubmitOrder | None = None) -> PositionDecision:
-    return PositionDecision(signal.holding, State.LEAVING, f"{signal.sentence}; {what}", signal=signal, submit=submit)
+def _closing(signal: ExitSignal, what: str, submit: SubmitOrder | None = None) -> PositionDecision:
+    return PositionDecision(
+        signal.holding, DecisionState.CLOSING, f"{signal.sentence}; {what}", signal=signal, submit=submit
+    )
 
 
-def wait(signal: ExitSignal, what: str) -> PositionDecision:
-    """A stop whose looks don't agree yet: nothing is sent. A second quote comes soon; anything else, a person hears."""
-    return _denied(signal, (what,), alert=what != SECOND_QUOTE)
+def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecision:
+    """An exit that isn't confirmed yet: nothing is sent. A second quote comes soon; anything else is an alert."""
+    rule = "target" if signal.urgency is Urgency.PROFIT else "stop"
+    why = f"confirming the {rule}: {waits_for}"
+    return PositionDecision(
+        signal.holding,
+        DecisionState.DENIED,
+        f"{signal.sentence}; {why}",
+        signal=signal,
+        violations=(why,),
+        alert=waits_for != SECOND_QUOTE,
+        unconfirmed=waits_for == SECOND_QUOTE,
+    )
 
 
-def _denied(signal: ExitSignal, refusals: tuple[str, ...], *, alert: bool | None = None) -> PositionDecision:
-    """A refusal; unless `alert` says otherwise a person hears of it when the exit is protective or forced."""
-    sentence = f"{signal.sentence}; denied: {'; '.join(refusals)}"
-    alarms = signal.urgency <= Urgency.PROTECTIVE if alert is None else alert
-    return PositionDecision(signal.holding, State.DENIED, sentence, signal=signal, violations=refusals, alert=alarms)
+def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
+    """A refusal by a check of ours; an alert when the exit is protective or forced."""
+    sentence = f"{signal.sentence}; not sent: {'; '.join(refusals)}"
+    alert = signal.urgency <= Urgency.PROTECTIVE
+    return PositionDecision(
+        signal.holding, DecisionState.DENIED, sentence, signal=signal, violations=refusals, alert=alert
+    )
 
 
-def _alarming(signal: ExitSignal, state: State, sentence: str) -> PositionDecision:
-    """A verdict that a person hears of when the exit is protective or forced."""
-    return PositionDecision(signal.holding, state, sentence, signal=signal, alert=signal.urgency <= Urgency.PROTECTIVE)
+def _blocked(signal: ExitSignal, why: str) -> PositionDecision:
+    """An exit that an order of the user's blocks; an alert when it is protective or forced."""
+    sentence, alert = f"{signal.sentence}; {why}", signal.urgency <= Urgency.PROTECTIVE
+    return PositionDecision(signal.holding, DecisionState.BLOCKED, sentence, signal=signal, alert=alert)
 
 
-def _offer(signal: ExitSignal, context: DecisionContext) -> PricedStep:
-    """The price of the next step: the ladder goes on while the exit stays as urgent, else it starts anew."""
+def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep:
+    """The price of the next step: the ladder continues while the urgency is the same, else it starts anew."""
     state = signal.holding.state.exit
     step = state.step + 1 if state and state.urgency == signal.urgency else 1
     policy = context.policy
@@ -99,40 +123,40 @@ class _Obstacles:
         return (*self.opposed, *self.holders)
 
 
-def _begin(signal: ExitSignal, price: PricedStep, context: DecisionContext) -> PositionDecision:
+def _start(signal: ExitSignal, price: PricedStep, context: DecisionContext) -> PositionDecision:
     size = size_of(signal, context)
     if size.wanted <= 0:
         return _denied(signal, (size.why,))
     obstacles = _obstacles(signal, price, size, context)
-    if context.backstops_on(signal.holding.symbol) and (not obstacles.opposed or _may_take_over(signal, context)):
-        return _lift(signal, size, price, context)
+    if context.backstops_on(signal.holding.symbol) and (not obstacles.opposed or _may_preempt(signal, context)):
+        return _cancel_backstop(signal, size, price, context)
     raced = next((order for order in obstacles.holders if _is_at_any_price(order, signal.holding, context)), None)
     if raced and size.qty <= 0:
-        return _alarming(signal, State.BLOCKED, f"{signal.sentence}; left to another's sale: {describe(raced)}")
-    if obstacles.all and _may_take_over(signal, context):
-        cancels = cancellable(obstacles.all, f"it is in the way of: {signal.detail}")
+        return _blocked(signal, f"another order closes it already: {describe(raced)}")
+    if obstacles.all and _may_preempt(signal, context):
+        cancels = cancellable(obstacles.all, f"to make way for: {signal.detail}")
         if cancels:
-            decision = _leaving(signal, f"your order is cancelled first: {describe(cancels[0].order)}")
+            decision = _closing(signal, f"cancelling your order first: {describe(cancels[0].order)}")
             return replace(decision, cancel_first=cancels, alert=True)
     if obstacles.opposed or size.qty <= 0:
-        return _blocked(signal, obstacles, size, context)
+        return _obstructed(signal, obstacles, size, context)
     return _send(signal, size, price, context)
 
 
-def _lift(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionContext) -> PositionDecision:
-    """The backstop ends first, and only for an order that no guard would refuse once it is gone."""
+def _cancel_backstop(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionContext) -> PositionDecision:
+    """Cancel the backstop first, but only for an order that no check would refuse once it is gone."""
     holding, resting = signal.holding, context.backstops_on(signal.holding.symbol)
     others = tuple(order for order in context.orders_on(holding.symbol) if not order.is_backstop)
     todays = tuple(order for order in context.snapshot.history.get(holding.symbol, ()) if not order.is_backstop)
     snapshot = context.snapshot.with_history({holding.symbol: todays})
     held = holding.position.qty
     order = SubmitOrder.closing(holding.position, size.wanted, held, client_order_id="", limit_price=price.limit)
-    refusals = violations(order, Case(signal, snapshot, context.policy, context.cover, context.standing, others))
+    refusals = violations(order, _risk_context(signal, snapshot, others, context))
     if refusals:
         return _denied(signal, refusals)
-    cancels = cancellable(resting, f"the backstop gives way to: {signal.detail}")
-    what = "the backstop is cancelled first" if cancels else "waiting for the broker's word on the backstop's cancel"
-    return replace(_leaving(signal, what), cancel_first=cancels)
+    cancels = cancellable(resting, f"to make way for: {signal.detail}")
+    what = "cancelling the backstop first" if cancels else "waiting until the broker has cancelled the backstop"
+    return replace(_closing(signal, what), cancel_first=cancels)
 
 
 def _obstacles(signal: ExitSignal, price: PricedStep, size: Size, context: DecisionContext) -> _Obstacles:
@@ -151,35 +175,35 @@ def _holds(order: Order, holding: Holding) -> bool:
 
 
 def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -> bool:
-    """Whether it closes at the market what expires today, as Alpaca's own liquidation does.
+    """Whether it is a market order that closes what expires today, as Alpaca's own liquidation does.
 
-    Nothing of ours would be faster, and in the last minutes Alpaca would refuse ours (design, section 4).
+    Nothing of ours would be faster, and in the last minutes Alpaca would refuse ours.
     """
     return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.expires_today(holding)
 
 
-def _may_take_over(signal: ExitSignal, context: DecisionContext) -> bool:
-    return context.policy.take_over is not None and signal.urgency <= context.policy.take_over
+def _may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:
+    return context.policy.preempt is not None and signal.urgency <= context.policy.preempt
 
 
-def _blocked(signal: ExitSignal, obstacles: _Obstacles, size: Size, context: DecisionContext) -> PositionDecision:
+def _obstructed(signal: ExitSignal, obstacles: _Obstacles, size: Size, context: DecisionContext) -> PositionDecision:
     """Nothing can be sent: the user's order is in the way, or nothing is free for another reason."""
     if not obstacles.all:
         return _denied(signal, (size.why,))
     order = obstacles.all[0]
-    if _may_take_over(signal, context):
-        return _alarming(signal, State.BLOCKED, f"{signal.sentence}; waits for the cancel of {describe(order)}")
+    if _may_preempt(signal, context):
+        return _blocked(signal, f"waiting for the cancel of {describe(order)}")
     rule = " (the wash-trade rule forbids an opposite order)" if order in obstacles.opposed else ""
-    return _alarming(signal, State.BLOCKED, f"{signal.sentence}; blocked by your order: {describe(order)}{rule}")
+    return _blocked(signal, f"blocked by your order: {describe(order)}{rule}")
 
 
 def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionContext) -> PositionDecision:
-    """The order that closes it now, unless a fill has yet to settle or a guard objects."""
+    """The order that closes it now, unless a fill has yet to settle or a check refuses it."""
     snapshot, holding = context.snapshot, signal.holding
     todays = snapshot.history.get(holding.symbol, ())
     settling = why_settling(holding, todays, snapshot)
     if settling:
-        return replace(_leaving(signal, settling), unconfirmed=True)
+        return replace(_closing(signal, settling), unconfirmed=True)
     attempt = attempt_number(todays)
     order = SubmitOrder.closing(
         holding.position,
@@ -188,20 +212,25 @@ def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionCo
         client_order_id=client_order_id(snapshot.account.number, holding.symbol, snapshot.market.today, attempt),
         limit_price=price.limit,
     )
-    case = Case(signal, snapshot, context.policy, context.cover, context.standing, context.orders_on(holding.symbol))
-    refusals = violations(order, case)
+    refusals = violations(order, _risk_context(signal, snapshot, context.orders_on(holding.symbol), context))
     if refusals:
         return _denied(signal, refusals)
-    return replace(_leaving(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
+    return replace(_closing(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
+
+
+def _risk_context(
+    signal: ExitSignal, snapshot: Snapshot, open_orders: tuple[Order, ...], context: DecisionContext
+) -> RiskContext:
+    return RiskContext(signal, snapshot, context.policy, context.cover, context.account_violations, open_orders)
 
 
 def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) -> str:
-    """Whether a fill that our memory doesn't know may be missing in the position still; "" when not."""
+    """Why the position may not show the last fill yet, where our ledger doesn't know it; "" when it does."""
     if holding.state.qty_left is not None:
         return ""
-    filled_at = holding.state.filled_at  # a backstop of an earlier day's, or an order that no list shows yet
+    filled_at = holding.state.filled_at  # a backstop of an earlier day, or an order that no list shows yet
     if filled_at and _may_be_missing(filled_at, snapshot):
-        return "an order of ours has filled just now: waiting until the position shows it"
+        return "an order of ours has just filled: waiting until the position shows it"
     for order in todays:
         seen_at = order.filled_at or order.updated_at
         took = order.filled_qty > 0 and closes(order, holding.position.direction)
@@ -212,28 +241,51 @@ def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) 
 
 
 def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
-    """Whether the positions were asked for before it settled. A stamp far in the future says nothing."""
+    """Whether the positions were requested before the fill settled. A stamp far in the future is ignored."""
     return snapshot.positions_at - SETTLES_IN < filled_at < snapshot.market.now + SETTLES_IN
 
 
 def _what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
     at = "at market" if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
-    step = f" (step {price.step} of {price.of})" if price.of > 1 else ""
-    rest = f"; the rest stays: {size.why}" if size.why else ""
+    step = f" (price {price.step} of {price.of})" if price.of > 1 else ""
+    rest = f"; the rest is not sent: {size.why}" if size.why else ""
     return f"{order.side.value} {order.qty:f} {at}{step}{rest}"
 
 
 # --- an exit under way ------------------------------------------------------------------------------------------------
 
 
-def _go_on(signal: ExitSignal, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
-    """Our order works: leave it, or end it so that a more urgent or a fresher one can follow."""
-    price = _offer_or_none(signal, context)
-    said, cancels, alert = _next_of(signal, ours, price, context)
+def continue_exit(holding: Holding, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
+    """The next step where no rule is true any more and orders of ours work: only a target's exit ends."""
+    why = "" if context.account_violations else _why_end(holding, ours)
+    if why:
+        cancels = cancellable(ours, why)
+        return PositionDecision(holding, DecisionState.CLOSING, f"our order is cancelled {why}", cancel_first=cancels)
+    reason = holding.state.exit.reason if holding.state.exit else "an earlier exit"
+    return PositionDecision(holding, DecisionState.CLOSING, f"closing ({reason}): {describe(ours[0])}")
+
+
+def _why_end(holding: Holding, ours: Iterable[Order]) -> str:
+    """Why a working order of ours should be cancelled though no rule is true; "" when it should stay."""
+    return _why_wrong_side(holding, ours) or (
+        "because the target is no longer met" if _target_is_missed(holding) else ""
+    )
+
+
+def _target_is_missed(holding: Holding) -> bool:
+    """Whether the exit under way is a target's and the price, which is known, no longer meets it."""
+    state, known = holding.state.exit, holding.exit_price is not None and not holding.prices.wide
+    return state is not None and state.urgency >= Urgency.PROFIT and known and state.age >= REPRICE_AFTER
+
+
+def _continue(signal: ExitSignal, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
+    """Our order works: leave it, or cancel it so that a more urgent or a re-priced one can follow."""
+    price = _price_or_none(signal, context)
+    status, cancels, alert = _status_of(signal, ours, price, context)
     return PositionDecision(
         signal.holding,
-        State.LEAVING,
-        f"{signal.sentence}; {said}",
+        DecisionState.CLOSING,
+        f"{signal.sentence}; {status}",
         signal=signal,
         cancel_first=cancels,
         alert=alert,
@@ -241,15 +293,15 @@ def _go_on(signal: ExitSignal, ours: tuple[Order, ...], context: DecisionContext
     )
 
 
-def _offer_or_none(signal: ExitSignal, context: DecisionContext) -> PricedStep | None:
+def _price_or_none(signal: ExitSignal, context: DecisionContext) -> PricedStep | None:
     try:
-        return _offer(signal, context)
+        return _price_next_step(signal, context)
     except NoPriceError:
         return None
 
 
 def _step_under_way(signal: ExitSignal, price: PricedStep | None) -> str:
-    """Which step of the exit it is, where its memory is at hand."""
+    """Which step of the exit it is; "" where that is not remembered."""
     state = signal.holding.state.exit
     if price is None or state is None or state.urgency != signal.urgency:
         return ""
@@ -260,56 +312,56 @@ def _step(step: int, of: int) -> str:
     return f"{step} of {of}" if of > 1 else ""
 
 
-def _next_of(
+def _status_of(
     signal: ExitSignal, ours: tuple[Order, ...], price: PricedStep | None, context: DecisionContext
 ) -> tuple[str, tuple[CancelOrder, ...], bool]:
-    """What is said of an exit under way, what is cancelled, and whether a person should hear of it."""
-    untouched = context.standing or ((f"halted: {context.snapshot.halted}",) if _is_halted(signal, context) else ())
-    if untouched:
-        return f"{describe(ours[0])}, untouched: {'; '.join(untouched)}", (), False
-    why = why_astray(signal.holding, ours) or _why_replace(signal, ours[0], price, context)
+    """The status of an exit under way in words, what to cancel, and whether a person should hear of it."""
+    violations_now = context.account_violations or _halt_violations(signal, context)
+    if violations_now:
+        return f"{describe(ours[0])}, not changed: {'; '.join(violations_now)}", (), False
+    why = _why_wrong_side(signal.holding, ours) or _why_replace(signal, ours[0], price, context)
     cancels = cancellable(ours, why) if why else ()
     if cancels:
-        return why, cancels, False
-    if is_frozen(signal.holding, ours[0]) and _age(ours[0], signal.holding.state.exit, context) >= REPRICE_AFTER:
-        stands = f"{describe(ours[0])}; it could trade at the price shown and does not: is the market halted?"
-        return stands, (), True
+        return f"cancelled {why}", cancels, False
+    if _is_stalled(signal.holding, ours[0]) and _age(ours[0], signal.holding.state.exit, context) >= REPRICE_AFTER:
+        return f"{describe(ours[0])}; it could trade at the quote and does not: is trading halted?", (), True
     canceling = any(order.state is OrderState.CANCELING for order in ours)
-    return "waiting for the broker's word on its cancel" if canceling else describe(ours[0]), (), False
+    return "waiting until the broker has cancelled it" if canceling else describe(ours[0]), (), False
 
 
-def _is_halted(signal: ExitSignal, context: DecisionContext) -> bool:
-    return bool(context.snapshot.halted) and signal.reason is not Reason.PANIC
+def _halt_violations(signal: ExitSignal, context: DecisionContext) -> tuple[str, ...]:
+    halted = context.snapshot.halted
+    return (halt_violation(halted),) if halted and signal.reason is not Reason.PANIC else ()
 
 
-def why_astray(holding: Holding, ours: Iterable[Order]) -> str:
-    """Why an order of ours must end whatever the rules say: it doesn't close what is held now; "" when it does."""
+def _why_wrong_side(holding: Holding, ours: Iterable[Order]) -> str:
+    """Why an order of ours must be cancelled whatever the rules say; "" when it closes what is held now."""
     position = holding.position
     if all(closes(order, position.direction) for order in ours):
         return ""
-    return f"an order of ours does not close a {position.direction.value} position: it ends first"
+    return f"because it does not close a {position.direction.value} position"
 
 
 def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, context: DecisionContext) -> str:
-    """Why the working order should give way; "" when it should not: there is nothing better to send, or it is early."""
+    """Why the working order should be replaced; "" when it should not: no better price, or too early."""
     state = signal.holding.state.exit
     if price is None or order.type is OrderType.MARKET or (state and signal.urgency > state.urgency):
         return ""
     if state and signal.urgency < state.urgency:
-        return f"a more urgent reason: {signal.detail}"
+        return f"for a more urgent reason: {signal.detail}"
     age, walk = _age(order, state, context), context.walks.get(signal.urgency)
-    if age < (walk.every if walk and price.walked else REPRICE_AFTER) or throttled(signal, context.snapshot):
+    if age < (walk.every if walk and price.walked else REPRICE_AFTER) or rate_violation(signal, context.snapshot):
         return ""
-    if age < HALTED and is_frozen(signal.holding, order):
+    if age < STALLED_FOR and _is_stalled(signal.holding, order):
         return ""
     rests = price.is_last or (signal.urgency is Urgency.TIME and age < RESTS)
-    return "" if price.limit == order.limit_price and rests else "re-priced from a fresh quote"
+    return "" if price.limit == order.limit_price and rests else "to reprice"
 
 
-def is_frozen(holding: Holding, order: Order) -> bool:
-    """Whether an order could trade at the quote shown, and that quote is older than the order: a halt, most likely.
+def _is_stalled(holding: Holding, order: Order) -> bool:
+    """Whether an order could trade at the quote, and that quote is older than the order: most likely a trading halt.
 
-    Then a new price is worth nothing: the one marketable limit stays, and is sent anew once in HALTED only.
+    A new price gains nothing then: the marketable limit stays, and is re-sent once per STALLED_FOR only.
     """
     quote, limit, since = holding.quote, order.limit_price, order.submitted_at
     if quote is None or limit is None or since is None or quote.at >= since:
@@ -325,7 +377,7 @@ def _age(order: Order, state: ExitProgress | None, context: DecisionContext) -> 
 
 
 def cancellable(orders: Iterable[Order], why: str) -> tuple[CancelOrder, ...]:
-    """The cancels for those orders that nobody asked to end yet."""
+    """The cancels of those orders whose cancel was not requested yet."""
     return tuple(CancelOrder(order, why) for order in orders if order.state is not OrderState.CANCELING)
 
 
@@ -334,4 +386,4 @@ def describe(order: Order) -> str:
     at = order.type.value if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
     side = order.side.value if order.side else "multi-leg"
     left = f"{order.leaves:f}" if order.qty is not None else "?"
-    return f"{side} {left} {at} works ({order.status})"
+    return f"{side} {left} {at} is working ({order.status})"

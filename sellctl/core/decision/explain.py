@@ -1,71 +1,86 @@
-"""A holding without a reason to leave, and the sentence why it stays. Pure."""
+"""Why each position stays or closes, for whoever shows it: the sentence, the trigger prices, the rules. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
-from sellctl.core.config.schema import Basis, PutAction, ShortAction
+from sellctl.core.config.schema import ShortAction
+from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import cancellable, describe, why_astray
-from sellctl.core.decision.guards import price_rules_rest, stops_rest
-from sellctl.core.decision.pricing import REPRICE_AFTER
-from sellctl.core.model.instrument import Right
-from sellctl.core.model.order import Order
-from sellctl.core.model.plan import PositionDecision, State, Trigger, Urgency
-from sellctl.core.model.position import ExitProgress, Holding
-from sellctl.core.rules.gain import as_dollars, as_percent, price_on, side_name
-
-
-def go_on(holding: Holding, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
-    """No rule is true any more and orders of ours work: the exit goes on unless it was a target's."""
-    why = "" if context.standing else _why_end(holding, ours)
-    if why:
-        return PositionDecision(holding, State.LEAVING, why, cancel_first=cancellable(ours, why))
-    reason = holding.state.exit.reason if holding.state.exit else "an exit from before"
-    return PositionDecision(holding, State.LEAVING, f"leaving: {reason}; {describe(ours[0])}")
-
-
-def is_kept_put(holding: Holding, context: DecisionContext) -> bool:
-    """Whether it is a short put that the configuration keeps, as one that cash secures."""
-    option = holding.position.instrument.option
-    return option is not None and option.right is Right.PUT and context.policy.cash_secured_puts is PutAction.KEEP
-
-
-def _why_end(holding: Holding, ours: Iterable[Order]) -> str:
-    """Why a working order of ours should end though no rule asks for anything; "" when it should go on."""
-    state = holding.state.exit
-    return why_astray(holding, ours) or (
-        "the target is no longer met" if state and _target_is_missed(holding, state) else ""
-    )
-
-
-def _target_is_missed(holding: Holding, state: ExitProgress) -> bool:
-    """Whether the exit under way is a target's and the price, which is known, no longer meets it."""
-    known = holding.exit_price is not None and not holding.prices.wide
-    return state.urgency >= Urgency.PROFIT and known and state.age >= REPRICE_AFTER
+from sellctl.core.decision.engine import decide, rules_warning, why_not_managed
+from sellctl.core.decision.policy import Policy
+from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
+from sellctl.core.decision.rule_states import StrategyState, strategy_state
+from sellctl.core.model.gain import Basis, price_on, side_name
+from sellctl.core.model.plan import TABLE, DecisionState, Plan, PositionDecision, Trigger, Urgency
+from sellctl.core.model.position import Holding
+from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.sell_strategies.matching import ASSET_CLASSES
+from sellctl.core.sell_strategies.strategy_one import StrategyOne
+from sellctl.core.text import as_dollars, as_percent
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is said of the holdings of one look, to whoever asks."""
+class Explanation:
+    """One position explained.
 
-    context: DecisionContext
+    `gain` is the gain on entry at the price one could get now, as a ratio; None when unknown. `strategy` has the rules
+    of the position, each with its state; None when no strategy takes it, or when it is at fault.
+    """
 
-    def sentence(self, holding: Holding) -> str:
-        """Why a holding stays that no rule wants out."""
-        return _why_held(holding, self.context)
-
-    def triggers(self, holding: Holding) -> tuple[Trigger, ...]:
-        """Where the rules of the strategy that takes a holding would become true."""
-        strategy, subject = self.context.strategy_of(holding)
-        if strategy is None or holding.state.frozen or subject.state.frozen:
-            return ()
-        return strategy.triggers(subject, self.context.snapshot.market)
+    symbol: str
+    sentence: str
+    triggers: tuple[Trigger, ...]
+    gain: Decimal | None
+    strategy: StrategyState | None
 
 
-def _why_held(holding: Holding, context: DecisionContext) -> str:
+def explain(snapshot: Snapshot, policy: Policy, symbol: str) -> Explanation | None:
+    """What is decided for one position and why; None when it isn't held."""
+    return explain_all(snapshot, policy).get(symbol)
+
+
+def explain_all(snapshot: Snapshot, policy: Policy) -> dict[str, Explanation]:
+    """What is decided for each position and why, by symbol."""
+    context = DecisionContext.of(snapshot, policy)
+    return {d.holding.symbol: _explanation(d, context) for d in decide(snapshot, policy).decisions}
+
+
+def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
+    """A plan to show, made from `snapshot`: positions that are only watched have their sentence too."""
+    context = DecisionContext.of(snapshot, policy)
+    return replace(plan, decisions=tuple(replace(d, sentence=_sentence(d, context)) for d in plan.decisions))
+
+
+def _explanation(decision: PositionDecision, context: DecisionContext) -> Explanation:
+    holding = decision.holding
+    asked = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
+    return Explanation(
+        symbol=holding.symbol,
+        sentence=_sentence(decision, context),
+        triggers=decision.triggers,
+        gain=decision.gain,
+        strategy=strategy_state(holding, context) if asked else None,
+    )
+
+
+def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
+    """What is done and why; for a position that is watched, why it stays and what becomes of its backstop."""
+    if decision.state is not DecisionState.WATCHING:
+        return decision.sentence
+    warning = rules_warning(decision.holding)
+    done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
+    notes = (_why_it_stays(decision, context), done, resting_note(decision, context))
+    return "; ".join(note for note in notes if note)
+
+
+def _why_it_stays(decision: PositionDecision, context: DecisionContext) -> str:
+    holding = decision.holding
+    alone = why_not_managed(holding, context)
+    if alone:
+        return alone
     if not context.snapshot.market.is_open:
         return "the market is closed"
-    notes = (_cover_note(holding, context), _zero_day_note(holding, context), _price_note(holding, context))
+    notes = (_cover_note(holding, context), _zero_day_note(holding, context), _price_note(decision, context))
     return "; ".join(note for note in notes if note) or "no rule applies to it"
 
 
@@ -77,8 +92,8 @@ def _cover_note(holding: Holding, context: DecisionContext) -> str:
         return f"short, covered by {', '.join(covering)}"
     policy = context.policy
     if policy.short_action is ShortAction.IGNORE or holding.position.instrument.asset_class not in policy.short_classes:
-        return "short, covered by nothing, and short options are ignored"
-    return "short put kept: cash is taken to secure it" if is_kept_put(holding, context) else ""
+        return "naked short, and short options are ignored (short_positions)"
+    return "short put kept as cash-secured (short_positions.cash_secured_puts)" if context.keeps_put(holding) else ""
 
 
 def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
@@ -87,27 +102,36 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
     if context.policy.zero_day is None:
         return "expires today, zero-day handling is off"
     applies = holding.position.is_long or context.policy.zero_day_shorts or holding.symbol in context.cover.by_options
-    return "expires today, before its deadline" if applies else "expires today, left alone (zero_day.shorts is off)"
+    return "expires today, before its deadline" if applies else "expires today, not closed (zero_day.shorts is off)"
 
 
-def _price_note(holding: Holding, context: DecisionContext) -> str:
-    market = context.snapshot.market
-    if holding.state.frozen:
-        return f"its strategy's rules rest: {holding.state.frozen}; `sellctl manage {holding.symbol}` lets them go on"
+def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
+    holding, market = decision.holding, context.snapshot.market
+    if holding.state.suspended:
+        return rules_warning(holding)
     strategy, _ = context.strategy_of(holding)
     if strategy is None:
-        return "no strategy takes it" if holding.position.is_long else ""
-    if holding.position.entry_price is None:
-        return "entry price unknown: no percentage rule can fire"
-    rest = price_rules_rest(market) or stops_rest(market)
-    if rest:
-        return rest
+        return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
+    if rules_warning(holding):
+        return rules_warning(holding)
+    paused = price_exits_paused(market) or stops_paused(market)
+    if paused:
+        return paused
     gains = " and ".join(_gain_on(holding, basis) for basis in Basis if price_on(holding, basis) is not None)
     if not gains:
         return f"{holding.prices.problem}: no price rule can fire"
-    wide = " (wide spread: no target, and a stop only where both sides meet it)" if holding.prices.wide else ""
     problem = f" ({holding.prices.problem})" if holding.prices.problem else ""
-    return f"{gains}: no rule is met{problem}{wide}"
+    return f"{gains}: {_rules_note(decision)}{problem}"
+
+
+def _why_no_strategy(holding: Holding, policy: Policy) -> str:
+    one = next((each for each in policy.strategies if isinstance(each, StrategyOne)), None)
+    asset = holding.position.instrument.asset_class
+    if one is None or any(ASSET_CLASSES[kind] is asset for kind in one.applies_to):
+        return "NOT MANAGED: no strategy matches it"
+    kinds = " and ".join(f"{kind.value}s" for kind in one.applies_to)
+    others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
+    return f"NOT MANAGED: {others}rules cover {kinds} only (applies_to)"
 
 
 def _gain_on(holding: Holding, basis: Basis) -> str:
@@ -116,3 +140,24 @@ def _gain_on(holding: Holding, basis: Basis) -> str:
     if price is None or gain is None:
         return ""
     return f"{as_percent(gain)} at the {side_name(holding.position, basis)} of {as_dollars(price)}"
+
+
+def _rules_note(decision: PositionDecision) -> str:
+    if not decision.holding.prices.wide:
+        return "no rule is met"
+    touched = {_kind(trigger) for trigger in decision.triggers if _is_touched(trigger, decision.holding)}
+    if touched:
+        return f"{' and '.join(sorted(touched))} touched, but the spread is too wide to act on"
+    return "the spread is wide: no target fires, and a stop only where both sides are beyond it"
+
+
+def _kind(trigger: Trigger) -> str:
+    return "target" if TABLE[trigger.reason].urgency is Urgency.PROFIT else "stop"
+
+
+def _is_touched(trigger: Trigger, holding: Holding) -> bool:
+    """Whether the price is at or beyond the trigger: above a long's target, below its stop; for a short the mirror."""
+    if trigger.distance is None:
+        return False
+    rising = (_kind(trigger) == "target") is holding.position.is_long
+    return trigger.distance <= 0 if rising else trigger.distance >= 0

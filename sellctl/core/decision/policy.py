@@ -1,4 +1,4 @@
-"""The configuration compiled for one account: what the engine asks while it decides. What is off isn't in here."""
+"""The configuration compiled for one account: all that a decision depends on besides the snapshot."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from sellctl.core.config.schema import (
     AccountGuardConfig,
-    AssetKind,
     BackstopConfig,
     CancelScope,
     Config,
@@ -26,17 +25,17 @@ from sellctl.core.model.plan import Urgency
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.declared import Declared, Narrowed, rules_of
+from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 
 OwnStrategies = Mapping[int, BaseStrategy]
 NO_OWN: OwnStrategies = MappingProxyType({})
-_MAY_TAKE_OVER = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
-_CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
+_PREEMPT_FROM = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything that decides for one account."""
+    """The settings of one account. `zero_day` and `backstop` are None when they are switched off."""
 
     account: str
     paper: bool
@@ -48,7 +47,7 @@ class Policy:
     short_classes: frozenset[AssetClass]
     cash_secured_puts: PutAction
     allow_legging_out: bool
-    take_over: Urgency | None  # exits this urgent or more may cancel the user's own order
+    preempt: Urgency | None  # exits this urgent or more may cancel the user's own order; None: none may
     style: Style
     protective_market: bool
     walks: Mapping[Urgency, WalkConfig]
@@ -61,7 +60,7 @@ class Policy:
     account_guard: AccountGuardConfig
     knows_structures: bool
     needs_underlyings: bool
-    needs_openings: bool  # whether a rule or a match asks for the opening orders
+    needs_openings: bool  # whether a rule or a match uses the opening orders
 
     @property
     def guards_the_account(self) -> bool:
@@ -69,12 +68,12 @@ class Policy:
         return self.account_guard.loss is not None or self.account_guard.profit is not None
 
     def excludes(self, symbol: str, underlying: str) -> bool:
-        """Whether the user wants everything on this symbol left alone."""
+        """Whether `manage.exclude` names this symbol."""
         return bool(self.exclude) and any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
 
 
 def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) -> Policy:
-    """The policy of one account of the configuration. `own` are strategies of the user's own, by their place in it."""
+    """The policy of one account of the configuration. `own` are strategies of the user's own, by their index."""
     sell = config.sell_module
     strategies = _strategies(config, account, own)
     entries = [entry for entry in sell.strategies if not entry.match.account or account in entry.match.account]
@@ -86,15 +85,15 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         zero_day=ZeroDay(sell.zero_day) if sell.zero_day_handling else None,
         zero_day_shorts=sell.zero_day.shorts,
         short_action=sell.short_positions.action,
-        short_classes=frozenset(_CLASS_OF[kind] for kind in sell.short_positions.assets),
+        short_classes=frozenset(ASSET_CLASSES[kind] for kind in sell.short_positions.assets),
         cash_secured_puts=sell.short_positions.cash_secured_puts,
         allow_legging_out=sell.allow_legging_out,
-        take_over=_MAY_TAKE_OVER[sell.take_over],
+        preempt=_PREEMPT_FROM[sell.take_over],
         style=config.execution.style,
         protective_market=config.execution.protective_market,
         walks={Urgency.TIME: config.execution.walk.time, Urgency.PROFIT: config.execution.walk.profit},
         backstop=_backstop(config.execution.backstop),
-        backstop_classes=frozenset(_CLASS_OF[kind] for kind in config.execution.backstop.assets),
+        backstop_classes=frozenset(ASSET_CLASSES[kind] for kind in config.execution.backstop.assets),
         stale_after=dt.timedelta(seconds=float(sell.order_cancel_minutes * Decimal(60))),
         stale_scope=sell.order_cancel_scope,
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
@@ -111,7 +110,7 @@ def _backstop(wanted: BackstopConfig) -> BackstopConfig | None:
 
 
 def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseStrategy, ...]:
-    """The strategies that may take something in this account, first come first served; strategy one comes last."""
+    """The strategies of this account; the first that takes a position decides, and strategy one comes last."""
     sell = config.sell_module
     declared = (
         own_or_declared(place, entry, sell.price_basis, own)
@@ -122,14 +121,14 @@ def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseS
 
 
 def _needs_openings(entry: StrategyConfig) -> bool:
-    """Whether a rule or match rests on when, and by which order, a position was opened."""
+    """Whether a rule or match depends on when, and by which order, a position was opened."""
     rules = entry.rules
     asked = (entry.match.tag, rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
     return bool(entry.use or rules.scale_out or any(asked))
 
 
 def own_or_declared(place: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:
-    """The strategy that one entry of the list makes. KeyError when its class was not loaded."""
+    """The strategy of one entry of the list. KeyError when its class was not loaded."""
     name = entry.name or entry.use or f"strategy {place + 1}"
     if entry.use:
         return Narrowed(name=name, match=entry.match, inner=own[place])

@@ -1,7 +1,7 @@
-"""What an exit is sent at: the walk and the ladder of its urgency, on the contract's tick. Pure.
+"""What an exit is sent at: the walk and the ladder of its urgency, on the contract's price increment. Pure.
 
-A step is one order of an exit. Prices are dollars a share; None is a market order. A patient exit (a target, a time
-exit) first walks from the mid towards the price one can get; every exit then goes down the rungs of its class.
+A step is one order of an exit. Prices are dollars per share; None is a market order. A patient exit (a target, a time
+exit) first walks from the mid towards the price one can get; every exit then follows the rungs of its class.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import Holding
 
 REPRICE_AFTER = dt.timedelta(seconds=3)
-# A limit that rests at the price one can get is left there this long before the next rung: it may be the queue.
+# How long a limit at the price one can get keeps its place in the queue before the next rung.
 RESTS = dt.timedelta(seconds=12)
 THROUGH = Decimal("0.10")
 CENT = Decimal("0.01")
@@ -27,14 +27,14 @@ SUBPENNY = Decimal("0.0001")
 ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
 THREE_DOLLARS = Decimal(3)
 ONE_DOLLAR = Decimal(1)
-# Half a spread of one tick and at most this share of the mid isn't worth a walk: it goes straight to the end.
+# A half spread of one tick and at most this share of the mid isn't worth a walk.
 NARROW = Decimal("0.01")
 # No instrument trades above this many dollars (Berkshire Hathaway A stands below one million).
 HIGHEST_PRICE = Decimal(10_000_000)
 
 
 class Rung(Enum):
-    """How far one step goes."""
+    """The price of one step of a ladder."""
 
     TOUCH = "at the price one can get"  # the bid for a sale, the ask for a purchase
     THROUGH = "10% through it"
@@ -51,26 +51,26 @@ _LADDERS = {
 
 
 class NoPriceError(Exception):
-    """The exit needs a price and none is usable; the text says which side is missing."""
+    """The exit needs a price and none is usable; the message says which side is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PricedStep:
     """The price of one step: a limit, or None for a market order; which step of how many.
 
-    `goes_on` marks a walk that begins anew after its last step; `walked`, that the step before this one was of a walk.
+    `repeats` marks a walk that begins anew after its last step; `walked`, that the step before this one was of a walk.
     """
 
     limit: Decimal | None
     step: int
     of: int
-    goes_on: bool = False
+    repeats: bool = False
     walked: bool = False
 
     @property
     def is_last(self) -> bool:
-        """Whether no further step follows: the order then rests, and is only moved with the market."""
-        return self.step >= self.of and not self.goes_on
+        """Whether no further step follows: the order then rests, and is only re-priced with the market."""
+        return self.step >= self.of and not self.repeats
 
 
 def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[Rung, ...]:
@@ -92,8 +92,8 @@ def price_step(
     rungs = ladder(signal.urgency, style, protective_market=protective_market)
     inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
     if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
-        place = (step - 1) % len(inside)
-        return PricedStep(inside[place], place + 1, len(inside), goes_on=len(inside) > 1, walked=step > 1)
+        index = (step - 1) % len(inside)
+        return PricedStep(inside[index], index + 1, len(inside), repeats=len(inside) > 1, walked=step > 1)
     steps, walked = len(inside) + len(rungs), 1 < step <= len(inside) + 1
     step = min(step, steps)
     if step <= len(inside):
@@ -111,10 +111,10 @@ def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedSte
 
 
 def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
-    """The prices of a walk that lie inside the spread, from the mid on, each on its tick in our favour.
+    """The prices of a walk that lie inside the spread, from the mid on, each rounded to the tick in our favour.
 
-    None without a mid (a one-sided, crossed or guarded quote), in a locked market, and where the spread is too narrow
-    to be worth it. The end of the way itself, where it is the price one can get, is the first rung of the ladder.
+    Empty without a mid (a one-sided, crossed or unusable quote), in a locked market, and where the spread is too narrow
+    to be worth it. The end of the walk, where it is the price one can get, is the first rung of the ladder.
     """
     holding = signal.holding
     mid, side = holding.prices.mid, holding.exit_price
@@ -125,7 +125,7 @@ def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     if abs(way) <= tick and (abs(way) <= mid * NARROW or tick > abs(way)):
         return ()
     last = max(walk.steps - 1, 1)
-    shares = [walk.final * place / last for place in range(walk.steps)] if walk.steps > 1 else [walk.final]
+    shares = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]
     prices = (_inside(signal, mid + way * share) for share in shares if share < 1)
     return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
 
@@ -147,8 +147,8 @@ def _is_inside(price: Decimal, holding: Holding) -> bool:
 def reference_price(signal: ExitSignal) -> Decimal | None:
     """The price that an exit is measured from: the usable side it trades against.
 
-    A target needs that side. Every other exit may fall back on the quote as it came and then on the broker's own
-    price of the position: a missing or guarded quote never blocks a time exit, and its limit still bounds the price.
+    A target needs that side. Every other exit may fall back on the quote as received and then on the broker's own
+    price of the position: an unusable quote never blocks a time exit, and its limit still bounds the price.
     """
     holding = signal.holding
     if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _nobody_bids(holding):
@@ -164,7 +164,7 @@ def believable(price: Decimal | None) -> Decimal | None:
 
 
 def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
-    """A forced exit goes out anyway: at one tick when there is a market without a bid, else (an outage) at market."""
+    """A forced exit is sent all the same: at one tick when nobody bids, else (no quotes at all) at market."""
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
         raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
@@ -174,7 +174,7 @@ def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
 
 
 def _nobody_bids(holding: Holding) -> bool:
-    """Whether a market stands in which nobody bids for a long: a market order would find no buyer."""
+    """Whether a long is offered but nobody bids for it: a market order would find no buyer."""
     return holding.position.is_long and holding.prices.bid is None and holding.prices.ask is not None
 
 
@@ -182,13 +182,13 @@ def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
     """The limit of one step: on the contract's grid, rounded towards the fill, and never beyond the floor.
 
     A limit a little through the market costs nothing, since it fills at the market's price; one that is rounded away
-    from it may not fill at all. Where the floor leaves no room for that, the quote's own price is sent if it keeps the
-    floor, else the floor itself.
+    from it may not fill at all. Where that would break the floor, the quote's own price is sent if it keeps the floor,
+    else the floor itself.
     """
     long = signal.holding.position.is_long
     price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
     rounded = to_tick(price, tick_of(signal.holding, price), up=not long)
-    if long and rounded > price:  # less than one tick is bid
+    if long and rounded > price:  # the bid is less than one tick
         rounded = to_tick(price, CENT, up=False)
     floor = signal.floor
     if floor is None or _keeps(rounded, floor, long=long):
@@ -220,14 +220,14 @@ def tick_of(holding: Holding, price: Decimal) -> Decimal:
     return fine if _is_in_penny_programme(holding) else coarse
 
 
-def has_a_tick_to_ask(symbol: str) -> bool:
-    """Whether only the broker knows a symbol's price step: an option that doesn't always trade in cents."""
+def needs_price_increment(symbol: str) -> bool:
+    """Whether only the broker knows a symbol's price increment: an option that doesn't always trade in cents."""
     option = an_option(symbol)
     return option is not None and option.underlying not in ALWAYS_CENT
 
 
 def _is_in_penny_programme(holding: Holding) -> bool:
-    """What the broker says of the contract; unsaid, whether a side of the quote stands where only its members do."""
+    """The broker's answer; without one, whether a side of the quote is on the finer grid of the penny programme."""
     if holding.state.penny is not None:
         return holding.state.penny
     quote = holding.quote

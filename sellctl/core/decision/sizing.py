@@ -1,11 +1,11 @@
-"""How much of a holding an exit may close now (invariant S8), and what limits it. Pure."""
+"""How much of a position an exit may close now (S8), and what limits it. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.guards import covering_sentence, left_of
+from sellctl.core.decision.risk_checks import covering_violation, remaining_qty
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal
@@ -35,11 +35,11 @@ class _Limit:
 
 
 def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
-    """floor(min(free, held - leaves - unresolved, what our ledger says is left, what is asked)) (invariant S8)."""
+    """The smallest of what is asked, free, not claimed by orders, and left by our ledger, rounded down (S8)."""
     holding = signal.holding
     asked = _Limit(min(signal.qty, holding.position.qty), "")
-    wanted = min((asked, *_reserves(holding, context)), key=_qty)
-    tightest = min((wanted, *_claims(holding, context)), key=_qty)
+    wanted = min((asked, *_reserves(holding, context)), key=lambda limit: limit.qty)
+    tightest = min((wanted, *_claims(holding, context)), key=lambda limit: limit.qty)
     qty, full = _floored(tightest.qty, holding), _floored(wanted.qty, holding)
     tiny = "what is left is less than the smallest order" if qty <= 0 else ""
     return Size(qty, full, tightest.why or tiny)
@@ -51,24 +51,20 @@ def free(holding: Holding) -> Decimal:
     return held if holding.position.available is None else min(held, holding.position.available)
 
 
-def _qty(limit: _Limit) -> Decimal:
-    return limit.qty
-
-
 def _floored(qty: Decimal, holding: Holding) -> Decimal:
     step = STEP[holding.position.instrument.asset_class]
     return max((qty / step).to_integral_value(ROUND_FLOOR) * step, ZERO)
 
 
 def _reserves(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
-    """What a covering long must keep (invariant S7)."""
+    """What a covering long must keep (S7)."""
     reserved = context.cover.reserved.get(holding.symbol)
     if reserved and not context.policy.allow_legging_out:
-        yield _Limit(left_of(holding) - reserved, covering_sentence(holding.symbol, context.cover))
+        yield _Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
 
 
 def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
-    """What open orders, orders whose fate is unknown and fills that the position doesn't show yet have taken of it."""
+    """What open orders, orders whose outcome is unknown and fills that the position doesn't show yet have taken."""
     position, state = holding.position, holding.state
     claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
     claimed = sum((each for each in claims if each is not None), ZERO)

@@ -11,11 +11,12 @@ from sellctl.core.model.position import Direction
 class Episode:
     """One position from flat to flat, or a pair of option legs under both their symbols.
 
-    `qty` and `entry_price` are the broker's last word. `opened_at` is the earliest opening fill that orders showed and
-    `tag` that order's client id; None: unknown, so time held counts from `first_seen`. `peak` is the best price of
-    this side, a price so that it outlives a change of the entry price. `base` is what the position once was whole:
-    what is left of it tells what was scaled out. `frozen` says why its strategy's rules rest; "" when they don't.
-    `follow` names the short leg that is being closed and why this leg leaves after it.
+    `qty` and `entry_price` are the broker's latest. `opened_at` is the earliest opening fill that orders showed and
+    `opening_order_id` that order's client id; None: unknown, so time held counts from `first_seen`. `peak` is the best
+    price for this side, kept as a price so that it outlives a change of the entry price. `original_qty` is the quantity
+    that scale-outs count from: what is left of it tells what was sold. `suspended` says why its strategy's rules are
+    suspended; "" when they are not. `exit_after` names the short leg that is being closed, and why: this leg is closed
+    after it.
     """
 
     symbol: str
@@ -24,8 +25,8 @@ class Episode:
     qty: Decimal
     entry_price: Decimal | None = None
     opened_at: dt.datetime | None = None
-    tag: str = ""
+    opening_order_id: str = ""
     peak: Decimal | None = None
-    base: Decimal | None = None
-    frozen: str = ""
-    follow: str = ""
+    original_qty: Decimal | None = None
+    suspended: str = ""
+    exit_after: str = ""

@@ -1,7 +1,8 @@
-"""What happened, as a person reads it: one value a line of the log, the screen and the notification."""
+"""What happened in an account: one value for the journal, the log, the notifications, the screen and the API."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -34,7 +35,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `at` is the broker's clock; `account` and `symbol` are "" when none is meant."""
+    """One thing that happened. `at` is the broker's clock; `account` and `symbol` are "" when none is meant.
+
+    `evidence` is the kind of the journal's note that records it with `detail`; "" when the journal need not know.
+    """
 
     at: dt.datetime
     text: str
@@ -42,6 +46,8 @@ class Event:
     severity: Severity = Severity.INFO
     symbol: str = ""
     kind: EventKind = EventKind.NOTE
+    evidence: str = ""
+    detail: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:

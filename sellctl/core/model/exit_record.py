@@ -1,4 +1,4 @@
-"""An exit as the record shows it afterwards: what it was decided on, what was sent, what it filled at."""
+"""An exit as recorded: what it was decided on, what was sent, what it filled at."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from decimal import Decimal
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
 
-CONTRACT = Decimal(100)  # shares a contract, as the broker's own figures count them
+CONTRACT = Decimal(100)  # shares per contract, as in the broker's own figures
 _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The quote at one instant, dollars a share; None is a side that didn't stand."""
+    """The quote at one instant, dollars per share; None is an unknown side."""
 
     at: dt.datetime
     bid: Decimal | None
@@ -22,7 +22,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One fill: units and dollars a share."""
+    """One fill: units and dollars per share."""
 
     at: dt.datetime
     qty: Decimal
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """One exit. Prices are dollars a share; slippage is what it cost against a price, above zero when it was worse."""
+    """One exit. Prices are dollars per share; slippage is a cost: above zero when the fill was worse."""
 
     account: str
     symbol: str
@@ -41,14 +41,14 @@ class Exit:
     strategy: str = ""
     asked: Decimal = _ZERO
     steps: int = 0
-    decided_on: Holding | None = None  # with the quote at decision; None when its plan is gone
+    decided_on: Holding | None = None  # with the quote at decision; None when its plan was deleted
     stop: Decimal | None = None
     parts: tuple[Part, ...] = ()
     path: tuple[Point, ...] = ()
 
     @property
     def qty(self) -> Decimal:
-        """What has filled."""
+        """The quantity filled."""
         return sum((part.qty for part in self.parts), _ZERO)
 
     @property
@@ -68,12 +68,12 @@ class Exit:
 
     @property
     def entry(self) -> Decimal | None:
-        """What the position was entered at."""
+        """The entry price of the position."""
         return self.decided_on.position.entry_price if self.decided_on else None
 
     @property
     def peak(self) -> Decimal | None:
-        """The best price since entry, where a rule follows it."""
+        """The best price since entry, where a rule uses it."""
         return self.decided_on.state.peak if self.decided_on else None
 
     @property
@@ -82,7 +82,7 @@ class Exit:
 
     @property
     def pnl(self) -> Decimal | None:
-        """Dollars realised; None without a fill or an entry price."""
+        """Realised profit in dollars; None without a fill or an entry price."""
         if self.price is None or self.entry is None or self.decided_on is None:
             return None
         unit = CONTRACT if self.decided_on.position.instrument.is_option else Decimal(1)
@@ -104,6 +104,6 @@ class Exit:
 
     @property
     def seconds(self) -> float | None:
-        """From the first order to the last fill; None while nothing has filled, and of a backstop, which rests."""
+        """From the first order to the last fill; None before the first fill, and for a backstop."""
         rests = self.reason == Reason.BACKSTOP
         return (self.parts[-1].at - self.began).total_seconds() if self.parts and not rests else None

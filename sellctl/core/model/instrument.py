@@ -1,4 +1,4 @@
-"""What can be held: stocks, option contracts and what we only show. Symbols are parsed here and nowhere else."""
+"""What can be held: stocks, option contracts and what is only shown. Symbols are parsed here and nowhere else."""
 
 import datetime as dt
 import re
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
 _STRIKE_SCALE = 1000
-_KEPT = 16_384  # symbols whose terms are kept once read: every look asks for those of every holding
+_KEPT = 16_384  # parsed symbols to keep: every poll needs the terms of every position
 # Index and share-class roots whose underlying is written otherwise; a root that is not here is its own underlying.
 _UNDERLYING_OF_ROOT = {
     "SPXW": "SPX",
@@ -23,7 +23,7 @@ _UNDERLYING_OF_ROOT = {
 
 
 class AssetClass(StrEnum):
-    """The classes that rules know. Everything else is OTHER: always shown, never touched."""
+    """The asset classes. Rules exist for stocks and options; everything else is shown only."""
 
     STOCK = "stock"
     OPTION = "option"
@@ -51,7 +51,7 @@ class StructureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OptionContract:
-    """The terms that an OCC symbol spells out. `strike` is in dollars a share; `expires` is an exchange date."""
+    """The terms that an OCC symbol spells out. `strike` is in dollars per share; `expires` is an exchange date."""
 
     root: str
     expires: dt.date
@@ -119,7 +119,7 @@ def a_stock(symbol: str) -> Instrument:
 
 @lru_cache(maxsize=_KEPT)
 def instrument_of(symbol: str, broker_class: str) -> Instrument:
-    """The instrument for a symbol and the broker's asset class (`us_equity`, `us_option`, `crypto`, or news to us)."""
+    """The instrument for a symbol and the broker's asset class (`us_equity`, `us_option`, `crypto` or another)."""
     if broker_class == "us_option":
         return an_option(symbol) or Instrument(symbol, AssetClass.OTHER, symbol)
     if broker_class == "us_equity":

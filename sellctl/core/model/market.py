@@ -14,7 +14,7 @@ _SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Best bid and ask in dollars a share; None is "no active side" (Alpaca writes 0). `at` is the exchange's stamp."""
+    """Best bid and ask in dollars per share; None is "no active side" (Alpaca sends 0). `at` is the exchange's time."""
 
     symbol: str
     bid: Decimal | None
@@ -26,18 +26,18 @@ class Quote:
 
     @property
     def mid(self) -> Decimal | None:
-        """Halfway between bid and ask; None unless both sides stand."""
+        """Halfway between bid and ask; None unless both sides are known."""
         return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
 
     @property
     def spread(self) -> Decimal | None:
-        """Ask less bid; negative when crossed; None unless both sides stand."""
+        """Ask less bid; negative when crossed; None unless both sides are known."""
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The highest and the lowest sides of a symbol's quotes over the looks that have to agree on a stop."""
+    """The highest and the lowest sides of a symbol's quotes within the time that a stop has to be confirmed for."""
 
     high: Quote
     low: Quote
@@ -56,7 +56,7 @@ class Session:
 class Calendar:
     """The exchange's days from `since` on, as what differs from Monday to Friday, 09:30 to 16:00 in New York.
 
-    `closed` are weekdays without a session, `odd` the sessions of other hours. Small, as it goes with every snapshot.
+    `closed` are weekdays without a session, `odd` the sessions of other hours. Every snapshot contains it.
     """
 
     since: dt.date
@@ -72,7 +72,7 @@ class Calendar:
 
 @lru_cache(512)
 def regular_session(day: dt.date) -> Session | None:
-    """The session of a day like any other; None on a Saturday or Sunday."""
+    """The session of an ordinary day; None on a Saturday or Sunday."""
     if day.weekday() >= _SATURDAY:
         return None
     opens, closes = (dt.datetime.combine(day, time, NEW_YORK).astimezone(dt.UTC) for time in (_OPENS, _CLOSES))
@@ -80,7 +80,7 @@ def regular_session(day: dt.date) -> Session | None:
 
 
 def calendar_of(sessions: Iterable[Session], since: dt.date, until: dt.date) -> Calendar:
-    """What the broker's list of every session from `since` to `until`, both included, says."""
+    """The calendar of the broker's list of every session from `since` to `until`, both included."""
     listed = {session.date: session for session in sessions}
     days = (since + dt.timedelta(days=n) for n in range((until - since).days + 1))
     closed = tuple(day for day in days if day not in listed and regular_session(day))
@@ -90,7 +90,7 @@ def calendar_of(sessions: Iterable[Session], since: dt.date, until: dt.date) -> 
 
 @dataclass(frozen=True, slots=True)
 class BrokerClock:
-    """What /v2/clock said. All instants in UTC."""
+    """The answer of /v2/clock. All instants in UTC."""
 
     now: dt.datetime
     is_open: bool
@@ -103,8 +103,8 @@ class Market:
     """The market at one instant of the broker's clock. All instants in UTC.
 
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
-    is unknown). `agreed` is False when the calendar contradicts the clock: then no price rule fires, and `closes_at` is
-    the earlier of the two. An unknown calendar contradicts nothing: the clock alone says whether the market is open.
+    is unknown). `confirmed` is False when the calendar contradicts the clock: no price rule fires then and `closes_at` is
+    the earlier of the two. An unknown calendar contradicts nothing: then the clock alone decides.
     `calendar` is the sessions of a year back and ten days ahead; None when they are unknown.
     """
 
@@ -131,7 +131,7 @@ class Market:
         return self.now - self.opened_at if self.is_open and self.opened_at else None
 
 
-@lru_cache(16)  # one look asks for that of one instant at every holding
+@lru_cache(16)  # one decision needs it for the same instant once per position
 def _date_in_new_york(instant: dt.datetime) -> dt.date:
     return instant.astimezone(NEW_YORK).date()
 

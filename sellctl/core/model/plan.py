@@ -1,12 +1,10 @@
-"""What was decided: every holding exactly once, each with its sentence, and the orders and cancels that follow."""
+"""What was decided: every position exactly once, and the orders and cancels that follow."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
 
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
@@ -23,7 +21,7 @@ class Urgency(IntEnum):
 
 
 class Reason(StrEnum):
-    """Why a holding leaves, in the order of the table: the first true one names the exit."""
+    """Why a position is closed, in order of precedence: the first true one names the exit."""
 
     PANIC = "panic"
     ACCOUNT_GUARD = "account_guard"
@@ -36,7 +34,7 @@ class Reason(StrEnum):
     UNDERLYING = "underlying"
     IN_THE_MONEY = "in_the_money"
     STRUCTURE = "structure"
-    CLOSED_BY_HAND = "closed_by_hand"
+    CLOSED_MANUALLY = "closed_by_hand"
     BEFORE_CLOSE = "before_close"
     EXIT_AT = "exit_at"
     MAX_HOLD = "max_hold"
@@ -50,7 +48,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Precedence:
-    """A reason's row in the table (design, section 4): its order there, and the classes that it may have."""
+    """A reason's row in the table: its order of precedence, and the classes that it may have."""
 
     order: int
     classes: tuple[Urgency, ...]
@@ -64,12 +62,12 @@ class Precedence:
 
 _FORCED, _PROTECTIVE, _TIME, _PROFIT = ((urgency,) for urgency in Urgency)
 TABLE: Mapping[Reason, Precedence] = {
-    Reason.PANIC: Precedence(1, _FORCED, "panic: everything managed leaves"),
+    Reason.PANIC: Precedence(1, _FORCED, "panic: closes everything that is managed"),
     Reason.ACCOUNT_GUARD: Precedence(2, _FORCED, "the account's loss or profit of the day"),
     Reason.ZERO_DAY: Precedence(
         3, (Urgency.TIME, Urgency.PROTECTIVE, Urgency.FORCED), "an option's last day: start, eager, final"
     ),
-    Reason.UNCOVERED_SHORT: Precedence(4, _PROTECTIVE, "a short that nothing covers"),
+    Reason.UNCOVERED_SHORT: Precedence(4, _PROTECTIVE, "naked short contracts"),
     Reason.STOP_LOSS: Precedence(5, _PROTECTIVE, "a loss on entry"),
     Reason.TRAILING_STOP: Precedence(6, _PROTECTIVE, "a fall from the best price"),
     Reason.BREAKEVEN: Precedence(6, _PROTECTIVE, "back at entry after a gain"),
@@ -77,7 +75,7 @@ TABLE: Mapping[Reason, Precedence] = {
     Reason.UNDERLYING: Precedence(6, _PROTECTIVE, "the underlying's price"),
     Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
     Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure whose short leg was closed"),
-    Reason.CLOSED_BY_HAND: Precedence(7, _PROTECTIVE, "sellctl close"),
+    Reason.CLOSED_MANUALLY: Precedence(7, _PROTECTIVE, "closed manually (sellctl close)"),
     Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
     Reason.EXIT_AT: Precedence(8, _TIME, "a time of day"),
     Reason.MAX_HOLD: Precedence(8, _TIME, "time held"),
@@ -88,20 +86,20 @@ TABLE: Mapping[Reason, Precedence] = {
     Reason.SCALE_OUT: Precedence(9, _PROFIT, "a gain on entry that sells a part"),
     Reason.BACKSTOP: Precedence(10, _PROTECTIVE, "the wide stop that rests at the broker, beneath them all"),
 }
-# What only the engine says; a strategy that does is at fault.
-NO_STRATEGYS_REASON = frozenset(
+# Reasons of the engine; a strategy that uses one is at fault.
+ENGINE_REASONS = frozenset(
     {
         Reason.PANIC,
         Reason.ACCOUNT_GUARD,
         Reason.ZERO_DAY,
         Reason.UNCOVERED_SHORT,
         Reason.STRUCTURE,
-        Reason.CLOSED_BY_HAND,
+        Reason.CLOSED_MANUALLY,
         Reason.BACKSTOP,
     }
 )
-PRECEDENCE = {reason: place for place, reason in enumerate(Reason)}
-# Reasons that rest on a price, and those of them that are stops.
+PRECEDENCE = {reason: rank for rank, reason in enumerate(Reason)}
+# Reasons that depend on a price, and those of them that are stops.
 STOPS = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.BREAKEVEN, Reason.PROFIT_LOCK})
 PRICE_REASONS = STOPS | {
     Reason.UNDERLYING,
@@ -114,36 +112,27 @@ PRICE_REASONS = STOPS | {
 
 @dataclass(frozen=True, slots=True)
 class ExitSignal:
-    """A rule's word that a holding should leave: how much, why, how urgently. A price is not a rule's business."""
+    """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
+
+    `also` are the details of every other true reason. `floor` is the price below which a target is never sold.
+    `then_close` are the long legs of a pair to close once this short leg is closed. `strategy` is the name of the
+    strategy whose rule it is; "" for what applies to every position.
+    """
 
     holding: Holding
     qty: Decimal
     reason: Reason
     detail: str
     urgency: Urgency
-    also: tuple[str, ...] = ()  # the details of every other true reason
-    floor: Decimal | None = None  # a target never sells below the price that met it
-    leads: tuple[str, ...] = ()  # long legs that leave once this short one is closed
-    strategy: str = ""  # the name of the strategy whose rule it is; "" for what applies to every holding
+    also: tuple[str, ...] = ()
+    floor: Decimal | None = None
+    then_close: tuple[str, ...] = ()
+    strategy: str = ""
 
     @property
     def sentence(self) -> str:
         """The reason as the user reads it."""
         return "; ".join((self.detail, *self.also))
-
-    def said_by(self, strategy: str) -> "ExitSignal":
-        """The same as that strategy's word. Spelled out, as `replace` costs several times as much."""
-        return ExitSignal(
-            holding=self.holding,
-            qty=self.qty,
-            reason=self.reason,
-            detail=self.detail,
-            urgency=self.urgency,
-            also=self.also,
-            floor=self.floor,
-            leads=self.leads,
-            strategy=strategy,
-        )
 
 
 class SizeError(ValueError):
@@ -152,7 +141,7 @@ class SizeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SubmitOrder:
-    """An order about to be sent. `closing` and `backstop` are the only constructors in use."""
+    """An order about to be sent, built by `closing` or `backstop`, which check its size."""
 
     client_order_id: str
     symbol: str
@@ -188,7 +177,7 @@ class SubmitOrder:
 
     @classmethod
     def backstop(
-        cls, position: Position, qty: Decimal, free: Decimal, *, client_order_id: str, terms: "Terms"
+        cls, position: Position, qty: Decimal, free: Decimal, *, client_order_id: str, terms: "StopTerms"
     ) -> "SubmitOrder":
         """The wide stop under `qty` of a long position. Raises SizeError as `closing` does."""
         _check_size(position, qty, free)
@@ -213,8 +202,8 @@ def _check_size(position: Position, qty: Decimal, free: Decimal) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a backstop is: a stop at a price in dollars a share, or so many percent below the best price."""
+class StopTerms:
+    """The terms of a backstop: a stop at a price in dollars per share, or a percentage below the best price."""
 
     time_in_force: str
     stop_price: Decimal | None = None
@@ -223,105 +212,92 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """An order about to be cancelled, and why."""
+    """An order about to be cancelled, and why: "to reprice", "because the target is no longer met"."""
 
     order: Order
     why: str
 
 
-class State(StrEnum):
-    """Where a holding stands after a decision."""
+class DecisionState(StrEnum):
+    """What a decision comes to for one position."""
 
-    HELD = "held"  # no rule is true, or none applies
-    LEAVING = "leaving"  # an exit is working or about to
+    WATCHING = "watching"  # no exit is due
+    CLOSING = "closing"  # an exit order is working or about to be sent
     BLOCKED = "blocked"  # the user's own order holds the quantity
-    DENIED = "denied"  # a rule is true and a guard of ours said no
-    FAULT = "fault"  # it could not be judged
+    DENIED = "denied"  # an exit is due and a check of ours refused the order, or it is not confirmed
+    FAULT = "fault"  # it could not be evaluated
 
 
-HALTED = "halted: "  # how the objection begins that a halt makes
+_HALT = "halted ("
+
+
+def halt_violation(why: str) -> str:
+    """The violation of an order that a halt refuses."""
+    return f"{_HALT}{why})"
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A price at which a rule would become true, on the quote's side that the rule looks at."""
+    """A price at which a rule would become true, on the quote's side that the rule uses."""
 
     reason: Reason
     price: Decimal
     distance: Decimal | None  # (price - now) / now; None without a usable price
 
 
-class Words(Protocol):
-    """What is said of a holding to whoever asks. All of it follows from one frozen snapshot: it is no matter when."""
-
-    def sentence(self, holding: Holding) -> str:
-        """Why it stays."""
-
-    def triggers(self, holding: Holding) -> tuple[Trigger, ...]:
-        """Where the rules of its strategy would become true."""
-
-
-_HELD = State.HELD
-_LEFT_OPEN = frozenset({"sentence", "triggers", "gain"})
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PositionDecision:
-    """The one place of a holding in a plan.
+    """What was decided for one position.
 
-    `submit` is the order to send now. `cancel_first` are orders to end before anything can be sent; the order itself
-    then follows from the next look. `backstop` is the wide stop to let rest under it now. `alert` marks what a person
-    should hear of at once; `overdue` counts how often one should have heard by now that a protective or forced exit is
-    under way and not out.
+    `sentence` says what is done or refused and why; "" where nothing is: `explain` then says why the position stays.
+    `triggers` are the prices at which its rules would become true. `submit` is the order to send now. `cancel_first`
+    are orders to cancel before anything can be sent; the order itself then follows from the next poll. `backstop` is
+    the wide stop to place at the broker now. `alert` marks what a person should hear of at once. `unconfirmed` means
+    that another poll decides: a stop to be confirmed, a peak, or a fill to settle. `step` is which order of the exit it
+    is about and of how many ("2 of 5"); "" when there is none. `overdue` counts how often a person should have heard
+    by now that a protective or forced exit is not filled.
     """
 
     holding: Holding
-    state: State
-    sentence: str
+    state: DecisionState
+    sentence: str = ""
     signal: ExitSignal | None = None
     submit: SubmitOrder | None = None
     cancel_first: tuple[CancelOrder, ...] = ()
     violations: tuple[str, ...] = ()
-    gain: Decimal | None = field(default_factory=lambda: None)  # a factory, so that the class has no value of its own
-    triggers: tuple[Trigger, ...] = field(default_factory=tuple)
+    triggers: tuple[Trigger, ...] = ()
     alert: bool = False
-    unconfirmed: bool = False  # it waits for another look: a stop to be confirmed, or a fill to settle
-    step: str = ""  # which order of the exit it is about and of how many: "2 of 5"; "" when there is none
+    unconfirmed: bool = False
+    step: str = ""
     backstop: SubmitOrder | None = None
     overdue: int = 0
 
-    @classmethod
-    def held(cls, holding: Holding, words: Words, *, alert: bool, unconfirmed: bool) -> "PositionDecision":
-        """The verdict on what stays, which most holdings get at most looks and nobody reads.
+    @property
+    def gain(self) -> Decimal | None:
+        """The gain on entry at the price one could get now, as a ratio; None when unknown or at fault."""
+        return None if self.state is DecisionState.FAULT else self.holding.gain
 
-        Its sentence, triggers and gain cost more than the decision: they are worked out when they are first read.
-        Filled at one stroke: field by field costs three times as much.
-        """
-        decision = object.__new__(cls)
-        vars(decision).update(holding=holding, state=_HELD, alert=alert, unconfirmed=unconfirmed, _words=words)
-        return decision
+    @property
+    def is_halted(self) -> bool:
+        """Whether a halt is among the reasons why nothing is sent."""
+        return any(violation.startswith(_HALT) for violation in self.violations)
 
-    def completed(self, words: Words, *, unconfirmed: bool) -> "PositionDecision":
-        """The same with its gain, and its triggers where it has none yet."""
-        decision = object.__new__(PositionDecision)
-        vars(decision).update(vars(self), gain=self.holding.gain, unconfirmed=unconfirmed, _words=words)
-        del vars(decision)["triggers"]
-        return decision
-
-    if not TYPE_CHECKING:  # a type checker should go on to refuse what no field is called
-
-        def __getattr__(self, name: str) -> object:
-            """What `held` and `completed` left open."""
-            if name not in _LEFT_OPEN or "_words" not in vars(self):
-                raise AttributeError(name)
-            holding, words = self.holding, vars(self)["_words"]
-            value = vars(self)[name] = holding.gain if name == "gain" else getattr(words, name)(holding)
-            return value
+    @property
+    def is_notable(self) -> bool:
+        """Whether it says more than that the position stays."""
+        return bool(
+            self.state is not DecisionState.WATCHING
+            or self.alert
+            or self.unconfirmed
+            or self.submit
+            or self.cancel_first
+            or self.backstop
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Every holding exactly once, most urgent first, and the stale orders to cancel.
+    """Every position exactly once, most urgent first, and the stale orders to cancel.
 
     `needs_history` names symbols with an exit due whose orders of today were not in the snapshot: look them up and
     decide again; until then nothing is sent for them. `tripped` is the account guard's limit that was reached today.
@@ -335,48 +311,41 @@ class Plan:
     needs_history: frozenset[str] = frozenset()
     tripped: str = ""
 
-    @cached_property
+    @property
     def notable(self) -> tuple[PositionDecision, ...]:
-        """The verdicts that say more than that a holding stays, most urgent first: at most looks they are few."""
-        return tuple(
-            [
-                v
-                for v in self.decisions
-                if v.state is not _HELD or v.alert or v.unconfirmed or v.submit or v.cancel_first or v.backstop
-            ]
-        )
+        """The decisions that say more than that a position stays, most urgent first."""
+        return tuple(decision for decision in self.decisions if decision.is_notable)
 
-    def of(self, state: State) -> tuple[PositionDecision, ...]:
-        """The verdicts in one state."""
-        among = self.decisions if state is _HELD else self.notable
-        return tuple(decision for decision in among if decision.state is state)
+    def of(self, state: DecisionState) -> tuple[PositionDecision, ...]:
+        """The decisions in one state."""
+        return tuple(decision for decision in self.decisions if decision.state is state)
 
     @property
     def submits(self) -> tuple[PositionDecision, ...]:
-        """The verdicts with an order to send, most urgent first."""
+        """The decisions with an order to send, most urgent first."""
         return tuple(decision for decision in self.notable if decision.submit)
 
     @property
     def backstops(self) -> tuple[PositionDecision, ...]:
-        """The verdicts with a backstop to place, whose number today's orders tell."""
-        return tuple(v for v in self.notable if v.backstop and v.holding.symbol not in self.needs_history)
+        """The decisions with a backstop to place for which today's orders are known."""
+        return tuple(d for d in self.notable if d.backstop and d.holding.symbol not in self.needs_history)
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether a stop waits for a second look."""
+        """Whether a decision waits for another poll."""
         return any(decision.unconfirmed for decision in self.notable)
 
     def confirmed_by(self, later: "Plan") -> "Plan":
-        """The same plan, with what waited for a second look as a later plan has it."""
+        """The same plan, with what waited for another poll as a later plan has it."""
         waiting = {decision.holding.symbol for decision in self.notable if decision.unconfirmed}
         if not waiting:
             return self
-        news = {v.holding.symbol: v for v in later.decisions if v.holding.symbol in waiting}
-        return replace(self, decisions=tuple(news.get(v.holding.symbol, v) for v in self.decisions))
+        news = {d.holding.symbol: d for d in later.decisions if d.holding.symbol in waiting}
+        return replace(self, decisions=tuple(news.get(d.holding.symbol, d) for d in self.decisions))
 
     @property
     def is_due(self) -> bool:
-        """Whether a rule wants a holding out, whatever stands in the way."""
+        """Whether a rule asks for an exit, whatever stands in the way."""
         return any(decision.signal for decision in self.notable)
 
     @property
@@ -396,7 +365,7 @@ class Plan:
 
     @property
     def by_underlying(self) -> "dict[str, Plan]":
-        """What this plan sends and cancels, apart for each underlying, the most urgent first."""
+        """What this plan sends and cancels, per underlying, the most urgent first."""
         acting: dict[str, list[PositionDecision]] = {}
         for decision in self.notable:
             if decision.submit or decision.cancel_first or decision.backstop:
@@ -413,6 +382,6 @@ class Plan:
         """The same plan with nothing carried out but for these symbols."""
         return replace(
             self,
-            decisions=tuple(v for v in self.decisions if v.holding.symbol in symbols),
+            decisions=tuple(d for d in self.decisions if d.holding.symbol in symbols),
             stale=tuple(cancel for cancel in self.stale if cancel.order.symbol in symbols),
         )

@@ -1,4 +1,4 @@
-"""What is held: the broker's word, the newest quote, and our memory of it."""
+"""What is held: the position as the broker reports it, its newest quote, and our memory of it."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -16,15 +16,11 @@ class Direction(StrEnum):
     SHORT = "short"
 
 
-# Looked up once: the members of an enum are slow to reach, and every rule asks every holding for its side.
-_LONG = Direction.LONG
-
-
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The broker's word on one position.
+    """One position as the broker reports it.
 
-    `qty` is always positive; `direction` carries the sign. Prices are dollars a share (the premium, for options).
+    `qty` is always positive; `direction` carries the sign. Prices are dollars per share (the premium, for options).
     `available` is what no open order holds; None when the broker doesn't say. `entry_price` is None when it is
     missing or not above zero: then no percentage rule fires.
     """
@@ -45,12 +41,12 @@ class Position:
     @property
     def is_long(self) -> bool:
         """Whether closing it is a sale."""
-        return self.direction is _LONG
+        return self.direction is Direction.LONG
 
 
 @dataclass(frozen=True, slots=True)
 class ExitProgress:
-    """Our memory of an exit that is under way: what it is for and how far its ladder has come."""
+    """Our memory of an exit that is under way: its reason and how many of its prices have been tried."""
 
     reason: str
     urgency: int
@@ -74,7 +70,7 @@ NOTHING_SENT = OrderCount()
 
 @dataclass(frozen=True, slots=True)
 class BackstopState:
-    """Our memory of a position's backstop: whether the broker takes none, and whether the next has to wait."""
+    """Our memory of a position's backstop: whether the broker refuses one, and whether the next has to wait."""
 
     refused: bool = False
     waits: bool = False
@@ -88,15 +84,16 @@ class PositionState:
     """Our memory of a position.
 
     `qty_left` is what our ledger says is left after fills that the position may not show yet; None when it has
-    nothing to add. `unresolved` is the quantity of orders sent whose fate is unknown. `exit` is the exit under way.
-    `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's refusals in a row,
-    the last one `rejected_for` ago. `quarantine` says what about the position nobody can explain; "" when nothing.
-    `window` spans the looks that have to agree on a stop; None until there were two. `last_trade` confirms IEX quotes.
-    `filled_at` is when an order last filled that the ledger knows nothing of, by the broker's clock.
+    nothing to add. `unresolved` is the quantity of orders sent whose outcome is unknown. `exit` is the exit under way.
+    `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's rejections in a row,
+    the last one `rejected_for` ago. `quarantine` says what about the position is unexplained; "" when nothing.
+    `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
+    `filled_at` is when an order last filled that the ledger does not know of, by the broker's clock.
 
-    Of the episode, from flat to flat: `opened_at` is the earliest opening fill that orders showed, `tag` that order's
-    client id, `peak` the best price seen for this side (None: none yet), `base` what the position once was whole (what
-    scale-outs count from), `frozen` why the strategies' rules rest, `follow` why it leaves after its short leg.
+    Of the episode, from flat to flat: `opened_at` is the earliest opening fill that orders showed, `opening_order_id`
+    that order's client id, `peak` the best price seen for this side (None: none yet), `original_qty` the quantity that
+    scale-outs count from, `suspended` why the strategies' rules are suspended ("" when they are not), `exit_after`
+    the short leg, and why it is closed, that this leg is closed after.
     """
 
     first_seen: dt.datetime | None = None
@@ -110,28 +107,28 @@ class PositionState:
     quarantine: str = ""
     window: Window | None = None
     last_trade: Decimal | None = None
-    penny: bool | None = None  # whether the contract is in the penny programme; None: nobody has said
+    penny: bool | None = None  # whether the contract is in the penny programme; None when unknown
     opened_at: dt.datetime | None = None
-    tag: str = ""
+    opening_order_id: str = ""
     peak: Decimal | None = None
-    base: Decimal | None = None
-    frozen: str = ""
-    follow: str = ""
+    original_qty: Decimal | None = None
+    suspended: str = ""
+    exit_after: str = ""
     backstop: BackstopState = NO_BACKSTOP
     filled_at: dt.datetime | None = None
 
     @property
     def held_since(self) -> dt.datetime | None:
-        """Since when time held counts: the opening fill, else the first sight."""
+        """When time held begins: the opening fill, else when the position was first seen."""
         return self.opened_at or self.first_seen
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The sides of a quote that were found usable, in dollars a share; None where not, and then `problem` says why.
+    """The sides of a quote that were found usable, in dollars per share; None where not, and then `problem` says why.
 
-    `wide` marks a spread so large that its mid means little; `wide_settled`, that it has been so for long enough to
-    be the market.
+    `wide` marks a spread so large that its mid means little; `wide_settled`, that it has been so for so long that the
+    mid is used all the same.
     """
 
     bid: Decimal | None = None

@@ -1,4 +1,4 @@
-"""Everything one decision is made from: one frozen value an account, gathered by the shell."""
+"""Everything that one decision depends on besides the policy: one frozen value per account."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
-    """A row that could not be read: it spoils itself only. `symbol` is "" when even that was unreadable."""
+    """A row that could not be read; the others are still used. `symbol` is "" when even that was unreadable."""
 
     symbol: str
     why: str
@@ -31,19 +31,19 @@ class Rows(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Which account this is, by our name and by the broker's number, and whether the broker lets it trade."""
+    """Which account this is, by our name and by the broker's number, and whether the broker blocks trading."""
 
     name: str
     number: str
     paper: bool = True
-    blocked: str = ""  # the broker's reason why it can't trade; "" when it can
-    equity: Decimal | None = None  # dollars now, and at the close before; None when not asked for or not said
+    blocked: str = ""  # the broker's reason why trading is blocked; "" when it isn't
+    equity: Decimal | None = None  # dollars now, and at the previous close; None when unknown
     last_equity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What an account is allowed; None where the broker doesn't say."""
+    """What an account is allowed to trade; None where that is unknown."""
 
     options_level: int | None = None
     no_shorting: bool | None = None
@@ -54,12 +54,12 @@ class Snapshot:
     """One account at one instant of the broker's clock.
 
     `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
-    state; a symbol that is absent was not looked up. `positions_at` is when the positions were asked for. `by_hand`
-    are symbols that a person asked to close; `panic` those to close also while `halted` says why no other order may
-    be sent. `sent` counts the account's orders. `exempt` are symbols or underlyings that a person asked to leave
-    alone. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
-    underlyings, where a rule asks for them. `structures` is our memory of pairs of legs, by the symbols of both.
-    `on_tick`: only exits are decided, from an earlier look's positions and orders.
+    state; a symbol that is absent was not looked up. `positions_at` is when the positions were requested.
+    `manual_closes` are symbols that a person asked to close; `panic` those to close even while `halted`, which says why
+    no other order may be sent. `sent` counts the account's orders. `exempt` are symbols or underlyings that a person
+    exempted. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
+    underlyings, where a rule uses them. `structures` is our memory of pairs of legs, by the symbols of both.
+    `on_tick`: only exits are decided, from an earlier poll's positions and orders.
     """
 
     account: AccountFacts
@@ -69,7 +69,7 @@ class Snapshot:
     positions_at: dt.datetime
     history: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
     invalid: tuple[InvalidRow, ...] = ()
-    by_hand: frozenset[str] = frozenset()
+    manual_closes: frozenset[str] = frozenset()
     panic: frozenset[str] = frozenset()
     halted: str = ""
     sent: OrderCount = NOTHING_SENT

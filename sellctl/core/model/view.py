@@ -1,4 +1,4 @@
-"""What the live screen shows, as frozen values: the watcher fills them, `sellctl.ui.screen` draws them. Stdlib only."""
+"""What the live screen shows, as frozen values: `sellctl.ui.displays` makes them, `sellctl.ui.screen` draws them."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """One account as it was last seen. `market` and `plan` are None until a first look has succeeded.
+    """One account as it was last polled. `market` and `plan` are None until a poll has succeeded.
 
-    `age` is how long ago that look was, None before it. `problem` says what is wrong now; "" when nothing is.
+    `age` is how long ago that poll was, None before it. `problem` says what is wrong now; "" when nothing is.
     `source` is how prices come: streamed and how long ago the last one did, or polled and why; "" when unsaid.
     `requests_used` counts the requests of the last minute. `orders_working` counts open orders, whoever sent them.
     `realised` is what our fills of today have made, in dollars; None while that can't be said. `halted` says who or

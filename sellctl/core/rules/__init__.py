@@ -1,1 +1,1 @@
-"""Pure rules, one question each."""
+"""Exit rules, one per file: pure, from one position and the market to an exit signal or nothing."""

@@ -1,14 +1,15 @@
-"""The day's profit or loss of a whole account, equity against the day before's: whether its limit is reached."""
+"""Account guard: the day's profit or loss of the whole account, equity against the day before's."""
 
 from decimal import Decimal
 
-from sellctl.core.config.schema import AccountGuardConfig, Amount, Per
+from sellctl.core.config.schema import AccountGuardConfig
+from sellctl.core.model.gain import Amount, Per
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.rules.gain import as_dollars, as_percent
+from sellctl.core.text import as_dollars, as_percent
 
 
-def tripped(guard: AccountGuardConfig, facts: AccountFacts) -> str:
-    """Which limit is reached, with its numbers; "" when none is, or when the equity isn't known."""
+def reached_limit(guard: AccountGuardConfig, facts: AccountFacts) -> str:
+    """Which limit is reached, with its numbers; "" when none is, or when the equity is unknown."""
     equity, before = facts.equity, facts.last_equity
     if equity is None or before is None or before <= 0:
         return ""

@@ -1,4 +1,4 @@
-"""Rules on the underlying's price: it touches a level, or the option is in the money. On the mid of its own quote."""
+"""Rules on the underlying's price: it reaches a level, or the option is in the money. On the mid of its own quote."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,13 +9,13 @@ from sellctl.core.model.instrument import Right
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.clock import TimeRule
-from sellctl.core.rules.gain import as_dollars
+from sellctl.core.rules.base import UnpricedRule
+from sellctl.core.text import as_dollars
 
 
 @dataclass(frozen=True, slots=True)
-class UnderlyingTouch(TimeRule):
-    """Leave when the underlying is at or above `above`, or at or below `below`, dollars a share."""
+class UnderlyingTouch(UnpricedRule):
+    """Close when the underlying is at or above `above`, or at or below `below`, dollars per share."""
 
     reason: ClassVar[Reason] = Reason.UNDERLYING
     needs_underlying: ClassVar[bool] = True
@@ -28,21 +28,25 @@ class UnderlyingTouch(TimeRule):
             return None
         name = holding.position.instrument.underlying
         if self.touch.above is not None and price >= self.touch.above:
-            return self.leave(holding, f"{name} {as_dollars(price)} rose to {as_dollars(self.touch.above)}")
+            return self.exit_signal(
+                holding, f"{name} {as_dollars(price)} is at or above {as_dollars(self.touch.above)}"
+            )
         if self.touch.below is not None and price <= self.touch.below:
-            return self.leave(holding, f"{name} {as_dollars(price)} fell to {as_dollars(self.touch.below)}")
+            return self.exit_signal(
+                holding, f"{name} {as_dollars(price)} is at or below {as_dollars(self.touch.below)}"
+            )
         return None
 
     def label(self, holding: Holding, _market: Market) -> str:
-        """Out when SPY is at or above $610."""
+        """Close when SPY is at or above $610."""
         levels = (("at or above", self.touch.above), ("at or below", self.touch.below))
         words = " or ".join(f"{side} {as_dollars(level)}" for side, level in levels if level is not None)
-        return f"out when {holding.position.instrument.underlying} is {words}"
+        return f"close when {holding.position.instrument.underlying} is {words}"
 
 
 @dataclass(frozen=True, slots=True)
-class InTheMoney(TimeRule):
-    """Leave when the option is `by` dollars a share in the money."""
+class InTheMoney(UnpricedRule):
+    """Close when the option is `by` dollars per share in the money."""
 
     reason: ClassVar[Reason] = Reason.IN_THE_MONEY
     needs_underlying: ClassVar[bool] = True
@@ -54,11 +58,11 @@ class InTheMoney(TimeRule):
         if inside is None or inside < self.by:
             return None
         name, price = holding.position.instrument.underlying, underlying_price(holding) or Decimal(0)
-        return self.leave(holding, f"in the money by {as_dollars(inside)}: {name} {as_dollars(price)}")
+        return self.exit_signal(holding, f"in the money by {as_dollars(inside)}: {name} {as_dollars(price)}")
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Out when $0.50 in the money."""
-        return f"out when {as_dollars(self.by)} in the money"
+        """Close when $0.50 in the money."""
+        return f"close when {as_dollars(self.by)} in the money"
 
 
 def underlying_price(holding: Holding) -> Decimal | None:
@@ -68,7 +72,7 @@ def underlying_price(holding: Holding) -> Decimal | None:
 
 
 def in_the_money(holding: Holding) -> Decimal | None:
-    """How many dollars a share an option is in the money, negative when out of it; None when not known."""
+    """How many dollars per share an option is in the money, negative when out of it; None when not known."""
     option, price = holding.position.instrument.option, underlying_price(holding)
     if option is None or price is None or option.is_adjusted:
         return None

@@ -1,4 +1,4 @@
-"""The last day of an option: three deadlines counted back from that day's close, later ones for broad ETFs."""
+"""The last day of an option: three deadlines counted back from the close, later ones for broad ETFs."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sellctl.core.model.position import Holding
 
 @dataclass(frozen=True, slots=True)
 class ZeroDay:
-    """Leave an option on the day it expires: worked at `start`, protective at `eager`, at any price at `final`."""
+    """Close an option that expires today: patient from `start`, protective from `eager`, at any price from `final`."""
 
     config: ZeroDayConfig
 
@@ -43,7 +43,7 @@ _STAGE = {Urgency.TIME: "start", Urgency.PROTECTIVE: "eager", Urgency.FORCED: "f
 
 
 def expires_today(holding: Holding, market: Market) -> bool:
-    """Whether the holding is an option whose last day is the exchange's today."""
+    """Whether the holding is an option that expires today, by the exchange's date."""
     option = holding.position.instrument.option
     return option is not None and option.expires == market.today
 

@@ -1,9 +1,9 @@
-"""What a strategy is: a set of rules on one holding. It sees values and returns a signal; it can't send orders."""
+"""The base of every strategy: a set of rules on one position. It sees values and returns signals, it sends nothing."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import PRECEDENCE, ExitSignal, Reason, Trigger, Urgency
@@ -11,15 +11,15 @@ from sellctl.core.model.position import Holding
 
 
 class Rule(Protocol):
-    """One question on one holding. A rule with `needs_underlying` or `needs_peak` is given those."""
+    """One exit rule. Quotes of underlyings and peaks are kept only where a rule asks for them."""
 
     @property
     def needs_underlying(self) -> bool:
-        """Whether it asks for the underlying's price."""
+        """Whether it uses the underlying's price."""
 
     @property
     def needs_peak(self) -> bool:
-        """Whether it follows the best price."""
+        """Whether it uses the best price since entry."""
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
         """The exit, when the rule is true; None when it is false or can't be known."""
@@ -33,47 +33,46 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class BaseStrategy:
-    """Base of every strategy: override `takes` to choose holdings and `rules` or `evaluate` for when they leave."""
+    """Override `takes` to choose positions, and `rules` or `evaluate` for when to close them."""
 
-    may_raise: ClassVar[bool] = True  # code of the user's own: the engine finds its faults while it decides
     name: str = "base"
 
     @property
-    def judges_pairs(self) -> bool:
-        """Whether it judges two option legs as one, where they are a pair."""
+    def evaluates_pairs(self) -> bool:
+        """Whether it evaluates two option legs that are a pair as one position."""
         return False
 
     @cached_property
     def needs_underlying(self) -> bool:
-        """Whether a rule asks for the underlying's price."""
+        """Whether a rule uses the underlying's price."""
         return any(rule.needs_underlying for rule in self.rules())
 
     @cached_property
     def needs_peak(self) -> bool:
-        """Whether a rule follows the best price."""
+        """Whether a rule uses the best price since entry."""
         return any(rule.needs_peak for rule in self.rules())
 
     def takes(self, _holding: Holding, _market: Market) -> bool:
-        """Whether this strategy decides on the holding."""
+        """Whether this strategy decides on the position."""
         return True
 
     def rules(self) -> tuple[Rule, ...]:
-        """The rules, in no particular order: the table of reasons decides which one names the exit."""
+        """The rules, in any order: the precedence of reasons decides which one names the exit."""
         return ()
 
     def evaluate(self, _holding: Holding, _market: Market) -> ExitSignal | None:
-        """What no rule of the list says: an exit made by `leave`, or None."""
+        """An exit that no rule covers, made by `close`; None when there is none."""
         return None
 
-    def leave(
+    def close(
         self, holding: Holding, why: str, *, qty: Decimal | None = None, urgency: Urgency = Urgency.TIME
     ) -> ExitSignal:
-        """An exit of a strategy of one's own; all of the holding unless `qty` says less."""
+        """The exit signal of a strategy of one's own; all of the position unless `qty` says less."""
         wanted = holding.position.qty if qty is None else qty
         return ExitSignal(holding, wanted, Reason.OWN_RULE, f"{self.name}: {why}", urgency)
 
     def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
-        """Every exit that is true now, each by itself."""
+        """Every exit that is due now, one per rule."""
         found = [signal for rule in self.rules() if (signal := rule.evaluate(holding, market)) is not None]
         own = self.evaluate(holding, market)
         return tuple(found) if own is None else (*found, own)
@@ -85,7 +84,7 @@ class BaseStrategy:
 
 
 def merged(signals: tuple[ExitSignal, ...]) -> ExitSignal | None:
-    """All true reasons as one signal: named by the first of the table, as urgent as the most urgent, with every detail.
+    """All true reasons as one signal: named by the first in precedence, as urgent as the most urgent.
 
     The quantity is the largest asked for. The floor stays only when every reason is a target: a stop has none.
     """
@@ -102,7 +101,7 @@ def merged(signals: tuple[ExitSignal, ...]) -> ExitSignal | None:
 
 
 def _common_floor(signals: tuple[ExitSignal, ...]) -> Decimal | None:
-    """The easiest floor of the reasons that ask for the most; None as soon as one reason has none."""
+    """The least demanding floor of the reasons that ask for the most; None as soon as one reason has none."""
     floors = [signal.floor for signal in signals if signal.floor is not None]
     if len(floors) < len(signals):
         return None

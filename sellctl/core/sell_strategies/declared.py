@@ -1,18 +1,23 @@
-"""Strategies that the configuration spells out: what they take, and their rules compiled from its keys."""
+"""Strategies of the configuration: what they take, and where each key of `rules` becomes a rule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import ClassVar
 
-from sellctl.core.config.schema import Basis, MatchConfig, PriceBasisConfig, RulesConfig, ScaleStep
+from sellctl.core.config.schema import MatchConfig, PriceBasisConfig, RulesConfig
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.clock import BeforeClose, DaysToExpiry, ExitAt, MaxHold
-from sellctl.core.rules.entry import StopLoss, TakeProfit
-from sellctl.core.rules.profit import RoiTable, ScaleOut
-from sellctl.core.rules.trailing import Breakeven, ProfitLock, TrailingStop
+from sellctl.core.rules.breakeven import Breakeven
+from sellctl.core.rules.days_to_expiry import DaysToExpiry
+from sellctl.core.rules.max_hold import MaxHold
+from sellctl.core.rules.profit_lock import ProfitLock
+from sellctl.core.rules.roi_table import RoiTable
+from sellctl.core.rules.scale_out import ScaleOut
+from sellctl.core.rules.stop_loss import StopLoss
+from sellctl.core.rules.take_profit import TakeProfit
+from sellctl.core.rules.time_of_day import BeforeClose, ExitAt
+from sellctl.core.rules.trailing_stop import TrailingStop
 from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
 from sellctl.core.sell_strategies.matching import fits
@@ -25,17 +30,16 @@ EVERYTHING = MatchConfig()
 class Declared(BaseStrategy):
     """A strategy of the configuration."""
 
-    may_raise: ClassVar[bool] = False
     match: MatchConfig = EVERYTHING
     compiled: tuple[Rule, ...] = ()
 
     @property
-    def judges_pairs(self) -> bool:
+    def evaluates_pairs(self) -> bool:
         """Whether its match names a kind of pair."""
         return not PAIRS.isdisjoint(self.match.structure)
 
     def takes(self, holding: Holding, market: Market) -> bool:
-        """What its match fits."""
+        """Whether its match fits."""
         return fits(self.match, holding, market)
 
     def rules(self) -> tuple[Rule, ...]:
@@ -45,13 +49,13 @@ class Declared(BaseStrategy):
 
 @dataclass(frozen=True)
 class Narrowed(BaseStrategy):
-    """A strategy of one's own that takes only what its entry's match fits, and what it takes itself."""
+    """A strategy of one's own, limited to what the match of its entry fits."""
 
     match: MatchConfig = EVERYTHING
     inner: BaseStrategy = field(default_factory=BaseStrategy)
 
     def takes(self, holding: Holding, market: Market) -> bool:
-        """What both take."""
+        """Whether both take it."""
         return fits(self.match, holding, market) and self.inner.takes(holding, market)
 
     def rules(self) -> tuple[Rule, ...]:
@@ -69,7 +73,7 @@ class Narrowed(BaseStrategy):
 
 def rules_of(rules: RulesConfig, basis: PriceBasisConfig) -> tuple[Rule, ...]:
     """The rules that a strategy's keys name."""
-    return (*_stops(rules, basis.loss), *_clocks(rules, basis.profit), *_targets(rules, basis.profit))
+    return (*_stops(rules, basis.loss), *_time_rules(rules, basis.profit), *_targets(rules, basis.profit))
 
 
 def _stops(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
@@ -87,7 +91,7 @@ def _stops(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
         yield InTheMoney(rules.in_the_money)
 
 
-def _clocks(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
+def _time_rules(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
     if rules.before_close is not None:
         yield BeforeClose(rules.before_close)
     if rules.exit_at is not None:
@@ -106,8 +110,4 @@ def _targets(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
     if rules.roi_table:
         yield RoiTable(tuple(sorted(rules.roi_table, key=lambda step: step.after)), rules.roi_hours, basis)
     if rules.scale_out:
-        yield ScaleOut(tuple(sorted(rules.scale_out, key=_at)), basis)
-
-
-def _at(step: ScaleStep) -> Decimal:
-    return step.at
+        yield ScaleOut(tuple(sorted(rules.scale_out, key=lambda step: step.at)), basis)

@@ -1,27 +1,31 @@
-"""Whether a strategy takes a holding: every key of its `match` must fit. The account is settled before."""
+"""Whether a strategy takes a position: every key of its `match` must fit. `account` is applied by the policy."""
 
 from sellctl.core.config.schema import AssetKind, Counts, MatchConfig, SideKind
+from sellctl.core.model.holding_time import days_left
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.clock import days_left, is_within
 
-CLASS_OF = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
+ASSET_CLASSES = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
 
 
 def fits(match: MatchConfig, holding: Holding, market: Market) -> bool:
-    """Whether every key that was given fits the holding."""
+    """Whether every key that was given fits the position."""
     position, instrument = holding.position, holding.position.instrument
     return (
         (not match.symbol or position.symbol in match.symbol)
         and (not match.underlying or instrument.underlying in match.underlying)
-        and (not match.asset or any(CLASS_OF[kind] is instrument.asset_class for kind in match.asset))
+        and (not match.asset or any(ASSET_CLASSES[kind] is instrument.asset_class for kind in match.asset))
         and (match.side is None or (match.side is SideKind.LONG) is position.is_long)
-        and (match.dte is None or is_within(days_left(holding, market), match.dte))
+        and (match.dte is None or _is_within(days_left(holding, market), match.dte))
         and (match.size is None or position.qty in match.size)
-        and (not match.tag or any(holding.state.tag.startswith(tag) for tag in match.tag if holding.state.tag))
+        and (not match.tag or any(holding.state.opening_order_id.startswith(tag) for tag in match.tag if tag))
         and (not match.structure or holding.structure in match.structure)
     )
+
+
+def _is_within(days: int | None, counts: Counts) -> bool:
+    return days is not None and days in counts
 
 
 def match_text(match: MatchConfig) -> str:

@@ -1,7 +1,7 @@
 """User-defined strategies: loaded from file.py:Class or by entry point, and constructed with the keys of their entry.
 
-The fields of the class are its YAML keys, and their type hints say how each is written: Decimal, int, bool, str, or a
-type of the schema such as `Gain` or `Minutes`. A strategy gets values and returns signals; it has no broker.
+The fields of the class are its YAML keys, and their type hints define how each is written: Decimal, int, bool, str, or
+a type of the schema such as `Gain` or `Minutes`. A strategy gets values and returns signals; it has no broker.
 """
 
 import difflib
@@ -37,7 +37,7 @@ def own_strategies(loaded: LoadedConfig) -> Mapping[int, BaseStrategy]:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the keys of one entry stand in the file."""
+    """Where in the file the keys of one entry are."""
 
     loaded: LoadedConfig
     index: int

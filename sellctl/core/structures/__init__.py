@@ -1,1 +1,1 @@
-"""Pure: which option legs cover or belong to each other."""
+"""Which option legs cover each other or belong together. Pure."""

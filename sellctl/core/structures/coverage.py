@@ -1,6 +1,6 @@
-"""Which shorts nothing covers, and which longs may not leave alone because a short leans on them.
+"""Which shorts are naked, and which longs may not be closed alone because they cover a short.
 
-Covered means (design, section 4): a short call against 100 shares each, or a short option against a long of the same
+Covered means: a short call against 100 shares each, or a short option against a long of the same
 type and underlying that expires no earlier. An adjusted contract delivers something else than 100 shares, and its root
 is its own underlying here, so only its own root covers it.
 """
@@ -12,7 +12,7 @@ from decimal import Decimal
 from sellctl.core.model.instrument import AssetClass, Instrument, OptionContract, Right
 from sellctl.core.model.position import Holding
 
-SHARES_A_CONTRACT = Decimal(100)
+SHARES_PER_CONTRACT = Decimal(100)
 ONE = Decimal(1)
 ZERO = Decimal(0)
 
@@ -21,15 +21,15 @@ ZERO = Decimal(0)
 class Cover:
     """Who covers whom.
 
-    `uncovered`: contracts of each short option that nothing covers. `by_options`: contracts of it that a long option
-    covers. `reserved`: what of each long covers a short. `leaning`: the shorts that lean on each long; `covering`: the
-    longs that cover each short.
+    `uncovered`: naked contracts per short option. `by_options`: contracts of it that long options cover. `reserved`:
+    how much of each long covers a short. `covered_by_long`: the shorts that each long covers. `covering`: the longs
+    that cover each short.
     """
 
     uncovered: Mapping[str, Decimal]
     by_options: Mapping[str, Decimal]
     reserved: Mapping[str, Decimal]
-    leaning: Mapping[str, tuple[str, ...]]
+    covered_by_long: Mapping[str, tuple[str, ...]]
     covering: Mapping[str, tuple[str, ...]]
 
 
@@ -49,20 +49,20 @@ def cover_of(holdings: Iterable[Holding]) -> Cover:
         uncovered=matching.uncovered,
         by_options=matching.by_options,
         reserved=matching.reserved,
-        leaning={long: tuple(shorts) for long, shorts in matching.leaning.items()},
+        covered_by_long={long: tuple(shorts) for long, shorts in matching.covered_by_long.items()},
         covering={short: tuple(longs) for short, longs in matching.covering.items()},
     )
 
 
 @dataclass(slots=True)
 class _Matching:
-    """The matching while it is made."""
+    """The matching in progress."""
 
     longs: Mapping[str, list[Holding]]
     uncovered: dict[str, Decimal] = field(default_factory=dict)
     by_options: dict[str, Decimal] = field(default_factory=dict)
     reserved: dict[str, Decimal] = field(default_factory=dict)
-    leaning: dict[str, list[str]] = field(default_factory=dict)
+    covered_by_long: dict[str, list[str]] = field(default_factory=dict)
     covering: dict[str, list[str]] = field(default_factory=dict)
 
     def match(self, short: Holding, contract: OptionContract) -> None:
@@ -74,12 +74,12 @@ class _Matching:
             taken = min(missing, left // each)
             if taken > 0:
                 missing -= taken
-                self._lean(short, long, taken, each)
+                self._assign(short, long, taken, each)
         self.uncovered[short.symbol] = missing
 
-    def _lean(self, short: Holding, long: Holding, contracts: Decimal, each: Decimal) -> None:
+    def _assign(self, short: Holding, long: Holding, contracts: Decimal, each: Decimal) -> None:
         self.reserved[long.symbol] = self.reserved.get(long.symbol, ZERO) + contracts * each
-        self.leaning.setdefault(long.symbol, []).append(short.symbol)
+        self.covered_by_long.setdefault(long.symbol, []).append(short.symbol)
         self.covering.setdefault(short.symbol, []).append(long.symbol)
         if long.position.instrument.is_option:
             self.by_options[short.symbol] = self.by_options.get(short.symbol, ZERO) + contracts
@@ -106,7 +106,7 @@ def _candidates(contract: OptionContract, longs: Iterable[Holding]) -> Iterator[
     serving = [(option.expires, h.symbol, h) for option, h in options if option and _covers(option, contract)]
     yield from ((holding, ONE) for _, _, holding in sorted(serving, key=lambda row: row[:2]))
     if contract.right is Right.CALL and not contract.is_adjusted:
-        yield from ((h, SHARES_A_CONTRACT) for h in longs if _is_stock(h.position.instrument))
+        yield from ((h, SHARES_PER_CONTRACT) for h in longs if _is_stock(h.position.instrument))
 
 
 def _is_stock(instrument: Instrument) -> bool:

@@ -1,8 +1,8 @@
 """Pairs of option legs as one position: verticals, calendars, diagonals, valued on the net price.
 
-A pair is a short option and the one long that covers it and nothing else; a condor is two of them. A pair paid for is
-long and one that was sold is short, so every rule on price, gain and time judges it as it judges any holding. Its
-prices are what both legs would bring or cost at once; its option is the short leg's, which expires first.
+A pair is a short option and the one long that covers it and nothing else; a condor is two of them. A pair bought for
+a debit is long and one sold for a credit is short, so every rule on price, gain and time applies to it as to any
+position. Its prices are the net prices of both legs; its option is the short leg's, which expires first.
 """
 
 import datetime as dt
@@ -28,7 +28,7 @@ class Pair:
 
 
 def pair_name(short: str, long: str) -> str:
-    """What memory calls a pair."""
+    """The symbol under which a pair is remembered."""
     return f"{short}+{long}"
 
 
@@ -37,7 +37,7 @@ def pairs_of(holdings: Iterable[Holding], cover: Cover, states: Mapping[str, Pos
     known = {holding.symbol: holding for holding in holdings}
     found = []
     for short, longs in cover.covering.items():
-        if len(longs) == 1 and cover.leaning[longs[0]] == (short,):
+        if len(longs) == 1 and cover.covered_by_long[longs[0]] == (short,):
             pair = _pair(known[short], known[longs[0]], states)
             found += [pair] if pair else []
     return tuple(found)
@@ -92,14 +92,14 @@ def _whole(kind: StructureKind, short: Holding, long: Holding, states: Mapping[s
 
 
 def _net_entry(short: Position, long: Position) -> Decimal | None:
-    """What one unit cost; negative when it was sold for money; None when a leg's entry is unknown."""
+    """The net debit per unit, negative for a credit; None when a leg's entry is unknown."""
     if short.entry_price is None or long.entry_price is None:
         return None
     return long.entry_price - short.entry_price
 
 
 def _net_prices(short: Prices, long: Prices, direction: Direction) -> Prices:
-    """What closing brings (the bid of a pair paid for) or costs (the ask of one sold), and the other way round."""
+    """Net bid and ask: closing a debit pair brings its bid, closing a credit pair costs its ask."""
     if short.bid is None or short.ask is None or long.bid is None or long.ask is None:
         return Prices(problem=short.problem or long.problem or "a leg has no price")
     worse, better = long.bid - short.ask, long.ask - short.bid
@@ -110,10 +110,12 @@ def _net_prices(short: Prices, long: Prices, direction: Direction) -> Prices:
 
 
 def _from_legs(short: PositionState, long: PositionState) -> PositionState:
-    """What is known of a pair that memory doesn't hold: it is as old as its younger leg."""
+    """The state of a pair without an episode of its own: it is as old as its younger leg."""
     first_seen = _later(short.first_seen, long.first_seen)
     return PositionState(
-        first_seen=first_seen, opened_at=_later(short.opened_at, long.opened_at), tag=short.tag or long.tag
+        first_seen=first_seen,
+        opened_at=_later(short.opened_at, long.opened_at),
+        opening_order_id=short.opening_order_id or long.opening_order_id,
     )
 
 

@@ -60,8 +60,8 @@ class Episodes:
             if after is before:
                 continue
             known[symbol] = after
-            if before and after.frozen and not before.frozen:
-                self.news.append((symbol, after.frozen))
+            if before and after.suspended and not before.suspended:
+                self.news.append((symbol, after.suspended))
             if before and after.first_seen != before.first_seen:
                 self._looked_up.discard(symbol)
         for underlying, why in settled:
@@ -73,7 +73,7 @@ class Episodes:
         better = episode.peak is None or (
             price > episode.peak if episode.direction is Direction.LONG else price < episode.peak
         )
-        if better and not episode.frozen:
+        if better and not episode.suspended:
             self.known[symbol] = replace(episode, peak=price)
 
     def without_opening(self) -> tuple[str, ...]:
@@ -88,28 +88,30 @@ class Episodes:
         if episode is None or opening is None or opening.filled_at is None:
             return
         if opening.filled_at > episode.first_seen:  # it was flat in between, while nobody looked
-            episode = replace(episode, first_seen=opening.filled_at, peak=None, base=episode.qty, frozen="", follow="")
-        self.known[symbol] = replace(episode, opened_at=opening.filled_at, tag=opening.client_order_id)
+            episode = replace(
+                episode, first_seen=opening.filled_at, peak=None, original_qty=episode.qty, suspended="", exit_after=""
+            )
+        self.known[symbol] = replace(episode, opened_at=opening.filled_at, opening_order_id=opening.client_order_id)
 
     def lead(self, short: str, longs: Iterable[str], why: str) -> None:
         """The short leg is being closed: these long legs follow once it is."""
         for symbol in longs:
             if symbol in self.known:
-                self.known[symbol] = replace(self.known[symbol], follow=f"{short} {why}")
+                self.known[symbol] = replace(self.known[symbol], exit_after=f"{short} {why}")
         self.save()
 
     def stay(self, held_without_exit: Iterable[str]) -> None:
         """Short legs that are held and that nobody closes lead nobody any more."""
         idle = set(held_without_exit)
         for symbol, episode in self.known.items():
-            if episode.follow and episode.follow.split(" ", 1)[0] in idle:
-                self.known[symbol] = replace(episode, follow="")
+            if episode.exit_after and episode.exit_after.split(" ", 1)[0] in idle:
+                self.known[symbol] = replace(episode, exit_after="")
 
     def thaw(self, symbols: frozenset[str]) -> None:
         """A person has looked: the rules of these symbols or underlyings go on, with fresh peaks."""
         for symbol, episode in self.known.items():
-            if episode.frozen and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
-                self.known[symbol] = replace(episode, frozen="", peak=None, base=episode.qty)
+            if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
+                self.known[symbol] = replace(episode, suspended="", peak=None, original_qty=episode.qty)
 
     def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
         """An option that left while its shares came or went was assigned or exercised; an adjusted one was renamed."""
@@ -140,8 +142,8 @@ class Episodes:
         """Everything of that underlying, what came with it too: the shares delivered, the contract renamed to."""
         for symbol in held:
             episode = self.known.get(symbol)
-            if episode and not episode.frozen and _root_underlying(symbol) == underlying:
-                self.known[symbol] = replace(episode, frozen=why)
+            if episode and not episode.suspended and _root_underlying(symbol) == underlying:
+                self.known[symbol] = replace(episode, suspended=why)
                 self.news.append((symbol, why))
 
 
@@ -150,11 +152,11 @@ def state_of_episode(episode: Episode) -> PositionState:
     return PositionState(
         first_seen=episode.first_seen,
         opened_at=episode.opened_at,
-        tag=episode.tag,
+        opening_order_id=episode.opening_order_id,
         peak=episode.peak,
-        base=episode.base,
-        frozen=episode.frozen,
-        follow=episode.follow,
+        original_qty=episode.original_qty,
+        suspended=episode.suspended,
+        exit_after=episode.exit_after,
     )
 
 
@@ -167,12 +169,12 @@ def carried_on(episode: Episode | None, position: Position, now: dt.datetime) ->
         return episode
     if is_split(episode, position):
         why = f"looks like a split: {episode.qty:f} at {episode.entry_price} became {qty:f} at {entry}"
-        return replace(episode, qty=qty, entry_price=entry, frozen=why)
+        return replace(episode, qty=qty, entry_price=entry, suspended=why)
     if qty == episode.qty and episode.entry_price is not None and entry is not None:
         return _begun(position, now)
     if qty > episode.qty:  # adding re-bases the trail, and its share joins what scale-outs count from
-        base = (episode.base or episode.qty) + qty - episode.qty
-        return replace(episode, qty=qty, entry_price=entry, peak=None, base=base)
+        base = (episode.original_qty or episode.qty) + qty - episode.qty
+        return replace(episode, qty=qty, entry_price=entry, peak=None, original_qty=base)
     return replace(episode, qty=qty, entry_price=entry or episode.entry_price)
 
 
@@ -185,7 +187,9 @@ def is_split(episode: Episode, position: Position) -> bool:
 
 
 def _begun(position: Position, now: dt.datetime) -> Episode:
-    return Episode(position.symbol, position.direction, now, position.qty, position.entry_price, base=position.qty)
+    return Episode(
+        position.symbol, position.direction, now, position.qty, position.entry_price, original_qty=position.qty
+    )
 
 
 def opening_of(episode: Episode, orders: Iterable[Order]) -> Order | None:

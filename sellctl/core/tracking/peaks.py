@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from sellctl.core.config.schema import Basis
-from sellctl.core.decision.guards import judge_quote, price_rules_rest, stops_rest
+from sellctl.core.decision.quote_checks import judge_quote, price_exits_paused, stops_paused
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.structures.pairs import Pair, pair_at
@@ -11,7 +11,7 @@ from sellctl.core.structures.pairs import Pair, pair_at
 
 def peaks_move(market: Market) -> bool:
     """Whether this is a time of day at which prices may set a peak."""
-    return market.is_open and not price_rules_rest(market) and not stops_rest(market)
+    return market.is_open and not price_exits_paused(market) and not stops_paused(market)
 
 
 def peak_of(holding: Holding, market: Market, basis: Basis) -> Decimal | None:

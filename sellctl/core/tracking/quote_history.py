@@ -1,15 +1,14 @@
-"""What is known of one symbol's quotes: the newest, the level that a spike is measured against, and the last looks."""
+"""One symbol's quotes: the newest, the level that a jump is measured against, and the samples of the last minute."""
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from itertools import islice
 
-from sellctl.core.decision.guards import is_wide
 from sellctl.core.decision.pricing import believable
+from sellctl.core.decision.quote_checks import is_wide
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Quote, Window
 
@@ -17,8 +16,7 @@ JUMP = {AssetClass.STOCK: Decimal("0.10"), AssetClass.OPTION: Decimal("0.50")}
 STEP_DOLLARS = Decimal("0.05")  # a step of a cheap option is no jump
 SAME = Decimal("0.20")  # how far two quotes of a new level may differ
 JUMP_CONFIRM = 1.5  # seconds between a jump and the quote that confirms it
-FORGOTTEN = 60.0  # seconds after which a look agrees with nothing any more
-_NOT_AT_ALL = dt.timedelta(0)
+FORGOTTEN = 60.0  # seconds after which a sample confirms nothing any more
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -30,10 +28,9 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """A quote, those of its sides that are prices, and when it was seen, in monotonic seconds."""
+class QuoteSample:
+    """A quote's sides, as far as they are prices, and when it came, in monotonic seconds."""
 
-    quote: Quote
     bid: Decimal | None
     ask: Decimal | None
     at: float
@@ -45,13 +42,9 @@ class _Look:
         return (bid is not None or ask is not None) and not (bid is not None and ask is not None and bid > ask)
 
 
-def _look(quote: Quote, at: float) -> _Look:
-    return _Look(quote, believable(quote.bid), believable(quote.ask), at)
-
-
 @dataclass(slots=True)
 class QuoteBook:
-    """One symbol. Instants are monotonic seconds; `confirm` is how far apart two looks of a stop are."""
+    """The quotes of one symbol. Instants are monotonic seconds; `confirm` is the time between two samples of a stop."""
 
     asset: AssetClass
     confirm: float
@@ -60,13 +53,12 @@ class QuoteBook:
     seen_at: float = float("-inf")
     streamed_at: float = float("-inf")
     last_trade: Decimal | None = None
-    missed: int = 0  # polls in a row that brought a new price which no stream had told
-    doubted: _Look | None = None  # a jump that nothing has confirmed yet
-    _level: _Look | None = None
+    polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
+    _jump: QuoteSample | None = None  # a jump that nothing has confirmed yet
+    _level: QuoteSample | None = None
     _stamp: dt.datetime = _NEVER  # what newer quotes have to reach
-    _looks: deque[_Look] = field(default_factory=deque)
+    _samples: deque[QuoteSample] = field(default_factory=deque)
     _wide_since: float | None = None
-    _windowed: tuple[float, Window | None] | None = None  # the window, and for which `confirm`
 
     def take(self, quote: Quote, now: float, source: Source, *, future: bool = False) -> bool:
         """Take a quote unless it is older than what is known, or a jump. Whether it is the newest now.
@@ -75,106 +67,104 @@ class QuoteBook:
         """
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
-        self._windowed = None
-        self._mind_the_stream(quote, now, source)
+        self._compare_with_stream(quote, now, source)
         if not future:
             self._stamp = quote.at
-        look = _look(quote, now)
-        if self._is_jump(look):
+        sample = QuoteSample(believable(quote.bid), believable(quote.ask), now)
+        if self._is_unconfirmed_jump(sample):
             return False
         if self.newest != quote:
             self.source = source
         self.newest, self.seen_at = quote, now
-        self._mind_the_width(quote, now)
-        if look.has_a_price and not future:
-            self._level = look
-            self._remember(look)
+        self._track_width(quote, now)
+        if sample.has_a_price and not future:
+            self._level = sample
+            self._remember(sample)
         return True
+
+    def traded(self, price: Decimal) -> None:
+        """Take the price of a trade."""
+        self.last_trade = price
+
+    def confirm_after(self, seconds: float) -> None:
+        """Change how far apart two samples of a stop are."""
+        self.confirm = seconds
+
+    def restarted(self) -> None:
+        """The stream begins anew: count from zero how often polls are ahead of it."""
+        self.polls_ahead = 0
 
     def wide_for(self, now: float) -> dt.timedelta:
         """How long the spread has been wide without a break."""
-        return _NOT_AT_ALL if self._wide_since is None else dt.timedelta(seconds=now - self._wide_since)
+        return dt.timedelta(0) if self._wide_since is None else dt.timedelta(seconds=now - self._wide_since)
 
-    def is_in_doubt(self, now: float) -> bool:
+    def has_jump(self, now: float) -> bool:
         """Whether a jump waits for a second quote."""
-        return self.doubted is not None and now - self.doubted.at < FORGOTTEN
+        return self._jump is not None and now - self._jump.at < FORGOTTEN
 
     def window(self) -> Window | None:
-        """The best and the worst sides since a look at least `confirm` before the newest; None without such a look.
-
-        It is worked out once between two quotes, however many accounts hold the symbol.
-        """
-        if self._windowed is None or self._windowed[0] != self.confirm:
-            self._windowed = (self.confirm, self._worked_out())
-        return self._windowed[1]
-
-    # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _worked_out(self) -> Window | None:
+        """The best and the worst sides since a sample at least `confirm` before the newest; None without such a one."""
         start = self._start()
         if start is None or self.newest is None:
             return None
-        looks = self._looks if start == 0 else tuple(islice(self._looks, start, None))
-        bids = [look.bid for look in looks if look.bid is not None]
-        asks = [look.ask for look in looks if look.ask is not None]
-        return Window(high=_extreme(bids, asks, self.newest, max), low=_extreme(bids, asks, self.newest, min))
+        samples = list(self._samples)[start:]
+        return Window(high=_extreme(samples, self.newest, max), low=_extreme(samples, self.newest, min))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _start(self) -> int | None:
-        """Where the window begins: the newest look that is old enough."""
-        if not self._looks:
+        """Where the window begins: the newest sample that is old enough."""
+        if not self._samples:
             return None
-        old_enough, start = self._looks[-1].at - self.confirm, None
-        for place, look in enumerate(self._looks):  # what came before the start is forgotten, so it is near
-            if look.at > old_enough:
-                break
-            start = place
-        return start
+        old_enough = self._samples[-1].at - self.confirm
+        return max((index for index, sample in enumerate(self._samples) if sample.at <= old_enough), default=None)
 
-    def _remember(self, look: _Look) -> None:
-        self._looks.append(look)
-        while self._looks[0].at < look.at - FORGOTTEN:
-            self._looks.popleft()
+    def _remember(self, sample: QuoteSample) -> None:
+        """Keep a sample, and drop those that no window will reach back to."""
+        self._samples.append(sample)
+        while self._samples[0].at < sample.at - FORGOTTEN:
+            self._samples.popleft()
         for _ in range(self._start() or 0):
-            self._looks.popleft()
+            self._samples.popleft()
 
-    def _is_jump(self, look: _Look) -> bool:
-        """Whether it is a jump that isn't believed yet. A confirmed one starts the looks anew, from its first quote."""
-        if self._level is None or _is_near(look, self._level, JUMP[self.asset]):
-            self.doubted = None
+    def _is_unconfirmed_jump(self, sample: QuoteSample) -> bool:
+        """Whether it is a jump to wait with. A confirmed one starts the samples anew, from its first quote."""
+        if self._level is None or _is_near(sample, self._level, JUMP[self.asset]):
+            self._jump = None
             return False
-        doubted = self.doubted
-        if doubted is None or not self.is_in_doubt(look.at) or not _is_near(look, doubted, SAME):
-            self.doubted = look
+        first = self._jump
+        if first is None or not self.has_jump(sample.at) or not _is_near(sample, first, SAME):
+            self._jump = sample
             return True
-        if look.at - doubted.at < JUMP_CONFIRM:
+        if sample.at - first.at < JUMP_CONFIRM:
             return True
-        self._looks.clear()
-        self._looks.append(doubted)
-        self.doubted = None
+        self._samples.clear()
+        self._samples.append(first)
+        self._jump = None
         return False
 
-    def _mind_the_stream(self, quote: Quote, now: float, source: Source) -> None:
+    def _compare_with_stream(self, quote: Quote, now: float, source: Source) -> None:
         """Count the polls that were ahead of the stream: one may be, but not one after the other."""
         if source is Source.STREAM:
-            self.missed, self.streamed_at = 0, now
+            self.polls_ahead, self.streamed_at = 0, now
         elif self.newest is not None and (quote.bid, quote.ask) != (self.newest.bid, self.newest.ask):
-            self.missed += 1
+            self.polls_ahead += 1
 
-    def _mind_the_width(self, quote: Quote, now: float) -> None:
+    def _track_width(self, quote: Quote, now: float) -> None:
         if not is_wide(quote, self.asset):
             self._wide_since = None
         elif self._wide_since is None:
             self._wide_since = now
 
 
-def _is_near(look: _Look, other: _Look, share: Decimal) -> bool:
+def _is_near(sample: QuoteSample, other: QuoteSample, share: Decimal) -> bool:
     """Whether the two differ by no more than a share of the other, or a small step. Without a common side they do."""
-    return all(abs(price - before) <= max(before * share, STEP_DOLLARS) for price, before in _comparable(look, other))
+    return all(abs(price - before) <= max(before * share, STEP_DOLLARS) for price, before in _comparable(sample, other))
 
 
-def _comparable(look: _Look, other: _Look) -> Iterator[tuple[Decimal, Decimal]]:
+def _comparable(sample: QuoteSample, other: QuoteSample) -> Iterator[tuple[Decimal, Decimal]]:
     """The mids of both, else the side that both have."""
-    sides = ((look.bid, other.bid), (look.ask, other.ask))
+    sides = ((sample.bid, other.bid), (sample.ask, other.ask))
     known = [(price, before) for price, before in sides if price is not None and before is not None]
     if len(known) == len(sides):
         (bid, bid_before), (ask, ask_before) = known
@@ -183,9 +173,9 @@ def _comparable(look: _Look, other: _Look) -> Iterator[tuple[Decimal, Decimal]]:
         yield from known
 
 
-def _extreme(
-    bids: list[Decimal], asks: list[Decimal], newest: Quote, choose: Callable[[list[Decimal]], Decimal]
-) -> Quote:
+def _extreme(samples: Sequence[QuoteSample], newest: Quote, choose: Callable[[list[Decimal]], Decimal]) -> Quote:
     """Each side at its extreme, under the newest stamp."""
+    bids = [sample.bid for sample in samples if sample.bid is not None]
+    asks = [sample.ask for sample in samples if sample.ask is not None]
     bid, ask = choose(bids) if bids else None, choose(asks) if asks else None
     return Quote(newest.symbol, bid, ask, newest.at, newest.feed, newest.bid_size, newest.ask_size)

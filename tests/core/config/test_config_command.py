@@ -1,4 +1,4 @@
-"""`sellctl config` as one types it."""
+"""The commands of `sellctl config`, run from the command line."""
 
 import json
 import subprocess
@@ -25,9 +25,9 @@ accounts:
 """
 
 
-def run(*words: str, config: Path | None = None) -> Result:
+def run(*arguments: str, config: Path | None = None) -> Result:
     options = Options(config, None, live=False, debug=False, log_file=None)
-    return CliRunner().invoke(config_app, words, obj=options)
+    return CliRunner().invoke(config_app, arguments, obj=options)
 
 
 @pytest.mark.parametrize("form", [None, "table", "plain", "json", "csv", "markdown"])
@@ -119,7 +119,7 @@ def test_reading_the_configuration_imports_no_heavy_library(write: Write) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "sentence"),
     [
         (["config", "check"], "There is no configuration and no key in the environment. Try it without keys"),
         (["--config", "gone.yml", "config", "show"], "There is no file gone.yml. Write one: sellctl config init"),
@@ -130,11 +130,11 @@ def test_the_program_ends_with_the_sentence_and_the_usage_status(
     write: Write,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
+    arguments: list[str],
     sentence: str,
 ) -> None:
     write(f"acounts: {{}}\n{TEXT}", name="bad.yml")
-    monkeypatch.setattr(sys, "argv", ["sellctl", *words])
+    monkeypatch.setattr(sys, "argv", ["sellctl", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
     streams = capsys.readouterr()

@@ -15,7 +15,7 @@ Load = Callable[[str], LoadedConfig]
 Write = Callable[..., Path]
 Rules = Callable[[str], str]
 
-SEED = """\
+RULES = """\
 sell_module:
   enabled: true                # false: read commands work; watch and run-once say so and exit 0
   check_interval: 5            # seconds between checks
@@ -28,14 +28,14 @@ sell_module:
 """
 
 
-def test_the_seeds_block_works_as_it_stands(load: Load, main_account: str) -> None:
-    loaded = load(main_account + SEED)
-    assert loaded.config == Config(accounts=loaded.config.accounts)  # it says what the defaults are
+def test_a_block_of_every_basic_rule_equals_the_defaults(load: Load, main_account: str) -> None:
+    loaded = load(main_account + RULES)
+    assert loaded.config == Config(accounts=loaded.config.accounts)
     assert loaded.warnings == ()
 
 
 def test_every_value_says_where_it_came_from(load: Load, main_account: str) -> None:
-    rows = {row.key: row for row in load(main_account + SEED).show()}
+    rows = {row.key: row for row in load(main_account + RULES).show()}
     assert rows["sell_module.strategy_one.profit_rate"].origin == "config.yml:12"
     assert rows["sell_module.strategy_one.applies_to"].origin == "default"
     assert rows["accounts.main.api_key"].origin == "config.yml:3, environment KEY"
@@ -144,8 +144,8 @@ def test_a_file_with_rules_only_takes_the_key_pair_too(
 ) -> None:
     monkeypatch.setenv("ALPACA_API_KEY", "PKFROMTHEENVIRONMENT")
     monkeypatch.setenv("ALPACA_SECRET_KEY", "secret-from-the-environment")
-    assert list(load(SEED).config.accounts) == ["main"]
-    assert list(ConfigManager(write(SEED, mode=0o644)).load().config.accounts) == ["main"]
+    assert list(load(RULES).config.accounts) == ["main"]
+    assert list(ConfigManager(write(RULES, mode=0o644)).load().config.accounts) == ["main"]
 
 
 def test_half_a_key_pair_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

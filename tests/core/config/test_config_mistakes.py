@@ -100,14 +100,14 @@ def test_a_wrong_value_is_one_sentence_and_the_right_way(
 WHOLES = [
     ("", "This file is empty.", "sellctl config init"),
     ("# only a comment\n", "This file is empty.", "sellctl config init"),
-    ("- a\n- b\n", "This file holds no keys.", "accounts:"),
-    ("just words\n", "This file holds no keys.", "accounts:"),
+    ("- a\n- b\n", "This file has no keys.", "accounts:"),
+    ("just words\n", "This file has no keys.", "accounts:"),
     ("sell_module:\n\tenabled: true\n", "A tab can't indent YAML.", "Use spaces."),
     ("sell_module: [1, 2\n", "This isn't valid YAML", "the one above it"),
     ("sell_module: {}\n---\nsell_module: {}\n", "A second document starts here.", "Delete the ---"),
     ("sell_module: \x07\n", "A character here isn't printable.", "UTF-8"),
     ("accounts: &a {}\nmarket_data: *a\n", "An alias (*name) isn't supported.", "Write the value out."),
-    ("a: " + "[" * 200 + "]" * 200, "nested too deeply", "No key lies that deep."),
+    ("a: " + "[" * 200 + "]" * 200, "nested too deeply", "No key is that deep."),
     ("sell_module: {}\n", "There are no accounts.", "ALPACA_API_KEY"),
     ("accounts: {}\n", "accounts is empty.", "api_key and secret_key"),
     ("accounts:\n", "accounts is empty.", "api_key and secret_key"),
@@ -139,7 +139,7 @@ def test_a_folder_given_as_the_file_says_so(tmp_path: Path) -> None:
 
 def test_a_key_that_stands_twice_names_both_lines(refuse: Refuse, main_account: str) -> None:
     error = refuse(f"{main_account}execution:\n  style: smart\n  style: market\n")
-    assert error.sentence == "config.yml:7:3: 'style' stands here a second time; the first is on line 6."
+    assert error.sentence == "config.yml:7:3: 'style' is here a second time; the first is on line 6."
     assert error.hint == "Keep one of them."
 
 
@@ -162,8 +162,9 @@ def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines(refuse: Refu
 def test_a_missing_key_hides_no_other_mistake(refuse: Refuse) -> None:
     error = refuse(
         "accounts:\n  main: {api_key: '${GONE}'}\n  off: {enabled: no}\n"
-        "market_data: {accounts: mian}\nsell_module: {strategy_one: {profit_rate: 0.9}}\n"
+        "notify: [{kinds: filled}]\nmarket_data: {accounts: mian}\nsell_module: {strategy_one: {profit_rate: 0.9}}\n"
     )
+    assert "The secret is empty" not in str(error)
     for sentence in (
         "2:9: accounts.main has no secret_key.",
         "GONE isn't set",
@@ -208,7 +209,7 @@ def test_any_damage_ends_in_a_configuration_or_in_sentences(damage: list[tuple[i
     reader = ConfigReader()
     reader.read(node)
     for problem in reader.problems:
-        assert problem.spot
+        assert problem.location
         assert problem.hint
         assert re.fullmatch(r"\S.*[^ ]\.", problem.sentence)
 

@@ -1,4 +1,4 @@
-"""Strategies in the file: read, refused where they contradict themselves, warned of where they are doubtful."""
+"""Strategies in the file: read in their units; a contradiction is an error, a doubtful rule a warning."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from sellctl.core.config.schema import Amount, AssetKind, Counts, Per, Pullback, RoiStep, SideKind
+from sellctl.core.config.schema import AssetKind, Counts, Pullback, RoiStep, SideKind
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import ConfigError
+from sellctl.core.model.gain import Amount, Per
 
 D = Decimal
 Rules = Callable[[str], str]
@@ -20,7 +21,7 @@ def one(rules: str, match: str = "{}") -> str:
     return f"strategies: [{{name: mine, match: {match}, rules: {{{rules}}}}}]"
 
 
-def test_the_design_s_strategy_is_read_whole(load: Load, rules: Rules) -> None:
+def test_every_kind_of_rule_is_read_in_its_unit(load: Load, rules: Rules) -> None:
     text = (
         "stop_loss: 40%, trailing_stop: {activation: 30%, trail: 15pt}, roi_table: {0: 100%, 60m: 50%}, max_hold: 2d, "
         "days_to_expiry: 1, before_close: 10m, scale_out: [{at: 50%, sell: 50%}], breakeven: {activation: 25%}"
@@ -59,9 +60,9 @@ REFUSED = {
     "a stop of -20": "stop_loss: -20%",
     "a stop of 20": "stop_loss: 20",
     "a stop of 0.2": "stop_loss: 0.2",
-    "dollars of nobody knows what": "stop_loss: $20",
+    "dollars without per what": "stop_loss: $20",
     "a breakeven that fires at once": "breakeven: {activation: 10%, keep: 10%}",
-    "a lock that fires at once": "profit_lock: [{at: 20%, keep: 30%}]",
+    "a profit lock that fires at once": "profit_lock: [{at: 20%, keep: 30%}]",
     "a floor above the activation": "trailing_stop: {activation: 10%, trail: 5pt, floor: 20%}",
     "partial exits of more than everything": "scale_out: [{at: 50%, sell: 60%}, {at: 90%, sell: 60%}]",
     "two partial exits at one gain": "scale_out: [{at: 50%, sell: 20%}, {at: 50%, sell: 20%}]",
@@ -93,15 +94,15 @@ def test_what_was_paid_for_may_not(refuse: Refuse, rules: Rules, match: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "sentence"),
     [
         ("trailing_stop: {activation: 10%, trail: 15pt}", "wider than its activation"),
         ("trailing_stop: {activation: 30%, trail: 15pt}", "knows only the prices of sellctl's own checks"),
         ("roi_table: {0: 10%, 60m: 50%}", "rises with time held"),
     ],
 )
-def test_a_doubtful_rule_is_warned_of(load: Load, rules: Rules, text: str, words: str) -> None:
-    assert any(words in warning for warning in load(rules(one(text))).warnings)
+def test_a_doubtful_rule_is_warned_of(load: Load, rules: Rules, text: str, sentence: str) -> None:
+    assert any(sentence in warning for warning in load(rules(one(text))).warnings)
 
 
 def test_a_name_is_given_once_and_an_unknown_rule_is_named(refuse: Refuse, rules: Rules) -> None:
@@ -126,14 +127,14 @@ def test_the_account_guard_counts_in_shares_or_dollars_of_the_account(refuse: Re
         ("trail: 60%, assets: [option]", "is for stocks, and assets has none"),
     ],
 )
-def test_a_backstop_that_is_not_beneath_every_stop_is_refused(
+def test_a_backstop_that_is_not_wider_than_every_stop_is_refused(
     refuse: Refuse, rules: Rules, backstop: str, says: str
 ) -> None:
     text = rules(one("stop_loss: 40%"))
     assert says in str(refuse(f"{text}\nexecution: {{backstop: {{{backstop}}}}}\n"))
 
 
-def test_a_backstop_beneath_every_stop_is_taken_and_one_that_can_t_be_compared_is_warned_of(
+def test_a_backstop_wider_than_every_stop_loads_and_one_that_cannot_be_compared_has_a_warning(
     load: Load, rules: Rules
 ) -> None:
     loaded = load(rules(one("stop_loss: $30/contract")) + "\nexecution: {backstop: {stop: 50%, trail: 30%}}\n")

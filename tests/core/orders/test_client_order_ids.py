@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.order import OUR_PREFIX, STATE_OF_STATUS, OrderState
-from sellctl.core.model.plan import State
+from sellctl.core.model.plan import DecisionState
 from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
 
 DAY = dt.date(2026, 11, 24)
@@ -57,7 +57,7 @@ def test_the_next_attempt_waits_until_the_one_before_is_terminal(status: str) ->
 
 def test_an_order_of_ours_that_only_todays_orders_show_is_still_working() -> None:
     decision = the_decision(a_snapshot(a_holding(bid="1.10", ask="1.12"), history=(our_order(),)))
-    assert decision.state is State.DENIED
+    assert decision.state is DecisionState.DENIED
     assert decision.violations == ("an order of ours is still working (new)",)
 
 

@@ -55,24 +55,24 @@ def test_an_unchanged_position_is_the_same_episode() -> None:
 )
 def test_a_flip_or_another_entry_without_more_quantity_starts_afresh(position: Position) -> None:
     after = carried_on(peaked(a_position(qty="2"), "1.50"), position, LATER)
-    assert (after.peak, after.first_seen, after.base) == (None, LATER, 2)
+    assert (after.peak, after.first_seen, after.original_qty) == (None, LATER, 2)
 
 
 def test_adding_keeps_the_time_and_re_bases_the_trail() -> None:
     after = carried_on(peaked(a_position(qty="2"), "1.50"), a_position(qty="3", entry="1.10"), LATER)
-    assert (after.peak, after.first_seen, after.base, after.frozen) == (None, NOON, 3, "")
+    assert (after.peak, after.first_seen, after.original_qty, after.suspended) == (None, NOON, 3, "")
 
 
 def test_selling_a_part_keeps_everything_and_remembers_the_whole() -> None:
     after = carried_on(peaked(a_position(qty="4"), "1.50"), a_position(qty="2"), LATER)
-    assert (after.peak, after.qty, after.base) == (D("1.50"), 2, 4)
+    assert (after.peak, after.qty, after.original_qty) == (D("1.50"), 2, 4)
 
 
 @pytest.mark.parametrize(("qty", "entry"), [("20", "0.50"), ("1", "10"), ("5", "2")])
 def test_a_split_freezes_the_rules_and_the_peak(qty: str, entry: str) -> None:
     kept = Kept({"AAPL": peaked(a_position("AAPL", "10"), "1.50")})
     episodes = seen((a_position("AAPL", qty, entry),), kept=kept)
-    assert "split" in episodes.known["AAPL"].frozen
+    assert "split" in episodes.known["AAPL"].suspended
     assert [symbol for symbol, _ in episodes.news] == ["AAPL"]
     episodes.peaked("AAPL", D(9))
     assert episodes.known["AAPL"].peak == D("1.50")
@@ -81,28 +81,28 @@ def test_a_split_freezes_the_rules_and_the_peak(qty: str, entry: str) -> None:
 def test_a_person_thaws_what_was_frozen_with_a_fresh_peak() -> None:
     episodes = seen((a_position("AAPL", "10"),), (a_position("AAPL", "20", "0.50"),))
     episodes.thaw(frozenset({"MSFT"}))
-    assert episodes.known["AAPL"].frozen
+    assert episodes.known["AAPL"].suspended
     episodes.thaw(frozenset({"AAPL"}))
-    assert (episodes.known["AAPL"].frozen, episodes.known["AAPL"].base) == ("", 20)
+    assert (episodes.known["AAPL"].suspended, episodes.known["AAPL"].original_qty) == ("", 20)
 
 
 def test_an_assignment_freezes_what_is_left_on_the_underlying() -> None:
     other = "AAPL261218P00150000"
     before = (a_position("AAPL", "200"), a_position(CALL, "2", short=True), a_position(other))
     episodes = seen(before, (a_position(other),))
-    assert "assigned" in episodes.known[other].frozen
+    assert "assigned" in episodes.known[other].suspended
 
 
 def test_an_option_that_was_sold_freezes_nothing() -> None:
     other = "AAPL261218P00150000"
     episodes = seen((a_position("AAPL", "200"), a_position(CALL, "2"), a_position(other)), (a_position("AAPL", "200"),))
-    assert all(not episode.frozen for episode in episodes.known.values())
+    assert all(not episode.suspended for episode in episodes.known.values())
 
 
 def test_an_adjusted_symbol_freezes_its_rules() -> None:
     adjusted = CALL.replace("AAPL", "AAPL1")
     episodes = seen((a_position(CALL), a_position("AAPL", "7")), (a_position(adjusted), a_position("AAPL", "7")))
-    assert "renamed" in episodes.known["AAPL"].frozen
+    assert "renamed" in episodes.known["AAPL"].suspended
 
 
 @pytest.mark.parametrize(("short", "prices", "peak"), [(False, "1.2 1.5 1.3", "1.5"), (True, "0.8 0.5 0.7", "0.5")])
@@ -139,16 +139,16 @@ def test_what_was_flat_while_nobody_looked_starts_afresh() -> None:
     episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))
     episodes.opened(CALL, BOUGHT_TWICE)
     after = episodes.known[CALL]
-    assert (after.peak, after.first_seen, after.tag) == (None, at("11:00"), "bot-2")
+    assert (after.peak, after.first_seen, after.opening_order_id) == (None, at("11:00"), "bot-2")
 
 
 def test_a_long_leg_follows_its_short_until_nobody_closes_that() -> None:
     other = "AAPL261218C00210000"
     episodes = seen((a_position(CALL, short=True), a_position(other)))
     episodes.lead(CALL, (other,), "vertical: stop")
-    assert episodes.known[other].follow == f"{CALL} vertical: stop"
+    assert episodes.known[other].exit_after == f"{CALL} vertical: stop"
     episodes.stay([CALL])
-    assert not episodes.known[other].follow
+    assert not episodes.known[other].exit_after
 
 
 def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() -> None:

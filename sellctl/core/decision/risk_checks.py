@@ -1,0 +1,183 @@
+"""Which orders may be sent: the checks of an account and of one order, each refusal with its numbers. Pure."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sellctl.core.decision.policy import Policy
+from sellctl.core.decision.pricing import CENT, reference_price
+from sellctl.core.model.order import Order, OrderType
+from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency, halt_violation
+from sellctl.core.model.position import Holding
+from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.structures.coverage import Cover
+
+# An order's limit may be this far through the side it trades against, and never further.
+COLLAR = Decimal("0.15")
+# Orders per minute: of a symbol, of an account.
+MOST_A_MINUTE_PATIENT = (6, 30)
+MOST_A_MINUTE = (20, 120)
+REJECTS_IN_A_ROW = 3
+RETRY_AFTER_REJECTS = dt.timedelta(seconds=60)
+
+
+def account_violations(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:
+    """Why no order of this account may be sent right now, whichever it is; empty when one may."""
+    found = (check(snapshot, policy) for check in ACCOUNT_CHECKS)
+    return tuple(violation for violation in found if violation)
+
+
+def wrong_account(snapshot: Snapshot, policy: Policy) -> str | None:
+    """Whether the snapshot is of another account than the policy: then nothing at all may be touched (S4)."""
+    facts = snapshot.account
+    if policy.account_number is not None and facts.number != policy.account_number:
+        return f"the key belongs to account {facts.number}, the configuration names {policy.account_number}"
+    if facts.name != policy.account:
+        return f"the snapshot is of {facts.name}, the policy of {policy.account}"
+    if facts.paper != policy.paper:
+        kinds = ("paper" if facts.paper else "live", "paper" if policy.paper else "live")
+        return f"the account is {kinds[0]}, the configuration says {kinds[1]}"
+    return None
+
+
+def _market_is_open(snapshot: Snapshot, _policy: Policy) -> str | None:
+    return None if snapshot.market.is_open else "the market is closed"
+
+
+def _trading_is_not_blocked(snapshot: Snapshot, _policy: Policy) -> str | None:
+    blocked = snapshot.account.blocked
+    return f"trading is blocked by the broker: {blocked}" if blocked else None
+
+
+def _positions_are_fresh(snapshot: Snapshot, policy: Policy) -> str | None:
+    age = snapshot.market.now - snapshot.positions_at
+    if age <= policy.max_position_age:
+        return None
+    allowed = policy.max_position_age.total_seconds()
+    return f"positions were read {age.total_seconds():.0f} s ago, {allowed:.0f} s allowed"
+
+
+ACCOUNT_CHECKS: tuple[Callable[[Snapshot, Policy], str | None], ...] = (
+    _market_is_open,
+    wrong_account,
+    _trading_is_not_blocked,
+    _positions_are_fresh,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskContext:
+    """What a check sees besides the order: the exit that it is for, and everything that it was decided from.
+
+    `account_violations` forbid every order of the account; `open_orders` are those that name the order's symbol.
+    """
+
+    signal: ExitSignal
+    snapshot: Snapshot
+    policy: Policy
+    cover: Cover
+    account_violations: tuple[str, ...]
+    open_orders: tuple[Order, ...]
+
+    @property
+    def holding(self) -> Holding:
+        """The holding that the order closes."""
+        return self.signal.holding
+
+
+RiskCheck = Callable[[SubmitOrder, RiskContext], str | None]
+
+
+def violations(order: SubmitOrder, risk: RiskContext) -> tuple[str, ...]:
+    """Why an order may not be sent, each with its numbers; empty when it may."""
+    found = (check(order, risk) for check in RISK_CHECKS)
+    own = tuple(violation for violation in found if violation)
+    return (*risk.account_violations, *own)
+
+
+def _no_order_of_ours_is_working(order: SubmitOrder, risk: RiskContext) -> str | None:
+    """By the open orders, and by today's orders, which may know of one that the list of open ones doesn't show yet."""
+    seen = (*risk.open_orders, *risk.snapshot.history.get(order.symbol, ()))
+    ours = [o for o in seen if o.is_ours and not o.is_terminal]
+    return f"an order of ours is still working ({ours[0].status})" if ours else None
+
+
+def _price_collar(order: SubmitOrder, risk: RiskContext) -> str | None:
+    """A limit may not be far through the market; a forced exit is sent at any price."""
+    side = reference_price(risk.signal)
+    if order.type is not OrderType.LIMIT or order.limit_price is None or risk.signal.urgency is Urgency.FORCED:
+        return None
+    if side is None:
+        return "no price to compare the limit with"
+    allowed = max(side * COLLAR, 5 * CENT)
+    through = side - order.limit_price if risk.holding.position.is_long else order.limit_price - side
+    return f"limit {order.limit_price} is over {allowed:f} through {side}" if through > allowed else None
+
+
+def _covering_legs(order: SubmitOrder, risk: RiskContext) -> str | None:
+    """A long that covers a short is never closed alone (S7)."""
+    if not risk.holding.position.is_long or risk.policy.allow_legging_out:
+        return None
+    reserved = risk.cover.reserved.get(order.symbol)
+    over = reserved and order.qty > remaining_qty(risk.holding) - reserved
+    return covering_violation(order.symbol, risk.cover) if over else None
+
+
+def remaining_qty(holding: Holding) -> Decimal:
+    """What is held, less what our own fills have taken that the position doesn't show yet."""
+    left = holding.state.qty_left
+    return holding.position.qty if left is None else min(holding.position.qty, left)
+
+
+def covering_violation(symbol: str, cover: Cover) -> str:
+    """Why a long may not be closed, or not all of it."""
+    return f"{cover.reserved[symbol]:f} of it cover {', '.join(cover.covered_by_long[symbol])}, which closes first"
+
+
+def _not_halted(_order: SubmitOrder, risk: RiskContext) -> str | None:
+    """A halt stops every new order except a panic's."""
+    halted = risk.snapshot.halted
+    return halt_violation(halted) if halted and risk.signal.reason is not Reason.PANIC else None
+
+
+def _order_rate(_order: SubmitOrder, risk: RiskContext) -> str | None:
+    """Orders per minute are limited per symbol and per account (K2)."""
+    return rate_violation(risk.signal, risk.snapshot)
+
+
+def rate_violation(signal: ExitSignal, snapshot: Snapshot) -> str | None:
+    """Why an exit may send no order this minute; None when it may."""
+    patient = signal.urgency >= Urgency.TIME
+    caps = MOST_A_MINUTE_PATIENT if patient else MOST_A_MINUTE
+    for what, sent, most in zip(("symbol", "account"), (signal.holding.state.sent, snapshot.sent), caps, strict=True):
+        count = sent.patient if patient else sent.all
+        if count >= most:
+            return f"{count} orders for this {what} within a minute, {most} allowed"
+    return None
+
+
+def _not_rejected_again(_order: SubmitOrder, risk: RiskContext) -> str | None:
+    """Three rejects in a row halt the symbol; a protective or forced exit is retried every 60 s (K4)."""
+    state = risk.holding.state
+    if state.rejects < REJECTS_IN_A_ROW:
+        return None
+    if risk.signal.urgency <= Urgency.PROTECTIVE and state.rejected_for >= RETRY_AFTER_REJECTS:
+        return None
+    return f"the broker rejected {state.rejects} orders for it in a row"
+
+
+def _is_explained(_order: SubmitOrder, risk: RiskContext) -> str | None:
+    """No order for a position that our ledger cannot explain (S5)."""
+    return risk.holding.state.quarantine or None
+
+
+RISK_CHECKS: tuple[RiskCheck, ...] = (
+    _not_halted,
+    _is_explained,
+    _no_order_of_ours_is_working,
+    _price_collar,
+    _order_rate,
+    _not_rejected_again,
+    _covering_legs,
+)

@@ -1,0 +1,81 @@
+"""Prices and gains that rules compare. Prices are dollars per share; a price equal to a threshold has reached it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from sellctl.core.model.position import Holding, Position
+
+SHARES_PER_CONTRACT = 100
+
+
+class Basis(StrEnum):
+    """Which side of the quote a gain is measured on. Closing a short mirrors bid and ask."""
+
+    BID = "bid"
+    MID = "mid"
+
+
+class Per(StrEnum):
+    """What an amount counts in."""
+
+    GAIN = "gain"  # a share of the entry price
+    CONTRACT = "contract"  # dollars per contract of 100 shares, or per share of stock
+    POSITION = "position"  # dollars for the whole position
+    PRICE = "price"  # the price itself, in dollars per share
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How far a target or a stop is from entry; always positive, the rule knows the direction."""
+
+    value: Decimal
+    per: Per = Per.GAIN
+
+
+def price_on(holding: Holding, basis: Basis) -> Decimal | None:
+    """The usable price on a basis: the side that closing trades against, or the mid; None when it isn't usable."""
+    return holding.exit_price if basis is Basis.BID else holding.prices.mid
+
+
+def side_name(position: Position, basis: Basis) -> str:
+    """What the price on a basis is called: a short is closed at the ask."""
+    if basis is Basis.MID:
+        return "mid"
+    return "bid" if position.is_long else "ask"
+
+
+def price_at_gain(position: Position, gain: Decimal) -> Decimal | None:
+    """The price at which the gain is `gain` (0.1 is +10%), mirrored for a short; None without an entry price."""
+    entry = position.entry_price
+    if entry is None:
+        return None
+    return entry * (1 + gain if position.is_long else 1 - gain)
+
+
+def price_at_amount(position: Position, amount: Amount, *, ahead: bool) -> Decimal | None:
+    """The price that is `amount` ahead of entry, or behind it; None when it needs an entry price and there is none."""
+    if amount.per is Per.GAIN:
+        return price_at_gain(position, amount.value if ahead else -amount.value)
+    if amount.per is Per.PRICE:
+        return amount.value
+    if position.entry_price is None:
+        return None
+    units = position.qty if amount.per is Per.POSITION else 1
+    away = amount.value / (units * shares_per_unit(position))
+    return position.entry_price + (away if ahead is position.is_long else -away)
+
+
+def shares_per_unit(position: Position) -> int:
+    """How many shares one unit stands for: 100 per contract (adjusted ones too), 1 per share."""
+    return SHARES_PER_CONTRACT if position.instrument.is_option else 1
+
+
+def is_at_or_above(position: Position, price: Decimal, threshold: Decimal) -> bool:
+    """Whether `price` is at least as good for the position as `threshold`."""
+    return price >= threshold if position.is_long else price <= threshold
+
+
+def is_at_or_below(position: Position, price: Decimal, threshold: Decimal) -> bool:
+    """Whether `price` is at least as bad for the position as `threshold`."""
+    return price <= threshold if position.is_long else price >= threshold

@@ -1,0 +1,41 @@
+"""How long a position has been held, and how long an option has left. Days are the exchange's, instants the broker's.
+
+Time held counts from the earliest opening fill that orders showed, else from when the position was first seen.
+"""
+
+import datetime as dt
+
+from sellctl.core.model.market import NEW_YORK, Market
+from sellctl.core.model.position import Holding
+
+_NOTHING = dt.timedelta(0)
+
+
+def days_left(holding: Holding, market: Market) -> int | None:
+    """Calendar days until an option expires, 0 on its last day; None for what doesn't expire."""
+    option = holding.position.instrument.option
+    return (option.expires - market.today).days if option else None
+
+
+def time_held(holding: Holding, market: Market) -> dt.timedelta | None:
+    """How long it has been held, nights and weekends included; None when its beginning is unknown."""
+    since = holding.state.held_since
+    return None if since is None else market.now - since
+
+
+def session_time_held(holding: Holding, market: Market) -> dt.timedelta | None:
+    """How long it has been held while the exchange was open, by the broker's calendar; None as `time_held`.
+
+    A lower bound where a part is unknown: days before the calendar begins, or all of them, count as nothing.
+    """
+    since = holding.state.held_since
+    if since is None:
+        return None
+    calendar = market.calendar
+    if calendar is None:
+        return _NOTHING
+    first = max(since.astimezone(NEW_YORK).date(), calendar.since)
+    days = (first + dt.timedelta(days=n) for n in range((market.today - first).days + 1))
+    sessions = (session for day in days if (session := calendar.session(day)))
+    spans = (min(market.now, each.closes_at) - max(since, each.opens_at) for each in sessions)
+    return sum((max(span, _NOTHING) for span in spans), _NOTHING)

@@ -1,0 +1,45 @@
+"""ROI table: a gain on entry that shrinks with the time held."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from sellctl.core.config.schema import Hours, RoiStep
+from sellctl.core.model.gain import Basis, price_at_gain
+from sellctl.core.model.holding_time import session_time_held, time_held
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import Reason
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.base import ProfitRule
+from sellctl.core.text import as_percent, as_time_span
+
+
+@dataclass(frozen=True, slots=True)
+class RoiTable(ProfitRule):
+    """Close when the gain reaches that of the last step whose time has been held; before the first step, never."""
+
+    reason: ClassVar[Reason] = Reason.ROI_TABLE
+    steps: tuple[RoiStep, ...]  # by time, ascending
+    hours: Hours = Hours.WALL
+    basis: Basis = Basis.BID
+
+    def threshold(self, holding: Holding, market: Market) -> Decimal | None:
+        """Entry and the gain of the step in force."""
+        step = self._step(holding, market)
+        return None if step is None else price_at_gain(holding.position, step.gain)
+
+    def label(self, holding: Holding, market: Market) -> str:
+        """+50% from 60 min held on."""
+        step = self._step(holding, market)
+        unknown = self.hours is Hours.SESSION and market.calendar is None
+        why = " (the exchange's calendar is unknown: time held counts as zero)" if unknown else ""
+        return f"{as_percent(step.gain)} from {as_time_span(step.after)} held on{why}" if step else f"ROI table{why}"
+
+    def _step(self, holding: Holding, market: Market) -> RoiStep | None:
+        held = self._held(holding, market)
+        reached = [step for step in self.steps if held is not None and step.after <= held]
+        return max(reached, key=lambda step: step.after, default=None)
+
+    def _held(self, holding: Holding, market: Market) -> dt.timedelta | None:
+        return time_held(holding, market) if self.hours is Hours.WALL else session_time_held(holding, market)

@@ -1,0 +1,69 @@
+"""Scale-out: a part of the position at each of several gains."""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import ClassVar
+
+from sellctl.core.config.schema import ScaleStep
+from sellctl.core.model.gain import Basis, price_at_gain
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal, Reason
+from sellctl.core.model.position import Holding
+from sellctl.core.rules.base import ProfitRule
+from sellctl.core.text import as_percent
+
+NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOut(ProfitRule):
+    """Close slices at rising gains; each is a share of the original quantity.
+
+    What was sold shows in what is left: after a slice, at most the rest of it is kept, and it doesn't sell again.
+    A slice of less than one contract sells nothing.
+    """
+
+    reason: ClassVar[Reason] = Reason.SCALE_OUT
+    slices: tuple[ScaleStep, ...]  # by gain, ascending
+    basis: Basis = Basis.BID
+
+    def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
+        """The gain of the first slice that isn't sold; None when none is left."""
+        step = self._next(holding)
+        return None if step is None else price_at_gain(holding.position, step.at)
+
+    def label(self, holding: Holding, _market: Market) -> str:
+        """Slice of 50% at +50%."""
+        step = self._next(holding)
+        return f"slice of {as_percent(step.sell).removeprefix('+')} at {as_percent(step.at)}" if step else "scale-out"
+
+    def qty(self, holding: Holding) -> Decimal:
+        """What of the first slice that isn't sold is left to sell."""
+        return next((left for _, left in self._unsold(holding)), NOTHING)
+
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
+        """The exit of one slice; None when nothing of any is left to sell."""
+        return ProfitRule.evaluate(self, holding, market) if self.qty(holding) > 0 else None
+
+    def _next(self, holding: Holding) -> ScaleStep | None:
+        return next((step for step, _ in self._unsold(holding)), None)
+
+    def _unsold(self, holding: Holding) -> list[tuple[ScaleStep, Decimal]]:
+        """Slices with something left to sell, in their order, each with how much."""
+        position, state = holding.position, holding.state
+        whole = max(state.original_qty or NOTHING, position.qty)
+        held = position.qty if state.qty_left is None else min(state.qty_left, position.qty)
+        found, share = [], NOTHING
+        for step in self.slices:
+            share += step.sell
+            left = held - _rounded_up(whole * (1 - min(share, Decimal(1))), holding)
+            if left > 0:
+                found.append((step, left))
+        return found
+
+
+def _rounded_up(kept: Decimal, holding: Holding) -> Decimal:
+    """What is kept, in whole contracts: a part of one isn't sold."""
+    whole = holding.position.instrument.asset_class is AssetClass.OPTION
+    return kept.to_integral_value(ROUND_CEILING) if whole else kept

@@ -1,0 +1,25 @@
+"""Money, ratios and lengths of time as sentences write them."""
+
+import datetime as dt
+from decimal import Decimal
+
+
+def as_percent(ratio: Decimal) -> str:
+    """A ratio as a signed percentage: +10%, -20.5%."""
+    number = f"{ratio * 100:+.1f}%".replace(".0%", "%")
+    return "+0%" if number == "-0%" else number
+
+
+def as_dollars(price: Decimal) -> str:
+    """A price with two decimals, and up to four where they differ from zero: $1.10, $0.0525, -$200.00."""
+    whole, decimals = f"{abs(price):.4f}".split(".")
+    return f"{'-' if price < 0 else ''}${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
+def as_time_span(span: dt.timedelta) -> str:
+    """A length of time in its largest unit: 2 d, 3.5 h, 45 min, 30 s."""
+    seconds = int(span.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{Decimal(seconds) / size:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,90 @@
+"""What a plan means for a person: each thing worth hearing is published once, until it changes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.event import EventKind
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Urgency
+
+_ANNOUNCED = {
+    DecisionState.BLOCKED: EventKind.BLOCKED,
+    DecisionState.DENIED: EventKind.DENIED,
+    DecisionState.FAULT: EventKind.DEGRADED,
+}
+
+
+@dataclass(slots=True)
+class PlanAnnouncer:
+    """Compares each plan of one account with what was published before."""
+
+    publish: EventPublisher
+    _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what was last known to prevent its exit
+    _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: what the last alert was about
+    _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
+    _faults: set[str] = field(default_factory=set)
+
+    def announce(self, plan: Plan) -> None:
+        """Publish what is new in a plan."""
+        self._forget_the_settled(plan)
+        for decision in plan.notable:
+            self._announce_obstacle(decision)
+            self._announce_alert(decision)
+        self._announce_overdue(plan)
+        for fault in plan.faults:
+            if fault not in self._faults:
+                self._faults.add(fault)
+                self.publish("", EventKind.DEGRADED, fault, failed=True)
+
+    def announce_suspended(self, suspended: Iterable[tuple[str, str]], *, is_evidence: bool) -> None:
+        """Publish which symbols' rules were suspended, and why."""
+        for symbol, why in suspended:
+            text = f"its rules are suspended: {why}; `sellctl manage {symbol}` resumes them"
+            detail = {"symbol": symbol, "why": why}
+            self.publish(symbol, EventKind.ALERT, text, evidence="frozen" if is_evidence else "", detail=detail)
+
+    def _forget_the_settled(self, plan: Plan) -> None:
+        """Whatever comes next of a holding with nothing notable is new."""
+        settled = {decision.holding.symbol for decision in plan.decisions}
+        settled -= {decision.holding.symbol for decision in plan.notable}
+        for symbol in settled:
+            self._obstacles.pop(symbol, None)
+            self._alerts.pop(symbol, None)
+
+    def _announce_obstacle(self, decision: PositionDecision) -> None:
+        """An exit that is blocked, denied or failed."""
+        symbol, signal = decision.holding.symbol, decision.signal
+        obstacle = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else f"{decision.state}"
+        known, self._obstacles[symbol] = self._obstacles.get(symbol), obstacle
+        if decision.state not in _ANNOUNCED or decision.unconfirmed or known == obstacle:
+            return
+        urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
+        failed = urgent or decision.state is DecisionState.FAULT
+        critical = urgent and decision.state is DecisionState.BLOCKED
+        self.publish(symbol, _ANNOUNCED[decision.state], decision.sentence, failed=failed, critical=critical)
+
+    def _announce_alert(self, decision: PositionDecision) -> None:
+        """An alert on a position that stays or is closing all the same, such as an order that a halt holds back."""
+        if decision.state in _ANNOUNCED or decision.unconfirmed:
+            return
+        symbol = decision.holding.symbol
+        if decision.alert:
+            about = f"{decision.signal and decision.signal.reason}:{bool(decision.cancel_first)}"
+            if self._alerts.get(symbol) != about:
+                self.publish(symbol, EventKind.ALERT, decision.sentence, failed=True)
+            self._alerts[symbol] = about
+        elif decision.signal is None:
+            self._alerts.pop(symbol, None)
+
+    def _announce_overdue(self, plan: Plan) -> None:
+        """Protective and forced exits that aren't filled: a critical alert each, repeated as their count grows."""
+        announced, self._overdue = self._overdue, {}
+        for decision in plan.notable:
+            symbol = decision.holding.symbol
+            if decision.overdue:
+                self._overdue[symbol] = decision.overdue
+                if announced.get(symbol) != decision.overdue:
+                    text = f"still not closed: {decision.sentence}"
+                    self.publish(symbol, EventKind.ALERT, text, failed=True, critical=True)
+            elif decision.state is DecisionState.DENIED and symbol in announced:
+                self._overdue[symbol] = announced[symbol]

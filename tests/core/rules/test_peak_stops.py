@@ -1,0 +1,78 @@
+"""Trailing stop, breakeven and profit lock: armed by the peak, and fired at their threshold."""
+
+from decimal import Decimal
+
+import pytest
+from builders import a_market, at_price, fires
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sellctl.core.config.schema import (
+    LockStep,
+    Pullback,
+)
+from sellctl.core.rules.breakeven import Breakeven
+from sellctl.core.rules.profit_lock import ProfitLock
+from sellctl.core.rules.trailing_stop import TrailingStop
+from sellctl.core.sell_strategies.base_strategy import Rule
+
+D = Decimal
+NOON = a_market("12:00")
+
+
+POINTS, SHARE = Pullback(D("0.10")), Pullback(D("0.10"), of_price=True)
+PEAKS = [
+    # rule, peak, met, missed, short peak, met, missed
+    (TrailingStop(POINTS, D("0.4")), "1.50", "1.40", "1.41", "0.50", "0.60", "0.59"),
+    (TrailingStop(POINTS, D("0.4")), "1.40", "1.30", "1.31", "0.60", "0.70", "0.69"),
+    (TrailingStop(SHARE, D("0.4")), "1.50", "1.35", "1.36", "0.50", "0.55", "0.54"),
+    (TrailingStop(Pullback(D("0.5")), D("0.4"), floor=D("0.3")), "1.50", "1.30", "1.31", "0.50", "0.70", "0.69"),
+    (TrailingStop(Pullback(D("0.5")), D("0.4"), max_pullback=SHARE), "1.50", "1.35", "1.36", "0.50", "0.55", "0.54"),
+    (Breakeven(D("0.25")), "1.25", "1.00", "1.01", "0.75", "1.00", "0.99"),
+    (Breakeven(D("0.25"), D("0.05")), "1.30", "1.05", "1.06", "0.70", "0.95", "0.94"),
+    (ProfitLock((LockStep(D("0.2"), D("0.05")),)), "1.20", "1.05", "1.06", "0.80", "0.95", "0.94"),
+]
+
+
+@pytest.mark.parametrize("row", PEAKS)
+def test_a_stop_that_follows_the_peak_fires_at_its_threshold(row: tuple[Rule, str, str, str, str, str, str]) -> None:
+    rule, peak, met, missed, short_peak, short_met, short_missed = row
+    assert fires(rule, at_price(met, peak=D(peak)))
+    assert not fires(rule, at_price(missed, peak=D(peak)))
+    assert fires(rule, at_price(short_met, short=True, peak=D(short_peak)))
+    assert not fires(rule, at_price(short_missed, short=True, peak=D(short_peak)))
+
+
+@pytest.mark.parametrize("rule", [row[0] for row in PEAKS])
+def test_unarmed_it_never_fires(rule: Rule) -> None:
+    assert not fires(rule, at_price("0.50"))
+    assert not fires(rule, at_price("0.50", peak=D("1.19")))
+    assert not fires(rule, at_price("1.50", short=True, peak=D("0.81")))
+
+
+def test_the_higher_rung_of_a_profit_lock_holds() -> None:
+    lock = ProfitLock((LockStep(D("0.2"), D("0.05")), LockStep(D("0.5"), D("0.3"))))
+    assert not fires(lock, at_price("1.29", peak=D("1.49")))
+    assert fires(lock, at_price("1.30", peak=D("1.50")))
+
+
+PRICE = st.decimals(min_value="0.05", max_value="9", places=2)
+
+
+@given(prices=st.lists(PRICE, min_size=1, max_size=30), short=st.booleans(), of_price=st.booleans())
+def test_a_trail_only_ever_moves_towards_the_gain(prices: list[Decimal], *, short: bool, of_price: bool) -> None:
+    rule = TrailingStop(Pullback(D("0.2"), of_price=of_price), D("0.1"))
+    peak, before = prices[0], None
+    for price in prices:
+        peak = min(peak, price) if short else max(peak, price)
+        stop = rule.threshold(at_price("1.00", short=short, peak=peak), NOON)
+        if before is not None:
+            assert stop is not None
+            assert stop <= before if short else stop >= before
+        before = stop
+
+
+@given(peak=PRICE, short=st.booleans(), of_price=st.booleans())
+def test_at_its_own_peak_no_trail_fires(peak: Decimal, *, short: bool, of_price: bool) -> None:
+    rule = TrailingStop(Pullback(D("0.01"), of_price=of_price))
+    assert not fires(rule, at_price(str(peak), short=short, peak=peak))

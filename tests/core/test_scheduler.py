@@ -1,0 +1,215 @@
+"""All accounts together: what they share, what a slow or failing one costs the others, and how runs end."""
+
+import asyncio
+import datetime as dt
+
+from builders import CALL, PUT, a_position, at
+from shell_fakes import FakeBroker, World, a_broker_failure
+
+from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
+from sellctl.core.model.event import EventKind, Severity
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.scheduler import RUN_ONCE_SECONDS, UNWATCHED_SECONDS, AccountScheduler
+from sellctl.core.watching.manual_requests import CommandRequest, Verb
+from sellctl.core.watching.poll_schedule import AT_ONCE_SECONDS, CLOSED_SECONDS, EXPEDITED_SECONDS
+
+DUE = ("1.20", "1.22")
+
+
+def two_accounts() -> tuple[World, FakeBroker, AccountScheduler]:
+    world = World()
+    other = FakeBroker(world.clock, "other")
+    other.held = (a_position(PUT, "1"),)
+    world.quoted("1.00", "1.02", PUT)
+    return world, other, world.a_scheduler(world.watcher, world.a_watcher(other))
+
+
+def watched(world: World, scheduler: AccountScheduler, polls: int, *, each: object = None) -> list[float]:
+    """Watch for so many polls; the waits after them."""
+    waits: list[float] = []
+    stop = asyncio.Event()
+
+    def after_poll(wait: float) -> None:
+        waits.append(wait)
+        if callable(each):
+            each(len(waits))
+        if len(waits) == polls:
+            stop.set()
+
+    asyncio.run(scheduler.watch(stop, after_poll))
+    assert world.clock.seconds >= 1000.0
+    return waits
+
+
+def test_a_poll_reads_one_clock_for_all_accounts_and_each_accounts_positions() -> None:
+    world, other, scheduler = two_accounts()
+    asyncio.run(scheduler.poll())
+    assert world.broker.requests.count("clock") + other.requests.count("clock") == 1
+    assert (world.broker.requests.count("positions"), other.requests.count("positions")) == (1, 1)
+    assert [state.plan is not None for state in scheduler.states] == [True, True]
+    assert len(scheduler.first_plans) == 2
+    assert scheduler.market is not None
+
+
+def test_a_slow_account_keeps_no_other_waiting_and_is_used_by_a_later_poll() -> None:
+    world, other, scheduler = two_accounts()
+
+    async def polls() -> list[bool]:
+        other.gate = asyncio.Event()
+        await scheduler.poll()
+        before = [state.plan is not None for state in scheduler.states]
+        other.gate.set()
+        await scheduler.poll()
+        return before
+
+    assert asyncio.run(polls()) == [True, False]
+    assert [state.plan is not None for state in scheduler.states] == [True, True]
+    assert other.requests.count("positions") == 1
+    assert world.broker.requests.count("positions") == 2
+
+
+def test_an_account_that_fails_is_polled_ever_more_rarely_and_the_others_are_not() -> None:
+    world, other, scheduler = two_accounts()
+    other.fails = a_broker_failure()
+    watched(world, scheduler, 6)
+    assert world.broker.requests.count("positions") == 6
+    assert other.requests.count("account") == 4  # after 1, 5 and 15 seconds, polled every 5
+
+
+def test_after_an_order_the_next_poll_follows_at_once_and_then_expedited() -> None:
+    world = World()
+    world.quoted(*DUE)
+    assert watched(world, world.a_scheduler(), 3)[:2] == [AT_ONCE_SECONDS, EXPEDITED_SECONDS]
+
+
+def test_an_expedited_poll_asks_only_the_account_with_something_under_way_and_no_clock() -> None:
+    world, other, scheduler = two_accounts()
+    world.quoted(*DUE)
+    watched(world, scheduler, 2)
+    assert world.broker.requests.count("positions") == 2
+    assert other.requests.count("positions") == 1
+    assert world.broker.requests.count("clock") == 1
+
+
+def test_waking_one_account_polls_it_alone_and_waking_all_polls_all() -> None:
+    for account, polls in (("other", (1, 2)), ("", (2, 2))):
+        world, other, scheduler = two_accounts()
+
+        def wake(polled: int, scheduler: AccountScheduler = scheduler, account: str = account) -> None:
+            if polled == 1:
+                scheduler.wake(account)
+
+        watched(world, scheduler, 2, each=wake)
+        assert (world.broker.requests.count("positions"), other.requests.count("positions")) == polls
+        assert world.clock.seconds < 1005
+
+
+def test_while_the_market_is_closed_only_the_clock_is_read_once_per_minute() -> None:
+    world = World()
+    world.broker.is_open = False
+    waits = watched(world, world.a_scheduler(), 3)
+    assert waits == [CLOSED_SECONDS] * 3
+    assert world.broker.requests.count("positions") == 1
+    assert world.broker.requests.count("clock") == 3
+
+
+def test_without_a_clock_nothing_is_decided() -> None:
+    world = World()
+    world.quoted(*DUE)
+    scheduler = world.a_scheduler()
+    world.broker.fails = a_broker_failure()
+    asyncio.run(scheduler.poll())
+    assert scheduler.problem is world.broker.fails
+    assert world.broker.sent == []
+
+
+def test_a_price_that_jumps_is_polled_a_second_time_soon() -> None:
+    world = World()
+    scheduler = world.a_scheduler()
+
+    def jump(polled: int) -> None:
+        world.quoted("9.00", "9.02") if polled == 1 else None
+
+    waits = watched(world, scheduler, 2, each=jump)
+    assert waits == [5.0, scheduler.prices.second_quote_in]
+    assert world.broker.sent == []
+
+
+def test_an_account_that_goes_on_failing_alerts_again_and_a_key_that_never_worked_does_not() -> None:
+    for worked, alerts in ((True, 2), (False, 0)):
+        world, other, scheduler = two_accounts()
+
+        async def failing(
+            other: FakeBroker = other,
+            scheduler: AccountScheduler = scheduler,
+            world: World = world,
+            *,
+            worked: bool = worked,
+        ) -> None:
+            if worked:
+                await scheduler.poll()
+            other.fails = AuthError("The key is refused.")
+            for _ in range(8):
+                await scheduler.poll()
+                world.clock.seconds += UNWATCHED_SECONDS / 3
+
+        asyncio.run(failing())
+        heard = [event for event in world.events if event.kind is EventKind.ALERT]
+        assert [event.severity for event in heard] == [Severity.CRITICAL] * alerts
+        assert all(event.text == "still not watched: The key is refused." for event in heard)
+
+
+# --- once -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_single_run_with_nothing_to_do_polls_once() -> None:
+    world = World()
+    asyncio.run(world.a_scheduler().run_once())
+    assert world.broker.requests.count("positions") == 1
+
+
+def test_a_single_run_follows_its_order_for_45_seconds_and_then_cancels_the_target() -> None:
+    world = World()
+    world.quoted(*DUE)
+    asyncio.run(world.a_scheduler().run_once())
+    assert RUN_ONCE_SECONDS <= world.clock.seconds - 1000 <= RUN_ONCE_SECONDS + 5
+    assert world.broker.sent
+    assert all(order.is_terminal for order in world.broker.orders.values())
+
+
+def test_a_single_run_tries_once_more_what_may_be_over_in_a_moment() -> None:
+    world = World()
+    world.broker.fails = UnknownOutcomeError("a time-out")
+    asyncio.run(world.a_scheduler().run_once())
+    assert world.broker.requests.count("clock") == 2
+
+
+def test_a_single_run_gives_an_account_that_others_hold_up_at_once() -> None:
+    def busy(_facts: AccountFacts) -> None:
+        raise BusyError("PA1 is in use.")
+
+    world = World(admit=busy)
+    asyncio.run(world.a_scheduler().run_once())
+    assert world.broker.requests.count("account") == 1
+
+
+def test_a_request_that_comes_while_watching_is_executed_by_the_poll_that_it_wakes() -> None:
+    world = World()
+    scheduler = world.a_scheduler()
+
+    def close(polled: int) -> None:
+        if polled == 1:
+            world.watcher.take_request(CommandRequest("1", Verb.CLOSE, CALL, ("main",)))
+            scheduler.wake()
+
+    watched(world, scheduler, 2, each=close)
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert world.clock.seconds < 1005
+
+
+def test_an_interval_holds_from_the_next_poll_on() -> None:
+    world = World()
+    scheduler = world.a_scheduler()
+    scheduler.set_interval(dt.timedelta(seconds=7))
+    assert watched(world, scheduler, 1) == [7.0]
+    assert at("12:00") <= world.clock.now()

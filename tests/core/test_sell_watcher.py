@@ -1,0 +1,257 @@
+"""One account's watcher: what it publishes as its state, what it executes, and what a failure does to it."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from builders import CALL, PUT, a_policy, a_position, at, our_order, replace
+from shell_fakes import World, a_broker_failure
+
+from sellctl.core.config.schema import SellModuleConfig, StrategyOneConfig
+from sellctl.core.errors import AuthError, BrokerAnswer, BrokerError, BusyError, JournalError, RateLimitedError
+from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import EventKind, Severity
+from sellctl.core.model.gain import Basis
+from sellctl.core.model.plan import Reason
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.sell_watcher import WatcherOptions
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
+
+DUE = ("1.20", "1.22")  # over the target of 10%
+OVER_THE_STOP = ("0.70", "0.72")
+
+
+def polled(world: World, *prices: tuple[str, str]) -> World:
+    """After a poll at each of these prices, ten seconds apart."""
+
+    async def polls() -> None:
+        for price in prices or (("1.00", "1.02"),):
+            world.quoted(*price)
+            await world.poll()
+            world.clock.seconds += 10
+
+    asyncio.run(polls())
+    return world
+
+
+def a_request(verb: Verb = Verb.CLOSE, symbol: str = CALL) -> CommandRequest:
+    return CommandRequest("1", verb, symbol, ("main",), "sellctl close")
+
+
+def test_a_poll_publishes_one_immutable_state() -> None:
+    world = World()
+    before = world.watcher.state
+    polled(world)
+    after = world.watcher.state
+    assert (before.plan, before.polled_at, before.has_polled) == (None, None, False)
+    assert after.plan is not None
+    assert after.snapshot is not None
+    assert (after.polled_at, after.problem, after.acted) == (1000.0, None, False)
+    assert after.market == after.snapshot.market
+    assert after.facts == AccountFacts("main", "PA1")
+
+
+def test_a_target_that_is_met_sends_one_order_with_its_intent_first() -> None:
+    world = polled(World(), DUE)
+    (order,) = world.broker.sent
+    assert order.symbol == CALL
+    assert world.journal.intents == [order.client_order_id]
+    assert len(world.journal.plans) == 1
+    assert world.watcher.state.acted
+    assert world.watcher.state.working == (CALL,)
+    assert world.watcher.state.is_expedited
+
+
+def test_what_works_is_not_sent_again() -> None:
+    world = polled(World(), DUE, DUE, DUE)
+    assert len(world.broker.sent) == 1
+
+
+def test_todays_orders_and_price_increments_are_asked_for_only_when_an_order_is_due() -> None:
+    quiet, due = polled(World()), polled(World(), DUE)
+    assert "history" not in quiet.broker.requests
+    assert (due.broker.requests.count("history"), due.broker.requests.count("contract")) == (1, 1)
+    assert due.broker.requests.index("history") < due.broker.requests.index("submit")
+
+
+def test_a_stop_waits_for_a_second_quote_and_the_first_plan_is_told_as_confirmed() -> None:
+    world = polled(World(), OVER_THE_STOP)
+    assert world.broker.sent == []
+    assert world.watcher.state.is_unconfirmed
+    polled(world, OVER_THE_STOP)
+    state = world.watcher.state
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert not state.is_unconfirmed
+    assert state.first_plan is not None
+    assert state.first_plan.submits
+
+
+def test_a_dry_run_decides_and_sends_and_writes_nothing() -> None:
+    world = polled(World(options=WatcherOptions(mode=RunMode.DRY_RUN)), DUE)
+    state = world.watcher.state
+    assert state.plan is not None
+    assert state.plan.submits
+    assert (world.broker.sent, world.journal.plans, world.journal.notes) == ([], [], [])
+    assert not state.is_expedited
+
+
+def test_only_the_symbols_asked_for_are_executed() -> None:
+    world = World(options=WatcherOptions(only=frozenset({PUT})))
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.quoted(*DUE, symbol=PUT)
+    polled(world, DUE)
+    assert [order.symbol for order in world.broker.sent] == [PUT]
+    assert world.watcher.state.is_expedited
+
+
+def test_stale_only_sends_no_exit() -> None:
+    world = polled(World(options=WatcherOptions(mode=RunMode.STALE_ONLY)), DUE)
+    assert world.broker.sent == []
+    assert not world.watcher.state.is_expedited
+
+
+def test_an_account_that_may_not_be_acted_on_is_a_problem_and_nothing_is_asked_after() -> None:
+    def busy(_facts: AccountFacts) -> None:
+        raise BusyError("PA1 is in use by sellctl watch.")
+
+    world = polled(World(admit=busy), DUE)
+    assert isinstance(world.watcher.state.problem, BusyError)
+    assert "positions" not in [request for request in world.broker.requests if request != "clock"]
+    world.watcher.handed_over()
+    assert world.watcher.state.problem is None
+
+
+def test_the_first_failure_of_a_row_is_published_and_so_is_the_recovery() -> None:
+    world = World()
+    world.market_clock = World().market_clock
+    world.broker.fails = a_broker_failure()
+    polled(world, DUE, DUE)
+    state = world.watcher.state
+    assert (state.failures, state.acted) == (2, False)
+    assert world.texts == ["degraded: the network is down"]
+    world.broker.fails = None
+    polled(world)
+    assert world.texts[1:] == ["recovered: the account responds again"]
+    assert (world.watcher.state.problem, world.watcher.state.failures) == (None, 0)
+
+
+def test_a_bug_stays_the_accounts_own() -> None:
+    world = World()
+    world.market_clock = World().market_clock
+    world.broker.fails = ZeroDivisionError()
+    polled(world)
+    assert "Internal error: ZeroDivisionError." in str(world.watcher.state.problem)
+
+
+def test_without_a_journal_nothing_is_sent() -> None:
+    world = World()
+    world.journal.fails = JournalError("the disk is full")
+    polled(world, DUE)
+    assert world.broker.sent == []
+    assert isinstance(world.watcher.state.problem, JournalError)
+
+
+def test_a_request_to_close_is_evidence_and_the_next_poll_executes_it() -> None:
+    world = polled(World())
+    world.watcher.take_request(a_request())
+    assert world.texts == [f"{CALL}: close requested by sellctl close"]
+    assert world.journal.notes == [("main", "request", {"symbol": CALL, "verb": "close", "by": "sellctl close"})]
+    polled(world)
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+
+
+def test_a_request_ends_when_its_position_is_gone() -> None:
+    world = polled(World())
+    world.watcher.take_request(a_request(symbol=PUT))
+    polled(world)
+    assert world.watcher.requests.closing == frozenset()
+
+
+def test_a_panic_closes_what_is_held_when_it_begins() -> None:
+    world = polled(World(requests=ManualRequests(panic_is_pending=True)))
+    (order,) = world.broker.sent
+    plan = world.watcher.state.plan
+    assert order.symbol == CALL
+    assert plan is not None
+    assert [d.signal.reason for d in plan.decisions if d.signal] == [Reason.PANIC]
+    assert world.watcher.requests == ManualRequests(panic=frozenset({CALL}))
+
+
+def test_another_policy_holds_from_the_next_poll_on() -> None:
+    world = polled(World(), ("1.05", "1.07"))
+    assert world.broker.sent == []
+    lower = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(profit_rate=Decimal("1.03"))))
+    world.watcher.take_policy(lower, Basis.MID)
+    polled(world, ("1.05", "1.07"))
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+
+
+def test_targets_are_cancelled_when_a_run_ends_and_protective_exits_are_not() -> None:
+    target, stop = polled(World(), DUE, DUE), polled(World(), OVER_THE_STOP, OVER_THE_STOP, OVER_THE_STOP)
+    for world, cancels in ((target, 1), (stop, 0)):
+        world.broker.cancelled.clear()
+        asyncio.run(world.watcher.cancel_targets("the run is over"))
+        assert len(world.broker.cancelled) == cancels
+
+
+# --- ticks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tick_acts_on_what_the_last_poll_saw() -> None:
+    world = polled(World())
+    view = world.watcher.view_for_tick("AAPL")
+    assert view is not None
+    assert view.snapshot.on_tick
+    assert [holding.symbol for holding in view.snapshot.holdings] == [CALL]
+    assert view.observed_at == 1000.0
+
+
+@pytest.mark.parametrize("mode", [RunMode.DRY_RUN, RunMode.STALE_ONLY])
+def test_no_tick_acts_where_a_poll_would_not(mode: RunMode) -> None:
+    assert polled(World(options=WatcherOptions(mode=mode))).watcher.view_for_tick("AAPL") is None
+    assert World().watcher.view_for_tick("AAPL") is None
+
+
+def test_after_an_order_the_view_of_its_underlying_has_expired_until_the_next_poll() -> None:
+    world = polled(World(), DUE)
+    assert not world.watcher.accepts_ticks("AAPL")
+    assert world.watcher.accepts_ticks("MSFT")
+    polled(world, DUE)
+    assert world.watcher.accepts_ticks("AAPL")
+
+
+@pytest.mark.parametrize(
+    ("problem", "accepted"),
+    [(AuthError("401"), False), (RateLimitedError("429", answer=BrokerAnswer(429, None, "slow down")), True)],
+)
+def test_no_tick_acts_while_the_account_fails_unless_only_its_reads_wait_for_their_budget(
+    problem: BrokerError, *, accepted: bool
+) -> None:
+    world = polled(World())
+    world.broker.fails = problem
+    assert asyncio.run(world.watcher.observe()) is None
+    assert world.watcher.accepts_ticks("AAPL") is accepted
+
+
+def test_no_tick_acts_between_a_panic_and_its_poll() -> None:
+    world = polled(World())
+    world.watcher.take_request(a_request(Verb.PANIC, ""))
+    assert not world.watcher.accepts_ticks("AAPL")
+
+
+def test_a_tick_whose_view_has_expired_sends_nothing() -> None:
+    world = polled(World())
+    view = world.watcher.view_for_tick("AAPL")
+    assert view is not None
+    polled(world, DUE)
+    asyncio.run(world.watcher.act_on_tick("AAPL", view))
+    assert len(world.broker.sent) == 1
+
+
+def test_an_order_of_ours_that_the_broker_shows_is_adopted() -> None:
+    world = World()
+    world.broker.orders["sellctl-abc"] = replace(our_order(CALL, qty="3"), submitted_at=at("11:59"))
+    polled(world)
+    assert world.watcher.state.working == (CALL,)
+    assert [event.kind for event in world.events] == [EventKind.ADOPTED]
+    assert [event.severity for event in world.events] == [Severity.INFO]

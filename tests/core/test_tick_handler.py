@@ -1,0 +1,207 @@
+"""Streamed news: which of them send an order, and which only wake a poll."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from builders import CALL, PUT, a_position
+from shell_fakes import FakeStream, World
+
+from sellctl.core.model.event import EventKind
+from sellctl.core.tick_handler import TickHandler
+
+DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
+
+
+class Ticks:
+    """A tick handler on fakes after a poll, and the accounts that it woke."""
+
+    def __init__(self, world: World | None = None) -> None:
+        self.world = world or World()
+        self.stream = FakeStream()
+        self.woken: list[str] = []
+        self.handler = TickHandler(
+            [self.world.watcher],
+            self.stream,
+            self.world.prices,
+            self.world.market_clock,
+            self.world.clock,
+            self.world.watcher.publish,
+        )
+
+    async def poll(self) -> None:
+        await self.world.poll()
+        await self.handler.polled()
+
+    async def quote(self, bid: str, ask: str, symbol: str = CALL) -> None:
+        """A streamed quote, a second after whatever was before."""
+        self.world.clock.seconds += 1
+        self.world.quoted(bid, ask, symbol)
+        self.handler.quotes_received([self.world.quotes.quote(symbol)])
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def play(self, *acts: Callable[[], Awaitable[None]]) -> None:
+        """Open, poll twice so that all that is loaded ahead of need is there, act, close."""
+
+        async def everything() -> None:
+            self.handler.open(self.woken.append)
+            await self.poll()
+            self.world.clock.seconds += 5
+            await self.poll()
+            self.woken.clear()
+            self.world.broker.requests.clear()
+            for act in acts:
+                await act()
+            await self.handler.close()
+
+        asyncio.run(everything())
+
+    @property
+    def sent(self) -> list[str]:
+        return [order.symbol for order in self.world.broker.sent]
+
+
+def test_what_is_held_is_streamed_the_nearest_to_its_trigger_first() -> None:
+    world = World()
+    world.broker.held = (a_position(PUT, "1"), a_position(CALL, "1"))
+    world.quoted("0.95", "0.97", PUT)
+    world.quoted("1.09", "1.11", CALL)
+    ticks = Ticks(world)
+    ticks.play()
+    assert ticks.stream.subscribed == [CALL, PUT]
+
+
+def test_a_tick_that_meets_a_target_sends_with_no_request_before_the_order() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote(*DUE))
+    assert ticks.sent == [CALL]
+    assert ticks.world.broker.requests == ["submit"]
+    assert ticks.woken == ["main"]
+
+
+def test_a_ticks_plan_is_recorded_and_its_intent_too() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote(*DUE))
+    (order,) = ticks.world.broker.sent
+    assert ticks.world.journal.intents == [order.client_order_id]
+    assert ticks.world.journal.plans[-1].submits
+
+
+def test_a_second_tick_sends_nothing_until_a_poll_has_seen_the_first_ones_order() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote(*DUE), lambda: ticks.quote("1.21", "1.23"), ticks.poll, lambda: ticks.quote(*DUE))
+    assert ticks.sent == [CALL]
+
+
+def test_a_tick_that_changes_nothing_asks_for_nothing() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote("1.01", "1.03"))
+    assert (ticks.sent, ticks.woken, ticks.world.broker.requests) == ([], [], [])
+
+
+def test_a_stop_needs_two_ticks_far_enough_apart() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP))
+    assert ticks.sent == []
+    again = Ticks()
+    again.play(
+        lambda: again.quote(*OVER_THE_STOP), lambda: again.quote("0.69", "0.71"), lambda: again.quote("0.69", "0.70")
+    )
+    assert again.sent == [CALL]
+
+
+def test_a_stop_that_waits_for_a_second_quote_wakes_a_poll_once() -> None:
+    ticks = Ticks()
+
+    async def time_passes() -> None:
+        await asyncio.sleep(0.02)
+
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), time_passes)
+    assert ticks.woken == ["main"]
+
+
+def test_a_jump_sends_nothing_and_wakes_a_poll() -> None:
+    ticks = Ticks()
+
+    async def time_passes() -> None:
+        await asyncio.sleep(0.02)
+
+    ticks.play(lambda: ticks.quote("9.00", "9.02"), time_passes)
+    assert (ticks.sent, ticks.woken) == ([], ["main"])
+
+
+def test_no_tick_acts_while_the_market_is_closed() -> None:
+    world = World()
+    world.broker.is_open = False
+    ticks = Ticks(world)
+    ticks.play(lambda: ticks.quote(*DUE))
+    assert ticks.sent == []
+
+
+def test_a_quote_of_what_nobody_holds_is_ignored() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote(*DUE, symbol=PUT))
+    assert ticks.world.prices.newest(PUT) is None
+
+
+def test_an_order_that_changes_wakes_a_poll_and_its_history_is_loaded_anew() -> None:
+    ticks = Ticks()
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", CALL)
+        ticks.handler.order_changed("main", CALL)
+        await asyncio.sleep(0.02)
+
+    ticks.play(change, ticks.poll)
+    assert ticks.woken == ["main"]
+    assert ticks.world.broker.requests.count("history") == 1
+
+
+def test_a_connection_is_published_when_it_changes_and_all_accounts_are_polled_once_it_is_up() -> None:
+    ticks = Ticks()
+
+    async def changes() -> None:
+        ticks.handler.connection_changed("orders of main", "")
+        ticks.handler.connection_changed("orders of main", "the connection was cut")
+        ticks.handler.connection_changed("orders of main", "")
+        await asyncio.sleep(0.02)
+
+    ticks.play(changes)
+    assert ticks.world.texts == [
+        "orders of main: stream connected",
+        "degraded: orders of main: the connection was cut; polling instead",
+        "recovered: orders of main: stream connected",
+    ]
+    assert ticks.woken == [""]
+
+
+def test_a_stream_that_is_silent_while_polls_see_prices_move_is_restarted() -> None:
+    ticks = Ticks()
+
+    async def polls() -> None:
+        for cents in range(1, 4):
+            ticks.world.clock.seconds += 5
+            ticks.world.quoted(f"1.0{cents}", f"1.0{cents + 2}")
+            await ticks.poll()
+
+    ticks.play(polls)
+    assert ticks.stream.restarts == ["silent although prices move"]
+
+
+def test_a_bug_while_preparing_is_published_and_ends_no_poll() -> None:
+    ticks = Ticks()
+
+    def broken(_instruments: object) -> None:
+        raise ZeroDivisionError
+
+    ticks.stream.subscribe = broken  # type: ignore[method-assign]
+    ticks.play()
+    assert [event.kind for event in ticks.world.events] == [EventKind.DEGRADED] * 2
+    assert "ZeroDivisionError" in ticks.world.texts[0]
+
+
+def test_it_is_live_when_every_connection_is_up() -> None:
+    ticks = Ticks()
+    assert ticks.handler.is_live
+    ticks.stream.problems["orders of main"] = "connecting"
+    assert not ticks.handler.is_live

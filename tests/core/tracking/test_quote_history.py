@@ -1,0 +1,109 @@
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+from builders import CALL, a_quote, at
+
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.tracking.quote_history import QuoteBook, Source
+
+Tick = tuple[float, str, str]
+
+
+def a_book(*ticks: Tick, asset: AssetClass = AssetClass.OPTION) -> QuoteBook:
+    """A book that saw these quotes: seconds, bid, ask."""
+    book = QuoteBook(asset, confirm=1.5)
+    for seconds, bid, ask in ticks:
+        take(book, seconds, bid, ask)
+    return book
+
+
+def take(book: QuoteBook, seconds: float, bid: str, ask: str) -> bool:
+    when = at("12:00") + dt.timedelta(seconds=seconds)
+    return book.take(a_quote(CALL, bid, ask, when), seconds, Source.STREAM)
+
+
+def bid_of(book: QuoteBook) -> str:
+    assert book.newest is not None
+    return str(book.newest.bid)
+
+
+@pytest.mark.parametrize(("bid", "ask"), [("100.00", "102.00"), ("0.01", "0.02"), ("2.00", "2.10")])
+def test_a_jump_is_not_used_until_a_second_quote_agrees(bid: str, ask: str) -> None:
+    book = a_book((0, "1.00", "1.02"), (1, bid, ask))
+    assert bid_of(book) == "1.00"
+    assert book.has_jump(1)
+    take(book, 2.4, bid, ask)
+    assert bid_of(book) == "1.00"
+    take(book, 2.5, bid, ask)
+    assert bid_of(book) == bid
+
+
+def test_one_bad_tick_leaves_no_trace() -> None:
+    book = a_book((0, "1.00", "1.02"), (1, "100.00", "102.00"), (2, "1.00", "1.02"))
+    assert not book.has_jump(2)
+    assert bid_of(book) == "1.00"
+
+
+def test_ticks_that_jump_about_never_become_the_level() -> None:
+    book = a_book((0, "1.00", "1.02"), (1, "100.00", "102.00"), (3, "0.01", "0.02"), (5, "100.00", "102.00"))
+    assert bid_of(book) == "1.00"
+
+
+@pytest.mark.parametrize(("asset", "used"), [(AssetClass.OPTION, True), (AssetClass.STOCK, False)])
+def test_a_stock_jumps_by_a_tenth_an_option_by_a_half(asset: AssetClass, *, used: bool) -> None:
+    book = a_book((0, "10.00", "10.02"), asset=asset)
+    assert take(book, 1, "8.00", "8.02") is used
+
+
+def test_a_step_of_a_cheap_option_is_no_jump() -> None:
+    assert take(a_book((0, "0.01", "0.02")), 1, "0.03", "0.04")
+
+
+def test_a_slow_grind_is_believed_quote_by_quote() -> None:
+    book = a_book((0, "1.00", "1.02"))
+    assert all(take(book, n, f"{1 - n / 100:.2f}", f"{1.02 - n / 100:.2f}") for n in range(1, 90))
+
+
+def test_the_window_needs_a_sample_that_is_old_enough() -> None:
+    book = a_book((0, "0.70", "0.72"), (1.4, "0.71", "0.73"))
+    assert book.window() is None
+    take(book, 1.5, "0.69", "0.71")
+    window = book.window()
+    assert window is not None
+    assert (window.high.bid, window.low.bid) == (Decimal("0.71"), Decimal("0.69"))
+
+
+def test_the_window_begins_with_the_newest_sample_that_is_old_enough() -> None:
+    book = a_book((0, "1.00", "1.02"), (5, "0.70", "0.72"), (6.6, "0.70", "0.72"))
+    window = book.window()
+    assert window is not None
+    assert window.high.bid == Decimal("0.70")
+
+
+def test_a_sample_of_minutes_ago_confirms_nothing() -> None:
+    assert a_book((0, "0.70", "0.72"), (70, "0.70", "0.72")).window() is None
+
+
+def test_a_confirmed_jump_brings_its_own_confirmation() -> None:
+    window = a_book((0, "1.00", "1.02"), (5, "0.30", "0.32"), (6.5, "0.31", "0.33")).window()
+    assert window is not None
+    assert window.high.bid == Decimal("0.31")
+
+
+def test_a_quote_of_the_future_never_holds_up_the_next() -> None:
+    book = a_book((0, "1.00", "1.02"))
+    ahead = at("13:00")
+    assert not book.take(a_quote(CALL, "5.00", "5.02", ahead), 1, Source.POLL, future=True)
+    assert take(book, 2, "1.01", "1.03")
+
+
+def test_an_older_quote_never_replaces_a_newer_one() -> None:
+    book = a_book((5, "1.00", "1.02"))
+    assert not book.take(a_quote(CALL, "0.90", "0.92", at("12:00")), 6, Source.POLL)
+
+
+def test_a_crossed_quote_is_shown_and_is_no_sample() -> None:
+    book = a_book((0, "1.00", "1.02"), (2, "1.30", "1.00"))
+    assert bid_of(book) == "1.30"
+    assert book.window() is None

@@ -1,0 +1,118 @@
+"""What of a plan is published, and how often."""
+
+import pytest
+from builders import CALL, a_holding, at
+from shell_fakes import FakeJournal
+
+from sellctl.core.events import EventPublisher
+from sellctl.core.model.event import Event, EventKind, Severity
+from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
+from sellctl.core.watching.plan_announcer import PlanAnnouncer
+
+HOLDING = a_holding()
+
+
+class Hearing:
+    """An announcer and everything that it published."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.journal = FakeJournal()
+        publish = EventPublisher("main", lambda: at("12:00"), self.events.append, self.journal)
+        self.announcer = PlanAnnouncer(publish)
+
+    def announce(self, *decisions: PositionDecision, faults: tuple[str, ...] = ()) -> list[str]:
+        """What is published of a plan with these decisions."""
+        self.events.clear()
+        self.announcer.announce(Plan("main", at("12:00"), decisions, faults=faults))
+        return [event.sentence for event in self.events]
+
+
+def a_decision(
+    state: DecisionState, sentence: str = "why", reason: Reason | None = Reason.STOP_LOSS, **more: object
+) -> PositionDecision:
+    urgency = Urgency.PROFIT if reason is Reason.TAKE_PROFIT else Urgency.PROTECTIVE
+    signal = ExitSignal(HOLDING, HOLDING.position.qty, reason, "detail", urgency) if reason else None
+    return PositionDecision(HOLDING, state, sentence, signal=signal, **more)  # type: ignore[arg-type]
+
+
+HELD = a_decision(DecisionState.WATCHING, reason=None)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "kind", "severity"),
+    [
+        (DecisionState.BLOCKED, Reason.STOP_LOSS, EventKind.BLOCKED, Severity.CRITICAL),
+        (DecisionState.BLOCKED, Reason.TAKE_PROFIT, EventKind.BLOCKED, Severity.INFO),
+        (DecisionState.DENIED, Reason.STOP_LOSS, EventKind.DENIED, Severity.WARNING),
+        (DecisionState.DENIED, Reason.TAKE_PROFIT, EventKind.DENIED, Severity.INFO),
+        (DecisionState.FAULT, None, EventKind.DEGRADED, Severity.WARNING),
+    ],
+)
+def test_an_obstacle_is_published_by_its_urgency(
+    state: DecisionState, reason: Reason | None, kind: EventKind, severity: Severity
+) -> None:
+    hearing = Hearing()
+    assert hearing.announce(a_decision(state, reason=reason)) == [f"{CALL} {kind}: why"]
+    assert hearing.events[0].severity is severity
+
+
+def test_an_obstacle_is_published_once_until_its_reason_changes_whatever_its_words_are() -> None:
+    hearing = Hearing()
+    assert hearing.announce(a_decision(DecisionState.DENIED, "quote is 61 s old"))
+    assert not hearing.announce(a_decision(DecisionState.DENIED, "quote is 62 s old"))
+    assert hearing.announce(a_decision(DecisionState.DENIED, "quote is 63 s old", Reason.TRAILING_STOP))
+
+
+def test_an_obstacle_that_comes_back_is_published_again() -> None:
+    hearing = Hearing()
+    hearing.announce(a_decision(DecisionState.DENIED))
+    assert not hearing.announce(HELD)
+    assert hearing.announce(a_decision(DecisionState.DENIED))
+
+
+def test_what_waits_for_a_second_quote_is_no_news() -> None:
+    assert not Hearing().announce(a_decision(DecisionState.DENIED, unconfirmed=True))
+
+
+def test_an_alert_on_what_stays_is_published_once_until_it_is_over() -> None:
+    hearing, alert = Hearing(), a_decision(DecisionState.WATCHING, "a spread too wide", None, alert=True)
+    assert hearing.announce(alert) == [f"{CALL} alert: a spread too wide"]
+    assert not hearing.announce(alert)
+    assert not hearing.announce(HELD)
+    assert hearing.announce(alert)
+
+
+def test_an_exit_that_is_overdue_is_critical_and_again_with_each_count() -> None:
+    hearing = Hearing()
+    counts = (1, 1, 2)
+    heard = [
+        len(hearing.announce(a_decision(DecisionState.CLOSING, overdue=count, unconfirmed=True))) for count in counts
+    ]
+    assert heard == [1, 0, 1]
+    assert hearing.events[0].severity is Severity.CRITICAL
+    assert hearing.events[0].text == "still not closed: why"
+
+
+def test_a_denial_in_between_does_not_make_an_overdue_exit_news() -> None:
+    hearing = Hearing()
+    hearing.announce(a_decision(DecisionState.CLOSING, overdue=1, unconfirmed=True))
+    hearing.announce(a_decision(DecisionState.DENIED))
+    assert not hearing.announce(a_decision(DecisionState.CLOSING, overdue=1, unconfirmed=True))
+
+
+def test_a_fault_of_a_strategy_is_published_once() -> None:
+    hearing = Hearing()
+    assert hearing.announce(faults=("strategy mine: KeyError",)) == ["degraded: strategy mine: KeyError"]
+    assert not hearing.announce(faults=("strategy mine: KeyError",))
+
+
+@pytest.mark.parametrize("is_evidence", [True, False])
+def test_suspended_rules_are_published_and_are_evidence_where_something_may_be_sent(*, is_evidence: bool) -> None:
+    hearing = Hearing()
+    hearing.announcer.announce_suspended([(CALL, "a split of AAPL")], is_evidence=is_evidence)
+    (event,) = hearing.events
+    assert event.sentence == (
+        f"{CALL} alert: its rules are suspended: a split of AAPL; `sellctl manage {CALL}` resumes them"
+    )
+    assert bool(hearing.journal.notes) is is_evidence

@@ -1,0 +1,304 @@
+"""Fakes of the outside world, and one account assembled on them, for tests of watcher, scheduler and tick handler."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_order, at, replace
+
+from sellctl.core.decision.policy import Policy
+from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError
+from sellctl.core.events import EventPublisher
+from sellctl.core.market_clock import MarketClock
+from sellctl.core.model.episode import Episode
+from sellctl.core.model.event import Event
+from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.intent import Intent, OpenOrder
+from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
+from sellctl.core.model.order import Order
+from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.position import Position
+from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
+from sellctl.core.order_manager import OrderManager
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.ports import StreamListener
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.scheduler import AccountScheduler
+from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
+from sellctl.core.tick_handler import TickHandler
+from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.manual_requests import ManualRequests
+
+NOON = at("12:00")
+
+
+class FakeClock:
+    """A clock that moves when somebody sleeps on it, or when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> dt.datetime:
+        return NOON + dt.timedelta(seconds=self.seconds - 1000.0)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let everybody else run; then the time has passed."""
+        ends = self.seconds + seconds
+        await asyncio.sleep(0.001)
+        self.seconds = max(self.seconds, ends)
+
+
+class FakeBroker:
+    """One account. `fails` is raised by every read; orders work until a test ends them."""
+
+    def __init__(self, clock: FakeClock, name: str = "main") -> None:
+        self.name = name
+        self.host = clock
+        self.held: tuple[Position, ...] = (a_position(CALL, "3"),)
+        self.orders: dict[str, Order] = {}
+        self.facts = AccountFacts(name, "PA1")
+        self.fails: Exception | None = None
+        self.is_open = True
+        self.requests: list[str] = []
+        self.sent: list[SubmitOrder] = []
+        self.cancelled: list[str] = []
+        self.gate: asyncio.Event | None = None  # positions wait for it
+
+    def _asked(self, what: str) -> None:
+        self.requests.append(what)
+        if self.fails is not None:
+            raise self.fails
+
+    async def account(self) -> AccountFacts:
+        self._asked("account")
+        return self.facts
+
+    async def positions(self) -> Rows[Position]:
+        self._asked("positions")
+        if self.gate is not None:
+            await self.gate.wait()
+        return Rows(self.held)
+
+    async def open_orders(self) -> Rows[Order]:
+        self._asked("orders")
+        return Rows(tuple(order for order in self.orders.values() if not order.is_terminal))
+
+    async def orders_since(self, _start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
+        self._asked("history")
+        return Rows(tuple(order for order in self.orders.values() if order.symbol in symbols))
+
+    async def order_by_client_id(self, client_order_id: str) -> Order:
+        if client_order_id not in self.orders:
+            raise NotFoundError("no such order", answer=BrokerAnswer(404, None, "not found"))
+        return self.orders[client_order_id]
+
+    def body(self, order: SubmitOrder) -> Mapping[str, str]:
+        return {"client_order_id": order.client_order_id}
+
+    async def submit(self, order: SubmitOrder) -> Order:
+        self.requests.append("submit")
+        self.sent.append(order)
+        placed = replace(
+            an_order(order.symbol, order.side.value, client_order_id=order.client_order_id),
+            qty=order.qty,
+            limit_price=order.limit_price,
+            submitted_at=self.host.now(),
+        )
+        self.orders[order.client_order_id] = placed
+        return placed
+
+    async def cancel(self, order_id: str) -> None:
+        self.requests.append("cancel")
+        self.cancelled.append(order_id)
+        for name, order in self.orders.items():
+            if order.id == order_id:
+                self.orders[name] = replace(order, status="canceled")
+
+    async def is_penny(self, _symbol: str) -> bool | None:
+        self._asked("contract")
+        return True
+
+    async def clock(self) -> BrokerClock:
+        self._asked("clock")
+        return BrokerClock(self.host.now(), self.is_open, next_open=at("09:30", HALF_DAY), next_close=at("16:00"))
+
+    async def sessions(self, _start: dt.date, _end: dt.date) -> tuple[Session, ...]:
+        session = regular_session(TUESDAY)
+        return (session,) if session and self.is_open else ()
+
+
+class FakeJournal:
+    """Keeps what is written. `fails` is raised by every write."""
+
+    def __init__(self) -> None:
+        self.plans: list[Plan] = []
+        self.intents: list[str] = []
+        self.notes: list[tuple[str, str, Mapping[str, object]]] = []
+        self.fails: Exception | None = None
+
+    def _write(self) -> None:
+        if self.fails is not None:
+            raise self.fails
+
+    def plan_made(self, _snapshot: Snapshot, plan: Plan) -> None:
+        self._write()
+        self.plans.append(plan)
+
+    def intend(
+        self, _account: str, order: SubmitOrder, _body: Mapping[str, str], _signal: ExitSignal, _step: int
+    ) -> None:
+        self._write()
+        self.intents.append(order.client_order_id)
+
+    def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:
+        return None
+
+    def outcome(self, _account: str, _client_order_id: str, _kind: str, _detail: Mapping[str, object]) -> None:
+        self._write()
+
+    def fold_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
+        return Decimal(0)
+
+    def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
+        self._write()
+        self.notes.append((account, kind, detail))
+
+    def noted_today(self, _account: str, _kind: str) -> Sequence[str]:
+        return ()
+
+    def filled_since(self, _account: str, _start: dt.datetime) -> Mapping[str, dt.datetime]:
+        return {}
+
+    def open_orders(self, _account: str) -> Sequence[OpenOrder]:
+        return ()
+
+    def realised(self, _account: str) -> Decimal | None:
+        return None
+
+
+class FakeQuotes:
+    """The newest quotes of every symbol that a test gave a price."""
+
+    last_problems = ()
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.prices: dict[str, tuple[str, str]] = {CALL: ("1.00", "1.02")}
+
+    async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
+        return {i.symbol: self.quote(i.symbol) for i in instruments if i.symbol in self.prices}
+
+    def quote(self, symbol: str = CALL) -> Quote:
+        return a_quote(symbol, *self.prices[symbol], when=self.clock.now())
+
+
+class FakeStream:
+    """A stream that is up and carries whatever was subscribed to."""
+
+    def __init__(self) -> None:
+        self.listener: StreamListener | None = None
+        self.subscribed: list[str] = []
+        self.restarts: list[str] = []
+        self.problems: dict[str, str] = {"option quotes": ""}
+
+    def start(self, listener: StreamListener) -> None:
+        self.listener = listener
+
+    def subscribe(self, instruments: Sequence[Instrument]) -> None:
+        self.subscribed = [instrument.symbol for instrument in instruments]
+
+    @property
+    def streamed(self) -> frozenset[str]:
+        return frozenset(self.subscribed)
+
+    def restart(self, why: str) -> None:
+        self.restarts.append(why)
+
+    async def stop(self) -> None:
+        pass
+
+
+class NoMemory:
+    """Remembers nothing from process to process."""
+
+    def load(self, _account: str) -> Mapping[str, Episode]:
+        return {}
+
+    def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:
+        pass
+
+
+def no_conditions(_facts: AccountFacts) -> None:
+    """Every account may be acted on."""
+
+
+@dataclass
+class World:
+    """One account's watcher on fakes, and everything that it published."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: list[Event] = field(default_factory=list)
+    journal: FakeJournal = field(default_factory=FakeJournal)
+    policy: Policy = field(default_factory=a_policy)
+    options: WatcherOptions = field(default_factory=WatcherOptions)
+    requests: ManualRequests = field(default_factory=ManualRequests)
+    admit: Callable[[AccountFacts], None] = no_conditions
+
+    def __post_init__(self) -> None:
+        self.quotes = FakeQuotes(self.clock)
+        self.broker = FakeBroker(self.clock)
+        self.market_clock = MarketClock([self.broker], self.clock)
+        self.prices = PriceTracker(self.quotes, self.clock)
+        self.watcher = self.a_watcher(self.broker, self.requests)
+
+    def a_watcher(self, broker: FakeBroker, requests: ManualRequests | None = None) -> SellWatcher:
+        publish = EventPublisher(broker.name, self.clock.now, self.events.append, self.journal)
+        book = OrderBook()
+        positions = PositionManager(self.prices, self.clock, Episodes(broker.name, NoMemory()), book)
+        orders = OrderManager(broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "")
+        return SellWatcher(
+            name=broker.name,
+            policy=self.policy,
+            journal=self.journal,
+            positions=positions,
+            orders=orders,
+            observer=AccountObserver(broker, positions, orders, self.clock, publish, self.admit),
+            clock=self.clock,
+            publish=publish,
+            options=self.options,
+            requests=requests or ManualRequests(),
+        )
+
+    def a_scheduler(self, *watchers: SellWatcher, tick_handler: TickHandler | None = None) -> AccountScheduler:
+        publish = EventPublisher("", self.clock.now, self.events.append, self.journal)
+        interval = dt.timedelta(seconds=5)
+        every = watchers or (self.watcher,)
+        return AccountScheduler(every, self.market_clock, self.prices, self.clock, interval, publish, tick_handler)
+
+    async def poll(self) -> None:
+        """One poll of the one account, without a scheduler."""
+        market = await self.market_clock.read()
+        seen = await self.watcher.observe()
+        if seen is not None:
+            await self.prices.refresh(seen.instruments)
+            await self.watcher.act_on_poll(seen, market)
+
+    def quoted(self, bid: str, ask: str, symbol: str = CALL) -> None:
+        """From now on this is the price."""
+        self.quotes.prices[symbol] = (bid, ask)
+
+    @property
+    def texts(self) -> list[str]:
+        """Every sentence that was published."""
+        return [event.sentence for event in self.events]
+
+
+def a_broker_failure(sentence: str = "the network is down") -> BrokerError:
+    return BrokerError(sentence)
