@@ -293,7 +293,7 @@ def _intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
 
 def _was_in_the_way(folder: Path, client_order_id: str) -> bool:
     """Whether an order was cancelled because an exit could not be sent beside it."""
-    return any("in the way" in str(said.get("why")) for said in _said(folder, "cancel", client_order_id))
+    return any("to make way for" in str(said.get("why")) for said in _said(folder, "cancel", client_order_id))
 
 
 def _said(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:
