@@ -1,4 +1,4 @@
-"""The catalogue of faults: what each name does, and which parameters it takes.
+"""The catalogue of faults: the effect and the parameters of each name.
 
 The first letter names the family: H for HTTP, O for orders, W for WebSocket streams, Q for quotes.
 """

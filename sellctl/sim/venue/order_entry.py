@@ -1,4 +1,4 @@
-"""New orders: a request made into an order, checked by the broker's rules, and entered into the account."""
+"""New orders: an order is created from a request, checked by the broker's rules, and entered into the account."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -67,12 +67,12 @@ def _expires_at(now: dt.datetime, request: OrderRequest) -> dt.datetime:
 
 
 def with_client_id(venue: VenueState, request: OrderRequest) -> OrderRequest:
-    """The request with a client order id of the broker's own when the client sent none."""
+    """The request, with a client order id from the broker when the client sent none."""
     return request if request.client_order_id else replace(request, client_order_id=venue.new_id("client"))
 
 
 def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
-    """Enter a scenario's open orders, checked for form only. `age` says how long ago each was sent."""
+    """Enter a scenario's open orders, checked for form only. `age` is the time since each was sent."""
     for body in bodies:
         fields = dict(body)
         age = fields.pop("age", dt.timedelta(0))

@@ -19,7 +19,7 @@ MAX_CLIENT_ID = 128
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What a client asked for, in exact numbers. Prices are dollars per share, quantities shares or contracts."""
+    """A client's request, in exact numbers. Prices are dollars per share, quantities shares or contracts."""
 
     symbol: str
     side: str
@@ -90,7 +90,7 @@ def read_leg(body: Any, parent: OrderRequest) -> OrderRequest:
 
 
 def _complete(request: OrderRequest) -> None:
-    """Reject a request that lacks a field which its kind needs."""
+    """Reject a request that lacks a field that its kind needs, or has one that it must not have."""
     multi_leg = request.order_class == "mleg"
     checks = (
         (not multi_leg and not request.symbol, "symbol is required"),

@@ -143,7 +143,7 @@ def test_a_rejected_manual_order_is_recorded_in_the_notes() -> None:
         (START + "prices: {F: [{fixed: 1, jump: 2}]}\n", "file:2: a segment of a path is one of"),
         (START + "prices: {F: [{linear: {mid: 2, until: start}}]}\n", "file:2: until must come after at."),
         (START + "prices: {F: [{walk: {seed: 1, sigma: 1%, step: 0}}]}\n", "file:2: step must be above 0."),
-        (START + "events: [{at: start}]\n", "file:2: an event does one thing"),
+        (START + "events: [{at: start}]\n", "file:2: an event has at and exactly one of"),
         (START + "events: [{at: later, halt: F}]\n", "file:2: at: 'later' is not a time."),
         (ACCOUNT + "events: [{at: start, cancel: {account: mian}}]\n", "file:3: account: 'mian' is not one of main."),
         (START + "misbehaviours: [H99]\n", "file:2: misbehaviours: 'H99' is not one of"),
