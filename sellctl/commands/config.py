@@ -65,7 +65,7 @@ def _write_new(path: Path, text: str) -> None:
 
 @config_app.command()
 def check(context: typer.Context) -> None:
-    """Print a summary of the configuration, or every mistake with its line.
+    """Print a summary, or every mistake with its line.
 
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """

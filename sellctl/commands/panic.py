@@ -27,9 +27,9 @@ def panic(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Close every managed position now, at any price, even during a halt.
+    """Close every managed position now, even during a halt.
 
-    Asks first. Ends within 50 seconds; a running watcher does it itself.
+    Asks first, then closes at any price. Ends within 50 seconds; a running watcher does it itself.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode

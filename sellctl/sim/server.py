@@ -201,7 +201,7 @@ def opened(make: Callable[[], SimServer], port: int) -> Iterator[SimServer]:
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes a free one."""
+    """A listening socket on loopback; port 0 uses a free one."""
     # asyncio sets TCP_NODELAY, so that small answers are sent at once, only on sockets that name IPPROTO_TCP
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -168,7 +168,7 @@ def _age(state: "AccountState", runtime: "Runtime") -> dt.timedelta | None:
 
 
 def _realised(watcher: "SellWatcher") -> "Decimal | None":
-    """The profit of today's fills. None when it is unknown or the journal can't be read, so that a display goes on."""
+    """The profit of today's fills. None when it is unknown or the journal can't be read, so that displays go on."""
     try:
         return watcher.journal.realised(watcher.name)
     except JournalError:

@@ -253,7 +253,7 @@ def _read_walk(item: Item, at: dt.datetime) -> Walk:
 
 
 def read_level(item: Item, previous: Level | None = None, extra: tuple[str, ...] = ()) -> Level:
-    """A quote: one number (the mid), bid and ask (0 or null: no side), or mid and spread. Omitted sizes stay."""
+    """A quote: one number (the mid), bid and ask (0 or null: no side), or mid and spread. Omitted sizes are kept."""
     spread = previous.spread if previous and previous.spread > 0 else Decimal("0.01")
     if item.is_scalar:
         return level(item.number(), spread)

@@ -24,7 +24,7 @@ class PositionLag:
 
 @dataclass(slots=True)
 class SimAccount:
-    """One account at the simulated broker. `refused` is the HTTP status that its key gets (401, 403), or 0."""
+    """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0."""
 
     name: str
     key: str

@@ -1,4 +1,4 @@
-"""Whether, how much and at what price an order trades against a quote. Nothing is booked here."""
+"""The price and quantity at which an order trades against a quote. Nothing is booked here."""
 
 import random
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ def enter(venue: VenueState, account: SimAccount, request: OrderRequest, intent:
 
 
 def make_order(venue: VenueState, request: OrderRequest, intent: str) -> SimOrder:
-    """A new order that no account has yet: pending_new while the market takes orders, accepted until the next open."""
+    """A new order, not entered into an account: pending_new if it can trade now, else accepted until the next open."""
     tradable = calendar.is_open(venue.now) or (request.extended_hours and venue.trades_soon())
     return SimOrder(
         id=venue.new_id(),

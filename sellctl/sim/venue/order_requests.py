@@ -1,4 +1,4 @@
-"""The JSON body of an order read into a value. Rejects what can't be read; the broker's rules are in order_checks."""
+"""Reading the JSON body of an order. Unreadable fields are rejected here; the broker's rules are in order_checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -150,5 +150,5 @@ def _number(body: Mapping[str, Any], key: str) -> Decimal | None:
 
 
 def is_simple(request: OrderRequest) -> bool:
-    """Whether it makes one order, without legs."""
+    """Whether it is a single order, without legs."""
     return request.order_class in SIMPLE

@@ -100,12 +100,12 @@ class TradingStream:
 
     @property
     def account(self) -> str:
-        """The account whose updates it gets; empty before the login."""
+        """The account whose updates it receives; "" before the login."""
         return self._connection.account
 
     @property
     def is_listening(self) -> bool:
-        """Whether it gets updates."""
+        """Whether it has subscribed to updates."""
         return bool(self._listening)
 
     async def _authorization(self, status: str, action: str) -> None:

@@ -136,7 +136,7 @@ def test_a_rejected_manual_order_is_recorded_in_the_notes() -> None:
         (START + "accounts: [main]\n", "file:2: accounts takes keys and values."),
         (START + "accounts: {main: {positions: {}}}\n", "file:2: positions takes a list."),
         (START + "accounts: {main: {positions: [{symbol: F, qty: 1}]}}\n", "file:2: entry is missing."),
-        (START + "accounts: {main: {positions: [{symbol: F, qty: 0, entry: 1}]}}\n", "file:2: a position of 0"),
+        (START + "accounts: {main: {positions: [{symbol: F, qty: 0, entry: 1}]}}\n", "file:2: qty can't be 0"),
         (START + "accounts: {main: {cash: [1]}}\n", "file:2: cash takes one value"),
         (START + "prices: {F: {bod: 1}}\n", "file:2: unknown key 'bod'. Did you mean bid?"),
         (START + "prices: {F: {bid_size: 1}}\n", "file:2: a quote needs bid and ask, or mid."),
