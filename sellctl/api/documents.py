@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sellctl.core.model.view import AccountView
     from sellctl.journal.queries import AuditRow
 
-FROZEN = "frozen"  # the packed snapshot of a plan; it serves replay and is left out of the API
-
 
 def status_document(control: "Control") -> Document:
     """The state of the watcher, the market and the accounts."""

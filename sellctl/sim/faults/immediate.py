@@ -19,7 +19,7 @@ SECONDS_PER_MINUTE = 60
 
 
 def apply_at_once(venue: VenueState, fault: Fault) -> None:
-    """Apply a fault that acts at injection, and count it when it found something to act on."""
+    """Apply a fault that acts at injection, and count it when its function returns True."""
     effect = IMMEDIATE.get(fault.name)
     if effect is not None and effect(venue, fault):
         venue.faults.trigger(fault.name, account=fault.account, symbol=fault.symbol, path=fault.path)

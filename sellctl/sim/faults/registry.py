@@ -44,7 +44,7 @@ class Fault:
 
 
 class FaultRegistry:
-    """The active faults. `fired` counts how often each name has triggered; `seed` is for the chances by `rate`."""
+    """The active faults. `fired` counts how often each name has triggered; `seed` is that of the chances by `rate`."""
 
     def __init__(self, seed: int = 1) -> None:
         self._active: list[Fault] = []

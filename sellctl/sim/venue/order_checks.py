@@ -114,7 +114,7 @@ def option_form(proposed: ProposedOrder) -> None:
 
 
 def stock_form(proposed: ProposedOrder) -> None:
-    """422 for features that stock orders lack: extended hours without a day limit, fractions beyond day orders."""
+    """422 for extended hours on other than DAY or GTC limits, and for fractions beyond simple day orders."""
     request = proposed.request
     if proposed.asset.is_option:
         return

@@ -130,7 +130,10 @@ class SimPosition:
 
 @dataclass(frozen=True, slots=True)
 class SimEvent:
-    """An order event. `order` is the order's JSON at that instant; `detail` has its other fields, as the price."""
+    """An order event.
+
+    `order` is the order's JSON at that instant; `detail` has the event's other fields, such as price and quantity.
+    """
 
     seq: int
     at: dt.datetime
