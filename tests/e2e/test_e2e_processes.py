@@ -91,7 +91,7 @@ def test_a_watch_that_is_told_to_stop_ends_cleanly_and_says_what_still_works(
         process.send_signal(number)
         said = end_of(process)
     assert said.status == 0, said.err
-    assert f"Still working at the broker: sellctl's order for {CALL} of main." in said.err
+    assert f"Still open at the broker: sellctl's order for {CALL} in account main." in said.err
     assert "Traceback" not in said.err
 
 
