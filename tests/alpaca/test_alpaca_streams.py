@@ -98,5 +98,5 @@ def test_no_key_shows_in_the_representation_of_an_endpoint() -> None:
 
 def test_what_is_not_connected_yet_says_so() -> None:
     streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account()}))
-    assert streams.troubles == {"orders of a": "connecting"}
+    assert streams.problems == {"orders of a": "connecting"}
     assert streams.streamed == frozenset()
