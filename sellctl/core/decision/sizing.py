@@ -12,15 +12,15 @@ from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding
 from sellctl.core.orders.claims import claim
 
-# Alpaca: contracts are whole, shares go down to nine decimals.
+# Alpaca: quantities are whole contracts, or shares with up to nine decimals.
 STEP = {AssetClass.OPTION: Decimal(1), AssetClass.STOCK: Decimal("1e-9")}
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`wanted` is what should be closed, `qty` what of it is free now; `why` names what limits either, "" when nothing.
+    """`wanted` is the quantity to close, `qty` the part of it that is free now; `why` says what limits them, or is "".
 
-    Both are on the asset's step, and 0 <= qty <= wanted <= held.
+    Both are multiples of the asset's STEP, and 0 <= qty <= wanted <= held.
     """
 
     qty: Decimal
@@ -35,7 +35,7 @@ class _Limit:
 
 
 def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
-    """The smallest of what is asked, free, not claimed by orders, and left by our ledger, rounded down (S8)."""
+    """The smallest of the requested, free, unclaimed and, by the ledger, remaining quantities, rounded down (S8)."""
     holding = signal.holding
     asked = _Limit(min(signal.qty, holding.position.qty), "")
     wanted = min((asked, *_reserves(holding, context)), key=lambda limit: limit.qty)
@@ -46,7 +46,7 @@ def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
 
 
 def free(holding: Holding) -> Decimal:
-    """What the broker says no open order holds, and never more than is held."""
+    """The quantity that no open order holds by the broker's count, at most the quantity held."""
     held = holding.position.qty
     return held if holding.position.available is None else min(held, holding.position.available)
 
@@ -57,14 +57,14 @@ def _floored(qty: Decimal, holding: Holding) -> Decimal:
 
 
 def _reserves(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
-    """What a covering long must keep (S7)."""
+    """The limit that leaves the part of a long that covers a short (S7)."""
     reserved = context.cover.reserved.get(holding.symbol)
     if reserved and not context.policy.allow_legging_out:
         yield _Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
 
 
 def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
-    """What open orders, orders whose outcome is unknown and fills that the position doesn't show yet have taken."""
+    """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet."""
     position, state = holding.position, holding.state
     claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
     claimed = sum((each for each in claims if each is not None), ZERO)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from sellctl.core.model.gain import Amount, Basis, Per, is_at_or_above, is_at_or_below, price_on, side_name
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
+from sellctl.core.model.plan import REASONS, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.text import as_dollars, as_percent
 
@@ -29,7 +29,7 @@ class UnpricedRule:
 
     def exit_signal(self, holding: Holding, detail: str) -> ExitSignal:
         """The exit of the whole position."""
-        return ExitSignal(holding, holding.position.qty, self.reason, detail, TABLE[self.reason].urgency)
+        return ExitSignal(holding, holding.position.qty, self.reason, detail, REASONS[self.reason].urgency)
 
 
 class PriceRule(ABC):
@@ -83,7 +83,7 @@ class ProtectiveRule(PriceRule):
         wide = ", on a wide spread" if holding.prices.wide else ""
         reached = f"{side} {as_dollars(price)} is {where} the stop {as_dollars(threshold)}{wide}"
         detail = f"{self.label(holding, market)}: {reached}"
-        return ExitSignal(holding, holding.position.qty, self.reason, detail, TABLE[self.reason].urgency)
+        return ExitSignal(holding, holding.position.qty, self.reason, detail, REASONS[self.reason].urgency)
 
 
 class ProfitRule(PriceRule):
@@ -103,7 +103,7 @@ class ProfitRule(PriceRule):
         where = "at or above" if holding.position.is_long else "at or below"
         reached = f"{side} {as_dollars(price)} is {where} the target {as_dollars(threshold)}"
         detail = f"{self.label(holding, market)}: {reached}"
-        urgency = TABLE[self.reason].urgency
+        urgency = REASONS[self.reason].urgency
         return ExitSignal(holding, self.qty(holding), self.reason, detail, urgency, floor=threshold)
 
     def qty(self, holding: Holding) -> Decimal:
