@@ -1,7 +1,7 @@
-"""What exit rules share: which side of the quote is used, when a price has reached a threshold, how the reason reads.
+"""Base classes of exit rules: the side of the quote, when a price has reached a threshold, the text of the reason.
 
-A protective rule fires when the price falls to its threshold, a profit rule when it rises to it (the mirror for a
-short); a subclass says only where the threshold is. All prices are dollars per share.
+A protective rule fires when the price falls to its threshold, a profit rule when it rises to it (mirrored for a short);
+a subclass only computes the threshold. All prices are dollars per share.
 """
 
 from abc import ABC, abstractmethod
@@ -24,11 +24,11 @@ class UnpricedRule:
     reason: ClassVar[Reason]
 
     def trigger(self, _holding: Holding, _market: Market) -> Trigger | None:
-        """None."""
+        """Always None."""
         return None
 
     def exit_signal(self, holding: Holding, detail: str) -> ExitSignal:
-        """The exit of the whole position."""
+        """The signal to close the whole position."""
         return ExitSignal(holding, holding.position.qty, self.reason, detail, REASONS[self.reason].urgency)
 
 
@@ -43,18 +43,18 @@ class PriceRule(ABC):
 
     @abstractmethod
     def threshold(self, holding: Holding, market: Market) -> Decimal | None:
-        """The price at which it fires; None while it can't fire, or can't be known."""
+        """The price at which it fires; None while it can't fire, or while that price is unknown."""
 
     @abstractmethod
     def label(self, holding: Holding, market: Market) -> str:
-        """What the rule is called in a sentence, with its numbers."""
+        """The rule with its numbers, as used in sentences."""
 
     @abstractmethod
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit; None when not reached or not known."""
+        """The exit; None when the threshold is not reached, or a price is unknown."""
 
     def trigger(self, holding: Holding, market: Market) -> Trigger | None:
-        """The price at which it fires and how far away that is."""
+        """The price at which it fires, and its distance from the current price; None while it can't fire."""
         threshold = self.threshold(holding, market)
         if threshold is None:
             return None
@@ -72,7 +72,7 @@ class ProtectiveRule(PriceRule):
     __slots__ = ()
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit; None when not reached or not known."""
+        """The exit; None when the threshold is not reached, or a price is unknown."""
         threshold = self.threshold(holding, market)
         if threshold is None:
             return None
@@ -87,12 +87,12 @@ class ProtectiveRule(PriceRule):
 
 
 class ProfitRule(PriceRule):
-    """Fires when the price reaches the threshold, which then is the exit's floor. A wide spread never fires it."""
+    """Fires when the price reaches the threshold, which is then the exit's floor. It never fires on a wide spread."""
 
     __slots__ = ()
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit, with the threshold as its floor; None when not reached or not known."""
+        """The exit, with the threshold as its floor; None when that is not reached, or a price is unknown."""
         threshold = self.threshold(holding, market)
         price = price_on(holding, self.basis)
         if threshold is None or price is None or holding.prices.wide:
@@ -107,12 +107,12 @@ class ProfitRule(PriceRule):
         return ExitSignal(holding, self.qty(holding), self.reason, detail, urgency, floor=threshold)
 
     def qty(self, holding: Holding) -> Decimal:
-        """How much to close; all of it unless the rule says otherwise."""
+        """The quantity to close: all of the position by default."""
         return holding.position.qty
 
 
 def _loss_price(holding: Holding, basis: Basis) -> tuple[str, Decimal | None]:
-    """The price that a protective rule compares, and what it is called."""
+    """The name and the value of the price that a protective rule compares."""
     prices, position = holding.prices, holding.position
     if not prices.wide:
         return side_name(position, basis), price_on(holding, basis)
@@ -124,7 +124,7 @@ def _loss_price(holding: Holding, basis: Basis) -> tuple[str, Decimal | None]:
 def peak_gain(holding: Holding) -> Decimal | None:
     """The gain at the peak; None before there is one.
 
-    A peak moves only on usable quotes, to the worse of two that agree, so the quote that arms a stop can't fire it.
+    A peak only moves to the worse of two usable quotes, so the quote that arms a stop can't fire it.
     """
     return holding.gain_at(holding.state.peak)
 
