@@ -1,6 +1,6 @@
 """The error tree. Every error that a user or a broker can cause is a SellctlError; any other exception is a bug.
 
-SellctlError                    one clear sentence, what to do, and an exit status
+SellctlError                    one sentence, a hint at what to do, and an exit status
 ├── ConfigError           2     the configuration or a command's arguments are wrong
 ├── SafetyRefusalError    5     a safety rule refused the command
 ├── BusyError             6     another instance has locked the account
@@ -77,7 +77,7 @@ class Refusal(StrEnum):
     UNCOVERED = "uncovered"  # 403 40310000, the leg covers a short leg
     INTENT_MISMATCH = "position intent mismatch"  # 422: the position is closed or has changed sides
     DUPLICATE_ID = "duplicate client order id"  # 422 40010001 or 409: the order exists
-    ACCOUNT = "account may not trade"  # 403: blocked, suspended or restricted, whatever the order
+    ACCOUNT = "account may not trade"  # 403: blocked, suspended or restricted; every order is refused
     NOT_CANCELABLE = "not cancelable"  # 422 on cancel: the order has ended, or a cancel is pending
     OTHER = "other"
 

@@ -66,7 +66,7 @@ class Broker(Protocol):
         """
 
     async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option contract is in the Penny Interval Programam (`ppind`); None when the broker doesn't say."""
+        """Whether an option contract is in the Penny Interval Program (`ppind`); None when the broker doesn't say."""
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
@@ -91,7 +91,7 @@ class QuoteSource(Protocol):
 
     @property
     def last_problems(self) -> tuple[str, ...]:
-        """What the last call could not fetch, one sentence per problem."""
+        """The problems of the last call, such as quotes that could not be fetched, one sentence each."""
 
 
 class StreamListener(Protocol):
@@ -172,7 +172,7 @@ class Journal(Protocol):
 
 
 class Memory(Protocol):
-    """What is stored about positions while they are held, by symbol. JournalError when it can't be read or written."""
+    """Stored facts about positions while they are held, by symbol. JournalError when they can't be read or written."""
 
     def load(self, account: str) -> Mapping[str, Episode]:
         """The episodes that were last saved for an account."""

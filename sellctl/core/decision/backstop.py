@@ -107,7 +107,7 @@ def orphans(context: DecisionContext) -> tuple[CancelOrder, ...]:
         return ()
     held = {holding.symbol for holding in context.holdings}
     left = [order for order in snapshot.orders if order.is_backstop and order.symbol not in held]
-    return cancellable((o for o in left if o.state is not OrderState.TERMINAL), "backstop: its position is gone")
+    return cancellable((o for o in left if o.state is not OrderState.TERMINAL), "backstop: its position is closed")
 
 
 def _terms(holding: Holding, context: DecisionContext) -> StopTerms | None:

@@ -1,4 +1,4 @@
-"""What every step of a decision uses: snapshot, usable prices, which positions cover which, and the policy. Pure."""
+"""The inputs of every step of a decision: snapshot, usable prices, matching of covered shorts, and policy. Pure."""
 
 import datetime as dt
 from collections import Counter

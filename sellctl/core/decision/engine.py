@@ -288,7 +288,7 @@ def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
     if reason in ENGINE_REASONS or signal.urgency not in REASONS[reason].classes:
         raise SignalError(f"a strategy can't close for {reason} with urgency {signal.urgency}")
     if not (qty.is_finite() and qty > 0):
-        raise SignalError(f"a strategy asked to close {qty}")
+        raise SignalError(f"a strategy can't close a quantity of {qty}")
     return replace(signal, holding=subject)
 
 

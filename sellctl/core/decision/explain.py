@@ -64,7 +64,7 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
 
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
-    """What is done and why; for a position that is only watched, why it stays open, and its backstop."""
+    """The sentence of a decision; for a position that is only watched, why it stays open, and its backstop."""
     if decision.state is not DecisionState.WATCHING:
         return decision.sentence
     warning = rules_warning(decision.holding)
@@ -156,7 +156,7 @@ def _kind(trigger: Trigger) -> str:
 
 
 def _is_touched(trigger: Trigger, holding: Holding) -> bool:
-    """Whether the price is at or beyond the trigger: above a long's target, below its stop; for a short the mirror."""
+    """Whether the price is at or beyond the trigger: above a long's target, below its stop; mirrored for a short."""
     if trigger.distance is None:
         return False
     rising = (_kind(trigger) == "target") is holding.position.is_long

@@ -123,8 +123,8 @@ def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseS
 def _needs_openings(entry: StrategyConfig) -> bool:
     """Whether a rule or a match depends on the order that opened a position, or on its time."""
     rules = entry.rules
-    asked = (entry.match.tag, rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
-    return bool(entry.use or rules.scale_out or any(asked))
+    rest = (rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
+    return bool(entry.use or entry.match.tag or rules.scale_out or any(rest))
 
 
 def own_or_declared(index: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:
@@ -152,6 +152,6 @@ def _strategy_one(config: Config) -> tuple[BaseStrategy, ...]:
 
 
 def _fits(entry: ExcludeConfig, account: str, symbol: str, underlying: str) -> bool:
-    asked = ((entry.symbol, symbol), (entry.underlying, underlying), (entry.account, account))
-    given = [(wanted, actual) for wanted, actual in asked if wanted]
+    pairs = ((entry.symbol, symbol), (entry.underlying, underlying), (entry.account, account))
+    given = [(wanted, actual) for wanted, actual in pairs if wanted]
     return bool(given) and all(actual in wanted for wanted, actual in given)

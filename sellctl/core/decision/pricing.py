@@ -164,7 +164,7 @@ def believable(price: Decimal | None) -> Decimal | None:
 
 
 def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
-    """A forced exit is sent even so: at one tick when there is an ask but no bid, else at market.
+    """A forced exit is sent without a price: at one tick when there is an ask but no bid, else at market.
 
     Raises NoPriceError for any other exit.
     """

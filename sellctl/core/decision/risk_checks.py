@@ -32,7 +32,7 @@ def wrong_account(snapshot: Snapshot, policy: Policy) -> str | None:
     """Why the snapshot isn't of the policy's account, so that no order may be sent or cancelled (S4); None if it is."""
     facts = snapshot.account
     if policy.account_number is not None and facts.number != policy.account_number:
-        return f"the key belongs to account {facts.number}, the configuration names {policy.account_number}"
+        return f"the key belongs to account {facts.number}, the configuration has {policy.account_number}"
     if facts.name != policy.account:
         return f"the snapshot is of {facts.name}, the policy of {policy.account}"
     if facts.paper != policy.paper:
@@ -68,7 +68,7 @@ ACCOUNT_CHECKS: tuple[Callable[[Snapshot, Policy], str | None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class RiskContext:
-    """What a check uses besides the order: the exit that the order is for, and everything it was decided from.
+    """What a check uses besides the order: the exit that the order is for, and the inputs of its decision.
 
     `account_violations` forbid every order of the account; `open_orders` are those for the order's symbol.
     """

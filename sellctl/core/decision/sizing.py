@@ -37,11 +37,11 @@ class _Limit:
 def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
     """The smallest of the requested, free, unclaimed and, by the ledger, remaining quantities, rounded down (S8)."""
     holding = signal.holding
-    asked = _Limit(min(signal.qty, holding.position.qty), "")
-    wanted = min((asked, *_reserves(holding, context)), key=lambda limit: limit.qty)
+    requested = _Limit(min(signal.qty, holding.position.qty), "")
+    wanted = min((requested, *_reserves(holding, context)), key=lambda limit: limit.qty)
     tightest = min((wanted, *_claims(holding, context)), key=lambda limit: limit.qty)
     qty, full = _floored(tightest.qty, holding), _floored(wanted.qty, holding)
-    tiny = "what is left is less than the smallest order" if qty <= 0 else ""
+    tiny = "the rest is smaller than the smallest order" if qty <= 0 else ""
     return Size(qty, full, tightest.why or tiny)
 
 
@@ -70,8 +70,8 @@ def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
     claimed = sum((each for each in claims if each is not None), ZERO)
     if None in claims and position.available is None:
         claimed = position.qty
-    yield _Limit(free(holding), f"the broker says that {free(holding):f} of {position.qty:f} is free")
+    yield _Limit(free(holding), f"the broker reports {free(holding):f} of {position.qty:f} as free")
     yield _Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
     if state.qty_left is not None:
         left = state.qty_left - claimed
-        yield _Limit(left, f"after our fills {max(left, ZERO):f} of it is left")
+        yield _Limit(left, f"our own fills leave {max(left, ZERO):f} of it")

@@ -11,7 +11,7 @@ from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
 
 class RunMode(StrEnum):
-    """What a poll may do."""
+    """The actions that a poll may take."""
 
     ACT = "act"
     DRY_RUN = "dry run"  # decide and send nothing
@@ -50,7 +50,7 @@ class AccountState:
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
-        """Every open order at the last successful poll, whoever sent it."""
+        """Every open order of the account at the last successful poll, including the user's."""
         return self.snapshot.orders if self.snapshot else ()
 
     @property

@@ -1,4 +1,4 @@
-"""What is stored about a position while it is held."""
+"""Stored facts about a position while it is held."""
 
 import datetime as dt
 from dataclasses import dataclass

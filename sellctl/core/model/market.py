@@ -117,7 +117,7 @@ class Market:
 
     @property
     def today(self) -> dt.date:
-        """The exchange's date, whatever the host's time zone."""
+        """The date in New York, independent of the host's time zone."""
         return _date_in_new_york(self.now)
 
     @property

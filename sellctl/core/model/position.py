@@ -1,4 +1,4 @@
-"""A holding: the position as the broker reports it, its newest quote, and what sellctl has stored about it."""
+"""A holding: the position as the broker reports it, its newest quote, and its stored state."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ NO_BACKSTOP = BackstopState()
 
 @dataclass(frozen=True, slots=True)
 class PositionState:
-    """What sellctl has stored about a position.
+    """The stored state of a position.
 
     `qty_left` is the quantity left by the ledger of our own fills, which the position may not show yet; None when the
     ledger has none. `unresolved` is the quantity of orders sent whose outcome is unknown. `exit` is the exit under way.

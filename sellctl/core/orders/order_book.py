@@ -44,7 +44,7 @@ class OrderBook:
         self._refused_backstops: set[str] = set()
         self._backstop_waits: dict[str, float] = {}  # end of the pause, by symbol
 
-    # --- questions about orders ---------------------------------------------------------------------------------------
+    # --- orders -------------------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> tuple[ManagedOrder, ...]:
@@ -91,7 +91,7 @@ class OrderBook:
                     found[leg.symbol] = found.get(leg.symbol, ZERO) + order.unresolved * leg.ratio
         return found
 
-    # --- questions about exits ----------------------------------------------------------------------------------------
+    # --- exits --------------------------------------------------------------------------------------------------------
 
     def exit_progress(self, symbol: str, now: float) -> ExitProgress | None:
         """The progress of the exit under way; None without one, or EXIT_OVER_SECONDS after its last order ended."""
@@ -133,7 +133,7 @@ class OrderBook:
         """The symbols with a rejected order without automatic recovery, and no fill since."""
         return tuple(sorted(self._rejected))
 
-    # --- questions about backstops ------------------------------------------------------------------------------------
+    # --- backstops ----------------------------------------------------------------------------------------------------
 
     def backstop_state(self, position: Position, now: float) -> BackstopState:
         """Whether the broker refuses backstops for a position, and whether the next one has to wait."""
@@ -147,7 +147,7 @@ class OrderBook:
             return any(an_option(symbol) for symbol in self._refused_backstops)
         return position.symbol in self._refused_backstops
 
-    # --- what happens -------------------------------------------------------------------------------------------------
+    # --- changes ------------------------------------------------------------------------------------------------------
 
     def intend(self, order: ManagedOrder) -> None:
         """Add an order that is recorded and about to be sent."""
@@ -204,7 +204,7 @@ class OrderBook:
                 self._open[order.client_order_id] = replace(order, unseen=True)
 
     def position_closed(self, symbol: str) -> None:
-        """Forget the exit and the pause of a symbol, because its position is closed or has changed sides."""
+        """Remove the exit and the pause of a symbol, because its position is closed or has changed sides."""
         self._exits.pop(symbol, None)
         self._backstop_waits.pop(symbol, None)
 

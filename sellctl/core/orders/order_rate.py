@@ -29,7 +29,10 @@ class OrderRate:
         self._rejects[symbol] = (self._rejects.get(symbol, (0, 0.0))[0] + 1, now)
 
     def ended_well(self, symbol: str) -> None:
-        """Reset the rejects in a row: an order ended without one. Acceptance isn't enough, since a reject may follow."""
+        """Reset the rejects in a row, because an order has ended without one.
+
+        An acceptance doesn't reset them: a reject may follow it.
+        """
         self._rejects.pop(symbol, None)
 
     def sent(self, now: float) -> OrderCount:

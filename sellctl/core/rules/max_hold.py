@@ -1,4 +1,4 @@
-"""Max hold: closes a position that has been held for a time, nights and weekends included."""
+"""Max hold: closes a position after a holding time, nights and weekends included."""
 
 import datetime as dt
 from dataclasses import dataclass

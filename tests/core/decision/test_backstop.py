@@ -145,7 +145,7 @@ def test_what_is_not_wanted_any_more_is_taken_away(policy: Policy, more: dict[st
 
 def test_under_a_position_that_is_gone_it_ends_unless_a_row_could_not_be_read() -> None:
     snapshot = a_snapshot(orders=(a_backstop(),))
-    assert [cancel.why for cancel in decide(snapshot, with_a()).stale] == ["backstop: its position is gone"]
+    assert [cancel.why for cancel in decide(snapshot, with_a()).stale] == ["backstop: its position is closed"]
     assert not decide(replace(snapshot, invalid=(InvalidRow("", "?"),)), with_a()).stale
 
 
