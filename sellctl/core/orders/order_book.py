@@ -1,6 +1,6 @@
 """The state of one account's orders: the open ones, the exits in progress, counts, rejects and blocks.
 
-Only `OrderManager` changes the book, by events; everything else only reads it.
+Only `OrderManager` changes the orders in the book, by events; other modules read them.
 """
 
 import datetime as dt
@@ -180,7 +180,7 @@ class OrderBook:
         return effects
 
     def request_cancel(self, order: Order, at: float) -> tuple[Effect, ...]:
-        """Request the cancel of any order. The effects say whether the broker is asked now."""
+        """Request the cancel of any order. The effects include Cancel when the broker is to be asked now."""
         if order.client_order_id in self._open:
             return self.record(order.client_order_id, CancelRequested(order.id, at))
         self._cancels_of_others[order.id], effects = ask_to_cancel(self._cancels_of_others.get(order.id), at)
