@@ -141,7 +141,7 @@ def _floats(qty: Decimal, *_rest: Any) -> Decimal:
     return max(Decimal(float(qty) * 1.1 - float(qty) * 0.1), Decimal(0))
 
 
-_INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.fold_fill
+_INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.record_fill
 _LATE: list[Callable[[], None]] = []
 
 
@@ -325,7 +325,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
     Mutant("intent if possible", "an intent that can't be written stops nothing",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
-    Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "fold_fill", _fold_each_time),), by_day),
+    Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "record_fill", _fold_each_time),), by_day),
     Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
     Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
         for place in (quote_checks, quote_history, pricing, exits)), by_day),

@@ -211,4 +211,4 @@ class ProbedJournal:
 
 
 # What is written, and which argument says of what kind it is (0: none does).
-_WRITES = {"plan_made": 0, "intend": 0, "outcome": 2, "fold_fill": 0, "note": 1}
+_WRITES = {"plan_made": 0, "intend": 0, "outcome": 2, "record_fill": 0, "note": 1}

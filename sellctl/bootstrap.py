@@ -197,7 +197,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     basis = config.sell_module.price_basis.loss
     episodes = Episodes(name, shared.records.memory)
     book = OrderBook()
-    positions = PositionManager(shared.prices, clock, episodes, book, basis, pairs=policy.knows_structures)
+    positions = PositionManager(shared.prices, clock, episodes, book, basis, pairs=policy.uses_structures)
     publish = EventPublisher(name, shared.now, shared.listener, journal)
     orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
     return SellWatcher(
@@ -314,7 +314,7 @@ class NoJournal:
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """Nothing."""
 
-    def fold_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
+    def record_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
         """Nothing."""
         return Decimal(0)
 

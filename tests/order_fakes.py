@@ -137,7 +137,7 @@ class FakeJournal:
     def outcome(self, _account: str, client_order_id: str, kind: str, _detail: Mapping[str, object]) -> None:
         self._write(kind, client_order_id)
 
-    def fold_fill(self, _account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
+    def record_fill(self, _account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         total = Decimal(str(detail["filled_qty"]))
         new = total - self._filled.get(client_order_id, Decimal(0))
         if new > 0:

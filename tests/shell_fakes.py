@@ -163,7 +163,7 @@ class FakeJournal:
     def outcome(self, _account: str, _client_order_id: str, _kind: str, _detail: Mapping[str, object]) -> None:
         self._write()
 
-    def fold_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
+    def record_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
         return Decimal(0)
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:

@@ -60,9 +60,9 @@ def rule_text(rule: object) -> str:
 
 def precedence_rows() -> list[tuple[object, ...]]:
     """The table of exit reasons, in its order."""
-    from sellctl.core.model.plan import TABLE
+    from sellctl.core.model.plan import REASONS
 
     return [
         (row.order, reason.value, " / ".join(f"{each.value} {each.name.lower()}" for each in row.classes), row.means)
-        for reason, row in TABLE.items()
+        for reason, row in REASONS.items()
     ]

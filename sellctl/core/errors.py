@@ -1,16 +1,16 @@
-"""The error tree. Everything a user or a broker can cause is a SellctlError; what is not, is our bug.
+"""The error tree. Every error that a user or a broker can cause is a SellctlError; any other exception is a bug.
 
-SellctlError                    one clear sentence, what to do, and an exit status
-├── ConfigError           2     the configuration or a command's words are wrong
-├── SafetyRefusalError    5     a safety rule said no
-├── BusyError             6     another instance holds the account
+SellctlError                    one sentence, a hint at what to do, and an exit status
+├── ConfigError           2     the configuration or a command's arguments are wrong
+├── SafetyRefusalError    5     a safety rule refused the command
+├── BusyError             6     another instance has locked the account
 ├── JournalError          1     the journal can't be read or written: nothing new is sent
-└── BrokerError           1     the broker, or the way to it
+└── BrokerError           1     the broker, or the connection to it, failed
     ├── AuthError         3     401/403: the key is refused
-    ├── RequestRejectedError    a definite no (4xx): nothing happened at the broker
-    │   ├── NotFoundError       404: definitely not there
-    │   └── RateLimitedError    429 before anything was done
-    └── UnknownOutcomeError           a time-out, a reset, a 5xx, an unreadable body: it may or may not have happened
+    ├── RequestRejectedError    the broker refused the request (4xx) and did nothing
+    │   ├── NotFoundError       404: the requested object does not exist
+    │   └── RateLimitedError    429: too many requests
+    └── UnknownOutcomeError     time-out, reset, 5xx, unreadable body: the request may have been carried out
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SellctlError(Exception):
-    """One clear sentence for the user, what to do about it, and the exit status that says which kind it was."""
+    """An error with one sentence for the user, a hint at what to do about it, and the exit status of the command."""
 
     exit_code = ExitCode.FAILED
 
@@ -44,13 +44,13 @@ class ConfigError(SellctlError):
 
 
 class SafetyRefusalError(SellctlError):
-    """A safety rule refused what was asked."""
+    """A safety rule refused the command."""
 
     exit_code = ExitCode.REFUSED
 
 
 class BusyError(SellctlError):
-    """Another sellctl already works this account."""
+    """Another process of sellctl has locked this account."""
 
     exit_code = ExitCode.BUSY
 
@@ -60,31 +60,31 @@ class JournalError(SellctlError):
 
 
 class BrokerError(SellctlError):
-    """The broker, or the way to it, failed."""
+    """The broker, or the connection to it, failed."""
 
 
 class AuthError(BrokerError):
-    """The broker refused the key (401, or 403 without a reason of its own)."""
+    """The broker refused the key (401, or a 403 that gives no other reason)."""
 
     exit_code = ExitCode.AUTH
 
 
 class Refusal(StrEnum):
-    """Why the broker said a definite no, as far as it changes the next step."""
+    """Why the broker refused a request, as far as it affects the next step."""
 
-    INSUFFICIENT_QTY = "insufficient quantity"  # 403 40310000, something holds the shares
-    WASH_TRADE = "wash trade"  # 403 40310000, an opposite order of ours rests
-    UNCOVERED = "uncovered"  # 403 40310000, the leg covers a short one
-    INTENT_MISMATCH = "position intent mismatch"  # 422: the position is gone or flipped
+    INSUFFICIENT_QTY = "insufficient quantity"  # 403 40310000, open orders hold the shares
+    WASH_TRADE = "wash trade"  # 403 40310000, an opposite order of the account is open
+    UNCOVERED = "uncovered"  # 403 40310000, the leg covers a short leg
+    INTENT_MISMATCH = "position intent mismatch"  # 422: the position is closed or has changed sides
     DUPLICATE_ID = "duplicate client order id"  # 422 40010001 or 409: the order exists
-    ACCOUNT = "account may not trade"  # 403: blocked, suspended or restricted, whatever the order
-    NOT_CANCELABLE = "not cancelable"  # 422 on cancel: terminal already, or pending
+    ACCOUNT = "account may not trade"  # 403: blocked, suspended or restricted; every order is refused
+    NOT_CANCELABLE = "not cancelable"  # 422 on cancel: the order has ended, or a cancel is pending
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAnswer:
-    """What a definite refusal said: HTTP status, Alpaca's code (None when absent), its message and its other fields."""
+    """The answer of a refusal: HTTP status, Alpaca's code (None when absent), its message and its other fields."""
 
     status: int
     code: int | None
@@ -93,7 +93,7 @@ class BrokerAnswer:
 
 
 class RequestRejectedError(BrokerError):
-    """A definite no: the broker understood and refused, and nothing happened."""
+    """The broker definitely refused the request and did nothing."""
 
     def __init__(
         self, sentence: str, *, answer: BrokerAnswer, refusal: Refusal = Refusal.OTHER, hint: str = ""
@@ -104,11 +104,11 @@ class RequestRejectedError(BrokerError):
 
 
 class NotFoundError(RequestRejectedError):
-    """404: the broker knows no such order, position or contract."""
+    """404: the broker has no such order, position or contract."""
 
 
 class RateLimitedError(RequestRejectedError):
-    """429. `retry_at_epoch` is the broker's own word on when the budget refills, in Unix seconds; None when unsaid."""
+    """429. `retry_at_epoch` is when the broker accepts requests again, in Unix seconds; None when it didn't say."""
 
     def __init__(self, sentence: str, *, answer: BrokerAnswer, retry_at_epoch: float | None = None) -> None:
         super().__init__(sentence, answer=answer, hint="sellctl slows down by itself.")
@@ -116,4 +116,4 @@ class RateLimitedError(RequestRejectedError):
 
 
 class UnknownOutcomeError(BrokerError):
-    """Nobody knows whether it happened. For an order the only next request is the look-up by its client order id."""
+    """Whether the request was carried out is unknown. An order is next looked up by its client order id."""

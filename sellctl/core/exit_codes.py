@@ -1,4 +1,4 @@
-"""What each exit status means; the same table stands in the README and in `sellctl --help`."""
+"""Exit statuses. The README and `sellctl --help` have the same table."""
 
 from enum import IntEnum
 
@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     USAGE = 2  # usage or configuration
     AUTH = 3  # the broker refused a key
     PARTLY = 4  # some accounts or orders worked, some did not
-    REFUSED = 5  # a safety rule said no
-    BUSY = 6  # another instance holds the account
+    REFUSED = 5  # a safety rule refused the command
+    BUSY = 6  # another instance has locked the account
     EXITS_DUE = 10  # only with --detailed-exitcode
-    INTERRUPTED = 130  # Ctrl-C, where it isn't the way to end
+    INTERRUPTED = 130  # Ctrl-C, except in commands that it ends normally

@@ -204,7 +204,7 @@ class OrderManager:
         price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
-        if self.journal.fold_fill(self.account, order.client_order_id, words) > 0:
+        if self.journal.record_fill(self.account, order.client_order_id, words) > 0:
             news = order.filled_qty - managed.filled
             text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
             self.report(order.symbol, EventKind.FILLED, text)

@@ -1,4 +1,4 @@
-"""What the core asks of the world, as protocols: the shape of every adapter and every fake. Errors are core.errors'."""
+"""Protocols for what is outside the core. Adapters and fakes implement them; their errors are those of core.errors."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
@@ -16,57 +16,57 @@ from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows, Snapshot
 
 
 class Clock(Protocol):
-    """The host's clock. Under simulation and in the demo all three run at the simulator's speed."""
+    """The host's clock. In a simulation and in the demo, all three methods follow the simulator's speed."""
 
     def now(self) -> dt.datetime:
-        """The host's idea of the instant, UTC. Only for log lines and for the skew that doctor reports."""
+        """The host's time, in UTC. Decisions use the broker's time instead."""
 
     def monotonic(self) -> float:
-        """Seconds since some start; never steps."""
+        """Seconds since an arbitrary start; unaffected by changes of the system time."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after that many seconds of this clock."""
+        """Wait for a number of seconds of this clock."""
 
 
 class Broker(Protocol):
-    """One account at the broker. Every method raises BrokerError and its kinds; a failed read is never an empty one.
+    """One account at the broker. Methods raise BrokerError or a subclass; a failed read never returns an empty result.
 
     Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are complete.
     """
 
     @property
     def name(self) -> str:
-        """Our name for the account."""
+        """The name of the account in the configuration."""
 
     async def account(self) -> AccountFacts:
-        """Number, paper or live, and whether the broker lets it trade."""
+        """The account's number, paper or live, equity, and whether the broker blocks trading."""
 
     async def positions(self) -> Rows[Position]:
         """Every position."""
 
     async def open_orders(self) -> Rows[Order]:
-        """Every open order, multi-leg ones with their legs."""
+        """Every open order; multi-leg orders include their legs."""
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols, whatever its state, submitted at or after `start`."""
+        """Every order of these symbols, in any state, submitted at or after `start`."""
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
-        """The order with our own id. NotFoundError is the definite no."""
+        """The order with this client order id. NotFoundError when the broker definitely has no such order."""
 
     def body(self, order: SubmitOrder) -> Mapping[str, str]:
-        """Exactly what `submit` sends, for the written intent."""
+        """Exactly the body that `submit` sends, to be recorded in the intent."""
 
     async def submit(self, order: SubmitOrder) -> Order:
-        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: look it up next."""
+        """Send one order. RequestRejectedError: the broker did not accept it. UnknownOutcomeError: look it up next."""
 
     async def cancel(self, order_id: str) -> None:
-        """Ask the broker to end an order. Its answer is not the end: that is seen on the order itself.
+        """Ask the broker to cancel an order. Only the order's own state shows later whether it is cancelled.
 
         RequestRejectedError with NOT_CANCELABLE when it is terminal already or a cancel is pending.
         """
 
     async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option contract is in the penny programme (`ppind`); None when the broker doesn't say."""
+        """Whether an option contract is in the Penny Interval Program (`ppind`); None when the broker doesn't say."""
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
@@ -77,47 +77,47 @@ class Broker(Protocol):
 
 @runtime_checkable
 class Privileged(Protocol):
-    """A broker that can say what the account is allowed; only doctor asks."""
+    """A broker that can report the account's permissions; used only by `sellctl doctor`."""
 
     async def privileges(self) -> Privileges:
         """Options level and short selling."""
 
 
 class QuoteSource(Protocol):
-    """Where quotes come from, for all accounts at once."""
+    """A source of quotes, shared by all accounts."""
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
-        """The newest quote a symbol; a symbol without one is absent. BrokerError when none could be fetched at all."""
+        """The newest quote per symbol; symbols without one are absent. BrokerError when no quote could be fetched."""
 
     @property
     def last_problems(self) -> tuple[str, ...]:
-        """What the last call did not get, a sentence each."""
+        """The problems of the last call, such as quotes that could not be fetched, one sentence each."""
 
 
 class StreamListener(Protocol):
-    """What a stream reports to. Called on the event loop that started the stream, never at the same time."""
+    """Receives the events of a stream. Called on the event loop that started the stream, never concurrently."""
 
     def quotes_received(self, quotes: Sequence[Quote]) -> None:
-        """New quotes, in the order in which they came."""
+        """New quotes arrived; they are in the order of their arrival."""
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
         """A stock traded."""
 
     def order_changed(self, account: str, symbol: str) -> None:
-        """Something happened to an order of an account; `symbol` is "" for several at once."""
+        """An order of the account changed; `symbol` is "" when orders of several symbols may have changed."""
 
     def connection_changed(self, name: str, problem: str) -> None:
-        """A connection came up (`problem` is "") or went down, and why."""
+        """A connection was established (`problem` is ""), or was lost because of `problem`."""
 
 
 class Stream(Protocol):
-    """News as they happen, for all accounts at once. They only wake: what is true is asked for."""
+    """Streamed events for all accounts. An order event only triggers a poll, which reads the order's state."""
 
     def start(self, listener: StreamListener) -> None:
-        """Begin to connect. Called on the event loop that the listener is called on."""
+        """Start connecting. Call it on the event loop on which the listener is to be called."""
 
     def subscribe(self, instruments: Sequence[Instrument]) -> None:
-        """Whose quotes to stream, the most wanted first; those beyond the limits of the plan are left to polling."""
+        """Set whose quotes to stream, most important first. Those beyond the market data plan's limit are polled."""
 
     @property
     def streamed(self) -> frozenset[str]:
@@ -125,54 +125,57 @@ class Stream(Protocol):
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Every connection that there should be, and what is wrong with it; "" when nothing is."""
+        """For every expected connection, by name, what is wrong with it; "" when nothing is."""
 
     def restart(self, why: str) -> None:
-        """Connect the quotes anew: they are silent although prices move."""
+        """Reconnect the quote streams. `why` is reported as their problem until they are connected."""
 
     async def stop(self) -> None:
-        """Disconnect at once."""
+        """Disconnect immediately."""
 
 
 class Journal(Protocol):
-    """What is written down. JournalError when it can't be: then nothing new is sent."""
+    """The record of decisions and orders. JournalError when it can't be read or written: then nothing new is sent."""
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
-        """A plan that acts or denies."""
+        """Record a plan that acts or denies an exit."""
 
     def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
-        """An order about to be sent, step `step` of an exit: on disk before the first byte leaves."""
+        """Record an order about to be sent, as step `step` of an exit. It is on disk when this returns."""
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
-        """What was written down of an order of ours, by any process; None when this journal has nothing of it."""
+        """The recorded intent of one of our orders, from any process; None when this journal has none."""
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
-        """What became of it: accepted, rejected, unknown, filled, canceled ..."""
+        """Record what happened to an order: accepted, rejected, unknown, filled, canceled ..."""
 
-    def fold_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
-        """What is newly filled; 0 when it was written down already (I8). `detail` has the broker's cumulative word."""
+    def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
+        """Record a fill. Returns the newly filled quantity; 0 when it was recorded already (I8).
+
+        `detail` has the broker's cumulative quantity.
+        """
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Anything else that is evidence: a cancel asked for, a refusal, an adoption, a halt."""
+        """Record any other evidence: a requested cancel, a refusal, an adoption, a halt."""
 
     def noted_today(self, account: str, kind: str) -> Sequence[str]:
         """The symbols of today's notes of a kind."""
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
-        """When orders of ours last filled since then, by symbol."""
+        """The time of our newest fill at or after `start`, by symbol."""
 
     def open_orders(self, account: str) -> Sequence[OpenOrder]:
-        """Orders that were intended and have no recorded end, with what was written down of each, oldest first."""
+        """Orders with an intent but no recorded end, with everything recorded about each, oldest first."""
 
     def realised(self, account: str) -> Decimal | None:
-        """Dollars that our fills of today have made; None while that can't be said."""
+        """Dollars gained or lost by our fills of today; None while one of them can't be valued."""
 
 
 class Memory(Protocol):
-    """What is remembered of positions from flat to flat, by symbol. JournalError when it can't be read or kept."""
+    """Stored facts about positions while they are held, by symbol. JournalError when they can't be read or written."""
 
     def load(self, account: str) -> Mapping[str, Episode]:
-        """What an account's last process left."""
+        """The episodes that were last saved for an account."""
 
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Make this all that is remembered; on disk when it returns."""
+        """Replace all stored episodes of the account. They are on disk when this returns."""

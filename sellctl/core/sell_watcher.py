@@ -307,7 +307,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.mind(basis, pairs=policy.knows_structures)
+        self.positions.mind(basis, pairs=policy.uses_structures)
 
     def take_request(self, request: CommandRequest) -> None:
         """Accept what another command asks for; the next poll executes it."""

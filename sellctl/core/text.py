@@ -1,4 +1,4 @@
-"""Money, ratios and lengths of time as sentences write them."""
+"""Texts of money, ratios and time spans for use in sentences."""
 
 import datetime as dt
 from decimal import Decimal
@@ -11,13 +11,13 @@ def as_percent(ratio: Decimal) -> str:
 
 
 def as_dollars(price: Decimal) -> str:
-    """A price with two decimals, and up to four where they differ from zero: $1.10, $0.0525, -$200.00."""
+    """Dollars with two decimals, or up to four if these are not zero: $1.10, $0.0525, -$200.00."""
     whole, decimals = f"{abs(price):.4f}".split(".")
     return f"{'-' if price < 0 else ''}${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
 def as_time_span(span: dt.timedelta) -> str:
-    """A length of time in its largest unit: 2 d, 3.5 h, 45 min, 30 s."""
+    """A time span in its largest unit: 2 d, 3.5 h, 45 min, 30 s."""
     seconds = int(span.total_seconds())
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

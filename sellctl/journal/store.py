@@ -101,7 +101,7 @@ class SqliteJournal(AuditLog):
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """What became of an order. A kind of FINAL_OUTCOMES ends its intent; a fill is counted once."""
         if kind == FILL:
-            self.fold_fill(account, client_order_id, detail)
+            self.record_fill(account, client_order_id, detail)
             return
         with self.appending() as batch:
             batch.append(_entry_of_order(batch.tx, account, client_order_id, kind, detail))
@@ -152,7 +152,7 @@ class SqliteJournal(AuditLog):
             rows = tx.execute(recent.order_by(audit.c.seq)).all()
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 
-    def fold_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
+    def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         """The quantity newly filled by what an order shows; 0, and nothing written, when it was counted already.
 
         `detail` has `order_id`, the cumulative `filled_qty` and the average `filled_avg_price`. A fill is identified by

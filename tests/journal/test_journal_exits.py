@@ -41,7 +41,7 @@ def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str
 
 def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:
     words = {"order_id": f"id-{client_order_id}", "symbol": CALL, "filled_qty": total, "filled_avg_price": average}
-    journal.fold_fill("main", client_order_id, words)
+    journal.record_fill("main", client_order_id, words)
 
 
 def a_history(folder: Path) -> None:

@@ -167,7 +167,7 @@ def test_fills_fold_to_the_largest_quantity_however_they_arrive(
 ) -> None:
     journal = a_journal(tmp_path_factory.mktemp("fills"))
     intend(journal)
-    new = [journal.fold_fill("main", "sellctl-1", {"order_id": "o1", "filled_qty": qty}) for qty in events]
+    new = [journal.record_fill("main", "sellctl-1", {"order_id": "o1", "filled_qty": qty}) for qty in events]
     journal.close()
     fills = history(journal.path, Filters(kind="fill"))
     assert Decimal(fills[0].body["filled_qty"]) == max(map(Decimal, events)) == sum(new)
@@ -298,17 +298,17 @@ def a_fill(qty: str, price: str) -> dict[str, object]:
 def test_the_days_profit_counts_every_fill_once_against_the_entry_price(journal: SqliteJournal) -> None:
     intend(journal)  # three calls that cost 1.50
     assert journal.realised("main") == 0
-    journal.fold_fill("main", "sellctl-1", a_fill("1", "1.60"))
+    journal.record_fill("main", "sellctl-1", a_fill("1", "1.60"))
     assert journal.realised("main") == 10
-    journal.fold_fill("main", "sellctl-1", a_fill("1", "1.60"))
-    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.40"))
+    journal.record_fill("main", "sellctl-1", a_fill("1", "1.60"))
+    journal.record_fill("main", "sellctl-1", a_fill("3", "1.40"))
     assert journal.realised("main") == -30
     assert journal.realised("other") == 0
 
 
 def test_the_days_profit_survives_a_restart(journal: SqliteJournal) -> None:
     intend(journal)
-    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.70"))
+    journal.record_fill("main", "sellctl-1", a_fill("3", "1.70"))
     journal.close()
     again = a_journal(journal.path.parent)
     assert again.realised("main") == 60
@@ -319,13 +319,13 @@ def test_a_cover_makes_what_it_cost_less_than_the_short_brought(journal: SqliteJ
     short = a_holding()
     short = replace(short, position=replace(short.position, direction=Direction.SHORT))
     journal.intend("main", an_order(), a_body(an_order()), a_signal(short), 1)
-    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.00"))
+    journal.record_fill("main", "sellctl-1", a_fill("3", "1.00"))
     assert journal.realised("main") == 150
 
 
 def test_the_days_profit_is_unknown_while_one_fill_has_no_price(journal: SqliteJournal) -> None:
     intend(journal)
-    journal.fold_fill("main", "sellctl-1", a_fill("3", ""))
+    journal.record_fill("main", "sellctl-1", a_fill("3", ""))
     assert journal.realised("main") is None
 
 
@@ -333,5 +333,5 @@ def test_the_days_profit_is_unknown_without_an_entry_price(journal: SqliteJourna
     given = a_holding()
     given = replace(given, position=replace(given.position, entry_price=None))
     journal.intend("main", an_order(), a_body(an_order()), a_signal(given), 1)
-    journal.fold_fill("main", "sellctl-1", a_fill("3", "1.00"))
+    journal.record_fill("main", "sellctl-1", a_fill("3", "1.00"))
     assert journal.realised("main") is None

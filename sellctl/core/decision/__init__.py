@@ -1,1 +1,1 @@
-"""Pure: what to do with each position of one snapshot, and why."""
+"""The decision: what to do with each position of one snapshot, and why. Pure."""

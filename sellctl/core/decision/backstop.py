@@ -30,11 +30,11 @@ from sellctl.core.orders.claims import closes, would_wash
 from sellctl.core.orders.client_order_ids import backstop_id
 from sellctl.core.text import as_dollars
 
-# How many are placed per poll: exits need the requests more.
-MOST_PER_POLL = 10
-# How long after one ended the next is placed; doubled by each that has ended on the same day, up to a maximum.
-AGAIN_AFTER, AGAIN_AT_MOST = dt.timedelta(seconds=15), dt.timedelta(minutes=5)
-_DOUBLINGS = 5  # more make no difference
+# Backstops placed per poll; the other requests are left for exits.
+MAX_PER_POLL = 10
+# The pause between the end of one and the next; it doubles with each that has ended on the same day, up to the maximum.
+MIN_PAUSE, MAX_PAUSE = dt.timedelta(seconds=15), dt.timedelta(minutes=5)
+_DOUBLINGS = 5  # enough to reach the maximum
 _ONE = Decimal(1)
 _IDLE = frozenset({DecisionState.WATCHING, DecisionState.DENIED, DecisionState.FAULT})
 
@@ -58,13 +58,13 @@ def may_change(decision: PositionDecision, context: DecisionContext) -> bool:
 
 
 def with_backstop(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
-    """The decision with the backstop to place or to cancel; unchanged when what rests may stay."""
+    """The decision with the backstop to place or to cancel; unchanged when the one that rests may stay."""
     holding, resting = decision.holding, context.backstops_on(decision.holding.symbol)
     terms = _terms(holding, context)
     if holding.position.entry_price is None or why_settling(holding, _todays(holding, context), context.snapshot):
         return decision
     if resting:
-        why = "it is not wanted any more" if terms is None else _why_renew(holding, resting, terms, context)
+        why = "it no longer applies" if terms is None else _why_renew(holding, resting, terms, context)
         return replace(decision, cancel_first=cancellable(resting, f"backstop: {why}")) if why else decision
     if terms is None or _why_not_now(holding, terms, context):
         return decision
@@ -76,15 +76,16 @@ def with_backstop(decision: PositionDecision, context: DecisionContext) -> Posit
 
 
 def resting_note(decision: PositionDecision, context: DecisionContext) -> str:
-    """The backstop that rests for a position in words; "" when none rests, or when it is being cancelled."""
+    """A note on the backstop that rests at the broker; "" when none rests, or when it is being cancelled."""
     resting = context.backstops_on(decision.holding.symbol)
-    return f"its backstop rests: {_describe(resting[0])}" if resting and not decision.cancel_first else ""
+    return f"backstop at the broker: {_describe(resting[0])}" if resting and not decision.cancel_first else ""
 
 
 def chosen(decisions: Iterable[PositionDecision], context: DecisionContext) -> frozenset[str]:
-    """Which of the backstops are placed in this poll, by symbol: the first few, and none beside an exit.
+    """The symbols whose backstops are placed in this poll: the first MAX_PER_POLL, and none while an exit is sent.
 
-    Of options only one, until one of them rests: not every account accepts a stop on an option, so one is tried first.
+    Until the backstop of an option rests at the broker, only that of one option is placed, because not every account
+    accepts a stop on an option.
     """
     everything = tuple(decisions)
     if any(decision.submit for decision in everything):
@@ -93,20 +94,20 @@ def chosen(decisions: Iterable[PositionDecision], context: DecisionContext) -> f
     if not any(order.is_backstop and an_option(order.symbol) for order in context.snapshot.orders):
         first = next((holding for holding in wanted if _is_option(holding)), None)
         wanted = [holding for holding in wanted if not _is_option(holding) or holding is first]
-    return frozenset(holding.symbol for holding in wanted[:MOST_PER_POLL])
+    return frozenset(holding.symbol for holding in wanted[:MAX_PER_POLL])
 
 
 def orphans(context: DecisionContext) -> tuple[CancelOrder, ...]:
-    """The cancels of backstops whose position is gone: a fill would open a new one.
+    """Cancels for backstops whose position is closed, because a fill would open a new position.
 
-    Empty while a row could not be read, which may be the position.
+    Empty while a row of positions could not be read, because that may be the position.
     """
     snapshot = context.snapshot
     if not snapshot.orders or snapshot.on_tick or context.account_violations or snapshot.halted or snapshot.invalid:
         return ()
     held = {holding.symbol for holding in context.holdings}
     left = [order for order in snapshot.orders if order.is_backstop and order.symbol not in held]
-    return cancellable((o for o in left if o.state is not OrderState.TERMINAL), "backstop: its position is gone")
+    return cancellable((o for o in left if o.state is not OrderState.TERMINAL), "backstop: its position is closed")
 
 
 def _terms(holding: Holding, context: DecisionContext) -> StopTerms | None:
@@ -119,7 +120,7 @@ def _terms(holding: Holding, context: DecisionContext) -> StopTerms | None:
     if backstop.stop is None:
         return None
     price = position.entry_price * (1 - backstop.stop)
-    # Fractional shares and options get a day order: Alpaca's pages disagree on whether they take anything else.
+    # Fractional shares and options get a day order: Alpaca's documentation contradicts itself on whether GTC works.
     lasts = "day" if _is_option(holding) or position.qty % _ONE else "gtc"
     coarse = replace(holding, state=replace(holding.state, penny=False))  # the increment that every contract accepts
     return StopTerms(lasts, stop_price=to_tick(price, tick_of(coarse, price), up=False))
@@ -159,19 +160,19 @@ def _why_not_now(holding: Holding, terms: StopTerms, context: DecisionContext) -
     """Why a backstop is not placed in this poll; "" when it is."""
     state, bid = holding.state.backstop, holding.prices.bid
     if state.refused or state.waits:
-        return "the broker refuses one, or not yet"
+        return "the broker refuses one, or the next one has to wait"
     if bid is None or (terms.stop_price is not None and bid <= terms.stop_price):
         return "it would trigger at once, or the bid is unknown"
     direction, users = holding.position.direction, context.orders_on(holding.symbol)
     if terms.trail_percent is None and any(would_wash(order, direction, None) for order in users):
-        return "an opposite order rests (wash-trade rule)"
+        return "an opposite order is open (wash-trade rule)"
     todays = [order for order in _todays(holding, context) if order.is_ours]
     if any(not order.is_terminal for order in todays):
         return "an order of ours is still working"
     ended = [order for order in todays if order.is_backstop]
     times = [at for order in ended if (at := order.updated_at or order.submitted_at)]
-    rest = min(AGAIN_AFTER * 2 ** min(max(len(ended) - 1, 0), _DOUBLINGS), AGAIN_AT_MOST)
-    return "the last one has just ended" if times and context.snapshot.market.now - max(times) < rest else ""
+    pause = min(MIN_PAUSE * 2 ** min(max(len(ended) - 1, 0), _DOUBLINGS), MAX_PAUSE)
+    return "the last one has just ended" if times and context.snapshot.market.now - max(times) < pause else ""
 
 
 def _order(holding: Holding, terms: StopTerms, context: DecisionContext) -> SubmitOrder | None:
@@ -184,13 +185,13 @@ def _order(holding: Holding, terms: StopTerms, context: DecisionContext) -> Subm
 
 
 def _free(holding: Holding, terms: StopTerms, context: DecisionContext) -> Decimal:
-    """What of the position is free, by every count (S8); only whole shares can trail."""
+    """The quantity that a backstop may close (S8); whole units only for a trailing stop."""
     qty = size_of(as_signal(holding, ""), context).qty
     return qty.to_integral_value(ROUND_FLOOR) if terms.trail_percent is not None else qty
 
 
 def as_signal(holding: Holding, detail: str) -> ExitSignal:
-    """A backstop as an exit signal, which is what sizes and intents are made from."""
+    """A backstop as an exit signal, to compute its size and to record its intent."""
     return ExitSignal(holding, holding.position.qty, Reason.BACKSTOP, detail, Urgency.PROTECTIVE)
 
 
@@ -203,7 +204,7 @@ def _is_option(holding: Holding) -> bool:
 
 
 def terms_of(order: SubmitOrder) -> str:
-    """The terms of a backstop about to be sent, in words."""
+    """The terms of a backstop about to be sent, as text."""
     return _terms_text(StopTerms(order.time_in_force, order.stop_price, order.trail_percent))
 
 

@@ -1,8 +1,9 @@
-"""Whether enough quotes confirm a signal: a second one for a stop, and on IEX a trade or the position's price. Pure.
+"""Whether a signal is confirmed: a stop by a second quote, and on IEX also by a trade or the position's price. Pure.
 
-A stop fires when it is also true at the best price of every quote since one at least `guards.confirm` ago (D2).
-A target is confirmed by its limit; sent as a market order it has none, and must be true at the worst of those prices
-too. Time exits need no confirmation, since no price makes them true.
+A stop fires only when it is also true at the best price of the quotes in the window, which begins with a quote at least
+`guards.confirm` older than the newest (D2). A target needs no confirmation, because its limit price protects it; sent
+as a market order, it must also be true at the worst price in that window. Time exits need no confirmation, because they
+don't depend on a price.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ AtThePrice = Callable[[Holding], Holding | None]
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """`signal` may be acted on; `unconfirmed` may not yet, and `waits_for` says what is missing."""
+    """`signal` is confirmed; `unconfirmed` isn't yet, and `waits_for` says what is missing."""
 
     signal: ExitSignal | None
     unconfirmed: ExitSignal | None = None
@@ -35,9 +36,9 @@ class Confirmation:
 def confirmed(
     signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePrice, at_the_worst: AtThePrice | None = None
 ) -> Confirmation:
-    """The signal when it is confirmed; else what of it doesn't depend on its price.
+    """The signal when it is confirmed; else the signal as unconfirmed, with any exit that is due without it.
 
-    `evaluate` is the same rule at other prices. `at_the_worst` is given where no limit protects a target.
+    `evaluate` evaluates the same rule at other prices. `at_the_worst` is passed when targets have no limit price.
     """
     if _is_under_way(signal):
         return Confirmation(signal)
@@ -62,7 +63,7 @@ def _confirmed_stop(signal: ExitSignal, evaluate: Evaluate, at_the_best: AtThePr
 
 
 def _is_under_way(signal: ExitSignal) -> bool:
-    """Whether an exit at least this urgent is under way already: then it was confirmed before."""
+    """Whether an exit at least this urgent is already under way, and was therefore confirmed before."""
     state = signal.holding.state.exit
     return state is not None and state.urgency <= signal.urgency
 
@@ -72,7 +73,7 @@ def _is_stop(other: ExitSignal | None) -> bool:
 
 
 def _without_price(other: ExitSignal | None, holding: Holding) -> ExitSignal | None:
-    """What is true at the earlier price too and is no target: a time exit needs no confirmation."""
+    """The signal at the earlier price, unless it is a target: it is due regardless of the newest price."""
     return replace(other, holding=holding) if other is not None and other.urgency is not Urgency.PROFIT else None
 
 
@@ -99,7 +100,7 @@ def _is_iex(holding: Holding) -> bool:
 
 
 def _other_prices(holding: Holding) -> tuple[Decimal, ...]:
-    """Other prices of a stock: IEX alone sees a fraction of its trades."""
+    """The stock's other known prices: IEX handles only a fraction of its trades."""
     known = (holding.position.current_price, holding.state.last_trade)
     return tuple(price for price in known if price is not None and price > 0)
 

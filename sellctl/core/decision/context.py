@@ -1,4 +1,4 @@
-"""What every step of a decision uses: the snapshot with its usable prices, what covers what, and the policy. Pure."""
+"""The inputs of every step of a decision: snapshot, usable prices, matching of covered shorts, and policy. Pure."""
 
 import datetime as dt
 from collections import Counter
@@ -9,7 +9,7 @@ from sellctl.core.config.schema import PutAction, WalkConfig
 from sellctl.core.decision.confirmation import at_the_best, at_the_worst
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
-from sellctl.core.decision.risk_checks import MOST_A_MINUTE_PATIENT, account_violations
+from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, account_violations
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import Urgency
@@ -24,13 +24,13 @@ from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """A snapshot and a policy with what every step of a decision derives from them.
+    """A snapshot and a policy, with the values that every step of a decision derives from them.
 
-    `holdings` have their usable prices. `invalid` says, by symbol, why a row of positions makes no sense.
+    `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
     `account_violations` forbid every order and every cancel of this account right now. `pairs` are option legs that
     belong together, by the symbol of either leg, where a strategy evaluates pairs. `tripped` is the account guard's
-    limit that is reached, or was earlier today. `walks` are the walks of the patient classes, shortened where many
-    exits share the account's orders of this minute.
+    limit that is reached, or was earlier today. `walks` are the price walks (WalkConfig) by urgency class, with fewer
+    steps when many exits share the account's limit of orders per minute.
     """
 
     snapshot: Snapshot
@@ -54,7 +54,7 @@ class DecisionContext:
         valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
         cover = cover_of(valid)
         pairs: dict[str, Pair] = {}
-        if policy.knows_structures:
+        if policy.uses_structures:
             found = pairs_of(valid, cover, snapshot.structures)
             pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
             holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
@@ -81,12 +81,12 @@ class DecisionContext:
         return option is not None and option.expires == self.today
 
     def keeps_put(self, holding: Holding) -> bool:
-        """Whether it is a short put that the configuration keeps, as one that cash secures."""
+        """Whether it is a put, and short puts are kept as cash-secured. Only for shorts: the side isn't checked."""
         option = holding.position.instrument.option
         return option is not None and option.right is Right.PUT and self.policy.cash_secured_puts is PutAction.KEEP
 
     def strategy_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
-        """The first strategy that takes a position, and what it evaluates: the position, or the pair it is a leg of."""
+        """The first strategy that matches, with its subject: the position, or the pair of which it is a leg."""
         pair, market = self.pairs.get(holding.symbol), self.snapshot.market
         for strategy in self.policy.strategies:
             subject = pair.whole if pair and strategy.evaluates_pairs else holding
@@ -110,30 +110,30 @@ class DecisionContext:
         return pair_at(pair, short.prices, long.prices) if short and long else None
 
     def orders_on(self, symbol: str) -> tuple[Order, ...]:
-        """Open orders that name the symbol, alone or as a leg."""
+        """Open orders for the symbol, including multi-leg orders with it as a leg."""
         return self._orders.get(symbol, ())
 
     def ours_on(self, symbol: str) -> tuple[Order, ...]:
-        """Our own open exit orders on the symbol."""
+        """Our open exit orders for the symbol."""
         return tuple(order for order in self.orders_on(symbol) if order.is_ours and not order.is_backstop)
 
     def backstops_on(self, symbol: str) -> tuple[Order, ...]:
-        """Our own backstops on the symbol that rest at the broker."""
+        """Our backstops for the symbol that rest at the broker."""
         return tuple(order for order in self.orders_on(symbol) if order.is_backstop)
 
-    def shared_by(self, exits: int) -> "DecisionContext":
-        """The context in which that many patient exits walk in so few steps that a minute's orders suffice for all.
+    def with_walks_for(self, exits: int) -> "DecisionContext":
+        """The context with price walks so short that `exits` patient exits stay within the account's orders per minute.
 
-        It is the same context while all can walk in full.
+        Unchanged when all of them fit with every step.
         """
-        most = MOST_A_MINUTE_PATIENT[1]
-        if all(exits * walk.steps <= most for walk in self.walks.values()):
+        limit = MAX_PATIENT_ORDERS_PER_MINUTE[1]
+        if all(exits * walk.steps <= limit for walk in self.walks.values()):
             return self
-        short = {u: replace(walk, steps=max(min(walk.steps, most // exits), 1)) for u, walk in self.walks.items()}
+        short = {u: replace(walk, steps=max(min(walk.steps, limit // exits), 1)) for u, walk in self.walks.items()}
         return replace(self, walks=short)
 
     def may_be_covered_by_unreadable(self, holding: Holding) -> bool:
-        """Whether a row that is unreadable, or of an unknown class, may be what covers this short."""
+        """Whether a position that can't be read, or whose asset class is unknown, may cover this short."""
         return not self._unreadable_underlyings.isdisjoint({"", holding.position.instrument.underlying})
 
 

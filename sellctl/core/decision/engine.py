@@ -1,7 +1,8 @@
-"""The decision: one frozen Snapshot and one frozen Policy in, one frozen Plan out. Pure: no clock, no I/O, no memory.
+"""The decision: from one Snapshot and one Policy to one Plan, all immutable. Pure: no clock, no I/O, no stored state.
 
-Per position, in this order: is it managed; which rules are true, and are they confirmed; then, in exits.py, the next
-step of the exit. What is merely watched gets no sentence here: explain.py says why it stays.
+For each position, in this order: whether it is managed; which rules are true and whether they are confirmed; then, in
+exits.py, the next step of the exit. A position without an exit gets no explanation here; explain.py says why it stays
+open.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,8 +23,8 @@ from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import (
     ENGINE_REASONS,
     PRICE_REASONS,
+    REASONS,
     STOPS,
-    TABLE,
     CancelOrder,
     DecisionState,
     ExitSignal,
@@ -47,7 +48,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     context = DecisionContext.of(snapshot, policy)
     evaluated = [_evaluate_or_fault(holding, context) for holding in context.holdings]
     patient = sum(1 for each in evaluated if each.signal and each.signal.urgency >= Urgency.TIME)
-    context = context.shared_by(patient)
+    context = context.with_walks_for(patient)
     decisions = _most_urgent_first(
         _step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated
     )
@@ -79,17 +80,17 @@ def _with_backstops(decisions: Iterable[PositionDecision], context: DecisionCont
 def _with_backstop(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
     try:
         return backstop.with_backstop(decision, context) if backstop.may_change(decision, context) else decision
-    except Exception:  # noqa: BLE001  what raises here was made a fault above; its backstop then stays as it is
+    except Exception:  # noqa: BLE001  an error must not stop the other decisions; this backstop is left unchanged
         return decision
 
 
 def _stale(decisions: Iterable[PositionDecision], context: DecisionContext) -> tuple[CancelOrder, ...]:
-    """The stale orders that no exit deals with, of symbols that are managed."""
+    """Cancels for stale orders of managed symbols, except orders that an exit already handles."""
     snapshot, policy = context.snapshot, context.policy
     if not snapshot.orders or wrong_account(snapshot, policy):
         return ()
     active = [d for d in decisions if d.signal or d.cancel_first or d.holding.state.exit]
-    spared = {order.id for decision in active for order in _dealt_with(decision, context)}
+    spared = {order.id for decision in active for order in _handled(decision, context)}
     spared |= {order.id for order in snapshot.orders if _is_left_alone(order.symbol, context)}
     return stale_orders(snapshot, policy.stale_scope, policy.stale_after, spared)
 
@@ -99,8 +100,8 @@ def _is_left_alone(symbol: str, context: DecisionContext) -> bool:
     return context.policy.excludes(symbol, underlying) or not context.snapshot.exempt.isdisjoint({symbol, underlying})
 
 
-def _dealt_with(decision: PositionDecision, context: DecisionContext) -> tuple[Order, ...]:
-    """The orders of the exit under way, and those that it cancels already."""
+def _handled(decision: PositionDecision, context: DecisionContext) -> tuple[Order, ...]:
+    """Our orders of the exit under way, and the orders that the decision already cancels."""
     under_way = decision.signal is not None or decision.holding.state.exit is not None
     ours = context.ours_on(decision.holding.symbol) if under_way else ()
     return (*ours, *(cancel.order for cancel in decision.cancel_first))
@@ -113,7 +114,7 @@ def _dealt_with(decision: PositionDecision, context: DecisionContext) -> tuple[O
 class PendingExit:
     """An exit that is due: its next step depends on how many others are due with it.
 
-    `problem` is what about the position could not be evaluated besides; "" when nothing.
+    `problem` says what else about the position could not be evaluated; "" when there is nothing.
     """
 
     signal: ExitSignal
@@ -125,7 +126,7 @@ def _evaluate_or_fault(holding: Holding, context: DecisionContext) -> PositionDe
     """One position evaluated; an error is a fault of this position only."""
     try:
         return _evaluate(holding, context)
-    except Exception as error:  # noqa: BLE001  no odd row may keep the other positions from being decided
+    except Exception as error:  # noqa: BLE001  one invalid position must not prevent decisions on the others
         return _fault(holding, _error_text(error))
 
 
@@ -185,7 +186,7 @@ def _next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision
 
 
 def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
-    """An exit that continues though something about its position could not be evaluated, or on a wide spread."""
+    """The decision, with an alert when part of its position could not be evaluated, or a stop acts on a wide spread."""
     signal = decision.signal
     on_wide_spread = signal is not None and signal.reason in STOPS and signal.holding.prices.wide
     if not problem and not on_wide_spread:
@@ -213,7 +214,7 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
 
 
 def rules_warning(holding: Holding) -> str:
-    """Why the rules of a strategy can't protect a position, which a person should hear of; "" when they can."""
+    """Why a strategy's rules can't protect a position, so that the user is alerted; "" when they can."""
     if holding.state.suspended:
         resume = f"`sellctl manage {holding.symbol}` resumes them"
         return f"its strategy's rules are suspended: {holding.state.suspended}; {resume}"
@@ -225,11 +226,11 @@ def rules_warning(holding: Holding) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StrategyResult:
-    """The answer of the strategy that takes a position.
+    """The result of the strategy that manages a position; `taken` says whether one does.
 
-    `signals` are confirmed. `unconfirmed` is a signal that isn't yet, and `waits_for` what is missing.
-    `peak_unconfirmed`: a rule follows the best price, and one quote alone can't tell it. `failure` is why the strategy
-    could not answer; "" when it could.
+    `signals` are confirmed. `unconfirmed` is a signal that isn't confirmed yet, and `waits_for` says what is missing.
+    `peak_unconfirmed` means that a rule follows the best price, and a second quote is needed to establish it. `failure`
+    is the error that the strategy raised; "" when it raised none.
     """
 
     signals: tuple[ExitSignal, ...] = ()
@@ -243,12 +244,12 @@ class StrategyResult:
 
 def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResult:
     try:
-        return _ask_strategy(holding, context)
+        return _evaluate_strategy(holding, context)
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         return StrategyResult(failure=_error_text(error))
 
 
-def _ask_strategy(holding: Holding, context: DecisionContext) -> StrategyResult:
+def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyResult:
     strategy, subject = context.strategy_of(holding)
     if strategy is None:
         return StrategyResult()
@@ -275,21 +276,24 @@ def _ask_strategy(holding: Holding, context: DecisionContext) -> StrategyResult:
 
 
 class SignalError(ValueError):
-    """A strategy's signal makes no sense."""
+    """A strategy's signal has a reason, urgency or quantity that isn't allowed."""
 
 
 def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
-    """A strategy's signal on what it was asked about. Raises SignalError when a strategy may not ask for that."""
+    """A strategy's signal, with `subject` as its holding.
+
+    Raises SignalError when its reason, urgency or quantity isn't allowed.
+    """
     reason, qty = signal.reason, signal.qty
-    if reason in ENGINE_REASONS or signal.urgency not in TABLE[reason].classes:
+    if reason in ENGINE_REASONS or signal.urgency not in REASONS[reason].classes:
         raise SignalError(f"a strategy can't close for {reason} with urgency {signal.urgency}")
     if not (qty.is_finite() and qty > 0):
-        raise SignalError(f"a strategy asked to close {qty}")
+        raise SignalError(f"a strategy can't close a quantity of {qty}")
     return replace(signal, holding=subject)
 
 
 def _confirm(signal: ExitSignal, strategy: BaseStrategy, context: DecisionContext) -> Confirmation:
-    """Whether a signal may act: a stop needs a second quote, and so does a target that no limit protects."""
+    """Whether a signal is confirmed: a stop needs a second quote, and so does a target without a limit price."""
     market = context.snapshot.market
 
     def same_rule(at_another_price: Holding) -> ExitSignal | None:
@@ -301,7 +305,7 @@ def _confirm(signal: ExitSignal, strategy: BaseStrategy, context: DecisionContex
 
 
 def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> ExitSignal:
-    """A signal as one of this position: a pair's exit closes its short leg first, its long leg after it."""
+    """The signal applied to this position. Of a pair, the short leg is closed first and the long leg after it."""
     if signal.holding is holding:
         return signal
     pair = context.pairs.get(holding.symbol)
@@ -318,7 +322,7 @@ def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> 
 
 
 def _is_paused(signal: ExitSignal, context: DecisionContext) -> bool:
-    """Whether a strategy's signal may not act at this time of the session."""
+    """Whether a signal is ignored at this time of the session."""
     if signal.reason not in PRICE_REASONS:
         return False
     market = context.snapshot.market
@@ -326,7 +330,7 @@ def _is_paused(signal: ExitSignal, context: DecisionContext) -> bool:
 
 
 def _engine_signals(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal]:
-    """Every true reason to close a position that isn't a strategy's."""
+    """Every exit that is due for a reason of the engine rather than of a strategy."""
     snapshot, position, symbol = context.snapshot, holding.position, holding.symbol
     if not snapshot.market.is_open:
         return
@@ -362,9 +366,10 @@ def _naked_short(holding: Holding, context: DecisionContext) -> Iterator[ExitSig
 
 
 def _expiring(holding: Holding, context: DecisionContext) -> Decimal:
-    """How much the last day closes: a long whole; of a short all but covered calls and kept puts.
+    """How much of a position to close on its expiration day.
 
-    With `zero_day.shorts` those too.
+    All of a long; of a short, everything except covered calls and puts that are kept. With `zero_day.shorts`, all of a
+    short too.
     """
     position = holding.position
     if position.is_long or context.policy.zero_day_shorts:
@@ -375,7 +380,7 @@ def _expiring(holding: Holding, context: DecisionContext) -> Decimal:
 
 
 def _uncovered(holding: Holding, context: DecisionContext) -> Decimal:
-    """How much of a short to close because nothing covers it; with `action: close`, all of every short."""
+    """How much of a short to close because it is naked; with `short_positions.action: close`, all of it."""
     position, policy = holding.position, context.policy
     if position.is_long or position.instrument.asset_class not in policy.short_classes:
         return ZERO
@@ -387,10 +392,10 @@ def _uncovered(holding: Holding, context: DecisionContext) -> Decimal:
 
 
 def _unreadable_cover(holding: Holding, context: DecisionContext) -> str:
-    """Why a short can't be called naked: a row that can't be read may be its cover; "" when none may be."""
+    """Why a short can't be treated as naked: a position that can't be read may cover it; "" when none can."""
     if holding.position.is_long:
         return ""
     close_uncovered = context.policy.short_action is ShortAction.CLOSE_UNCOVERED
     if close_uncovered and _uncovered(holding, context) > 0 and context.may_be_covered_by_unreadable(holding):
-        return "nothing seen covers it, but a position that can't be read may"
+        return "no other position covers it, but one that can't be read may"
     return ""

@@ -1,4 +1,4 @@
-"""The next step of one exit: wait, cancel what is in the way, re-price, or send. Pure."""
+"""The next step of one exit: wait, cancel orders that are in the way, reprice, or send. Pure."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -28,15 +28,15 @@ from sellctl.core.text import as_dollars
 
 # How long orders and positions at the broker may disagree after a fill.
 SETTLES_IN = dt.timedelta(seconds=10)
-# How long a marketable limit is left alone while the quote does not move.
+# How long a marketable limit is left unchanged while the quote does not move.
 STALLED_FOR = dt.timedelta(seconds=30)
-# When a person hears that a protective or forced exit is not filled: after its first order, and then repeatedly.
+# When the user is alerted that a protective or forced exit has not filled: since its first order, and then repeatedly.
 OVERDUE_AFTER = dt.timedelta(seconds=45)
 OVERDUE_AGAIN = dt.timedelta(minutes=3)
 
 
 def next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
-    """The next step of an exit, and how often a person should have heard that it isn't filled."""
+    """The next step of an exit, with the number of alerts that are due because it has not filled."""
     overdue, decision = _overdue(signal), _next_step(signal, context)
     return replace(decision, overdue=overdue) if overdue else decision
 
@@ -63,14 +63,14 @@ def _next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision
     return _start(signal, price, context)
 
 
-def _closing(signal: ExitSignal, what: str, submit: SubmitOrder | None = None) -> PositionDecision:
+def _closing(signal: ExitSignal, status: str, submit: SubmitOrder | None = None) -> PositionDecision:
     return PositionDecision(
-        signal.holding, DecisionState.CLOSING, f"{signal.sentence}; {what}", signal=signal, submit=submit
+        signal.holding, DecisionState.CLOSING, f"{signal.sentence}; {status}", signal=signal, submit=submit
     )
 
 
 def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecision:
-    """An exit that isn't confirmed yet: nothing is sent. A second quote comes soon; anything else is an alert."""
+    """An exit that isn't confirmed yet: nothing is sent. It alerts unless it only waits for a second quote."""
     rule = "target" if signal.urgency is Urgency.PROFIT else "stop"
     why = f"confirming the {rule}: {waits_for}"
     return PositionDecision(
@@ -85,7 +85,7 @@ def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecisio
 
 
 def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
-    """A refusal by a check of ours; an alert when the exit is protective or forced."""
+    """An exit that a check of sellctl refuses; an alert when it is protective or forced."""
     sentence = f"{signal.sentence}; not sent: {'; '.join(refusals)}"
     alert = signal.urgency <= Urgency.PROTECTIVE
     return PositionDecision(
@@ -100,7 +100,7 @@ def _blocked(signal: ExitSignal, why: str) -> PositionDecision:
 
 
 def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep:
-    """The price of the next step: the ladder continues while the urgency is the same, else it starts anew."""
+    """The price of the next step: the ladder continues while the urgency is the same, else it starts again."""
     state = signal.holding.state.exit
     step = state.step + 1 if state and state.urgency == signal.urgency else 1
     policy = context.policy
@@ -113,7 +113,7 @@ def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep
 
 @dataclass(frozen=True, slots=True)
 class _Obstacles:
-    """The user's own orders that keep an exit from being sent whole: holding its quantity, or opposite to it."""
+    """The user's orders that prevent an exit from being sent in full: they hold its quantity, or are opposite to it."""
 
     holders: tuple[Order, ...]
     opposed: tuple[Order, ...]
@@ -130,9 +130,9 @@ def _start(signal: ExitSignal, price: PricedStep, context: DecisionContext) -> P
     obstacles = _obstacles(signal, price, size, context)
     if context.backstops_on(signal.holding.symbol) and (not obstacles.opposed or _may_preempt(signal, context)):
         return _cancel_backstop(signal, size, price, context)
-    raced = next((order for order in obstacles.holders if _is_at_any_price(order, signal.holding, context)), None)
-    if raced and size.qty <= 0:
-        return _blocked(signal, f"another order closes it already: {describe(raced)}")
+    competing = next((order for order in obstacles.holders if _is_at_any_price(order, signal.holding, context)), None)
+    if competing and size.qty <= 0:
+        return _blocked(signal, f"another order closes it already: {describe(competing)}")
     if obstacles.all and _may_preempt(signal, context):
         cancels = cancellable(obstacles.all, f"to make way for: {signal.detail}")
         if cancels:
@@ -144,7 +144,7 @@ def _start(signal: ExitSignal, price: PricedStep, context: DecisionContext) -> P
 
 
 def _cancel_backstop(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionContext) -> PositionDecision:
-    """Cancel the backstop first, but only for an order that no check would refuse once it is gone."""
+    """Cancel the backstop first, but only for an order that no check would refuse without the backstop."""
     holding, resting = signal.holding, context.backstops_on(signal.holding.symbol)
     others = tuple(order for order in context.orders_on(holding.symbol) if not order.is_backstop)
     todays = tuple(order for order in context.snapshot.history.get(holding.symbol, ()) if not order.is_backstop)
@@ -155,8 +155,8 @@ def _cancel_backstop(signal: ExitSignal, size: Size, price: PricedStep, context:
     if refusals:
         return _denied(signal, refusals)
     cancels = cancellable(resting, f"to make way for: {signal.detail}")
-    what = "cancelling the backstop first" if cancels else "waiting until the broker has cancelled the backstop"
-    return replace(_closing(signal, what), cancel_first=cancels)
+    status = "cancelling the backstop first" if cancels else "waiting until the broker has cancelled the backstop"
+    return replace(_closing(signal, status), cancel_first=cancels)
 
 
 def _obstacles(signal: ExitSignal, price: PricedStep, size: Size, context: DecisionContext) -> _Obstacles:
@@ -175,9 +175,9 @@ def _holds(order: Order, holding: Holding) -> bool:
 
 
 def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -> bool:
-    """Whether it is a market order that closes what expires today, as Alpaca's own liquidation does.
+    """Whether it is a market order for an option that expires today, such as Alpaca's own liquidation.
 
-    Nothing of ours would be faster, and in the last minutes Alpaca would refuse ours.
+    No order of sellctl would be faster, and in the last minutes Alpaca would refuse it.
     """
     return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.expires_today(holding)
 
@@ -187,7 +187,7 @@ def _may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:
 
 
 def _obstructed(signal: ExitSignal, obstacles: _Obstacles, size: Size, context: DecisionContext) -> PositionDecision:
-    """Nothing can be sent: the user's order is in the way, or nothing is free for another reason."""
+    """Nothing can be sent: an order of the user's is in the way, or nothing is free for another reason."""
     if not obstacles.all:
         return _denied(signal, (size.why,))
     order = obstacles.all[0]
@@ -225,7 +225,7 @@ def _risk_context(
 
 
 def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) -> str:
-    """Why the position may not show the last fill yet, where our ledger doesn't know it; "" when it does."""
+    """Why the position may not show the last fill yet; "" when it does, or when the ledger has the fill."""
     if holding.state.qty_left is not None:
         return ""
     filled_at = holding.state.filled_at  # a backstop of an earlier day, or an order that no list shows yet
@@ -241,7 +241,7 @@ def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) 
 
 
 def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
-    """Whether the positions were requested before the fill settled. A stamp far in the future is ignored."""
+    """Whether the positions were requested before the fill settled. A time far in the future is ignored."""
     return snapshot.positions_at - SETTLES_IN < filled_at < snapshot.market.now + SETTLES_IN
 
 
@@ -256,7 +256,7 @@ def _what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
 
 
 def continue_exit(holding: Holding, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
-    """The next step where no rule is true any more and orders of ours work: only a target's exit ends."""
+    """The next step when no rule is true any more but our orders still work: only a target's exit ends."""
     why = "" if context.account_violations else _why_end(holding, ours)
     if why:
         cancels = cancellable(ours, why)
@@ -266,7 +266,7 @@ def continue_exit(holding: Holding, ours: tuple[Order, ...], context: DecisionCo
 
 
 def _why_end(holding: Holding, ours: Iterable[Order]) -> str:
-    """Why a working order of ours should be cancelled though no rule is true; "" when it should stay."""
+    """Why our working order should be cancelled although no rule is true; "" when it should stay."""
     return _why_wrong_side(holding, ours) or (
         "because the target is no longer met" if _target_is_missed(holding) else ""
     )
@@ -279,7 +279,7 @@ def _target_is_missed(holding: Holding) -> bool:
 
 
 def _continue(signal: ExitSignal, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
-    """Our order works: leave it, or cancel it so that a more urgent or a re-priced one can follow."""
+    """Leave our working order, or cancel it so that a more urgent or a repriced one can follow."""
     price = _price_or_none(signal, context)
     status, cancels, alert = _status_of(signal, ours, price, context)
     return PositionDecision(
@@ -301,7 +301,7 @@ def _price_or_none(signal: ExitSignal, context: DecisionContext) -> PricedStep |
 
 
 def _step_under_way(signal: ExitSignal, price: PricedStep | None) -> str:
-    """Which step of the exit it is; "" where that is not remembered."""
+    """Which step of the exit is under way; "" when it is unknown."""
     state = signal.holding.state.exit
     if price is None or state is None or state.urgency != signal.urgency:
         return ""
@@ -315,7 +315,7 @@ def _step(step: int, of: int) -> str:
 def _status_of(
     signal: ExitSignal, ours: tuple[Order, ...], price: PricedStep | None, context: DecisionContext
 ) -> tuple[str, tuple[CancelOrder, ...], bool]:
-    """The status of an exit under way in words, what to cancel, and whether a person should hear of it."""
+    """The status of an exit under way as text, the orders to cancel, and whether the user is alerted."""
     violations_now = context.account_violations or _halt_violations(signal, context)
     if violations_now:
         return f"{describe(ours[0])}, not changed: {'; '.join(violations_now)}", (), False
@@ -335,7 +335,7 @@ def _halt_violations(signal: ExitSignal, context: DecisionContext) -> tuple[str,
 
 
 def _why_wrong_side(holding: Holding, ours: Iterable[Order]) -> str:
-    """Why an order of ours must be cancelled whatever the rules say; "" when it closes what is held now."""
+    """Why an order of ours must be cancelled regardless of the rules; "" when it closes the position."""
     position = holding.position
     if all(closes(order, position.direction) for order in ours):
         return ""
@@ -361,7 +361,7 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
 def _is_stalled(holding: Holding, order: Order) -> bool:
     """Whether an order could trade at the quote, and that quote is older than the order: most likely a trading halt.
 
-    A new price gains nothing then: the marketable limit stays, and is re-sent once per STALLED_FOR only.
+    Repricing gains nothing then: the marketable limit stays, and is replaced only once per STALLED_FOR.
     """
     quote, limit, since = holding.quote, order.limit_price, order.submitted_at
     if quote is None or limit is None or since is None or quote.at >= since:
@@ -377,12 +377,12 @@ def _age(order: Order, state: ExitProgress | None, context: DecisionContext) -> 
 
 
 def cancellable(orders: Iterable[Order], why: str) -> tuple[CancelOrder, ...]:
-    """The cancels of those orders whose cancel was not requested yet."""
+    """Cancels for those of the orders that are not being cancelled yet."""
     return tuple(CancelOrder(order, why) for order in orders if order.state is not OrderState.CANCELING)
 
 
 def describe(order: Order) -> str:
-    """An open order in a few words."""
+    """A short description of an open order."""
     at = order.type.value if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
     side = order.side.value if order.side else "multi-leg"
     left = f"{order.leaves:f}" if order.qty is not None else "?"

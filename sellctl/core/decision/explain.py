@@ -1,4 +1,4 @@
-"""Why each position stays or closes, for whoever shows it: the sentence, the trigger prices, the rules. Pure."""
+"""Why each position stays open or is closed: the sentence, the trigger prices, the rules. Pure."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,7 +11,7 @@ from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.model.gain import Basis, price_on, side_name
-from sellctl.core.model.plan import TABLE, DecisionState, Plan, PositionDecision, Trigger, Urgency
+from sellctl.core.model.plan import REASONS, DecisionState, Plan, PositionDecision, Trigger, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
@@ -24,7 +24,7 @@ class Explanation:
     """One position explained.
 
     `gain` is the gain on entry at the price one could get now, as a ratio; None when unknown. `strategy` has the rules
-    of the position, each with its state; None when no strategy takes it, or when it is at fault.
+    of the position, each with its state; None when it isn't managed or could not be evaluated.
     """
 
     symbol: str
@@ -35,36 +35,36 @@ class Explanation:
 
 
 def explain(snapshot: Snapshot, policy: Policy, symbol: str) -> Explanation | None:
-    """What is decided for one position and why; None when it isn't held."""
+    """The explanation of the decision for one position; None when it isn't held."""
     return explain_all(snapshot, policy).get(symbol)
 
 
 def explain_all(snapshot: Snapshot, policy: Policy) -> dict[str, Explanation]:
-    """What is decided for each position and why, by symbol."""
+    """The explanation of the decision for each position, by symbol."""
     context = DecisionContext.of(snapshot, policy)
     return {d.holding.symbol: _explanation(d, context) for d in decide(snapshot, policy).decisions}
 
 
 def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
-    """A plan to show, made from `snapshot`: positions that are only watched have their sentence too."""
+    """The plan made from `snapshot`, with a sentence also for positions that are only watched."""
     context = DecisionContext.of(snapshot, policy)
     return replace(plan, decisions=tuple(replace(d, sentence=_sentence(d, context)) for d in plan.decisions))
 
 
 def _explanation(decision: PositionDecision, context: DecisionContext) -> Explanation:
     holding = decision.holding
-    asked = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
+    managed = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
     return Explanation(
         symbol=holding.symbol,
         sentence=_sentence(decision, context),
         triggers=decision.triggers,
         gain=decision.gain,
-        strategy=strategy_state(holding, context) if asked else None,
+        strategy=strategy_state(holding, context) if managed else None,
     )
 
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
-    """What is done and why; for a position that is watched, why it stays and what becomes of its backstop."""
+    """The sentence of a decision; for a position that is only watched, why it stays open, and its backstop."""
     if decision.state is not DecisionState.WATCHING:
         return decision.sentence
     warning = rules_warning(decision.holding)
@@ -152,11 +152,11 @@ def _rules_note(decision: PositionDecision) -> str:
 
 
 def _kind(trigger: Trigger) -> str:
-    return "target" if TABLE[trigger.reason].urgency is Urgency.PROFIT else "stop"
+    return "target" if REASONS[trigger.reason].urgency is Urgency.PROFIT else "stop"
 
 
 def _is_touched(trigger: Trigger, holding: Holding) -> bool:
-    """Whether the price is at or beyond the trigger: above a long's target, below its stop; for a short the mirror."""
+    """Whether the price is at or beyond the trigger: above a long's target, below its stop; mirrored for a short."""
     if trigger.distance is None:
         return False
     rising = (_kind(trigger) == "target") is holding.position.is_long

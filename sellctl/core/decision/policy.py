@@ -1,4 +1,4 @@
-"""The configuration compiled for one account: all that a decision depends on besides the snapshot."""
+"""The configuration compiled for one account: everything besides the snapshot that a decision depends on."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class Policy:
     max_position_age: dt.timedelta
     exclude: tuple[ExcludeConfig, ...]
     account_guard: AccountGuardConfig
-    knows_structures: bool
+    uses_structures: bool  # whether a match uses the structure of option positions
     needs_underlyings: bool
     needs_openings: bool  # whether a rule or a match uses the opening orders
 
@@ -68,12 +68,12 @@ class Policy:
         return self.account_guard.loss is not None or self.account_guard.profit is not None
 
     def excludes(self, symbol: str, underlying: str) -> bool:
-        """Whether `manage.exclude` names this symbol."""
+        """Whether `manage.exclude` has an entry that matches the symbol in this account."""
         return bool(self.exclude) and any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
 
 
 def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) -> Policy:
-    """The policy of one account of the configuration. `own` are strategies of the user's own, by their index."""
+    """The policy of one account of the configuration. `own` are user-defined strategies by their index."""
     sell = config.sell_module
     strategies = _strategies(config, account, own)
     entries = [entry for entry in sell.strategies if not entry.match.account or account in entry.match.account]
@@ -99,7 +99,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
         exclude=sell.manage.exclude,
         account_guard=sell.account_guard,
-        knows_structures=any(entry.match.structure for entry in entries),
+        uses_structures=any(entry.match.structure for entry in entries),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
         needs_openings=any(_needs_openings(entry) for entry in entries),
     )
@@ -110,28 +110,28 @@ def _backstop(wanted: BackstopConfig) -> BackstopConfig | None:
 
 
 def _strategies(config: Config, account: str, own: OwnStrategies) -> tuple[BaseStrategy, ...]:
-    """The strategies of this account; the first that takes a position decides, and strategy one comes last."""
+    """The strategies of this account, strategy one last. The first that matches a position manages it."""
     sell = config.sell_module
     declared = (
-        own_or_declared(place, entry, sell.price_basis, own)
-        for place, entry in enumerate(sell.strategies)
+        own_or_declared(index, entry, sell.price_basis, own)
+        for index, entry in enumerate(sell.strategies)
         if not entry.match.account or account in entry.match.account
     )
     return (*declared, *_strategy_one(config))
 
 
 def _needs_openings(entry: StrategyConfig) -> bool:
-    """Whether a rule or match depends on when, and by which order, a position was opened."""
+    """Whether a rule or a match depends on the order that opened a position, or on its time."""
     rules = entry.rules
-    asked = (entry.match.tag, rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
-    return bool(entry.use or rules.scale_out or any(asked))
+    rest = (rules.max_hold, rules.roi_table, rules.trailing_stop, rules.breakeven, rules.profit_lock)
+    return bool(entry.use or entry.match.tag or rules.scale_out or any(rest))
 
 
-def own_or_declared(place: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:
-    """The strategy of one entry of the list. KeyError when its class was not loaded."""
-    name = entry.name or entry.use or f"strategy {place + 1}"
+def own_or_declared(index: int, entry: StrategyConfig, basis: PriceBasisConfig, own: OwnStrategies) -> BaseStrategy:
+    """The strategy of one entry of `sell_module.strategies`. KeyError when its class was not loaded."""
+    name = entry.name or entry.use or f"strategy {index + 1}"
     if entry.use:
-        return Narrowed(name=name, match=entry.match, inner=own[place])
+        return Narrowed(name=name, match=entry.match, inner=own[index])
     return Declared(name=name, match=entry.match, compiled=rules_of(entry.rules, basis))
 
 
@@ -152,6 +152,6 @@ def _strategy_one(config: Config) -> tuple[BaseStrategy, ...]:
 
 
 def _fits(entry: ExcludeConfig, account: str, symbol: str, underlying: str) -> bool:
-    asked = ((entry.symbol, symbol), (entry.underlying, underlying), (entry.account, account))
-    given = [(wanted, actual) for wanted, actual in asked if wanted]
+    pairs = ((entry.symbol, symbol), (entry.underlying, underlying), (entry.account, account))
+    given = [(wanted, actual) for wanted, actual in pairs if wanted]
     return bool(given) and all(actual in wanted for wanted, actual in given)

@@ -1,4 +1,4 @@
-"""What an exit is sent at: the walk and the ladder of its urgency, on the contract's price increment. Pure.
+"""The price of each order of an exit: the walk and the ladder of its urgency, in price increments. Pure.
 
 A step is one order of an exit. Prices are dollars per share; None is a market order. A patient exit (a target, a time
 exit) first walks from the mid towards the price one can get; every exit then follows the rungs of its class.
@@ -27,10 +27,10 @@ SUBPENNY = Decimal("0.0001")
 ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
 THREE_DOLLARS = Decimal(3)
 ONE_DOLLAR = Decimal(1)
-# A half spread of one tick and at most this share of the mid isn't worth a walk.
+# Half a spread of exactly one tick is not walked when it is at most this fraction of the mid.
 NARROW = Decimal("0.01")
-# No instrument trades above this many dollars (Berkshire Hathaway A stands below one million).
-HIGHEST_PRICE = Decimal(10_000_000)
+# Dollars. No instrument trades above this price (Berkshire Hathaway A is below one million).
+MAX_PRICE = Decimal(10_000_000)
 
 
 class Rung(Enum):
@@ -51,14 +51,14 @@ _LADDERS = {
 
 
 class NoPriceError(Exception):
-    """The exit needs a price and none is usable; the message says which side is missing."""
+    """The exit needs a price and none is usable; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class PricedStep:
-    """The price of one step: a limit, or None for a market order; which step of how many.
+    """The price of step `step` of `of`: a limit, or None for a market order.
 
-    `repeats` marks a walk that begins anew after its last step; `walked`, that the step before this one was of a walk.
+    `repeats` marks a walk that starts again after its last step; `walked`, that the previous step was part of a walk.
     """
 
     limit: Decimal | None
@@ -69,12 +69,12 @@ class PricedStep:
 
     @property
     def is_last(self) -> bool:
-        """Whether no further step follows: the order then rests, and is only re-priced with the market."""
+        """Whether no further step follows: the order then rests, and is repriced only when the market moves."""
         return self.step >= self.of and not self.repeats
 
 
 def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[Rung, ...]:
-    """The steps of an exit."""
+    """The rungs of an exit's ladder."""
     if style is Style.MARKET:
         return (Rung.MARKET,)
     rungs = _LADDERS[urgency]
@@ -84,10 +84,10 @@ def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[
 def price_step(
     signal: ExitSignal, step: int, style: Style, *, protective_market: bool, walk: WalkConfig | None = None
 ) -> PricedStep:
-    """What step number `step` (from 1) of an exit is sent at; beyond the last step the last one counts.
+    """The price of step number `step` (from 1) of an exit; beyond the last step, that of the last.
 
-    A target whose walk ends short of the price one can get begins it anew. Raises NoPriceError when no price can be
-    named and the exit isn't forced.
+    The walk of a target that ends short of the price one can get starts again. Raises NoPriceError when no price is
+    usable and the exit isn't forced.
     """
     rungs = ladder(signal.urgency, style, protective_market=protective_market)
     inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
@@ -102,7 +102,7 @@ def price_step(
 
 
 def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedStep:
-    if rung is Rung.MARKET and not _nobody_bids(signal.holding):
+    if rung is Rung.MARKET and not _has_no_bid(signal.holding):
         return PricedStep(None, step, steps)
     side = reference_price(signal)
     if side is None:
@@ -113,8 +113,8 @@ def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedSte
 def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     """The prices of a walk that lie inside the spread, from the mid on, each rounded to the tick in our favour.
 
-    Empty without a mid (a one-sided, crossed or unusable quote), in a locked market, and where the spread is too narrow
-    to be worth it. The end of the walk, where it is the price one can get, is the first rung of the ladder.
+    Empty without a mid (a one-sided, crossed or unusable quote), in a locked market, and where the spread is too
+    narrow. When the walk ends at the price one can get, that price is not included: it is the first rung of the ladder.
     """
     holding = signal.holding
     mid, side = holding.prices.mid, holding.exit_price
@@ -145,13 +145,13 @@ def _is_inside(price: Decimal, holding: Holding) -> bool:
 
 
 def reference_price(signal: ExitSignal) -> Decimal | None:
-    """The price that an exit is measured from: the usable side it trades against.
+    """The price that an exit's limit is computed from: the usable side it trades against.
 
-    A target needs that side. Every other exit may fall back on the quote as received and then on the broker's own
-    price of the position: an unusable quote never blocks a time exit, and its limit still bounds the price.
+    A target needs that side. Every other exit may fall back on the quote as received, and then on the broker's price of
+    the position, so that an unusable quote never blocks a time exit. The limit still bounds the price.
     """
     holding = signal.holding
-    if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _nobody_bids(holding):
+    if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _has_no_bid(holding):
         return holding.exit_price
     quote, long = holding.quote, holding.position.is_long
     raw = believable(quote.bid if long else quote.ask) if quote else None
@@ -159,31 +159,34 @@ def reference_price(signal: ExitSignal) -> Decimal | None:
 
 
 def believable(price: Decimal | None) -> Decimal | None:
-    """`price` when it is one: finite, above zero and not absurd; else None."""
-    return price if price is not None and price.is_finite() and ZERO < price <= HIGHEST_PRICE else None
+    """`price` when it is finite, above zero and at most MAX_PRICE; else None."""
+    return price if price is not None and price.is_finite() and ZERO < price <= MAX_PRICE else None
 
 
 def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
-    """A forced exit is sent all the same: at one tick when nobody bids, else (no quotes at all) at market."""
+    """A forced exit is sent without a price: at one tick when there is an ask but no bid, else at market.
+
+    Raises NoPriceError for any other exit.
+    """
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
         raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
-    if _nobody_bids(signal.holding):
+    if _has_no_bid(signal.holding):
         return PricedStep(tick_of(signal.holding, CENT), steps, steps)
     return PricedStep(None, steps, steps)
 
 
-def _nobody_bids(holding: Holding) -> bool:
-    """Whether a long is offered but nobody bids for it: a market order would find no buyer."""
+def _has_no_bid(holding: Holding) -> bool:
+    """Whether a long has an ask but no bid: a market order would find no buyer."""
     return holding.position.is_long and holding.prices.bid is None and holding.prices.ask is not None
 
 
 def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
-    """The limit of one step: on the contract's grid, rounded towards the fill, and never beyond the floor.
+    """The limit of one step: a multiple of the price increment, rounded towards the fill, and never beyond the floor.
 
-    A limit a little through the market costs nothing, since it fills at the market's price; one that is rounded away
-    from it may not fill at all. Where that would break the floor, the quote's own price is sent if it keeps the floor,
-    else the floor itself.
+    A limit slightly through the market costs nothing, because it fills at the market's price; one rounded the other way
+    may not fill at all. Where the rounded price is beyond the floor, the price itself is sent if it is in whole cents
+    and within the floor, else the floor.
     """
     long = signal.holding.position.is_long
     price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
@@ -204,30 +207,30 @@ def _keeps(price: Decimal, floor: Decimal, *, long: bool) -> bool:
 
 
 def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
-    """`price` on the grid of `tick`, rounded up or down, and at least one tick."""
+    """`price` rounded up or down to a multiple of `tick`, and at least one tick."""
     steps = (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
     return max(steps, Decimal(1)) * tick
 
 
 def tick_of(holding: Holding, price: Decimal) -> Decimal:
-    """The price increment at `price`. An unknown option tick is the coarser one, unless the quote itself is finer."""
+    """The price increment at `price`. For an option it is the coarser one unless the finer one is known to apply."""
     instrument = holding.position.instrument
     if instrument.asset_class is not AssetClass.OPTION:
         return CENT if price >= ONE_DOLLAR else SUBPENNY
     if instrument.underlying in ALWAYS_CENT:
         return CENT
     fine, coarse = (CENT, NICKEL) if price < THREE_DOLLARS else (NICKEL, DIME)
-    return fine if _is_in_penny_programme(holding) else coarse
+    return fine if _is_in_penny_program(holding) else coarse
 
 
 def needs_price_increment(symbol: str) -> bool:
-    """Whether only the broker knows a symbol's price increment: an option that doesn't always trade in cents."""
+    """Whether the price increment depends on the broker's data: an option that doesn't always trade in cents."""
     option = an_option(symbol)
     return option is not None and option.underlying not in ALWAYS_CENT
 
 
-def _is_in_penny_programme(holding: Holding) -> bool:
-    """The broker's answer; without one, whether a side of the quote is on the finer grid of the penny programme."""
+def _is_in_penny_program(holding: Holding) -> bool:
+    """By the broker's data; without it, whether a side of the quote is a multiple of the finer increment only."""
     if holding.state.penny is not None:
         return holding.state.penny
     quote = holding.quote

@@ -8,7 +8,7 @@ from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.position import NO_PRICES, Prices
 
-# Ages are by the broker's clock. A spread is wide beyond both so many dollars per share and such a share of the mid.
+# Ages are by the broker's clock. A spread is wide above both WIDE_DOLLARS per share and WIDE_SHARE times the mid.
 MAX_AGE = {AssetClass.STOCK: dt.timedelta(seconds=60), AssetClass.OPTION: dt.timedelta(minutes=15)}
 MAX_AHEAD = dt.timedelta(seconds=5)
 _NO_AGE = dt.timedelta(0)
@@ -23,8 +23,8 @@ NO_PRICE_EXITS_BEFORE_CLOSE = dt.timedelta(seconds=5)
 def judge_quote(quote: Quote | None, asset: AssetClass, market: Market, wide_for: dt.timedelta) -> Prices:
     """The usable sides of a quote: none when it is missing, old, from the future, before today's open or crossed.
 
-    A side that is not a price (0, NaN, infinite, absurd) counts as missing (D1). `wide_for` is how long the spread has
-    been wide without a break.
+    A side that is not a price (0, NaN, infinite, above MAX_PRICE) counts as missing (D1). `wide_for` is how long the
+    spread has been wide without a break.
     """
     if quote is None:
         return NO_PRICES
@@ -40,7 +40,7 @@ def judge_quote(quote: Quote | None, asset: AssetClass, market: Market, wide_for
 
 
 def is_wide(quote: Quote, asset: AssetClass) -> bool:
-    """Whether the spread is so large that the mid means little."""
+    """Whether the spread is too wide for the mid to be reliable."""
     bid, ask = believable(quote.bid), believable(quote.ask)
     return bid is not None and ask is not None and _is_wide(bid, ask, asset)
 

@@ -13,26 +13,26 @@ from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.structures.coverage import Cover
 
-# An order's limit may be this far through the side it trades against, and never further.
+# An order's limit may be through the side it trades against by at most this fraction of it, or five cents if more.
 COLLAR = Decimal("0.15")
-# Orders per minute: of a symbol, of an account.
-MOST_A_MINUTE_PATIENT = (6, 30)
-MOST_A_MINUTE = (20, 120)
+# Orders per minute: per symbol, per account.
+MAX_PATIENT_ORDERS_PER_MINUTE = (6, 30)
+MAX_ORDERS_PER_MINUTE = (20, 120)
 REJECTS_IN_A_ROW = 3
 RETRY_AFTER_REJECTS = dt.timedelta(seconds=60)
 
 
 def account_violations(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:
-    """Why no order of this account may be sent right now, whichever it is; empty when one may."""
+    """Why no order of this account may be sent right now; empty when orders may be sent."""
     found = (check(snapshot, policy) for check in ACCOUNT_CHECKS)
     return tuple(violation for violation in found if violation)
 
 
 def wrong_account(snapshot: Snapshot, policy: Policy) -> str | None:
-    """Whether the snapshot is of another account than the policy: then nothing at all may be touched (S4)."""
+    """Why the snapshot isn't of the policy's account, so that no order may be sent or cancelled (S4); None if it is."""
     facts = snapshot.account
     if policy.account_number is not None and facts.number != policy.account_number:
-        return f"the key belongs to account {facts.number}, the configuration names {policy.account_number}"
+        return f"the key belongs to account {facts.number}, the configuration has {policy.account_number}"
     if facts.name != policy.account:
         return f"the snapshot is of {facts.name}, the policy of {policy.account}"
     if facts.paper != policy.paper:
@@ -68,9 +68,9 @@ ACCOUNT_CHECKS: tuple[Callable[[Snapshot, Policy], str | None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class RiskContext:
-    """What a check sees besides the order: the exit that it is for, and everything that it was decided from.
+    """What a check uses besides the order: the exit that the order is for, and the inputs of its decision.
 
-    `account_violations` forbid every order of the account; `open_orders` are those that name the order's symbol.
+    `account_violations` forbid every order of the account; `open_orders` are those for the order's symbol.
     """
 
     signal: ExitSignal
@@ -97,14 +97,14 @@ def violations(order: SubmitOrder, risk: RiskContext) -> tuple[str, ...]:
 
 
 def _no_order_of_ours_is_working(order: SubmitOrder, risk: RiskContext) -> str | None:
-    """By the open orders, and by today's orders, which may know of one that the list of open ones doesn't show yet."""
+    """Checks the open orders and today's orders, since an order may be missing in the list of open ones for a while."""
     seen = (*risk.open_orders, *risk.snapshot.history.get(order.symbol, ()))
     ours = [o for o in seen if o.is_ours and not o.is_terminal]
     return f"an order of ours is still working ({ours[0].status})" if ours else None
 
 
 def _price_collar(order: SubmitOrder, risk: RiskContext) -> str | None:
-    """A limit may not be far through the market; a forced exit is sent at any price."""
+    """A limit may be through the market by COLLAR at most; a forced exit is sent at any price."""
     side = reference_price(risk.signal)
     if order.type is not OrderType.LIMIT or order.limit_price is None or risk.signal.urgency is Urgency.FORCED:
         return None
@@ -125,13 +125,13 @@ def _covering_legs(order: SubmitOrder, risk: RiskContext) -> str | None:
 
 
 def remaining_qty(holding: Holding) -> Decimal:
-    """What is held, less what our own fills have taken that the position doesn't show yet."""
+    """The quantity held, less our own fills that the position doesn't show yet."""
     left = holding.state.qty_left
     return holding.position.qty if left is None else min(holding.position.qty, left)
 
 
 def covering_violation(symbol: str, cover: Cover) -> str:
-    """Why a long may not be closed, or not all of it."""
+    """Why a long that covers a short may not be closed, or not all of it."""
     return f"{cover.reserved[symbol]:f} of it cover {', '.join(cover.covered_by_long[symbol])}, which closes first"
 
 
@@ -149,16 +149,17 @@ def _order_rate(_order: SubmitOrder, risk: RiskContext) -> str | None:
 def rate_violation(signal: ExitSignal, snapshot: Snapshot) -> str | None:
     """Why an exit may send no order this minute; None when it may."""
     patient = signal.urgency >= Urgency.TIME
-    caps = MOST_A_MINUTE_PATIENT if patient else MOST_A_MINUTE
-    for what, sent, most in zip(("symbol", "account"), (signal.holding.state.sent, snapshot.sent), caps, strict=True):
+    limits = MAX_PATIENT_ORDERS_PER_MINUTE if patient else MAX_ORDERS_PER_MINUTE
+    counts = signal.holding.state.sent, snapshot.sent
+    for scope, sent, limit in zip(("symbol", "account"), counts, limits, strict=True):
         count = sent.patient if patient else sent.all
-        if count >= most:
-            return f"{count} orders for this {what} within a minute, {most} allowed"
+        if count >= limit:
+            return f"{count} orders for this {scope} within a minute, {limit} allowed"
     return None
 
 
 def _not_rejected_again(_order: SubmitOrder, risk: RiskContext) -> str | None:
-    """Three rejects in a row halt the symbol; a protective or forced exit is retried every 60 s (K4)."""
+    """Three rejects in a row stop orders for the symbol; a protective or forced exit is retried every 60 s (K4)."""
     state = risk.holding.state
     if state.rejects < REJECTS_IN_A_ROW:
         return None
@@ -168,7 +169,7 @@ def _not_rejected_again(_order: SubmitOrder, risk: RiskContext) -> str | None:
 
 
 def _is_explained(_order: SubmitOrder, risk: RiskContext) -> str | None:
-    """No order for a position that our ledger cannot explain (S5)."""
+    """No order for a position that differs from the ledger (S5)."""
     return risk.holding.state.quarantine or None
 
 

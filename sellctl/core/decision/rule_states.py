@@ -22,14 +22,14 @@ class RuleState:
 
     @property
     def sentence(self) -> str:
-        """The rule on one line."""
+        """The rule as one line of text."""
         at = "" if self.trigger is None else f" at {as_dollars(self.trigger.price)}"
         return f"{self.label}{at}{' (met)' if self.is_true else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyState:
-    """The strategy of one position: its name, what it takes, the symbol or pair that it evaluates, and its rules."""
+    """The strategy of a position: its name, which positions it manages, the symbol or pair evaluated, and its rules."""
 
     name: str
     takes: str
@@ -38,7 +38,7 @@ class StrategyState:
 
 
 def strategy_state(holding: Holding, context: DecisionContext) -> StrategyState | None:
-    """The strategy that takes a position and how its rules stand; None when none takes it."""
+    """The strategy that manages a position and the state of its rules; None when none does."""
     strategy, subject = context.strategy_of(holding)
     if strategy is None:
         return None
@@ -55,8 +55,8 @@ def strategy_state(holding: Holding, context: DecisionContext) -> StrategyState 
 
 
 def takes_text(strategy: BaseStrategy) -> str:
-    """What a strategy takes, as one line."""
+    """The positions that a strategy manages, as one line of text."""
     if isinstance(strategy, StrategyOne):
         return f"long {', '.join(strategy.applies_to)} that no other strategy takes"
     match = getattr(strategy, "match", None)
-    return match_text(match) if isinstance(match, MatchConfig) else "what its code selects"
+    return match_text(match) if isinstance(match, MatchConfig) else "the positions that its code selects"

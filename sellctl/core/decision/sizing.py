@@ -12,15 +12,15 @@ from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding
 from sellctl.core.orders.claims import claim
 
-# Alpaca: contracts are whole, shares go down to nine decimals.
+# Alpaca: quantities are whole contracts, or shares with up to nine decimals.
 STEP = {AssetClass.OPTION: Decimal(1), AssetClass.STOCK: Decimal("1e-9")}
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`wanted` is what should be closed, `qty` what of it is free now; `why` names what limits either, "" when nothing.
+    """`wanted` is the quantity to close, `qty` the part of it that is free now; `why` says what limits them, or is "".
 
-    Both are on the asset's step, and 0 <= qty <= wanted <= held.
+    Both are multiples of the asset's STEP, and 0 <= qty <= wanted <= held.
     """
 
     qty: Decimal
@@ -35,18 +35,18 @@ class _Limit:
 
 
 def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
-    """The smallest of what is asked, free, not claimed by orders, and left by our ledger, rounded down (S8)."""
+    """The smallest of the requested, free, unclaimed and, by the ledger, remaining quantities, rounded down (S8)."""
     holding = signal.holding
-    asked = _Limit(min(signal.qty, holding.position.qty), "")
-    wanted = min((asked, *_reserves(holding, context)), key=lambda limit: limit.qty)
+    requested = _Limit(min(signal.qty, holding.position.qty), "")
+    wanted = min((requested, *_reserves(holding, context)), key=lambda limit: limit.qty)
     tightest = min((wanted, *_claims(holding, context)), key=lambda limit: limit.qty)
     qty, full = _floored(tightest.qty, holding), _floored(wanted.qty, holding)
-    tiny = "what is left is less than the smallest order" if qty <= 0 else ""
+    tiny = "the rest is smaller than the smallest order" if qty <= 0 else ""
     return Size(qty, full, tightest.why or tiny)
 
 
 def free(holding: Holding) -> Decimal:
-    """What the broker says no open order holds, and never more than is held."""
+    """The quantity that no open order holds by the broker's count, at most the quantity held."""
     held = holding.position.qty
     return held if holding.position.available is None else min(held, holding.position.available)
 
@@ -57,21 +57,21 @@ def _floored(qty: Decimal, holding: Holding) -> Decimal:
 
 
 def _reserves(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
-    """What a covering long must keep (S7)."""
+    """The limit that leaves the part of a long that covers a short (S7)."""
     reserved = context.cover.reserved.get(holding.symbol)
     if reserved and not context.policy.allow_legging_out:
         yield _Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
 
 
 def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
-    """What open orders, orders whose outcome is unknown and fills that the position doesn't show yet have taken."""
+    """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet."""
     position, state = holding.position, holding.state
     claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
     claimed = sum((each for each in claims if each is not None), ZERO)
     if None in claims and position.available is None:
         claimed = position.qty
-    yield _Limit(free(holding), f"the broker says that {free(holding):f} of {position.qty:f} is free")
+    yield _Limit(free(holding), f"the broker reports {free(holding):f} of {position.qty:f} as free")
     yield _Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
     if state.qty_left is not None:
         left = state.qty_left - claimed
-        yield _Limit(left, f"after our fills {max(left, ZERO):f} of it is left")
+        yield _Limit(left, f"our own fills leave {max(left, ZERO):f} of it")

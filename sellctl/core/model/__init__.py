@@ -1,1 +1,1 @@
-"""Frozen values that the whole program speaks in. Standard library and msgspec only: no I/O, no clock, no float."""
+"""Immutable values that the whole program uses. No I/O and no clock; prices and quantities are Decimal."""

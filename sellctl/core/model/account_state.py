@@ -1,4 +1,4 @@
-"""What is known of one account, as one immutable value that the screen, the API and the commands read."""
+"""The state of one account, as one immutable value that the screen, the API and the commands read."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
 
 class RunMode(StrEnum):
-    """How far a poll goes."""
+    """The actions that a poll may take."""
 
     ACT = "act"
     DRY_RUN = "dry run"  # decide and send nothing
@@ -20,11 +20,11 @@ class RunMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """One account at one moment. A later poll makes another value and leaves this one as it is.
+    """One account at one instant. Each poll creates a new value.
 
-    `plan` is what the last successful poll decided from `snapshot`; `first_plan` is the first poll's, where a stop that
-    waited for a second quote stands as a later poll decided it. All three are None until a poll has succeeded.
-    `problem` is why the last attempt failed, the last of `failures` in a row; None when it succeeded.
+    `plan` is the plan that the last successful poll made from `snapshot`; `first_plan` is that of the first poll, with
+    each unconfirmed decision replaced by that of a later poll. All three are None until a poll has succeeded.
+    `problem` is the error of the last attempt, the last of `failures` in a row; None when it succeeded.
     """
 
     name: str
@@ -34,13 +34,13 @@ class AccountState:
     plan: Plan | None = None
     first_plan: Plan | None = None
     snapshot: Snapshot | None = None
-    polled_at: float | None = None  # when the snapshot's positions and orders were asked for, in monotonic seconds
+    polled_at: float | None = None  # when the snapshot's positions and orders were requested, in monotonic seconds
     acted: bool = False  # whether the last poll or tick sent or cancelled anything
     problem: SellctlError | None = None
     failures: int = 0
     working: tuple[str, ...] = ()  # symbols with an exit order of ours that isn't terminal
     broker_stops: tuple[str, ...] = ()  # symbols under which a stop of ours rests at the broker
-    unknown_orders: tuple[str, ...] = ()  # client order ids whose outcome nobody knows
+    unknown_orders: tuple[str, ...] = ()  # client order ids whose outcome is unknown
     rejected: tuple[str, ...] = ()  # symbols whose last order was refused, with no automatic recovery
 
     @property
@@ -50,22 +50,22 @@ class AccountState:
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
-        """Every open order at the last successful poll, whoever sent it."""
+        """Every open order of the account at the last successful poll, including the user's."""
         return self.snapshot.orders if self.snapshot else ()
 
     @property
     def has_polled(self) -> bool:
-        """Whether a poll has ended, well or not."""
+        """Whether a poll has ended, successfully or not."""
         return self.plan is not None or self.problem is not None
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether a stop waits for a second quote."""
+        """Whether a decision of the plan depends on another poll."""
         return self.plan is not None and self.plan.is_unconfirmed
 
     @property
     def is_expedited(self) -> bool:
-        """Whether something is under way that shouldn't wait for the next ordinary poll."""
+        """Whether the next poll should come early: an exit is under way, or a decision is unconfirmed."""
         if self.plan is None or self.mode is RunMode.STALE_ONLY:
             return False
         if self.plan.is_unconfirmed or self.mode is RunMode.DRY_RUN:

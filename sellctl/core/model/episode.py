@@ -1,4 +1,4 @@
-"""What sellctl remembers of a position from flat to flat."""
+"""Stored facts about a position while it is held."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from sellctl.core.model.position import Direction
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One position from flat to flat, or a pair of option legs under both their symbols.
+    """One position from its opening until it is flat, or a pair of option legs under both their symbols.
 
-    `qty` and `entry_price` are the broker's latest. `opened_at` is the earliest opening fill that orders showed and
-    `opening_order_id` that order's client id; None: unknown, so time held counts from `first_seen`. `peak` is the best
-    price for this side, kept as a price so that it outlives a change of the entry price. `original_qty` is the quantity
-    that scale-outs count from: what is left of it tells what was sold. `suspended` says why its strategy's rules are
-    suspended; "" when they are not. `exit_after` names the short leg that is being closed, and why: this leg is closed
-    after it.
+    `qty` and `entry_price` are the broker's latest. `opened_at` is the time of the earliest opening fill in the
+    broker's orders, and `opening_order_id` the client id of that order; when they are unknown, time held counts from
+    `first_seen`. `peak` is the best price for this side, stored as a price so that it stays valid when the entry price
+    changes. `original_qty` is the quantity that scale-outs count from: the quantity left of it shows how much was sold.
+    `suspended` says why its strategy's rules are suspended; "" when they are not. `exit_after` names the short leg that
+    is being closed, and why: this leg is closed after it.
     """
 
     symbol: str

@@ -1,4 +1,4 @@
-"""What happened in an account: one value for the journal, the log, the notifications, the screen and the API."""
+"""Events of an account, as the journal, the log, the notifications, the screen and the API use them."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What an event is about; NOTE is anything else."""
+    """The kind of an event; NOTE is anything else."""
 
     SENT = "sent"
     FILLED = "filled"
@@ -25,19 +25,19 @@ class EventKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much an event matters."""
+    """The importance of an event."""
 
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-    CRITICAL = "critical"  # a person has to act now
+    CRITICAL = "critical"  # the user has to act now
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `at` is the broker's clock; `account` and `symbol` are "" when none is meant.
+    """One event. `at` is by the broker's clock; `account` and `symbol` are "" when it concerns none.
 
-    `evidence` is the kind of the journal's note that records it with `detail`; "" when the journal need not know.
+    `evidence` is the kind of the journal's note that records it with `detail`; "" when the journal doesn't record it.
     """
 
     at: dt.datetime

@@ -1,4 +1,4 @@
-"""An exit as recorded: what it was decided on, what was sent, what it filled at."""
+"""A recorded exit: the position when it was decided, its orders and its fills."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from decimal import Decimal
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
 
-CONTRACT = Decimal(100)  # shares per contract, as in the broker's own figures
+CONTRACT = Decimal(100)  # shares per contract, as in the broker's profit and loss figures
 _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The quote at one instant, dollars per share; None is an unknown side."""
+    """The quote at one instant, in dollars per share; None for an unknown side."""
 
     at: dt.datetime
     bid: Decimal | None
@@ -22,7 +22,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One fill: units and dollars per share."""
+    """One fill: its quantity, and its price in dollars per share."""
 
     at: dt.datetime
     qty: Decimal
@@ -53,17 +53,17 @@ class Exit:
 
     @property
     def price(self) -> Decimal | None:
-        """The average of the fills; None while there is none."""
+        """The average price of the fills; None while there is none."""
         return sum((part.qty * part.price for part in self.parts), _ZERO) / self.qty if self.qty else None
 
     @property
     def bid(self) -> Decimal | None:
-        """The price one could get at decision: the bid, for a cover the ask."""
+        """The price one could get at decision: the bid; for a short, the ask."""
         return self.decided_on.exit_price if self.decided_on else None
 
     @property
     def mid(self) -> Decimal | None:
-        """The middle of the quote at decision."""
+        """The mid of the quote at decision."""
         return self.decided_on.prices.mid if self.decided_on else None
 
     @property
@@ -104,6 +104,6 @@ class Exit:
 
     @property
     def seconds(self) -> float | None:
-        """From the first order to the last fill; None before the first fill, and for a backstop."""
+        """Seconds from the first order to the last fill; None before the first fill, and for a backstop."""
         rests = self.reason == Reason.BACKSTOP
         return (self.parts[-1].at - self.began).total_seconds() if self.parts and not rests else None

@@ -17,9 +17,9 @@ class Basis(StrEnum):
 
 
 class Per(StrEnum):
-    """What an amount counts in."""
+    """The unit of an amount."""
 
-    GAIN = "gain"  # a share of the entry price
+    GAIN = "gain"  # a fraction of the entry price
     CONTRACT = "contract"  # dollars per contract of 100 shares, or per share of stock
     POSITION = "position"  # dollars for the whole position
     PRICE = "price"  # the price itself, in dollars per share
@@ -27,7 +27,7 @@ class Per(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How far a target or a stop is from entry; always positive, the rule knows the direction."""
+    """How far a target or a stop is from entry; always positive, since the rule determines the direction."""
 
     value: Decimal
     per: Per = Per.GAIN
@@ -39,7 +39,7 @@ def price_on(holding: Holding, basis: Basis) -> Decimal | None:
 
 
 def side_name(position: Position, basis: Basis) -> str:
-    """What the price on a basis is called: a short is closed at the ask."""
+    """The name of the price on a basis: "mid", or "bid" for a long and "ask" for a short."""
     if basis is Basis.MID:
         return "mid"
     return "bid" if position.is_long else "ask"
@@ -67,7 +67,7 @@ def price_at_amount(position: Position, amount: Amount, *, ahead: bool) -> Decim
 
 
 def shares_per_unit(position: Position) -> int:
-    """How many shares one unit stands for: 100 per contract (adjusted ones too), 1 per share."""
+    """Shares per unit: 100 per contract (adjusted contracts too), 1 per share."""
     return SHARES_PER_CONTRACT if position.instrument.is_option else 1
 
 

@@ -1,6 +1,6 @@
-"""How long a position has been held, and how long an option has left. Days are the exchange's, instants the broker's.
+"""How long a position has been held, and how long until an option expires. Days are those of the exchange.
 
-Time held counts from the earliest opening fill that orders showed, else from when the position was first seen.
+Time held counts from the earliest opening fill in the broker's orders, else from when the position was first seen.
 """
 
 import datetime as dt
@@ -12,13 +12,13 @@ _NOTHING = dt.timedelta(0)
 
 
 def days_left(holding: Holding, market: Market) -> int | None:
-    """Calendar days until an option expires, 0 on its last day; None for what doesn't expire."""
+    """Calendar days until an option expires, 0 on its last day; None for anything else."""
     option = holding.position.instrument.option
     return (option.expires - market.today).days if option else None
 
 
 def time_held(holding: Holding, market: Market) -> dt.timedelta | None:
-    """How long it has been held, nights and weekends included; None when its beginning is unknown."""
+    """How long it has been held, nights and weekends included; None when it is unknown since when."""
     since = holding.state.held_since
     return None if since is None else market.now - since
 
@@ -26,7 +26,7 @@ def time_held(holding: Holding, market: Market) -> dt.timedelta | None:
 def session_time_held(holding: Holding, market: Market) -> dt.timedelta | None:
     """How long it has been held while the exchange was open, by the broker's calendar; None as `time_held`.
 
-    A lower bound where a part is unknown: days before the calendar begins, or all of them, count as nothing.
+    A lower bound: days before the calendar begins count as zero, and so do all days when there is no calendar.
     """
     since = holding.state.held_since
     if since is None:

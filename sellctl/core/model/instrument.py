@@ -1,4 +1,4 @@
-"""What can be held: stocks, option contracts and what is only shown. Symbols are parsed here and nowhere else."""
+"""Instruments: stocks, options, and others, which are only shown. All symbols are parsed here."""
 
 import datetime as dt
 import re
@@ -10,7 +10,7 @@ from functools import lru_cache
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
 _STRIKE_SCALE = 1000
 _KEPT = 16_384  # parsed symbols to keep: every poll needs the terms of every position
-# Index and share-class roots whose underlying is written otherwise; a root that is not here is its own underlying.
+# Index and share-class roots whose underlying has another symbol; any other root is its own underlying.
 _UNDERLYING_OF_ROOT = {
     "SPXW": "SPX",
     "NDXP": "NDX",
@@ -39,7 +39,7 @@ class Right(StrEnum):
 
 
 class StructureKind(StrEnum):
-    """What an option position is part of. An iron condor counts as two verticals."""
+    """The structure of which an option position is a part. An iron condor counts as two verticals."""
 
     SINGLE = "single"
     VERTICAL = "vertical"
@@ -51,7 +51,7 @@ class StructureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OptionContract:
-    """The terms that an OCC symbol spells out. `strike` is in dollars per share; `expires` is an exchange date."""
+    """The terms of an OCC symbol. `strike` is in dollars per share; `expires` is an exchange date."""
 
     root: str
     expires: dt.date
@@ -60,7 +60,7 @@ class OptionContract:
 
     @property
     def is_adjusted(self) -> bool:
-        """Whether the root carries a digit: a corporate action changed what is delivered, so 100 shares is a guess."""
+        """Whether the root contains a digit: after a corporate action, the contract may not deliver 100 shares."""
         return any(character.isdigit() for character in self.root)
 
 

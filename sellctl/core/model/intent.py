@@ -1,4 +1,4 @@
-"""Orders as they were written down before they were sent, and what was written down of them since."""
+"""Recorded orders: their intents, which are recorded before they are sent, and what was recorded since."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One written order and the exit it belongs to. `at` is the broker's clock; `urgency` is the exit's class."""
+    """One recorded order and the exit it belongs to. `at` is by the broker's clock; `urgency` is the exit's class."""
 
     client_order_id: str
     symbol: str

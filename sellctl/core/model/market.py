@@ -1,4 +1,4 @@
-"""Prices and hours: a quote, the exchange's day, and the market at one instant of the broker's clock."""
+"""Quotes, the exchange's sessions, and the market at one instant of the broker's clock."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Best bid and ask in dollars per share; None is "no active side" (Alpaca sends 0). `at` is the exchange's time."""
+    """Best bid and ask in dollars per share; None for an inactive side (Alpaca: 0). `at` is the exchange's time."""
 
     symbol: str
     bid: Decimal | None
@@ -37,7 +37,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The highest and the lowest sides of a symbol's quotes within the time that a stop has to be confirmed for."""
+    """The highest and the lowest bid and ask of a symbol within the time for which a stop has to be confirmed."""
 
     high: Quote
     low: Quote
@@ -54,9 +54,9 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The exchange's days from `since` on, as what differs from Monday to Friday, 09:30 to 16:00 in New York.
+    """The exchange's sessions from `since` on, as exceptions to Monday to Friday, 09:30 to 16:00 in New York.
 
-    `closed` are weekdays without a session, `odd` the sessions of other hours. Every snapshot contains it.
+    `closed` are weekdays without a session, `odd` the sessions with other hours. Every snapshot contains it.
     """
 
     since: dt.date
@@ -103,9 +103,9 @@ class Market:
     """The market at one instant of the broker's clock. All instants in UTC.
 
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
-    is unknown). `confirmed` is False when the calendar contradicts the clock: no price rule fires then and `closes_at` is
-    the earlier of the two. An unknown calendar contradicts nothing: then the clock alone decides.
-    `calendar` is the sessions of a year back and ten days ahead; None when they are unknown.
+    is unknown). `confirmed` is False when the calendar contradicts the clock: no price rule fires then, and `closes_at`
+    is the earlier of the two. While the calendar is unknown, only the clock is used.
+    `calendar` has the sessions of a year back and ten days ahead; None when they are unknown.
     """
 
     now: dt.datetime
@@ -117,7 +117,7 @@ class Market:
 
     @property
     def today(self) -> dt.date:
-        """The exchange's date, whatever the host's time zone."""
+        """The date in New York, independent of the host's time zone."""
         return _date_in_new_york(self.now)
 
     @property
@@ -131,13 +131,13 @@ class Market:
         return self.now - self.opened_at if self.is_open and self.opened_at else None
 
 
-@lru_cache(16)  # one decision needs it for the same instant once per position
+@lru_cache(16)  # a decision calls it once per position, with the same instant
 def _date_in_new_york(instant: dt.datetime) -> dt.date:
     return instant.astimezone(NEW_YORK).date()
 
 
 def market_at(clock: BrokerClock, calendar: Calendar | None) -> Market:
-    """The market as the broker's clock and calendar show it; None means that the calendar is unknown."""
+    """The market by the broker's clock and calendar; `calendar` is None when it is unknown."""
     session = calendar.session(_date_in_new_york(clock.now)) if calendar else None
     inside = session is not None and session.opens_at <= clock.now < session.closes_at
     closes = [clock.next_close] if clock.is_open else []

@@ -1,4 +1,4 @@
-"""Orders as the broker shows them. The table of statuses says which of them are open and which have ended."""
+"""Orders as the broker reports them, and the state that each of its statuses stands for."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class PositionIntent(StrEnum):
 
 
 class OrderType(StrEnum):
-    """Types that are told apart; a type new to us is OTHER and never touched."""
+    """Order types. An unknown type is OTHER; such an order is never stale."""
 
     MARKET = "market"
     LIMIT = "limit"
@@ -38,15 +38,15 @@ class OrderType(StrEnum):
 
 
 class OrderState(StrEnum):
-    """How far an order has come, by the broker's word, as far as it matters to us."""
+    """The state of an order at the broker."""
 
     WORKING = "working"  # may fill, holds quantity
-    CANCELING = "canceling"  # asked to end; may still fill, holds quantity
+    CANCELING = "canceling"  # its cancel was requested; may still fill, holds quantity
     TERMINAL = "terminal"  # will never fill again
-    UNKNOWN = "unknown"  # a status new to us: counted as working, never as done
+    UNKNOWN = "unknown"  # an unknown status: counted as working, never as ended
 
 
-# Alpaca's statuses (OpenAPI OrderStatus, SDK enum). done_for_day of a GTC order lives on tomorrow: not terminal.
+# Alpaca's statuses (OpenAPI OrderStatus, SDK enum). A GTC order that is done_for_day works again on the next day.
 STATE_OF_STATUS = {
     "new": OrderState.WORKING,
     "accepted": OrderState.WORKING,
@@ -71,7 +71,7 @@ STATE_OF_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as the broker shows it: contracts or shares, dollars per share, instants in UTC."""
+    """An order as the broker reports it. Quantities are contracts or shares, prices dollars per share, times UTC."""
 
     id: str
     client_order_id: str
@@ -95,7 +95,7 @@ class Order:
 
     @property
     def state(self) -> OrderState:
-        """How far it has come; a status new to us is UNKNOWN, which counts as working."""
+        """The state that its status stands for; UNKNOWN, which counts as working, for an unknown status."""
         return STATE_OF_STATUS.get(self.status, OrderState.UNKNOWN)
 
     @property
@@ -110,20 +110,20 @@ class Order:
 
     @property
     def is_backstop(self) -> bool:
-        """Whether it is the wide stop that sellctl lets rest at the broker, and so no exit under way."""
+        """Whether it is a backstop: sellctl's wide stop order at the broker, which is not an exit under way."""
         return is_backstop(self.client_order_id)
 
     @property
     def is_simple(self) -> bool:
-        """Whether it stands alone: no bracket, no OCO, no legs."""
+        """Whether it is a single order: no bracket, no OCO, no legs."""
         return self.order_class in {"", "simple"} and not self.legs
 
     @property
     def leaves(self) -> Decimal:
-        """What may still fill; zero once terminal or when the quantity is unknown (notional)."""
+        """The quantity that may still fill; zero once terminal, or when the quantity is unknown (notional)."""
         return ZERO if self.is_terminal or self.qty is None else max(self.qty - self.filled_qty, ZERO)
 
 
 def is_backstop(client_order_id: str) -> bool:
-    """Whether an order with this id is a backstop of ours."""
+    """Whether an order with this id is a backstop of sellctl."""
     return client_order_id.startswith(BACKSTOP_PREFIX)

@@ -1,4 +1,4 @@
-"""What was decided: every position exactly once, and the orders and cancels that follow."""
+"""A plan: one decision per position, and the orders and cancels that follow from them."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from sellctl.core.model.position import Holding, Position
 
 
 class Urgency(IntEnum):
-    """The class of an exit: a lower number pre-empts a higher one."""
+    """The urgency class of an exit: a lower number is more urgent and pre-empts a higher one."""
 
     FORCED = 0
     PROTECTIVE = 1
@@ -21,7 +21,7 @@ class Urgency(IntEnum):
 
 
 class Reason(StrEnum):
-    """Why a position is closed, in order of precedence: the first true one names the exit."""
+    """Why a position is closed, in order of precedence. Of several true reasons, the exit is named after the first."""
 
     PANIC = "panic"
     ACCOUNT_GUARD = "account_guard"
@@ -48,7 +48,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Precedence:
-    """A reason's row in the table: its order of precedence, and the classes that it may have."""
+    """A reason's row in REASONS: its precedence, the urgency classes that it may have, and its meaning."""
 
     order: int
     classes: tuple[Urgency, ...]
@@ -56,12 +56,12 @@ class Precedence:
 
     @property
     def urgency(self) -> Urgency:
-        """The class that it has unless its rule knows better."""
+        """The default class, which a rule may override."""
         return self.classes[0]
 
 
 _FORCED, _PROTECTIVE, _TIME, _PROFIT = ((urgency,) for urgency in Urgency)
-TABLE: Mapping[Reason, Precedence] = {
+REASONS: Mapping[Reason, Precedence] = {
     Reason.PANIC: Precedence(1, _FORCED, "panic: closes everything that is managed"),
     Reason.ACCOUNT_GUARD: Precedence(2, _FORCED, "the account's loss or profit of the day"),
     Reason.ZERO_DAY: Precedence(
@@ -84,9 +84,9 @@ TABLE: Mapping[Reason, Precedence] = {
     Reason.TAKE_PROFIT: Precedence(9, _PROFIT, "a gain on entry"),
     Reason.ROI_TABLE: Precedence(9, _PROFIT, "a gain on entry that shrinks with time held"),
     Reason.SCALE_OUT: Precedence(9, _PROFIT, "a gain on entry that sells a part"),
-    Reason.BACKSTOP: Precedence(10, _PROTECTIVE, "the wide stop that rests at the broker, beneath them all"),
+    Reason.BACKSTOP: Precedence(10, _PROTECTIVE, "the wide stop order at the broker, in case this host fails"),
 }
-# Reasons of the engine; a strategy that uses one is at fault.
+# Reasons that only the engine may use; a strategy that uses one causes a SignalError.
 ENGINE_REASONS = frozenset(
     {
         Reason.PANIC,
@@ -114,9 +114,9 @@ PRICE_REASONS = STOPS | {
 class ExitSignal:
     """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
 
-    `also` are the details of every other true reason. `floor` is the price below which a target is never sold.
-    `then_close` are the long legs of a pair to close once this short leg is closed. `strategy` is the name of the
-    strategy whose rule it is; "" for what applies to every position.
+    `also` are the details of every other true reason. `floor` is the price that a target's limit never goes below
+    (above, for a short). `then_close` are the long legs of a pair to close once this short leg is closed. `strategy` is
+    the name of the strategy that made the signal; "" when the engine did.
     """
 
     holding: Holding
@@ -131,12 +131,12 @@ class ExitSignal:
 
     @property
     def sentence(self) -> str:
-        """The reason as the user reads it."""
+        """The reason, for the user: its own detail and those of the other true reasons."""
         return "; ".join((self.detail, *self.also))
 
 
 class SizeError(ValueError):
-    """An order outside 0 < qty <= available was asked for: a bug of ours, and no order."""
+    """An order outside 0 < qty <= free <= held was requested. This is a bug in sellctl; nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class SubmitOrder:
     ) -> "SubmitOrder":
         """The order that closes `qty` of a position; a limit at `limit_price` dollars, or a market order without one.
 
-        Raises SizeError unless 0 < qty <= free <= what is held.
+        Raises SizeError unless 0 < qty <= free <= held.
         """
         _check_size(position, qty, free)
         return cls(
@@ -203,7 +203,7 @@ def _check_size(position: Position, qty: Decimal, free: Decimal) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StopTerms:
-    """The terms of a backstop: a stop at a price in dollars per share, or a percentage below the best price."""
+    """The terms of a backstop: a stop price in dollars per share, or a trail in percent below the best price."""
 
     time_in_force: str
     stop_price: Decimal | None = None
@@ -219,12 +219,12 @@ class CancelOrder:
 
 
 class DecisionState(StrEnum):
-    """What a decision comes to for one position."""
+    """The outcome of a decision for one position."""
 
     WATCHING = "watching"  # no exit is due
     CLOSING = "closing"  # an exit order is working or about to be sent
-    BLOCKED = "blocked"  # the user's own order holds the quantity
-    DENIED = "denied"  # an exit is due and a check of ours refused the order, or it is not confirmed
+    BLOCKED = "blocked"  # an order of the user's is in the way
+    DENIED = "denied"  # an exit is due, but a check of sellctl refused the order, or it is not confirmed
     FAULT = "fault"  # it could not be evaluated
 
 
@@ -232,13 +232,13 @@ _HALT = "halted ("
 
 
 def halt_violation(why: str) -> str:
-    """The violation of an order that a halt refuses."""
+    """The text of the violation when a halt forbids an order."""
     return f"{_HALT}{why})"
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A price at which a rule would become true, on the quote's side that the rule uses."""
+    """A price at which a rule would become true, on the side of the quote that the rule uses."""
 
     reason: Reason
     price: Decimal
@@ -247,15 +247,15 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class PositionDecision:
-    """What was decided for one position.
+    """The decision for one position.
 
-    `sentence` says what is done or refused and why; "" where nothing is: `explain` then says why the position stays.
-    `triggers` are the prices at which its rules would become true. `submit` is the order to send now. `cancel_first`
-    are orders to cancel before anything can be sent; the order itself then follows from the next poll. `backstop` is
-    the wide stop to place at the broker now. `alert` marks what a person should hear of at once. `unconfirmed` means
-    that another poll decides: a stop to be confirmed, a peak, or a fill to settle. `step` is which order of the exit it
-    is about and of how many ("2 of 5"); "" when there is none. `overdue` counts how often a person should have heard
-    by now that a protective or forced exit is not filled.
+    `sentence` says what is done or refused and why; "" when nothing is done or refused: `explain` then says why the
+    position stays open. `triggers` are the prices at which its rules would become true. `submit` is the order to send
+    now. `cancel_first` are orders to cancel before anything can be sent; the order itself then follows from the next
+    poll. `backstop` is the wide stop to place at the broker now. `alert` marks a decision that the user is told about
+    at once. `unconfirmed` means that it depends on another poll: to confirm a signal or a peak, or to let a fill
+    settle. `step` says which of how many orders of the exit this is about ("2 of 5"); "" when there is none. `overdue`
+    is the number of alerts that are due by now because a protective or forced exit has not filled.
     """
 
     holding: Holding
@@ -274,7 +274,10 @@ class PositionDecision:
 
     @property
     def gain(self) -> Decimal | None:
-        """The gain on entry at the price one could get now, as a ratio; None when unknown or at fault."""
+        """The gain on entry at the current exit price (bid for a long, ask for a short), as a ratio.
+
+        None when it is unknown, or when the position could not be evaluated.
+        """
         return None if self.state is DecisionState.FAULT else self.holding.gain
 
     @property
@@ -284,7 +287,7 @@ class PositionDecision:
 
     @property
     def is_notable(self) -> bool:
-        """Whether it says more than that the position stays."""
+        """Whether it is more than that the position stays open."""
         return bool(
             self.state is not DecisionState.WATCHING
             or self.alert
@@ -299,8 +302,9 @@ class PositionDecision:
 class Plan:
     """Every position exactly once, most urgent first, and the stale orders to cancel.
 
-    `needs_history` names symbols with an exit due whose orders of today were not in the snapshot: look them up and
-    decide again; until then nothing is sent for them. `tripped` is the account guard's limit that was reached today.
+    `needs_history` has the symbols with an order to send whose orders of today were not in the snapshot: they have to
+    be looked up and the plan decided again; until then nothing is sent for them. `tripped` is the account guard's limit
+    that was reached today; "" when none was.
     """
 
     account: str
@@ -313,7 +317,7 @@ class Plan:
 
     @property
     def notable(self) -> tuple[PositionDecision, ...]:
-        """The decisions that say more than that a position stays, most urgent first."""
+        """The decisions that are more than that a position stays open, most urgent first."""
         return tuple(decision for decision in self.decisions if decision.is_notable)
 
     def of(self, state: DecisionState) -> tuple[PositionDecision, ...]:
@@ -332,11 +336,11 @@ class Plan:
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether a decision waits for another poll."""
+        """Whether a decision depends on another poll."""
         return any(decision.unconfirmed for decision in self.notable)
 
     def confirmed_by(self, later: "Plan") -> "Plan":
-        """The same plan, with what waited for another poll as a later plan has it."""
+        """This plan, with each unconfirmed decision replaced by that of a later plan."""
         waiting = {decision.holding.symbol for decision in self.notable if decision.unconfirmed}
         if not waiting:
             return self
@@ -345,7 +349,7 @@ class Plan:
 
     @property
     def is_due(self) -> bool:
-        """Whether a rule asks for an exit, whatever stands in the way."""
+        """Whether an exit is due, even if it can't be sent."""
         return any(decision.signal for decision in self.notable)
 
     @property
@@ -356,7 +360,7 @@ class Plan:
 
     @property
     def acts(self) -> bool:
-        """Whether an exit would be sent or anything cancelled; a backstop that is placed is no step of an exit."""
+        """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
@@ -365,7 +369,7 @@ class Plan:
 
     @property
     def by_underlying(self) -> "dict[str, Plan]":
-        """What this plan sends and cancels, per underlying, the most urgent first."""
+        """This plan split by underlying, most urgent first; decisions that do nothing are left out."""
         acting: dict[str, list[PositionDecision]] = {}
         for decision in self.notable:
             if decision.submit or decision.cancel_first or decision.backstop:
@@ -379,7 +383,7 @@ class Plan:
         }
 
     def only(self, symbols: frozenset[str]) -> "Plan":
-        """The same plan with nothing carried out but for these symbols."""
+        """This plan reduced to the decisions and stale orders of these symbols."""
         return replace(
             self,
             decisions=tuple(d for d in self.decisions if d.holding.symbol in symbols),

@@ -1,4 +1,4 @@
-"""What is held: the position as the broker reports it, its newest quote, and our memory of it."""
+"""A holding: the position as the broker reports it, its newest quote, and its stored state."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Position:
     """One position as the broker reports it.
 
     `qty` is always positive; `direction` carries the sign. Prices are dollars per share (the premium, for options).
-    `available` is what no open order holds; None when the broker doesn't say. `entry_price` is None when it is
-    missing or not above zero: then no percentage rule fires.
+    `available` is the quantity that no open order holds; None when the broker doesn't report it. `entry_price` is None
+    when it is missing or not above zero: then no percentage rule fires.
     """
 
     instrument: Instrument
@@ -46,12 +46,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class ExitProgress:
-    """Our memory of an exit that is under way: its reason and how many of its prices have been tried."""
+    """An exit that is under way: its reason, its urgency class, and how many of its orders were sent."""
 
     reason: str
     urgency: int
     step: int  # orders of this exit sent so far
-    age: dt.timedelta  # since the last one was sent, by a clock that never steps
+    age: dt.timedelta  # since the last one was sent, by the monotonic clock
     client_order_id: str
     limit_price: Decimal | None = None
     pressing_for: dt.timedelta = dt.timedelta(0)  # since its first order as a protective or forced exit
@@ -59,7 +59,7 @@ class ExitProgress:
 
 @dataclass(frozen=True, slots=True)
 class OrderCount:
-    """How many orders of ours went out in the last minute, for a symbol or an account: all, and those of class 2-3."""
+    """The number of orders sent in the last minute for a symbol or an account: all, and those of class 2-3."""
 
     all: int = 0
     patient: int = 0
@@ -70,7 +70,7 @@ NOTHING_SENT = OrderCount()
 
 @dataclass(frozen=True, slots=True)
 class BackstopState:
-    """Our memory of a position's backstop: whether the broker refuses one, and whether the next has to wait."""
+    """Whether the broker refuses a backstop for a position, and whether the next one has to wait."""
 
     refused: bool = False
     waits: bool = False
@@ -81,19 +81,19 @@ NO_BACKSTOP = BackstopState()
 
 @dataclass(frozen=True, slots=True)
 class PositionState:
-    """Our memory of a position.
+    """The stored state of a position.
 
-    `qty_left` is what our ledger says is left after fills that the position may not show yet; None when it has
-    nothing to add. `unresolved` is the quantity of orders sent whose outcome is unknown. `exit` is the exit under way.
+    `qty_left` is the quantity left by the ledger of our own fills, which the position may not show yet; None when the
+    ledger has none. `unresolved` is the quantity of orders sent whose outcome is unknown. `exit` is the exit under way.
     `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's rejections in a row,
-    the last one `rejected_for` ago. `quarantine` says what about the position is unexplained; "" when nothing.
+    the last one `rejected_for` ago. `quarantine` says what about the position is unexplained; "" when nothing is.
     `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
-    `filled_at` is when an order last filled that the ledger does not know of, by the broker's clock.
+    `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger.
 
-    Of the episode, from flat to flat: `opened_at` is the earliest opening fill that orders showed, `opening_order_id`
-    that order's client id, `peak` the best price seen for this side (None: none yet), `original_qty` the quantity that
-    scale-outs count from, `suspended` why the strategies' rules are suspended ("" when they are not), `exit_after`
-    the short leg, and why it is closed, that this leg is closed after.
+    The rest is from the position's episode: `opened_at` is the time of the earliest opening fill in the broker's
+    orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none yet),
+    `original_qty` the quantity that scale-outs count from, `suspended` why the strategies' rules are suspended ("" when
+    they are not), and `exit_after` the short leg after which this leg is closed, and why that one is closed.
     """
 
     first_seen: dt.datetime | None = None
@@ -107,7 +107,7 @@ class PositionState:
     quarantine: str = ""
     window: Window | None = None
     last_trade: Decimal | None = None
-    penny: bool | None = None  # whether the contract is in the penny programme; None when unknown
+    penny: bool | None = None  # whether the contract is in the Penny Interval Program; None when unknown
     opened_at: dt.datetime | None = None
     opening_order_id: str = ""
     peak: Decimal | None = None
@@ -119,16 +119,16 @@ class PositionState:
 
     @property
     def held_since(self) -> dt.datetime | None:
-        """When time held begins: the opening fill, else when the position was first seen."""
+        """When the holding time starts: at the opening fill, else when the position was first seen."""
         return self.opened_at or self.first_seen
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The sides of a quote that were found usable, in dollars per share; None where not, and then `problem` says why.
+    """The usable sides of a quote, in dollars per share; an unusable side is None, and `problem` says why.
 
-    `wide` marks a spread so large that its mid means little; `wide_settled`, that it has been so for so long that the
-    mid is used all the same.
+    `wide` marks a spread that is too wide for its mid to be reliable; `wide_settled`, one that has been wide for so
+    long that the mid is used nevertheless.
     """
 
     bid: Decimal | None = None
@@ -148,10 +148,10 @@ NO_PRICES = Prices()
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position with its newest quote (None: none came), what of it is usable, and our memory of the position.
+    """A position with its newest quote (None: there is none), the usable prices of it, and its stored state.
 
-    `underlying` is what is usable of the underlying's quote and `structure` what an option is part of, where a rule
-    asks for it.
+    `underlying` has the usable prices of the underlying and `structure` the structure that an option is part of, where
+    a rule or a match uses them.
     """
 
     position: Position
@@ -168,16 +168,16 @@ class Holding:
 
     @property
     def exit_price(self) -> Decimal | None:
-        """What one could get now: the bid for a long, the ask for a short."""
+        """The price one can get now: the bid for a long, the ask for a short."""
         return self.prices.bid if self.position.is_long else self.prices.ask
 
     @property
     def gain(self) -> Decimal | None:
-        """The gain on entry at the price one could get now, as a ratio (0.1 is +10%); None when unknown."""
+        """The gain on entry at the exit price, as a ratio (0.1 is +10%); None when unknown."""
         return self.gain_at(self.exit_price)
 
     def gain_at(self, price: Decimal | None) -> Decimal | None:
-        """The gain on entry at `price`, as a ratio; for a short the mirror; None when price or entry is unknown."""
+        """The gain on entry at `price`, as a ratio; mirrored for a short; None when price or entry is unknown."""
         entry = self.position.entry_price
         if price is None or entry is None:
             return None

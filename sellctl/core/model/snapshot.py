@@ -1,4 +1,4 @@
-"""Everything that one decision depends on besides the policy: one frozen value per account."""
+"""Everything besides the policy that a decision depends on: one immutable value per account."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class InvalidRow:
-    """A row that could not be read; the others are still used. `symbol` is "" when even that was unreadable."""
+    """A row that could not be read; the others are still used. `symbol` is "" when the symbol was unreadable too."""
 
     symbol: str
     why: str
@@ -23,7 +23,7 @@ class InvalidRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows(Generic[T]):
-    """A whole list from the broker, read to its end, and the rows of it that could not be read."""
+    """A complete list from the broker, and those of its rows that could not be read."""
 
     rows: tuple[T, ...]
     invalid: tuple[InvalidRow, ...] = ()
@@ -31,7 +31,7 @@ class Rows(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Which account this is, by our name and by the broker's number, and whether the broker blocks trading."""
+    """An account: its name in the configuration, its number at the broker, and whether the broker blocks trading."""
 
     name: str
     number: str
@@ -43,7 +43,7 @@ class AccountFacts:
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What an account is allowed to trade; None where that is unknown."""
+    """An account's options level, and whether short selling is disabled; None where that is unknown."""
 
     options_level: int | None = None
     no_shorting: bool | None = None
@@ -53,13 +53,13 @@ class Privileges:
 class Snapshot:
     """One account at one instant of the broker's clock.
 
-    `orders` are the open ones. `history` holds, for symbols that were looked up, all of today's orders whatever their
-    state; a symbol that is absent was not looked up. `positions_at` is when the positions were requested.
-    `manual_closes` are symbols that a person asked to close; `panic` those to close even while `halted`, which says why
-    no other order may be sent. `sent` counts the account's orders. `exempt` are symbols or underlyings that a person
+    `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked up;
+    a symbol that is absent was not looked up. `positions_at` is when the positions were requested. `manual_closes` are
+    symbols that the user asked to close; `panic` those to close even while `halted`, which says why no other order may
+    be sent. `sent` counts the account's orders of the last minute. `exempt` are symbols or underlyings that the user
     exempted. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
-    underlyings, where a rule uses them. `structures` is our memory of pairs of legs, by the symbols of both.
-    `on_tick`: only exits are decided, from an earlier poll's positions and orders.
+    underlyings, where a rule uses them. `structures` is the stored state of pairs of legs, by the symbols of both.
+    With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
     """
 
     account: AccountFacts
@@ -80,5 +80,5 @@ class Snapshot:
     on_tick: bool = False
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
-        """The same instant, knowing today's orders of more symbols."""
+        """This snapshot with today's orders of more symbols."""
         return replace(self, history={**self.history, **history})

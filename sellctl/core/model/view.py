@@ -1,4 +1,4 @@
-"""What the live screen shows, as frozen values: `sellctl.ui.displays` makes them, `sellctl.ui.screen` draws them."""
+"""The contents of the live screen as immutable values: `ui.displays` makes them, `ui.screen` draws them."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sellctl.core.model.snapshot import AccountFacts
 
 
 class Mode(StrEnum):
-    """What acting means for an account."""
+    """Whether an account's orders are sent, and with real money or not."""
 
     PAPER = "paper"
     LIVE = "live"  # real money
@@ -24,10 +24,10 @@ class AccountView:
     """One account as it was last polled. `market` and `plan` are None until a poll has succeeded.
 
     `age` is how long ago that poll was, None before it. `problem` says what is wrong now; "" when nothing is.
-    `source` is how prices come: streamed and how long ago the last one did, or polled and why; "" when unsaid.
-    `requests_used` counts the requests of the last minute. `orders_working` counts open orders, whoever sent them.
-    `realised` is what our fills of today have made, in dollars; None while that can't be said. `halted` says who or
-    what has stopped new orders, and why; "" when nobody has.
+    `source` says whether prices are streamed, with the age of the last one, or polled, and why; "" when unknown.
+    `requests_used` counts the requests of the last minute. `orders_working` counts all open orders of the account.
+    `realised` is what our fills of today gained or lost, in dollars; None while one of them can't be valued. `halted`
+    says who or what has stopped new orders, and why; "" when they aren't stopped.
     """
 
     facts: AccountFacts
@@ -45,7 +45,7 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class WatchView:
-    """Everything on the screen at one instant of the broker's clock. `events` are oldest first."""
+    """The contents of the screen at one instant of the broker's clock. `events` are oldest first."""
 
     now: dt.datetime
     accounts: tuple[AccountView, ...]

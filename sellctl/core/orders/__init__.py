@@ -1,1 +1,1 @@
-"""Pure: the order book, what happens to an order, client order ids, and what open orders hold of a position."""
+"""Orders: the order book, their states and events, client order ids, and the quantities that they claim. Pure."""

@@ -1,4 +1,4 @@
-"""What open orders claim of a position: which of them close it, how much they may still take, which would wash ours."""
+"""Open orders of a position: which of them close it, how much they may still fill, which would be a wash trade."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -24,7 +24,7 @@ def is_live(order: Order) -> bool:
 
 
 def claim(order: Order, symbol: str, direction: Direction) -> Decimal | None:
-    """What an open order may still take from a position; None when it doesn't say (a notional order).
+    """The quantity of a position that an open order may still close; None when unknown (a notional order).
 
     The legs of an OCO share one hold with their parent, and the exits of a bracket hold nothing until its entry fills.
     """
@@ -35,7 +35,7 @@ def claim(order: Order, symbol: str, direction: Direction) -> Decimal | None:
 
 
 def would_wash(order: Order, direction: Direction, limit: Decimal | None) -> bool:
-    """Whether the broker would refuse our closing order at `limit` (None: market) because this one stands against it.
+    """Whether the broker would refuse our closing order at `limit` (None: market) because of this opposite order.
 
     Alpaca's wash-trade rule: an opposite pair with a market or a stop order in it, or limits that could meet; brackets,
     OCO and trailing stops are exempt.

@@ -1,4 +1,7 @@
-"""Client order ids: a function of facts that the broker shows, so that two hosts that decide the same send the same."""
+"""Client order ids, derived only from facts that the broker shows.
+
+Two hosts that make the same decision therefore send the same id.
+"""
 
 import datetime as dt
 import hashlib
@@ -10,7 +13,7 @@ _DIGITS = 32
 
 
 def attempt_number(todays_orders: Iterable[Order]) -> int:
-    """1 + our orders of a symbol and day that are terminal at the broker, backstops apart."""
+    """The number of the next attempt: 1 + our orders in `todays_orders` that have ended, not counting backstops."""
     return 1 + sum(1 for order in todays_orders if order.is_ours and order.is_terminal and not order.is_backstop)
 
 
@@ -20,7 +23,7 @@ def client_order_id(account_number: str, symbol: str, day: dt.date, attempt: int
 
 
 def backstop_id(account_number: str, symbol: str, day: dt.date, attempt: int) -> str:
-    """The id of the day's backstop number `attempt`, 1 + those that are terminal: likewise (invariant I1)."""
+    """The id of the day's backstop number `attempt`, which is 1 + the backstops that have ended (invariant I1)."""
     return BACKSTOP_PREFIX + _digest(account_number, symbol, day, attempt)
 
 

@@ -1,6 +1,6 @@
-"""An order of ours as sellctl follows it, from the written intent to its end, and how the two purposes differ.
+"""The state of an order of ours, from its recorded intent to its end, and how the two purposes differ.
 
-How an order changes is decided in `transitions`; this file holds what an order is.
+The changes of that state are in `transitions`.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
 
 
 class ManagedState(StrEnum):
-    """How far an order of ours has come. `model.order.OrderState` is the broker's view; this one includes ours."""
+    """The state of an order of ours. `OrderState` is the broker's view; this one includes orders not seen there."""
 
-    INTENDED = "intended"  # written down, its answer has not arrived
+    INTENDED = "intended"  # recorded, its answer has not arrived
     UNKNOWN = "unknown"  # no clear answer: the broker may have it
     WORKING = "working"  # the broker has it
-    PENDING_CANCEL = "pending cancel"  # the broker has it and was asked to end it
+    PENDING_CANCEL = "pending cancel"  # the broker has it and was asked to cancel it
     FILLED = "filled"
-    CANCELED = "canceled"  # also when a person replaced it by another order
+    CANCELED = "canceled"  # also when the user replaced it by another order
     EXPIRED = "expired"
     REJECTED = "rejected"  # refused on arrival, or rejected by the exchange later
     ABSENT = "absent"  # it never reached the broker
@@ -40,26 +40,26 @@ AT_THE_BROKER = frozenset({ManagedState.WORKING, ManagedState.PENDING_CANCEL})
 
 
 class Purpose(StrEnum):
-    """What an order of ours is for."""
+    """The purpose of an order of ours."""
 
     EXIT = "exit"  # closes a position now
     BACKSTOP = "backstop"  # the wide stop that rests at the broker in case this host fails
 
     @classmethod
     def of(cls, client_order_id: str) -> "Purpose":
-        """The purpose that an id of ours tells."""
+        """The purpose of the order with this id."""
         return cls.BACKSTOP if is_backstop(client_order_id) else cls.EXIT
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """How orders of one purpose are handled; everything else is the same for all."""
+    """The differences in how orders of one purpose are handled."""
 
-    label: str  # begins what the user reads about it
-    rests: bool  # once the broker has it, it is no work in progress
-    repeats: bool  # sent again after two definite "not found"; otherwise it is decided afresh
-    counts: bool  # in the orders per minute and the rejects in a row
-    announced: bool  # the user hears of its adoption, its late discovery and each refusal
+    label: str  # the prefix of messages about it
+    rests: bool  # not work in progress once the broker has it
+    repeats: bool  # sent again after two definite "not found" answers; otherwise a new decision follows
+    counts: bool  # in the orders per minute and in the rejects in a row
+    announced: bool  # its adoption, its late discovery and each refusal are reported to the user
     pause_after_end: float  # seconds until the next order of this purpose on the symbol
     pause_after_refusal: float
 
@@ -96,7 +96,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """When the broker was asked to end an order, in monotonic seconds, and whether the user was alerted."""
+    """When the broker was asked to cancel an order, in monotonic seconds, and whether the user was alerted."""
 
     first_at: float
     last_at: float
@@ -105,10 +105,10 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ManagedOrder:
-    """One order of ours. Instants are monotonic seconds of this process.
+    """One order of ours. Times are monotonic seconds of this process.
 
-    `request` is what this process sends; None for an order that another process sent. `filled` is cumulative. `unseen`
-    says that the broker's last answers did not show the order. `order_id` is the broker's; "" until it is known.
+    `request` is the order that this process sends; None for an order that another process sent. `filled` is cumulative.
+    `unseen` means that the broker's last answers did not show the order. `order_id` is the broker's; "" until known.
     """
 
     client_order_id: str
@@ -123,7 +123,7 @@ class ManagedOrder:
     # The exit that it is a step of.
     reason: str = ""
     urgency: Urgency = Urgency.PROFIT
-    step: int = 0  # of the exit's price ladder; 0: unknown, or the step was not taken
+    step: int = 0  # of the exit's price ladder; 0: unknown, or refused before the first step
     limit_price: Decimal | None = None
     why: str = ""  # the exit's sentence, for the user
     pressing_since: float = 0.0  # when the first order of this exit as a protective or forced one was sent
@@ -136,7 +136,7 @@ class ManagedOrder:
     def of_request(
         cls, request: SubmitOrder, signal: ExitSignal, step: int, *, at: float, pressing_since: float
     ) -> "ManagedOrder":
-        """An order about to be sent at `at`, as step `step` of what the signal asks for."""
+        """An order about to be sent at `at`, as step `step` of the exit of `signal`."""
         return cls(
             client_order_id=request.client_order_id,
             purpose=Purpose.of(request.client_order_id),
@@ -154,7 +154,7 @@ class ManagedOrder:
 
     @classmethod
     def of_intent(cls, intent: Intent) -> "ManagedOrder":
-        """An order that an earlier process wrote down."""
+        """An order whose intent an earlier process recorded."""
         return cls(
             client_order_id=intent.client_order_id,
             purpose=Purpose.of(intent.client_order_id),
@@ -168,7 +168,7 @@ class ManagedOrder:
 
     @classmethod
     def of_broker_order(cls, order: Order) -> "ManagedOrder":
-        """An order with an id of ours that this journal knows nothing of: another host sent it."""
+        """An order with an id of ours that isn't in this journal: another host sent it."""
         return cls(
             client_order_id=order.client_order_id,
             purpose=Purpose.of(order.client_order_id),
@@ -185,7 +185,7 @@ class ManagedOrder:
 
     @property
     def symbol(self) -> str:
-        """The symbol that the order is filed under: its first leg's."""
+        """The symbol of its first leg."""
         return self.legs[0].symbol
 
     @property
@@ -210,9 +210,9 @@ class ManagedOrder:
 
     @property
     def unresolved(self) -> Decimal:
-        """The quantity that counts as gone because no answer of the broker shows the order.
+        """The quantity that counts as closed because no answer of the broker shows the order.
 
-        All of an order that an earlier process left: its fills, too, may be missing in the position still.
+        For an order of an earlier process it is all of it, because the position may not show its fills yet.
         """
         if not self.unseen:
             return ZERO

@@ -1,6 +1,6 @@
-"""Everything known about one account's orders: the open ones, the exits in progress, counts, rejects and blocks.
+"""The state of one account's orders: the open ones, the exits in progress, counts, rejects and blocks.
 
-The book owns this state. `OrderManager` feeds it with events; everybody else only asks.
+Only `OrderManager` changes the orders in the book, by events; other modules read them.
 """
 
 import datetime as dt
@@ -32,23 +32,23 @@ EXIT_OVER_SECONDS = 60.0
 
 
 class OrderBook:
-    """The orders of one account. Every instant is in monotonic seconds."""
+    """The orders of one account. All times are in monotonic seconds."""
 
     def __init__(self) -> None:
         self.trading_block = TradingBlock()
         self._rate = OrderRate()
         self._open: dict[str, ManagedOrder] = {}  # by client order id
         self._exits: dict[str, ManagedOrder] = {}  # by symbol, the last order of its exit, also once it has ended
-        self._cancels_of_others: dict[str, CancelRequest] = {}  # by the broker's id: orders that nobody here manages
+        self._cancels_of_others: dict[str, CancelRequest] = {}  # by the broker's id: orders that aren't in the book
         self._rejected: set[str] = set()
         self._refused_backstops: set[str] = set()
-        self._backstop_waits: dict[str, float] = {}  # by symbol, until when
+        self._backstop_waits: dict[str, float] = {}  # end of the pause, by symbol
 
-    # --- questions about orders ---------------------------------------------------------------------------------------
+    # --- orders -------------------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> tuple[ManagedOrder, ...]:
-        """Every order without a known end, in the order in which they became known."""
+        """Every order without a known end, in the order in which they were added."""
         return tuple(self._open.values())
 
     def get(self, client_order_id: str) -> ManagedOrder | None:
@@ -57,12 +57,12 @@ class OrderBook:
 
     @property
     def working(self) -> int:
-        """How many orders are work in progress: exits, and backstops of unknown outcome."""
+        """The number of orders that are work in progress: exits, and backstops of unknown outcome."""
         return sum(order.is_work for order in self._open.values())
 
     @property
     def symbols_working(self) -> tuple[str, ...]:
-        """The symbols of those orders."""
+        """The symbols of the orders that are work in progress."""
         return tuple(sorted({leg.symbol for order in self._open.values() if order.is_work for leg in order.legs}))
 
     @property
@@ -78,12 +78,12 @@ class OrderBook:
 
     @property
     def hanging(self) -> frozenset[str]:
-        """The broker's ids of orders whose cancel was asked for and that have not ended yet."""
+        """The broker's ids of orders whose cancel was requested and that have not ended yet."""
         ours = {order.order_id for order in self._open.values() if order.cancel}
         return frozenset(ours | self._cancels_of_others.keys())
 
     def unresolved(self) -> Mapping[str, Decimal]:
-        """By symbol, the quantity of orders that no answer of the broker shows; a symbol without any is absent."""
+        """By symbol, the quantity of orders that no answer of the broker shows; symbols without any are absent."""
         found: dict[str, Decimal] = {}
         for order in self._open.values():
             if order.unseen:
@@ -91,10 +91,10 @@ class OrderBook:
                     found[leg.symbol] = found.get(leg.symbol, ZERO) + order.unresolved * leg.ratio
         return found
 
-    # --- questions about exits ----------------------------------------------------------------------------------------
+    # --- exits --------------------------------------------------------------------------------------------------------
 
     def exit_progress(self, symbol: str, now: float) -> ExitProgress | None:
-        """How far the exit in progress has come; None without one, and a while after its last order has ended."""
+        """The progress of the exit under way; None without one, or EXIT_OVER_SECONDS after its last order ended."""
         last = self._exits.get(symbol)
         if last is None or (last.ended_at is not None and now - last.ended_at > EXIT_OVER_SECONDS):
             return None
@@ -110,47 +110,47 @@ class OrderBook:
         )
 
     def pressing_since(self, symbol: str, now: float) -> float:
-        """Since when the exit in progress has been protective or forced; `now` when it has not."""
+        """Since when the exit under way has been protective or forced; `now` when it is not."""
         last = self._exits.get(symbol)
         if last is None or self.exit_progress(symbol, now) is None or last.urgency > Urgency.PROTECTIVE:
             return now
         return last.pressing_since
 
     def sent(self, now: float) -> OrderCount:
-        """The account's orders of the last minute, backstops apart."""
+        """The account's orders of the last minute, not counting backstops."""
         return self._rate.sent(now)
 
     def sent_of_each(self, now: float) -> Mapping[str, OrderCount]:
-        """Likewise, by symbol; symbols without any are absent."""
+        """The orders of the last minute by symbol, not counting backstops; symbols without any are absent."""
         return self._rate.sent_of_each(now)
 
     def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
-        """How many orders were rejected in a row, and how long ago the last one was."""
+        """The number of orders rejected in a row, and the time since the last rejection."""
         return self._rate.rejects(symbol, now)
 
     @property
     def rejected(self) -> tuple[str, ...]:
-        """The symbols that had an order rejected, without a known next step, and no fill since."""
+        """The symbols with a rejected order without automatic recovery, and no fill since."""
         return tuple(sorted(self._rejected))
 
-    # --- questions about backstops ------------------------------------------------------------------------------------
+    # --- backstops ----------------------------------------------------------------------------------------------------
 
     def backstop_state(self, position: Position, now: float) -> BackstopState:
-        """Whether the broker takes no backstop under a position, and whether the next one has to wait."""
+        """Whether the broker refuses backstops for a position, and whether the next one has to wait."""
         refused = self.is_refused_a_backstop(position)
         waits = now < self._backstop_waits.get(position.symbol, now)
         return BackstopState(refused, waits) if refused or waits else NO_BACKSTOP
 
     def is_refused_a_backstop(self, position: Position) -> bool:
-        """Whether the broker takes no backstop under a position. What it refuses under one option holds for all."""
+        """Whether the broker refuses backstops for a position. A refusal for one option counts for all options."""
         if position.instrument.is_option:
             return any(an_option(symbol) for symbol in self._refused_backstops)
         return position.symbol in self._refused_backstops
 
-    # --- what happens -------------------------------------------------------------------------------------------------
+    # --- changes ------------------------------------------------------------------------------------------------------
 
     def intend(self, order: ManagedOrder) -> None:
-        """An order is written down and about to be sent."""
+        """Add an order that is recorded and about to be sent."""
         self._open[order.client_order_id] = order
         if order.purpose is Purpose.EXIT:
             self._exits[order.symbol] = order
@@ -158,15 +158,15 @@ class OrderBook:
             self._rate.sending(order.symbol, order.urgency, order.sent_at)
 
     def restore(self, recorded: OpenOrder) -> None:
-        """An earlier process left this order open. One that is known already stays as it is."""
+        """Add an order that an earlier process left open. An order that is in the book already stays as it is."""
         self._open.setdefault(recorded.intent.client_order_id, restored(recorded))
 
     def add(self, order: ManagedOrder) -> None:
-        """The broker shows an order of ours that the book does not know; its adoption follows."""
+        """Add an order of ours that the broker shows and the book did not have; its adoption follows."""
         self._open[order.client_order_id] = order
 
     def record(self, client_order_id: str, event: OrderEvent) -> tuple[Effect, ...]:
-        """Apply an event to an open order; what has to be done about it. An order that has ended does not change."""
+        """Apply an event to an open order. Returns what to do now; nothing for an order that has ended."""
         before = self._open.get(client_order_id)
         if before is None:
             return ()
@@ -180,40 +180,40 @@ class OrderBook:
         return effects
 
     def request_cancel(self, order: Order, at: float) -> tuple[Effect, ...]:
-        """An order, ours or another's, should end. Whether the broker is asked now is among the effects."""
+        """Request the cancel of any order. The effects include Cancel when the broker is to be asked now."""
         if order.client_order_id in self._open:
             return self.record(order.client_order_id, CancelRequested(order.id, at))
         self._cancels_of_others[order.id], effects = ask_to_cancel(self._cancels_of_others.get(order.id), at)
         return effects
 
     def cancel_refused(self, order: Order) -> None:
-        """The broker did not take the cancel of an order."""
+        """Record that the broker refused the cancel of an order."""
         self.record(order.client_order_id, CancelRefused())
 
     def cancel_ended(self, order: Order) -> None:
-        """The broker shows that an order whose cancel was asked for has ended."""
+        """Record that an order whose cancel was requested has ended at the broker."""
         self._cancels_of_others.pop(order.id, None)
 
     def seen(self, client_order_ids: Collection[str]) -> None:
-        """The broker's view shows these orders; the quantity of the others that this process sent counts as gone.
+        """Mark as unseen every order of this process except these, which the broker's view shows.
 
-        An order may be invisible for a while after it was accepted, or repeated just now.
+        The broker may not show an order for a while after it was accepted, or sent again.
         """
         for order in tuple(self._open.values()):
             if order.request and order.client_order_id not in client_order_ids:
                 self._open[order.client_order_id] = replace(order, unseen=True)
 
     def position_closed(self, symbol: str) -> None:
-        """The position is gone or has changed sides: what follows on this symbol belongs to another one."""
+        """Remove the exit and the pause of a symbol, because its position is closed or has changed sides."""
         self._exits.pop(symbol, None)
         self._backstop_waits.pop(symbol, None)
 
     def refuse_backstops(self, symbols: Collection[str]) -> None:
-        """The broker takes no backstop under these symbols, as earlier processes of today learnt."""
+        """Record that the broker refused backstops for these symbols earlier today."""
         self._refused_backstops.update(symbols)
 
     def _follow_exit(self, after: ManagedOrder, event: OrderEvent) -> None:
-        """Keep the last order of the exit. An exit without a step taken is none; an adopted order may begin one."""
+        """Update the last order of the exit. It ends when no step was taken; an adopted order may start one."""
         if after.purpose is not Purpose.EXIT:
             return
         last = self._exits.get(after.symbol)
@@ -226,7 +226,7 @@ class OrderBook:
             self._exits[after.symbol] = after
 
     def _count(self, before: ManagedOrder, after: ManagedOrder, event: OrderEvent) -> None:
-        """Rejects in a row, and when the next backstop may follow."""
+        """Update the rejects in a row, and the pause before the next backstop."""
         symbol, handling = after.symbol, after.handling
         if after.filled > before.filled:
             self._rejected.discard(symbol)

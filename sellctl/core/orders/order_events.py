@@ -1,4 +1,4 @@
-"""What can happen to an order of ours, and what has to be done about it."""
+"""The events of an order of ours, and the effects that they require."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,19 +11,19 @@ from sellctl.core.orders.managed_order import ManagedState
 
 @dataclass(frozen=True, slots=True)
 class IntentRecorded:
-    """Its intent is on disk; nothing has been sent."""
+    """Its intent is on disk; it has not been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The broker has it: by its answer, a list or a look-up."""
+    """The broker has it, as shown by an answer, a list or a look-up."""
 
     order_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker definitely did not take it. `counted` refusals are rejects; others have a known next step."""
+    """The broker definitely refused it. `counted` refusals count as rejects; for others recovery is automatic."""
 
     at: float
     counted: bool = False
@@ -36,7 +36,7 @@ class OutcomeUnknown:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The broker definitely knows no such id, as of `at` in monotonic seconds. Under a halt nothing is repeated."""
+    """The broker definitely has no such id, as of `at` in monotonic seconds. Under a halt nothing is sent again."""
 
     at: float
     halted: bool = False
@@ -44,14 +44,14 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class PartiallyFilled:
-    """So much of it has filled, cumulatively."""
+    """A part or all of it has filled; `filled` is cumulative."""
 
     filled: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """It should end, as of `at` in monotonic seconds. Only an order that the broker showed can be cancelled."""
+    """Its cancel was requested at `at`, in monotonic seconds. Only an order that the broker showed can be cancelled."""
 
     order_id: str
     at: float
@@ -59,12 +59,12 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class CancelRefused:
-    """The broker did not take the cancel, and not because the order has ended."""
+    """The broker refused the cancel, and not because the order has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The broker showed it terminal at `at`, in monotonic seconds. `filled` is cumulative."""
+    """The broker showed at `at`, in monotonic seconds, that it has ended. `filled` is cumulative."""
 
     state: ManagedState
     filled: Decimal
@@ -73,9 +73,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The broker shows it working, and another process sent it, at `sent_at` by this process's monotonic clock.
+    """The broker shows it, and another process sent it, at `sent_at` by this process's monotonic clock.
 
-    `order_id` is "" when the journal tells of it, which did not keep the broker's id.
+    `order_id` is "" in a replay of the journal, whose entry doesn't have the broker's id.
     """
 
     order_id: str
@@ -84,7 +84,7 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The process that sent it is gone: what has happened since its last entry in the journal is unknown."""
+    """The process that sent it has ended; its state since the last entry in the journal is unknown."""
 
 
 OrderEvent = (
@@ -106,31 +106,31 @@ OrderEvent = (
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Ask the broker for it by our own id, before any other request about it."""
+    """Look it up by its client order id, before any other request about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Send it once more, with the same id and body."""
+    """Send it again, with the same id and body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Ask the broker to end it."""
+    """Ask the broker to cancel it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Tell a person."""
+    """Alert the user."""
 
     sentence: str
 
 
 Effect = LookUp | Repeat | Cancel | Alert
 
-# --- what an answer of the broker means -------------------------------------------------------------------------------
+# --- events of the broker's view --------------------------------------------------------------------------------------
 
-# An order that a person replaced has ended, with less than all of it filled. The other statuses mean what they say.
+# An order that the user replaced has ended, with less than all of it filled.
 _END = {
     "filled": ManagedState.FILLED,
     "canceled": ManagedState.CANCELED,
@@ -141,7 +141,7 @@ _END = {
 
 
 def events_of(order: Order, at: float) -> tuple[OrderEvent, ...]:
-    """What the broker's view of an order says, in the order in which it is to be applied."""
+    """The events that follow from the broker's view of an order, in the order in which to apply them."""
     events: tuple[OrderEvent, ...] = (Accepted(order.id),)
     if order.filled_qty > 0:
         events += (PartiallyFilled(order.filled_qty),)

@@ -1,4 +1,4 @@
-"""How many orders went out in the last minute, how many were rejected in a row, and a block of the whole account."""
+"""The number of orders in the last minute, of rejects in a row, and a block of the whole account."""
 
 import datetime as dt
 from collections import deque
@@ -8,36 +8,39 @@ from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, OrderCount
 
 MINUTE = 60.0
-# Seconds until the next try, by how often in a row the broker said that the account may not trade.
-TRIED_AGAIN_AFTER = (5.0, 15.0, 60.0)
+# Seconds until the next try, by the number of refusals in a row because the account may not trade.
+RETRY_AFTER_SECONDS = (5.0, 15.0, 60.0)
 _AT_ONCE = dt.timedelta(0)
 
 
 @dataclass(slots=True)
 class OrderRate:
-    """The orders of one account in the last minute, and its rejects. Instants are monotonic seconds."""
+    """The orders of one account in the last minute, and its rejects. Times are monotonic seconds."""
 
     _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
     _rejects: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
-        """An order is about to be sent."""
+        """Count an order that is about to be sent."""
         self._sent.append((now, symbol, urgency))
 
     def rejected(self, symbol: str, now: float) -> None:
-        """An order was refused or rejected without a known next step."""
+        """Count an order that was refused or rejected, without automatic recovery."""
         self._rejects[symbol] = (self._rejects.get(symbol, (0, 0.0))[0] + 1, now)
 
     def ended_well(self, symbol: str) -> None:
-        """An order ended without a reject, so the row is over. Acceptance is no such end: a reject may follow it."""
+        """Reset the rejects in a row, because an order has ended without one.
+
+        An acceptance doesn't reset them: a reject may follow it.
+        """
         self._rejects.pop(symbol, None)
 
     def sent(self, now: float) -> OrderCount:
-        """The last minute's orders of the account."""
+        """The account's orders of the last minute."""
         return _counted([urgency for _, urgency in self._last_minute(now)])
 
     def sent_of_each(self, now: float) -> dict[str, OrderCount]:
-        """The last minute's orders of every symbol that had any."""
+        """The orders of the last minute by symbol; symbols without any are absent."""
         urgencies: dict[str, list[Urgency]] = {}
         for symbol, urgency in self._last_minute(now):
             urgencies.setdefault(symbol, []).append(urgency)
@@ -49,7 +52,7 @@ class OrderRate:
         return [(symbol, urgency) for _, symbol, urgency in self._sent]
 
     def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
-        """How many orders were rejected in a row, and how long ago the last one was."""
+        """The number of orders rejected in a row, and the time since the last rejection."""
         if symbol not in self._rejects:
             return 0, _AT_ONCE
         count, at = self._rejects[symbol]
@@ -64,23 +67,23 @@ def _counted(urgencies: list[Urgency]) -> OrderCount:
 
 @dataclass(slots=True)
 class TradingBlock:
-    """The broker refused an order because the whole account may not trade. Instants are monotonic seconds."""
+    """A pause after the broker refused an order because the account may not trade. Times are monotonic seconds."""
 
     why: str = ""
     row: int = 0  # refusals in a row
     until: float = 0.0
 
     def refused(self, why: str, now: float) -> bool:
-        """Count a refusal. Whether it is the first of a row."""
-        news = self.row == 0
-        if now >= self.until:  # orders that were refused side by side count once
-            self.until = now + TRIED_AGAIN_AFTER[min(self.row, len(TRIED_AGAIN_AFTER) - 1)]
+        """Count a refusal. Returns whether it is the first in a row."""
+        is_first = self.row == 0
+        if now >= self.until:  # orders that were refused at the same time count once
+            self.until = now + RETRY_AFTER_SECONDS[min(self.row, len(RETRY_AFTER_SECONDS) - 1)]
             self.row += 1
         self.why = why
-        return news
+        return is_first
 
     def lift(self) -> None:
-        """The broker took an order, or the account itself says whether it may trade."""
+        """End the pause: the broker accepted an order, or showed whether the account may trade."""
         self.why, self.row, self.until = "", 0, 0.0
 
     def holds(self, now: float) -> str:

@@ -1,4 +1,4 @@
-"""An order that an earlier process left open: what the journal holds of it, as events that `apply` replays."""
+"""Restores an order that an earlier process left open, by applying its journal entries as events."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -16,8 +16,8 @@ from sellctl.core.orders.order_events import (
 )
 from sellctl.core.orders.transitions import apply
 
-# Instants of the earlier process's clock mean nothing to this one. So "not found" answers and cancel requests, which
-# only instants make count, are not replayed: the broker is asked again.
+# Times of the earlier process's monotonic clock are meaningless here. So "not found" answers and cancel requests, which
+# depend on times, are not replayed: the broker is asked again.
 _NO_INSTANT = 0.0
 _EVENTS: Mapping[str, Callable[[Mapping[str, object]], OrderEvent]] = {
     "accepted": lambda detail: Accepted(str(detail["order_id"])),
@@ -29,7 +29,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, object]], OrderEvent]] = {
 
 
 def restored(recorded: OpenOrder) -> ManagedOrder:
-    """The order as the journal leaves it: of unknown outcome, with the fills that were written down."""
+    """The order as recorded in the journal: of unknown outcome, with its recorded fills."""
     order = ManagedOrder.of_intent(recorded.intent)
     for event in (IntentRecorded(), *_events(recorded.outcomes), Restarted()):
         order, _ = apply(order, event)
@@ -37,5 +37,5 @@ def restored(recorded: OpenOrder) -> ManagedOrder:
 
 
 def _events(outcomes: tuple[Outcome, ...]) -> tuple[OrderEvent, ...]:
-    """Kinds that say nothing of the order's state, such as a failed look-up, are passed over."""
+    """The events of journal entries; entries without a state, such as failed look-ups, are skipped."""
     return tuple(_EVENTS[outcome.kind](outcome.detail) for outcome in outcomes if outcome.kind in _EVENTS)

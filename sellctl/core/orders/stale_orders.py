@@ -1,7 +1,6 @@
-"""Which resting orders have grown stale: simple day orders that close a held position and got no fill in time.
+"""Stale orders: simple day orders that close a held position and have been open for too long.
 
-Never a complex or multi-leg order, never a GTC or a stop, never an order that opens a
-position unless the scope is `all`.
+Complex, multi-leg, GTC and stop orders are never stale, and orders that open a position only with the scope `all`.
 """
 
 import datetime as dt
@@ -21,7 +20,7 @@ _TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
 def stale_orders(
     snapshot: Snapshot, scope: CancelScope, after: dt.timedelta, spared: Collection[str]
 ) -> tuple[CancelOrder, ...]:
-    """The stale orders of a snapshot. `spared` are ids of orders of an exit under way, or not ours to touch."""
+    """The stale orders of a snapshot. `spared` are ids of orders that must not be cancelled as stale."""
     held = {h.symbol: h.position.direction for h in snapshot.holdings}
     return tuple(
         CancelOrder(order, f"stale: {_minutes(age)} min old, {_minutes(after)} min allowed")
@@ -34,7 +33,7 @@ def stale_orders(
 
 
 def age_in_session(order: Order, market: Market) -> dt.timedelta | None:
-    """Time since the later of the order's submission and today's open; None when closed or unknown."""
+    """Time since the order's submission or today's open, whichever is later; None when closed or unknown."""
     if not market.is_open or market.opened_at is None or order.submitted_at is None:
         return None
     return market.now - max(order.submitted_at, market.opened_at)

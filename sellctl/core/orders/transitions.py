@@ -1,7 +1,7 @@
 """How an order of ours changes: `apply` is pure and total, and TABLE has an entry for every event in every state.
 
-Entries that "cannot happen" are explicit too: what is harmless is ignored, what would mean that the broker and sellctl
-disagree alerts a person.
+Combinations that should not occur have entries too: harmless ones are ignored, and those that mean that the broker and
+sellctl disagree alert the user.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,10 +29,12 @@ from sellctl.core.orders.order_events import (
     Restarted,
 )
 
+# An order is sent again after this many "not found" answers, this far apart, and only while it is recent (I3).
 NOT_FOUND_APART_SECONDS = 5.0
 NOT_FOUND_NEEDED = 2
 REPEAT_WITHIN_SECONDS = 60.0
-# How long an order that arrived may be invisible under its id; before that it is not given up.
+# How long an accepted order may be missing from look-ups by its id. An order is given up only this long after the first
+# "not found".
 HIDDEN_SECONDS = 10.0
 CANCEL_AGAIN_SECONDS = 10.0
 CANCEL_ALERT_SECONDS = 30.0
@@ -42,7 +44,7 @@ Transition = Callable[[ManagedOrder, Any], Result]
 
 
 def apply(order: ManagedOrder, event: OrderEvent) -> Result:
-    """The order after an event, and what has to be done about it."""
+    """The order after an event, and the effects to carry out."""
     return TABLE[type(event)][order.state](order, event)
 
 
@@ -52,9 +54,10 @@ def is_another_not_found(order: ManagedOrder, at: float) -> bool:
 
 
 def ask_to_cancel(request: CancelRequest | None, at: float) -> tuple[CancelRequest, tuple[Effect, ...]]:
-    """The request to end an order, and whether the broker is asked now.
+    """The updated cancel request of an order, and what to do now.
 
-    A cancel without an end is asked for again after CANCEL_AGAIN_SECONDS, and alerts once after CANCEL_ALERT_SECONDS.
+    While the order hasn't ended, the cancel is repeated every CANCEL_AGAIN_SECONDS, and the user is alerted once after
+    CANCEL_ALERT_SECONDS.
     """
     if request is None:
         return CancelRequest(at, at), (Cancel(),)
@@ -80,8 +83,9 @@ def _alerts(order: ManagedOrder, event: OrderEvent) -> Result:
 
 
 def _contradiction(order: ManagedOrder, event: OrderEvent) -> Alert:
-    what = type(event).__name__
-    return Alert(f"order {order.client_order_id} is {order.state.value} here, but {what} came; check it at the broker")
+    name, state = type(event).__name__, order.state.value
+    sentence = f"order {order.client_order_id} is {state} in sellctl, but the event {name} arrived"
+    return Alert(f"{sentence}; check it at the broker")
 
 
 def _is_at_the_broker(order: ManagedOrder, event: Accepted) -> Result:
@@ -89,13 +93,13 @@ def _is_at_the_broker(order: ManagedOrder, event: Accepted) -> Result:
 
 
 def _shown(order: ManagedOrder) -> ManagedOrder:
-    """The order, now that the broker has shown it. A pending cancel stays pending."""
+    """The order after the broker has shown it. A pending cancel stays pending."""
     state = ManagedState.WORKING if order.is_unknown else order.state
     return replace(order, state=state, unseen=False, not_found_at=())
 
 
 def _is_refused(order: ManagedOrder, _event: Refused) -> Result:
-    """The step of the exit was not taken."""
+    """A refused order doesn't count as a step of the exit."""
     return replace(order, state=ManagedState.REJECTED, unseen=False, step=max(order.step - 1, 0)), ()
 
 
@@ -104,18 +108,22 @@ def _becomes_unknown(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
 
 
 def _is_looked_up(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
-    """The answer was lost, but the broker has shown the order meanwhile."""
+    """The answer was lost, but the broker has shown the order since."""
     return order, (LookUp(),)
 
 
 def _is_not_found(order: ManagedOrder, event: NotFound) -> Result:
-    """Repeated after enough definite answers, if it is young and this process has its body; else given up (I3)."""
+    """After enough definite answers the order is sent again or given up (I3).
+
+    It is sent again if it is recent, its purpose allows it, this process has its body and no halt is set; otherwise it
+    is given up once it has been missing for HIDDEN_SECONDS.
+    """
     if is_another_not_found(order, event.at):
         order = replace(order, not_found_at=(*order.not_found_at, event.at))
     if len(order.not_found_at) < NOT_FOUND_NEEDED:
         return order, ()
-    young = event.at - order.sent_at < REPEAT_WITHIN_SECONDS
-    if order.request and order.handling.repeats and young and not event.halted:
+    is_recent = event.at - order.sent_at < REPEAT_WITHIN_SECONDS
+    if order.request and order.handling.repeats and is_recent and not event.halted:
         return replace(order, not_found_at=()), (Repeat(),)
     if event.at - order.not_found_at[0] >= HIDDEN_SECONDS:
         return replace(order, state=ManagedState.ABSENT, unseen=False), ()
@@ -127,12 +135,12 @@ def _fills(order: ManagedOrder, event: PartiallyFilled) -> Result:
 
 
 def _filled_late(order: ManagedOrder, event: PartiallyFilled | Ended) -> Result:
-    """News about an order that has ended arrived out of order: only the quantity can be new (I8)."""
+    """An event arrived after the order had ended: only the filled quantity can be new (I8)."""
     return replace(order, filled=max(order.filled, event.filled)), ()
 
 
 def _filled_after_all(order: ManagedOrder, event: PartiallyFilled | Ended) -> Result:
-    """An order that never existed at the broker, as far as it said, has filled."""
+    """An order that the broker had reported as not found has filled or ended."""
     return replace(order, filled=max(order.filled, event.filled)), (_contradiction(order, event),)
 
 
@@ -146,8 +154,8 @@ def _cancels(order: ManagedOrder, event: CancelRequested) -> Result:
     return replace(order, state=ManagedState.PENDING_CANCEL, order_id=event.order_id, cancel=request), effects
 
 
-def _works_on(order: ManagedOrder, _event: CancelRefused) -> Result:
-    """The request stays on record, so that it is not asked for again at once."""
+def _returns_to_working(order: ManagedOrder, _event: CancelRefused) -> Result:
+    """The cancel request is kept, so that the cancel is not repeated at once."""
     return replace(order, state=ManagedState.WORKING), ()
 
 
@@ -157,7 +165,7 @@ def _is_adopted(order: ManagedOrder, event: Adopted) -> Result:
 
 
 def _is_restored(order: ManagedOrder, _event: Restarted) -> Result:
-    """Instants of another process's clock mean nothing here; what it knew of fills stays."""
+    """Times on another process's monotonic clock are meaningless here and are dropped; the filled quantity is kept."""
     return replace(order, state=ManagedState.UNKNOWN, unseen=True, not_found_at=(), cancel=None), (LookUp(),)
 
 
@@ -180,7 +188,7 @@ _ROWS: Mapping[type[Any], tuple[Transition, ...]] = {
                       _filled_late,      _filled_late,      _filled_late,      _filled_late,      _filled_after_all),
     CancelRequested: (_cancels,          _cancels,          _cancels,          _cancels,
                       _stays,            _stays,            _stays,            _stays,            _stays),
-    CancelRefused:   (_stays,            _stays,            _stays,            _works_on,
+    CancelRefused:   (_stays,            _stays,            _stays,            _returns_to_working,
                       _stays,            _stays,            _stays,            _stays,            _stays),
     Ended:           (_ends,             _ends,             _ends,             _ends,
                       _filled_late,      _filled_late,      _filled_late,      _filled_late,      _filled_after_all),

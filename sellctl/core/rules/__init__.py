@@ -1,1 +1,1 @@
-"""Exit rules, one per file: pure, from one position and the market to an exit signal or nothing."""
+"""Exit rules, one per file. Each computes an exit signal, or None, from one position and the market. Pure."""

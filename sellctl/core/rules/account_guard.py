@@ -1,4 +1,4 @@
-"""Account guard: the day's profit or loss of the whole account, equity against the day before's."""
+"""Account guard: limits on the account's profit and loss of the day, its equity less that at the previous close."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from sellctl.core.text import as_dollars, as_percent
 
 
 def reached_limit(guard: AccountGuardConfig, facts: AccountFacts) -> str:
-    """Which limit is reached, with its numbers; "" when none is, or when the equity is unknown."""
+    """The limit that is reached, as text with its numbers; "" when none is, or when the equity is unknown."""
     equity, before = facts.equity, facts.last_equity
     if equity is None or before is None or before <= 0:
         return ""

@@ -1,7 +1,7 @@
-"""What exit rules share: which side of the quote is used, when a price has reached a threshold, how the reason reads.
+"""Base classes of exit rules: the side of the quote, when a price has reached a threshold, the text of the reason.
 
-A protective rule fires when the price falls to its threshold, a profit rule when it rises to it (the mirror for a
-short); a subclass says only where the threshold is. All prices are dollars per share.
+A protective rule fires when the price falls to its threshold, a profit rule when it rises to it (mirrored for a short);
+a subclass only computes the threshold. All prices are dollars per share.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from sellctl.core.model.gain import Amount, Basis, Per, is_at_or_above, is_at_or_below, price_on, side_name
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
+from sellctl.core.model.plan import REASONS, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.text import as_dollars, as_percent
 
@@ -24,12 +24,12 @@ class UnpricedRule:
     reason: ClassVar[Reason]
 
     def trigger(self, _holding: Holding, _market: Market) -> Trigger | None:
-        """None."""
+        """Always None."""
         return None
 
     def exit_signal(self, holding: Holding, detail: str) -> ExitSignal:
-        """The exit of the whole position."""
-        return ExitSignal(holding, holding.position.qty, self.reason, detail, TABLE[self.reason].urgency)
+        """The signal to close the whole position."""
+        return ExitSignal(holding, holding.position.qty, self.reason, detail, REASONS[self.reason].urgency)
 
 
 class PriceRule(ABC):
@@ -43,18 +43,18 @@ class PriceRule(ABC):
 
     @abstractmethod
     def threshold(self, holding: Holding, market: Market) -> Decimal | None:
-        """The price at which it fires; None while it can't fire, or can't be known."""
+        """The price at which it fires; None while it can't fire, or while that price is unknown."""
 
     @abstractmethod
     def label(self, holding: Holding, market: Market) -> str:
-        """What the rule is called in a sentence, with its numbers."""
+        """The rule with its numbers, as used in sentences."""
 
     @abstractmethod
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit; None when not reached or not known."""
+        """The exit; None when the threshold is not reached, or a price is unknown."""
 
     def trigger(self, holding: Holding, market: Market) -> Trigger | None:
-        """The price at which it fires and how far away that is."""
+        """The price at which it fires, and its distance from the current price; None while it can't fire."""
         threshold = self.threshold(holding, market)
         if threshold is None:
             return None
@@ -72,7 +72,7 @@ class ProtectiveRule(PriceRule):
     __slots__ = ()
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit; None when not reached or not known."""
+        """The exit; None when the threshold is not reached, or a price is unknown."""
         threshold = self.threshold(holding, market)
         if threshold is None:
             return None
@@ -83,16 +83,16 @@ class ProtectiveRule(PriceRule):
         wide = ", on a wide spread" if holding.prices.wide else ""
         reached = f"{side} {as_dollars(price)} is {where} the stop {as_dollars(threshold)}{wide}"
         detail = f"{self.label(holding, market)}: {reached}"
-        return ExitSignal(holding, holding.position.qty, self.reason, detail, TABLE[self.reason].urgency)
+        return ExitSignal(holding, holding.position.qty, self.reason, detail, REASONS[self.reason].urgency)
 
 
 class ProfitRule(PriceRule):
-    """Fires when the price reaches the threshold, which then is the exit's floor. A wide spread never fires it."""
+    """Fires when the price reaches the threshold, which is then the exit's floor. It never fires on a wide spread."""
 
     __slots__ = ()
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit, with the threshold as its floor; None when not reached or not known."""
+        """The exit, with the threshold as its floor; None when that is not reached, or a price is unknown."""
         threshold = self.threshold(holding, market)
         price = price_on(holding, self.basis)
         if threshold is None or price is None or holding.prices.wide:
@@ -103,16 +103,16 @@ class ProfitRule(PriceRule):
         where = "at or above" if holding.position.is_long else "at or below"
         reached = f"{side} {as_dollars(price)} is {where} the target {as_dollars(threshold)}"
         detail = f"{self.label(holding, market)}: {reached}"
-        urgency = TABLE[self.reason].urgency
+        urgency = REASONS[self.reason].urgency
         return ExitSignal(holding, self.qty(holding), self.reason, detail, urgency, floor=threshold)
 
     def qty(self, holding: Holding) -> Decimal:
-        """How much to close; all of it unless the rule says otherwise."""
+        """The quantity to close: all of the position by default."""
         return holding.position.qty
 
 
 def _loss_price(holding: Holding, basis: Basis) -> tuple[str, Decimal | None]:
-    """The price that a protective rule compares, and what it is called."""
+    """The name and the value of the price that a protective rule compares."""
     prices, position = holding.prices, holding.position
     if not prices.wide:
         return side_name(position, basis), price_on(holding, basis)
@@ -124,7 +124,7 @@ def _loss_price(holding: Holding, basis: Basis) -> tuple[str, Decimal | None]:
 def peak_gain(holding: Holding) -> Decimal | None:
     """The gain at the peak; None before there is one.
 
-    A peak moves only on usable quotes, to the worse of two that agree, so the quote that arms a stop can't fire it.
+    A peak only moves to the worse of two usable quotes, so the quote that arms a stop can't fire it.
     """
     return holding.gain_at(holding.state.peak)
 

@@ -1,4 +1,4 @@
-"""Breakeven: back at entry after a gain."""
+"""Breakeven: closes a position that is back at its entry price after a gain."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,7 @@ from sellctl.core.text import as_percent
 
 @dataclass(frozen=True, slots=True)
 class Breakeven(ProtectiveRule):
-    """Once the peak's gain reached `activation`, close when the gain falls to `keep`."""
+    """Once the peak's gain has reached `activation`, close when the gain falls to `keep`."""
 
     reason: ClassVar[Reason] = Reason.BREAKEVEN
     needs_peak: ClassVar[bool] = True
@@ -23,10 +23,10 @@ class Breakeven(ProtectiveRule):
     basis: Basis = Basis.MID
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """Entry and what is kept; None until armed."""
+        """The price at which the gain is `keep`; None until the rule is armed."""
         ahead = peak_gain(holding)
         return price_at_gain(holding.position, self.keep) if ahead is not None and ahead >= self.activation else None
 
     def label(self, holding: Holding, _market: Market) -> str:
-        """Breakeven after +25%."""
+        """For example, "breakeven after +25%"."""
         return f"breakeven after {as_percent(peak_gain(holding) or Decimal(0))}"

@@ -1,4 +1,4 @@
-"""Days to expiry: few calendar days left, optionally only with a gain."""
+"""Days to expiry: closes an option when few calendar days are left, optionally only with a gain."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,17 +23,17 @@ class DaysToExpiry(UnpricedRule):
     basis: Basis = Basis.BID
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit; None for what doesn't expire, or expires later."""
+        """The exit; None when nothing expires, too many days are left, or the gain is too small or unknown."""
         left = days_left(holding, market)
         if left is None or left > self.days or not self._gains_enough(holding):
             return None
         gain = "" if self.gain is None else f", at least {as_percent(self.gain)}"
-        return self.exit_signal(holding, f"{left} days to expiry, limit {self.days}{gain}")
+        return self.exit_signal(holding, f"{_days(left)} to expiry, limit {self.days}{gain}")
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Close at 7 days to expiry."""
+        """For example, "close at 7 days to expiry"."""
         gain = "" if self.gain is None else f", if at least {as_percent(self.gain)}"
-        return f"close at {self.days} days to expiry{gain}"
+        return f"close at {_days(self.days)} to expiry{gain}"
 
     def _gains_enough(self, holding: Holding) -> bool:
         if self.gain is None:
@@ -42,3 +42,7 @@ class DaysToExpiry(UnpricedRule):
         if price is None or needed is None or holding.prices.wide:
             return False
         return is_at_or_above(holding.position, price, needed)
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"

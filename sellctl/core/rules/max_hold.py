@@ -1,4 +1,4 @@
-"""Max hold: the longest time to hold a position, nights and weekends included."""
+"""Max hold: closes a position after a holding time, nights and weekends included."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class MaxHold(UnpricedRule):
     limit: dt.timedelta
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit; None before that, or when it is unknown since when it is held."""
+        """The exit; None before that, or when the time held is unknown."""
         held = time_held(holding, market)
         if held is None or held < self.limit:
             return None
@@ -28,5 +28,5 @@ class MaxHold(UnpricedRule):
         return self.exit_signal(holding, f"held {as_time_span(held)}{seen}, limit {as_time_span(self.limit)}")
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Close after 2 d."""
+        """For example, "close after 2 d"."""
         return f"close after {as_time_span(self.limit)}"

@@ -1,4 +1,4 @@
-"""Profit lock: back at a gain that a higher one has locked in."""
+"""Profit lock: closes a position when its gain falls to one that a higher gain has locked in."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +15,7 @@ from sellctl.core.text import as_percent
 
 @dataclass(frozen=True, slots=True)
 class ProfitLock(ProtectiveRule):
-    """Of the rungs whose `at` the peak's gain reached, the highest `keep` holds: close when the gain falls to it."""
+    """Close when the gain falls to the highest `keep` of the rungs whose `at` the peak's gain has reached."""
 
     reason: ClassVar[Reason] = Reason.PROFIT_LOCK
     needs_peak: ClassVar[bool] = True
@@ -23,12 +23,12 @@ class ProfitLock(ProtectiveRule):
     basis: Basis = Basis.MID
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """The highest gain locked in; None before the first rung."""
+        """The price of the highest gain locked in; None before the first rung."""
         keep = self._keep(holding)
         return None if keep is None else price_at_gain(holding.position, keep)
 
     def label(self, holding: Holding, _market: Market) -> str:
-        """Profit lock at +20%."""
+        """For example, "profit lock at +20%"."""
         return f"profit lock at {as_percent(self._keep(holding) or Decimal(0))}"
 
     def _keep(self, holding: Holding) -> Decimal | None:

@@ -1,4 +1,4 @@
-"""ROI table: a gain on entry that shrinks with the time held."""
+"""ROI table: a target gain that shrinks with the time held."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sellctl.core.text import as_percent, as_time_span
 
 @dataclass(frozen=True, slots=True)
 class RoiTable(ProfitRule):
-    """Close when the gain reaches that of the last step whose time has been held; before the first step, never."""
+    """Close when the gain reaches that of the latest step whose holding time has passed; never before the first."""
 
     reason: ClassVar[Reason] = Reason.ROI_TABLE
     steps: tuple[RoiStep, ...]  # by time, ascending
@@ -25,16 +25,16 @@ class RoiTable(ProfitRule):
     basis: Basis = Basis.BID
 
     def threshold(self, holding: Holding, market: Market) -> Decimal | None:
-        """Entry and the gain of the step in force."""
+        """The price at which the gain of the current step is reached; None before the first step."""
         step = self._step(holding, market)
         return None if step is None else price_at_gain(holding.position, step.gain)
 
     def label(self, holding: Holding, market: Market) -> str:
-        """+50% from 60 min held on."""
+        """For example, "+50% after 60 min held"."""
         step = self._step(holding, market)
         unknown = self.hours is Hours.SESSION and market.calendar is None
         why = " (the exchange's calendar is unknown: time held counts as zero)" if unknown else ""
-        return f"{as_percent(step.gain)} from {as_time_span(step.after)} held on{why}" if step else f"ROI table{why}"
+        return f"{as_percent(step.gain)} after {as_time_span(step.after)} held{why}" if step else f"ROI table{why}"
 
     def _step(self, holding: Holding, market: Market) -> RoiStep | None:
         held = self._held(holding, market)

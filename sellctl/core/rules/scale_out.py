@@ -1,4 +1,4 @@
-"""Scale-out: a part of the position at each of several gains."""
+"""Scale-out: closes a part of the position at each of several gains."""
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -20,8 +20,7 @@ NOTHING = Decimal(0)
 class ScaleOut(ProfitRule):
     """Close slices at rising gains; each is a share of the original quantity.
 
-    What was sold shows in what is left: after a slice, at most the rest of it is kept, and it doesn't sell again.
-    A slice of less than one contract sells nothing.
+    What was sold is computed from the quantity left. Of options, the quantity to keep is rounded up to whole contracts.
     """
 
     reason: ClassVar[Reason] = Reason.SCALE_OUT
@@ -29,28 +28,28 @@ class ScaleOut(ProfitRule):
     basis: Basis = Basis.BID
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """The gain of the first slice that isn't sold; None when none is left."""
+        """The price of the first slice that isn't sold; None when none is left."""
         step = self._next(holding)
         return None if step is None else price_at_gain(holding.position, step.at)
 
     def label(self, holding: Holding, _market: Market) -> str:
-        """Slice of 50% at +50%."""
+        """For example, "slice of 50% at +50%"."""
         step = self._next(holding)
         return f"slice of {as_percent(step.sell).removeprefix('+')} at {as_percent(step.at)}" if step else "scale-out"
 
     def qty(self, holding: Holding) -> Decimal:
-        """What of the first slice that isn't sold is left to sell."""
+        """The quantity left to sell of the first slice that isn't sold."""
         return next((left for _, left in self._unsold(holding)), NOTHING)
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit of one slice; None when nothing of any is left to sell."""
+        """The exit of one slice; None when its gain isn't reached, or when no slice is left to sell."""
         return ProfitRule.evaluate(self, holding, market) if self.qty(holding) > 0 else None
 
     def _next(self, holding: Holding) -> ScaleStep | None:
         return next((step for step, _ in self._unsold(holding)), None)
 
     def _unsold(self, holding: Holding) -> list[tuple[ScaleStep, Decimal]]:
-        """Slices with something left to sell, in their order, each with how much."""
+        """The slices that aren't sold, in their order, each with the quantity left to sell."""
         position, state = holding.position, holding.state
         whole = max(state.original_qty or NOTHING, position.qty)
         held = position.qty if state.qty_left is None else min(state.qty_left, position.qty)
@@ -64,6 +63,6 @@ class ScaleOut(ProfitRule):
 
 
 def _rounded_up(kept: Decimal, holding: Holding) -> Decimal:
-    """What is kept, in whole contracts: a part of one isn't sold."""
+    """The quantity kept, rounded up to whole contracts for an option."""
     whole = holding.position.instrument.asset_class is AssetClass.OPTION
     return kept.to_integral_value(ROUND_CEILING) if whole else kept

@@ -1,4 +1,4 @@
-"""Stop loss: a loss on entry, in %, dollars per contract or of the position, or a price."""
+"""Stop loss: closes at a loss on entry (a percentage, dollars per contract or of the position) or at a price."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,16 +14,16 @@ from sellctl.core.text import as_percent
 
 @dataclass(frozen=True, slots=True)
 class StopLoss(ProtectiveRule):
-    """Close when the position is `at` behind entry."""
+    """Close when the loss on entry is `at`."""
 
     reason: ClassVar[Reason] = Reason.STOP_LOSS
     at: Amount
     basis: Basis = Basis.MID
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """Entry less the amount."""
+        """The entry price less the amount, or plus it for a short; None when the entry is needed and unknown."""
         return price_at_amount(holding.position, self.at, ahead=False)
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Stop -20%, stop $120/contract."""
+        """For example, "stop -20%" or "stop $120/contract"."""
         return f"stop {as_percent(-self.at.value) if self.at.per is Per.GAIN else amount_text(self.at)}"

@@ -1,4 +1,4 @@
-"""Take profit: a gain on entry, in %, dollars per contract or of the position, or a price."""
+"""Take profit: closes at a gain on entry (a percentage, dollars per contract or of the position) or at a price."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,16 +14,16 @@ from sellctl.core.text import as_percent
 
 @dataclass(frozen=True, slots=True)
 class TakeProfit(ProfitRule):
-    """Close when the position is `at` ahead of entry."""
+    """Close when the gain on entry is `at`."""
 
     reason: ClassVar[Reason] = Reason.TAKE_PROFIT
     at: Amount
     basis: Basis = Basis.BID
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """Entry and the amount."""
+        """The entry price plus the amount, or less it for a short; None when the entry is needed and unknown."""
         return price_at_amount(holding.position, self.at, ahead=True)
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Target +10%, target $120/contract."""
+        """For example, "target +10%" or "target $120/contract"."""
         return f"target {as_percent(self.at.value) if self.at.per is Per.GAIN else amount_text(self.at)}"

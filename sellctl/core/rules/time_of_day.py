@@ -1,4 +1,4 @@
-"""Rules on the time of day: so long before the market closes, or from a fixed time in New York."""
+"""Rules on the time of day: a time span before the market closes, or from a fixed time in New York."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class BeforeClose(UnpricedRule):
         return self.exit_signal(holding, detail)
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Close 10 min before the market closes."""
+        """For example, "close 10 min before the market closes"."""
         return f"close {as_time_span(self.before)} before the market closes"
 
 
@@ -46,5 +46,5 @@ class ExitAt(UnpricedRule):
         return self.exit_signal(holding, f"{now:%H:%M} ET, closing from {self.at:%H:%M} ET")
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Close from 15:30 ET."""
+        """For example, "close from 15:30 ET"."""
         return f"close from {self.at:%H:%M} ET"

@@ -1,4 +1,4 @@
-"""Trailing stop: a fall from the best price since entry."""
+"""Trailing stop: closes after a fall from the best price since entry."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,9 +15,9 @@ from sellctl.core.text import as_percent
 
 @dataclass(frozen=True, slots=True)
 class TrailingStop(ProtectiveRule):
-    """Once the peak's gain reached `activation`, close when the price falls `trail` below the peak.
+    """Once the peak's gain has reached `activation`, close when the price falls `trail` below the peak.
 
-    `max_pullback` is a second trail, of which the nearer counts; `floor` is a gain that the stop never lies below.
+    `max_pullback` is a second trail; the stop nearer to the peak counts. The stop is never below the gain `floor`.
     """
 
     reason: ClassVar[Reason] = Reason.TRAILING_STOP
@@ -29,7 +29,7 @@ class TrailingStop(ProtectiveRule):
     basis: Basis = Basis.MID
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """The nearest of trail, second trail and floor; None until armed."""
+        """The stop that is nearest to the peak; None until the rule is armed."""
         peak, ahead = holding.state.peak, peak_gain(holding)
         if peak is None or ahead is None or ahead < self.activation:
             return None
@@ -41,7 +41,7 @@ class TrailingStop(ProtectiveRule):
         return max(known) if holding.position.is_long else min(known)
 
     def label(self, holding: Holding, _market: Market) -> str:
-        """Trailing stop 10pt below the peak of +50%."""
+        """For example, "trailing stop 10pt below the peak of +50%"."""
         ahead = as_percent(peak_gain(holding) or Decimal(0))
         return f"trailing stop {_pullback_text(self.trail)} below the peak of {ahead}"
 

@@ -1,4 +1,4 @@
-"""Rules on the underlying's price: it reaches a level, or the option is in the money. On the mid of its own quote."""
+"""Rules on the mid of the underlying's quote: it reaches a level, or the option is in the money."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,7 +22,7 @@ class UnderlyingTouch(UnpricedRule):
     touch: UnderlyingConfig
 
     def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
-        """The exit; None while the price lies between, or isn't known."""
+        """The exit; None while no level is reached, or the price is unknown."""
         price = underlying_price(holding)
         if price is None:
             return None
@@ -38,7 +38,7 @@ class UnderlyingTouch(UnpricedRule):
         return None
 
     def label(self, holding: Holding, _market: Market) -> str:
-        """Close when SPY is at or above $610."""
+        """For example, "close when SPY is at or above $610"."""
         levels = (("at or above", self.touch.above), ("at or below", self.touch.below))
         words = " or ".join(f"{side} {as_dollars(level)}" for side, level in levels if level is not None)
         return f"close when {holding.position.instrument.underlying} is {words}"
@@ -53,7 +53,7 @@ class InTheMoney(UnpricedRule):
     by: Decimal = Decimal(0)
 
     def evaluate(self, holding: Holding, _market: Market) -> ExitSignal | None:
-        """The exit; None while it is not so far in the money, or when that isn't known."""
+        """The exit; None while it is less than `by` in the money, or when that is unknown."""
         inside = in_the_money(holding)
         if inside is None or inside < self.by:
             return None
@@ -61,7 +61,7 @@ class InTheMoney(UnpricedRule):
         return self.exit_signal(holding, f"in the money by {as_dollars(inside)}: {name} {as_dollars(price)}")
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """Close when $0.50 in the money."""
+        """For example, "close when $0.50 in the money"."""
         return f"close when {as_dollars(self.by)} in the money"
 
 
@@ -72,7 +72,7 @@ def underlying_price(holding: Holding) -> Decimal | None:
 
 
 def in_the_money(holding: Holding) -> Decimal | None:
-    """How many dollars per share an option is in the money, negative when out of it; None when not known."""
+    """Dollars per share by which an option is in the money, negative when it is out of it; None when unknown."""
     option, price = holding.position.instrument.option, underlying_price(holding)
     if option is None or price is None or option.is_adjusted:
         return None

@@ -1,4 +1,4 @@
-"""The last day of an option: three deadlines counted back from the close, later ones for broad ETFs."""
+"""Zero-day: closes an option on its expiration day, by three deadlines before the close; later ones for broad ETFs."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class ZeroDay:
     config: ZeroDayConfig
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit with the urgency that the time left asks for; None on any other day or before `start`."""
+        """The exit, with the urgency for the time left; None on any other day or before `start`."""
         left = market.until_close
         if not expires_today(holding, market) or left is None:
             return None

@@ -1,1 +1,1 @@
-"""Pure strategies: ordered sets of rules."""
+"""Strategies: which positions they manage, and by which rules. Pure, except for loading plugins."""

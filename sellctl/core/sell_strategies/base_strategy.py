@@ -1,4 +1,4 @@
-"""The base of every strategy: a set of rules on one position. It sees values and returns signals, it sends nothing."""
+"""The base class of strategies: rules for one position. A strategy receives values and returns signals."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,7 +11,7 @@ from sellctl.core.model.position import Holding
 
 
 class Rule(Protocol):
-    """One exit rule. Quotes of underlyings and peaks are kept only where a rule asks for them."""
+    """One exit rule. Quotes of underlyings are requested, and peaks stored, only if a rule needs them."""
 
     @property
     def needs_underlying(self) -> bool:
@@ -22,13 +22,13 @@ class Rule(Protocol):
         """Whether it uses the best price since entry."""
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit, when the rule is true; None when it is false or can't be known."""
+        """The exit when the rule is true; None when it is false, or when a value that it needs is unknown."""
 
     def trigger(self, holding: Holding, market: Market) -> Trigger | None:
         """The price at which it becomes true; None when it has none now."""
 
     def label(self, holding: Holding, market: Market) -> str:
-        """The rule in a few words, with its numbers."""
+        """A short text of the rule, with its numbers."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BaseStrategy:
 
     @property
     def evaluates_pairs(self) -> bool:
-        """Whether it evaluates two option legs that are a pair as one position."""
+        """Whether it evaluates a pair of option legs as one position."""
         return False
 
     @cached_property
@@ -53,21 +53,21 @@ class BaseStrategy:
         return any(rule.needs_peak for rule in self.rules())
 
     def takes(self, _holding: Holding, _market: Market) -> bool:
-        """Whether this strategy decides on the position."""
+        """Whether this strategy may manage the position; the first strategy that may, does."""
         return True
 
     def rules(self) -> tuple[Rule, ...]:
-        """The rules, in any order: the precedence of reasons decides which one names the exit."""
+        """The rules, in any order: the exit is named after the reason with the highest precedence."""
         return ()
 
     def evaluate(self, _holding: Holding, _market: Market) -> ExitSignal | None:
-        """An exit that no rule covers, made by `close`; None when there is none."""
+        """An exit for a condition outside `rules`, made with `close`; None when none is due."""
         return None
 
     def close(
         self, holding: Holding, why: str, *, qty: Decimal | None = None, urgency: Urgency = Urgency.TIME
     ) -> ExitSignal:
-        """The exit signal of a strategy of one's own; all of the position unless `qty` says less."""
+        """An exit signal of a user-defined strategy, for all of the position or for `qty` of it."""
         wanted = holding.position.qty if qty is None else qty
         return ExitSignal(holding, wanted, Reason.OWN_RULE, f"{self.name}: {why}", urgency)
 
@@ -78,15 +78,15 @@ class BaseStrategy:
         return tuple(found) if own is None else (*found, own)
 
     def triggers(self, holding: Holding, market: Market) -> tuple[Trigger, ...]:
-        """Where its price rules would become true."""
+        """The prices at which its rules would become true."""
         found = (rule.trigger(holding, market) for rule in self.rules())
         return tuple(trigger for trigger in found if trigger)
 
 
 def merged(signals: tuple[ExitSignal, ...]) -> ExitSignal | None:
-    """All true reasons as one signal: named by the first in precedence, as urgent as the most urgent.
+    """All true reasons as one signal: the reason of the first in precedence, the urgency of the most urgent.
 
-    The quantity is the largest asked for. The floor stays only when every reason is a target: a stop has none.
+    The quantity is the largest of all. There is a floor only when every signal has one: a stop has none.
     """
     if len(signals) <= 1:
         return signals[0] if signals else None
@@ -101,10 +101,10 @@ def merged(signals: tuple[ExitSignal, ...]) -> ExitSignal | None:
 
 
 def _common_floor(signals: tuple[ExitSignal, ...]) -> Decimal | None:
-    """The least demanding floor of the reasons that ask for the most; None as soon as one reason has none."""
+    """The least demanding floor of the signals with the largest quantity; None when any signal has none."""
     floors = [signal.floor for signal in signals if signal.floor is not None]
     if len(floors) < len(signals):
         return None
-    most = max(signal.qty for signal in signals)
-    asked = [signal.floor for signal in signals if signal.qty == most and signal.floor is not None]
-    return min(asked) if signals[0].holding.position.is_long else max(asked)
+    largest = max(signal.qty for signal in signals)
+    candidates = [signal.floor for signal in signals if signal.qty == largest and signal.floor is not None]
+    return min(candidates) if signals[0].holding.position.is_long else max(candidates)

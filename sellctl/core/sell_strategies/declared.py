@@ -1,4 +1,4 @@
-"""Strategies of the configuration: what they take, and where each key of `rules` becomes a rule."""
+"""Strategies of the configuration: which positions they manage, and the rule for each key of `rules`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,44 +35,44 @@ class Declared(BaseStrategy):
 
     @property
     def evaluates_pairs(self) -> bool:
-        """Whether its match names a kind of pair."""
+        """Whether its match includes a kind of pair."""
         return not PAIRS.isdisjoint(self.match.structure)
 
     def takes(self, holding: Holding, market: Market) -> bool:
-        """Whether its match fits."""
+        """Whether its match fits the position."""
         return fits(self.match, holding, market)
 
     def rules(self) -> tuple[Rule, ...]:
-        """The rules that its keys name."""
+        """The rules of its configuration keys."""
         return self.compiled
 
 
 @dataclass(frozen=True)
 class Narrowed(BaseStrategy):
-    """A strategy of one's own, limited to what the match of its entry fits."""
+    """A user-defined strategy, limited to the positions that the match of its entry fits."""
 
     match: MatchConfig = EVERYTHING
     inner: BaseStrategy = field(default_factory=BaseStrategy)
 
     def takes(self, holding: Holding, market: Market) -> bool:
-        """Whether both take it."""
+        """Whether the match fits and the user-defined strategy takes the position."""
         return fits(self.match, holding, market) and self.inner.takes(holding, market)
 
     def rules(self) -> tuple[Rule, ...]:
-        """The inner one's."""
+        """The rules of the user-defined strategy."""
         return self.inner.rules()
 
     def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
-        """The inner one's."""
+        """The signals of the user-defined strategy."""
         return self.inner.signals(holding, market)
 
     def triggers(self, holding: Holding, market: Market) -> tuple[Trigger, ...]:
-        """The inner one's."""
+        """The triggers of the user-defined strategy."""
         return self.inner.triggers(holding, market)
 
 
 def rules_of(rules: RulesConfig, basis: PriceBasisConfig) -> tuple[Rule, ...]:
-    """The rules that a strategy's keys name."""
+    """The rules of a strategy's configuration keys."""
     return (*_stops(rules, basis.loss), *_time_rules(rules, basis.profit), *_targets(rules, basis.profit))
 
 

@@ -1,4 +1,4 @@
-"""Whether a strategy takes a position: every key of its `match` must fit. `account` is applied by the policy."""
+"""Whether the `match` of a strategy fits a position: every given key must fit. The policy applies `account`."""
 
 from sellctl.core.config.schema import AssetKind, Counts, MatchConfig, SideKind
 from sellctl.core.model.holding_time import days_left
@@ -29,7 +29,7 @@ def _is_within(days: int | None, counts: Counts) -> bool:
 
 
 def match_text(match: MatchConfig) -> str:
-    """A match as one line; "everything" when no key is given."""
+    """A match as one line of text; "everything" when no key is given."""
     words = {
         "account": ", ".join(match.account),
         "symbol": ", ".join(match.symbol),

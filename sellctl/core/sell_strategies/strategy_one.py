@@ -1,4 +1,4 @@
-"""Strategy one: a profit and a stop ratio on the entry price, for the longs of the assets it applies to."""
+"""Strategy one: a target and a stop as ratios of the entry price, for longs of the assets in `applies_to`."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,7 +33,7 @@ class StrategyOne(BaseStrategy):
         )
 
     def takes(self, holding: Holding, _market: Market) -> bool:
-        """Longs of the assets it applies to."""
+        """Whether it is a long of an asset in `applies_to`."""
         position = holding.position
         return position.is_long and any(
             ASSET_CLASSES[kind] is position.instrument.asset_class for kind in self.applies_to

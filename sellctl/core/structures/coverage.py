@@ -1,8 +1,8 @@
 """Which shorts are naked, and which longs may not be closed alone because they cover a short.
 
-Covered means: a short call against 100 shares each, or a short option against a long of the same
-type and underlying that expires no earlier. An adjusted contract delivers something else than 100 shares, and its root
-is its own underlying here, so only its own root covers it.
+A short call is covered by 100 shares per contract, and a short option by a long of the same type and underlying that
+expires no earlier. An adjusted contract doesn't deliver 100 shares, and its root counts as its own underlying, so only
+an option of that root covers it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,11 +19,11 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Who covers whom.
+    """Which longs cover which shorts, by symbol.
 
-    `uncovered`: naked contracts per short option. `by_options`: contracts of it that long options cover. `reserved`:
-    how much of each long covers a short. `covered_by_long`: the shorts that each long covers. `covering`: the longs
-    that cover each short.
+    `uncovered`: naked contracts per short option. `by_options`: contracts per short that long options cover.
+    `reserved`: the quantity per long that covers shorts. `covered_by_long`: the shorts that a long covers. `covering`:
+    the longs that cover a short.
     """
 
     uncovered: Mapping[str, Decimal]
@@ -37,7 +37,7 @@ _NO_SHORTS = Cover({}, {}, {}, {}, {})
 
 
 def cover_of(holdings: Iterable[Holding]) -> Cover:
-    """Match every short option with what covers it, the shorts that are hardest to cover first."""
+    """Match every short option with the longs that cover it, the shorts that are hardest to cover first."""
     everything = tuple(holdings)
     shorts = _shorts(everything)
     if not shorts:
@@ -66,7 +66,7 @@ class _Matching:
     covering: dict[str, list[str]] = field(default_factory=dict)
 
     def match(self, short: Holding, contract: OptionContract) -> None:
-        """Cover as much of one short as its candidates have left."""
+        """Cover as much of one short as the unused quantity of its candidates allows."""
         missing = short.position.qty
         underlying = short.position.instrument.underlying
         for long, each in _candidates(contract, self.longs.get(underlying, [])):
@@ -94,17 +94,17 @@ def _longs_by_underlying(holdings: Iterable[Holding]) -> dict[str, list[Holding]
 
 
 def _shorts(holdings: Iterable[Holding]) -> list[tuple[Holding, OptionContract]]:
-    """Short options, latest expiry first: what can cover it can cover every earlier one."""
+    """Short options, latest expiry first: a long that covers one also covers every earlier one."""
     shorts = [(h, h.position.instrument.option) for h in holdings if not h.position.is_long]
     known = [(holding, option) for holding, option in shorts if option is not None]
     return sorted(known, key=lambda pair: (pair[1].expires, pair[0].symbol), reverse=True)
 
 
 def _candidates(contract: OptionContract, longs: Iterable[Holding]) -> Iterator[tuple[Holding, Decimal]]:
-    """Longs that can cover one contract, with how many units that takes: options first, the earliest that serves."""
+    """Longs that can cover a short, with the units needed per contract: options first, by expiry."""
     options = [(h.position.instrument.option, h) for h in longs if h.position.instrument.option is not None]
-    serving = [(option.expires, h.symbol, h) for option, h in options if option and _covers(option, contract)]
-    yield from ((holding, ONE) for _, _, holding in sorted(serving, key=lambda row: row[:2]))
+    suitable = [(option.expires, h.symbol, h) for option, h in options if option and _covers(option, contract)]
+    yield from ((holding, ONE) for _, _, holding in sorted(suitable, key=lambda row: row[:2]))
     if contract.right is Right.CALL and not contract.is_adjusted:
         yield from ((h, SHARES_PER_CONTRACT) for h in longs if _is_stock(h.position.instrument))
 
@@ -114,7 +114,7 @@ def _is_stock(instrument: Instrument) -> bool:
 
 
 def _covers(long: OptionContract, short: OptionContract) -> bool:
-    """Same right, no earlier; on the same date only the same root (SPX stops trading before SPXW does)."""
+    """Same right and no earlier expiry; on the same date only the same root (SPX stops trading before SPXW)."""
     if long.right is not short.right:
         return False
     return long.expires > short.expires or (long.expires == short.expires and long.root == short.root)

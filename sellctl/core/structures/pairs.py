@@ -1,8 +1,8 @@
-"""Pairs of option legs as one position: verticals, calendars, diagonals, valued on the net price.
+"""Pairs of option legs as one position: verticals, calendars and diagonals, valued at their net price.
 
-A pair is a short option and the one long that covers it and nothing else; a condor is two of them. A pair bought for
-a debit is long and one sold for a credit is short, so every rule on price, gain and time applies to it as to any
-position. Its prices are the net prices of both legs; its option is the short leg's, which expires first.
+A pair is a short option and a long that covers only this short, and is its only cover; a condor is two pairs. A pair
+bought for a debit is long and one sold for a credit is short, so that every rule on price, gain and time applies to it.
+Its prices are the net prices of both legs; its option is that of the short leg, which never expires later.
 """
 
 import datetime as dt
@@ -28,7 +28,7 @@ class Pair:
 
 
 def pair_name(short: str, long: str) -> str:
-    """The symbol under which a pair is remembered."""
+    """The symbol under which the episode of a pair is stored."""
     return f"{short}+{long}"
 
 
@@ -49,7 +49,7 @@ def pair_at(pair: Pair, short: Prices, long: Prices) -> Holding:
 
 
 def kind_of(holding: Holding, cover: Cover, pairs: Mapping[str, Pair]) -> StructureKind | None:
-    """What an option is part of; None for anything else."""
+    """The structure of which an option is a part; None for anything else."""
     option = holding.position.instrument.option
     if option is None:
         return None
@@ -99,7 +99,7 @@ def _net_entry(short: Position, long: Position) -> Decimal | None:
 
 
 def _net_prices(short: Prices, long: Prices, direction: Direction) -> Prices:
-    """Net bid and ask: closing a debit pair brings its bid, closing a credit pair costs its ask."""
+    """Net bid and ask: a debit pair is closed at the bid, a credit pair at the ask."""
     if short.bid is None or short.ask is None or long.bid is None or long.ask is None:
         return Prices(problem=short.problem or long.problem or "a leg has no price")
     worse, better = long.bid - short.ask, long.ask - short.bid
@@ -110,7 +110,7 @@ def _net_prices(short: Prices, long: Prices, direction: Direction) -> Prices:
 
 
 def _from_legs(short: PositionState, long: PositionState) -> PositionState:
-    """The state of a pair without an episode of its own: it is as old as its younger leg."""
+    """The state of a pair without an episode: it counts as opened when its later leg was."""
     first_seen = _later(short.first_seen, long.first_seen)
     return PositionState(
         first_seen=first_seen,

@@ -105,13 +105,13 @@ def test_what_covers_a_short_gets_none_and_loses_the_one_it_has() -> None:
     long, short = a_holding(qty="2"), a_holding("AAPL261218C00210000", "1", short=True)
     assert the_decision(a_snapshot(long, short), with_a(), CALL).backstop is None
     decision = the_decision(a_snapshot(long, short, orders=(a_backstop(qty="2"),)), with_a(), CALL)
-    assert [cancel.why for cancel in decision.cancel_first] == ["backstop: it is not wanted any more"]
+    assert [cancel.why for cancel in decision.cancel_first] == ["backstop: it no longer applies"]
 
 
 def test_what_rests_and_fits_stays() -> None:
     decision = rests_on(a_holding(qty="5"), a_backstop(qty="5"))
     assert (decision.state, decision.backstop, decision.cancel_first) == (DecisionState.WATCHING, None, ())
-    assert decision.sentence.endswith("its backstop rests: 5 stop $0.50 (day)")
+    assert decision.sentence.endswith("backstop at the broker: 5 stop $0.50 (day)")
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_what_does_not_fit_any_more_ends_so_that_another_can_follow(holding: Hol
 )
 def test_what_is_not_wanted_any_more_is_taken_away(policy: Policy, more: dict[str, object]) -> None:
     decision = rests_on(a_holding(), a_backstop(), policy=policy, **more)
-    assert [cancel.why for cancel in decision.cancel_first] == ["backstop: it is not wanted any more"]
+    assert [cancel.why for cancel in decision.cancel_first] == ["backstop: it no longer applies"]
 
 
 def test_under_a_position_that_is_gone_it_ends_unless_a_row_could_not_be_read() -> None:
     snapshot = a_snapshot(orders=(a_backstop(),))
-    assert [cancel.why for cancel in decide(snapshot, with_a()).stale] == ["backstop: its position is gone"]
+    assert [cancel.why for cancel in decide(snapshot, with_a()).stale] == ["backstop: its position is closed"]
     assert not decide(replace(snapshot, invalid=(InvalidRow("", "?"),)), with_a()).stale
 
 

@@ -164,7 +164,7 @@ def test_what_is_excluded_covers_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("account", "words"),
     [
-        (AccountFacts("main", "PA2"), "the key belongs to account PA2, the configuration names PA1"),
+        (AccountFacts("main", "PA2"), "the key belongs to account PA2, the configuration has PA1"),
         (AccountFacts("other", "PA1"), "the snapshot is of other, the policy of main"),
         (AccountFacts("main", "PA1", paper=False), "the account is live, the configuration says paper"),
         (AccountFacts("main", "PA1", blocked="trading_blocked"), "trading is blocked by the broker"),

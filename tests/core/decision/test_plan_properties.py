@@ -208,7 +208,7 @@ def test_what_the_journal_keeps_of_a_plan_follows_from_what_it_keeps_of_its_snap
 def test_only_what_makes_no_sense_is_a_fault(snapshot: Snapshot, policy: Policy) -> None:
     """An error of ours would show here as a fault that names an exception."""
     for decision in decide(snapshot, policy).of(DecisionState.FAULT):
-        known = ("the broker lists it", "a position that can't be read may", "its quantity is")
+        known = ("the broker lists it", "one that can't be read may", "its quantity is")
         assert any(words in decision.sentence for words in known), decision.sentence
 
 

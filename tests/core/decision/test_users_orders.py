@@ -89,7 +89,7 @@ def test_what_the_users_order_leaves_free_is_sold() -> None:
     decision = the_decision(a_snapshot(holding, orders=(an_order(qty="2"),)))
     assert decision.submit is not None
     assert decision.submit.qty == 3
-    assert "the rest is not sent: the broker says that 3 of 5 is free" in decision.sentence
+    assert "the rest is not sent: the broker reports 3 of 5 as free" in decision.sentence
 
 
 def test_an_order_that_does_not_hinder_is_not_cancelled() -> None:
@@ -120,7 +120,7 @@ def test_without_a_known_order_the_brokers_word_is_the_reason() -> None:
     decision = the_decision(a_snapshot(a_holding(available="0", bid="0.70", ask="0.72")))
     assert decision.state is DecisionState.DENIED
     assert decision.alert
-    assert "not sent: the broker says that 0 of 1 is free" in decision.sentence
+    assert "not sent: the broker reports 0 of 1 as free" in decision.sentence
 
 
 # --- the wash-trade rule ----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from sellctl.core.config.schema import ExecutionConfig, Style, WalkConfig, Walks
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.pricing import price_step, tick_of, walk_of
-from sellctl.core.decision.risk_checks import MOST_A_MINUTE_PATIENT
+from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.model.plan import ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding, OrderCount, PositionState
 
@@ -172,7 +172,7 @@ def test_the_next_step_comes_after_its_seconds_and_the_last_one_rests_at_the_bid
 
 
 def test_an_order_is_not_cancelled_while_its_successor_could_not_be_sent() -> None:
-    most_a_symbol = MOST_A_MINUTE_PATIENT[0]
+    most_a_symbol = MAX_PATIENT_ORDERS_PER_MINUTE[0]
     assert a_step(1, seconds=6, limit="1.25", sent=OrderCount(most_a_symbol, most_a_symbol)) == []
 
 

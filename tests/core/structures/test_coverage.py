@@ -236,7 +236,7 @@ def test_the_long_leg_may_leave_once_the_short_one_is_gone() -> None:
 def test_a_row_that_could_not_be_read_may_be_the_cover_so_the_short_is_not_bought_back(invalid: str) -> None:
     decision = the_decision(_with_an_invalid_row(a_snapshot(short(DEC_CALL)), invalid))
     assert (decision.state, decision.submit, decision.alert) == (DecisionState.FAULT, None, True)
-    assert "a position that can't be read may" in decision.sentence
+    assert "one that can't be read may" in decision.sentence
 
 
 def test_a_row_of_a_class_with_a_new_name_may_be_the_cover_too() -> None:
