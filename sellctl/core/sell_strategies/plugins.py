@@ -1,7 +1,10 @@
-"""User-defined strategies: loaded from file.py:Class or by entry point, and constructed with the keys of their entry.
+"""User-defined strategies: loaded from file.py:Class or by entry point.
+
+They are constructed from the keys of their entry in `sell_module.strategies`.
 
 The fields of the class are its YAML keys, and their type hints define how each is written: Decimal, int, bool, str, or
-a type of the schema such as `Gain` or `Minutes`. A strategy gets values and returns signals; it has no broker.
+a type of the schema such as `Gain` or `Minutes`. A strategy receives values and returns signals; it has no access
+to the broker.
 """
 
 import difflib
@@ -37,7 +40,7 @@ def own_strategies(loaded: LoadedConfig) -> Mapping[int, BaseStrategy]:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where in the file the keys of one entry are."""
+    """The file and line of each key of one entry."""
 
     loaded: LoadedConfig
     index: int
@@ -48,7 +51,7 @@ class _Places:
         return (self.loaded.path or Path()).absolute().parent
 
     def of(self, key: str) -> str:
-        """The beginning of an error about a key: `config.yml:7: `."""
+        """The prefix of an error message about a key, such as `config.yml:7: `."""
         dotted = f"sell_module.strategies[{self.index}].{key}"
         return f"{self.loaded.origins.get(dotted, self.loaded.path or 'configuration')}: "
 
@@ -70,12 +73,14 @@ def _strategy(entry: StrategyConfig, places: _Places) -> BaseStrategy:
     try:
         return kind(**values)
     except Exception as error:  # noqa: BLE001  the user's constructor may raise anything
-        raise ConfigError(f"{where}{kind.__name__} can't be constructed: {error}.", hint="Check its keys.") from None
+        raise ConfigError(
+            f"{where}{kind.__name__} can't be constructed: {error}.", hint="Check the values of the entry's keys."
+        ) from None
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"It has: {', '.join(known) or 'no fields'}."
+    return f"Did you mean {close[0]}?" if close else f"Its fields are: {', '.join(known) or 'none'}."
 
 
 def _value(key: Key, text: str, where: str) -> Any:
@@ -100,7 +105,8 @@ def _class_of(use: str, folder: Path, where: str) -> type[BaseStrategy]:
 def _from_entry_point(use: str, where: str) -> object:
     known = {point.name: point for point in entry_points(group=GROUP)}
     if use not in known:
-        hint = f"Write ./file.py:Class, or install a package with it. Installed: {', '.join(sorted(known)) or 'none'}."
+        installed = ", ".join(sorted(known)) or "none"
+        hint = f"Write ./file.py:Class, or install a package that provides it. Installed: {installed}."
         raise ConfigError(f"{where}There is no strategy {quoted(use)}.", hint=hint)
     return known[use].load()
 
@@ -128,7 +134,7 @@ def _module(path: Path, where: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{where}{path} isn't a Python file.", hint="Name it something.py.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look up their module
+    sys.modules[name] = module  # the dataclass decorator looks up the module of its class there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's file may raise anything

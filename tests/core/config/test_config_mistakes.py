@@ -139,7 +139,7 @@ def test_a_folder_given_as_the_file_says_so(tmp_path: Path) -> None:
 
 def test_a_key_that_stands_twice_names_both_lines(refuse: Refuse, main_account: str) -> None:
     error = refuse(f"{main_account}execution:\n  style: smart\n  style: market\n")
-    assert error.sentence == "config.yml:7:3: 'style' is here a second time; the first is on line 6."
+    assert error.sentence == "config.yml:7:3: 'style' is a duplicate; the first is on line 6."
     assert error.hint == "Keep one of them."
 
 
