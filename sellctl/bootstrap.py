@@ -103,7 +103,7 @@ def assemble(
     listener: Callable[[Event], None],
     clock: "Clock | None" = None,
 ) -> Runtime:
-    """Build the runtime of the accounts asked for. ConfigError or SafetyRefusalError before any request is sent."""
+    """Build the runtime of the requested accounts. ConfigError or SafetyRefusalError before any request is sent."""
     from sellctl.alpaca.connect import connect  # noqa: PLC0415  the adapter loads aiohttp
 
     config = _chosen(loaded.config, run_options.accounts)

@@ -152,7 +152,7 @@ def _ignore(_answer: object) -> None:
 
 
 def _expected_order(answer: object, client_order_id: str, symbol: str = "") -> Order:
-    """The order in an answer. UnreadableError when it is another one than was asked for."""
+    """The order in an answer. UnreadableError when it isn't the requested one."""
     order = order_of(dict_of(answer))
     if order.client_order_id != client_order_id or symbol not in {"", order.symbol}:
         raise UnreadableError("it is about another order")

@@ -49,7 +49,7 @@ _UNTRADABLE = frozenset(
 
 
 class UnreadableError(ValueError):
-    """Alpaca's answer is not what was requested. The text says why and quotes at most a few characters of it."""
+    """Alpaca's answer is not what was requested. The text gives the reason and quotes at most a few characters."""
 
 
 # --- scalars

@@ -326,7 +326,7 @@ def _decompress(received: HttpResponse, limit: int) -> HttpResponse:
     if encoding == "identity" or not received.body:
         return received
     if encoding != "gzip":
-        raise UnreadableError(f"its encoding {truncate_repr(encoding)} was not asked for")
+        raise UnreadableError(f"its encoding {truncate_repr(encoding)} was not requested")
     decompressor = zlib.decompressobj(wbits=_GZIP)
     try:
         body = decompressor.decompress(received.body, limit + 1)

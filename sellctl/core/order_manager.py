@@ -343,12 +343,15 @@ class OrderManager:
     # --- cancelling ---------------------------------------------------------------------------------------------------
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
-        """Cancel these orders concurrently. Return whether `cancel` was true for any of them."""
-        asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
-        return any(asked)
+        """Cancel these orders concurrently. Return whether `cancel` returned True for any of them."""
+        requested = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
+        return any(requested)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel and wait briefly for the order to end. Return False when no cancel was accepted."""
+        """Request a cancel, unless one is under way, and wait briefly for the order to end.
+
+        Return False when nothing was requested or the request failed.
+        """
         order = cancel.order
         effects = self.book.request_cancel(order, self.clock.monotonic())
         self._report_alerts(order.symbol, effects)

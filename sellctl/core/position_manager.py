@@ -28,7 +28,7 @@ from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
 
-# A position is forgotten after this many polls in a row without it: a single empty answer doesn't prove its end.
+# A position is forgotten after this many polls in a row without it: one empty answer doesn't prove it closed.
 ABSENCES = 3
 _PAIR = "+"  # joins the two symbols of a pair
 _NOT_AT_ALL = dt.timedelta(0)

@@ -99,13 +99,13 @@ class AccountScheduler:
         for watcher in due:
             if watcher.name not in self._under_way:
                 self._under_way[watcher.name] = asyncio.create_task(watcher.observe())
-        asked = self._held_by(due) if self._needs_quotes() else []
-        market, _ = await asyncio.gather(self._read_market(expedited=expedited), self.prices.refresh(asked))
+        requested = self._held_by(due) if self._needs_quotes() else []
+        market, _ = await asyncio.gather(self._read_market(expedited=expedited), self.prices.refresh(requested))
         seen = await self._arrived()
         if market is None:
             return
         if self._needs_quotes():
-            await self.prices.refresh(_missing(seen, asked))
+            await self.prices.refresh(_missing(seen, requested))
         self._remember(seen)
         market = self._market = self.market_clock.now()
         self._publish_change("quotes", self.prices.problem, "quotes are available again")
@@ -304,7 +304,7 @@ class AccountScheduler:
         return all(state.has_polled for state in self.states)
 
 
-def _missing(seen: Iterable[Observed], asked: Iterable[Instrument]) -> list[Instrument]:
+def _missing(seen: Iterable[Observed], requested: Iterable[Instrument]) -> list[Instrument]:
     """Instruments in these observations whose quotes this poll hasn't requested."""
-    known = {instrument.symbol for instrument in asked}
+    known = {instrument.symbol for instrument in requested}
     return [i for _, observation in seen for i in observation.instruments if i.symbol not in known]

@@ -275,7 +275,7 @@ class SellWatcher:
         history, is_news = await asyncio.gather(
             self.observer.history(symbols), self.observer.load_price_increments(symbols)
         )
-        if is_news:  # joined again, which also counts the absence of a missing position again
+        if is_news:  # joined again; this also counts absences a second time
             positions = [holding.position for holding in snapshot.holdings]
             snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market))
         return snapshot.with_history(history)

@@ -20,7 +20,7 @@ _SEPARATOR = "\x1f"
 
 
 def plain(value: object) -> object:
-    """Any value as JSON can hold it. Never fails: a value without a JSON form becomes its text."""
+    """The value in a form that JSON can express. Never fails: a value without a JSON form becomes its text."""
     if isinstance(value, Enum):
         value = value.value
     if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""Reads the tree of a YAML file into a Config. A mistake becomes a Problem, and reading goes on after it."""
+"""Reads the tree of a YAML file into a Config. An error becomes a Problem, and reading continues after it."""
 
 import difflib
 import re

@@ -45,7 +45,7 @@ class MayBeEmpty:
 
 
 class Unit(StrEnum):
-    """How a value is written in YAML; units.py holds the format of each."""
+    """How a value is written in YAML; units.py defines the format of each."""
 
     RATIO = "ratio"  # price / entry, 1.1 is +10%
     SECONDS = "seconds"  # a duration: 15s, 5m, 1h30m, 2d; a bare number is seconds
@@ -159,7 +159,7 @@ class AssetKind(StrEnum):
 
 
 class StockFeed(StrEnum):
-    """Alpaca's stock feeds; auto takes the best one granted."""
+    """Alpaca's stock feeds; auto uses the best one granted."""
 
     AUTO = "auto"
     SIP = "sip"
@@ -168,7 +168,7 @@ class StockFeed(StrEnum):
 
 
 class OptionFeed(StrEnum):
-    """Alpaca's option feeds; auto takes the best one granted."""
+    """Alpaca's option feeds; auto uses the best one granted."""
 
     AUTO = "auto"
     OPRA = "opra"
@@ -227,8 +227,8 @@ class StrategyOneConfig:
 class PriceBasisConfig:
     """Which price a gain is measured on."""
 
-    profit: Annotated[Basis, Doc("bid or mid. On the bid, a target can be filled at once.")] = Basis.BID
-    loss: Annotated[Basis, Doc("mid or bid. On the mid, a wide spread alone causes no loss.")] = Basis.MID
+    profit: Annotated[Basis, Doc("bid or mid. The bid is a price at which you can sell now.")] = Basis.BID
+    loss: Annotated[Basis, Doc("mid or bid. On the mid, a wide spread alone is not a loss.")] = Basis.MID
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +315,7 @@ class TrailingStopConfig:
     ]
     activation: Annotated[Gain, Doc("Armed once the peak's gain is at or above this.")] = Decimal(0)
     floor: Annotated[Gain | None, Doc("Once armed, the stop is never below this gain.")] = None
-    max_pullback: Annotated[PullbackText | None, Doc("A second trail; the one closer to the peak counts.")] = None
+    max_pullback: Annotated[PullbackText | None, Doc("A second trail; the one closer to the peak applies.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +377,7 @@ class RulesConfig:
     profit_lock: Annotated[tuple[LockStep, ...], Doc("Steps such as {at: 50%, keep: 20%}.")] = ()
     roi_table: Annotated[tuple[RoiStep, ...], Steps(), Doc("Targets by time held, as {0: 100%, 60m: 50%}.")] = ()
     roi_hours: Annotated[
-        Hours, Doc("How time held counts in roi_table: wall clock, or session for trading hours only.")
+        Hours, Doc("How roi_table counts time held: wall for all hours, session for trading hours.")
     ] = Hours.WALL
     max_hold: Annotated[Minutes | None, Doc("Exit after this long, nights included.")] = None
     before_close: Annotated[Minutes | None, Doc("Exit this long before each day's close.")] = None
@@ -433,7 +433,7 @@ class SellModuleConfig:
         TakeOver,
         Doc("forced, protective or never: which exits may cancel your own closing order that holds the quantity."),
     ] = TakeOver.FORCED
-    allow_legging_out: Annotated[bool, Doc("true lets a long that covers a short be closed alone.")] = False
+    allow_legging_out: Annotated[bool, Doc("true: a long that covers a short may be closed alone.")] = False
     short_positions: ShortPositionsConfig = ShortPositionsConfig()
     manage: ManageConfig = ManageConfig()
     strategies: Annotated[
@@ -487,7 +487,7 @@ class ExecutionConfig:
     """How exits are sent."""
 
     style: Annotated[Style, Doc("smart sends limit orders near the market, market sends market orders.")] = Style.SMART
-    protective_market: Annotated[bool, Doc("true lets a stop end in a market order after its limits.")] = False
+    protective_market: Annotated[bool, Doc("true: a stop ends in a market order after its limits.")] = False
     walk: WalksConfig = WalksConfig()
     backstop: BackstopConfig = BackstopConfig()
 
@@ -541,7 +541,7 @@ class ApiConfig:
     host: Annotated[str, Doc("Address to listen on; beyond this machine it needs TLS files or a proxy.")] = "127.0.0.1"
     port: Annotated[int, Doc("Port to listen on.")] = 8090
     names: Annotated[
-        tuple[str, ...], MayBeEmpty(), Doc("Host names it answers to, besides localhost and IP addresses.")
+        tuple[str, ...], MayBeEmpty(), Doc("Host names that it accepts, besides localhost and IP addresses.")
     ] = ()
     secret: Annotated[SecretText, Doc("Signs its tokens, 32 bytes or more; only serve and token read it.")] = field(
         default="${SELLCTL_API_SECRET}", repr=False

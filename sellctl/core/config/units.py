@@ -66,12 +66,12 @@ def read_ratio(text: str) -> Decimal:
 
 
 def read_seconds(text: str) -> dt.timedelta:
-    """A duration; a bare number counts seconds."""
+    """A duration; a bare number is in seconds."""
     return _read_duration(text, bare="s")
 
 
 def read_minutes(text: str) -> dt.timedelta:
-    """A duration; a bare number counts minutes."""
+    """A duration; a bare number is in minutes."""
     return _read_duration(text, bare="m")
 
 

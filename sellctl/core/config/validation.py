@@ -55,7 +55,7 @@ def _order_cancel_minutes(config: Config) -> Findings:
     minutes = config.sell_module.order_cancel_minutes
     if not 0 < minutes <= _DAY_MINUTES:
         sentence = f"order_cancel_minutes: {minutes} isn't above 0 and at most {_DAY_MINUTES}."
-        yield Finding("sell_module.order_cancel_minutes", sentence, "3 is usual; the number counts minutes.")
+        yield Finding("sell_module.order_cancel_minutes", sentence, "3 is usual; the number is in minutes.")
 
 
 def _zero_day(config: Config) -> Findings:
