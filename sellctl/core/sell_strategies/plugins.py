@@ -1,10 +1,8 @@
-"""User-defined strategies: loaded from file.py:Class or by entry point.
+"""User-defined strategies: loaded from file.py:Class or by entry point, constructed from the keys of their entry.
 
-They are constructed from the keys of their entry in `sell_module.strategies`.
-
-The fields of the class are its YAML keys, and their type hints define how each is written: Decimal, int, bool, str, or
-a type of the schema such as `Gain` or `Minutes`. A strategy receives values and returns signals; it has no access
-to the broker.
+The entries are those of `sell_module.strategies`. The fields of the class are its YAML keys, and their type hints
+define how each is written: Decimal, int, bool, str, or a type of the schema such as `Gain` or `Minutes`. A strategy
+receives values and returns signals; it has no access to the broker.
 """
 
 import difflib
@@ -30,7 +28,7 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def own_strategies(loaded: LoadedConfig) -> Mapping[int, BaseStrategy]:
-    """The strategy of each entry with `use`, by its index in the list. ConfigError names file, line and remedy."""
+    """The strategy of each entry with `use`, by its index in the list. ConfigError has file, line and a hint."""
     return {
         index: _strategy(entry, _Places(loaded, index))
         for index, entry in enumerate(loaded.config.sell_module.strategies)
@@ -47,7 +45,7 @@ class _Places:
 
     @property
     def folder(self) -> Path:
-        """The folder where relative paths start."""
+        """The folder to which paths are relative."""
         return (self.loaded.path or Path()).absolute().parent
 
     def of(self, key: str) -> str:
