@@ -125,7 +125,7 @@ async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
 
 
 async def _call_it_canceled(self: OrderManager, order: Order, *_rest: Any) -> None:
-    self._learn(replace(order, status="canceled"))
+    self._update(replace(order, status="canceled"))
 
 
 def _as_terminal(self: Order) -> OrderState:
@@ -313,7 +313,7 @@ def _next_step_as_if_resolved(signal: Any, context: DecisionContext) -> Any:
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("random ids", "the client order id is drawn", ((exits, "client_order_id", _random_id),), by_day),
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
-    Mutant("retry", "a time-out is answered by sending again", ((OrderManager, "_doubt", _retry),), by_day),
+    Mutant("retry", "a time-out is answered by sending again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
     Mutant("204 is canceled", "a cancel's 204 is read as its end",
         ((OrderManager, "_await_end", _call_it_canceled),), by_day),
     Mutant("available ignored", "qty instead of qty_available",

@@ -1,4 +1,4 @@
-"""`python -m sellctl`, where the console script is not on the path."""
+"""Runs `python -m sellctl`, for systems where the console script is not on the path."""
 
 from sellctl.app import main
 

@@ -1,4 +1,4 @@
-"""The Typer app: global options, registration of the commands, and errors to exit statuses."""
+"""The Typer app: global options, registration of the commands, and the exit statuses of errors."""
 
 import os
 import sys
@@ -90,7 +90,7 @@ def main_options(
         ),
     ] = None,
     state_dir: Annotated[
-        Path | None, typer.Option(envvar="SELLCTL_STATE_DIR", help="Folder for the journal, the locks and the halt.")
+        Path | None, typer.Option(envvar="SELLCTL_STATE_DIR", help="Folder for the journal, locks and the halt flag.")
     ] = None,
     live: Annotated[bool, typer.Option("--live", envvar="SELLCTL_LIVE", help="Allow orders with real money.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log more details on stderr.")] = False,

@@ -1,4 +1,4 @@
-"""Config -> Runtime: the one composition root. Only this module names adapters, and it imports them in functions."""
+"""Config -> Runtime: the composition root. It connects the core to its adapters and imports them inside functions."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What a command asks of a runtime.
+    """What a command requires of a runtime.
 
-    `what` is the command, as another process will read it. `accounts` are names, empty for all that are enabled.
+    `what` is the command; it is recorded with the account's lock, so that another process can name it. `accounts` are
+    names, empty for all that are enabled.
     `closing` are symbols to close, `panic` closes everything managed; `only` limits what is executed to these symbols.
     """
 
@@ -54,7 +55,7 @@ class RunOptions:
     only: frozenset[str] | None = None
     panic: bool = False
     streams: bool = False  # stream prices and order updates
-    yes: bool = False  # agreed beforehand to the first run with real money
+    yes: bool = False  # --yes was given: don't ask before the first run with real money
 
     @property
     def acts(self) -> bool:
@@ -64,7 +65,7 @@ class RunOptions:
 
 @dataclass(slots=True)
 class Runtime:
-    """Everything that runs, assembled. Close it when done."""
+    """The assembled objects of one run. Call `close` when done."""
 
     loaded: LoadedConfig
     scheduler: AccountScheduler
@@ -73,21 +74,21 @@ class Runtime:
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def take_config(self, loaded: LoadedConfig) -> None:
-        """Go on with another configuration: its intervals hold from now on, and every account is polled."""
+        """Continue with another configuration: its intervals take effect and every account is polled at once."""
         self.loaded = loaded
         self.scheduler.set_interval(loaded.config.sell_module.check_interval)
         self.scheduler.prices.confirm_after(loaded.config.guards.confirm)
         self.scheduler.wake()
 
     def close(self) -> None:
-        """Let go of connections, files and locks."""
+        """Close connections and files, and release locks."""
         for closer in reversed(self._closers):
             closer()
 
 
 def load(options: "Options") -> LoadedConfig:
     """The configuration that the options and the environment name, with the log set up to hide its secrets."""
-    from sellctl.service.logs import configure  # noqa: PLC0415  help and completion do without it
+    from sellctl.service.logs import configure  # noqa: PLC0415  help and completion don't need it
 
     configure(options.debug, options.log_file)
     loaded = ConfigManager(options.config).load()
@@ -102,11 +103,11 @@ def assemble(
     listener: Callable[[Event], None],
     clock: "Clock | None" = None,
 ) -> Runtime:
-    """Build the runtime of the accounts asked for. ConfigError or SafetyRefusalError before any request is sent."""
-    from sellctl.alpaca.connect import connect  # noqa: PLC0415  the adapter loads requests
+    """Build the runtime of the requested accounts. ConfigError or SafetyRefusalError before any request is sent."""
+    from sellctl.alpaca.connect import connect  # noqa: PLC0415  the adapter loads aiohttp
 
     config = _chosen(loaded.config, run_options.accounts)
-    _refuse_unasked_money(config, options, run_options)
+    _require_live_option(config, options, run_options)
     clock = clock or RealClock()
     connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options)
@@ -122,7 +123,7 @@ def assemble(
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
-        from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  the adapter
+        from sellctl.alpaca.streams import AlpacaStreams  # noqa: PLC0415  only runs with streams need it
 
         tick_handler = TickHandler(watchers, AlpacaStreams(config), prices, market_clock, clock, publish)
     scheduler = AccountScheduler(
@@ -133,7 +134,7 @@ def assemble(
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What is written and remembered; `alarm` is what is wrong with the journal, "" when nothing is."""
+    """The journal and the memory of positions. `alarm` is what is wrong with the journal; "" when nothing is."""
 
     journal: "Journal"
     memory: "Memory"
@@ -142,7 +143,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What all watchers share."""
+    """The objects that all watchers share."""
 
     records: Records
     prices: PriceTracker
@@ -167,7 +168,10 @@ def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
 
 
 def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> dict[str, str]:
-    """Live accounts that nobody has agreed to act on yet: a hash of the key by account name."""
+    """Live accounts whose use hasn't been confirmed yet: a hash of the API key by account name.
+
+    Empty without --live.
+    """
     accounts = _chosen(loaded.config, run_options.accounts).accounts
     hashes = {name: _hash(account.api_key) for name, account in accounts.items() if not account.paper}
     confirmed = state_of(options).confirmed_live()
@@ -179,7 +183,7 @@ def _hash(api_key: str) -> str:
 
 
 def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
-    """Write one note that belongs to no run. JournalError when it can't be written."""
+    """Write one note outside a run. JournalError when it can't be written."""
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
 
     state.make()
@@ -221,7 +225,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
 
 
 def _admission(policy: Policy, state: StateFolder, run_options: RunOptions) -> "Callable[[AccountFacts], None]":
-    """Refuses an account that is another than the configured one or that another process holds."""
+    """A check that refuses an account whose number isn't the configured one, or that another process has locked."""
 
     def admit(facts: "AccountFacts") -> None:
         if policy.account_number not in {None, facts.number}:
@@ -236,7 +240,7 @@ def _admission(policy: Policy, state: StateFolder, run_options: RunOptions) -> "
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
-    """The broker's time, or the host's until the broker was asked."""
+    """A function that returns the broker's time, or the host's while the broker's is unknown."""
 
     def now() -> "dt.datetime":
         return market_clock.instant or clock.now()
@@ -258,12 +262,12 @@ def _chosen(config: "Config", names: Sequence[str]) -> "Config":
     return replace(config, accounts=wanted)
 
 
-def _refuse_unasked_money(config: "Config", options: "Options", run_options: RunOptions) -> None:
-    """Acting on real money needs --live or SELLCTL_LIVE=1 besides `paper: false`."""
+def _require_live_option(config: "Config", options: "Options", run_options: RunOptions) -> None:
+    """Raise SafetyRefusalError when a live account would be traded without --live or SELLCTL_LIVE=1."""
     live = [name for name, account in config.accounts.items() if not account.paper]
     if live and not options.live and run_options.acts:
         raise SafetyRefusalError(
-            f"Account {live[0]} is real money, and --live was not given.",
+            f"Account {live[0]} trades real money, and --live was not given.",
             hint="Add --live (or SELLCTL_LIVE=1), try --dry-run first, or name paper accounts with --account.",
         )
 
@@ -275,9 +279,9 @@ def open_records(
     run_options: RunOptions,
     closers: list[Callable[[], None]],
 ) -> Records:
-    """The journal on disk, and the memory of positions beside it. A dry run reads the memory and writes nothing."""
+    """The journal on disk and the memory of positions. A dry run reads the memory and writes nothing."""
     from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  loads SQLAlchemy
-    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  likewise
+    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
     if not run_options.acts:
@@ -290,7 +294,7 @@ def open_records(
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:
-    """A hash of the configuration as shown, secrets masked."""
+    """A hash of the configuration as `config show` prints it, with secrets masked."""
     text = "\n".join(f"{row.key}={row.value}" for row in loaded.show())
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -299,40 +303,40 @@ class NoJournal:
     """The journal of a dry run: nothing is sent, so nothing is written."""
 
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def intend(
         self, account: str, order: "SubmitOrder", body: Mapping[str, str], signal: "ExitSignal", step: int
     ) -> None:
-        """A dry run sends nothing, so nobody may come here."""
+        """Raise AssertionError: a dry run sends nothing, so this must never be called."""
         raise AssertionError(f"a dry run tried to send {order.symbol} of {account}: {body}, {signal}, {step}")
 
     def intent_of(self, _account: str, _client_order_id: str) -> "Intent | None":
-        """Nothing was written."""
+        """Always None: nothing is recorded."""
         return None
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def record_fill(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> Decimal:
-        """Nothing."""
+        """Always 0: nothing is recorded."""
         return Decimal(0)
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def noted_today(self, _account: str, _kind: str) -> Sequence[str]:
-        """None."""
+        """Always empty: nothing is recorded."""
         return ()
 
     def filled_since(self, _account: str, _start: "dt.datetime") -> "Mapping[str, dt.datetime]":
-        """None."""
+        """Always empty: nothing is recorded."""
         return {}
 
     def open_orders(self, _account: str) -> Sequence["OpenOrder"]:
-        """None."""
+        """Always empty: nothing is recorded."""
         return ()
 
     def realised(self, _account: str) -> Decimal | None:
-        """Not asked of a journal that isn't opened."""
+        """Always None: a dry run doesn't open the journal."""
         return None

@@ -1,1 +1,1 @@
-"""The only place that imports alpaca-py; foreign types and errors end here."""
+"""The adapters for Alpaca, and the only package that imports alpaca-py. Its types and errors stay in here."""

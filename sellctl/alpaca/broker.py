@@ -35,7 +35,7 @@ _READING_ORDERS = "reading the orders"
 
 
 class AlpacaBroker:
-    """One account's orders, positions and clock. Every method raises BrokerError and its subclasses, nothing else."""
+    """One account's orders, positions and clock. Methods raise only BrokerError and its subclasses."""
 
     def __init__(self, client: RestClient, *, paper: bool) -> None:
         self._client = client
@@ -62,7 +62,7 @@ class AlpacaBroker:
         return await self._client.request(ApiRequest("reading the account", "/account"), parse)
 
     async def privileges(self) -> Privileges:
-        """Options level and short selling; None where Alpaca doesn't say."""
+        """Options level and short selling; None where Alpaca's answer lacks them."""
         account = await self._client.request(ApiRequest("reading the account", "/account"), dict_of)
         settings = await self._client.request(
             ApiRequest("reading the account's settings", "/account/configurations"), dict_of
@@ -92,9 +92,9 @@ class AlpacaBroker:
         )
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
-        """The order with this client order id. NotFoundError: the broker has no such order."""
+        """The order with this client order id. NotFoundError when the broker definitely has no such order."""
         request = ApiRequest(
-            "looking an order up",
+            "looking up an order",
             "/orders:by_client_order_id",
             {"client_order_id": client_order_id},
             operation=Operation.LOOK_UP,
@@ -102,7 +102,7 @@ class AlpacaBroker:
         return await self._client.request(request, partial(_expected_order, client_order_id=client_order_id))
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
-        """Exactly what `submit` sends."""
+        """Exactly the body that `submit` sends."""
         return order_body(order)
 
     async def submit(self, order: SubmitOrder) -> Order:
@@ -117,7 +117,7 @@ class AlpacaBroker:
         return await self._client.request(request, parse)
 
     async def cancel(self, order_id: str) -> None:
-        """Request the cancellation of an order. It is over only when the order itself says so."""
+        """Ask the broker to cancel an order. Only the order's own state shows later whether it is cancelled."""
         path = f"/orders/{quote(order_id, safe='')}"
         await self._client.request(ApiRequest("cancelling an order", path, operation=Operation.CANCEL), _ignore)
 
@@ -131,7 +131,7 @@ class AlpacaBroker:
         return await self._client.request(request, partial(sessions_of, start=start, end=end))
 
     async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option contract is in the penny programme (`ppind`); None when Alpaca doesn't say."""
+        """Whether an option is in the Penny Interval Program (`ppind`); None when Alpaca's answer lacks it."""
         request = ApiRequest("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
         return await self._client.request(request, penny_of)
 
@@ -142,17 +142,17 @@ class AlpacaBroker:
             raise UnknownOutcomeError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
     async def _order_page(self, query: Mapping[str, str]) -> list[object]:
-        for_order = query.get("status") == "all"  # what became of our orders, which the next one depends on
+        for_order = query.get("status") == "all"  # the history of our orders, on which the next one depends
         request = ApiRequest(_READING_ORDERS, "/orders", query, for_order=for_order)
         return await self._client.request(request, list_of)
 
 
 def _ignore(_answer: object) -> None:
-    """A cancellation's answer has no content that counts."""
+    """Ignore the answer to a cancel, which has no content."""
 
 
 def _expected_order(answer: object, client_order_id: str, symbol: str = "") -> Order:
-    """The order in an answer. UnreadableError when it is another one than was asked for."""
+    """The order in an answer. UnreadableError when it isn't the requested one."""
     order = order_of(dict_of(answer))
     if order.client_order_id != client_order_id or symbol not in {"", order.symbol}:
         raise UnreadableError("it is about another order")

@@ -1,4 +1,4 @@
-"""From a configuration to connected adapters: one broker per enabled account and one source of quotes."""
+"""Builds the adapters that a configuration needs: one broker per enabled account and one source of quotes."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from sellctl.alpaca.transport import DEFAULT_LIMITS, Limits
 from sellctl.core.config.schema import AccountConfig, Config
 from sellctl.core.errors import ConfigError
 
-# The SDK's alpaca.common.enums.BaseURL, which would load pydantic and requests into every command.
+# Copied from the SDK's alpaca.common.enums.BaseURL, whose import would load pydantic and requests in every command.
 PAPER_TRADING_URL: Final = "https://paper-api.alpaca.markets"
 LIVE_TRADING_URL: Final = "https://api.alpaca.markets"
 DATA_URL: Final = "https://data.alpaca.markets"

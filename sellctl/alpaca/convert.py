@@ -1,4 +1,4 @@
-"""Alpaca's JSON to our values; pure.
+"""Converts Alpaca's JSON to sellctl's values. Pure.
 
 An unreadable row becomes an InvalidRow and affects no other row; an unreadable answer raises UnreadableError.
 """
@@ -21,7 +21,7 @@ Row = Mapping[str, object]
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _HOURS = re.compile(r"[0-9]{2}:[0-9]{2}")
 _LONGEST_NUMBER = 64  # characters; longer than any price or quantity
-_LARGEST_EXPONENT = 15  # beyond a quadrillion dollars or shares, or below a quintillionth, it is an error
+_LARGEST_EXPONENT = 15  # larger than a quadrillion or smaller than a quintillionth is an error
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
 _LONGEST_REPR = 40
@@ -32,7 +32,7 @@ _BLOCKS = {
     "trading_blocked": "trading is blocked",
     "trade_suspended_by_user": "trading is suspended in the account's own settings",
 }
-# Statuses of an account that can't trade (OpenAPI AccountStatus). Any other is left to the broker's answer to an order.
+# Statuses of an account that can't trade (OpenAPI AccountStatus). With any other, the broker decides on each order.
 _UNTRADABLE = frozenset(
     {
         "ACCOUNT_CLOSED",
@@ -49,7 +49,7 @@ _UNTRADABLE = frozenset(
 
 
 class UnreadableError(ValueError):
-    """Alpaca's answer is not what was requested. The text says why and quotes at most a few characters of it."""
+    """Alpaca's answer is not what was requested. The text gives the reason and quotes at most a few characters."""
 
 
 # --- scalars
@@ -62,7 +62,7 @@ def truncate_repr(value: object) -> str:
 
 
 def number_of(value: object, what: str) -> Decimal:
-    """A JSON number or a decimal text as an exact Decimal. NaN, infinity, booleans and absurd sizes are unreadable."""
+    """A JSON number or a decimal text as an exact Decimal. NaN, infinity and implausible sizes are unreadable."""
     number = _exact(value)
     if number is None:
         raise UnreadableError(f"{what} {truncate_repr(value)} is not a number")
@@ -93,7 +93,7 @@ def _absent(value: object) -> bool:
 
 
 def _known_or_none(row: Row, key: str) -> Decimal | None:
-    """A number that the row can do without: None when it is missing or unreadable."""
+    """An optional number of the row; None when it is missing or unreadable."""
     try:
         return number_of(row.get(key), key)
     except UnreadableError:
@@ -171,7 +171,7 @@ def _kind(answer: object) -> str:
 
 
 def rows_of(answer: object, read: Callable[[Row], T]) -> Rows[T]:
-    """Every row of a list answer, converted by `read`; unreadable rows apart, each with its symbol and the reason."""
+    """Every row of a list answer, converted by `read`; unreadable rows separately, with symbol and reason."""
     good: list[T] = []
     invalid: list[InvalidRow] = []
     for row in list_of(answer):
@@ -326,7 +326,7 @@ def _blocked_by(row: Row) -> str:
 
 
 def penny_of(answer: object) -> bool | None:
-    """Whether a contract is in the penny programme; None when the answer doesn't say."""
+    """Whether an option is in the Penny Interval Program (`ppind`); None when the answer lacks it."""
     ppind = dict_of(answer).get("ppind")
     return ppind if isinstance(ppind, bool) else None
 
@@ -346,7 +346,7 @@ def clock_of(answer: object) -> BrokerClock:
 
 
 def sessions_of(answer: object, start: dt.date, end: dt.date) -> tuple[Session, ...]:
-    """GET /v2/calendar from `start` to `end`. One unreadable day makes it all unreadable: a gap would be a holiday."""
+    """GET /v2/calendar from `start` to `end`. One unreadable day makes it unreadable: a gap would be a holiday."""
     sessions = [_session_of(dict_of(row)) for row in list_of(answer)]
     return tuple(session for session in sessions if start <= session.date <= end)
 

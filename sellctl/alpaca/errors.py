@@ -1,7 +1,7 @@
-"""Every error of a request becomes one of sellctl's own.
+"""Maps every error of a request to a BrokerError of sellctl.
 
-Of a refusal the status, the fields and the message count: Alpaca uses code 40310000 for half a dozen reasons and
-40010001 for any malformed request.
+A refusal is classified by its status, fields and message, not by its code: Alpaca uses code 40310000 for half a dozen
+reasons and 40010001 for any malformed request.
 """
 
 import json
@@ -34,7 +34,7 @@ from sellctl.core.errors import (
 )
 
 
-class ErrorStatus(Exception):  # noqa: N818  what the server answered, not yet judged
+class ErrorStatus(Exception):  # noqa: N818  a raw answer, not yet mapped to an error of sellctl
     """A 4xx or 5xx answer. Header names are in lower case."""
 
     def __init__(self, status: int, headers: Mapping[str, str], text: str) -> None:
@@ -46,7 +46,7 @@ class ErrorStatus(Exception):  # noqa: N818  what the server answered, not yet j
 
 FOREIGN_ERRORS: Final = (
     ErrorStatus,
-    OSError,  # whatever a connection may end in; time-outs are among them
+    OSError,  # any connection failure, including time-outs
     ValueError,  # JSON, text that is not UTF-8, URLs, UnreadableError
 )
 
@@ -58,7 +58,7 @@ class FeedNotGrantedError(RequestRejectedError):
 
 
 class Operation(Enum):
-    """What a request does. It decides what an unclear answer means: only a read can simply be repeated."""
+    """The kind of a request. After an unclear answer, only a read can simply be repeated."""
 
     READ = "read"
     LOOK_UP = "look up"  # an order by our own id
@@ -68,7 +68,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What an error sentence says about the request. `secrets` are removed from every quoted text."""
+    """The facts that an error message contains about its request. `secrets` are removed from every quoted text."""
 
     account: str
     host: str
@@ -77,7 +77,7 @@ class RequestContext:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def sentence(self, reason: str) -> str:
-        """One sentence: account, what was tried, why it failed."""
+        """One sentence with the account, the action and the reason of the failure."""
         return f"{self.account}: {self.action} failed: {reason}."
 
     def redact(self, text: str) -> str:
@@ -89,7 +89,7 @@ class RequestContext:
 
 
 def map_error(error: Exception, context: RequestContext) -> BrokerError:
-    """The BrokerError for a foreign error."""
+    """The BrokerError for one of FOREIGN_ERRORS."""
     if isinstance(error, ErrorStatus):
         return _of_answer(error, context)
     if isinstance(error, UnreadableError):
@@ -105,8 +105,8 @@ _CHECK_ADDRESS = "Check the account's endpoints."
 _CHECK_KEY = "Check api_key and secret_key, and whether they are for paper or live."
 _CHECK_KEY_TEXT = "Check api_key and secret_key for stray characters."
 
-# The first kind that fits gives the reason and the hint. Foreign texts are never quoted: an error about an invalid
-# header, for one, quotes the key.
+# The first type that matches gives the reason and the hint. The messages of these errors are never quoted, because they
+# can contain secrets: that of an invalid header contains the key.
 _CONNECTION_ERRORS: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     (DnsError, "the host name {host} can't be resolved", _CHECK_NETWORK),
     (ConnectError, "{host} can't be reached", _CHECK_NETWORK),
@@ -130,7 +130,7 @@ def _of_connection(error: Exception, context: RequestContext) -> UnknownOutcomeE
 # --- what the broker answered
 
 _CLIENT_ERRORS = range(400, 500)
-_TIMEOUT_STATUSES = frozenset({408, 425, 499})  # the request may have been carried out, whoever answers this
+_TIMEOUT_STATUSES = frozenset({408, 425, 499})  # it may have been carried out, whether Alpaca or a gateway answered
 _KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _READS = (Operation.READ, Operation.LOOK_UP)
 _MESSAGE = ("message",)
@@ -173,7 +173,7 @@ _REFUSAL_OF_MESSAGE: Final = tuple(
 
 
 def refusal_of(answer: BrokerAnswer, operation: Operation) -> Refusal:
-    """Which of the refusals that have an automatic next step an answer is; OTHER when it is none of them."""
+    """The kind of a refusal; OTHER for one without an automatic next step."""
     if operation is Operation.SUBMIT and answer.status == HTTPStatus.FORBIDDEN:
         for name, refusal in _REFUSAL_OF_FIELD.items():
             if name in answer.fields:
@@ -211,10 +211,10 @@ def _of_definite(answer: BrokerAnswer, context: RequestContext) -> BrokerError:
 
 
 def _is_absence(answer: BrokerAnswer, operation: Operation) -> bool:
-    """Whether a 404 means that what was asked for does not exist, and not that a gateway did not know the path.
+    """Whether a 404 means that the requested object does not exist, rather than that a gateway did not know the path.
 
-    A look-up accepts any 404 in JSON: the order is looked up again before it is sent again, with the same id, which
-    Alpaca accepts only once.
+    For a look-up, any 404 in JSON counts. This is safe: the order is looked up again before it is resent, and it is
+    resent with the same id, which Alpaca accepts only once.
     """
     return operation is Operation.LOOK_UP or answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
 
@@ -232,9 +232,9 @@ def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, operation:
 
 
 def _of_429(answer: BrokerAnswer | None, headers: Mapping[str, str], context: RequestContext) -> BrokerError:
-    """A definite refusal when it comes from Alpaca; from anything in between, the outcome is unknown."""
-    is_alpacas = answer is not None and (answer.code == _RATE_CODE or _TOO_MANY.search(answer.message))
-    if not is_alpacas and not any(name in headers for name in _BUDGET_HEADERS):
+    """RateLimitedError when the 429 comes from Alpaca; UnknownOutcomeError when a gateway or proxy may have sent it."""
+    is_from_alpaca = answer is not None and (answer.code == _RATE_CODE or _TOO_MANY.search(answer.message))
+    if not is_from_alpaca and not any(name in headers for name in _BUDGET_HEADERS):
         return UnknownOutcomeError(context.sentence(f"{context.host} answered with status 429 and gave no reason"))
     return RateLimitedError(
         context.sentence("the broker's request budget is used up (429)"),
@@ -253,7 +253,9 @@ def whole_number(text: object) -> int | None:
 def _parse(status: int, text: str, keys: tuple[str, ...]) -> BrokerAnswer | None:
     """The body of a refusal; None when it is not a JSON object with a message (under one of `keys`) or a code."""
     try:
-        body = json.loads(text, parse_float=str, parse_constant=str)  # kept as evidence, digit by digit
+        body = json.loads(
+            text, parse_float=str, parse_constant=str
+        )  # numbers stay exact: the journal records them as evidence
     except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict):

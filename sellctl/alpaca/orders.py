@@ -1,4 +1,4 @@
-"""The body of an order request, as a pure function: the journal hashes exactly this body."""
+"""The body of an order request, as a pure function: the journal records exactly this body before it is sent."""
 
 from decimal import Decimal
 
@@ -14,7 +14,10 @@ def exact_text(value: Decimal) -> str:
 
 
 def order_body(order: SubmitOrder) -> dict[str, str]:
-    """The body of POST /v2/orders. All values are texts; unset prices are left out; only options have an intent."""
+    """The body of POST /v2/orders. All values are strings; unset prices are omitted.
+
+    Only options have a position_intent.
+    """
     body = {
         "symbol": order.symbol,
         "qty": exact_text(order.qty),

@@ -27,8 +27,8 @@ def batches_of(symbols: Sequence[str]) -> list[tuple[str, ...]]:
 async def all_orders(fetch: Fetch, status: str, start: dt.datetime | None = None, symbols: str = "") -> Page:
     """Every order row of a status (open, closed, all), oldest first, submitted at or after `start`.
 
-    Pages overlap by a microsecond and rows are told apart by order id, so that no order is lost that was submitted in
-    the same instant as the last one of a page.
+    Pages overlap by a microsecond and rows are identified by order id, so that no order is lost that was submitted
+    in the same instant as the last one of a page.
     """
     query = {"status": status, "nested": "true", "direction": "asc", "limit": str(PAGE_LIMIT)}
     if symbols:

@@ -56,7 +56,7 @@ class _Fetched:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the user should know, one sentence each."""
+        """The problems of this batch, one sentence each."""
         invalid = tuple(f"{row.symbol}: its quote is unreadable: {row.why}." for row in self.rows.invalid)
         return invalid if self.error is None else (*invalid, self._failure())
 
@@ -98,7 +98,7 @@ class AlpacaQuotes:
 
     @property
     def last_problems(self) -> tuple[str, ...]:
-        """What the last poll did not get, one sentence each."""
+        """The problems of the last poll, one sentence each."""
         return self._problems
 
     @property

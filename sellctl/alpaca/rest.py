@@ -40,13 +40,13 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, str]:
-        """What no text may contain."""
+        """The texts that no output may contain."""
         return (self.api_key, self.secret_key)
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """The request budget in an answer's headers; None where they say nothing. `reset_epoch` is in Unix seconds."""
+    """The request budget in an answer's headers; None where one is missing. `reset_epoch` is in Unix seconds."""
 
     limit: int | None
     remaining: int | None
@@ -55,7 +55,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request. `action` is what error sentences say of it ("reading the positions")."""
+    """One request. `action` describes it in error messages ("reading the positions")."""
 
     action: str
     path: str

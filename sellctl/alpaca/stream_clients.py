@@ -26,11 +26,11 @@ for _name in ("alpaca.data.live.websocket", "alpaca.trading.stream"):
 
 
 class RefusedError(Exception):
-    """The connection was refused. The SDK stops for good on some ValueErrors; on this it tries again."""
+    """The connection was refused. The SDK stops for good on some ValueErrors; after this error it tries again."""
 
 
 class _Base:
-    """What the clients share: they report their state, and fail over to the next endpoint."""
+    """The common base of the clients: reports the state of the connection, and fails over to the next endpoint."""
 
     _endpoint: str
     _api_key: str

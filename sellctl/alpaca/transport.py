@@ -1,6 +1,6 @@
 """HTTP over aiohttp: one request, sent at most once, and its whole answer, within deadlines and a size limit.
 
-No redirect is followed, no cookie is kept, no netrc file is read. This module is the only one that knows aiohttp:
+No redirect is followed, no cookie is kept, no netrc file is read. This is the only module that uses aiohttp:
 `HttpTransport.send` raises the errors defined here, `TimeoutError` and `UnreadableError`, and nothing else.
 """
 
@@ -28,8 +28,8 @@ from yarl import URL
 from sellctl.alpaca.convert import UnreadableError, truncate_repr
 
 _SCHEMES: Final = ("http", "https")
-_CA_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # environment variables, the first that is set counts
-_CONNECT_ATTEMPTS: Final = 10  # more only for a server that sends before it is asked, on every connection
+_CA_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # environment variables; the first that is set is used
+_CONNECT_ATTEMPTS: Final = 10  # enough unless a server sends unrequested data on every connection
 _GZIP: Final = 31  # zlib's window bits for a gzip header and trailer
 
 
@@ -48,7 +48,7 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is sent. `target` is the path with its query, already encoded; the headers hold the API key."""
+    """One request. `target` is the path with its query, already encoded; the headers hold the API key."""
 
     method: str
     target: str
@@ -104,7 +104,7 @@ class TlsError(OSError):
 
 
 class DisconnectedError(ConnectionError):
-    """The connection ended, or what came over it is not HTTP, before the answer was whole."""
+    """The connection ended before the answer was complete, or the answer is not HTTP."""
 
 
 class HttpTransport:
@@ -169,7 +169,7 @@ class HttpTransport:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The connections of one event loop, and the way to the host as the environment described it."""
+    """The connections of one event loop, and the proxy that the environment named when they were opened."""
 
     loop: asyncio.AbstractEventLoop
     session: aiohttp.ClientSession
@@ -244,7 +244,7 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
         await session.close()
 
 
-# --- what the environment says about proxies and certificates
+# --- proxies and certificates from the environment
 
 
 def _parse_url(url: str) -> URL:
@@ -326,7 +326,7 @@ def _decompress(received: HttpResponse, limit: int) -> HttpResponse:
     if encoding == "identity" or not received.body:
         return received
     if encoding != "gzip":
-        raise UnreadableError(f"its encoding {truncate_repr(encoding)} was not asked for")
+        raise UnreadableError(f"its encoding {truncate_repr(encoding)} was not requested")
     decompressor = zlib.decompressobj(wbits=_GZIP)
     try:
         body = decompressor.decompress(received.body, limit + 1)
@@ -335,7 +335,7 @@ def _decompress(received: HttpResponse, limit: int) -> HttpResponse:
     if len(body) > limit:
         raise UnreadableError(f"it is longer than {limit} bytes")
     if not decompressor.eof or decompressor.unused_data:
-        raise UnreadableError("its compressed body is incomplete or has something behind it")
+        raise UnreadableError("its compressed body is incomplete or followed by other data")
     return replace(received, body=body)
 
 
@@ -343,7 +343,7 @@ def _decompress(received: HttpResponse, limit: int) -> HttpResponse:
 
 _Kinds = tuple[type[Exception], ...]
 
-# The first kind that fits counts, so that a subclass stands before its base.
+# The first type that matches is used, so a subclass comes before its base.
 _ERRORS: Final[tuple[tuple[_Kinds, type[Exception]], ...]] = (
     ((aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError), ProxyError),
     ((aiohttp.ClientSSLError, ssl.SSLError), TlsError),

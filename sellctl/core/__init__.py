@@ -1,1 +1,1 @@
-"""The core: decides purely, and drives brokers, quotes, clocks and journals through ports only."""
+"""The core: pure decisions, and the code that uses brokers, quotes, clocks and journals only through ports."""

@@ -25,7 +25,7 @@ KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_
 _MAX_BYTES = 1_000_000
 _MAX_PROBLEMS = 30
 _SHOWN_OF_KEY_ID = 4
-_SHORTEST_KEY_ID = 16  # of a shorter text, four characters would give too much away
+_SHORTEST_KEY_ID = 16  # four characters of a shorter text would reveal too much
 _NOTHING_HINT = (
     "Try it without keys: sellctl demo. Write a file: sellctl config init. "
     "Or export ALPACA_API_KEY and ALPACA_SECRET_KEY of a paper account."
@@ -69,7 +69,7 @@ class LoadedConfig:
         ]
 
     def summary(self) -> list[str]:
-        """What is set up, in a few lines for `config check`."""
+        """The main settings, in a few lines for `config check`."""
         rules = self.config.sell_module
         accounts = ", ".join(f"{name} ({_kind(account)})" for name, account in self.config.accounts.items())
         return [
@@ -121,7 +121,7 @@ def state_dir(explicit: Path | None = None, environ: Mapping[str, str] | None = 
     named = (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR")
     if explicit or named:
         return _expanded(explicit or Path(named or "")).absolute()
-    from platformdirs import user_state_path  # noqa: PLC0415  help and completion do without it
+    from platformdirs import user_state_path  # noqa: PLC0415  help and completion don't need it
 
     return user_state_path("sellctl", appauthor=False)
 
@@ -146,7 +146,7 @@ class ConfigManager:
         named = self._environ.get("SELLCTL_CONFIG")
         if self._explicit or named:
             return _expanded(self._explicit or Path(named or ""))
-        from platformdirs import user_config_path  # noqa: PLC0415  help and completion do without it
+        from platformdirs import user_config_path  # noqa: PLC0415  help and completion don't need it
 
         candidates = (Path(FILE_NAME), user_config_path("sellctl", appauthor=False) / FILE_NAME)
         return next((path for path in candidates if _is_file(path)), None)
@@ -258,7 +258,7 @@ class _Loading:
         return dataclasses.replace(config, accounts={"main": AccountConfig(**values)})
 
     def refuse_open_file(self, config: Config, mode: int) -> None:
-        """A literal secret needs a file that only its owner can read."""
+        """Add a problem when the file has a literal secret and others than its owner can read it."""
         literal = [key for key, text in _secret_texts(config).items() if is_literal(text)]
         if literal and readable_by_others(mode):
             sentence = "Others can read this file, and it holds a secret."
@@ -300,7 +300,7 @@ class _Loading:
         return None if text is None else self._attempt(key, lambda: with_environment(text, self._environ))
 
     def _secret(self, key: str, text: str) -> str:
-        """The secret that a text refers to. An empty text replaces one that couldn't be read: that problem is known."""
+        """The secret that a text refers to; "" for "", which replaces a value whose problem was added before."""
         return self._attempt(key, lambda: secret(text, self._environ, self._folder)) if text else ""
 
     def _attempt(self, key: str, resolve: Callable[[], Resolved]) -> str:

@@ -1,4 +1,4 @@
-"""Publishing what happens: one event reaches the listeners (log, screen, notifier, API) and the journal."""
+"""Publishes events: each is passed to the listener (log, screen, notifier, API), and evidence also to the journal."""
 
 import datetime as dt
 import logging
@@ -41,17 +41,17 @@ class EventPublisher:
         evidence: str = "",
         detail: Mapping[str, object] | None = None,
     ) -> None:
-        """Publish one event; with `evidence` the journal notes `detail` under that kind.
+        """Publish one event; with `evidence`, also record `detail` in the journal under that kind.
 
-        `failed`: something that should have worked did not. `critical`: a person has to act. A listener that fails is
-        logged and neither stops nor repeats a trade (I9). JournalError when evidence can't be written; the listener
-        has the event by then.
+        `failed`: something that should have worked did not. `critical`: the user has to act. An error of the listener
+        is logged and neither stops nor repeats a trade (I9). JournalError when evidence can't be written; the listener
+        has already been called then.
         """
         severity = _severity(kind, failed=failed, critical=critical)
         event = Event(self.now(), text, self.account, severity, symbol, kind, evidence, detail or {})
         try:
             self.listener(event)
-        except Exception:  # noqa: BLE001  whatever a listener raises
+        except Exception:  # noqa: BLE001  a listener may raise anything
             _LOG.exception("A listener failed on: %s", text)
         if evidence:
             self.journal.note(self.account, evidence, event.detail)

@@ -1,4 +1,4 @@
-"""The market's time for all accounts: one clock request per poll, the calendar once a day, with any key that works.
+"""The market's time for all accounts: one clock request per poll, one calendar request per day, with any valid key.
 
 A calendar that contradicts the clock is requested again, so that one wrong answer doesn't suspend all price exits for
 the day.
@@ -36,7 +36,7 @@ class MarketClock:
         return self.now()
 
     def now(self) -> Market:
-        """The market by the last answer and the time since. BrokerError when there never was an answer."""
+        """The market now: the last answer, advanced by the time since. BrokerError before the first answer."""
         if self._read is None:
             raise BrokerError("The broker's clock is not known yet.")
         passed = dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
@@ -44,18 +44,18 @@ class MarketClock:
 
     @property
     def instant(self) -> dt.datetime | None:
-        """The broker's time by its last answer; None when there never was one."""
+        """The broker's time now, from its last answer; None before the first."""
         if self._read is None:
             return None
         return self._read.now + dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
 
     @property
     def next_open(self) -> dt.datetime | None:
-        """The next open, by the broker's last answer; None when there never was one."""
+        """The next open, from the broker's last answer; None before the first."""
         return self._read.next_open if self._read else None
 
     async def _read_clock(self) -> BrokerClock:
-        """The first answer; an account that doesn't give one is asked last next time."""
+        """The first answer; an account whose request fails is tried last from then on."""
         last: BrokerError | None = None
         for broker in tuple(self._brokers):
             try:
@@ -67,7 +67,7 @@ class MarketClock:
         raise last or BrokerError("There is no account whose key could read the clock.")
 
     async def _refresh_calendar(self, today: dt.date) -> None:
-        """Once a day; once a minute while it is missing, empty or contradicts the clock."""
+        """Read the calendar once per day; once per minute while it is missing, empty or contradicts the clock."""
         if self._calendar_of != today:
             self._calendar = None
         elif self._is_consistent() or self._clock.monotonic() < self._calendar_due_at:
@@ -88,7 +88,7 @@ class MarketClock:
 
 
 def _advanced(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:
-    """The broker's clock some time after it was read; the market opens and closes when it said."""
+    """The broker's clock `passed` after it was read; the market opens and closes at the times that it had then."""
     now = read.now + passed
     turns_at = read.next_close if read.is_open else read.next_open
     return replace(read, now=now, is_open=read.is_open != (now >= turns_at))

@@ -1,8 +1,8 @@
-"""The only writer at the broker: it carries plans out, and turns the broker's answers into events of the order book.
+"""The only code that sends and cancels orders: it carries out plans and turns the broker's answers into order events.
 
-Each answer takes the same way: it becomes an event, is written to the journal, is applied to the order, and the effects
-are carried out. An event that could not be written is learnt again from the broker; only an acceptance counts at once.
-What an event does to an order is decided in `orders.transitions`.
+Every answer becomes an event, which is recorded in the journal and applied to the order; then its effects are carried
+out. An event that can't be recorded is read from the broker again; only an acceptance is applied before it is recorded.
+`orders.transitions` defines how an event changes an order.
 """
 
 import asyncio
@@ -53,13 +53,13 @@ from sellctl.core.text import as_dollars
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
-# Fills of an earlier process that are this young may be missing in the positions still.
+# The positions may not show fills of an earlier process yet that are more recent than this.
 LATE_FILLS = dt.timedelta(seconds=20)
 
 
 @dataclass(slots=True)
 class OrderManager:
-    """Carries plans out for one account and follows every order of ours to its end."""
+    """Carries out plans for one account and follows each of our orders to its end."""
 
     account: str
     broker: Broker
@@ -70,11 +70,11 @@ class OrderManager:
     report: EventPublisher
     halted: Callable[[], str]
     _restored: bool = False
-    _knows_refused_backstops: bool = False
+    _refused_backstops_restored: bool = False
 
     @property
     def working(self) -> int:
-        """How many orders are work in progress."""
+        """The number of orders in progress."""
         return self.book.working
 
     @property
@@ -84,12 +84,12 @@ class OrderManager:
 
     @property
     def symbols_guarded(self) -> tuple[str, ...]:
-        """The symbols under which a backstop rests at the broker."""
+        """The symbols with a backstop that rests at the broker."""
         return self.book.symbols_guarded
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Client order ids of unknown outcome."""
+        """The client order ids of orders whose outcome is unknown."""
         return self.book.unknown
 
     @property
@@ -104,15 +104,15 @@ class OrderManager:
 
     @property
     def trading_block(self) -> TradingBlock:
-        """Whether the broker lets the account trade."""
+        """Whether the broker has blocked trading on the account."""
         return self.book.trading_block
 
     # --- following orders to their end --------------------------------------------------------------------------------
 
     async def settle(self, open_orders: Sequence[Order], now: dt.datetime) -> tuple[Order, ...]:
-        """Learn what became of our orders. The open orders, and those of ours that the list does not show.
+        """Update our orders. Return the open orders, including ours that the list does not show.
 
-        The first time this is the start-up reconciliation (R2): orders that an earlier process left open are looked up
+        The first call is the start-up reconciliation (R2): orders that an earlier process left open are looked up
         before anything can be sent for their symbols. `now` is the broker's clock.
         """
         if not self._restored:
@@ -120,7 +120,7 @@ class OrderManager:
         shown = {order.client_order_id: order for order in open_orders if order.is_ours}
         for order in shown.values():
             self._adopt(order, now)
-            self._learn(order)
+            self._update(order)
         missing = [order.client_order_id for order in self.book.open if order.client_order_id not in shown]
         found = await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
@@ -128,7 +128,7 @@ class OrderManager:
         return known
 
     def _restore(self, now: dt.datetime) -> None:
-        """Take over what an earlier process left: open orders, and fills that the positions may not show yet."""
+        """Restore an earlier process's open orders, and its fills that the positions may not show yet."""
         for recorded in self.journal.open_orders(self.account):
             self.book.restore(recorded)
         for symbol, at in self.journal.filled_since(self.account, now - LATE_FILLS).items():
@@ -136,7 +136,7 @@ class OrderManager:
         self._restored = True
 
     def _adopt(self, order: Order, now: dt.datetime) -> None:
-        """Take over a working order that another process sent, with what the journal knows of its exit."""
+        """Adopt a working order that another process sent, with the exit that the journal has for it."""
         known = self.book.get(order.client_order_id)
         if order.is_terminal or (known and not known.awaits_adoption):
             return
@@ -155,7 +155,7 @@ class OrderManager:
         return ManagedOrder.of_intent(intent) if intent else ManagedOrder.of_broker_order(order)
 
     async def _look_up(self, client_order_id: str) -> Order | None:
-        """Ask the broker about one order by our own id; None when it does not know it or gives no answer."""
+        """Read one order by our own id; None when the broker has no such order or gives no answer."""
         try:
             order = await self.broker.order_by_client_id(client_order_id)
         except NotFoundError:
@@ -164,13 +164,13 @@ class OrderManager:
         except BrokerError as error:
             self._write("lookup_failed", client_order_id, {"error": error.sentence})
             return None
-        self._learn(order)
+        self._update(order)
         return order
 
     async def _not_found(self, client_order_id: str) -> None:
-        """A definite no: what it does to an order is written down before it counts."""
+        """The broker has no such order. The consequence is recorded before it is applied."""
         order = self.book.get(client_order_id)
-        if order is None or not order.is_unknown:  # the broker acknowledged it: its views lag
+        if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
         event = NotFound(self.clock.monotonic(), halted=bool(self.halted()))
         if is_another_not_found(order, event.at):
@@ -180,8 +180,8 @@ class OrderManager:
             self._write("absent", client_order_id, {"symbol": order.symbol})
         await self._record_and_perform(client_order_id, event)
 
-    def _learn(self, order: Order) -> None:
-        """Fold in what the broker shows of an order of ours. What can't be written down is learnt again (A1)."""
+    def _update(self, order: Order) -> None:
+        """Update one of our orders from the broker's view. If recording fails, the next poll repeats it (A1)."""
         managed = self.book.get(order.client_order_id)
         if managed is None:
             return
@@ -196,10 +196,10 @@ class OrderManager:
         if order.is_terminal:
             self.book.cancel_ended(order)
         if order.status == "rejected":
-            self._tell_rejected(managed)
+            self._report_rejected(managed)
 
     def _fill(self, managed: ManagedOrder, order: Order) -> None:
-        """Count a fill, write it down and tell of it, once whatever shows it how often (I8)."""
+        """Count, record and report a fill, exactly once however often the broker shows it (I8)."""
         self.positions.filled(managed, order.filled_qty, order.filled_at or order.updated_at or self.report.now())
         price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
@@ -209,18 +209,18 @@ class OrderManager:
             text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
             self.report(order.symbol, EventKind.FILLED, text)
 
-    def _tell_rejected(self, order: ManagedOrder) -> None:
+    def _report_rejected(self, order: ManagedOrder) -> None:
         if order.purpose is Purpose.BACKSTOP:
-            self._tell_no_backstop(order.symbol, "it was rejected")
+            self._report_no_backstop(order.symbol, "it was rejected")
         else:
             self.report(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
     async def carry_out(self, plan: Plan) -> bool:
-        """Cancel what the plan cancels and send what it sends, the most urgent first.
+        """Carry out the plan's cancels, then its exits, the most urgent first, then its backstops.
 
-        Whether the next poll should follow at once: something was cancelled, or sent and not refused.
+        Return whether the next poll should follow at once: an order was cancelled, or an exit sent and not refused.
         """
         cancelled = await self.cancel_all(plan.cancels)
         sent = await asyncio.gather(*(self._send_exit(decision, plan.made_at) for decision in plan.submits))
@@ -230,7 +230,7 @@ class OrderManager:
         return cancelled or any(sent)
 
     async def _send_exit(self, decision: PositionDecision, now: dt.datetime) -> bool:
-        """Send the order of an exit, unless a halt began since it was decided. Whether the broker may have it."""
+        """Send the order of an exit, unless a halt began since the decision. Return whether the broker may have it."""
         order, signal = decision.submit, decision.signal
         if order is None or signal is None:
             return False
@@ -243,22 +243,22 @@ class OrderManager:
         return await self._send_new(order, signal, step, now)
 
     async def _send_backstop(self, decision: PositionDecision, now: dt.datetime) -> None:
-        """Let a backstop rest under a position, unless the broker takes none there."""
+        """Send a backstop for a position, unless a halt is set or the broker has refused one for it."""
         order, holding = decision.backstop, decision.holding
         if order is None or self.halted() or self.book.is_refused_a_backstop(holding.position):
             return
         await self._send_new(order, as_signal(holding, f"backstop: {terms_of(order)}"), 1, now)
 
     def _restore_refused_backstops(self) -> None:
-        """Where the broker takes no backstop it is asked once per day, by whichever process."""
-        if not self._knows_refused_backstops:
+        """Restore today's refusals from the journal: a refused backstop is tried once per day, by any process."""
+        if not self._refused_backstops_restored:
             self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
-            self._knows_refused_backstops = True
+            self._refused_backstops_restored = True
 
     async def _send_new(self, request: SubmitOrder, signal: ExitSignal, step: int, now: dt.datetime) -> bool:
-        """Write the intent down, then send. If it can't be written, nothing is sent (A3): JournalError is raised.
+        """Record the intent, then send. JournalError when it can't be recorded; then nothing is sent (A3).
 
-        Whether the broker took the order, or may have.
+        Return whether the broker accepted the order, or may have.
         """
         self.journal.intend(self.account, request, self.broker.body(request), signal, step)
         self.positions.sending(signal, now)
@@ -268,7 +268,7 @@ class OrderManager:
         return await self._send(request, signal.sentence)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
-        """Send an order that is written down. Whether the broker took it, or may have."""
+        """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
         try:
             answer = await self.broker.submit(request)
         except RequestRejectedError as error:
@@ -279,28 +279,28 @@ class OrderManager:
             self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=False)
             return False
         except BrokerError as error:
-            await self._doubt(request, error)
+            await self._look_up_unknown(request, error)
         else:
             self._accepted(request, answer, why)
         return True
 
     def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
-        """The broker has it: that holds also when it can't be written down, so that it is never repeated."""
+        """Apply the acceptance first: even when it can't be recorded, the order must not be sent again."""
         self._record(request.client_order_id, Accepted(answer.id))
         self.book.trading_block.lift()
         self._write("accepted", request.client_order_id, {"order_id": answer.id, "status": answer.status})
         self.report(request.symbol, EventKind.SENT, _sent_text(request, why))
-        self._learn(answer)
+        self._update(answer)
 
-    async def _doubt(self, request: SubmitOrder, error: BrokerError) -> None:
-        """Nobody knows whether it arrived: the very next request about it is the look-up (I3)."""
+    async def _look_up_unknown(self, request: SubmitOrder, error: BrokerError) -> None:
+        """The outcome is unknown: the next request about the order is a look-up (I3)."""
         self._write("unknown", request.client_order_id, {"error": error.sentence})
         text = f"no clear answer to the order, looking it up: {error.sentence}"
         self.report(request.symbol, EventKind.UNKNOWN, text, failed=True)
         await self._record_and_perform(request.client_order_id, OutcomeUnknown())
 
     async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> None:
-        """A definite no: the next poll decides afresh. "This id exists" is none: the order is looked up (I5)."""
+        """Withdraw a refused order; the next poll decides again. After a duplicate id it is looked up instead (I5)."""
         if error.refusal is Refusal.DUPLICATE_ID:
             self._write("duplicate", request.client_order_id, {"error": error.sentence})
             await self._record_and_perform(request.client_order_id, OutcomeUnknown())
@@ -315,12 +315,12 @@ class OrderManager:
         self._withdraw(request, detail, kind, why, counted=_counts(error))
 
     def _account_blocked(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
-        """The whole account may not trade, so the order is not at fault. A person hears of it once."""
+        """Trading is blocked for the whole account, so this is no reject of the order. The user is told once."""
         self._write("refused", request.client_order_id, detail)
         now = self.clock.monotonic()
         self._record(request.client_order_id, Refused(now))
         if self.book.trading_block.refused(answer.message, now):
-            text = f"the broker does not let this account trade ({answer.message}); orders are tried again later"
+            text = f"the broker has blocked trading on this account ({answer.message}); orders are tried again later"
             self.report("", EventKind.BLOCKED, text, failed=True)
 
     def _withdraw(
@@ -332,55 +332,58 @@ class OrderManager:
         if Purpose.of(request.client_order_id) is Purpose.EXIT:
             self.report(request.symbol, kind, f"the broker refused: {why}", failed=True)
         elif counted:
-            self._tell_no_backstop(request.symbol, why)
+            self._report_no_backstop(request.symbol, why)
 
-    def _tell_no_backstop(self, symbol: str, why: str) -> None:
-        """A definite no, remembered for the day; it is no reject that would halt the symbol (K4)."""
-        sentence = f"the broker takes no backstop here ({why}); sellctl goes on without"
+    def _report_no_backstop(self, symbol: str, why: str) -> None:
+        """Record a refused backstop for the rest of the day. It doesn't count towards halting the symbol (K4)."""
+        sentence = f"the broker refused the backstop ({why}); sellctl continues without one"
         self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
         self.report(symbol, EventKind.REJECTED, sentence, failed=True)
 
     # --- cancelling ---------------------------------------------------------------------------------------------------
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
-        """Cancel these orders at the same time. Whether any was asked for now, and not a moment ago already."""
-        asked = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
-        return any(asked)
+        """Cancel these orders concurrently. Return whether `cancel` returned True for any of them."""
+        requested = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
+        return any(requested)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
-        """Ask the broker to end an order and wait a moment for its terminal word. Whether it was asked."""
+        """Request a cancel, unless one is under way, and wait briefly for the order to end.
+
+        Return False when nothing was requested or the request failed.
+        """
         order = cancel.order
         effects = self.book.request_cancel(order, self.clock.monotonic())
-        self._tell_alerts(order.symbol, effects)
+        self._report_alerts(order.symbol, effects)
         if Cancel() not in effects:
             return False
-        self._tell_cancel(cancel)
+        self._report_cancel(cancel)
         try:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
             if error.refusal is not Refusal.NOT_CANCELABLE and not isinstance(error, NotFoundError):
-                self._tell_not_cancelled(order, EventKind.REJECTED, f"cancel refused: {error.sentence}")
+                self._report_not_cancelled(order, EventKind.REJECTED, f"cancel refused: {error.sentence}")
                 return False
         except UnknownOutcomeError as error:
             self._write("cancel_unknown", order.client_order_id, {"error": error.sentence})
         except BrokerError as error:
-            self._tell_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
+            self._report_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
         await self._await_end(order)
         return True
 
-    def _tell_cancel(self, cancel: CancelOrder) -> None:
+    def _report_cancel(self, cancel: CancelOrder) -> None:
         order = cancel.order
         detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
         self.journal.note(self.account, "cancel", detail)
         self.report(order.symbol, EventKind.CANCELED, f"cancel requested: {cancel.why}")
 
-    def _tell_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
+    def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
         self.report(order.symbol, kind, text, failed=True)
 
     async def _await_end(self, order: Order) -> None:
-        """Re-read a cancelled order until it is terminal; a 204 is not the end (I4)."""
+        """Re-read a cancelled order until it is terminal; a 204 only confirms the request (I4)."""
         for _ in range(CANCEL_POLLS):
             try:
                 seen = await self.broker.order_by_client_id(order.client_order_id)
@@ -390,7 +393,7 @@ class OrderManager:
                 seen = order
             if seen.is_terminal:
                 self.book.cancel_ended(seen)
-                self._learn(seen)
+                self._update(seen)
                 return
             await self.clock.sleep(CANCEL_POLL_SECONDS)
 
@@ -400,14 +403,14 @@ class OrderManager:
         self.journal.outcome(self.account, client_order_id, kind, detail)
 
     def _record(self, client_order_id: str, event: OrderEvent) -> tuple[Effect, ...]:
-        """Apply an event that is written down, and tell of what contradicts it. The effects that need I/O."""
+        """Apply an event to its order and report the alerts that follow. Return its effects."""
         order = self.book.get(client_order_id)
         effects = self.book.record(client_order_id, event)
-        self._tell_alerts(order.symbol if order else "", effects)
+        self._report_alerts(order.symbol if order else "", effects)
         return effects
 
     async def _record_and_perform(self, client_order_id: str, event: OrderEvent) -> None:
-        """Apply an event that is written down, and carry out what follows from it."""
+        """Apply an event to its order and carry out the effects."""
         for effect in self._record(client_order_id, event):
             order = self.book.get(client_order_id)
             if isinstance(effect, LookUp):
@@ -415,19 +418,19 @@ class OrderManager:
             elif isinstance(effect, Repeat) and order and order.request:
                 await self._send(order.request, order.why)
 
-    def _tell_alerts(self, symbol: str, effects: Sequence[Effect]) -> None:
+    def _report_alerts(self, symbol: str, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Alert):
                 self.report(symbol, EventKind.ALERT, effect.sentence, critical=True)
 
 
 def _counts(error: RequestRejectedError) -> bool:
-    """Whether a refusal counts as a reject: one with a known next step doesn't."""
+    """Whether a refusal counts as a reject: not with a known next step, nor when the request budget is used up."""
     return error.refusal not in _NEXT_STEP and not isinstance(error, RateLimitedError)
 
 
 def _sent_text(request: SubmitOrder, why: str) -> str:
-    """What the user reads about an order that was sent; a backstop's terms say why."""
+    """The message about a sent order: its price and reason, or the terms of a backstop."""
     what = f"{request.side.value} {request.qty:f}"
     if Purpose.of(request.client_order_id) is Purpose.BACKSTOP:
         return f"{HANDLING[Purpose.BACKSTOP].label}{what} {terms_of(request)}"
@@ -440,7 +443,7 @@ def _dollars(price: Decimal | None) -> str:
 
 
 _IN_THE_WAY = frozenset({Refusal.INSUFFICIENT_QTY, Refusal.WASH_TRADE})
-# The next poll re-reads positions and orders and decides afresh; the sentence says what it will find.
+# The next poll re-reads positions and orders and decides again; the sentence gives the cause of the refusal.
 _NEXT_STEP = {
     Refusal.INSUFFICIENT_QTY: "another order holds the quantity; positions and orders are read again",
     Refusal.WASH_TRADE: "an opposite order rests (wash-trade rule); orders are read again",

@@ -1,4 +1,4 @@
-"""Joins the broker's positions with what is remembered of them. It places no orders."""
+"""Joins the broker's positions with their quotes, stored episodes and our own fills. It places no orders."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -28,15 +28,15 @@ from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
 
-# A position is forgotten after this many polls in a row without it: one empty answer is not flat.
+# A position is forgotten after this many polls in a row without it: one empty answer doesn't prove it closed.
 ABSENCES = 3
-_PAIR = "+"  # what joins the two symbols of a pair
+_PAIR = "+"  # joins the two symbols of a pair
 _NOT_AT_ALL = dt.timedelta(0)
 
 
 @dataclass(slots=True)
 class _Memory:
-    """What is known of one position that the broker doesn't show."""
+    """Facts about one position that the broker doesn't report."""
 
     direction: Direction
     first_seen: dt.datetime
@@ -47,7 +47,7 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True)
 class _OrderView:
-    """What the order book says at one instant, asked once per poll."""
+    """The order book's values at one instant, read once per poll."""
 
     now: float
     unresolved: Mapping[str, Decimal]
@@ -55,7 +55,7 @@ class _OrderView:
 
 
 class PositionManager:
-    """The memory of one account's positions."""
+    """Stores facts about one account's positions between polls."""
 
     def __init__(  # noqa: PLR0913  one parameter per collaborator and setting
         self,
@@ -67,38 +67,38 @@ class PositionManager:
         *,
         pairs: bool = False,
     ) -> None:
-        """`basis` is the side that peaks are seen on; `pairs` keeps memory of pairs of option legs too."""
+        """`basis` is the price on which peaks are measured; with `pairs`, pairs of option legs have episodes too."""
         self._prices = prices
         self._basis = basis
         self._keeps_pairs = pairs
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}
-        self.contracts: dict[str, bool | None] = {}  # whether an option is in the penny programme, once asked
+        self.contracts: dict[str, bool | None] = {}  # by option, once read: is it in the Penny Interval Program?
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
-        self._filled_at: dict[str, dt.datetime] = {}  # fills that no ledger may know of
+        self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
     def mind(self, basis: Basis, *, pairs: bool) -> None:
-        """Keep memory as another configuration wants it, from the next poll on."""
+        """Apply another configuration's `basis` and `pairs` from the next poll on."""
         self._basis, self._keeps_pairs = basis, pairs
 
     @property
     def sent(self) -> OrderCount:
-        """The account's orders of the last minute."""
+        """How many orders the account has sent in the last minute."""
         return self._book.sent(self._clock.monotonic())
 
     @property
     def remembered(self) -> frozenset[str]:
-        """Symbols that are held, or were a poll or two ago."""
+        """Symbols that are held, or were in one of the last polls."""
         return frozenset(self._memories)
 
     # --- joining ------------------------------------------------------------------------------------------------------
 
     def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
-        """The positions with their newest quotes and our memory, which is on disk before anybody sees it (D3).
+        """The positions with their newest quotes and stored state. Episodes are on disk when this returns (D3).
 
-        `again`: the same answer of the broker once more, which makes no position absent for longer.
+        With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
         """
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, self._book.unresolved(), self._book.sent_of_each(now))
@@ -123,13 +123,13 @@ class PositionManager:
         return held
 
     def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
-        """The newest quotes of what the options among them are on."""
+        """The newest quote per underlying of the options among these positions."""
         names = {position.instrument.underlying for position in positions if position.instrument.is_option}
         quotes = ((name, self._prices.newest(name)) for name in names)
         return {name: quote for name, quote in quotes if quote is not None}
 
     def frozen_news(self) -> list[tuple[str, str]]:
-        """What was frozen since it was last asked: symbol and why."""
+        """The symbols whose rules were suspended since the last call, each with the reason."""
         news, self.episodes.news = self.episodes.news, []
         return news
 
@@ -151,7 +151,7 @@ class PositionManager:
                 self.episodes.peaked(pair.whole.symbol, price)
 
     def _remember(self, position: Position, at: dt.datetime, orders: _OrderView) -> None:
-        """The position is there, so it is remembered and no longer absent. One that changed sides is another one."""
+        """Store that the position is held. One that changed sides is a new position."""
         symbol = position.instrument.symbol
         memory = self._memories.get(symbol)
         if memory and memory.direction is not position.direction and symbol not in orders.unresolved:
@@ -163,7 +163,7 @@ class PositionManager:
 
     def _forget_the_gone(self, held: set[str], orders: _OrderView) -> None:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
-            if _PAIR not in symbol:  # an earlier process knew it
+            if _PAIR not in symbol:  # stored by an earlier process
                 episode = self.episodes.known[symbol]
                 self._memories[symbol] = _Memory(episode.direction, episode.first_seen)
         for symbol in self._memories.keys() - held:
@@ -175,7 +175,7 @@ class PositionManager:
                 self.episodes.forget((symbol,))
 
     def _holding(self, position: Position, episode: Episode | None, orders: _OrderView) -> Holding:
-        """A position with what is known of it; of its episode, when it has one."""
+        """A position with its quote and state; without an episode, the state starts when this process first saw it."""
         symbol, now = position.instrument.symbol, orders.now
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
@@ -204,7 +204,7 @@ class PositionManager:
         )
         return Holding(position, book.newest if book else None, state)
 
-    # --- what OrderManager tells --------------------------------------------------------------------------------------
+    # --- calls from OrderManager --------------------------------------------------------------------------------------
 
     def sending(self, signal: ExitSignal, at: dt.datetime) -> None:
         """An order on this position is about to be sent, at `at` by the broker's clock."""
@@ -222,18 +222,18 @@ class PositionManager:
             memory.fills.filled(order.client_order_id, cumulative, now, only_if_open=order.handling.rests)
 
     def filled_before(self, symbol: str, at: dt.datetime) -> None:
-        """An order of ours filled at `at` by the broker's clock, and no ledger of this process may know of it."""
+        """An order of ours filled at `at` by the broker's clock, perhaps without a ledger that counts it."""
         self._filled_at[symbol] = max(at, self._filled_at.get(symbol, at))
 
-    # --- what the broker's word can't explain -------------------------------------------------------------------------
+    # --- positions that contradict our fills --------------------------------------------------------------------------
 
     def in_doubt(self) -> tuple[str, ...]:
-        """Symbols whose position shows more than our fills have left, and that are due to be looked into."""
+        """Symbols that show more than our fills should have left and are due for a check against today's orders."""
         now, there = self._clock.monotonic(), ((s, m) for s, m in self._memories.items() if not m.absent)
         return tuple(symbol for symbol, memory in there if memory.fills.is_in_doubt(memory.qty, now))
 
     def explain(self, todays: Mapping[str, tuple[Order, ...]]) -> tuple[str, ...]:
-        """Hold these symbols' orders of today against their positions; the sentences on those newly quarantined."""
+        """Check positions against today's orders. Return one sentence per symbol that is newly quarantined."""
         news = []
         for symbol, orders in todays.items():
             memory = self._memories[symbol]

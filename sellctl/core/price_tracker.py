@@ -13,14 +13,15 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteBook, Source
 
 QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
-SILENT_AFTER_POLLS = 2  # polls in a row that knew a price before its stream
-_MARGIN = 0.1  # seconds on top, so that a second quote doesn't come a hair too early
+SILENT_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
+_MARGIN = 0.1  # seconds added, so that a second quote isn't slightly too early
 
 
 class PriceTracker:
     """Polls each symbol once for all accounts and keeps a book per symbol.
 
-    `confirm` is how far apart the two quotes of a stop are. `broker_now` is the broker's clock, None while unknown.
+    `confirm` is the time between the two quotes that confirm a stop. `broker_now` is the broker's clock; None while
+    unknown.
     """
 
     def __init__(
@@ -40,16 +41,16 @@ class PriceTracker:
 
     @property
     def problem(self) -> str:
-        """What the last poll did not get; "" when it got all."""
+        """What was wrong with the last poll of quotes; "" when nothing was."""
         return self._problem
 
     @property
     def failures(self) -> int:
-        """Polls in a row that got nothing at all."""
+        """Polls in a row that failed completely."""
         return self._failures
 
     def confirm_after(self, confirm: dt.timedelta) -> None:
-        """Change how far apart the two quotes of a stop are."""
+        """Change the time between the two quotes that confirm a stop."""
         self._confirm = confirm.total_seconds()
         for book in self._books.values():
             book.confirm_after(self._confirm)
@@ -61,12 +62,12 @@ class PriceTracker:
 
     @property
     def jumped(self) -> frozenset[str]:
-        """Symbols with a jump that waits for a second quote."""
+        """Symbols with a price jump that no second quote has confirmed yet."""
         now = self._clock.monotonic()
         return frozenset(symbol for symbol, book in self._books.items() if book.has_jump(now))
 
     async def refresh(self, instruments: Iterable[Instrument]) -> None:
-        """Poll the newest quotes. A failure leaves what is known, which then ages until no rule accepts it."""
+        """Poll the newest quotes. After a failure the stored quotes stay, and age until no rule accepts them."""
         wanted = {i.symbol: i for i in instruments if i.asset_class in QUOTED}
         if not wanted:
             return
@@ -80,7 +81,7 @@ class PriceTracker:
     def accept(
         self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL
     ) -> frozenset[str]:
-        """Take newer quotes, whichever way they came; the symbols whose newest quote this was."""
+        """Store newer quotes, polled or streamed. Return the symbols whose quote is now the newest."""
         now, latest = self._clock.monotonic(), self._broker_now()
         taken = set()
         for symbol, quote in quotes.items():
@@ -92,24 +93,24 @@ class PriceTracker:
         return frozenset(taken)
 
     def traded(self, symbol: str, price: Decimal) -> None:
-        """Take a stock's latest trade, which confirms what IEX quotes."""
+        """Store a stock's latest trade, which can confirm a quote from IEX."""
         if symbol in self._books:
             self._books[symbol].traded(price)
 
     def take_silent(self, streamed: Collection[str]) -> bool:
-        """Whether polls know prices of these streamed symbols that their stream has not sent; each counts once."""
+        """Whether polls brought prices of these streamed symbols before their stream did; each symbol counts once."""
         silent = [b for symbol in streamed if (b := self.book(symbol)) and b.polls_ahead >= SILENT_AFTER_POLLS]
         for book in silent:
             book.restarted()
         return bool(silent)
 
     def newest(self, symbol: str) -> Quote | None:
-        """The newest quote; None when none ever came."""
+        """The newest quote; None before the first."""
         book = self._books.get(symbol)
         return book.newest if book else None
 
     def book(self, symbol: str) -> QuoteBook | None:
-        """Everything known of a symbol's quotes; None when none ever came."""
+        """The stored quotes of a symbol; None before the first."""
         return self._books.get(symbol)
 
     def wide_for(self, symbol: str) -> dt.timedelta:
@@ -118,7 +119,7 @@ class PriceTracker:
         return book.wide_for(self._clock.monotonic()) if book else dt.timedelta(0)
 
     def window(self, symbol: str) -> Window | None:
-        """The best and the worst since a quote that is `confirm` older than the newest; None without such a quote."""
+        """The best and the worst prices since a quote `confirm` older than the newest; None without such a quote."""
         book = self._books.get(symbol)
         return book.window() if book else None
 
@@ -134,6 +135,6 @@ class PriceTracker:
         return None if last == float("-inf") else self._clock.monotonic() - last
 
     def keep_only(self, symbols: Collection[str]) -> None:
-        """Forget what is no longer held by anybody."""
+        """Delete the quotes of all other symbols."""
         for symbol in self._books.keys() - symbols:
             del self._books[symbol]

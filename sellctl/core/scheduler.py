@@ -1,8 +1,8 @@
 """Polls all accounts: they share one clock and one set of quotes, and none waits for a slow one.
 
-A poll reads the clock, the quotes of what is known to be held and each account's positions and orders at the same time,
-then the quotes that were missing, then decides and executes for each account by itself. A slow account joins a later
-poll; one that fails is polled ever more rarely.
+A poll concurrently reads the clock, the quotes of the known positions and each account's positions and orders; then it
+reads missing quotes, decides and executes per account. A slow account's answer is used by a later poll; an account that
+fails is polled less often.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ from sellctl.core.watching.poll_schedule import (
 )
 
 PATIENCE_SECONDS = 2.0  # how long a poll waits for a slow account once another is ready
-RECOVERY_SECONDS = 1.1  # before run-once tries again what may be over in a moment
-UNWATCHED_SECONDS = 300.0  # after which a person is alerted, again and again, that an account still fails
-GRACE_SECONDS = 2.0  # what run-once gives an exit that has cancelled and not yet sent
+RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
+UNWATCHED_SECONDS = 300.0  # between alerts that an account still fails
+GRACE_SECONDS = 2.0  # extra time in run-once for an exit that has cancelled and not sent yet
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
 Observed = tuple[SellWatcher, AccountObservation]
@@ -46,7 +46,7 @@ Observed = tuple[SellWatcher, AccountObservation]
 
 @dataclass(slots=True)
 class AccountScheduler:
-    """Polls the watchers of all accounts, once or until told to stop.
+    """Polls the watchers of all accounts, once or until stopped.
 
     `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled.
     """
@@ -64,19 +64,19 @@ class AccountScheduler:
     _instruments: dict[str, dict[str, Instrument]] = field(default_factory=dict)  # by account and symbol
     _under_way: dict[str, asyncio.Task[AccountObservation | None]] = field(default_factory=dict)
     _not_before: dict[str, float] = field(default_factory=dict)  # when an account that fails is polled again
-    _well_at: dict[str, float] = field(default_factory=dict)  # when an account was last well, or a person alerted
+    _well_at: dict[str, float] = field(default_factory=dict)  # when an account last worked, or the last alert about it
     _wake_up: asyncio.Event = field(default_factory=asyncio.Event)
-    _requested: set[str] = field(default_factory=set)  # accounts that were asked to be polled early
-    _published: dict[str, str] = field(default_factory=dict)  # the last problem published, by what it is about
+    _requested: set[str] = field(default_factory=set)  # accounts to be polled early
+    _published: dict[str, str] = field(default_factory=dict)  # the last problem published, by subject
 
     @property
     def states(self) -> list[AccountState]:
-        """Each account as it is known now."""
+        """The current state of each account."""
         return [watcher.state for watcher in self.watchers]
 
     @property
     def market(self) -> Market | None:
-        """The market as the last poll read it; None before the broker's clock was read."""
+        """The market at the last poll; None before the broker's clock was read."""
         return self._market
 
     @property
@@ -86,26 +86,26 @@ class AccountScheduler:
 
     @property
     def first_plans(self) -> list[Plan]:
-        """What each account's first poll decided; accounts without a successful poll are left out."""
+        """The plan of each account's first poll; accounts without a successful poll are left out."""
         return [state.first_plan for state in self.states if state.first_plan is not None]
 
     # --- one poll -----------------------------------------------------------------------------------------------------
 
     async def poll(self, *, expedited: bool = False) -> None:
-        """Poll the accounts that are due; `expedited`: only those of them that have something under way."""
+        """Poll the accounts that are due; with `expedited`, only those that need it before the next ordinary poll."""
         self._alert_unwatched()
         due = self._due(expedited=expedited)
         self._requested.clear()
         for watcher in due:
             if watcher.name not in self._under_way:
                 self._under_way[watcher.name] = asyncio.create_task(watcher.observe())
-        asked = self._held_by(due) if self._needs_quotes() else []
-        market, _ = await asyncio.gather(self._read_market(expedited=expedited), self.prices.refresh(asked))
+        requested = self._held_by(due) if self._needs_quotes() else []
+        market, _ = await asyncio.gather(self._read_market(expedited=expedited), self.prices.refresh(requested))
         seen = await self._arrived()
         if market is None:
             return
         if self._needs_quotes():
-            await self.prices.refresh(_missing(seen, asked))
+            await self.prices.refresh(_missing(seen, requested))
         self._remember(seen)
         market = self._market = self.market_clock.now()
         self._publish_change("quotes", self.prices.problem, "quotes are available again")
@@ -124,12 +124,12 @@ class AccountScheduler:
         return [watcher for watcher in self.watchers if watcher.name in names]
 
     def _with_a_jump(self) -> set[str]:
-        """Accounts that need a price which has jumped and waits for a second quote."""
+        """Accounts that need a price whose jump no second quote has confirmed yet."""
         jumped = self.prices.jumped
         return {account for account, known in self._instruments.items() if not jumped.isdisjoint(known)}
 
     def _needs_quotes(self) -> bool:
-        """Whether prices are worth a request: while the market is closed, only a dry run shows them to somebody."""
+        """Whether quotes are requested: while the market is closed, only for a dry run, which displays them."""
         open_or_unknown = self._market is None or self._market.is_open
         return open_or_unknown or any(state.mode is RunMode.DRY_RUN for state in self.states)
 
@@ -144,7 +144,7 @@ class AccountScheduler:
         return self._market
 
     async def _arrived(self) -> list[Observed]:
-        """The observations that came in time. A slow account's is used by the poll during which it comes."""
+        """The observations that are complete. A slow account's is used by the poll during which it completes."""
         await self._wait_patiently(set(self._under_way.values()))
         arrived = []
         for watcher in self.watchers:
@@ -156,7 +156,7 @@ class AccountScheduler:
         return arrived
 
     async def _wait_patiently(self, tasks: set[asyncio.Task[AccountObservation | None]]) -> None:
-        """Until all are done, or one is and the others have had PATIENCE_SECONDS more."""
+        """Wait until all are done, or until PATIENCE_SECONDS after the first."""
         if not tasks:
             return
         _, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -174,10 +174,10 @@ class AccountScheduler:
             self._instruments[watcher.name] = {i.symbol: i for i in observation.instruments}
         self.prices.keep_only({symbol for known in self._instruments.values() for symbol in known})
 
-    # --- what a person hears ------------------------------------------------------------------------------------------
+    # --- alerts -------------------------------------------------------------------------------------------------------
 
     def _publish_change(self, about: str, problem: str, well: str) -> None:
-        """Publish a problem of all accounts once, and once that it is over."""
+        """Publish a problem that concerns all accounts once, and once more when it is over."""
         published = self._published.get(about, "")
         if problem and problem != published:
             self.publish("", EventKind.DEGRADED, problem, failed=True)
@@ -186,9 +186,9 @@ class AccountScheduler:
         self._published[about] = problem
 
     def _alert_unwatched(self) -> None:
-        """Alert again on an account that goes on failing while the market is open: nothing protects its positions.
+        """Alert repeatedly while an account fails and the market is open: nothing protects its positions.
 
-        A key that never worked is published once: it watched nothing that would now be unwatched.
+        Not for a key that has never worked: its refusal was published, and it has protected nothing so far.
         """
         now, is_open = self.clock.monotonic(), self._market is not None and self._market.is_open
         for watcher in self.watchers:
@@ -202,10 +202,10 @@ class AccountScheduler:
                 text = f"still not watched: {state.problem.sentence.removeprefix(f'{state.name}: ')}"
                 watcher.publish("", EventKind.ALERT, text, failed=True, critical=True)
 
-    # --- until told to stop -------------------------------------------------------------------------------------------
+    # --- watch --------------------------------------------------------------------------------------------------------
 
     async def watch(self, stop: asyncio.Event, after_poll: Callable[[float], None]) -> None:
-        """Poll again and again until `stop` is set. `after_poll` hears how many seconds remain until the next poll."""
+        """Poll until `stop` is set. `after_poll` is called after each poll with the seconds until the next one."""
         last_full = float("-inf")
         if self.tick_handler:
             self.tick_handler.open(self.wake)
@@ -227,7 +227,7 @@ class AccountScheduler:
         self._abandon_observations()
 
     def wake(self, account: str = "") -> None:
-        """Let a running `watch` poll every account, or this one, now instead of when its time comes."""
+        """Make a running `watch` poll every account, or only this one, at once."""
         if account:
             self._requested.add(account)
         else:
@@ -235,7 +235,7 @@ class AccountScheduler:
         self._wake_up.set()
 
     def set_interval(self, interval: dt.timedelta) -> None:
-        """Poll at another interval from the next poll on."""
+        """Set the time between ordinary polls."""
         self.interval = interval
 
     def _conditions(self, rests_for: float | None = None) -> PollConditions:
@@ -243,9 +243,9 @@ class AccountScheduler:
         return PollConditions(self.interval.total_seconds(), prices.second_quote_in, bool(prices.jumped), rests_for)
 
     async def _is_worth_a_poll(self) -> bool:
-        """While the market is closed one clock request per minute is enough, once every account was polled.
+        """Whether to poll now. While the market is closed, only the clock is read, once every account was polled.
 
-        An order of ours that may have filled or expired in the last second is followed to its end all the same.
+        An order of ours that is still working is followed to its end in any case: it may have filled at the close.
         """
         if self._market is None or self._market.is_open or not self._all_have_polled():
             return True
@@ -255,7 +255,7 @@ class AccountScheduler:
         return market is not None and market.is_open
 
     async def _sleep(self, seconds: float, stop: asyncio.Event) -> None:
-        """Until the time is up, or somebody wants to stop or to poll now."""
+        """Wait until the time is up, `stop` is set or `wake` is called."""
         waits = (self.clock.sleep(seconds), stop.wait(), self._wake_up.wait())
         waiting = [asyncio.ensure_future(each) for each in waits]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -263,15 +263,15 @@ class AccountScheduler:
             each.cancel()
 
     def _abandon_observations(self) -> None:
-        """Leave no observation behind that a later run could take for a fresh one."""
+        """Cancel unfinished observations, so that a later run can't use them."""
         for task in self._under_way.values():
             task.cancel()
         self._under_way.clear()
 
-    # --- once ---------------------------------------------------------------------------------------------------------
+    # --- run once -----------------------------------------------------------------------------------------------------
 
     async def run_once(self) -> None:
-        """Poll until nothing more is to be done, at most 45 s; then cancel what only a target still wants."""
+        """Poll until nothing more is to be done, for about 45 s at most; then cancel the open orders of targets."""
         ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
         await self.poll()
         while self._is_unfinished() and self.clock.monotonic() < ends_at + self._grace():
@@ -279,13 +279,13 @@ class AccountScheduler:
             wait = next_poll(self.states, self._conditions()) if self._all_have_polled() else AT_ONCE_SECONDS
             await self.clock.sleep(RECOVERY_SECONDS if again else wait)
             await self.poll(expedited=not again and self._market is not None and self._all_have_polled())
-        # Everything more urgent than a target stays working, and the next run adopts it.
+        # Orders more urgent than a target stay open, and the next run adopts them.
         why = "the run is over and the target is not filled"
         await asyncio.gather(*(watcher.cancel_targets(why) for watcher in self.watchers))
         self._abandon_observations()
 
     def _grace(self) -> float:
-        """More time for an account that acted in its last poll: what it cancelled may still lack its successor."""
+        """Extra seconds when an account acted in its last poll: a cancelled order may not have been replaced yet."""
         return GRACE_SECONDS if any(state.acted for state in self.states) else 0.0
 
     def _is_unfinished(self) -> bool:
@@ -296,7 +296,7 @@ class AccountScheduler:
         return any(state.is_expedited or not state.has_polled for state in self.states)
 
     def _may_recover(self) -> bool:
-        """Whether the clock, the quotes or an account have failed in a way that a moment later may be over."""
+        """Whether the clock, the quotes or an account have failed in a way that may be temporary."""
         problems = [(self._problem, self._clock_failures), *((s.problem, s.failures) for s in self.states)]
         return 0 < self.prices.failures < TRIES or may_recover(problems)
 
@@ -304,7 +304,7 @@ class AccountScheduler:
         return all(state.has_polled for state in self.states)
 
 
-def _missing(seen: Iterable[Observed], asked: Iterable[Instrument]) -> list[Instrument]:
-    """Instruments in these observations whose quotes this poll hasn't asked for."""
-    known = {instrument.symbol for instrument in asked}
+def _missing(seen: Iterable[Observed], requested: Iterable[Instrument]) -> list[Instrument]:
+    """Instruments in these observations whose quotes this poll hasn't requested."""
+    known = {instrument.symbol for instrument in requested}
     return [i for _, observation in seen for i in observation.instruments if i.symbol not in known]

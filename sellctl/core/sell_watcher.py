@@ -1,4 +1,4 @@
-"""Watches one account: observe, decide, record, execute. Polls and ticks share one way from a snapshot to orders."""
+"""Watches one account: observe, decide, record, execute. Polls and ticks share one path from a snapshot to orders."""
 
 import asyncio
 import datetime as dt
@@ -38,8 +38,8 @@ _BUG_HINT = "Please report it; --debug logs where it happened."
 class WatcherOptions:
     """How one account's watcher runs.
 
-    `only` limits what is executed to these symbols. `exempt` says which symbols or underlyings to leave alone;
-    `resumed` which symbols' suspended rules go on, each once. `halt` stops all new orders, for the reason given.
+    `only` limits what is executed to these symbols. `exempt` returns the symbols and underlyings that are not traded,
+    `resumed` the symbols whose suspended rules resume, each once. `halt` stops all new orders, for the reason given.
     """
 
     mode: RunMode = RunMode.ACT
@@ -51,7 +51,7 @@ class WatcherOptions:
 
 @dataclass(frozen=True, slots=True)
 class TickView:
-    """One underlying as the last poll saw it, for a decision on newer quotes."""
+    """One underlying at the last poll, for a decision on newer quotes."""
 
     snapshot: Snapshot
     observed_at: float  # monotonic seconds
@@ -59,7 +59,7 @@ class TickView:
 
 @dataclass(slots=True)
 class SellWatcher:
-    """One account's watcher. `state` is all that others need to know of it."""
+    """One account's watcher. Other modules read its `state`."""
 
     name: str
     policy: Policy
@@ -74,7 +74,7 @@ class SellWatcher:
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
-    # By underlying: when something was last sent or cancelled, so that earlier views have expired; one plan at a time.
+    # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -84,7 +84,7 @@ class SellWatcher:
 
     @property
     def state(self) -> AccountState:
-        """The account as it is known now."""
+        """The account's current state."""
         return replace(
             self._state,
             facts=self.observer.facts,
@@ -102,7 +102,7 @@ class SellWatcher:
     # --- a poll -------------------------------------------------------------------------------------------------------
 
     async def observe(self) -> AccountObservation | None:
-        """Positions and open orders, and what became of ours; None when that fails, and the state says why."""
+        """Positions and open orders, with our orders updated; None after a failure, which is then in `state`."""
         policy = self.policy
         return await self._contain(
             self.observer.observe(
@@ -113,7 +113,7 @@ class SellWatcher:
         )
 
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
-        """Decide on what was observed and execute it, except where a tick has acted since it was asked for."""
+        """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
         if await self._contain(self._act_on_poll(seen, market)):
             if self._state.problem is not None:
                 self.publish("", EventKind.RECOVERED, "the account responds again")
@@ -123,7 +123,7 @@ class SellWatcher:
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
-        await asyncio.sleep(0)  # a tick that came meanwhile goes first
+        await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
         await self._decide_and_execute(snapshot, seen.at)
         return True
 
@@ -157,11 +157,11 @@ class SellWatcher:
     # --- a tick -------------------------------------------------------------------------------------------------------
 
     def accepts_ticks(self, underlying: str) -> bool:
-        """Whether a tick on this underlying may act on what the last poll saw.
+        """Whether a tick on this underlying may act on the last poll's positions.
 
-        Not while a step on it is under way, nor after one until the next poll; nor while the account fails. Reads that
-        wait for their request budget are no failure: orders have a budget of their own, and positions that grow too
-        old are refused by the decision.
+        Not while a plan for it is being carried out, nor after one until the next poll; nor while the account fails. A
+        used-up request budget for reads is no failure: orders have a budget of their own, and the decision refuses
+        positions that are too old.
         """
         state = self._state
         if state.mode is not RunMode.ACT or state.only is not None or self.requests.panic_is_pending:
@@ -173,7 +173,7 @@ class SellWatcher:
         return not self._locks[underlying].locked() and not self._is_expired(underlying, state.polled_at)
 
     def view_for_tick(self, underlying: str) -> TickView | None:
-        """The last poll's positions on one underlying, with what only this process knows; None when no tick may act."""
+        """The last poll's positions on one underlying, with our current state; None when no tick may act."""
         state = self._state
         if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
             return None
@@ -188,24 +188,24 @@ class SellWatcher:
         return TickView(snapshot, state.polled_at)
 
     async def act_on_tick(self, underlying: str, view: TickView) -> None:
-        """Decide on one underlying's newest quotes and execute it, unless the view has expired meanwhile."""
+        """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
         if self.accepts_ticks(underlying):
-            # Orders that went out meanwhile count: their number per minute is limited (K2).
+            # Orders sent meanwhile count: their number per minute is limited (K2).
             snapshot = replace(view.snapshot, sent=self.positions.sent)
             await self._contain(self._decide_and_execute(snapshot, view.observed_at))
 
-    # --- what both share ----------------------------------------------------------------------------------------------
+    # --- polls and ticks ----------------------------------------------------------------------------------------------
 
     def decide(self, snapshot: Snapshot) -> Plan:
-        """What the account's policy says about a snapshot; stale orders are left to polls."""
+        """The plan for a snapshot under the account's policy; only polls cancel stale orders."""
         plan = decide(snapshot, self.policy)
         return replace(plan, stale=()) if snapshot.on_tick else plan
 
     async def _decide_and_execute(self, snapshot: Snapshot, observed_at: float) -> None:
-        """The one way from a snapshot to orders.
+        """The only path from a snapshot to orders.
 
-        A poll's plan is recorded first. A tick's is recorded behind its orders, whose intents are recorded first
-        anyway: nothing delays an order on a tick.
+        A poll's plan is recorded before its orders are sent. A tick's is recorded afterwards, so that it doesn't delay
+        them; the intent of each order is recorded before the order is sent in both cases.
         """
         plan = self.decide(snapshot)
         if snapshot.on_tick:
@@ -236,12 +236,12 @@ class SellWatcher:
         )
 
     async def _execute(self, plan: Plan, observed_at: float) -> None:
-        """Send and cancel what a plan says. No underlying waits for another's cancel."""
+        """Carry out a plan. No underlying waits for another's cancel."""
         acted = await self._executed(plan, observed_at)
         self._state = replace(self._state, acted=acted)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Whether anything was sent or cancelled, so that a poll should follow at once."""
+        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow at once."""
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
@@ -256,7 +256,7 @@ class SellWatcher:
         return any(ends)
 
     async def _execute_group(self, underlying: str, plan: Plan, observed_at: float) -> bool:
-        """Execute what was decided on one underlying, one plan at a time, unless its view has expired."""
+        """Execute the plan for one underlying, one plan at a time, unless its view has expired."""
         async with self._locks[underlying]:
             if self._is_expired(underlying, observed_at):
                 return True
@@ -270,12 +270,12 @@ class SellWatcher:
         return observed_at <= self._acted_at.get(underlying, float("-inf"))
 
     async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
-        """The same snapshot with what its plan lacks: today's orders, and price increments."""
+        """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
         symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
         history, is_news = await asyncio.gather(
             self.observer.history(symbols), self.observer.load_price_increments(symbols)
         )
-        if is_news:  # read anew, which counts a position that is absent as absent once more
+        if is_news:  # joined again; this also counts absences a second time
             positions = [holding.position for holding in snapshot.holdings]
             snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market))
         return snapshot.with_history(history)
@@ -285,7 +285,7 @@ class SellWatcher:
         return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
 
     def _apply_account_guard(self, plan: Plan) -> None:
-        """The account guard's limit holds for the rest of the day; a person hears of it, and it may halt."""
+        """Keep a reached limit of the account guard for the rest of the day: alert the user, and halt if configured."""
         today = plan.made_at.astimezone(NEW_YORK).date()
         if not plan.tripped or (self._tripped and self._tripped[0] == today):
             return
@@ -302,7 +302,7 @@ class SellWatcher:
         if acts and self.policy.account_guard.action is GuardAction.HALT:
             self.options.halt(f"account guard of {self.name}: {plan.tripped}")
 
-    # --- what others ask for ------------------------------------------------------------------------------------------
+    # --- calls from other modules -------------------------------------------------------------------------------------
 
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
@@ -310,7 +310,7 @@ class SellWatcher:
         self.positions.mind(basis, pairs=policy.uses_structures)
 
     def take_request(self, request: CommandRequest) -> None:
-        """Accept what another command asks for; the next poll executes it."""
+        """Accept another command's request; the next poll executes it."""
         self.requests.take(request)
         self.publish(
             request.symbol,
@@ -321,27 +321,27 @@ class SellWatcher:
         )
 
     def handed_over(self) -> None:
-        """The process that holds the account has taken over what was asked for: it is no problem of this one."""
+        """Clear the problem: the process that holds the account has accepted the request."""
         self._state = replace(self._state, problem=None)
 
     async def load_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders of these symbols, ahead of need; none when that fails, and the state says why."""
+        """Today's orders by symbol, loaded in advance; empty after a failure, which is then in `state`."""
         return await self._contain(self.observer.history(symbols)) or {}
 
     async def load_price_increments(self, symbols: Iterable[str]) -> None:
-        """Ask ahead of need whether options trade in pennies."""
+        """Load in advance whether these options trade in pennies."""
         await self._contain(self.observer.load_price_increments(symbols))
 
     def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether only the broker knows a symbol's price increment, and hasn't been asked."""
+        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
         return self.observer.lacks_price_increment(symbol)
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
-        """Today's orders of one symbol, in any state, for a person; none when that fails, and the state says why."""
+        """Today's orders of one symbol, in any state, for display; empty after a failure, which is then in `state`."""
         return await self._contain(self.observer.todays_orders(symbol)) or ()
 
     async def cancel_targets(self, why: str) -> None:
-        """Cancel the open orders that only a profit target wants."""
+        """Cancel the open orders of profit targets."""
         if self.options.mode is RunMode.ACT:
             await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in self._target_orders()))
 
@@ -360,18 +360,18 @@ class SellWatcher:
     # --- failures -----------------------------------------------------------------------------------------------------
 
     async def _contain(self, work: Awaitable[T]) -> T | None:
-        """What comes of the work; None after a failure, which stays this account's own (R7)."""
+        """The result of the work; None after a failure, which doesn't affect other accounts (R7)."""
         try:
             return await work
         except SellctlError as error:
             self._fail(error)
-        except Exception as error:  # noqa: BLE001  the boundary: our bug, or a strategy's, stops no other account
+        except Exception as error:  # noqa: BLE001  a bug of ours or of a strategy must not stop other accounts
             _LOG.debug("%s: an internal error", self.name, exc_info=error)
             self._fail(SellctlError(f"Internal error: {type(error).__name__}.", hint=_BUG_HINT))
         return None
 
     def _fail(self, error: SellctlError) -> None:
-        """Remember a failure; the first of a row is published."""
+        """Store a failure, and publish it unless it repeats the one before."""
         before = self._state.problem
         if before is None or before.sentence != error.sentence:
             self.publish("", EventKind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)

@@ -1,9 +1,9 @@
-"""Streamed news: a quote leads to a decision on its underlying, anything else to an early poll.
+"""Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
 
-A tick is decided on the last poll's positions and orders with the newest quotes and today's orders, which are loaded
-ahead of need, so that an order goes out with no request before it. Once something was sent on an underlying, the view
-of it has expired and only the next poll's counts; every other underlying goes on, whatever a poll or another exit is
-waiting for. Without any stream, polls go on alone.
+A decision on a tick uses the last poll's positions and orders, the newest quotes, and today's orders, which are loaded
+in advance so that no request precedes the order. Once something was sent on an underlying, its view has expired until
+the next poll; other underlyings are not affected, whatever a poll or another exit is waiting for. Without streams, only
+polls decide.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
-ORDER_NEWS_SECONDS = 0.1  # news of orders come in bursts: one poll follows them all
-INCREMENTS_PER_POLL = 3  # contracts whose price increment is asked for ahead of need
+ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
+INCREMENTS_PER_POLL = 3  # contracts whose price increment is loaded in advance
 _EXECUTING = "executing a tick"
 
 
@@ -55,12 +55,12 @@ class TickHandler:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(self, wake: Callable[[str], None]) -> None:
-        """Begin to listen; `wake` asks for an early poll of an account, or of all when its name is ""."""
+        """Start the streams; `wake` requests an early poll of an account, or of all when its name is ""."""
         self._wake = wake
         self.stream.start(self)
 
     async def close(self) -> None:
-        """Stop listening; an order that is on its way is followed to its end."""
+        """Stop the streams, and wait for plans that are being carried out."""
         await self.stream.stop()
         executing = [task for task in self._tasks if task.get_name() == _EXECUTING]
         for task in self._tasks.difference(executing):
@@ -69,22 +69,22 @@ class TickHandler:
 
     @property
     def is_live(self) -> bool:
-        """Whether every connection that there should be is up."""
+        """Whether every expected connection is up."""
         problems = self.stream.problems
         return bool(problems) and not any(problems.values())
 
     # --- after each poll ----------------------------------------------------------------------------------------------
 
     async def polled(self) -> None:
-        """Prepare for ticks. Whatever goes wrong here, polls go on."""
+        """Prepare for ticks. An error is published and does not stop the polls."""
         try:
             await self._prepare()
-        except Exception as error:  # noqa: BLE001  the boundary: a bug of ours here must not end the polls
-            text = f"an internal error keeps streamed quotes from acting: {type(error).__name__}"
+        except Exception as error:  # noqa: BLE001  a bug here must not stop the polls
+            text = f"streamed quotes can't act because of an internal error: {type(error).__name__}"
             self.publish("", EventKind.DEGRADED, text, failed=True)
 
     async def _prepare(self) -> None:
-        """Know who holds what, stream what is nearest to its triggers, and load today's orders of all that."""
+        """Update which account holds which symbol, stream those nearest to their triggers, and load today's orders."""
         nearest: dict[str, Decimal] = {}
         held_by: dict[str, tuple[SellWatcher, ...]] = {}
         self._distances = {watcher.name: _distances_of(watcher) for watcher in self.watchers}
@@ -110,7 +110,7 @@ class TickHandler:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
 
     async def _load_ahead(self) -> None:
-        """Load what an order on a tick needs, with one request per account for all that isn't known yet."""
+        """Load what an order on a tick needs: today's orders with one request per account, and price increments."""
         market = self._market()
         if market is None or not market.is_open:
             return
@@ -121,7 +121,7 @@ class TickHandler:
         await asyncio.gather(*(self._load_price_increments(watcher) for watcher in self.watchers))
 
     async def _load_todays_orders(self, watcher: SellWatcher) -> None:
-        """Those that aren't known; a symbol with an order is loaded anew, once that order has ended."""
+        """Load those that are missing; a symbol with an open order is loaded again once that order has ended."""
         known, state = self._todays_orders[watcher.name], watcher.state
         if state.snapshot is None or state.problem is not None or not self.stream.streamed:
             return
@@ -136,7 +136,7 @@ class TickHandler:
             known.update({s: orders for s, orders in history.items() if watcher.accepts_ticks(underlyings[s])})
 
     async def _load_price_increments(self, watcher: SellWatcher) -> None:
-        """Those of the contracts nearest to their triggers, so that a tick's order is on its contract's increment."""
+        """Load those of the contracts nearest to their triggers, so that an order on a tick has a valid price."""
         state = watcher.state
         if state.problem is not None or state.acted or state.snapshot is None:
             return
@@ -146,10 +146,10 @@ class TickHandler:
         nearest = heapq.nsmallest(INCREMENTS_PER_POLL, missing, key=lambda symbol: self._distance(watcher, symbol))
         await watcher.load_price_increments(nearest)
 
-    # --- what the streams say -----------------------------------------------------------------------------------------
+    # --- events of the streams ----------------------------------------------------------------------------------------
 
     def quotes_received(self, quotes: Sequence[Quote]) -> None:
-        """Take new quotes and decide on the underlyings that they touch."""
+        """Store new quotes and decide on their underlyings."""
         newest = {quote.symbol: quote for quote in quotes if quote.symbol in self._instruments}
         taken = self.prices.accept(newest, self._instruments, Source.STREAM)
         market = self._market()
@@ -162,17 +162,17 @@ class TickHandler:
             self._decide(watcher, underlying, market)
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
-        """A stock traded: it may confirm a stop."""
+        """Store the price of a stock's trade, which may confirm a stop."""
         self.prices.traded(symbol, price)
 
     def order_changed(self, account: str, symbol: str) -> None:
-        """An order changed: what was known of it is out of date, and a poll follows."""
+        """An order changed: discard the loaded orders of its symbol and poll the account."""
         known = self._todays_orders[account]
         known.pop(symbol, None) if symbol else known.clear()
         self._wake_in(ORDER_NEWS_SECONDS, account, account)
 
     def connection_changed(self, name: str, problem: str) -> None:
-        """A connection came up or went down; polling goes on in either case."""
+        """A connection came up or went down; polling continues in either case."""
         if problem:
             self._disconnected.add(name)
             self.publish("", EventKind.DEGRADED, f"{name}: {problem}; polling instead", failed=True)
@@ -180,7 +180,7 @@ class TickHandler:
         kind = EventKind.RECOVERED if name in self._disconnected else EventKind.NOTE
         self._disconnected.discard(name)
         self.publish("", kind, f"{name}: stream connected")
-        self._wake_in(ORDER_NEWS_SECONDS, "stream connected", "")  # nothing tells what happened meanwhile: ask
+        self._wake_in(ORDER_NEWS_SECONDS, "stream connected", "")  # events of the meantime were missed: poll
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -224,12 +224,12 @@ class TickHandler:
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
     def _poll_for_second_quote(self, what: str, watchers: Collection[SellWatcher]) -> None:
-        """A second quote, which confirms or refutes, is polled for even if none is streamed."""
+        """Poll for a second quote, which confirms or refutes the first, in case none is streamed."""
         for watcher in watchers:
             self._wake_in(self.prices.second_quote_in, f"second quote of {what}", watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
-        """One early poll per matter, however often it is asked for meanwhile."""
+        """Request one early poll; requests with the same `what` are ignored until it is due."""
         if what in self._pending_wakes:
             return
         self._pending_wakes.add(what)

@@ -1,1 +1,1 @@
-"""The journal: SQLAlchemy Core on SQLite. Evidence is chained and only grows; memory of positions is ordinary state."""
+"""The journal: SQLAlchemy Core on SQLite. Audit rows are chained and never changed; episodes are ordinary rows."""

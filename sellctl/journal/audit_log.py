@@ -1,4 +1,4 @@
-"""The append-only audit: rows chained by hash, and the head file beside them that names the newest one."""
+"""The append-only audit: rows chained by hash, and the head file, which names the newest row."""
 
 import datetime as dt
 import sqlite3
@@ -41,20 +41,20 @@ class Entry:
 
 @dataclass(slots=True)
 class Batch:
-    """The rows that one transaction appends. `tx` is for whatever else has to be written with them."""
+    """The rows that one transaction appends. `tx` is for other writes in the same transaction."""
 
     tx: sa.Connection
     last: ChainLink
     _append: Callable[[Entry, dt.datetime | None, ChainLink], ChainLink]
 
     def append(self, entry: Entry, at: dt.datetime | None = None) -> ChainLink:
-        """Append one row, at the broker's time unless `at` says otherwise."""
+        """Append one row with time `at`, by default the broker's time now."""
         self.last = self._append(entry, at, self.last)
         return self.last
 
 
 def _ignore_step(_step: str) -> None:
-    """The step hook of a log that nobody watches."""
+    """The default `step` of a log: does nothing."""
 
 
 def _unchanged(text: str) -> str:
@@ -64,8 +64,8 @@ def _unchanged(text: str) -> str:
 class AuditLog:
     """The audit of one state folder. `now` is the broker's clock; several processes may share the file.
 
-    `redact` masks known secrets in whatever text arrives. `step` is called with the name of each point of a write (the
-    fault bench kills there). `alarm` says what was wrong with the file when it was opened; "" when nothing was.
+    `redact` masks known secrets in the bodies of rows. `step` is called with the name of each stage of a write: the
+    fault bench kills the process there. `alarm` is what was wrong with the file when it was opened; "" for nothing.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class AuditLog:
         self.database.close()
 
     def _catch_up(self, head: Head | None, fault: str) -> None:
-        """Move a head that a crash left behind to the last row; record that rows are missing when it leads."""
+        """Move the head to the last row after a crash; when it is ahead of the rows, record that rows are missing."""
         with self.database.reading() as tx:
             last = last_link(self.database.raw)
             fault = fault or _disagreement(tx, head, last)
@@ -111,9 +111,9 @@ class AuditLog:
 
     @contextmanager
     def appending(self) -> Iterator[Batch]:
-        """One transaction for rows and what goes with them: on disk when the block has ended, undone when it raised.
+        """One transaction for rows and related writes: on disk when the block has ended, undone when it raised.
 
-        The head moves after the commit, so it may lag behind a crash, but it never leads.
+        The head is written after the commit: after a crash it may be behind the rows, but is never ahead of them.
         """
         with self.database.writing() as tx:
             before = last_link(self.database.raw)
@@ -175,10 +175,10 @@ def _disagreement(tx: sa.Connection, head: Head | None, last: ChainLink) -> str:
 
 
 def utc_text(at: dt.datetime) -> str:
-    """An instant as the `at` column has it: UTC, ISO 8601, always with microseconds, so that texts sort by time."""
+    """An instant in the format of the `at` column: UTC, ISO 8601, with microseconds, so that texts sort by time."""
     return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
 
 
 def exchange_day(at: dt.datetime) -> str:
-    """The exchange's date at an instant, as the `day` column has it."""
+    """The exchange's date at an instant, in the format of the `day` column."""
     return at.astimezone(NEW_YORK).date().isoformat()

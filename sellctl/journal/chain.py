@@ -14,13 +14,13 @@ GENESIS = "0" * 64
 # The cells that a row's hash covers after its number, in this order. The order can never change.
 CELLS = ("at", "account", "kind", "symbol", "reason", "client_order_id", "day", "body", "prev_hash")
 ARCHIVED = "archived"  # the kind of the row that names the rows which retention moved out
-GAP = "gap"  # the kind of the row that says that the file was found shorter than its head
+GAP = "gap"  # the kind of the row that records that the file was shorter than its head
 
 _SEPARATOR = "\x1f"
 
 
 def plain(value: object) -> object:
-    """Any value as JSON can hold it. Never fails: a value without a JSON form becomes its text."""
+    """The value in a form that JSON can express. Never fails: a value without a JSON form becomes its text."""
     if isinstance(value, Enum):
         value = value.value
     if dataclasses.is_dataclass(value):
@@ -45,7 +45,7 @@ def canonical(value: object) -> str:
     """One text for one value: sorted keys, no spaces, ASCII. Never fails."""
     try:
         return _CANONICAL.encode(value)
-    except (TypeError, ValueError):  # keys of several types, a number that JSON does not know
+    except (TypeError, ValueError):  # keys of several types, a number that JSON can't express
         return _CANONICAL.encode(plain(value))
 
 
@@ -66,7 +66,7 @@ def row_hash(seq: int, cells: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """One row's number and hash: what the next row has to follow."""
+    """One row's number and hash, which the next row refers to."""
 
     seq: int
     hash: str
@@ -77,14 +77,14 @@ START = ChainLink(0, GENESIS)
 
 @dataclass(frozen=True, slots=True)
 class ChainBreak:
-    """The first row that does not hold, and why."""
+    """The first invalid row, and why it is invalid."""
 
     seq: int
     why: str
 
 
 def follow(rows: Iterable[Mapping[str, Any]], start: ChainLink) -> Iterator[ChainLink | ChainBreak]:
-    """The link of each row in turn; ends with a ChainBreak at the first row that does not hold."""
+    """The link of each row in turn; ends with a ChainBreak at the first invalid row."""
     link = start
     for row in rows:
         if why := _fault(row, link):

@@ -1,7 +1,7 @@
-"""A snapshot and the plan made from it, whole, as one short text: JSON, compressed, in base 85.
+"""Packs a snapshot and the plan made from it into one short text: JSON, compressed, in base 85.
 
-Decimals keep their text (0.00 is not 0), instants and durations keep their microseconds. What repeats, such as a
-holding that stands in the snapshot, in its decision and in its exit signal, is left to the compression.
+Decimals keep their text (0.00 is not 0), instants and durations keep their microseconds. Repeated values, such as a
+holding that is in the snapshot, in its decision and in its exit signal, are left to the compression.
 """
 
 import base64
@@ -26,7 +26,7 @@ def pack(snapshot: Snapshot, plan: Plan) -> str:
 
 
 def unpack(text: str) -> tuple[Snapshot, Plan]:
-    """What `pack` packed, equal in every field; what an older program packed, as far as today's fields hold it."""
+    """The snapshot and plan of a packed text, equal in every field; from format 1 without its obsolete fields."""
     version, _, data = text.rpartition(":")
     if version not in {"", FORMAT}:
         raise JournalError(f"A plan was packed by a newer sellctl (format {version}).", hint="Upgrade sellctl.")
@@ -36,5 +36,5 @@ def unpack(text: str) -> tuple[Snapshot, Plan]:
 
 @cache
 def _decoder() -> msgspec.json.Decoder[tuple[Snapshot, Plan]]:
-    """Made when first needed: it reads all types of the model, and most commands unpack nothing."""
+    """Built on first use: building it inspects all types of the model, and most commands unpack nothing."""
     return msgspec.json.Decoder(tuple[Snapshot, Plan])

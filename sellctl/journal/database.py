@@ -1,4 +1,4 @@
-"""The one writing connection to the journal's file, and the way to read the file without writing anything."""
+"""The writing connection to the journal's file, and read-only queries that write nothing."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def apply_pragmas(connection: sqlite3.Connection) -> None:
 class Database:
     """One connection, one transaction at a time, from any thread. Every error is a JournalError.
 
-    `raw` is the driver's connection beneath, for the statements of the order path.
+    `raw` is the driver's own connection, for the statements of the order path.
     """
 
     def __init__(self, path: Path, *, busy_timeout: float, steps: Sequence[Step] = STEPS) -> None:
@@ -108,7 +108,7 @@ def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) ->
     """What `query` returns, without a lock and without a byte written; `missing` when there is no file.
 
     SQLite would create its -wal and -shm files on the first read. Without a -wal, the file alone is complete and is
-    opened as immutable; when a writer has started meanwhile, the query runs again beside it.
+    opened as immutable; when a writer has started meanwhile, the query is run again.
     """
     if not path.exists() or not path.stat().st_size:
         return missing

@@ -1,4 +1,4 @@
-"""What of a plan is recorded, and what makes it differ from the last one. Pure.
+"""Which parts of a plan are recorded, and when a plan differs from the last recorded one. Pure.
 
 The numbers in a denial change with every quote: the same denial with other numbers is not recorded again, nor is a plan
 that sends nothing while nothing of ours changed.
@@ -19,7 +19,7 @@ _SIGNIFICANT = {DecisionState.DENIED, DecisionState.BLOCKED, DecisionState.CLOSI
 
 
 def signature(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
-    """What two plans have in common when the second need not be recorded."""
+    """The parts of a plan that are compared: a plan is recorded only when they differ from those of the last one."""
     return {
         "sends": [decision.submit for decision in plan.submits],
         "cancels": [cancel.order.id for cancel in plan.cancels],
@@ -36,10 +36,10 @@ def fingerprint(parts: Mapping[str, Sequence[object]]) -> str:
 
 
 def excerpt(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
-    """Both without the underlyings on which nothing happens and no order rests: they would be nearly all of every row.
+    """Both without the underlyings on which nothing happens and no order rests, which would fill most of every row.
 
-    What is kept is whole, so that the same decisions follow from it. The underlying is read from the symbol, since a
-    holding of a class unknown to us may cover another one all the same.
+    The kept underlyings are complete, so that the same decisions follow from them. The underlying is derived from the
+    symbol, since a holding of an unknown asset class may still cover another one.
     """
     acting = (each for each in plan.notable if each.signal or each.backstop or each.state is not DecisionState.WATCHING)
     kept = {underlying_of(decision.holding.symbol) for decision in acting}
@@ -60,14 +60,14 @@ def _reason(decision: PositionDecision) -> str:
 
 
 def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
-    """Symbol, reason and detail of each exit that a check of ours denied."""
+    """Symbol, reason and detail of each exit that a check of sellctl denied."""
     for decision in plan.of(DecisionState.DENIED):
         detail = {"sentence": decision.sentence, "violations": decision.violations}
         yield decision.holding.symbol, _reason(decision), detail
 
 
 def summary(plan: Plan) -> dict[str, object]:
-    """The plan in words, for a reader of the history."""
+    """The plan in sentences, for the history."""
     parts = {
         "sells": {decision.holding.symbol: decision.sentence for decision in plan.submits},
         "cancels": {cancel.order.client_order_id: cancel.why for cancel in plan.cancels},

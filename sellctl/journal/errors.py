@@ -1,4 +1,4 @@
-"""What can go wrong with the journal's file, as one sentence and what to do. Every foreign error ends here."""
+"""Maps every error of the journal's file to a JournalError: one sentence and a hint."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 
 _RESTORE = (
-    "Move it away with its -wal, -shm and .head files and start again; `sellctl history --verify` says what is intact."
+    "Move it away with its -wal, -shm and .head files and start again; `sellctl history --verify` shows what is intact."
 )
 _LOCKED = ("The journal {path} is locked by another program.", "Close the program that holds it and try again.")
 _ROOM = "Free some space; until then nothing new is sent."
 
 FOREIGN = (sqlite3.Error, sa.exc.SQLAlchemyError, OSError)
 
-# The start of SQLite's error name -> the sentence and what to do. The first match counts.
+# The start of SQLite's error name -> the sentence and the hint. The first match is used.
 ERRORS = {
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_LOCKED": _LOCKED,

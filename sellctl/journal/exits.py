@@ -1,7 +1,7 @@
-"""Each exit, read back from the journal: what it was decided on, what was sent, what it filled at. Nothing is written.
+"""Reads each exit from the journal: the holding that was decided on, the orders and the fills. Nothing is written.
 
-An exit is a series of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when
-another reason takes over, or when nothing was sent or filled for OVER.
+An exit is a series of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when an
+order for another reason follows, or when nothing was sent or filled for OVER.
 """
 
 import datetime as dt
@@ -55,13 +55,13 @@ class _OpenExit:
     parts: list[Part] = field(default_factory=list)
 
     def done(self) -> Exit:
-        """The exit as far as its rows go."""
+        """The exit according to the rows read so far."""
         return replace(self.facts, steps=len(self.orders), parts=tuple(self.parts), path=tuple(self.path))
 
 
 @dataclass(slots=True)
 class _Collector:
-    """Folds rows, oldest first, into exits."""
+    """Combines rows, oldest first, into exits."""
 
     _all: list[_OpenExit] = field(default_factory=list)
     _open: dict[tuple[str, str], _OpenExit] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class _Collector:
         return tuple(each.done() for each in self._all)
 
     def take(self, row: AuditRow) -> None:
-        """Fold one row in."""
+        """Add one row."""
         if row.kind == "plan":
             self._plan(row)
         elif row.reason == Reason.BACKSTOP:
@@ -143,7 +143,7 @@ class _Collector:
         return next((v for v in sent if v.submit and v.submit.client_order_id == row.client_order_id), None)
 
     def _fill(self, row: AuditRow) -> None:
-        """A row has the order's cumulative quantity and average price; this fill is what is new of both."""
+        """A row has the order's cumulative quantity and average price; the fill is the difference to the row before."""
         key = (row.account, row.client_order_id)
         total, average = _number(row.body.get("filled_qty")), _number(row.body.get("filled_avg_price"))
         before, spent = self._filled.get(key, (_ZERO, _ZERO))

@@ -1,8 +1,8 @@
-"""The head: number and hash of the newest audit row, in a file of its own, so that a row cut off the end is missed.
+"""The head: number and hash of the newest audit row, in a file of its own, so that rows missing at the end are noticed.
 
 It is written in place after each commit: one write of one line of fixed length, which a killed process leaves old or
-new, never mixed. It is not synced, so it may lag behind the database, but it never leads: a head that leads means that
-rows are missing.
+new, never mixed. It is not synced, so it may be behind the database, but never ahead of it: a head that is ahead means
+that rows are missing.
 """
 
 import os
@@ -75,7 +75,7 @@ class HeadFile:
         os.ftruncate(self._file, len(Head(START).line()))  # a damaged one may be longer
 
     def write(self, link: ChainLink) -> None:
-        """Name the newest row."""
+        """Record the newest row."""
         os.pwrite(self._file, b"%020d %b%b" % (link.seq, link.hash.encode(), _FROM_THE_START), 0)
 
     def sync(self) -> None:

@@ -1,8 +1,8 @@
 """Plans as commit d486047 packed them (format 1).
 
-Fields at their defaults were left out. A holding or an order that stood in several places was written once: `{"#": 3}`
-is the fourth of them in the order in which they end. Durations were whole microseconds. Fields that no longer exist are
-dropped.
+Fields at their defaults were left out. A holding or an order that occurred several times was written once: `{"#": 3}`
+refers to the fourth of them in the order in which they end. Durations were whole microseconds. Fields that no longer
+exist are dropped.
 """
 
 import datetime as dt
@@ -56,7 +56,7 @@ def _today(value: Any, shared: list[dict[str, Any]]) -> Any:
             read = item * _MICROSECOND
         elif name == "state" and item not in _STATES_TODAY:
             read = STATES[item]
-        # Both names: a field that has kept its old name reads that one, and the unknown one is ignored.
+        # Under both names: some types still use the old one, and unknown fields are ignored.
         fields[name] = fields[RENAMED.get(name, name)] = read
     if _is_holding_or_order(value):
         shared.append(fields)

@@ -1,4 +1,4 @@
-"""Position memory, from flat to flat: ordinary state, on disk before it is used (D3)."""
+"""Stored episodes: the state of each position while it is held, on disk before it is used (D3)."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from sellctl.journal.schema import episodes as table
 
 
 class PositionMemory:
-    """The episodes of every account. One process at a time writes an account, so what was saved last is kept here."""
+    """The episodes of every account. Only one process writes an account, so its last saved episodes are cached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._saved: dict[str, dict[str, Episode]] = {}
 
     def load(self, account: str) -> dict[str, Episode]:
-        """What is remembered of this account, by symbol."""
+        """The stored episodes of an account, by symbol."""
         with self._database.reading() as tx:
             self._saved[account] = _all_of(tx, account)
         return dict(self._saved[account])
 
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Make this all that is remembered of the account; on disk when it returns. What is unchanged costs nothing."""
+        """Replace the stored episodes of an account; on disk when this returns. Only changes are written."""
         before = self._saved[account] if account in self._saved else self.load(account)
         changed = [
             episode
@@ -46,14 +46,14 @@ class PositionMemory:
 
 
 class ReadOnlyMemory:
-    """The memory for a run that does not act: what was saved last is read once, and nothing is ever written."""
+    """The memory of a run that doesn't act: the stored episodes are read once, and nothing is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept: dict[str, dict[str, Episode]] = {}
 
     def load(self, account: str) -> dict[str, Episode]:
-        """What is remembered of this account; nothing when there is no journal or it can't be read."""
+        """The stored episodes of an account; none when there is no journal or it can't be read."""
         if account not in self._kept:
             try:
                 self._kept[account] = read_only(self._path, lambda tx: _all_of(tx, account), missing={})
@@ -62,7 +62,7 @@ class ReadOnlyMemory:
         return dict(self._kept[account])
 
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Keep it for this process only."""
+        """Keep the episodes for this process only."""
         self._kept[account] = dict(episodes)
 
 

@@ -1,7 +1,7 @@
-"""From any older schema to this one, step by step, after a copy of the file; never from a newer one.
+"""Migrates a file with an older schema step by step, after copying it; a newer schema is refused.
 
-STEPS[n] leads from version n to n + 1, and version 0 is an empty file. The first step makes today's tables, so that
-the later ones only change what an older file has differently. Audit rows are never rewritten.
+STEPS[n] migrates from version n to n + 1, and version 0 is an empty file. The first step creates today's tables, so
+that the later ones only change the differences in an older file. Audit rows are never rewritten.
 """
 
 import sqlite3
@@ -25,13 +25,13 @@ def _create_tables(connection: sa.Connection) -> None:
 
 
 def _recreate_episodes(connection: sa.Connection) -> None:
-    """No released program wrote to the first form of the position memory."""
+    """Replace the first form of the episodes table, which no released program has written to."""
     episodes.drop(connection, checkfirst=True)
     episodes.create(connection)
 
 
 def _index_the_audit(connection: sa.Connection) -> None:
-    """SQLite's indexes in place of a table that was filled in batches."""
+    """Create SQLite's indexes, and drop the table that served as an index before."""
     connection.exec_driver_sql("DROP TABLE IF EXISTS places")
     connection.execute(sa.delete(meta).where(meta.c.key == "placed"))
     for index in sorted(audit.indexes, key=lambda each: str(each.name)):
@@ -53,7 +53,7 @@ def refuse_newer(version: int, path: Path, newest: int = len(STEPS)) -> None:
     """JournalError when the file's schema is newer than this program's."""
     if version > newest:
         raise JournalError(
-            f"The journal {path} was made by a newer sellctl (schema {version}, this one knows {newest}).",
+            f"The journal {path} was made by a newer sellctl (schema {version}, this one supports {newest}).",
             hint="Upgrade sellctl, or use another state folder.",
         )
 

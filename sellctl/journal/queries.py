@@ -16,14 +16,14 @@ from sellctl.journal.database import read_only
 from sellctl.journal.schema import audit, fills, unresolved
 
 PAGE = 50
-PACKED = "packed"  # the key under which the body of a plan's row holds its snapshot and the plan itself, whole
+PACKED = "packed"  # the key of the packed snapshot and plan in the body of a plan's row
 PACKED_ONCE = "frozen"  # the same key in rows of format 1
 _INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filter that leaves the fewest rows first
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows are wanted; "" asks for all. `before` is the last row of the page before; no `limit` is all rows."""
+    """Which rows to return; "" matches all. `before` is the last row of the previous page; `limit` None: all."""
 
     symbol: str = ""
     account: str = ""
@@ -78,8 +78,8 @@ def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
     """The most selective filter by its index, the others compared row by row.
 
-    SQLite knows nothing of how rare a value is, and would as soon read all stops of a year as those of one symbol. An
-    expression in place of a column keeps its index out of the choice.
+    SQLite has no statistics on how rare a value is, and might choose the index of a common one. An expression in place
+    of a column excludes the column's index.
     """
     given = [name for name in _INDEXED if getattr(filters, name)]
     indexed = given[:2] if given[:1] == ["reason"] else given[:1]  # reason and account have an index of both
@@ -102,7 +102,7 @@ def unpack(row: AuditRow) -> tuple[Snapshot, Plan]:
 
 
 def realised(tx: sa.Connection, account: str, day: str) -> Decimal | None:
-    """Dollars that the fills of one exchange date have made; 0 without any, None when one can't be valued.
+    """Profit in dollars of one exchange date's fills; 0 without any, None when one can't be valued.
 
     A fill is valued against the entry price in its intent; fills of orders by others are not in the journal.
     """

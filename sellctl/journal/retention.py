@@ -27,7 +27,7 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What was moved, and where it is."""
+    """The rows that were moved, and their file."""
 
     path: Path
     rows: int
@@ -35,9 +35,9 @@ class Archive:
 
 
 def prune(journal: SqliteJournal, before: dt.date) -> Archive | None:
-    """Move the rows of days before this one into an archive beside the journal; None when there are none.
+    """Move the rows of days before this one into an archive in the journal's folder; None when there are none.
 
-    What an open intent still needs stays, and so does the newest row.
+    The oldest open intent and everything after it stays, and so does the newest row.
     """
     with journal.database.reading() as tx:
         last = _last_to_move(tx, before.isoformat())
@@ -89,7 +89,7 @@ def _chunk(journal: SqliteJournal, low: int, high: int) -> Sequence[dict[str, An
 
 
 def _delete(journal: SqliteJournal, archive: Archive, after: ChainLink) -> None:
-    """Delete what the archive holds and say so in the chain, in one transaction."""
+    """Delete the archived rows and record that in the chain, in one transaction."""
     body = {"first": after.seq + 1, "last": archive.last, "rows": archive.rows, "file": archive.path.name}
     with journal.appending() as batch:
         batch.append(Entry("", ARCHIVED, body))

@@ -7,7 +7,7 @@ HEAD_SUFFIX = ".head"
 
 tables = sa.MetaData()
 
-# Evidence: each row carries the hash of the one before. "" stands for "does not apply", so that every cell is text.
+# Evidence: each row contains the hash of the one before. "" means "does not apply", so that every cell is text.
 audit = sa.Table(
     "audit",
     tables,
@@ -22,7 +22,7 @@ audit = sa.Table(
     sa.Column("body", sa.Text, nullable=False),  # canonical JSON
     sa.Column("prev_hash", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
-    # What the history is filtered by. Six indexes cost an order a fifth of its commit (docs/adr/0002-journal.md).
+    # For the filters of the history. They take a fifth of the time of an order's commit (docs/adr/0002-journal.md).
     sa.Index("audit_client_order_id", "client_order_id"),
     sa.Index("audit_symbol", "symbol"),
     sa.Index("audit_day", "day"),
@@ -31,7 +31,7 @@ audit = sa.Table(
     sa.Index("audit_account_reason", "account", "reason"),  # each may be common and the pair rare
 )
 
-# Orders whose end nobody has seen; the row is deleted when the end is seen. `seq` is that of the newest intent.
+# Orders without a recorded end; the row is deleted when the end is recorded. `seq` is that of the newest intent.
 unresolved = sa.Table(
     "unresolved",
     tables,
@@ -43,7 +43,7 @@ unresolved = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# How much of each order has filled, as far as it is recorded: the cumulative quantity only grows.
+# The recorded cumulative quantity that has filled of each order. It only grows.
 fills = sa.Table(
     "fills",
     tables,
@@ -52,7 +52,7 @@ fills = sa.Table(
     sa.Column("client_order_id", sa.Text, nullable=False),
     sa.Column("symbol", sa.Text, nullable=False),
     sa.Column("filled_qty", sa.Text, nullable=False),
-    sa.Column("price", sa.Text, nullable=False),  # the average; "" when the broker does not say
+    sa.Column("price", sa.Text, nullable=False),  # the average; "" when the broker gave none
     sa.Column("day", sa.Text, nullable=False),
     sa.Index("fills_day", "account", "day"),
 )

@@ -28,14 +28,14 @@ from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
 INTENT = "intent"
 FILL = "fill"
-# What ends an intent: the broker's terminal status, its definite refusal, or our own finding that it never got there.
+# What ends an intent: a terminal status or refusal of the broker, or evidence that the order never reached it.
 FINAL_OUTCOMES = frozenset(status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL) | {
     "refused",
     "absent",
     "denied",
     "not_sent",
 }
-RECENT_ROWS = 1_000  # how far `filled_since` reads back: it asks for the last seconds only
+RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
 # On the order path, so compiled once, as the audit log's statements are.
 _REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(dialect=dialect()))
 
@@ -49,7 +49,7 @@ class SqliteJournal(AuditLog):
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
-        """A plan with its snapshot, when its actions, denials or working exits differ from the last one's.
+        """Record a plan with its snapshot, when its actions, denials or working exits differ from the last one's.
 
         Both are cut down to the underlyings on which anything happens or an order rests.
         """
@@ -75,7 +75,7 @@ class SqliteJournal(AuditLog):
         return self._fingerprints[account]
 
     def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
-        """An order about to be sent, step `step` of an exit: on disk before this returns. An id may come again."""
+        """Record an order about to be sent, as step `step` of an exit; on disk when this returns. Ids may repeat."""
         detail = {
             "body": body,
             "why": signal.sentence,
@@ -99,7 +99,7 @@ class SqliteJournal(AuditLog):
         return _intent(rows[0]) if rows else None
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
-        """What became of an order. A kind of FINAL_OUTCOMES ends its intent; a fill is counted once."""
+        """Record what happened to an order. A kind of FINAL_OUTCOMES ends its intent; a fill is counted once."""
         if kind == FILL:
             self.record_fill(account, client_order_id, detail)
             return
@@ -109,18 +109,18 @@ class SqliteJournal(AuditLog):
                 batch.tx.execute(sa.delete(unresolved).where(_is_order(account, client_order_id)))
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Any other evidence. History can be filtered by `symbol`, `reason` and `client_order_id` of the detail."""
+        """Record other evidence. History can be filtered by `symbol`, `reason` and `client_order_id` of the detail."""
         columns = {key: str(detail.get(key, "") or "") for key in ("symbol", "reason", "client_order_id")}
         self.append(Entry(account, kind, detail, **columns))
 
     def open_intents(self, account: str) -> Sequence[str]:
-        """Client order ids that were intended and never seen to end, oldest first."""
+        """The client order ids of orders with an intent but no recorded end, oldest first."""
         ids = sa.select(unresolved.c.client_order_id).where(unresolved.c.account == account)
         with self.database.reading() as tx:
             return tuple(tx.scalars(ids.order_by(unresolved.c.seq)))
 
     def open_orders(self, account: str) -> Sequence[OpenOrder]:
-        """Orders that were intended and never seen to end, with what was written down of each, oldest first."""
+        """Orders with an intent but no recorded end, with everything recorded about each, oldest first."""
         found = (self._open_order(account, client_order_id) for client_order_id in self.open_intents(account))
         return tuple(order for order in found if order)
 
@@ -153,7 +153,7 @@ class SqliteJournal(AuditLog):
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
-        """The quantity newly filled by what an order shows; 0, and nothing written, when it was counted already.
+        """Record a fill. Return the newly filled quantity; 0, with nothing written, when it was recorded already.
 
         `detail` has `order_id`, the cumulative `filled_qty` and the average `filled_avg_price`. A fill is identified by
         the first two, so doubled and reordered events change nothing (I8).
@@ -172,7 +172,7 @@ class SqliteJournal(AuditLog):
         return new
 
     def realised(self, account: str) -> Decimal | None:
-        """Dollars that today's fills of ours have made, each against its position's entry price.
+        """Profit in dollars of our fills of today, each against its position's entry price.
 
         0 before the first; None while one can't be valued. Read once, then kept until the next fill.
         """
@@ -183,7 +183,7 @@ class SqliteJournal(AuditLog):
         return self._realised[key]
 
     def run_started(self, version: str, config_hash: str) -> None:
-        """A process has started, with which program and which configuration."""
+        """Record the start of a process, with its version and configuration."""
         detail = {"version": version, "config_hash": config_hash}
         with self.appending() as batch:
             batch.append(Entry("", "start", detail))
@@ -197,7 +197,7 @@ def _is_order(account: str, client_order_id: str) -> sa.ColumnElement[bool]:
 def _entry_of_order(
     tx: sa.Connection, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]
 ) -> Entry:
-    """Evidence on an order, under the symbol and reason of its intent while that is open."""
+    """An entry about an order, with the symbol and reason of its intent while that is open."""
     intent = sa.select(unresolved.c.symbol, unresolved.c.reason).where(_is_order(account, client_order_id))
     symbol, reason = tx.execute(intent).first() or ("", "")
     return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
@@ -230,7 +230,7 @@ def _intent(row: AuditRow) -> Intent:
 
 
 def _cost_basis(holding: Holding) -> dict[str, str | None]:
-    """What a fill's profit is counted from: the entry price, and shares per unit, negative for a short."""
+    """The basis of a fill's profit: the entry price, and shares per unit, negative for a short."""
     position = holding.position
     entry = position.entry_price
     unit = (CONTRACT if position.instrument.is_option else 1) * (1 if position.is_long else -1)

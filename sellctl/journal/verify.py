@@ -1,7 +1,7 @@
-"""Whether all audit rows are there and as they were written: the chain, its start, the head, and the file itself.
+"""Checks that all audit rows exist and are unchanged: the chain, its start, the head, and the file itself.
 
-The hashes need no key: they show accidents and careless edits. Whoever can rewrite both the file and the head can forge
-them; a copy of the head kept elsewhere guards against that.
+The hashes need no key: they reveal accidents and careless edits. Whoever can rewrite both the file and the head can
+forge them; a copy of the head kept elsewhere guards against that.
 """
 
 import json
@@ -41,7 +41,7 @@ class Verification:
 def verify(path: Path) -> Verification:
     """Check a journal, or an archive of one, from its first row to its head."""
     try:
-        head = read_head(path)  # before the rows: a running writer may only get ahead of it
+        head = read_head(path)  # before the rows: a running writer may add rows meanwhile
         return read_only(path, lambda tx: _check(tx, path, head), missing=_without_rows(path, head))
     except JournalError as error:
         return Verification(0, str(error).rstrip("."))
@@ -54,7 +54,7 @@ def _without_rows(path: Path, head: Head | None) -> Verification:
 
 
 class _Reader:
-    """The rows in order, and what has been seen on the way."""
+    """Reads the rows in order, and collects what the checks need."""
 
     def __init__(self, path: Path, head: Head | None) -> None:
         self.path = path
@@ -84,7 +84,7 @@ class _Reader:
                 self.archived.append(ChainLink(**json.loads(row["body"])["last"]))
             elif row["kind"] == GAP and self.gap is None:
                 sentence = json.loads(row["body"])["sentence"]
-                self.gap = ChainBreak(row["seq"], f"row {row['seq']} says: {sentence}".rstrip("."))
+                self.gap = ChainBreak(row["seq"], f"row {row['seq']} records: {sentence}".rstrip("."))
 
 
 def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verification:
@@ -105,20 +105,20 @@ def _rows(tx: sa.Connection) -> Iterator[Mapping[str, Any]]:
 
 
 def _start(tx: sa.Connection) -> ChainLink:
-    """The row that the first row here says it follows."""
+    """The row that the first row names as the one before it."""
     first = tx.execute(sa.select(audit.c.seq, audit.c.prev_hash).order_by(audit.c.seq).limit(1)).first()
     return START if first is None or first[0] <= 1 else ChainLink(first[0] - 1, str(first[1]))
 
 
 def _start_fault(reader: _Reader, start: ChainLink) -> ChainBreak | None:
-    """Rows may be missing at the start only when a later row or the head says that they were archived."""
+    """Rows may be missing at the start only when a later row or the head records that they were archived."""
     if start == START or start in reader.archived or (reader.head and start == reader.head.after):
         return None
     return ChainBreak(1, "row 1 is missing")
 
 
 def _head_fault(reader: _Reader) -> ChainBreak | None:
-    """The head may lag behind after a crash; it never leads, and the row that it names has the hash that it names."""
+    """The head may be behind the rows after a crash, but not ahead, and its hash must be that of the row it names."""
     head, last = reader.head, reader.last
     if head is None:
         return ChainBreak(last.seq, "the head file is missing") if reader.count else None

@@ -135,7 +135,7 @@ UNUSABLE = {
     "not gzip": (b"[1]", "gzip", "compression is broken"),
     "half of it": (gzip.compress(b"[1]" * 100)[:-9], "gzip", "incomplete"),
     "more behind it": (gzip.compress(b"[1]") + b"[2]", "gzip", "incomplete"),
-    "not asked for": (b"[1]", "br", "was not asked for"),
+    "not asked for": (b"[1]", "br", "was not requested"),
     "too long": (b" " * 10_001, "identity", "longer than 10000 bytes"),
 }
 

@@ -209,7 +209,7 @@ def test_a_block_of_the_account_is_told_once_and_lifted_by_the_next_acceptance()
     desk.send()
     desk.send()
     assert len(desk.sentences) == 1
-    assert "does not let this account trade (account is restricted)" in desk.sentences[0]
+    assert "has blocked trading on this account (account is restricted)" in desk.sentences[0]
     assert desk.manager.trading_block.holds(1.0) == "account is restricted"
     assert desk.book.rejects(CALL, 0.0)[0] == 0
     desk.send()

@@ -118,7 +118,7 @@ def test_a_target_takes_the_place_of_a_resting_backstop_and_sells_once(play: Pla
 def test_an_option_broker_that_takes_none_is_asked_once_and_exits_go_on(play: Play) -> None:
     stage = play(STRICT, RULES)
     first = stage.run("run-once")
-    assert f"{CALL} rejected: the broker takes no backstop here" in first.err
+    assert f"{CALL} rejected: the broker refused the backstop" in first.err
     posts = len([one for one in stage.sent() if one.startswith("POST")])
     again = stage.run("run-once")
     assert "backstop" not in again.err

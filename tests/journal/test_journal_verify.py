@@ -156,7 +156,7 @@ def test_a_damaged_head_is_told_and_stops_no_exit(path: Path, content: bytes) ->
     assert "is damaged" in journal.alarm
     intend(journal, "sellctl-9")
     journal.close()
-    assert verify(path).fault.startswith("row 5 says: The journal")
+    assert verify(path).fault.startswith("row 5 records: The journal")
 
 
 def test_a_missing_head_is_told(path: Path) -> None:
@@ -178,7 +178,7 @@ def test_an_old_backup_put_back_is_told_and_written_down(tmp_path: Path) -> None
     assert "the head names row 2, and the last row found is 1" in journal.alarm
     intend(journal, "sellctl-3")
     journal.close()
-    assert verify(journal.path).fault.startswith("row 2 says: The journal")
+    assert verify(journal.path).fault.startswith("row 2 records: The journal")
     assert verify(journal.path).row == 2
 
 

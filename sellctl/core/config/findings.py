@@ -1,4 +1,4 @@
-"""The result of a check of the configuration: a rule that doesn't hold, where, and a remedy."""
+"""A problem that the configuration check found: where it is, what is wrong, and how to fix it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that doesn't hold, at a dotted key. With a warning the configuration still loads."""
+    """A problem at a dotted key. When it is only a warning, the configuration still loads."""
 
     key: str
     sentence: str

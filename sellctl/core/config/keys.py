@@ -1,6 +1,6 @@
 """The keys of a configuration dataclass, described from its type hints.
 
-The reader, `config show`, the JSON schema and the reference are all made from them: each knows the same keys.
+The reader, `config show`, the JSON schema and the reference are all generated from them, so that their keys agree.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from sellctl.core.config.schema import Config, Doc, MayBeEmpty, NoneWord, OtherK
 
 
 class Shape(Enum):
-    """What a key holds in YAML."""
+    """The kind of value that a key has in YAML."""
 
     SCALAR = auto()  # one value
     LIST = auto()  # values, or a single one

@@ -1,4 +1,4 @@
-"""Reads the tree of a YAML file into a Config. A mistake becomes a Problem, and reading goes on after it."""
+"""Reads the tree of a YAML file into a Config. An error becomes a Problem, and reading continues after it."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ class _UnreadableError(Exception):
 
 
 class ConfigReader:
-    """Reads one file's tree. `locations` has the place of each key.
+    """Reads one file's tree. `locations` has the location of each key.
 
     A value with a problem is replaced by its default, so that the rest can be checked too; such a Config must not be
     used.
@@ -190,7 +190,7 @@ class ConfigReader:
         return tuple(key.kind(*step) for step in sorted(steps.items()))
 
     def _other_keys(self, others: "Mapping[str, Entry]", path: str) -> "Iterator[tuple[str, str]]":
-        """The keys of a user-defined strategy, as text; its class says how they are written."""
+        """The keys of a user-defined strategy, as text; its class defines their format."""
         for name, entry in others.items():
             self.locations[joined(path, name)] = entry.location
             nodes = entry.node.nodes if isinstance(entry.node, Items) else (entry.node,)
@@ -209,7 +209,7 @@ class ConfigReader:
 
 
 def _stand_in(key: Key) -> Any:
-    """What replaces a value with a problem."""
+    """The replacement for a value with a problem."""
     if key.default is not REQUIRED:
         return key.default
     return {} if key.shape is Shape.NAMED else "" if key.unit is Unit.SECRET else None

@@ -1,8 +1,8 @@
 """The schema of the configuration: every key with its type, its default and one sentence about it.
 
-A field's name is its YAML key, and its type says how the value is written. The reader, `config show`, the JSON schema,
-config.example.yml and docs/configuration.md are all made from these frozen dataclasses. The rest of the program, and
-user-defined strategies, import them from here.
+A field's name is its YAML key, and its type defines how the value is written. The reader, `config show`, the JSON
+schema, config.example.yml and docs/configuration.md are all generated from these frozen dataclasses. The rest of the
+program, and user-defined strategies, import them from here.
 """
 
 import datetime as dt
@@ -45,7 +45,7 @@ class MayBeEmpty:
 
 
 class Unit(StrEnum):
-    """How a value is written in YAML; units.py holds the format of each."""
+    """How a value is written in YAML; units.py defines the format of each."""
 
     RATIO = "ratio"  # price / entry, 1.1 is +10%
     SECONDS = "seconds"  # a duration: 15s, 5m, 1h30m, 2d; a bare number is seconds
@@ -159,7 +159,7 @@ class AssetKind(StrEnum):
 
 
 class StockFeed(StrEnum):
-    """Alpaca's stock feeds; auto takes the best one granted."""
+    """Alpaca's stock feeds; auto uses the best one granted."""
 
     AUTO = "auto"
     SIP = "sip"
@@ -168,7 +168,7 @@ class StockFeed(StrEnum):
 
 
 class OptionFeed(StrEnum):
-    """Alpaca's option feeds; auto takes the best one granted."""
+    """Alpaca's option feeds; auto uses the best one granted."""
 
     AUTO = "auto"
     OPRA = "opra"
@@ -194,8 +194,8 @@ class AccountConfig:
         field(repr=False)
     )
     secret_key: Annotated[SecretText, Doc("Secret key, written in the same ways.")] = field(repr=False)
-    paper: Annotated[bool, Doc("false is real money; trading it also needs --live or SELLCTL_LIVE=1.")] = True
-    enabled: Annotated[bool, Doc("false leaves the account out.")] = True
+    paper: Annotated[bool, Doc("false trades real money, which also needs --live or SELLCTL_LIVE=1.")] = True
+    enabled: Annotated[bool, Doc("false: the account is not used.")] = True
     account_number: Annotated[str | None, Doc("If set, sellctl refuses to act on any other account.")] = None
     endpoints: EndpointsConfig = EndpointsConfig()
 
@@ -227,13 +227,13 @@ class StrategyOneConfig:
 class PriceBasisConfig:
     """Which price a gain is measured on."""
 
-    profit: Annotated[Basis, Doc("bid or mid. On the bid, a target is a price that can be had now.")] = Basis.BID
-    loss: Annotated[Basis, Doc("mid or bid. On the mid, a wide spread alone is no loss.")] = Basis.MID
+    profit: Annotated[Basis, Doc("bid or mid. The bid is a price at which you can sell now.")] = Basis.BID
+    loss: Annotated[Basis, Doc("mid or bid. On the mid, a wide spread alone is not a loss.")] = Basis.MID
 
 
 @dataclass(frozen=True, slots=True)
 class BroadEtfsConfig:
-    """Later deadlines for broad ETFs, whose options Alpaca lets trade longer on their last day."""
+    """Later deadlines for broad ETFs, whose options trade longer at Alpaca on their last day."""
 
     symbols: Annotated[tuple[Symbol, ...], MayBeEmpty(), Doc("Underlyings with the later deadlines.")] = (
         "SPY",
@@ -315,7 +315,7 @@ class TrailingStopConfig:
     ]
     activation: Annotated[Gain, Doc("Armed once the peak's gain is at or above this.")] = Decimal(0)
     floor: Annotated[Gain | None, Doc("Once armed, the stop is never below this gain.")] = None
-    max_pullback: Annotated[PullbackText | None, Doc("A second trail; the one closer to the peak counts.")] = None
+    max_pullback: Annotated[PullbackText | None, Doc("A second trail; the one closer to the peak applies.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +377,7 @@ class RulesConfig:
     profit_lock: Annotated[tuple[LockStep, ...], Doc("Steps such as {at: 50%, keep: 20%}.")] = ()
     roi_table: Annotated[tuple[RoiStep, ...], Steps(), Doc("Targets by time held, as {0: 100%, 60m: 50%}.")] = ()
     roi_hours: Annotated[
-        Hours, Doc("How time held counts in roi_table: wall clock, or session for trading hours only.")
+        Hours, Doc("How roi_table counts time held: wall for all hours, session for trading hours.")
     ] = Hours.WALL
     max_hold: Annotated[Minutes | None, Doc("Exit after this long, nights included.")] = None
     before_close: Annotated[Minutes | None, Doc("Exit this long before each day's close.")] = None
@@ -396,7 +396,7 @@ class StrategyConfig:
     """One strategy: a name, a match and rules; or `use`, a class of your own with its fields as further keys."""
 
     name: Annotated[str | None, Doc("A name of your choice, shown wherever the strategy is.")] = None
-    use: Annotated[str | None, Doc("./file.py:Class beside this file, or the name of an installed strategy.")] = None
+    use: Annotated[str | None, Doc("./file.py:Class next to this file, or the name of an installed strategy.")] = None
     match: MatchConfig = MatchConfig()
     rules: RulesConfig = RulesConfig()
     options: Annotated[tuple[tuple[str, str], ...], OtherKeys()] = ()
@@ -417,7 +417,7 @@ class AccountGuardConfig:
 class SellModuleConfig:
     """The exit rules."""
 
-    enabled: Annotated[bool, Doc("false: read commands work; watch and run-once say so and exit 0.")] = True
+    enabled: Annotated[bool, Doc("false: watch and run-once report it, do nothing and exit with 0.")] = True
     check_interval: Annotated[Seconds, Doc("Time between checks; a bare number is seconds.")] = dt.timedelta(seconds=5)
     order_cancel_minutes: Annotated[Decimal, Doc("Cancel sell orders older than this many minutes.")] = Decimal(3)
     order_cancel_scope: Annotated[CancelScope, Doc("sells, own (only sellctl's) or all (buys too).")] = (
@@ -433,11 +433,12 @@ class SellModuleConfig:
         TakeOver,
         Doc("forced, protective or never: which exits may cancel your own closing order that holds the quantity."),
     ] = TakeOver.FORCED
-    allow_legging_out: Annotated[bool, Doc("true lets a long that covers a short be closed alone.")] = False
+    allow_legging_out: Annotated[bool, Doc("true: a long that covers a short may be closed alone.")] = False
     short_positions: ShortPositionsConfig = ShortPositionsConfig()
     manage: ManageConfig = ManageConfig()
     strategies: Annotated[
-        tuple[StrategyConfig, ...], Doc("Your strategies; the first whose match fits decides, strategy_one comes last.")
+        tuple[StrategyConfig, ...],
+        Doc("Your strategies; the first that matches manages a position, strategy_one comes last."),
     ] = ()
     account_guard: AccountGuardConfig = AccountGuardConfig()
     strategy_one: StrategyOneConfig = StrategyOneConfig()
@@ -466,8 +467,8 @@ class WalksConfig:
 class BackstopConfig:
     """A wide stop order that rests at the broker under each managed long, in case this host fails.
 
-    Every exit cancels it first. Once touched it becomes a market order. While it rests, Alpaca refuses a purchase of
-    the same symbol (wash-trade rule), except beside a trailing stop.
+    Every exit cancels it first. Once touched it becomes a market order. While it rests, Alpaca refuses to buy the same
+    symbol (wash-trade rule), unless it is a trailing stop.
     """
 
     stop: Annotated[
@@ -477,7 +478,7 @@ class BackstopConfig:
         Gain | None, Doc("Stocks, in place of stop: a trailing stop this far below the best price since it was placed.")
     ] = None
     assets: Annotated[
-        tuple[AssetKind, ...], Doc("option, stock. Where Alpaca refuses a stop on an option, it is tried once a day.")
+        tuple[AssetKind, ...], Doc("option, stock. Where Alpaca refuses a stop on an option, it is tried once per day.")
     ] = (AssetKind.OPTION, AssetKind.STOCK)
 
 
@@ -486,14 +487,14 @@ class ExecutionConfig:
     """How exits are sent."""
 
     style: Annotated[Style, Doc("smart sends limit orders near the market, market sends market orders.")] = Style.SMART
-    protective_market: Annotated[bool, Doc("true lets a stop end in a market order after its limits.")] = False
+    protective_market: Annotated[bool, Doc("true: a stop ends in a market order after its limits.")] = False
     walk: WalksConfig = WalksConfig()
     backstop: BackstopConfig = BackstopConfig()
 
 
 @dataclass(frozen=True, slots=True)
 class GuardsConfig:
-    """What a quote has to prove before a stop fires on it."""
+    """How quotes confirm a stop before it fires."""
 
     confirm: Annotated[Seconds, Doc("Time between the two agreeing quotes that a stop needs; 0s needs only one.")] = (
         dt.timedelta(seconds=1.5)
@@ -529,7 +530,7 @@ class WatchConfig:
     """How a running watcher reports that it works."""
 
     heartbeat: Annotated[
-        SecretText | None, Doc("URL requested once a minute, for a dead man's switch; treated as a secret.")
+        SecretText | None, Doc("URL requested once per minute, for a dead man's switch; treated as a secret.")
     ] = field(default=None, repr=False)
 
 
@@ -540,7 +541,7 @@ class ApiConfig:
     host: Annotated[str, Doc("Address to listen on; beyond this machine it needs TLS files or a proxy.")] = "127.0.0.1"
     port: Annotated[int, Doc("Port to listen on.")] = 8090
     names: Annotated[
-        tuple[str, ...], MayBeEmpty(), Doc("Host names it answers to, besides localhost and IP addresses.")
+        tuple[str, ...], MayBeEmpty(), Doc("Host names that it accepts, besides localhost and IP addresses.")
     ] = ()
     secret: Annotated[SecretText, Doc("Signs its tokens, 32 bytes or more; only serve and token read it.")] = field(
         default="${SELLCTL_API_SECRET}", repr=False
@@ -568,6 +569,6 @@ class Config:
     sell_module: SellModuleConfig = SellModuleConfig()
     execution: ExecutionConfig = ExecutionConfig()
     guards: GuardsConfig = GuardsConfig()
-    notify: Annotated[tuple[NotifyConfig, ...], Doc("Who gets notifications; needs the extra notify.")] = ()
+    notify: Annotated[tuple[NotifyConfig, ...], Doc("Recipients of notifications; needs the extra notify.")] = ()
     watch: WatchConfig = WatchConfig()
     api: ApiConfig = ApiConfig()

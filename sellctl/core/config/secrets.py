@@ -1,4 +1,4 @@
-"""Looks up secrets: ${ENV}, file:/path, keyring:service/name. No error shows what was read."""
+"""Looks up secrets: ${ENV}, file:/path, keyring:service/name. No error message contains what was read."""
 
 import os
 import re

@@ -46,7 +46,7 @@ def strategies(config: Config) -> Findings:
 def _entry(entry: StrategyConfig, path: str) -> Findings:
     if entry.use and entry.rules != RulesConfig():
         yield Finding(
-            f"{path}.rules", f"{path} has rules beside use.", "The class brings its own rules; delete one of the two."
+            f"{path}.rules", f"{path} has both use and rules.", "The class has its own rules; delete one of the two."
         )
     elif not entry.use and entry.rules == RulesConfig():
         yield Finding(path, f"{path} has no rules.", "Add rules, or use: ./file.py:Class.")
@@ -57,7 +57,7 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
 
 
 def _matches_shorts(match: MatchConfig) -> bool:
-    """Whether it is for positions sold to open, which can lose more than 100%: a usual stop is twice the credit."""
+    """Whether it matches positions sold to open, which can lose more than 100%: a stop at twice the credit is usual."""
     if match.side is not None:
         return match.side is SideKind.SHORT
     return bool(match.structure) and match.structure != (StructureKind.SINGLE,)
@@ -73,7 +73,7 @@ def _names(entries: tuple[StrategyConfig, ...]) -> Findings:
 
 
 def _unreachable(entries: tuple[StrategyConfig, ...]) -> Findings:
-    """A strategy listed after one that matches everything never decides anything."""
+    """A strategy listed after one that matches everything manages no position."""
     for index, entry in enumerate(entries[:-1]):
         if entry.match == MatchConfig() and not entry.use:
             key = f"sell_module.strategies[{index}]"
@@ -132,7 +132,7 @@ def _trailing(rules: RulesConfig, path: str) -> Findings:
     if _is_wider_than_activation(trail):
         sentence = f"trail {value_text(trail.trail)} is wider than its activation at {gain_text(trail.activation)}"
         yield Finding(key, f"{sentence}: it may exit at a loss.", "Narrow it, or give it a floor.", warning=True)
-    sentence = "trailing_stop knows only the prices of sellctl's own checks: with run-once, one price per run."
+    sentence = "trailing_stop uses only the prices at sellctl's own checks: with run-once, one price per run."
     yield Finding(key, sentence, "Use watch, or run often.", warning=True)
 
 

@@ -1,4 +1,4 @@
-"""How values are written in YAML: one function per unit from text to value, `value_text` for the way back. No I/O.
+"""How values are written in YAML: one function per unit from text to value, and `value_text` for the reverse. No I/O.
 
 Every `read_` function takes the text as written and raises UnitError.
 """
@@ -35,7 +35,7 @@ _LONGEST_KEY = 30
 
 
 class UnitError(ValueError):
-    """A text isn't written as its unit requires. The sentence leaves out the key; its reader puts `key: ` before it."""
+    """A text isn't written as its unit requires. The sentence leaves out the key; the caller puts `key: ` before it."""
 
     def __init__(self, sentence: str, hint: str) -> None:
         super().__init__(sentence)
@@ -66,12 +66,12 @@ def read_ratio(text: str) -> Decimal:
 
 
 def read_seconds(text: str) -> dt.timedelta:
-    """A duration; a bare number counts seconds."""
+    """A duration; a bare number is in seconds."""
     return _read_duration(text, bare="s")
 
 
 def read_minutes(text: str) -> dt.timedelta:
-    """A duration; a bare number counts minutes."""
+    """A duration; a bare number is in minutes."""
     return _read_duration(text, bare="m")
 
 
@@ -102,7 +102,7 @@ def read_amount(text: str) -> Amount:
     if price := _PRICE.fullmatch(text):
         return Amount(_above_zero(text, price[1]), Per.PRICE)
     if text.startswith("$"):
-        raise UnitError(f"{quoted(text)} doesn't say per what.", f"Write {text}/contract or {text}/position.")
+        raise UnitError(f"{quoted(text)} has no unit.", f"Write {text}/contract or {text}/position.")
     if not text.endswith("%"):
         hint = "Write 40%, $120/contract, $500/position or price 1.50."
         raise UnitError(f"{quoted(text)} has no unit.", hint)
@@ -115,7 +115,7 @@ def read_amount(text: str) -> Amount:
 def _above_zero(text: str, digits: str) -> Decimal:
     value = Decimal(digits)
     if value <= 0:
-        raise UnitError(f"{quoted(text)} isn't above 0.", "Write a positive amount; the rule knows the side.")
+        raise UnitError(f"{quoted(text)} isn't above 0.", "Write a positive amount; the rule determines the direction.")
     return value
 
 

@@ -19,7 +19,7 @@ _MAX_STEPS = 6
 _CUTOFF = {
     "zero_day": 45 * _MINUTE,
     "zero_day.broad_etfs": 30 * _MINUTE,
-}  # before the close: then Alpaca refuses orders
+}  # before the close; from then on Alpaca refuses orders
 _KEY_KINDS = {"PK": True, "AK": False}  # how Alpaca's key IDs begin: paper, live
 
 
@@ -55,7 +55,7 @@ def _order_cancel_minutes(config: Config) -> Findings:
     minutes = config.sell_module.order_cancel_minutes
     if not 0 < minutes <= _DAY_MINUTES:
         sentence = f"order_cancel_minutes: {minutes} isn't above 0 and at most {_DAY_MINUTES}."
-        yield Finding("sell_module.order_cancel_minutes", sentence, "3 is usual; the number counts minutes.")
+        yield Finding("sell_module.order_cancel_minutes", sentence, "3 is usual; the number is in minutes.")
 
 
 def _zero_day(config: Config) -> Findings:
@@ -208,7 +208,7 @@ def _api(config: Config) -> Findings:
                 yield Finding(key, f"{key}: {quoted(text)} is neither an address nor a network.", hint)
     if (api.tls_cert is None) != (api.tls_key is None):
         missing = "tls_key" if api.tls_key is None else "tls_cert"
-        yield Finding("api", f"api has no {missing} beside the other.", "TLS needs both files.")
+        yield Finding("api", f"api has no {missing}.", "TLS needs both files.")
 
 
 _LAST_PORT = 65_535
@@ -272,6 +272,6 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
 
 
 def findings(config: Config, *, whole: bool = True) -> list[Finding]:
-    """Every rule that doesn't hold. Not `whole`: some keys couldn't be read, so that strategies aren't checked."""
+    """Every problem. Strategies are checked only when the configuration is `whole`: when every key could be read."""
     checks = [check for check in CHECKS if whole or check is not strategies]
     return [finding for check in checks for finding in check(config)]

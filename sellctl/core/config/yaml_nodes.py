@@ -20,7 +20,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
-    """A place in the file; line and column start at 1."""
+    """A position in the file; line and column start at 1."""
 
     line: int
     column: int
@@ -28,7 +28,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, where (None: the file as a whole), and a remedy."""
+    """A problem, how to fix it, and where it is (None: the file as a whole)."""
 
     sentence: str
     hint: str = ""
@@ -45,7 +45,7 @@ class Scalar:
 
     @property
     def is_null(self) -> bool:
-        """True for nothing at all, ~ and null."""
+        """True for an empty value, ~ and null."""
         return self.plain and self.text in _NULLS
 
 
@@ -86,7 +86,7 @@ class _BrokenError(Exception):
 
 def parse(text: str) -> tuple[Node | None, list[Problem]]:
     """The tree of a YAML text and its problems; None for a text without a value, or one that can't be parsed."""
-    import yaml  # noqa: PLC0415  help and completion do without it
+    import yaml  # noqa: PLC0415  help and completion don't need it
 
     builder = _Builder(yaml.parse(text, Loader=yaml.BaseLoader))
     try:
@@ -127,7 +127,7 @@ class _Builder:
         self.problems: list[Problem] = []
 
     def document(self) -> Node | None:
-        """The only document's value."""
+        """The value of the only document; None when there is none."""
         node: Node | None = None
         for event in self._events:
             kind = type(event).__name__
@@ -170,7 +170,7 @@ class _Builder:
             self.problems.append(Problem("A key has to be a single word.", "Write key: value.", key.location))
         elif key.text in table.entries:
             first = table.entries[key.text].location.line
-            sentence = f"{key_name(key.text)} is here a second time; the first is on line {first}."
+            sentence = f"{key_name(key.text)} is a duplicate; the first is on line {first}."
             self.problems.append(Problem(sentence, "Keep one of them.", key.location))
         else:
             table.entries[key.text] = Entry(key.location, value)

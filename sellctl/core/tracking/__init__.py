@@ -1,1 +1,1 @@
-"""What is remembered of positions and prices: episodes, peaks, our own fills, quotes."""
+"""State of positions and prices between polls: episodes, peaks, our own fills, quotes."""

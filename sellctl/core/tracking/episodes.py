@@ -1,6 +1,6 @@
-"""Position memory from flat to flat: when an episode begins, what carries over, and what freezes its rules.
+"""Episodes: the stored state of each position while it is held, and when its rules are suspended.
 
-An episode is on disk before a decision sees it (invariant D3). It ends when the position is forgotten; a flipped
+An episode is on disk before a decision uses it (invariant D3). It ends when the position is forgotten; a flipped
 position, or an entry price that changed without a change of quantity, begins a new one.
 """
 
@@ -16,10 +16,10 @@ from sellctl.core.model.position import Direction, Position, PositionState
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import Memory
 
-# A split leaves what was paid in all unchanged; more than this share of it is no split but a trade.
+# A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
-_SHARES_A_CONTRACT = 100
-_PAIR = "+"  # what joins the two symbols of a pair
+_SHARES_PER_CONTRACT = 100
+_PAIR = "+"  # joins the two symbols of a pair
 
 
 class Episodes:
@@ -30,27 +30,27 @@ class Episodes:
         self._memory = memory
         self._known: dict[str, Episode] | None = None
         self._looked_up: set[str] = set()
-        self.news: list[tuple[str, str]] = []  # what was frozen since it was last asked: symbol, sentence
+        self.news: list[tuple[str, str]] = []  # suspended since `news` was last read: symbol, reason
 
     @property
     def known(self) -> dict[str, Episode]:
-        """Every episode by symbol, as an earlier process left them at first."""
+        """Every episode by symbol, initially as an earlier process stored them."""
         if self._known is None:
             self._known = dict(self._memory.load(self._account))
         return self._known
 
     def save(self) -> None:
-        """On disk when it returns."""
+        """Store all episodes. They are on disk when this returns."""
         self._memory.save(self._account, self.known)
 
     def forget(self, symbols: Iterable[str]) -> None:
-        """These positions are gone."""
+        """Delete the episodes of positions that are gone."""
         for symbol in symbols:
             self.known.pop(symbol, None)
             self._looked_up.discard(symbol)
 
     def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
-        """Begin, carry on or freeze the episodes of these positions, which are all there are."""
+        """Begin, carry on or suspend the episodes of these positions, which are all that are held."""
         held = {position.instrument.symbol: position for position in positions}
         settled = tuple(self._settled(held))
         known = self.known
@@ -68,7 +68,7 @@ class Episodes:
             self._freeze(underlying, why, held)
 
     def peaked(self, symbol: str, price: Decimal) -> None:
-        """Both looks that must agree saw at least this good a price: the peak moves to it, and never back."""
+        """Move the peak to a confirmed price, if that is better and the rules aren't suspended."""
         episode = self.known[symbol]
         better = episode.peak is None or (
             price > episode.peak if episode.direction is Direction.LONG else price < episode.peak
@@ -81,40 +81,43 @@ class Episodes:
         return tuple(symbol for symbol in self.known if symbol not in self._looked_up and _PAIR not in symbol)
 
     def opened(self, symbol: str, orders: Iterable[Order]) -> None:
-        """Learn from its orders when the position was opened, and by which one."""
+        """Derive from its orders when the position was opened, and by which one."""
         self._looked_up.add(symbol)
         episode = self.known.get(symbol)
         opening = opening_of(episode, orders) if episode else None
         if episode is None or opening is None or opening.filled_at is None:
             return
-        if opening.filled_at > episode.first_seen:  # it was flat in between, while nobody looked
+        if opening.filled_at > episode.first_seen:  # closed and opened again between two polls
             episode = replace(
                 episode, first_seen=opening.filled_at, peak=None, original_qty=episode.qty, suspended="", exit_after=""
             )
         self.known[symbol] = replace(episode, opened_at=opening.filled_at, opening_order_id=opening.client_order_id)
 
     def lead(self, short: str, longs: Iterable[str], why: str) -> None:
-        """The short leg is being closed: these long legs follow once it is."""
+        """The short leg is being closed: mark these long legs to be closed after it."""
         for symbol in longs:
             if symbol in self.known:
                 self.known[symbol] = replace(self.known[symbol], exit_after=f"{short} {why}")
         self.save()
 
     def stay(self, held_without_exit: Iterable[str]) -> None:
-        """Short legs that are held and that nobody closes lead nobody any more."""
+        """Unmark long legs whose short leg is held and isn't being closed."""
         idle = set(held_without_exit)
         for symbol, episode in self.known.items():
             if episode.exit_after and episode.exit_after.split(" ", 1)[0] in idle:
                 self.known[symbol] = replace(episode, exit_after="")
 
     def thaw(self, symbols: frozenset[str]) -> None:
-        """A person has looked: the rules of these symbols or underlyings go on, with fresh peaks."""
+        """Resume the suspended rules of these symbols or underlyings, with new peaks."""
         for symbol, episode in self.known.items():
             if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
                 self.known[symbol] = replace(episode, suspended="", peak=None, original_qty=episode.qty)
 
     def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
-        """An option that left while its shares came or went was assigned or exercised; an adjusted one was renamed."""
+        """Underlyings of options that were assigned, exercised or renamed, each with the reason.
+
+        An option whose shares came or went at the same time was assigned or exercised.
+        """
         for symbol, episode in self.known.items():
             if symbol not in held and an_option(symbol):
                 underlying = underlying_of(symbol)
@@ -126,7 +129,7 @@ class Episodes:
     def _shares_moved(self, underlying: str, episode: Episode, held: Mapping[str, Position]) -> bool:
         before, now = self.known.get(underlying), held.get(underlying)
         moved = _signed(now) - (ZERO if before is None else _signed_qty(before.qty, before.direction))
-        return abs(moved) == episode.qty * _SHARES_A_CONTRACT
+        return abs(moved) == episode.qty * _SHARES_PER_CONTRACT
 
     def _was_renamed(self, symbol: str, held: Mapping[str, Position]) -> bool:
         was = an_option(symbol)
@@ -139,7 +142,7 @@ class Episodes:
         return False
 
     def _freeze(self, underlying: str, why: str, held: Iterable[str]) -> None:
-        """Everything of that underlying, what came with it too: the shares delivered, the contract renamed to."""
+        """Suspend everything on that underlying, also the delivered shares and the renamed contract."""
         for symbol in held:
             episode = self.known.get(symbol)
             if episode and not episode.suspended and _root_underlying(symbol) == underlying:
@@ -148,7 +151,7 @@ class Episodes:
 
 
 def state_of_episode(episode: Episode) -> PositionState:
-    """What a strategy may know of a pair: the facts of its episode."""
+    """The state of a pair, from its episode."""
     return PositionState(
         first_seen=episode.first_seen,
         opened_at=episode.opened_at,
@@ -161,7 +164,7 @@ def state_of_episode(episode: Episode) -> PositionState:
 
 
 def carried_on(episode: Episode | None, position: Position, now: dt.datetime) -> Episode:
-    """The episode after this look: the same value when nothing changed."""
+    """The episode after this poll; the same object when nothing changed."""
     if episode is None or episode.direction is not position.direction:
         return _begun(position, now)
     qty, entry = position.qty, position.entry_price
@@ -172,14 +175,14 @@ def carried_on(episode: Episode | None, position: Position, now: dt.datetime) ->
         return replace(episode, qty=qty, entry_price=entry, suspended=why)
     if qty == episode.qty and episode.entry_price is not None and entry is not None:
         return _begun(position, now)
-    if qty > episode.qty:  # adding re-bases the trail, and its share joins what scale-outs count from
+    if qty > episode.qty:  # adding resets the peak, and scale-outs count from the larger quantity
         base = (episode.original_qty or episode.qty) + qty - episode.qty
         return replace(episode, qty=qty, entry_price=entry, peak=None, original_qty=base)
     return replace(episode, qty=qty, entry_price=entry or episode.entry_price)
 
 
 def is_split(episode: Episode, position: Position) -> bool:
-    """Whether the quantity changed and what was paid in all did not: no trade does that."""
+    """Whether the quantity changed and the total cost did not, which no trade does."""
     if episode.entry_price is None or position.entry_price is None or position.qty == episode.qty:
         return False
     before, after = episode.qty * episode.entry_price, position.qty * position.entry_price
@@ -193,7 +196,7 @@ def _begun(position: Position, now: dt.datetime) -> Episode:
 
 
 def opening_of(episode: Episode, orders: Iterable[Order]) -> Order | None:
-    """The order whose fill began the position: the last that found it flat, if the orders explain what is held."""
+    """The order that opened the position from flat; None when the orders don't add up to the quantity held."""
     filled = [(order.filled_at, order.id, order) for order in orders if order.filled_qty > 0 and order.filled_at]
     held, opening = ZERO, None
     for _, _, order in sorted(filled, key=lambda row: row[:2]):
@@ -213,7 +216,7 @@ def _signed_qty(qty: Decimal, direction: Direction) -> Decimal:
 
 
 def _root_underlying(symbol: str) -> str:
-    """The underlying, also of an adjusted option: AAPL1 delivers what AAPL became."""
+    """The underlying; of an adjusted option (AAPL1) that of its original root (AAPL)."""
     option = an_option(symbol)
     if option and option.option and option.option.is_adjusted:
         return option.option.root.rstrip("0123456789")

@@ -1,4 +1,4 @@
-"""What is left of a position after our own fills, while the broker's view of it may lag, and whether both agree."""
+"""The quantity left of a position after our own fills, while the broker's view of it may lag behind."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from decimal import Decimal
 from sellctl.core.model.order import ZERO, Order, Side
 from sellctl.core.model.position import Direction
 
-# Orders and positions at the broker may disagree for 10 s after a fill; the ledger speaks for twice as long (S5).
+# Orders and positions at the broker may disagree for 10 s after a fill; the ledger is used for twice as long (S5).
 LEDGER_SECONDS = 20.0
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What was held of one symbol when an order was sent, and what our orders have closed since."""
+    """The quantity of one symbol that was held when an order was sent, and our fills since."""
 
     held: Decimal = ZERO
     opened_at: dt.datetime | None = None  # broker's clock; None: closed
@@ -22,13 +22,13 @@ class Ledger:
     fills: dict[str, Decimal] = field(default_factory=dict)  # client order id -> cumulative quantity
 
     def open(self, held: Decimal, at: dt.datetime, now: float) -> None:
-        """An order is about to be sent: begin, or go on when the last one has just been."""
+        """An order is about to be sent: start the ledger, unless it is open for another one."""
         if self.opened_at is None or (now > self.until and not self.fills):
             self.held, self.opened_at, self.fills = held, at, {}
         self.until = max(self.until, now + LEDGER_SECONDS)
 
     def fill(self, client_order_id: str, cumulative: Decimal, now: float) -> None:
-        """Fold a fill in. Only a larger cumulative quantity changes anything, however often one arrives (I8)."""
+        """Count a fill. Only a larger cumulative quantity changes anything, however often one arrives (I8)."""
         if cumulative > self.fills.get(client_order_id, ZERO):
             self.fills[client_order_id] = cumulative
             self.until = now + LEDGER_SECONDS
@@ -39,20 +39,20 @@ class Ledger:
         return sum(self.fills.values(), ZERO)
 
     def left(self, now: float) -> Decimal | None:
-        """What is left by our own count; None when it has nothing to add to the broker's view."""
+        """The quantity left by our own count; None when only the broker's view is valid."""
         return max(self.held - self.filled, ZERO) if self.opened_at and (now <= self.until or self.fills) else None
 
     def is_in_doubt(self, qty: Decimal, now: float) -> bool:
-        """Whether the broker has had its time and shows more than our fills have left."""
+        """Whether the broker shows more than our fills should have left, although its lag is over."""
         return bool(self.fills) and now > self.until and qty > self.held - self.filled
 
     def close(self) -> None:
-        """The broker's view and our count agree, or somebody else's orders explain the difference."""
+        """Close the ledger: the broker's view agrees with it, or the orders of others explain the difference."""
         self.opened_at, self.fills = None, {}
 
 
 def net_of_others(orders: Iterable[Order], direction: Direction, since: dt.datetime) -> Decimal:
-    """What orders that aren't ours have added to a position since then; negative when they took from it."""
+    """The quantity that orders of others have added to a position since then; negative when they reduced it."""
     opening = Side.BUY if direction is Direction.LONG else Side.SELL
     return sum(
         (

@@ -23,14 +23,14 @@ def peak_of(holding: Holding, market: Market, basis: Basis) -> Decimal | None:
 
 
 def peak_of_pair(pair: Pair, market: Market, basis: Basis) -> Decimal | None:
-    """Likewise of a pair, on its net price."""
+    """The net price that the pair's peak may move to; None when it stays."""
     short, long = _worst_prices(pair.short, market), _worst_prices(pair.long, market)
     whole = pair_at(pair, short, long) if short and long else None
     return _price_on(whole.prices, whole, basis) if whole and not whole.prices.wide else None
 
 
 def _may_set_a_peak(holding: Holding, basis: Basis) -> bool:
-    """Whether the window's worst price beats the peak; mostly it doesn't, and its quotes need no judging."""
+    """Whether the window's worst price beats the peak. Usually not, which saves the checks of its quotes."""
     window, peak = holding.state.window, holding.state.peak
     if window is None or peak is None:
         return window is not None

@@ -16,12 +16,12 @@ JUMP = {AssetClass.STOCK: Decimal("0.10"), AssetClass.OPTION: Decimal("0.50")}
 STEP_DOLLARS = Decimal("0.05")  # a step of a cheap option is no jump
 SAME = Decimal("0.20")  # how far two quotes of a new level may differ
 JUMP_CONFIRM = 1.5  # seconds between a jump and the quote that confirms it
-FORGOTTEN = 60.0  # seconds after which a sample confirms nothing any more
+FORGOTTEN = 60.0  # seconds after which a sample no longer confirms anything
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 class Source(StrEnum):
-    """Which way a quote came."""
+    """How a quote arrived."""
 
     POLL = "poll"
     STREAM = "stream"
@@ -29,7 +29,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuoteSample:
-    """A quote's sides, as far as they are prices, and when it came, in monotonic seconds."""
+    """A quote's plausible sides (None for others), and when it arrived, in monotonic seconds."""
 
     bid: Decimal | None
     ask: Decimal | None
@@ -37,7 +37,7 @@ class QuoteSample:
 
     @property
     def has_a_price(self) -> bool:
-        """Whether a side stands and the quote isn't crossed."""
+        """Whether it has a side and isn't crossed."""
         bid, ask = self.bid, self.ask
         return (bid is not None or ask is not None) and not (bid is not None and ask is not None and bid > ask)
 
@@ -54,16 +54,16 @@ class QuoteBook:
     streamed_at: float = float("-inf")
     last_trade: Decimal | None = None
     polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
-    _jump: QuoteSample | None = None  # a jump that nothing has confirmed yet
+    _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
-    _stamp: dt.datetime = _NEVER  # what newer quotes have to reach
+    _stamp: dt.datetime = _NEVER  # older quotes are ignored
     _samples: deque[QuoteSample] = field(default_factory=deque)
     _wide_since: float | None = None
 
     def take(self, quote: Quote, now: float, source: Source, *, future: bool = False) -> bool:
-        """Take a quote unless it is older than what is known, or a jump. Whether it is the newest now.
+        """Store a quote unless it is older than the newest or an unconfirmed jump. Return whether it is now the newest.
 
-        One stamped in the `future` is shown only while there is no other, and never holds up the next.
+        A quote stamped in the `future` is stored only while there is no other, and never outdates the next.
         """
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
@@ -83,15 +83,15 @@ class QuoteBook:
         return True
 
     def traded(self, price: Decimal) -> None:
-        """Take the price of a trade."""
+        """Store the price of the latest trade."""
         self.last_trade = price
 
     def confirm_after(self, seconds: float) -> None:
-        """Change how far apart two samples of a stop are."""
+        """Change the time between two samples of a stop."""
         self.confirm = seconds
 
     def restarted(self) -> None:
-        """The stream begins anew: count from zero how often polls are ahead of it."""
+        """The stream restarts: count the polls ahead of it from zero again."""
         self.polls_ahead = 0
 
     def wide_for(self, now: float) -> dt.timedelta:
@@ -99,11 +99,11 @@ class QuoteBook:
         return dt.timedelta(0) if self._wide_since is None else dt.timedelta(seconds=now - self._wide_since)
 
     def has_jump(self, now: float) -> bool:
-        """Whether a jump waits for a second quote."""
+        """Whether there is a jump that no second quote has confirmed yet."""
         return self._jump is not None and now - self._jump.at < FORGOTTEN
 
     def window(self) -> Window | None:
-        """The best and the worst sides since a sample at least `confirm` before the newest; None without such a one."""
+        """The best and the worst sides since a sample at least `confirm` before the newest; None without one."""
         start = self._start()
         if start is None or self.newest is None:
             return None
@@ -113,7 +113,7 @@ class QuoteBook:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _start(self) -> int | None:
-        """Where the window begins: the newest sample that is old enough."""
+        """The index of the window's first sample: the newest that is old enough."""
         if not self._samples:
             return None
         old_enough = self._samples[-1].at - self.confirm
@@ -128,7 +128,7 @@ class QuoteBook:
             self._samples.popleft()
 
     def _is_unconfirmed_jump(self, sample: QuoteSample) -> bool:
-        """Whether it is a jump to wait with. A confirmed one starts the samples anew, from its first quote."""
+        """Whether it is an unconfirmed jump. A confirmed one restarts the samples from its first quote."""
         if self._level is None or _is_near(sample, self._level, JUMP[self.asset]):
             self._jump = None
             return False
@@ -144,7 +144,7 @@ class QuoteBook:
         return False
 
     def _compare_with_stream(self, quote: Quote, now: float, source: Source) -> None:
-        """Count the polls that were ahead of the stream: one may be, but not one after the other."""
+        """Count the polls in a row that brought a new price before the stream did; a single one is normal."""
         if source is Source.STREAM:
             self.polls_ahead, self.streamed_at = 0, now
         elif self.newest is not None and (quote.bid, quote.ask) != (self.newest.bid, self.newest.ask):
@@ -158,7 +158,7 @@ class QuoteBook:
 
 
 def _is_near(sample: QuoteSample, other: QuoteSample, share: Decimal) -> bool:
-    """Whether the two differ by no more than a share of the other, or a small step. Without a common side they do."""
+    """Whether the two differ by at most a share of the other, or a small step; true without a common side."""
     return all(abs(price - before) <= max(before * share, STEP_DOLLARS) for price, before in _comparable(sample, other))
 
 

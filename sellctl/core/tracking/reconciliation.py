@@ -1,4 +1,4 @@
-"""Our fills of one position against what the broker shows of it, and a quarantine when they do not agree (S5)."""
+"""Compares our fills with the broker's view of one position, and quarantines it when they disagree (S5)."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from sellctl.core.model.order import Order
 from sellctl.core.model.position import Direction
 from sellctl.core.tracking.fill_ledger import Ledger, net_of_others
 
-# A position that nobody can explain is looked into again after this long.
+# A position that contradicts our fills is checked again after this long.
 DOUBT_SECONDS = 30.0
 
 
@@ -18,7 +18,7 @@ class Reconciliation:
     """The ledger of one position, and what is wrong with it. Instants are monotonic seconds."""
 
     ledger: Ledger = field(default_factory=Ledger)
-    quarantine: str = ""  # why the position is left alone; "" when it is not
+    quarantine: str = ""  # why the position is not traded; "" when it is
     _doubted_at: float = float("-inf")
 
     def sending(self, held: Decimal, at: dt.datetime, now: float) -> None:
@@ -26,12 +26,12 @@ class Reconciliation:
         self.ledger.open(held, at, now)
 
     def filled(self, client_order_id: str, cumulative: Decimal, now: float, *, only_if_open: bool) -> None:
-        """Fold a fill in. An order that rests for days may fill when the ledger has long closed: then it is no news."""
+        """Count a fill; with `only_if_open`, for orders that rest for days, not after the ledger has closed."""
         if not only_if_open or self.ledger.left(now) is not None:
             self.ledger.fill(client_order_id, cumulative, now)
 
     def is_in_doubt(self, qty: Decimal, now: float) -> bool:
-        """Whether more is held than our fills have left, and it is due to be looked into with today's orders."""
+        """Whether more is held than our fills should have left, and a check against today's orders is due."""
         if not self.ledger.fills or now <= self.ledger.until:
             return False
         if not self.ledger.is_in_doubt(qty, now):
@@ -43,7 +43,7 @@ class Reconciliation:
         return True
 
     def explain(self, qty: Decimal, direction: Direction, todays: Iterable[Order]) -> str:
-        """Hold today's orders against the position. The sentence when it is newly quarantined, else ""."""
+        """Check the position against today's orders. Return a sentence when it is newly quarantined, else ""."""
         if self.ledger.opened_at is None:
             return ""
         others = net_of_others(todays, direction, self.ledger.opened_at)

@@ -1,1 +1,1 @@
-"""What a watcher consists of: observing an account, requests by hand, announcing a plan, the schedule of polls."""
+"""Parts of a watcher: observing an account, manual requests, announcing a plan, the schedule of polls."""

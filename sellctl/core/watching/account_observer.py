@@ -1,4 +1,4 @@
-"""Reads one account at the broker: positions, open orders, and what a decision may ask for besides."""
+"""Reads one account at the broker: positions, open orders, and the other data that a decision may need."""
 
 import asyncio
 import datetime as dt
@@ -19,23 +19,23 @@ from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock
 from sellctl.core.position_manager import PositionManager
 
-# How far back the orders that opened today's positions are looked for.
+# How far back the orders that opened the positions are searched for.
 OPENINGS_WITHIN = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountObservation:
-    """What the broker said about one account, before quotes are known."""
+    """The broker's answer about one account, without quotes."""
 
     positions: Rows[Position]
     orders: tuple[Order, ...]
     invalid_orders: Rows[Order]
-    at: float  # monotonic seconds when it was asked
-    with_underlyings: bool = False  # whether rules ask for the prices of underlyings
+    at: float  # monotonic seconds when it was requested
+    with_underlyings: bool = False  # whether rules need the prices of underlyings
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """What quotes are needed for."""
+        """The instruments whose quotes are needed."""
         held = [position.instrument for position in self.positions.rows]
         wanted = {i.underlying for i in held if i.is_option} if self.with_underlyings else set()
         return (*held, *(a_stock(symbol) for symbol in sorted(wanted - {i.symbol for i in held})))
@@ -43,9 +43,9 @@ class AccountObservation:
 
 @dataclass(slots=True)
 class AccountObserver:
-    """The reading side of one account. BrokerError and its kinds are the caller's to handle, unless said otherwise.
+    """Reads one account. Methods raise BrokerError or a subclass, unless said otherwise.
 
-    `admit` refuses an account that may not be acted on. `facts` are the broker's last word on the account itself.
+    `admit` raises an error for an account that must not be traded. `facts` is the last answer about the account itself.
     """
 
     broker: Broker
@@ -57,20 +57,20 @@ class AccountObserver:
     facts: AccountFacts | None = None
 
     async def observe(self, mode: RunMode, *, with_equity: bool, with_underlyings: bool) -> AccountObservation:
-        """Positions and open orders, and what became of ours. `with_equity` asks for the account's equity anew."""
+        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again."""
         at = self.clock.monotonic()
-        await self._read_account(anew=with_equity)
+        await self._read_account(again=with_equity)
         positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
         known = await self._settle(orders.rows) if mode is RunMode.ACT else orders.rows
         return AccountObservation(positions, known, orders, at, with_underlyings)
 
     def admit_again(self) -> None:
-        """Check once more that the account may be acted on, as far as it is known. SafetyRefusalError or BusyError."""
+        """Check again that the account may be traded, if it has been read. SafetyRefusalError or BusyError if not."""
         if self.facts is not None:
             self.admit(self.facts)
 
     async def history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders of each symbol. BrokerError also on an unreadable row, which could be any symbol's."""
+        """Today's orders by symbol. BrokerError also for an unreadable row, which could belong to any symbol."""
         wanted = sorted(symbols)
         rows = await self.broker.orders_since(self._midnight(), wanted)
         if rows.invalid:
@@ -84,10 +84,10 @@ class AccountObserver:
         return tuple(order for order in rows.rows if order.symbol == symbol)
 
     async def load_openings(self) -> bool:
-        """Find when each new position was opened and by which order; whether any was looked up.
+        """Find when each new position was opened, and by which order. Return whether orders were read.
 
-        Without an answer, time held counts from when the position was first seen, until the next poll asks again: no
-        exit waits for this.
+        After a failure, time held counts from when the position was first seen, and the next poll tries again: no exit
+        waits for this.
         """
         wanted = self.positions.episodes.without_opening()
         if not wanted:
@@ -101,16 +101,16 @@ class AccountObserver:
         return True
 
     async def load_price_increments(self, symbols: Iterable[str]) -> bool:
-        """Ask once per option whether it trades in pennies; whether anything is known now that wasn't."""
+        """Read once per option whether it trades in pennies. Return whether there was any new answer."""
         missing = [symbol for symbol in symbols if self.lacks_price_increment(symbol)]
         return any(await asyncio.gather(*(self._load_price_increment(symbol) for symbol in missing)))
 
     def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether only the broker knows a symbol's price increment, and hasn't been asked."""
+        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
         return needs_price_increment(symbol) and symbol not in self.positions.contracts
 
     async def _load_price_increment(self, symbol: str) -> bool:
-        """Without an answer an exit takes the coarser increment. Only when the request budget is used up, ask again."""
+        """After a failure the coarser increment is used; it is read again only if the request budget was used up."""
         try:
             self.positions.contracts[symbol] = await self.broker.is_penny(symbol)
         except RateLimitedError:
@@ -119,18 +119,18 @@ class AccountObserver:
             self.positions.contracts[symbol] = None
         return self.positions.contracts[symbol] is not None
 
-    async def _read_account(self, *, anew: bool) -> None:
-        """Learn which account the key belongs to and whether it may be acted on: once, or until it may trade."""
+    async def _read_account(self, *, again: bool) -> None:
+        """Read the key's account and check that it may be traded: once, and again while it is blocked or if `again`."""
         trading_block = self.orders.trading_block
-        if self.facts is None or self.facts.blocked or trading_block.row or anew:
+        if self.facts is None or self.facts.blocked or trading_block.row or again:
             facts = await self.broker.account()
             self.admit(facts)
             if facts.blocked:
-                trading_block.lift()  # the account says it itself now, and will say when that ends
+                trading_block.lift()  # from now on the account itself shows the block and its end
             self.facts = replace(facts, blocked=facts.blocked or trading_block.holds(self.clock.monotonic()))
 
     async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
-        """What became of our orders; and whether the broker's positions agree with our fills (S5)."""
+        """Update our orders, and check that the broker's positions agree with our fills (S5)."""
         known = await self.orders.settle(orders, self.publish.now())
         doubtful = self.positions.in_doubt()
         if doubtful:
@@ -140,6 +140,6 @@ class AccountObserver:
         return known
 
     def _midnight(self) -> dt.datetime:
-        """When the exchange's day began."""
+        """The start of the exchange's day, in UTC."""
         today = self.publish.now().astimezone(NEW_YORK).date()
         return dt.datetime.combine(today, dt.time(), NEW_YORK).astimezone(dt.UTC)

@@ -1,11 +1,11 @@
-"""Requests by hand: what other commands ask of the process that holds an account, and what stands of it."""
+"""Manual requests: those that other commands pass to the process that holds an account, until they are done."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Verb(StrEnum):
-    """What can be asked for beside a running watcher. Halting needs no request: its flag is read before every order."""
+    """What a command can request of a running watcher. A halt needs no request: its flag is read before every order."""
 
     CLOSE = "close"
     PANIC = "panic"
@@ -19,15 +19,15 @@ class CommandRequest:
     verb: Verb
     symbol: str = ""
     accounts: tuple[str, ...] = ()
-    by: str = ""  # who asked, for the journal
+    by: str = ""  # who requested it, for the journal
 
 
 @dataclass(slots=True)
 class ManualRequests:
-    """What stands of the requests to one account; each stands until its position is gone.
+    """The pending requests for one account; each stays until its position is gone.
 
     `closing` are symbols to close, `panic` those to close even under a halt.
-    `panic_is_pending`: the next poll takes everything held into `panic`.
+    `panic_is_pending`: the next poll puts every held symbol into `panic`.
     """
 
     closing: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class ManualRequests:
             self.panic_is_pending = True
 
     def apply_to(self, held: frozenset[str], remembered: frozenset[str]) -> None:
-        """Begin a pending panic with what is `held`; else drop requests for what is neither held nor remembered."""
+        """Start a pending panic for all `held` symbols; else drop requests for symbols neither held nor remembered."""
         if self.panic_is_pending:
             self.panic, self.panic_is_pending = held, False
         else:

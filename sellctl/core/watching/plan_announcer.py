@@ -1,4 +1,4 @@
-"""What a plan means for a person: each thing worth hearing is published once, until it changes."""
+"""Publishes the parts of a plan that the user should know, each once until it changes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class PlanAnnouncer:
     """Compares each plan of one account with what was published before."""
 
     publish: EventPublisher
-    _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what was last known to prevent its exit
-    _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: what the last alert was about
+    _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what last prevented its exit
+    _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: the subject of the last alert
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
     _faults: set[str] = field(default_factory=set)
 
@@ -44,7 +44,7 @@ class PlanAnnouncer:
             self.publish(symbol, EventKind.ALERT, text, evidence="frozen" if is_evidence else "", detail=detail)
 
     def _forget_the_settled(self, plan: Plan) -> None:
-        """Whatever comes next of a holding with nothing notable is new."""
+        """Forget holdings with nothing notable, so that their next obstacle or alert is published."""
         settled = {decision.holding.symbol for decision in plan.decisions}
         settled -= {decision.holding.symbol for decision in plan.notable}
         for symbol in settled:
@@ -52,7 +52,7 @@ class PlanAnnouncer:
             self._alerts.pop(symbol, None)
 
     def _announce_obstacle(self, decision: PositionDecision) -> None:
-        """An exit that is blocked, denied or failed."""
+        """Publish an exit that is blocked, denied or failed."""
         symbol, signal = decision.holding.symbol, decision.signal
         obstacle = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else f"{decision.state}"
         known, self._obstacles[symbol] = self._obstacles.get(symbol), obstacle
@@ -64,7 +64,7 @@ class PlanAnnouncer:
         self.publish(symbol, _ANNOUNCED[decision.state], decision.sentence, failed=failed, critical=critical)
 
     def _announce_alert(self, decision: PositionDecision) -> None:
-        """An alert on a position that stays or is closing all the same, such as an order that a halt holds back."""
+        """Publish an alert about a position whose exit, if any, isn't blocked, denied or failed."""
         if decision.state in _ANNOUNCED or decision.unconfirmed:
             return
         symbol = decision.holding.symbol
@@ -77,7 +77,7 @@ class PlanAnnouncer:
             self._alerts.pop(symbol, None)
 
     def _announce_overdue(self, plan: Plan) -> None:
-        """Protective and forced exits that aren't filled: a critical alert each, repeated as their count grows."""
+        """Publish a critical alert per protective or forced exit that isn't filled, again each time its count grows."""
         announced, self._overdue = self._overdue, {}
         for decision in plan.notable:
             symbol = decision.holding.symbol

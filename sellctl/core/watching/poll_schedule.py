@@ -1,4 +1,4 @@
-"""When to poll next, and which accounts: pure functions of what is known. All durations and instants are seconds."""
+"""When to poll next, and which accounts. Pure. All durations and instants are in seconds."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
@@ -13,21 +13,21 @@ AT_ONCE_SECONDS = 0.25  # before the poll that follows an order or a cancel
 CLOSED_SECONDS = 60.0  # between reads of the clock while the market is closed
 BUDGET_SECONDS = 3.0  # before an account whose request budget is used up is polled again
 BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between polls of an account that fails, by failures in a row
-TRIES = 2  # how often run-once tries what fails in a way that may be over in a moment
+TRIES = 2  # attempts of run-once after failures that may be temporary
 
 
 @dataclass(frozen=True, slots=True)
 class PollConditions:
-    """What decides on the next poll besides the accounts."""
+    """What the time of the next poll depends on, besides the accounts."""
 
     interval: float  # between ordinary polls
     second_quote_in: float  # after which a second quote can confirm a stop or a jump
-    has_jump: bool = False  # whether any price has jumped and waits for a second quote
+    has_jump: bool = False  # whether any price has jumped without a second quote yet
     rests_for: float | None = None  # before the clock is read again while the market is closed; None: don't rest
 
 
 def next_poll(states: Sequence[AccountState], conditions: PollConditions) -> float:
-    """How long to wait before the next poll."""
+    """Seconds to wait before the next poll."""
     if any(state.acted for state in states):
         return AT_ONCE_SECONDS
     if conditions.rests_for is not None:
@@ -56,7 +56,7 @@ def accounts_to_poll(
 
 
 def back_off(state: AccountState) -> float:
-    """How long an account is left alone after a poll: the longer, the more often it failed in a row."""
+    """Seconds after a poll before the account is polled again: the more failures in a row, the longer."""
     if isinstance(state.problem, RateLimitedError):
         return BUDGET_SECONDS
     if not state.failures:
@@ -65,7 +65,7 @@ def back_off(state: AccountState) -> float:
 
 
 def rest_while_closed(market: Market | None, next_open: dt.datetime | None) -> float | None:
-    """How long to rest while the market is closed, at most until it opens; None while it is open or unknown."""
+    """Seconds to rest while the market is closed, at most until it opens; None while it is open or unknown."""
     if market is None or market.is_open:
         return None
     if next_open is None:
@@ -74,5 +74,5 @@ def rest_while_closed(market: Market | None, next_open: dt.datetime | None) -> f
 
 
 def may_recover(problems: Sequence[tuple[SellctlError | None, int]]) -> bool:
-    """Whether a single run should try again: each pair is what went wrong and how often in a row."""
+    """Whether run-once should try again. Each pair is a problem and how often it occurred in a row."""
     return any(isinstance(problem, UnknownOutcomeError) and failures < TRIES for problem, failures in problems)

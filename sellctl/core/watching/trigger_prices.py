@@ -1,4 +1,4 @@
-"""The prices at which rules would close what is held."""
+"""The prices at which rules would close positions."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -49,7 +49,7 @@ VALUES = [
     ("check_interval: -5", "'-5' isn't a duration.", "15s"),
     ("check_interval: 5 minutes", "isn't a duration.", "15s"),
     ("max_position_age: 0s", "shorter than 1s", "15s is usual"),
-    ("order_cancel_minutes: 0", "0 isn't above 0", "counts minutes"),
+    ("order_cancel_minutes: 0", "0 isn't above 0", "is in minutes"),
     ("order_cancel_minutes: 3m", "'3m' isn't a number.", "plain number"),
     ("order_cancel_scope: mine", "'mine' isn't allowed.", "Use sells, own or all."),
     ("zero_day: {eager: 70m}", "start (65m) comes after eager (70m)", "start >= eager >= final"),
@@ -139,7 +139,7 @@ def test_a_folder_given_as_the_file_says_so(tmp_path: Path) -> None:
 
 def test_a_key_that_stands_twice_names_both_lines(refuse: Refuse, main_account: str) -> None:
     error = refuse(f"{main_account}execution:\n  style: smart\n  style: market\n")
-    assert error.sentence == "config.yml:7:3: 'style' is here a second time; the first is on line 6."
+    assert error.sentence == "config.yml:7:3: 'style' is a duplicate; the first is on line 6."
     assert error.hint == "Keep one of them."
 
 

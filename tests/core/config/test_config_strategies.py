@@ -97,7 +97,7 @@ def test_what_was_paid_for_may_not(refuse: Refuse, rules: Rules, match: str) -> 
     ("text", "sentence"),
     [
         ("trailing_stop: {activation: 10%, trail: 15pt}", "wider than its activation"),
-        ("trailing_stop: {activation: 30%, trail: 15pt}", "knows only the prices of sellctl's own checks"),
+        ("trailing_stop: {activation: 30%, trail: 15pt}", "uses only the prices at sellctl's own checks"),
         ("roi_table: {0: 10%, 60m: 50%}", "rises with time held"),
     ],
 )
