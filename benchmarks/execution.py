@@ -81,7 +81,7 @@ def slippage(kind: str) -> Iterator[Figure]:
         smart = play_all(kind, chance, Style.SMART)
         ours, theirs = _cost(smart), _cost(market)
         worse = sum(1 for one in smart if one.worse_than_market)
-        words = f"{ours:.4f} / {theirs:.4f} $ a share: {(1 - ours / theirs):.0%} less; {_filled(smart)}; {worse} worse"
+        words = f"{ours:.4f} / {theirs:.4f} $ per share: {(1 - ours / theirs):.0%} less; {_filled(smart)}; {worse} worse"
         bound = {"0": "0 worse than a market order at that instant", "0.05": ">= 40% less"}.get(chance, "listed")
         yield f"{kind}s, p = {chance}: slippage against the mid, limits / market orders", words, bound
 

@@ -7,7 +7,7 @@ JUDGED = [
     ("1.18 x (2.21 / 2.09 s)", "<= 1 x", "**no**"),
     ("0.83 x (74 ms)", "<= 1.3 x", "yes"),
     ("52,375 holdings/s", ">= 100,000 holdings/s", "**no**"),
-    ("0.0123 / 0.0246 $ a share: 50% less; 990 of 1000 filled", ">= 40% less", "yes"),
+    ("0.0123 / 0.0246 $ per share: 50% less; 990 of 1000 filled", ">= 40% less", "yes"),
     ("62%: waiting for answers 42%", ">= 70%, since a bound was missed", "**no**"),
     ("148; 0 left over", "<= 180", "yes"),
     ("3 (190 flat)", "0", "**no**"),
