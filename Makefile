@@ -35,6 +35,7 @@ test-browser: setup
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@imports=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$imports"; exit 1; }
 
 format: setup
 	@$(BIN)/ruff format .

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from sellctl.core.config.schema import (
     AccountConfig,
-    Amount,
     BreakevenConfig,
     Config,
     DteConfig,
@@ -26,6 +25,7 @@ from sellctl.core.config.schema import (
 )
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
+from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side

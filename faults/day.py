@@ -25,7 +25,6 @@ from faults.transport import over_the_sdk
 from faults.wire import Wire
 from sellctl.core.config.schema import (
     AccountConfig,
-    Amount,
     AssetKind,
     Config,
     ExecutionConfig,
@@ -40,6 +39,7 @@ from sellctl.core.config.schema import (
     TrailingStopConfig,
 )
 from sellctl.core.decision.policy import compile_policy
+from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.ports import Broker
 from sellctl.journal.head import read_head

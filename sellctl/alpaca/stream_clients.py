@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     from alpaca.trading.stream import TradingStream
 
 if TYPE_CHECKING:
-    from sellctl.alpaca.streams import Endpoint
+    from sellctl.alpaca.endpoints import Endpoint
 
 # The SDK would log a traceback for every failed connection; the error is reported in a sentence instead.
 for _name in ("alpaca.data.live.websocket", "alpaca.trading.stream"):

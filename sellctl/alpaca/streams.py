@@ -14,6 +14,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from sellctl.alpaca.endpoints import Endpoint
 from sellctl.core.config.schema import AccountConfig, Config, OptionFeed, StockFeed
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote
@@ -30,16 +31,6 @@ SYMBOL_LIMITS: Final = {"iex": 30, "delayed_sip": 30, "sip": 10_000, "indicative
 BACK_OFF: Final = (1.0, 30.0)  # seconds, jittered by the SDK
 _NOT_ENTITLED: Final = "(409)"
 _TOO_MANY_SYMBOLS: Final = 405
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A stream's URL with the key pair to use there, and for market data its feed."""
-
-    url: str
-    key: str = field(repr=False)
-    secret: str = field(repr=False)
-    feed: str = ""
 
 
 @dataclass(slots=True)

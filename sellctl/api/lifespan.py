@@ -58,7 +58,7 @@ def load(options: Options) -> LoadedConfig:
 def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_OPTIONS) -> ApiServices:
     """Assemble everything. ConfigError or SafetyRefusalError before any request is sent to the broker."""
     from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
-    from sellctl.commands.session import log_event  # noqa: PLC0415  likewise
+    from sellctl.service.logs import log_event  # noqa: PLC0415  likewise
 
     if unconfirmed_live(loaded, options, run_options):
         hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."

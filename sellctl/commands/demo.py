@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import FormatOption, log_event
+from sellctl.commands.session import FormatOption
 from sellctl.core.exit_codes import ExitCode
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
@@ -89,6 +89,7 @@ def play(
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.model.account_state import RunMode
     from sellctl.service.host_clock import RealClock
+    from sellctl.service.logs import log_event
     from sellctl.ui.displays import LogOnly
 
     events: deque[Event] = deque(maxlen=50)

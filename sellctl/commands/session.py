@@ -15,7 +15,6 @@ from sellctl.ui.formats import OutputFormat
 if TYPE_CHECKING:
     from sellctl.bootstrap import RunOptions, Runtime
     from sellctl.core.config_manager import LoadedConfig
-    from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.watching.manual_requests import Verb
@@ -61,6 +60,7 @@ def _ran(
     import asyncio
 
     from sellctl.bootstrap import assemble
+    from sellctl.service.logs import log_event
 
     runtime = assemble(loaded, options, run_options, log_event)
 
@@ -137,14 +137,6 @@ def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
         note(state, kind, detail)
     except JournalError as error:
         typer.echo(f"sellctl: not recorded in the journal: {error}", err=True)
-
-
-def log_event(event: "Event") -> None:
-    """Write an event as one line of the log."""
-    from loguru import logger
-
-    account = f"{event.account} " if event.account else ""
-    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
 
 
 def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":

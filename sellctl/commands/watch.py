@@ -14,7 +14,6 @@ from sellctl.commands.session import (
     all_busy,
     confirm_first_live,
     is_enabled,
-    log_event,
     options_of,
     print_problems,
     status_of,
@@ -55,7 +54,7 @@ def watch(
 
     from sellctl.bootstrap import RunOptions, assemble, load
     from sellctl.core.model.account_state import RunMode
-    from sellctl.service.logs import redactor
+    from sellctl.service.logs import log_event, redactor
     from sellctl.service.notifier import Notifier
 
     options = options_of(context)

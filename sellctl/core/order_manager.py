@@ -320,7 +320,7 @@ class OrderManager:
         now = self.clock.monotonic()
         self._record(request.client_order_id, Refused(now))
         if self.book.trading_block.refused(answer.message, now):
-            text = f"the broker does not let this account trade ({answer.message}); it is checked again, and orders are tried again"
+            text = f"the broker does not let this account trade ({answer.message}); it is asked again soon"
             self.report("", EventKind.BLOCKED, text, failed=True)
 
     def _withdraw(

@@ -31,7 +31,7 @@ class Clock(Protocol):
 class Broker(Protocol):
     """One account at the broker. Every method raises BrokerError and its kinds; a failed read is never an empty one.
 
-    Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are read to their end.
+    Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are complete.
     """
 
     @property
@@ -57,7 +57,7 @@ class Broker(Protocol):
         """Exactly what `submit` sends, for the written intent."""
 
     async def submit(self, order: SubmitOrder) -> Order:
-        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: nobody knows; look it up next."""
+        """Send one order. RequestRejectedError: nothing happened. UnknownOutcomeError: look it up next."""
 
     async def cancel(self, order_id: str) -> None:
         """Ask the broker to end an order. Its answer is not the end: that is seen on the order itself.

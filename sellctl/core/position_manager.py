@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from sellctl.core.config.schema import Basis
 from sellctl.core.model.episode import Episode
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal

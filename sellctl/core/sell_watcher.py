@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from sellctl.core.config.schema import Basis, GuardAction
+from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency

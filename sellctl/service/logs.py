@@ -18,6 +18,8 @@ from sellctl.core.errors import ConfigError
 if TYPE_CHECKING:
     from loguru import Record
 
+    from sellctl.core.model.event import Event
+
 REDACTED = "[redacted]"
 _SHORTEST_SECRET = 8  # a shorter text is no key, and redacting it would garble ordinary words
 _PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | {level} | {message}{extra[trace]}\n"
@@ -135,3 +137,11 @@ def _message_of(record: logging.LogRecord) -> str:
         return record.getMessage()
     except (TypeError, ValueError):  # the arguments don't fit the format string
         return str(record.msg)
+
+
+def log_event(event: "Event") -> None:
+    """Write an event as one line of the log."""
+    from loguru import logger  # noqa: PLC0415  help and completion do without it
+
+    account = f"{event.account} " if event.account else ""
+    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")

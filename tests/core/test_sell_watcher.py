@@ -7,10 +7,11 @@ import pytest
 from builders import CALL, PUT, a_policy, a_position, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
-from sellctl.core.config.schema import Basis, SellModuleConfig, StrategyOneConfig
+from sellctl.core.config.schema import SellModuleConfig, StrategyOneConfig
 from sellctl.core.errors import AuthError, BrokerAnswer, BrokerError, BusyError, JournalError, RateLimitedError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.sell_watcher import WatcherOptions

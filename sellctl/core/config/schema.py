@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
+from sellctl.core.model.gain import Amount, Basis
 from sellctl.core.model.instrument import StructureKind
 
 
@@ -59,23 +60,6 @@ class Unit(StrEnum):
     SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a unit's name
 
 
-class Per(StrEnum):
-    """What an amount counts in."""
-
-    GAIN = "gain"  # a share of the entry price
-    CONTRACT = "contract"  # dollars per contract of 100 shares, or per share of stock
-    POSITION = "position"  # dollars for the whole position
-    PRICE = "price"  # the price itself, in dollars per share
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """How far a target or a stop is from entry; always positive, the rule knows the direction."""
-
-    value: Decimal
-    per: Per = Per.GAIN
-
-
 @dataclass(frozen=True, slots=True)
 class Pullback:
     """How far a price may fall from its peak: points of return on entry, or a share of the peak's price."""
@@ -106,13 +90,6 @@ AmountText = Annotated[Amount, Unit.AMOUNT]
 PullbackText = Annotated[Pullback, Unit.PULLBACK]
 CountsText = Annotated[Counts, Unit.COUNTS]
 TimeOfDay = Annotated[dt.time, Unit.TIME]
-
-
-class Basis(StrEnum):
-    """Which side of the quote a gain is measured on. Closing a short mirrors bid and ask."""
-
-    BID = "bid"
-    MID = "mid"
 
 
 class Style(StrEnum):

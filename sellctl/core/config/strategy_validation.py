@@ -11,13 +11,13 @@ from sellctl.core.config.schema import (
     AssetKind,
     Config,
     MatchConfig,
-    Per,
     RulesConfig,
     SideKind,
     StrategyConfig,
     TrailingStopConfig,
 )
 from sellctl.core.config.units import gain_text, quoted, value_text
+from sellctl.core.model.gain import Per
 from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)

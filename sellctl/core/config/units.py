@@ -11,7 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sellctl.core.config.schema import Amount, Counts, LockStep, Per, Pullback, RoiStep, ScaleStep, Unit
+from sellctl.core.config.schema import Counts, LockStep, Pullback, RoiStep, ScaleStep, Unit
+from sellctl.core.model.gain import Amount, Per
 
 _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)

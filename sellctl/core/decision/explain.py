@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sellctl.core.config.schema import Basis, ShortAction
+from sellctl.core.config.schema import ShortAction
 from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide, rules_warning, why_not_managed
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
-from sellctl.core.model.gain import price_on, side_name
+from sellctl.core.model.gain import Basis, price_on, side_name
 from sellctl.core.model.plan import TABLE, DecisionState, Plan, PositionDecision, Trigger, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot

@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """One exit. Prices are dollars per share; slippage is the cost against a price, above zero when the fill was worse."""
+    """One exit. Prices are dollars per share; slippage is a cost: above zero when the fill was worse."""
 
     account: str
     symbol: str

@@ -1,11 +1,36 @@
 """Prices and gains that rules compare. Prices are dollars per share; a price equal to a threshold has reached it."""
 
+from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 
-from sellctl.core.config.schema import Amount, Basis, Per
 from sellctl.core.model.position import Holding, Position
 
 SHARES_PER_CONTRACT = 100
+
+
+class Basis(StrEnum):
+    """Which side of the quote a gain is measured on. Closing a short mirrors bid and ask."""
+
+    BID = "bid"
+    MID = "mid"
+
+
+class Per(StrEnum):
+    """What an amount counts in."""
+
+    GAIN = "gain"  # a share of the entry price
+    CONTRACT = "contract"  # dollars per contract of 100 shares, or per share of stock
+    POSITION = "position"  # dollars for the whole position
+    PRICE = "price"  # the price itself, in dollars per share
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How far a target or a stop is from entry; always positive, the rule knows the direction."""
+
+    value: Decimal
+    per: Per = Per.GAIN
 
 
 def price_on(holding: Holding, basis: Basis) -> Decimal | None:

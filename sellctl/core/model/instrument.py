@@ -119,7 +119,7 @@ def a_stock(symbol: str) -> Instrument:
 
 @lru_cache(maxsize=_KEPT)
 def instrument_of(symbol: str, broker_class: str) -> Instrument:
-    """The instrument for a symbol and the broker's asset class (`us_equity`, `us_option`, `crypto`, or an unknown one)."""
+    """The instrument for a symbol and the broker's asset class (`us_equity`, `us_option`, `crypto` or another)."""
     if broker_class == "us_option":
         return an_option(symbol) or Instrument(symbol, AssetClass.OTHER, symbol)
     if broker_class == "us_equity":

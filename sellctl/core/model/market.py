@@ -14,7 +14,7 @@ _SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Best bid and ask in dollars per share; None is "no active side" (Alpaca sends 0). `at` is the exchange's stamp."""
+    """Best bid and ask in dollars per share; None is "no active side" (Alpaca sends 0). `at` is the exchange's time."""
 
     symbol: str
     bid: Decimal | None
@@ -56,7 +56,7 @@ class Session:
 class Calendar:
     """The exchange's days from `since` on, as what differs from Monday to Friday, 09:30 to 16:00 in New York.
 
-    `closed` are weekdays without a session, `odd` the sessions of other hours. It is kept small because every snapshot contains it.
+    `closed` are weekdays without a session, `odd` the sessions of other hours. Every snapshot contains it.
     """
 
     since: dt.date
@@ -103,7 +103,7 @@ class Market:
     """The market at one instant of the broker's clock. All instants in UTC.
 
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that
-    is unknown). `confirmed` is False when the calendar contradicts the clock: then no price rule fires, and `closes_at` is
+    is unknown). `confirmed` is False when the calendar contradicts the clock: no price rule fires then and `closes_at` is
     the earlier of the two. An unknown calendar contradicts nothing: then the clock alone decides.
     `calendar` is the sessions of a year back and ten days ahead; None when they are unknown.
     """

@@ -2,7 +2,8 @@
 
 from decimal import Decimal
 
-from sellctl.core.config.schema import AccountGuardConfig, Amount, Per
+from sellctl.core.config.schema import AccountGuardConfig
+from sellctl.core.model.gain import Amount, Per
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.text import as_dollars, as_percent
 

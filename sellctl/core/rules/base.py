@@ -8,8 +8,7 @@ from abc import ABC, abstractmethod
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Amount, Basis, Per
-from sellctl.core.model.gain import is_at_or_above, is_at_or_below, price_on, side_name
+from sellctl.core.model.gain import Amount, Basis, Per, is_at_or_above, is_at_or_below, price_on, side_name
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import TABLE, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Basis
-from sellctl.core.model.gain import is_at_or_above, price_at_gain, price_on
+from sellctl.core.model.gain import Basis, is_at_or_above, price_at_gain, price_on
 from sellctl.core.model.holding_time import days_left
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason

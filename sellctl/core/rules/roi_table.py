@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Basis, Hours, RoiStep
-from sellctl.core.model.gain import price_at_gain
+from sellctl.core.config.schema import Hours, RoiStep
+from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.holding_time import session_time_held, time_held
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason

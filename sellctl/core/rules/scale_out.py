@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Basis, ScaleStep
-from sellctl.core.model.gain import price_at_gain
+from sellctl.core.config.schema import ScaleStep
+from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Amount, Basis, Per
-from sellctl.core.model.gain import price_at_amount
+from sellctl.core.model.gain import Amount, Basis, Per, price_at_amount
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Basis, Pullback
-from sellctl.core.model.gain import price_at_gain
+from sellctl.core.config.schema import Pullback
+from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding

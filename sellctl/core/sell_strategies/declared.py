@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sellctl.core.config.schema import Basis, MatchConfig, PriceBasisConfig, RulesConfig
+from sellctl.core.config.schema import MatchConfig, PriceBasisConfig, RulesConfig
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Trigger
 from sellctl.core.model.position import Holding

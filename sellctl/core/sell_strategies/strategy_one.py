@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from sellctl.core.config.schema import Amount, AssetKind, Basis
+from sellctl.core.config.schema import AssetKind
+from sellctl.core.model.gain import Amount, Basis
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import Holding
 from sellctl.core.rules.stop_loss import StopLoss

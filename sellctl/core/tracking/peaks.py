@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from sellctl.core.config.schema import Basis
 from sellctl.core.decision.quote_checks import judge_quote, price_exits_paused, stops_paused
+from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.structures.pairs import Pair, pair_at

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from sellctl.core.config.schema import Amount, AssetKind, Counts, Per, Pullback, RoiStep, SideKind
+from sellctl.core.config.schema import AssetKind, Counts, Pullback, RoiStep, SideKind
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import ConfigError
+from sellctl.core.model.gain import Amount, Per
 
 D = Decimal
 Rules = Callable[[str], str]

@@ -24,7 +24,6 @@ from builders import (
 )
 
 from sellctl.core.config.schema import (
-    Amount,
     BreakevenConfig,
     LockStep,
     Pullback,
@@ -38,6 +37,7 @@ from sellctl.core.config.schema import (
 )
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
+from sellctl.core.model.gain import Amount
 from sellctl.core.model.market import Window
 from sellctl.core.model.plan import PositionDecision
 from sellctl.core.model.position import PositionState

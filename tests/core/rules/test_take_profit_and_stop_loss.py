@@ -5,10 +5,7 @@ from decimal import Decimal
 import pytest
 from builders import a_market, at_price, fires, replace
 
-from sellctl.core.config.schema import (
-    Amount,
-    Per,
-)
+from sellctl.core.model.gain import Amount, Per
 from sellctl.core.model.position import Prices
 from sellctl.core.rules.stop_loss import StopLoss
 from sellctl.core.rules.take_profit import TakeProfit

@@ -3,7 +3,8 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_holding, a_market, a_policy, a_snapshot, replace, the_decision
 
-from sellctl.core.config.schema import Amount, AssetKind, Basis, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
+from sellctl.core.config.schema import AssetKind, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
+from sellctl.core.model.gain import Amount, Basis
 from sellctl.core.model.plan import DecisionState, ExitSignal, Reason
 from sellctl.core.model.position import Holding, Prices
 from sellctl.core.rules.stop_loss import StopLoss

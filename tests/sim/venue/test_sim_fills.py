@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sim_builders import CALL, STOCK, a_venue, at, held, kinds, later, send, status_of
 
@@ -186,6 +186,7 @@ def test_a_walk_is_the_same_in_every_run_whatever_is_asked_first() -> None:
     assert forward.at(end) == a_path().at(end)
 
 
+@settings(deadline=None)  # an example's time depends on the load of the machine
 @given(
     bid=st.decimals("0.01", "50", places=2),
     spread=st.decimals("0.01", "5", places=2),
@@ -209,6 +210,7 @@ _SENT = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # an example's time depends on the load of the machine
 @given(st.lists(_SENT, min_size=1, max_size=5), st.integers(0, 99), st.sampled_from(["0", "0.05"]))
 def test_skipping_seconds_in_which_nothing_happens_gives_the_same_events_as_matching_each(
     orders: list[dict[str, Any]], seed: int, inside_fill: str
