@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from builders import CALL, a_holding
 
-from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Terms, Urgency
+from sellctl.core.model.plan import ExitSignal, Reason, StopTerms, SubmitOrder, Urgency
 from sellctl.core.orders.client_order_ids import backstop_id, client_order_id
 from sellctl.core.orders.managed_order import ManagedOrder
 
@@ -18,11 +18,12 @@ def a_signal(
     *,
     urgency: Urgency = Urgency.PROTECTIVE,
     reason: Reason = Reason.STOP_LOSS,
-    leads: tuple[str, ...] = (),
+    then_close: tuple[str, ...] = (),
 ) -> ExitSignal:
     """A rule's word that ten contracts should be closed."""
     holding = a_holding(symbol, qty)
-    return ExitSignal(holding, Decimal(qty), reason, "bid $0.70 is at or below the stop $0.80", urgency, leads=leads)
+    detail = "bid $0.70 is at or below the stop $0.80"
+    return ExitSignal(holding, Decimal(qty), reason, detail, urgency, then_close=then_close)
 
 
 def a_request(signal: ExitSignal | None = None, *, limit: str | None = "0.70", order_id: str = AN_EXIT) -> SubmitOrder:
@@ -35,7 +36,7 @@ def a_request(signal: ExitSignal | None = None, *, limit: str | None = "0.70", o
 def a_backstop_request(symbol: str = CALL) -> SubmitOrder:
     """The wide stop under ten contracts."""
     position = a_holding(symbol, "10").position
-    terms = Terms("day", stop_price=Decimal("0.40"))
+    terms = StopTerms("day", stop_price=Decimal("0.40"))
     return SubmitOrder.backstop(position, position.qty, position.qty, client_order_id=A_BACKSTOP, terms=terms)
 
 

@@ -320,7 +320,7 @@ class OrderManager:
         now = self.clock.monotonic()
         self._record(request.client_order_id, Refused(now))
         if self.book.trading_block.refused(answer.message, now):
-            text = f"the broker does not let this account trade ({answer.message}); it is asked again soon"
+            text = f"the broker does not let this account trade ({answer.message}); orders are tried again later"
             self.report("", EventKind.BLOCKED, text, failed=True)
 
     def _withdraw(

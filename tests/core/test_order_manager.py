@@ -17,7 +17,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, Reason, State, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.transitions import CANCEL_ALERT_SECONDS
@@ -44,7 +44,7 @@ class Desk:
         self.book = OrderBook()
         prices = PriceTracker(NoQuotes(), self.clock)
         self.positions = PositionManager(prices, self.clock, Episodes("main", FakeMemory()), self.book)
-        report = EventPublisher("main", self.clock.now, self.told.append)
+        report = EventPublisher("main", self.clock.now, self.told.append, self.journal)
         self.manager = OrderManager(
             "main",
             self.broker,  # type: ignore[arg-type]
@@ -66,13 +66,15 @@ class Desk:
     def send(self, request: SubmitOrder | None = None, reason: Reason = Reason.STOP_LOSS) -> bool:
         """Carry out a plan with one exit."""
         signal = a_signal(reason=reason)
-        decision = PositionDecision(signal.holding, State.LEAVING, "", signal=signal, submit=request or a_request())
+        decision = PositionDecision(
+            signal.holding, DecisionState.CLOSING, "", signal=signal, submit=request or a_request()
+        )
         return self.carry_out(decision)
 
     def guard(self) -> bool:
         """Carry out a plan with one backstop."""
         holding = a_holding(CALL, "10")
-        return self.carry_out(PositionDecision(holding, State.HELD, "", backstop=a_backstop_request()))
+        return self.carry_out(PositionDecision(holding, DecisionState.WATCHING, "", backstop=a_backstop_request()))
 
     def carry_out(self, decision: PositionDecision) -> bool:
         return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), (decision,))))

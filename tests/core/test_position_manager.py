@@ -87,7 +87,7 @@ def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_t
     (holding,) = desk.poll(TEN)
     assert holding.state.backstop == BackstopState(refused=True)
     assert holding.state.filled_at == at("12:00")
-    assert holding.state.base == 10
+    assert holding.state.original_qty == 10
 
 
 # --- fills that the position does not show yet (S5) -------------------------------------------------------------------

@@ -269,7 +269,7 @@ def test_config_check_warns_that_a_trail_sees_only_the_looks_of_cron(play: Play)
     stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")}), ruled(FOLLOWING["trailing_stop"]))
     said = stage.run("config", "check")
     assert said.status == 0
-    assert "under run-once, one peak a run" in said.out + said.err
+    assert "with run-once, one price per run" in said.out + said.err
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_config_check_warns_that_a_trail_sees_only_the_looks_of_cron(play: Play)
         ("use: './time_stop.py:TimeStop', needs: soon", ["'soon' isn't a percentage"]),
         ("use: './nowhere.py:TimeStop'", ["There is no file"]),
         ("use: './time_stop.py:Timestop'", ["has no class"]),
-        ("use: 'flush'", ["No strategy is called 'flush'", "./file.py:Class"]),
+        ("use: 'flush'", ["There is no strategy 'flush'", "./file.py:Class"]),
     ],
 )
 def test_a_mistake_in_a_strategy_of_ones_own_is_named_with_its_line(play: Play, entry: str, words: list[str]) -> None:
