@@ -298,7 +298,7 @@ def _intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
 
 def _was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
     """Whether the journal says that an order was cancelled because it blocked an exit."""
-    return any("in the way" in str(entry.get("why")) for entry in _entries(folder, "cancel", client_order_id))
+    return any("to make way for" in str(entry.get("why")) for entry in _entries(folder, "cancel", client_order_id))
 
 
 def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The control API over HTTP, on the same Runtime as the commands. Needs the extra `api`.
+"""The control API over HTTP, with the same Runtime as the commands. Needs the package extra `api`.
 
 `sell_router` can be included in an application of your own: `app.include_router(sell_router, prefix="/api/v1")`.
 """

@@ -1,4 +1,4 @@
-"""Access by address: where a call comes from, which addresses and proxies may call, and which host names are ours."""
+"""Access by address: where a call comes from, which addresses and proxies may call, which host names are accepted."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,24 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-_MOST_HOPS = 20
+_MAX_HOPS = 20
 
 
 class AccessError(Exception):
-    """The address may not call."""
+    """A call was refused because of its address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which addresses may call. `bare_peers` may connect without TLS; None means any address."""
+    """Which addresses may call, through which proxies, and under which host names.
+
+    Without TLS, only `plaintext_peers` may connect; with TLS it is None: any address may.
+    """
 
     allow: tuple[Network, ...]
     proxies: tuple[Network, ...]
     names: frozenset[str]
-    bare_peers: tuple[Network, ...] | None = None
+    plaintext_peers: tuple[Network, ...] | None = None
 
     @classmethod
     def of(cls, api: "ApiConfig") -> "Access":
@@ -38,18 +41,17 @@ class Access:
             allow=_networks(api.allow or LOOPBACK),
             proxies=proxies,
             names=frozenset({"localhost", *(name.lower().rstrip(".") for name in api.names)}),
-            bare_peers=None if api.tls_cert else (*_networks(LOOPBACK), *proxies),
+            plaintext_peers=None if api.tls_cert else (*_networks(LOOPBACK), *proxies),
         )
 
     def caller(self, peer: str | None, forwarded: Sequence[str]) -> Address:
-        """The address a call comes from. AccessError when it may not call.
+        """The address that a call comes from. AccessError when it may not call.
 
-        That is the socket's peer. Only when the peer is a proxy of the configuration, it is the last address in
-        X-Forwarded-For that isn't such a proxy itself: entries further left are written by the caller and can't be
-        trusted.
+        This is the socket's peer. Only when the peer is in api.proxies is it the last address in X-Forwarded-For that
+        isn't itself in api.proxies: entries further left are written by the caller and can't be trusted.
         """
         address = _address(peer)
-        if self.bare_peers is not None and not _within(address, self.bare_peers):
+        if self.plaintext_peers is not None and not _within(address, self.plaintext_peers):
             raise AccessError("Without TLS only this machine and the proxies in api.proxies may connect.")
         if _within(address, self.proxies):
             address = self._behind(address, forwarded)
@@ -59,7 +61,7 @@ class Access:
 
     def _behind(self, proxy: Address, forwarded: Sequence[str]) -> Address:
         hops = [hop.strip() for line in forwarded for hop in line.split(",") if hop.strip()]
-        if len(hops) > _MOST_HOPS:
+        if len(hops) > _MAX_HOPS:
             raise AccessError("X-Forwarded-For is too long.")
         for hop in reversed(hops):
             address = _address(hop)
@@ -68,7 +70,10 @@ class Access:
         return proxy
 
     def answers_to(self, host: str | None) -> bool:
-        """Whether a Host header is one of ours: a name in api.names, or any IP address (no rebinding of names)."""
+        """Whether a Host header is accepted: localhost, a name in api.names, or any IP address.
+
+        Refusing other names prevents DNS rebinding.
+        """
         name = _host_of(host or "")
         return name in self.names or _is_address(name)
 
@@ -79,7 +84,7 @@ def check_exposed(api: "ApiConfig") -> None:
     if not local and not api.tls_cert and not api.proxies:
         raise SafetyRefusalError(
             f"api.host {api.host} can be reached from other machines, and tokens would be sent unencrypted.",
-            hint="Give api.tls_cert and api.tls_key, name your proxy in api.proxies, or listen on 127.0.0.1.",
+            hint="Give api.tls_cert and api.tls_key, add your proxy to api.proxies, or listen on 127.0.0.1.",
         )
 
 

@@ -27,7 +27,7 @@ PAGE = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-# Only our own files and routes: no inline code, no frames, no forms, no other hosts.
+# Only the files and routes of this server: no inline code, no frames, no forms, no other hosts.
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -51,7 +51,7 @@ def application(services: "ApiServices") -> FastAPI:
         title="sellctl",
         version=__version__,
         description="The control API of the exit manager. It can't change the configuration and can't lift a halt.",
-        docs_url=None,  # the page of FastAPI loads scripts from another host
+        docs_url=None,  # FastAPI's page loads scripts from another host
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
     )
@@ -65,7 +65,7 @@ def application(services: "ApiServices") -> FastAPI:
 
 
 async def healthz(request: Request) -> Response:
-    """Whether the process works; 503 when the watcher ended with an error."""
+    """The health of the process: 503 when the watcher ended with an error."""
     failing = control_of(request).state is State.FAILED
     return JSONResponse({"status": "failing" if failing else "ok"}, 503 if failing else 200)
 
@@ -90,7 +90,7 @@ class AccessMiddleware:
         self._headers = {**HEADERS, **(TLS_HEADERS if services.control.runtime.loaded.config.api.tls_cert else {})}
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Pass a request on, or answer why it is refused."""
+        """Pass a request on, or answer it with the reason why it is refused."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -111,7 +111,7 @@ class AccessMiddleware:
         await self._app(scope, receive, with_headers)
 
     def _check(self, scope: "Scope") -> None:
-        """Raise HTTPException for a refused address or host name. A foreign host name means DNS rebinding (X04)."""
+        """Raise HTTPException for a refused address or host name. An unknown host name may mean DNS rebinding."""
         address = self._gate.enter(scope)
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._gate.access.answers_to(hosts[0]):

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 KIND = "api"
 EVERY_SECONDS = 60.0
-MOST_KINDS_OF_CALL = 500  # counted separately within a minute; further ones are counted together
+MAX_KINDS_OF_CALL = 500  # counted separately within a minute; further ones are counted together
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """Who called which route from where. `route` is the name of the route, never text of the caller."""
+    """Who called which route from where. `route` is the name of the route, never text from the caller."""
 
     who: str
     role: str
@@ -32,7 +32,7 @@ class ApiCall:
 
     @property
     def sentence(self) -> str:
-        """The call in words."""
+        """The call as a line of the log and the journal."""
         return f"{self.who or 'nobody'} ({self.role or 'no token'}) from {self.address}: {self.route}"
 
 
@@ -54,14 +54,14 @@ class Audit:
     def count(self, call: ApiCall, status: int) -> None:
         """Count a call that was answered."""
         key = (call, status)
-        if key not in self._counts and len(self._counts) >= MOST_KINDS_OF_CALL:
+        if key not in self._counts and len(self._counts) >= MAX_KINDS_OF_CALL:
             key = (OTHERS, status)
         if key not in self._counts and status in _REFUSED:
             logger.warning("{}", f"api: refused with {status}: {call.sentence}")
         self._counts[key] += 1
 
     def flush(self) -> None:
-        """Record the counts. When the journal can't be written, they are kept for the next time."""
+        """Record the counts in the journal. When that fails, they are kept until the next flush."""
         if not self._counts:
             return
         calls = [{**_facts(call), "status": status, "count": n} for (call, status), n in self._counts.items()]

@@ -1,7 +1,7 @@
-"""Control: the one running Runtime behind the API. It starts, stops, wakes and halts the watchers in this event loop.
+"""Control of the Runtime behind the API: starts and stops its watchers, requests polls, and halts trading.
 
 It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, turns paper into live, or
-lifts a halt. Reads return what the last poll saw and send no request to the broker.
+lifts a halt. Reads return the state of the last poll and send no request to the broker; only `left_at_broker` does.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from sellctl.core.ports import Journal
     from sellctl.core.sell_watcher import SellWatcher
 
-SETTLE_SECONDS = 15.0  # what a poll under way may take to end after a stop (R5)
-POLL_SECONDS = 45.0  # what a requested poll may take
-ORDERS_SECONDS = 10.0  # what reading the orders left at the broker may take
+SETTLE_SECONDS = 15.0  # the longest that a poll in progress may take to end after a stop (R5)
+POLL_SECONDS = 45.0  # the longest that a requested poll may take
+ORDERS_SECONDS = 10.0  # the longest that reading the orders left at the broker may take
 
 
 class State(StrEnum):
-    """What the watchers are doing."""
+    """The state of the watchers."""
 
     WATCHING = "watching"
     STOPPED = "stopped"
@@ -42,7 +42,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Control:
-    """Starts and stops the watchers. All of it happens in one event loop."""
+    """Starts and stops the watchers. Its methods must be called in the event loop of the API."""
 
     runtime: "Runtime"
     hub: EventHub
@@ -55,11 +55,11 @@ class Control:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[tuple[float, asyncio.Future[None]]] = field(default_factory=list)
 
-    # --- what is so --------------------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
-        """What the watchers are doing now."""
+        """The present state of the watchers."""
         if self._task is not None and not self._task.done():
             return State.RUNNING_ONCE if self._once else State.WATCHING
         return State.FAILED if self.fault else State.STOPPED
@@ -87,30 +87,36 @@ class Control:
             return None
         return max(0.0, self._next_poll_at - self.runtime.clock.monotonic())
 
-    # --- what it does -------------------------------------------------------------------------------------------------
+    # --- actions ------------------------------------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Watch from now on; False when it does so already."""
+        """Start watching; False when it is watching already.
+
+        SafetyRefusalError or BusyError when it can't start.
+        """
         if self.state is State.WATCHING:
             return False
         self._be_ready()
         self._stop.clear()
         self._run(self._watch(), once=False)
-        self._say("Watching.")
+        self._publish("Watching.")
         return True
 
     async def stop(self) -> bool:
-        """Make no new decision and end; False when nothing was running. Orders at the broker stay as they are."""
+        """Stop watching; False when it wasn't. Orders at the broker stay as they are. BusyError during a single run."""
         if self.state is State.RUNNING_ONCE:
             raise BusyError("A single run is under way.", hint="It ends by itself within 50 s.")
         if self.state is not State.WATCHING:
             return False
         await self._end()
-        self._say("Stopped: nothing is watched and nothing is sold.")
+        self._publish("Stopped: nothing is watched and nothing is sold.")
         return True
 
     async def run_once(self) -> bool:
-        """Poll every account now; whether that ended in time. While nothing is watched, do what `run-once` does."""
+        """Poll every account now; False when that did not end in time. While stopped, do what `run-once` does.
+
+        SafetyRefusalError or BusyError when it can't start.
+        """
         if self.state is State.WATCHING:
             return await self._poll_now()
         self._be_ready()
@@ -119,33 +125,36 @@ class Control:
         return task.done()
 
     def halt(self, reason: str, by: str) -> None:
-        """Stop all new orders of every process on this state folder. Only the command line lifts it."""
+        """Stop all new orders of every process on this state folder. Only the command line can lift it."""
         self.runtime.state.halt(reason, by)
-        self._say(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
+        self._publish(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""
         return self.runtime.state.halted()
 
     async def left_at_broker(self) -> "list[tuple[str, Order]]":
-        """Our orders that still work at the broker, each with its account's name, freshly read where that succeeds."""
+        """Our open orders at the broker, each with its account's name.
+
+        For an account whose orders can't be read, those of the last poll.
+        """
         found = await asyncio.gather(*(_ours(watcher) for watcher in self.runtime.scheduler.watchers))
         return [each for orders in found for each in orders]
 
     def begin_to_close(self) -> None:
-        """Make no new decision from now on, and end the streams."""
+        """Make no new decision from now on, and end the event streams."""
         self._stop.set()
         self.hub.close()
 
     async def close(self) -> None:
-        """End everything."""
+        """Stop watching and end the event streams."""
         self.begin_to_close()
         await self._end()
 
-    # --- inside -------------------------------------------------------------------------------------------------------
+    # --- internals ----------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Watch, and accept requests of other commands meanwhile."""
+        """Watch, and accept requests from other commands."""
         inbox = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state))
         try:
             await self.runtime.scheduler.watch(self._stop, self._after_poll)
@@ -153,7 +162,7 @@ class Control:
             inbox.cancel()
 
     async def _end(self) -> None:
-        """Let what is under way come to its end; when that takes too long, cut it off."""
+        """End the poll in progress; it is cancelled after SETTLE_SECONDS."""
         self._stop.set()
         task = self._task
         if task is None or task.done():
@@ -164,7 +173,7 @@ class Control:
             await asyncio.wait({task})
 
     def _be_ready(self) -> None:
-        """Become the only writer of every account again. SafetyRefusalError or BusyError when that can't be."""
+        """Check and lock every account again. SafetyRefusalError or BusyError when one can't be used."""
         if not self.enabled:
             raise SafetyRefusalError("sell_module.enabled is false: nothing is watched and nothing is sold.")
         if self.state is State.RUNNING_ONCE:
@@ -183,7 +192,7 @@ class Control:
         return self._task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """The watchers have ended and other processes may hold the accounts; an internal error is published."""
+        """Release the accounts after the watchers have ended, and publish an internal error."""
         self._next_poll_at = None
         self._release()
         self.runtime.state.release()
@@ -192,11 +201,11 @@ class Control:
             return
         self.fault = error.sentence if isinstance(error, SellctlError) else f"internal error {type(error).__name__}"
         logger.opt(exception=error).critical("The watcher has failed")
-        self._say(f"The watcher has failed: {self.fault}", EventKind.ALERT, Severity.ERROR)
+        self._publish(f"The watcher has failed: {self.fault}", EventKind.ALERT, Severity.ERROR)
         self.failed.set()
 
     async def _poll_now(self) -> bool:
-        """Wake the watch until every account was polled since now; whether it was, in time."""
+        """Request polls until every account was polled after this call; False after POLL_SECONDS."""
         since = self.runtime.clock.monotonic()
         polled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((since, polled))
@@ -230,7 +239,7 @@ class Control:
                 polled.set_result(None)
         self._waiting.clear()
 
-    def _say(self, text: str, kind: EventKind = EventKind.NOTE, severity: Severity = Severity.INFO) -> None:
+    def _publish(self, text: str, kind: EventKind = EventKind.NOTE, severity: Severity = Severity.INFO) -> None:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
         logger.log(severity.value.upper(), "{}", text)

@@ -1,4 +1,4 @@
-"""The JSON documents of the API, built from the last check of each account without asking the broker."""
+"""The JSON documents of the API, built from the last check of each account without requests to the broker."""
 
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from sellctl.core.model.view import AccountView
     from sellctl.journal.queries import AuditRow
 
-FROZEN = "frozen"  # the packed snapshot of a plan; it serves replay and is left out of the API
-
 
 def status_document(control: "Control") -> Document:
-    """What the watcher is doing."""
+    """The state of the watcher, the market and the accounts."""
     scheduler = control.runtime.scheduler
     view = view_of(control.runtime, (), 0)
     return {
@@ -102,7 +100,7 @@ def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:
 
 
 def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, changed: bool) -> Document:
-    """What a stop did, and our orders that keep working at the broker."""
+    """The result of a stop, and our orders that keep working at the broker."""
     outcome = "Stopped." if changed else "It was stopped already."
     symbols = ", ".join(sorted({order.symbol for _, order in orders}))
     if orders:
@@ -114,5 +112,5 @@ def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, c
 
 
 def done_document(control: "Control", sentence: str, *, changed: bool) -> Document:
-    """What a call did."""
+    """The result of a call."""
     return {"state": control.state.value, "changed": changed, "sentence": sentence, "halted": control.halted()}

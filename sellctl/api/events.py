@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from sellctl.core.model.event import Event
     from sellctl.ui.documents import Document
 
-REMEMBERED = 50  # events that a new stream starts with
-MOST_STREAMS = 20
-MOST_WAITING = 200  # messages that a slow reader may be behind before its stream is ended
+RECENT_EVENTS = 50  # events that a new stream starts with
+MAX_STREAMS = 20
+MAX_WAITING = 200  # messages queued for one stream; beyond it the stream is ended
 HEARTBEAT_SECONDS = 15.0
 
 
@@ -34,7 +34,7 @@ class Message:
 
     @property
     def frame(self) -> bytes:
-        """The message in the format of server-sent events. ASCII JSON has no line breaks that could end it early."""
+        """The message in the format of server-sent events. ASCII JSON has no line breaks, which would end it."""
         number = f"id: {self.number}\n" if self.number else ""
         return f"{number}event: {self.kind}\ndata: {json.dumps(self.body)}\n\n".encode("ascii")
 
@@ -48,7 +48,7 @@ class EventHub:
 
     _count: int = 0
     _closed: bool = False
-    _recent: deque[Message] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _recent: deque[Message] = field(default_factory=lambda: deque(maxlen=RECENT_EVENTS))
     _inboxes: list[_Inbox] = field(default_factory=list)
 
     @property
@@ -75,7 +75,7 @@ class EventHub:
 
     def _send(self, message: Message) -> None:
         for inbox in list(self._inboxes):
-            if inbox.qsize() >= MOST_WAITING:
+            if inbox.qsize() >= MAX_WAITING:
                 self._end(inbox)
             else:
                 inbox.put_nowait(message)
@@ -86,8 +86,11 @@ class EventHub:
 
     @contextmanager
     def listening(self, after: int = 0) -> Iterator[_Inbox]:
-        """A queue of the kept events with numbers above `after`, then of all new messages; None ends it."""
-        if len(self._inboxes) >= MOST_STREAMS or self._closed:
+        """A queue of the kept events with numbers above `after`, then of all new messages; None ends it.
+
+        TooManyStreamsError when MAX_STREAMS are open or the hub is closed.
+        """
+        if len(self._inboxes) >= MAX_STREAMS or self._closed:
             raise TooManyStreamsError
         inbox: _Inbox = asyncio.Queue()
         for message in self._recent:
@@ -102,7 +105,7 @@ class EventHub:
 
 
 async def frames(hub: EventHub, after: int, seconds: float) -> AsyncIterator[bytes]:
-    """The bytes of a stream for at most `seconds`, with a comment every HEARTBEAT_SECONDS while nothing happens."""
+    """The bytes of a stream for at most `seconds`, with a comment after each HEARTBEAT_SECONDS without a message."""
     ends_at = asyncio.get_running_loop().time() + seconds
     with hub.listening(after) as inbox:
         yield b": sellctl\nretry: 3000\n\n"

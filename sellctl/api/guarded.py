@@ -1,7 +1,7 @@
 """The guard of each route: address, rate, token, role and body size are checked before the body is read, and audited.
 
 The checks belong to the route class, so that they hold in any application that includes the router, and for every new
-route: reading needs the role viewer, everything else the role admin.
+route. Reading needs the role viewer, everything else the role admin.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "sellctl.address"  # key in the scope: the address of the caller, once admitted
 CLAIMS = "sellctl.claims"  # key in the scope: the claims of the token
-MOST_BODY = 4096  # bytes; the largest body of any route is the reason of a halt
+MAX_BODY_BYTES = 4096  # the largest expected body is the reason of a halt
 BODY_SECONDS = 10.0
 READING = frozenset({"GET", "HEAD"})
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
@@ -137,7 +137,7 @@ class GuardedRoute(APIRoute):
             raise HTTPException(status_of(error), str(error)) from None
 
     def _record(self, audit: Audit, call: ApiCall) -> None:
-        """Record a call that changes something. Only a halt is carried out although it can't be recorded."""
+        """Record a call that may change something. HTTPException 503 when that fails, except for a halt."""
         try:
             audit.before(call)
         except JournalError as error:
@@ -177,11 +177,11 @@ def _shortened(peer: str | None) -> str:
 
 def _length_of(request: Request) -> int:
     text = request.headers.get("content-length", "0")
-    return int(text) if text.isdecimal() and len(text) < len(str(MOST_BODY)) + 1 else MOST_BODY + 1
+    return int(text) if text.isdecimal() and len(text) < len(str(MAX_BODY_BYTES)) + 1 else MAX_BODY_BYTES + 1
 
 
 def _limited(receive: "Callable[[], Awaitable[Message]]", announced: int) -> "Callable[[], Awaitable[Message]]":
-    """Receive the body within its limits of size and time (X03)."""
+    """A `receive` with limits on the body's size and time. It raises HTTPException 408 or 413 beyond them."""
     ends_at = asyncio.get_running_loop().time() + BODY_SECONDS
     read = 0
 
@@ -193,8 +193,8 @@ def _limited(receive: "Callable[[], Awaitable[Message]]", announced: int) -> "Ca
         except TimeoutError:
             raise HTTPException(408, "The request body took too long to arrive.") from None
         read += len(message.get("body", b""))
-        if max(read, announced) > MOST_BODY:
-            raise HTTPException(413, f"The request body is larger than {MOST_BODY} bytes.")
+        if max(read, announced) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
         return message
 
     return limited

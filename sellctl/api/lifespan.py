@@ -1,4 +1,4 @@
-"""From the configuration to a running control, and back: what an application that includes the router needs."""
+"""The services of an application that includes the router: built from the configuration, started and stopped."""
 
 import asyncio
 import os
@@ -33,19 +33,19 @@ _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 @dataclass(slots=True)
 class ApiServices:
-    """A control and the gate in front of it, assembled and not running yet."""
+    """A control and the gate in front of it, assembled but not running yet."""
 
     control: Control
     gate: Gate
-    reload: Callable[[], None]  # reloads the configuration, when a signal asks for it
+    reload: Callable[[], None]  # reloads the configuration; called on SIGHUP
 
     def close(self) -> None:
-        """Let go of files, locks and connections."""
+        """Close files and connections, and release locks."""
         self.control.runtime.close()
 
 
 def load(options: Options) -> LoadedConfig:
-    """The configuration with the API's secret. ConfigError when it is weak enough to be guessed."""
+    """The configuration with the API's secret. SafetyRefusalError when the secret is too short or can be guessed."""
     from sellctl.service.logs import configure  # noqa: PLC0415  loguru
 
     configure(options.debug, options.log_file)
@@ -56,13 +56,13 @@ def load(options: Options) -> LoadedConfig:
 
 
 def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_OPTIONS) -> ApiServices:
-    """Assemble everything. ConfigError or SafetyRefusalError before any request is sent to the broker."""
+    """Assemble the services. ConfigError or SafetyRefusalError before any request is sent to the broker."""
     from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
-    from sellctl.service.logs import log_event  # noqa: PLC0415  likewise
+    from sellctl.service.logs import log_event  # noqa: PLC0415  loguru
 
     if unconfirmed_live(loaded, options, run_options):
-        hint = "Agree to it once: sellctl --live watch, or sellctl --live serve."
-        raise SafetyRefusalError("Nobody has agreed yet to act with real money.", hint=hint)
+        hint = "Confirm it once: sellctl --live watch, or sellctl --live serve."
+        raise SafetyRefusalError("Trading with real money has not been confirmed yet.", hint=hint)
     hub = EventHub()
 
     def listen(event: "Event") -> None:
@@ -85,7 +85,7 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
 
 @asynccontextmanager
 async def running(app: "FastAPI") -> AsyncIterator[None]:
-    """Run what the router needs: the services put in place, else those of the environment's configuration."""
+    """The router's lifespan: runs `app.state.sellctl_services`, or services built from the configuration if unset."""
     services: ApiServices | None = getattr(app.state, "sellctl_services", None)
     if services is not None:
         async with serving(app, services):

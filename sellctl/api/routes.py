@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
 from sellctl.api import documents, schemas
-from sellctl.api.events import MOST_STREAMS, frames
+from sellctl.api.events import MAX_STREAMS, frames
 from sellctl.api.guarded import CLAIMS, GuardedRoute, control_of
 from sellctl.api.lifespan import running
 from sellctl.ui.documents import Document
@@ -23,7 +23,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": schemas.Problem, "description": "sellctl isn't running, or the journal can't be written."},
 }
 _REFUSED: dict[int | str, dict[str, Any]] = {
-    409: {"model": schemas.Problem, "description": "Not possible now; the detail says why."},
+    409: {"model": schemas.Problem, "description": "Not possible now; `detail` has the reason."},
     502: {"model": schemas.Problem, "description": "The broker could not be reached or failed."},
 }
 _BAD_BODY: dict[int | str, dict[str, Any]] = {
@@ -73,7 +73,7 @@ async def plan(request: Request) -> Response:
 async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query()]) -> Response:
     """Decisions, orders, rejections and fills, newest first."""
     from sellctl.journal.queries import Filters  # noqa: PLC0415  the journal is an adapter
-    from sellctl.journal.queries import history as page  # noqa: PLC0415  likewise
+    from sellctl.journal.queries import history as page  # noqa: PLC0415  the journal is an adapter
 
     filters = Filters(
         symbol=query.symbol.upper(),
@@ -98,8 +98,8 @@ async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query
 async def events(request: Request) -> Response:
     """A live stream of events: `event` for each event, and `look` after each check."""
     hub = control_of(request).hub
-    if hub.streams >= MOST_STREAMS:
-        raise HTTPException(503, f"The limit of {MOST_STREAMS} open streams is reached.", headers={"Retry-After": "30"})
+    if hub.streams >= MAX_STREAMS:
+        raise HTTPException(503, f"The limit of {MAX_STREAMS} open streams is reached.", headers={"Retry-After": "30"})
     left = request.scope[CLAIMS].expires - dt.datetime.now(dt.UTC)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stream = frames(hub, _last_seen(request), left.total_seconds())
@@ -108,7 +108,7 @@ async def events(request: Request) -> Response:
 
 def _last_seen(request: Request) -> int:
     text = request.headers.get("last-event-id", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0  # noqa: PLR2004  digits enough
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0  # noqa: PLR2004  digits
 
 
 @sell_router.post("/start", response_model=schemas.Done, responses=_REFUSED)

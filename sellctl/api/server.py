@@ -1,4 +1,4 @@
-"""The HTTP server of the application, in the event loop of the watcher. Slow and excess connections are closed."""
+"""The HTTP server of the control API. It runs in the watcher's event loop and closes slow and excess connections."""
 
 import asyncio
 import signal
@@ -25,15 +25,18 @@ if TYPE_CHECKING:
     from sellctl.core.config.schema import ApiConfig
     from sellctl.core.config_manager import LoadedConfig
 
-HEAD_SECONDS = 10.0  # the time that the head of a request may take
-MOST_CONNECTIONS = 200
-MOST_HEAD_BYTES = 16_384
+HEAD_SECONDS = 10.0  # the longest that the head of a request may take to arrive
+MAX_CONNECTIONS = 200
+MAX_HEAD_BYTES = 16_384
 WATCHDOG_SECONDS = 10.0
-SHUTDOWN_SECONDS = 2  # the time that responses in progress get at the end
+SHUTDOWN_SECONDS = 2  # the longest that responses in progress may take at shutdown
 
 
 def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
-    """A listening socket at api.host. SafetyRefusalError when it would be exposed, ConfigError when it is in use."""
+    """A listening socket at api.host.
+
+    SafetyRefusalError when other machines could reach it unencrypted, ConfigError when the address can't be bound.
+    """
     check_exposed(api)
     host = "127.0.0.1" if api.host == "localhost" else api.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -88,12 +91,15 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(signal.SIGHUP, services.reload)
-    beside = [asyncio.create_task(_end_on_fault(control.failed, end)), asyncio.create_task(_notify_watchdog(control))]
+    background_tasks = [
+        asyncio.create_task(_end_on_fault(control.failed, end)),
+        asyncio.create_task(_notify_watchdog(control)),
+    ]
     try:
         await server.serve(sockets=[listening])
     finally:
         sd_notify("STOPPING=1")
-        for task in beside:
+        for task in background_tasks:
             task.cancel()
     if not server.started:
         raise SellctlError("The control API did not start.", hint="See the log.")
@@ -106,7 +112,10 @@ async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> Non
 
 
 async def _notify_watchdog(control: "Control") -> None:
-    """Send WATCHDOG=1 while checks go on or the watcher is stopped; a watcher that hangs stops sending it."""
+    """Send WATCHDOG=1 while polls are made, or while no watcher is meant to run.
+
+    When a running watcher hangs, it is no longer sent.
+    """
     polls = -1
     while True:
         if control.state is not State.WATCHING or control.polls != polls:
@@ -141,27 +150,27 @@ def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with limits on a request's head, in time and size, and on the number of connections (X03)."""
+    """Uvicorn's protocol with limits on a request's head, in time and size, and on the number of connections."""
 
-    _in_head = True  # whether the head of the next request is still awaited or incomplete
+    _in_head = True  # whether the head of the next request is incomplete
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Accept a connection, unless there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
             return
         self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Receive bytes. The limits hold also for a head that arrives byte by byte."""
+        """Receive bytes. The size limit applies even before the head is complete."""
         super().data_received(data)
         if self.transport.is_closing() or not self._in_head:
             return
         self._head_bytes += len(data)
-        if self._head_bytes > MOST_HEAD_BYTES:
+        if self._head_bytes > MAX_HEAD_BYTES:
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
@@ -174,7 +183,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """The head is complete. ValueError, which the parser answers with status 400, when it is too large."""
         self._in_head = False
         self._cancel_deadline()
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
 

@@ -1,4 +1,4 @@
-"""The rate limit per address, and the lockout after forged tokens. Bounded memory, monotonic time."""
+"""The rate limit per address, and the lockout after forged tokens. Memory is bounded; time is monotonic."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,7 +8,7 @@ BURST_SECONDS = 2.0  # an address may use this much of its rate at once
 BAD_TOKENS = 5  # forged tokens within BAD_TOKENS_WITHIN that lock an address out
 BAD_TOKENS_WITHIN = 900.0  # seconds
 LOCKED_OUT = 900.0  # seconds
-MOST_ADDRESSES = 10_000  # kept; beyond it the least recently seen address is dropped
+MAX_ADDRESSES = 10_000  # beyond it the least recently seen address is dropped
 
 
 @dataclass(slots=True)
@@ -54,6 +54,6 @@ class Throttle:
     def _caller(self, address: str) -> _Caller:
         known = self._callers.pop(address, None) or _Caller(max(1.0, self.rate * BURST_SECONDS), self.monotonic())
         self._callers[address] = known
-        if len(self._callers) > MOST_ADDRESSES:
+        if len(self._callers) > MAX_ADDRESSES:
             self._callers.popitem(last=False)
         return known

@@ -1,4 +1,4 @@
-"""Bearer tokens: checking the secret, making tokens and verifying them. HS256 only."""
+"""Bearer tokens: checking the secret, creating and verifying tokens. HS256 only."""
 
 import datetime as dt
 import itertools
@@ -17,19 +17,19 @@ from sellctl.core.errors import ConfigError, SafetyRefusalError
 ALGORITHM = "HS256"
 AUDIENCE = "sellctl"
 REQUIRED = ("exp", "iat", "sub", "aud", "role")
-LONGEST = dt.timedelta(days=30)
+MAX_LIFETIME = dt.timedelta(days=30)
 LEEWAY = dt.timedelta(seconds=5)
-LONGEST_TOKEN = 2_000  # characters; ours have about 200
+MAX_TOKEN_LENGTH = 2_000  # characters; tokens of sellctl have about 200
 
-_LEAST_BYTES = 32
-_LEAST_BITS = 80  # entropy of its characters and of their differences: 32 random hex digits have about 110
-_LEAST_PACKED = 24  # bytes after compression: a word repeated four times has 13
+_MIN_BYTES = 32
+_MIN_BITS = 80  # entropy of its characters and of their differences: 32 random hex digits have about 110
+_MIN_PACKED = 24  # bytes after compression: a word repeated four times has 13
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 _FRESH = "Make one: export SELLCTL_API_SECRET=$(sellctl token secret)"
 
 
 class Role(StrEnum):
-    """What a token allows."""
+    """The rights of a token."""
 
     VIEWER = "viewer"  # reads
     ADMIN = "admin"  # reads, starts, stops, runs once and halts
@@ -59,8 +59,8 @@ class TokenError(Exception):
 
 def check_secret(secret: str) -> None:
     """Raise SafetyRefusalError unless the secret is long and random enough to sign tokens (P6)."""
-    if len(secret.encode()) < _LEAST_BYTES:
-        raise SafetyRefusalError(f"api.secret is shorter than {_LEAST_BYTES} bytes.", hint=_FRESH)
+    if len(secret.encode()) < _MIN_BYTES:
+        raise SafetyRefusalError(f"api.secret is shorter than {_MIN_BYTES} bytes.", hint=_FRESH)
     if _is_guessable(secret):
         raise SafetyRefusalError("api.secret is not random enough: it can be guessed.", hint=_FRESH)
 
@@ -68,9 +68,9 @@ def check_secret(secret: str) -> None:
 def _is_guessable(secret: str) -> bool:
     """Whether a text has little entropy: few characters, regular steps such as abcd, or a repeated word."""
     steps = [ord(after) - ord(before) for before, after in itertools.pairwise(secret)]
-    few_characters = _entropy(list(secret)) < _LEAST_BITS
-    regular_steps = _entropy(steps) < _LEAST_BITS
-    return few_characters or regular_steps or len(zlib.compress(secret.encode(), 9, -zlib.MAX_WBITS)) < _LEAST_PACKED
+    few_characters = _entropy(list(secret)) < _MIN_BITS
+    regular_steps = _entropy(steps) < _MIN_BITS
+    return few_characters or regular_steps or len(zlib.compress(secret.encode(), 9, -zlib.MAX_WBITS)) < _MIN_PACKED
 
 
 def _entropy(symbols: "list[str] | list[int]") -> float:
@@ -88,7 +88,7 @@ def make_token(secret: str, subject: str, role: Role, lifetime: dt.timedelta, no
     """A signed token for `subject`. ConfigError when subject or lifetime isn't allowed."""
     if not _SUBJECT.fullmatch(subject):
         raise ConfigError(f"--sub {subject!r} isn't allowed.", hint="Use up to 64 letters, digits and . _ @ + -")
-    if not dt.timedelta(seconds=1) <= lifetime <= LONGEST:
+    if not dt.timedelta(seconds=1) <= lifetime <= MAX_LIFETIME:
         raise ConfigError("--ttl must be between 1s and 30d.", hint="12h is usual.")
     claims = {"sub": subject, "role": role.value, "aud": AUDIENCE, "iat": now, "exp": now + lifetime}
     return jwt.encode(claims, secret, algorithm=ALGORITHM)
@@ -96,7 +96,7 @@ def make_token(secret: str, subject: str, role: Role, lifetime: dt.timedelta, no
 
 def read_token(secret: str, token: str) -> Claims:
     """The claims of a token. TokenError when it is forged, expired, valid for too long, or for another audience."""
-    if len(token) > LONGEST_TOKEN:
+    if len(token) > MAX_TOKEN_LENGTH:
         raise TokenError("The token is too long.", forged=True)
     try:
         claims = jwt.decode(
@@ -120,6 +120,6 @@ def _checked(claims: dict[str, object]) -> Claims:
         raise TokenError("The token has no valid subject and role.", forged=True)
     if not isinstance(issued, int | float) or not isinstance(expires, int | float):
         raise TokenError("The times of the token aren't numbers.", forged=True)
-    if not 0 < expires - issued <= LONGEST.total_seconds():
+    if not 0 < expires - issued <= MAX_LIFETIME.total_seconds():
         raise TokenError("The token is valid for more than 30 days.", forged=True)
     return Claims(subject, Role(role), dt.datetime.fromtimestamp(expires, dt.UTC))

@@ -41,5 +41,5 @@ def cancel_stale(
 
 
 def _with_open(code: ExitCode, *, all_of_them: bool) -> ExitCode:
-    """The exit status when some orders are still open."""
+    """The exit status when some or all of the orders are still open."""
     return code or (ExitCode.FAILED if all_of_them else ExitCode.PARTLY)

@@ -1,4 +1,4 @@
-"""`sellctl close SYMBOL`: close one position now, by the same path and guards as every other exit."""
+"""`sellctl close SYMBOL`: close one position now, with the same checks as every other exit."""
 
 from typing import Annotated
 
@@ -45,7 +45,9 @@ def close(
     if not any(plan.decisions for plan in plans) and all(
         state.problem is None and state.plan is not None for state in scheduler.states
     ):
-        raise ConfigError(f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` shows what is.")
+        raise ConfigError(
+            f"{symbol.upper()} is not held in any account.", hint="`sellctl positions` lists all positions."
+        )
     show_plans(plans, run_options, output, "Close")
     code = status_of(scheduler)
     refused = any(decision.violations for plan in plans for decision in plan.decisions)

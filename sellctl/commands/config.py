@@ -56,16 +56,16 @@ def _write_new(path: Path, text: str) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConfigError(f"{path} already exists.", hint="Name another file, or delete it first.") from None
+        raise ConfigError(f"{path} already exists.", hint="Choose another path, or delete the file first.") from None
     except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
+        raise ConfigError(f"{path} can't be written: {error.strerror}.", hint="Choose another path.") from None
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
 
 
 @config_app.command()
 def check(context: typer.Context) -> None:
-    """Print what is set up, or every mistake with its line.
+    """Print a summary, or every mistake with its line.
 
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """

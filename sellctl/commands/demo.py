@@ -1,4 +1,4 @@
-"""`sellctl demo`: the real watcher against a simulated market afternoon, then each outcome beside the expected one."""
+"""`sellctl demo`: run the real watcher against a simulated market afternoon, and compare each outcome."""
 
 import datetime as dt
 import sys
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sellctl.sim.server import SimServer
     from sellctl.ui.displays import Display
 
-_FAST = dt.timedelta(seconds=90)
-_ALL = 1_000_000
+_MAX_POSITION_AGE = dt.timedelta(seconds=90)
+_MAX_ROWS = 1_000_000
 _COLUMNS = ("account", "what", "expected", "ended", "met")
 
 
@@ -58,7 +58,7 @@ def demo(
 
 
 def _report(outcomes: "list[_Outcome]", output: OutputFormat | None) -> ExitCode:
-    """Show the outcomes beside the expected ones; the status is OK when all expectations were met."""
+    """Print the outcomes with the expected ones. OK when all expectations were met, else FAILED."""
     from sellctl.ui.render import VERSION, emit
 
     document = {"version": VERSION, "expectations": [outcome.document for outcome in outcomes]}
@@ -82,7 +82,7 @@ def play(
     pace: float,
     show: "Callable[[Runtime, Sequence[Event]], Display] | None" = None,
 ) -> None:
-    """Run the real watcher until the scenario is over. `show` makes the display; without it events are logged."""
+    """Run the real watcher until the scenario is over. `show` creates the display; without it events are logged."""
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble
@@ -124,7 +124,7 @@ async def _until_over(runtime: "Runtime", server: "SimServer", display: "Display
 
 
 def _config(server: "SimServer") -> "Config":
-    """A configuration that points every account of the scenario at the simulator."""
+    """A configuration with every account of the scenario at the simulator."""
     from sellctl.core.config.schema import (
         AccountConfig,
         AssetKind,
@@ -138,7 +138,7 @@ def _config(server: "SimServer") -> "Config":
     return Config(
         sell_module=SellModuleConfig(
             strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
-            max_position_age=_FAST,  # at this speed one check takes many seconds of the market
+            max_position_age=_MAX_POSITION_AGE,  # at the demo's speed one check takes many simulated seconds
         ),
         accounts={
             account.name: AccountConfig(account.key, account.secret, endpoints=endpoints)
@@ -149,7 +149,7 @@ def _config(server: "SimServer") -> "Config":
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One expectation of the scenario beside what the simulated broker and the journal show."""
+    """One expectation of the scenario, with the outcome at the simulated broker and the exit reason in the journal."""
 
     expected: "Expectation"
     ended: str
@@ -169,7 +169,7 @@ class _Outcome:
 
     @property
     def sentence(self) -> str:
-        """What was expected and what came instead, in one line."""
+        """The expected and the actual outcome in one line."""
         account, what, *_ = self.row
         expected = f"{self.expected.ends} {self.expected.reason}".strip()
         return f"{account} {what}: expected {expected}, ended {self.ended} {self.reason}".rstrip()
@@ -190,9 +190,9 @@ def _outcomes(server: "SimServer", folder: Path) -> list[_Outcome]:
 
 
 def _reasons(folder: Path) -> dict[tuple[str, str], str]:
-    """The reason of the last intent on each symbol of each account, as the journal has it."""
+    """The reason of the last intent in the journal, by account and symbol."""
     from sellctl.journal.queries import Filters, history
     from sellctl.service.state_folder import StateFolder
 
-    newest_first = history(StateFolder(folder).journal, Filters(limit=_ALL))
+    newest_first = history(StateFolder(folder).journal, Filters(limit=_MAX_ROWS))
     return {(row.account, row.symbol): row.reason for row in reversed(newest_first) if row.kind == "intent"}

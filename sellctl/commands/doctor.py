@@ -1,4 +1,4 @@
-"""`sellctl doctor`: check everything that a trading day needs, and say what to do. Sends no order, writes nothing."""
+"""`sellctl doctor`: check keys, feeds, clock and journal, and print what to do. Sends no order, writes nothing."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ _COLUMNS = ("state", "what", "found", "to do")
 
 
 def doctor(context: typer.Context, account: AccountOption = None, output: FormatOption = None) -> None:
-    """Check keys, feeds, clock and journal, and say what to do.
+    """Check keys, feeds, clock and journal, and print what to do.
 
     Changes nothing. Exit status: 0 fine, also with warnings; 1 a check failed;
     2 configuration; 3 a key is refused; 4 checks failed for different reasons.

@@ -1,4 +1,4 @@
-"""`sellctl history`: what was decided, sent, refused and filled, newest first, and whether the journal is intact."""
+"""`sellctl history`: decisions, orders, rejections and fills, newest first, and the check of the journal."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sellctl.ui.formats import OutputFormat
 
 COLUMNS = ("row", "at", "account", "symbol", "what", "reason", "detail", "order")
-# The first of these keys in a row's body says what happened; without one the whole body is shown.
+# A row's detail is the value of the first of these keys in its body; without one the whole body is shown.
 _SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,7 +34,7 @@ def history(
     before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
     fmt: FormatOption = None,
 ) -> None:
-    """Show what was decided, sent, refused and filled, newest first."""
+    """Show decisions, orders, rejections and fills, newest first."""
     from sellctl.journal.queries import Filters
 
     path = journal_path(ctx)
@@ -63,7 +63,7 @@ def journal_path(ctx: typer.Context) -> "Path":
 
 
 def date_of(text: str | None) -> str:
-    """The date that --day names, checked; "" without it."""
+    """The date given with --day, in ISO format; "" without it. ConfigError when it is not a date."""
     try:
         return dt.date.fromisoformat(text).isoformat() if text else ""
     except ValueError:
@@ -113,5 +113,5 @@ def _text(value: object) -> str:
 
 
 def sanitize(cell: object) -> object:
-    """The cell, with a quote in front of text that a spreadsheet would take for a formula."""
+    """The cell, with an apostrophe in front of text that a spreadsheet would read as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell

@@ -1,4 +1,4 @@
-"""`sellctl panic`: close everything that is managed, at any price, also under a halt."""
+"""`sellctl panic`: close every managed position, at any price, even during a halt."""
 
 import sys
 from typing import Annotated
@@ -27,15 +27,15 @@ def panic(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Close every managed position now, at any price, halt or not.
+    """Close every managed position now, even during a halt.
 
-    Asks first. Ends within 50 seconds; a running watcher does it itself.
+    Asks first, then closes at any price. Ends within 50 seconds; a running watcher does it itself.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
 
     if not (dry_run or yes or _confirmed()):
-        raise SafetyRefusalError("Nothing was sent.", hint="`sellctl panic --yes` doesn't ask.")
+        raise SafetyRefusalError("Nothing was sent.", hint="`sellctl panic --yes` doesn't ask for confirmation.")
     run_options = RunOptions("panic", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), panic=True, yes=True)
     runtime = run(options_of(context), run_options)
     hand_over(runtime, Verb.PANIC)

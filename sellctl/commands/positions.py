@@ -52,7 +52,7 @@ def positions(
 
 
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
-    """Each account that holds a symbol, with the decision on it."""
+    """The watcher of each account that holds a symbol, with the decision on it."""
     from sellctl.ui.displays import explained_plan
 
     for watcher in scheduler.watchers:
@@ -88,7 +88,7 @@ def _page(
 
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
-    """The strategy that manages a symbol, why, and the state of each rule."""
+    """Rows for the strategy that manages a symbol, why it does, and the state of each of its rules."""
     from sellctl.core.decision.explain import explain
 
     snapshot = watcher.state.snapshot
@@ -102,5 +102,5 @@ def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":
-    """The orders of a symbol, each once; today's state replaces that of the open orders."""
+    """The orders of a symbol without duplicates; where an order is in both, the one from `todays` is used."""
     return tuple({order.id: order for order in (*open_ones, *todays) if order.symbol == symbol}.values())

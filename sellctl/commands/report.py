@@ -1,4 +1,4 @@
-"""`sellctl report`: what exits made and cost, per day, strategy and reason; or each exit; or a page with plots."""
+"""`sellctl report`: profit, slippage and duration of exits, per day, strategy and reason; per exit; or with plots."""
 
 from decimal import Decimal
 from itertools import groupby
@@ -20,7 +20,7 @@ _SLIPPAGE = ("slippage against mid", "against bid")
 SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", *_SLIPPAGE, "seconds", "steps")
 GROUP_KEYS = ("day", "strategy", "reason", "exits", "filled", "pl", "to_mid", "to_bid", "seconds", "steps")
 EACH = ("began", "account", "symbol", "reason", "qty", "price", "P&L", *_SLIPPAGE, "seconds", "steps")
-_EVERY_HOLDING = "(every holding)"  # exits that no strategy asked for: the last day, a manual close, panic
+_EVERY_HOLDING = "(every holding)"  # exits without a strategy: the last day, a manual close, panic
 
 
 def report(
@@ -33,7 +33,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file.")] = None,
     fmt: FormatOption = None,
 ) -> None:
-    """Show what exits made, what they cost and how long they took.
+    """Show the profit, slippage and duration of exits.
 
     Slippage is in dollars per share, against the mid and the bid at the decision (for a short: the mid and the ask); a
     negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.

@@ -1,4 +1,4 @@
-"""`sellctl run-once`: one run from cron: poll, decide, act, follow for at most 50 seconds, and print what happened."""
+"""`sellctl run-once`: one run, for cron: poll, decide, act, follow orders for up to 50 s, and print what was done."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -20,7 +20,7 @@ from sellctl.core.exit_codes import ExitCode
 
 
 class IfBusy(StrEnum):
-    """What to do when another sellctl holds an account."""
+    """The exit status when another sellctl process holds an account: BUSY or OK."""
 
     FAIL = "fail"
     SKIP = "skip"

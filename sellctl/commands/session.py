@@ -1,4 +1,4 @@
-"""What the commands that poll accounts share: options, one run over all accounts, the event log, the exit status."""
+"""Shared by the commands that poll accounts: options, one run over all accounts, its output and its exit status."""
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
-    OutputFormat | None, typer.Option("--format", help="Left out: a table on a terminal, plain text elsewhere.")
+    OutputFormat | None, typer.Option("--format", help="Default: a table on a terminal, plain text elsewhere.")
 ]
 AccountOption = Annotated[
     list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
@@ -38,7 +38,7 @@ def options_of(context: typer.Context) -> Options:
 def run(
     options: Options, run_options: "RunOptions", then: "Callable[[Runtime], Awaitable[None]] | None" = None
 ) -> "Runtime":
-    """Do what `run-once` does with these options, then `then`. Events go to the log; the runtime is closed."""
+    """Do what `run-once` does with these options, then await `then`. Returns the runtime, closed; events are logged."""
     from sellctl.bootstrap import load
 
     loaded = load(options)
@@ -77,9 +77,9 @@ def _ran(
 
 
 def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
-    """The first run that would act with real money shows what it would do at once, and asks.
+    """Before the first run that acts with real money, print its plan and ask for confirmation.
 
-    SafetyRefusalError when the answer is no, or when there is nobody to ask and --yes was not given.
+    SafetyRefusalError when the answer is no, or when stdin is no terminal and --yes was not given.
     """
     from sellctl.bootstrap import state_of, unconfirmed_live
 
@@ -90,7 +90,7 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
         _show_what_would_happen(loaded, options, run_options)
         question = f"This is the first run that acts with real money ({', '.join(new)}). Go on?"
         if not sys.stdin.isatty():
-            raise SafetyRefusalError("The first run with real money needs a yes.", hint="Add --yes to agree.")
+            raise SafetyRefusalError("The first run with real money must be confirmed.", hint="Add --yes to confirm.")
         if not typer.confirm(question, err=True):
             raise SafetyRefusalError("Nothing was sent.")
     state_of(options).confirm_live(new.values())
@@ -104,7 +104,7 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_option
 
 
 def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
-    """Print what is decided on every position, and why."""
+    """Print the decision on every position, with its reason."""
     from sellctl.ui.documents import plan_document
     from sellctl.ui.render import emit
     from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
@@ -118,7 +118,7 @@ def all_busy(scheduler: "AccountScheduler") -> bool:
 
 
 def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
-    """Ask the processes that hold busy accounts to do it; an accepted request is no problem any more."""
+    """Request a manual command from the processes that hold busy accounts. Once accepted, BusyError is cleared."""
     from sellctl.service.command_inbox import was_accepted
 
     for watcher in runtime.scheduler.watchers:
@@ -130,7 +130,7 @@ def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
 
 
 def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
-    """Note it in the journal if that works; a halt must not depend on it."""
+    """Record a command in the journal. A failure is only printed, because a halt must not depend on the journal."""
     from sellctl.bootstrap import note
 
     try:
@@ -154,7 +154,7 @@ def first_plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:
-    """The exit status of a run over all accounts. What went wrong in an account was published when it happened."""
+    """The exit status of a run over all accounts. Their problems aren't printed, because they were published before."""
     problems = [state.problem for state in scheduler.states if state.problem is not None]
     counted = [problem for problem in problems if not (busy_is_fine and isinstance(problem, BusyError))]
     if scheduler.problem is not None and not counted and len(problems) < len(scheduler.watchers):
@@ -168,19 +168,19 @@ def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> E
 
 
 def print_problems(scheduler: "AccountScheduler") -> None:
-    """Print what is wrong in which account, on stderr, for whoever saw no log."""
+    """Print the problem of each account on stderr, for runs whose log wasn't visible."""
     for state in scheduler.states:
         if state.problem is not None:
             typer.echo(f"sellctl: {_named(state.name, state.problem)}", err=True)
 
 
 def _named(account: str, problem: SellctlError) -> str:
-    """A problem with the account's name in front, once."""
+    """A problem, prefixed with the account's name unless it starts with it."""
     return str(problem) if problem.sentence.startswith(f"{account}: ") else f"{account}: {problem}"
 
 
 def _print_unknown(scheduler: "AccountScheduler") -> bool:
-    """Print the orders whose outcome is unknown; whether there are any."""
+    """Print the orders whose outcome is unknown. Returns whether there are any."""
     unknown = [(state.name, order_id) for state in scheduler.states for order_id in state.unknown_orders]
     for name, order_id in unknown:
         typer.echo(f"sellctl: {name}: the outcome of order {order_id} is unknown; the next run looks it up.", err=True)
@@ -194,13 +194,13 @@ def _partly(scheduler: "AccountScheduler") -> ExitCode:
 
 
 def _common(problems: Iterable[SellctlError]) -> ExitCode:
-    """The one status that all problems share, else the general one."""
+    """The exit status that all problems share, else FAILED."""
     codes = {problem.exit_code for problem in problems}
     return codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
 
 def is_enabled(options: Options) -> bool:
-    """Whether the sell module is switched on; if not, print so."""
+    """Whether the sell module is enabled; prints a message when it isn't."""
     from sellctl.bootstrap import load
 
     if load(options).config.sell_module.enabled:

@@ -48,12 +48,12 @@ def sim(
 
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
-        say = "\n".join(
+        message = "\n".join(
             (
                 f"A simulated Alpaca listens on {server.url}: {summary(loaded)}",
                 f"Its configuration is {config_out}. Try: sellctl --config {config_out} positions",
                 f"Its state is at {server.url}/sim/state. Ctrl-C ends it.",
             )
         )
-        typer.echo(say, err=True)
+        typer.echo(message, err=True)
         server.serve_here()

@@ -1,4 +1,4 @@
-"""`sellctl strategies`: the strategies in force with their rules, and the precedence of exit reasons."""
+"""`sellctl strategies`: the configured strategies with their rules, and the precedence of exit reasons."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -14,7 +14,7 @@ token_app = typer.Typer(no_args_is_help=True, help="Create tokens for the contro
 
 
 class RoleName(StrEnum):
-    """What a token allows."""
+    """The rights of a token."""
 
     VIEWER = "viewer"
     ADMIN = "admin"
@@ -23,7 +23,7 @@ class RoleName(StrEnum):
 @token_app.command()
 def create(
     context: typer.Context,
-    sub: Annotated[str, typer.Option("--sub", help="Who will use the token; shown in the audit.")],
+    sub: Annotated[str, typer.Option("--sub", help="Who will use the token; recorded in the audit log.")],
     role: Annotated[
         RoleName, typer.Option(help="viewer may read; admin may also start, stop, run once and halt.")
     ] = RoleName.VIEWER,

@@ -1,4 +1,4 @@
-"""`sellctl watch`: poll every few seconds until told to stop; a live screen on a terminal, log lines elsewhere."""
+"""`sellctl watch`: poll all accounts until a signal stops it; a live screen on a terminal, log lines elsewhere."""
 
 import signal
 import sys
@@ -33,7 +33,7 @@ _EVENTS_KEPT = 50
 
 
 class WatchFormat(StrEnum):
-    """How the watcher shows itself."""
+    """The watcher's output format."""
 
     TABLE = "table"  # a live screen
     LOG = "log"  # one line per event
@@ -46,7 +46,7 @@ def watch(
     yes: YesOption = False,
     account: AccountOption = None,
     output: Annotated[
-        WatchFormat | None, typer.Option("--format", help="Left out: table on a terminal, log lines elsewhere.")
+        WatchFormat | None, typer.Option("--format", help="Default: table on a terminal, log lines elsewhere.")
     ] = None,
 ) -> None:
     """Watch every position and sell what is due, until Ctrl-C."""
@@ -105,9 +105,12 @@ async def _until_signal(
 
 
 async def watching(
-    runtime: "Runtime", display: "Display", stop: "asyncio.Event", beat: "Callable[[bool | None], None]"
+    runtime: "Runtime", display: "Display", stop: "asyncio.Event", after_poll: "Callable[[bool | None], None]"
 ) -> None:
-    """Watch all accounts until told to stop or nobody reads what is shown, and accept requests of other commands."""
+    """Watch all accounts and accept requests from other commands.
+
+    Ends when `stop` is set, nobody reads the display any more, or other processes hold every account.
+    """
     import asyncio
 
     from sellctl.service.command_inbox import serve
@@ -115,7 +118,7 @@ async def watching(
 
     def show(wait: float) -> None:
         sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
-        beat(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
+        after_poll(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
         if not display.update(wait) or all_busy(runtime.scheduler):
             stop.set()
 
@@ -137,7 +140,7 @@ async def _draw_each_second(display: "Display") -> None:
 
 
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
-    """Reload the configuration, and tell the service manager when that is done."""
+    """Reload the configuration, and notify the service manager before and after."""
     from sellctl.service.reload import reload
     from sellctl.service.systemd import reloading, sd_notify
 
@@ -155,9 +158,10 @@ def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") 
 
 
 def _print_what_is_left(runtime: "Runtime") -> None:
-    """Print which orders go on at the broker."""
+    """Print the orders of sellctl that stay open at the broker."""
     for state in runtime.scheduler.states:
         for symbol in state.working:
-            typer.echo(f"Still working at the broker: sellctl's order for {symbol} of {state.name}.", err=True)
+            typer.echo(f"Still open at the broker: sellctl's order for {symbol} in account {state.name}.", err=True)
         for symbol in state.broker_stops:
-            typer.echo(f"Resting at the broker: sellctl's stop for {symbol} of {state.name}.", err=True)
+            message = f"Still open at the broker: sellctl's stop order for {symbol} in account {state.name}."
+            typer.echo(message, err=True)

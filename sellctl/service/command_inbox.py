@@ -1,4 +1,4 @@
-"""Requests between processes: the holder of an account accepts them within a second, and the sender waits for that."""
+"""Requests between processes: the process that holds an account accepts them, usually within a second."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ ACCEPTED_WITHIN_SECONDS = 5.0
 
 
 async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
-    """Hand what other commands ask for to the watchers it is meant for, until cancelled."""
+    """Pass requests from other commands to the watchers of their accounts, until cancelled."""
     watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     for _ in state.take_requests(tuple(watchers)):
         pass  # discard requests left for a process that has ended
@@ -28,7 +28,7 @@ async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
 
 
 def was_accepted(request: Path) -> bool:
-    """Whether the holder accepted a request in time; if not, it is withdrawn."""
+    """Wait for the holder to accept a request. False after ACCEPTED_WITHIN_SECONDS; the request is then withdrawn."""
     ends_at = time.monotonic() + ACCEPTED_WITHIN_SECONDS
     while request.exists():
         if time.monotonic() > ends_at:

@@ -1,4 +1,4 @@
-"""The checks of `sellctl doctor`: each result has a finding and, where something is wrong, what to do about it."""
+"""The checks of `sellctl doctor`: each result has a finding and, where something is wrong, a remedy."""
 
 import asyncio
 import datetime as dt
@@ -45,7 +45,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line of the report. `todo` is "" when there is nothing to do; `code` is the exit status of a bad check."""
+    """One line of the report. `todo` is the remedy, or ""; `code` is the exit status of a bad check."""
 
     state: CheckState
     what: str
@@ -182,7 +182,7 @@ async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[CheckR
 
 
 async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
-    """The feeds that quotes come from, found out by requesting one quote each."""
+    """The feed of stock and of option quotes, found by requesting one quote of each."""
     prices = runtime.scheduler.prices
     held = [v.holding.position.instrument for s in runtime.scheduler.states if s.plan for v in s.plan.decisions]
     probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
@@ -221,11 +221,11 @@ class _Ignore:
         """Ignored."""
 
     def connection_changed(self, name: str, problem: str) -> None:
-        """Ignored: the stream keeps its own state."""
+        """Ignored: `problems` of the stream is read instead."""
 
 
 async def _streams(runtime: "Runtime") -> list[CheckResult]:
-    """Whether the streams accept a connection: Alpaca allows one per key."""
+    """Whether the streams accept a connection. Alpaca allows one per key, so another program may use it."""
     if runtime.scheduler.tick_handler is None:
         return []
     stream = runtime.scheduler.tick_handler.stream
@@ -234,7 +234,7 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
     try:
         async with asyncio.timeout(STREAM_TIMEOUT):
             await asyncio.sleep(_STREAM_START)
-            while "connecting" in stream.problems.values():  # noqa: ASYNC110  another thread's
+            while "connecting" in stream.problems.values():  # noqa: ASYNC110  another thread changes them
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
@@ -245,9 +245,9 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
     return [_stream(name, problem) for name, problem in problems.items()]
 
 
-def _stream(name: str, trouble: str) -> CheckResult:
-    if not trouble:
+def _stream(name: str, problem: str) -> CheckResult:
+    if not problem:
         return ok(f"stream, {name}", "connected")
-    in_use = "(406)" in trouble
+    in_use = "(406)" in problem
     todo = "fine if your own watcher is running; else stop the program that uses it" if in_use else "polling instead"
-    return CheckResult(CheckState.WARN, f"stream, {name}", trouble, todo)
+    return CheckResult(CheckState.WARN, f"stream, {name}", problem, todo)

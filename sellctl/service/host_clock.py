@@ -1,4 +1,4 @@
-"""The host's clock, at its own speed or, for a simulated market, at another."""
+"""The host's clock; its monotonic time and its sleeps can run at the speed of a simulated market."""
 
 import asyncio
 import datetime as dt
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RealClock:
-    """The host's clock; with `speed` 60 a minute of this clock takes a second."""
+    """The host's clock. With `speed` 60, sleeping for one minute takes one second; `now` is not affected."""
 
     speed: float = 1.0
 
     def now(self) -> dt.datetime:
-        """The host's wall clock, UTC, which may be wrong and may step."""
+        """The host's wall clock, in UTC. It may be wrong, and it may jump."""
         return dt.datetime.now(dt.UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never step, at this clock's speed."""
+        """Seconds since an arbitrary start, at this clock's speed; unaffected by changes of the system time."""
         return time.monotonic() * self.speed
 
     async def sleep(self, seconds: float) -> None:
-        """Return after that many seconds of this clock."""
+        """Return after `seconds` of this clock's monotonic time."""
         await asyncio.sleep(seconds / self.speed)

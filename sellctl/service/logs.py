@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.event import Event
 
 REDACTED = "[redacted]"
-_SHORTEST_SECRET = 8  # a shorter text is no key, and redacting it would garble ordinary words
+_MIN_SECRET_LENGTH = 8  # no key is shorter, and redacting a shorter text would garble ordinary words
 _PLAIN = "{time:YYYY-MM-DD HH:mm:ss} | {level} | {message}{extra[trace]}\n"
 _COLOURED = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> | <level>{level}</level> | {message}{extra[trace]}\n"
 _ROTATION = "10 MB"
@@ -31,7 +31,7 @@ _CONTINUED = "\n    | "  # sets the lines of a traceback apart from events
 
 def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterable[str] = ()) -> None:
     """Set up the logging of the process. `secrets` are redacted wherever they appear."""
-    from loguru import logger  # noqa: PLC0415  help and completion do without it
+    from loguru import logger  # noqa: PLC0415  help and completion don't need it
 
     level = "DEBUG" if debug else "INFO"
     redact = redactor(secrets)
@@ -59,7 +59,7 @@ def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterab
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that redacts these texts, also where they are URL-encoded."""
-    forms = {form for text in secrets if len(text) >= _SHORTEST_SECRET for form in (text, quote(text, safe=""))}
+    forms = {form for text in secrets if len(text) >= _MIN_SECRET_LENGTH for form in (text, quote(text, safe=""))}
     ordered = sorted(forms, key=len, reverse=True)  # a secret that contains another one is redacted first
 
     def redact(text: str) -> str:
@@ -91,7 +91,7 @@ def _patcher(redact: Callable[[str], str], debug: bool) -> "Callable[[Record], N
 
 def _trace(exception: Any, redact: Callable[[str], str], debug: bool) -> str:
     """The text of an exception: its last line, or with --debug the whole traceback, indented."""
-    import traceback  # noqa: PLC0415  only when there is one
+    import traceback  # noqa: PLC0415  only needed for an exception
 
     kind, error, where = exception
     if kind is None:
@@ -113,7 +113,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file readable by its owner only, also when it existed before."""
+    """Open a file and make it readable by its owner only, even when it existed before."""
     handle = os.open(path, flags, 0o600)
     if stat.S_ISREG(os.fstat(handle).st_mode):
         Path(path).chmod(0o600)
@@ -125,7 +125,7 @@ class _LoguruHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one record on."""
-        from loguru import logger  # noqa: PLC0415  help and completion do without it
+        from loguru import logger  # noqa: PLC0415  help and completion don't need it
 
         known = record.levelname in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
         level = record.levelname if known else record.levelno
@@ -141,7 +141,7 @@ def _message_of(record: logging.LogRecord) -> str:
 
 def log_event(event: "Event") -> None:
     """Write an event as one line of the log."""
-    from loguru import logger  # noqa: PLC0415  help and completion do without it
+    from loguru import logger  # noqa: PLC0415  help and completion don't need it
 
     account = f"{event.account} " if event.account else ""
     logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")

@@ -1,4 +1,4 @@
-"""Notifications through Apprise, and the heartbeat. They are sent by a thread of their own, which never blocks trading.
+"""Notifications through Apprise, and the heartbeat. They are sent in a separate thread, which never blocks trading.
 
 Events whose sentences differ only in numbers are sent once per ten minutes, critical ones once per two minutes; every
 fill is sent. A message that can't be delivered is dropped (I9).
@@ -26,7 +26,7 @@ QUIET_SECONDS_CRITICAL: Final = 120.0
 HEARTBEAT_SECONDS: Final = 60.0
 _TIMEOUT: Final = 10.0  # seconds per heartbeat request
 _QUEUE_SIZE: Final = 200
-_CLOSE_SECONDS: Final = 3.0  # the time to deliver queued messages at the end
+_CLOSE_SECONDS: Final = 3.0  # the longest that delivering the queued messages may take at the end
 _NUMBERS: Final = re.compile(r"\d[\d.,:]*")
 NEWS_OF: Final[Mapping[EventKind, News]] = {
     EventKind.FILLED: News.FILLED,
@@ -52,7 +52,7 @@ _HEARTBEAT: Final = _Message(News.SUMMARY, "heartbeat")
 
 
 class Notifier:
-    """Sends the kinds of events that the configuration asks for. ConfigError for an unusable configuration."""
+    """Sends the configured kinds of events. ConfigError when notify or watch.heartbeat can't be used."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Notifier:
             self._thread.start()
 
     def notify(self, event: Event) -> None:
-        """Queue a notification of an event if its kind is wanted and it is no repetition."""
+        """Queue a notification of an event if its kind is configured and it isn't a repetition."""
         news = NEWS_OF.get(event.kind)
         if news is None:
             return
@@ -102,7 +102,7 @@ class Notifier:
             self._put(_END)
             self._thread.join(_CLOSE_SECONDS)
 
-    # --- inside -------------------------------------------------------------------------------------------------------
+    # --- internals ----------------------------------------------------------------------------------------------------
 
     def _is_due(self, event: Event) -> bool:
         if event.kind is EventKind.FILLED:
@@ -130,7 +130,7 @@ class Notifier:
         while (message := self._queue.get()) is not _END:
             try:
                 self._deliver(message)
-            except Exception:  # noqa: BLE001, S112  a notification service may raise anything (P06)
+            except Exception:  # noqa: BLE001, S112  a notification service may raise anything
                 continue
 
     def _deliver(self, message: _Message) -> None:
@@ -156,7 +156,10 @@ def _apprise(config: Config) -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)
             known = apprise.add(entry.url, tag=[news.value for news in entry.kinds])
         if not known:
-            raise ConfigError(f"notify[{index}].url isn't an address that Apprise supports.", hint="See its list.")
+            raise ConfigError(
+                f"notify[{index}].url isn't an address that Apprise supports.",
+                hint="See Apprise's list of supported addresses.",
+            )
     return apprise
 
 
@@ -169,7 +172,7 @@ def _web_address(url: str | None) -> str:
 def _get(url: str) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "sellctl"})  # noqa: S310  http and https only
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT):  # noqa: S310  likewise
+        with urllib.request.urlopen(request, timeout=_TIMEOUT):  # noqa: S310  http and https only
             return
     except (OSError, http.client.HTTPException, ValueError):
         return

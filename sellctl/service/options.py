@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The global options, as stored in `typer.Context.obj`. None: the environment or the default decides."""
+    """The global options, as stored in `typer.Context.obj`. None means the environment's value or the default."""
 
     config: "Path | None"
     state_dir: "Path | None"

@@ -1,6 +1,6 @@
-"""A running watcher takes up an edited configuration (SIGHUP): whole or not at all, and every change is published.
+"""Reloading the configuration of a running watcher (SIGHUP): all of it or nothing, and every change is published.
 
-Rules, guards and intervals change at once. Accounts, keys, addresses and the source of quotes change with the next
+Rules, guards and intervals change at once. Accounts, keys, addresses and the source of quotes change at the next
 start. A stop that would fire later than before is published as an alert.
 """
 
@@ -32,7 +32,7 @@ _AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.")
 def reload(
     runtime: "Runtime", config: "Path | None", listener: "Callable[[Event], None]", *, with_api: bool = False
 ) -> bool:
-    """Take up the configuration if it is valid; else keep the old one and publish why. Whether it was taken up."""
+    """Apply the configuration if it is valid; else keep the old one and publish the error. Whether it was applied."""
     now = runtime.clock.now()
     try:
         loaded = ConfigManager(config, with_api=with_api).load()
@@ -54,12 +54,12 @@ def reload(
 
 
 def _same_account(policy: Policy, before: Policy) -> Policy:
-    """Which account this is at the broker changes with the next start only."""
+    """The policy with the account number and mode as before, because these change at the next start only."""
     return replace(policy, paper=before.paper, account_number=before.account_number)
 
 
 def _changes(before: LoadedConfig, after: LoadedConfig) -> Iterator[str]:
-    """Every key that reads differently, in one sentence each; secrets are masked."""
+    """One sentence per changed key; secrets are masked."""
     was = {row.key: row.value for row in before.show()}
     now = {row.key: row.value for row in after.show()}
     changed = [key for key in dict.fromkeys((*was, *now)) if was.get(key) != now.get(key)]
@@ -71,7 +71,7 @@ def _changes(before: LoadedConfig, after: LoadedConfig) -> Iterator[str]:
 
 
 def _loosened(watcher: "SellWatcher", policy: Policy) -> Iterator[str]:
-    """A sentence per stop that was armed and would fire later now, or never."""
+    """One sentence per stop that would now fire later than before, or never."""
     snapshot = watcher.state.snapshot
     if snapshot is None:
         return

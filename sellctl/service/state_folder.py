@@ -48,7 +48,10 @@ class StateFolder:
     # --- one writer per account ---------------------------------------------------------------------------------------
 
     def lock(self, account_number: str, what: str) -> None:
-        """Become the only writer of an account until this process ends. BusyError names the process that is it now."""
+        """Lock an account for this process. BusyError, which names the holder, when another process has locked it.
+
+        SellctlError when the lock can't be created. `what` is the command; other processes show it as the holder.
+        """
         from filelock import FileLock, Timeout  # noqa: PLC0415  read commands take no lock
 
         if account_number in self._locks:
@@ -150,7 +153,7 @@ class StateFolder:
         return changed
 
     def resume_rules(self, symbol: str) -> None:
-        """Ask the next acting process to resume the suspended rules of a symbol or underlying."""
+        """Record that the next process that acts is to resume the suspended rules of a symbol or underlying."""
         self.make()
         _write(self.path / _RULES_TO_RESUME, {"symbols": sorted({*self._symbols(_RULES_TO_RESUME), symbol})})
 
@@ -171,13 +174,13 @@ class StateFolder:
             raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Check the state folder.") from None
         symbols = _read(path).get("symbols")
         if not isinstance(symbols, list):
-            raise SellctlError(f"{path} is damaged: it can't be known what is exempt.", hint="Repair or remove it.")
+            raise SellctlError(f"{path} is damaged: it has no list of symbols.", hint="Repair or remove it.")
         return [str(symbol) for symbol in symbols]
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
     def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
-        """Leave a request for the process that holds the accounts; it removes the file when it takes the request."""
+        """Write a request for the process that holds the accounts. That process removes the file when it accepts."""
         folder = self.path / _REQUESTS
         folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         request = folder / f"{uuid.uuid4().hex}.json"
@@ -198,7 +201,7 @@ class StateFolder:
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
-    """Write a file atomically: as a draft beside it that is then moved into place."""
+    """Write a file atomically: a temporary file in the same folder is written and then renamed."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)

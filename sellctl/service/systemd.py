@@ -21,5 +21,5 @@ def sd_notify(*states: str, environ: Mapping[str, str] | None = None) -> bool:
 
 
 def reloading() -> tuple[str, str]:
-    """The states that announce a reload: systemd requires its start by the monotonic clock."""
+    """The states that announce a reload; systemd requires the start time on the monotonic clock."""
     return "RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"

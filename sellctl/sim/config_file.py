@@ -1,4 +1,4 @@
-"""The sellctl configuration that points at a running simulator. A file of the user's own is never overwritten."""
+"""A sellctl configuration for a running simulator. A file that `sellctl sim` did not write is never overwritten."""
 
 import os
 from pathlib import Path
@@ -46,7 +46,8 @@ def write_config(path: Path, text: str) -> None:
     try:
         if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
             raise ConfigError(
-                f"{path} was not written by sellctl sim and is left as it is.", hint="Name another with --config-out."
+                f"{path} was not written by sellctl sim and is not overwritten.",
+                hint="Choose another path with --config-out.",
             )
         partial = path.with_name(path.name + ".part")
         partial.unlink(missing_ok=True)
@@ -55,5 +56,5 @@ def write_config(path: Path, text: str) -> None:
         partial.replace(path)
     except OSError as error:
         raise ConfigError(
-            f"{path} can't be written: {error.strerror}.", hint="Name another with --config-out."
+            f"{path} can't be written: {error.strerror}.", hint="Choose another path with --config-out."
         ) from None

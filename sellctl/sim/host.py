@@ -1,4 +1,4 @@
-"""A running simulator: the exchange under its lock, its time, and the connections of the server around it."""
+"""A running simulator: the exchange with its lock and time, and access to the server's connections."""
 
 import socket
 import struct
@@ -22,7 +22,7 @@ def _no_transport(_client: ClientAddress) -> None:
 
 @dataclass(slots=True)
 class SimHost:
-    """What the HTTP and WebSocket sides share. Hold `lock` while using the exchange.
+    """State shared by the HTTP and WebSocket sides. Hold `lock` while using the exchange.
 
     `transport_of` finds the open connection of a client, so that a fault can reset it.
     """

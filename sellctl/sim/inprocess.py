@@ -33,7 +33,7 @@ from sellctl.sim.venue.orders import SimOrder, SimPosition
 
 T = TypeVar("T")
 
-# HTTP faults that leave the outcome unknown, before or after the operation. H05 has a parameter for it.
+# HTTP faults that leave the outcome unknown, before or after the operation. For H05 its parameter `after` decides.
 _UNKNOWN_BEFORE = frozenset({"H01", "H03", "H15"})
 _UNKNOWN_AFTER = frozenset({"H02", "H04", "H11", "H13"})
 _BY_MESSAGE = (
@@ -50,7 +50,7 @@ _BY_MESSAGE = (
 
 
 class SimBroker:
-    """One simulated account as the Broker port. Nothing waits: time is the exchange's.
+    """One simulated account as the Broker port. No call waits; time is the exchange's time.
 
     Errors are those of core.errors, as the Alpaca adapter raises them.
     """
@@ -116,7 +116,7 @@ class SimBroker:
         return self._call("POST", "/v2/orders", send)
 
     async def cancel(self, order_id: str) -> None:
-        """Request the end of an order."""
+        """Request the cancel of an order."""
         self._call("DELETE", "/v2/orders/", lambda account: self.exchange.cancel(account, order_id))
 
     async def clock(self) -> BrokerClock:
@@ -149,7 +149,7 @@ class SimBroker:
         return Rows(tuple(order_of(one) for one in reversed(visible)))
 
     def _call(self, method: str, path: str, operation: Callable[[SimAccount], T]) -> T:
-        """Run an operation with the faults that an HTTP request meets, and with the core's errors for rejections."""
+        """Run an operation with the HTTP faults applied. Rejections and faults raise errors of core.errors."""
         account = self.exchange.accounts[self._name]
         fault = self.exchange.faults.trigger(*FAULT_NAMES, account=self._name, path=path, method=method)
         if fault:
@@ -263,7 +263,7 @@ def error_of(rejection: RejectionError, account: str) -> BrokerError:
 
 
 def _fail_before(account: str, fault: Fault) -> None:
-    """Raise the error of a fault that comes before the operation; return for faults that come after it."""
+    """Raise the error of a fault that acts before the operation. Returns for faults that act after it."""
     if fault.name in _UNKNOWN_BEFORE or (fault.name == "H05" and not fault["after"]):
         raise UnknownOutcomeError(f"{account}: no readable answer ({fault.kind.text}).")
     if rejection := rejection_of(fault):

@@ -20,7 +20,7 @@ def text(value: Decimal) -> str:
 
 
 def text_or_none(value: Decimal | None) -> str | None:
-    """A decimal as text, or null."""
+    """A decimal as text; None for None."""
     return None if value is None else text(value)
 
 
@@ -50,7 +50,7 @@ def decimal_of(value: Any) -> Decimal | None:
 
 
 def stamp(at: dt.datetime | None) -> str | None:
-    """An instant as RFC 3339 with nanoseconds and Z, or null."""
+    """An instant as RFC 3339 in UTC, with up to six decimals and Z; None for None."""
     if at is None:
         return None
     utc = at.astimezone(dt.UTC)

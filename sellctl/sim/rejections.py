@@ -17,7 +17,7 @@ TOO_MANY = 42910000
 
 
 class RejectionError(Exception):
-    """A request that the broker rejects, with the response that says so."""
+    """A request is rejected. `status` and `body` are those of the response."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         super().__init__(f"{status} {dict(body)}")
@@ -26,12 +26,12 @@ class RejectionError(Exception):
 
 
 def unauthorized() -> RejectionError:
-    """401: no key, or an unknown one."""
+    """401: the key is missing or unknown."""
     return RejectionError(401, {"message": "unauthorized."})
 
 
 def forbidden() -> RejectionError:
-    """403 without a code: the key is known, and has no permission."""
+    """403 without a code: the key is known but has no permission."""
     return RejectionError(403, {"message": "forbidden."})
 
 
@@ -83,7 +83,7 @@ def insufficient_qty(
 def wash_trade(
     existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, rests: str
 ) -> RejectionError:
-    """403: an opposite order of the same account could trade with this one. `rests` is the side that is resting."""
+    """403: an opposite order of the same account could trade with this one. `rests` is the existing order's side."""
     if buy_limit is None or sell_limit is None:
         reason, prices = "opposite side market/stop order exists", {}
     else:

@@ -209,7 +209,7 @@ def _hour(at: dt.datetime, form: str) -> str:
 
 
 def stock_quote_json(quote: Level, at: dt.datetime) -> Json:
-    """A stock quote as JSON numbers; 0 is "no active side"."""
+    """A stock quote as JSON numbers; 0 means that the side is inactive."""
     return {
         "ap": number(quote.ask),
         "as": quote.ask_size if quote.ask is not None else 0,
@@ -312,7 +312,7 @@ def contract_json(asset: Asset, quote: Level | None, now: dt.datetime, *, delive
 
 
 def is_penny_program(asset: Asset) -> bool:
-    """Whether a contract quotes in pennies (ppind)."""
+    """Whether a contract is in the Penny Interval Program (`ppind`)."""
     return asset.underlying in ALWAYS_PENNY | PENNY_PROGRAM
 
 

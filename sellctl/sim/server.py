@@ -41,11 +41,11 @@ class _Server(uvicorn.Server):
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
     def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
-        """Ctrl-C and SIGTERM end serving without an error, so that the exit status is 0."""
+        """Stop on Ctrl-C or SIGTERM without an error, so that the exit status is 0."""
         self.stop()
 
     async def main_loop(self) -> None:
-        """Wait for `stop`; uvicorn's ticks in between keep the Date header right."""
+        """Wait for `stop`. Uvicorn's ticks go on, because they update the Date header."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         count = 0
         while not await self.on_tick(count):
@@ -61,7 +61,7 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         for task in list(self.server_state.tasks):
             task.cancel()
-        await asyncio.sleep(0.01)  # closed transports report it on the next turns of the loop
+        await asyncio.sleep(0.01)  # closed transports report that in the next turns of the loop
 
 
 class SimServer:
@@ -96,7 +96,7 @@ class SimServer:
 
     @property
     def exchange(self) -> Exchange:
-        """The exchange itself."""
+        """The exchange. While time moves by itself, use `hold` instead."""
         return self.host.exchange
 
     @property
@@ -106,7 +106,7 @@ class SimServer:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Exchange]:
-        """The exchange at the present instant, under its lock."""
+        """The exchange at the present instant, with its lock held."""
         with self.host.lock:
             self.host.catch_up()
             yield self.host.exchange
@@ -193,7 +193,7 @@ def opened(make: Callable[[], SimServer], port: int) -> Iterator[SimServer]:
     try:
         server = make()
     except OSError as error:
-        raise ConfigError(f"127.0.0.1:{port} can't be used: {error.strerror}.", hint="Take another --port.") from None
+        raise ConfigError(f"127.0.0.1:{port} can't be used: {error.strerror}.", hint="Use another --port.") from None
     try:
         yield server
     finally:
@@ -201,13 +201,13 @@ def opened(make: Callable[[], SimServer], port: int) -> Iterator[SimServer]:
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes a free one."""
-    # IPPROTO_TCP is given so that asyncio sends small answers at once (TCP_NODELAY)
+    """A listening socket on loopback; port 0 uses a free one."""
+    # asyncio sets TCP_NODELAY, so that small answers are sent at once, only on sockets that name IPPROTO_TCP
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
-        listening.listen(BACKLOG)  # connections before uvicorn has started wait rather than being refused
+        listening.listen(BACKLOG)  # connections made before uvicorn has started wait instead of being refused
     except OSError:
         listening.close()
         raise

@@ -1,4 +1,4 @@
-"""Settings for what is unknown, disputed or variable about Alpaca. The stricter reading is the default."""
+"""Settings for behaviour of Alpaca that is unknown, disputed or variable. The stricter variant is the default."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class Settings:
     seed: int = 1
 
     # delays at the broker
-    position_lag: dt.timedelta = dt.timedelta(0)  # positions show a fill this much later (real: 0-10 s)
+    position_lag: dt.timedelta = dt.timedelta(0)  # the position list shows a fill this much later (real: 0-10 s)
     cancel_delay: dt.timedelta = dt.timedelta(0)  # a cancel stays pending_cancel this long
     activity_lag: bool = True  # non-trade activities appear the next day, as on paper
 
     # orders
-    strict_options: bool = False  # True: options take only market and limit, and only day
+    strict_options: bool = False  # True: options accept only market and limit, and only day
     reject_off_tick: bool = True  # False: option limits off their price increment are accepted
     shorting: bool = True
     close_in_expiry_window: bool = False  # False: after the cut-off closing orders on expiring options are rejected too
@@ -37,7 +37,7 @@ class Settings:
     # shapes
     signed_short_qty: bool = True  # "-2" rather than "2" with side short
     inverted_short_plpc: bool = False  # the sign of unrealized_plpc on shorts is unverified
-    done_for_day_is_open: bool = True  # what status=open lists
+    done_for_day_is_open: bool = True  # True: status=open lists orders that are done_for_day
     day_trading_fields: bool = False  # True: accounts as before 2026-07-06, when Alpaca ended daytrade_count and others
     bare_429: bool = False  # {"message":"too many requests."} rather than the body with a code
 

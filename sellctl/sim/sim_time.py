@@ -5,7 +5,7 @@ import time
 
 
 class SimTime:
-    """Simulated now = base + speed x host seconds since. At speed 0 it changes by `move_to` only."""
+    """Simulated now = base + speed x host seconds since the base. At speed 0 it changes by `move_to` only."""
 
     def __init__(self, start: dt.datetime, speed: float = 1.0) -> None:
         self._base = start

@@ -1,4 +1,4 @@
-"""A Clock on the exchange's time: when all tasks sleep, time jumps to the first wake-up. An hour takes milliseconds."""
+"""A Clock with the exchange's time: when all tasks sleep, time jumps to the first wake-up, without real waiting."""
 
 import asyncio
 import datetime as dt
@@ -6,7 +6,7 @@ import heapq
 
 from sellctl.sim.venue.exchange import Exchange
 
-SETTLE_ROUNDS = 12  # turns of the event loop that running tasks get before time moves
+SETTLE_ROUNDS = 12  # turns of the event loop for running tasks before time moves
 
 
 class VirtualClock:
@@ -39,7 +39,7 @@ class VirtualClock:
         await sleeper
 
     async def _drive(self) -> None:
-        """Let the tasks run until all sleep, then move time to the first wake-up; return when no task sleeps."""
+        """Run the tasks until all sleep, then move time to the first wake-up, and repeat until no task sleeps."""
         while self._sleepers:
             for _ in range(SETTLE_ROUNDS):
                 await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""How a running watcher is shown: a live screen, JSON lines, or nothing but the log. It reads the accounts' states."""
+"""Displays of a running watcher: a live screen, JSON lines, or only the log. They read the accounts' states."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Protocol, Self
@@ -26,20 +26,20 @@ class Display(Protocol):
     """Shows the accounts after each poll."""
 
     def __enter__(self) -> Self:
-        """Start showing."""
+        """Start the display."""
 
     def __exit__(self, *_error: object) -> None:
-        """Leave the terminal as it was found."""
+        """End the display and restore the terminal."""
 
     def update(self, wait: float) -> bool:
-        """Show the accounts as they are now; the next poll is in `wait` seconds. False when nobody reads it."""
+        """Show the accounts as they are now; the next poll is in `wait` seconds. False when the output is closed."""
 
     def refresh(self) -> None:
-        """Let ages and the time to the next poll go on between two polls, however long one takes."""
+        """Update ages and the time to the next poll. Called every second, also during a poll."""
 
 
 class LogOnly:
-    """Shows nothing: everything is in the log."""
+    """Displays nothing, because events are in the log."""
 
     def __enter__(self) -> Self:
         """Nothing to start."""
@@ -65,9 +65,9 @@ class JsonLines(LogOnly):
         self._plans = ExplainedPlans()
 
     def update(self, wait: float) -> bool:
-        """One line."""
-        from sellctl.ui.documents import watch_document  # noqa: PLC0415  help does without it
-        from sellctl.ui.render import json_text, write  # noqa: PLC0415  help does without it
+        """Print one line."""
+        from sellctl.ui.documents import watch_document  # noqa: PLC0415  help doesn't need it
+        from sellctl.ui.render import json_text, write  # noqa: PLC0415  help doesn't need it
 
         return write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
 
@@ -76,7 +76,7 @@ class Screen(LogOnly):
     """The live table of a terminal."""
 
     def __init__(self, runtime: "Runtime", events: "Iterable[Event]", console: "Console | None" = None) -> None:
-        from rich.live import Live  # noqa: PLC0415  help does without it
+        from rich.live import Live  # noqa: PLC0415  help doesn't need it
 
         self._runtime = runtime
         self._events = events
@@ -85,12 +85,12 @@ class Screen(LogOnly):
         self._next_poll_at: float | None = None
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Start drawing."""
         self._live.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Leave the last picture on the terminal."""
+        """Stop drawing. The last state stays on the terminal."""
         self._live.stop()
 
     def update(self, wait: float) -> bool:
@@ -100,8 +100,8 @@ class Screen(LogOnly):
         return True
 
     def refresh(self) -> None:
-        """Draw it again, by the time that has passed."""
-        from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help does without it
+        """Draw again, with the present ages and time to the next poll."""
+        from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help doesn't need it
 
         if self._next_poll_at is not None:
             wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
@@ -109,7 +109,7 @@ class Screen(LogOnly):
 
 
 class ExplainedPlans:
-    """The plans of a display with all their sentences; each plan is explained once, however often it is drawn."""
+    """The plans of a display with all their sentences; each plan is explained once, although it is drawn repeatedly."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Plan, Plan]] = {}
@@ -134,7 +134,7 @@ def explained_plan(plan: "Plan", watcher: "SellWatcher") -> "Plan":
 def view_of(
     runtime: "Runtime", events: "Iterable[Event]", wait: float, plans: ExplainedPlans | None = None
 ) -> WatchView:
-    """All accounts as a frozen value, by the broker's clock; the host's until the broker has answered."""
+    """All accounts as an immutable value. `now` is the broker's time, or the host's until the broker has answered."""
     scheduler = runtime.scheduler
     return WatchView(
         now=scheduler.market_clock.instant or runtime.clock.now(),
@@ -168,7 +168,7 @@ def _age(state: "AccountState", runtime: "Runtime") -> dt.timedelta | None:
 
 
 def _realised(watcher: "SellWatcher") -> "Decimal | None":
-    """What today's fills have made; a journal that can't be read stops orders, not the screen."""
+    """The profit of today's fills. None when it is unknown or the journal can't be read, so that displays go on."""
     try:
         return watcher.journal.realised(watcher.name)
     except JournalError:
@@ -176,7 +176,7 @@ def _realised(watcher: "SellWatcher") -> "Decimal | None":
 
 
 def _source(state: "AccountState", runtime: "Runtime") -> str:
-    """How the account's prices come."""
+    """The source of the account's prices: the stream with the age of its newest quote, or polling and why."""
     tick_handler = runtime.scheduler.tick_handler
     problems = tick_handler.stream.problems if tick_handler else {}
     if not problems:

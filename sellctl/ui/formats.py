@@ -1,10 +1,10 @@
-"""The output formats. A module of its own because `--help` needs only these names."""
+"""The output formats. In a separate module, so that `--help` needn't import the others."""
 
 from enum import StrEnum
 
 
 class OutputFormat(StrEnum):
-    """How a command prints its data."""
+    """The format in which a command prints its data."""
 
     TABLE = "table"
     PLAIN = "plain"

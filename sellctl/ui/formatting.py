@@ -1,6 +1,6 @@
 """Formatting of single values: prices, gains, ages, quantities, orders; and the sanitizing of foreign text.
 
-No layout and no colour. A Cell carries a value twice: `text` for a person and `data` for a program (decimals as text,
+No layout and no colour. A Cell has a value in two forms: `text` for display and `data` for programs (decimals as text,
 never as a float or with an exponent).
 """
 
@@ -32,7 +32,7 @@ _SHORT_NAME = {Reason.TAKE_PROFIT: "target", Reason.STOP_LOSS: "stop"}
 
 
 class Tone(StrEnum):
-    """How a value is coloured. Colour never carries information alone: a gain has its sign, a state its word."""
+    """The colour of a value. It is never the only information: a gain also has a sign, a state also a name."""
 
     PLAIN = ""
     GOOD = "good"
@@ -59,7 +59,7 @@ STATE_TONE = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value, for a person and for a program."""
+    """One value, as text for display and as data for programs."""
 
     text: str
     data: Data
@@ -107,7 +107,7 @@ def as_cell(value: object) -> Cell:
 
 
 def plain_text(value: object) -> str:
-    """A value for a program: instants in ISO 8601, durations in seconds, decimals without exponent."""
+    """A value as text for programs: instants in ISO 8601, durations in seconds, decimals without exponent."""
     if isinstance(value, Decimal):
         return number(value)
     if isinstance(value, dt.datetime | dt.date):
@@ -127,7 +127,7 @@ def number(value: Decimal) -> str:
 
 
 def number_data(value: Decimal | None) -> str | None:
-    """A decimal for a program; None when unknown."""
+    """A decimal as text for programs; None when unknown."""
     return None if value is None or not value.is_finite() else number(value)
 
 
@@ -144,7 +144,7 @@ def price_text(price: Decimal | None) -> str:
 
 
 def price_cell(price: Decimal | None) -> Cell:
-    """A price: rounded for a person, exact for a program."""
+    """A price: rounded in the text, exact in the data."""
     return Cell(price_text(price), number_data(price), is_number=True)
 
 
@@ -162,7 +162,7 @@ def profit(amount: Decimal) -> str:
 
 
 def percent(ratio: Decimal | None) -> str:
-    """A ratio as a percentage, always signed and with one decimal, so that a column of them lines up."""
+    """A ratio as a percentage, always signed and with one decimal, so that a column of them is aligned."""
     if ratio is None or not ratio.is_finite():
         return UNKNOWN
     shown = (ratio * 100).quantize(_TENTH, context=_DISPLAY)
@@ -175,7 +175,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def ratio_data(ratio: Decimal | None) -> str | None:
-    """A ratio for a program: 0.1 is +10%."""
+    """A ratio as text for programs: 0.1 is +10%."""
     return None if ratio is None else number_data(ratio.quantize(_SIX_PLACES, context=_DISPLAY))
 
 
@@ -186,7 +186,7 @@ def gain_cell(gain: Decimal | None) -> Cell:
 
 
 def duration(span: dt.timedelta) -> str:
-    """A length of time in its two largest units: 3d 4h, 3h 12m, 5m 09s, 42s. A negative one reads 0s."""
+    """A length of time in its two largest units: 3d 4h, 3h 12m, 5m 09s, 42s. A negative one is 0s."""
     seconds = max(int(span.total_seconds()), 0)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -217,7 +217,7 @@ def today_of(instant: dt.datetime) -> dt.date:
 
 
 def days_left(holding: Holding, today: dt.date) -> int | None:
-    """Days until an option expires, 0 on its last day; None for what doesn't expire."""
+    """Days until an option expires, 0 on its last day; None for assets that don't expire."""
     option = holding.position.instrument.option
     return None if option is None else (option.expires - today).days
 
@@ -289,7 +289,7 @@ def _absolute_distance(trigger: Trigger) -> Decimal:
 
 
 def trigger_name(trigger: Trigger) -> str:
-    """The rule of a trigger in a word or two."""
+    """The short name of a trigger's rule."""
     return _SHORT_NAME.get(trigger.reason, trigger.reason.value.replace("_", " "))
 
 
@@ -303,7 +303,7 @@ def nearest_text(decision: PositionDecision) -> str:
 
 
 def distance_text(decision: PositionDecision, trigger: Trigger) -> str:
-    """How far the price is from a trigger: "6.3% away", or "reached"; "" when that is unknown."""
+    """The distance from the price to a trigger: "6.3% away", or "reached"; "" when unknown."""
     if trigger.distance is None:
         return ""
     if progress_to(decision, trigger) == ONE:
@@ -314,7 +314,7 @@ def distance_text(decision: PositionDecision, trigger: Trigger) -> str:
 def progress_to(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
     """The progress of the price from the entry to a trigger: 0 at the entry, 1 at the trigger and beyond.
 
-    None when it can't be known: no usable price, no entry price, or a trigger at the entry itself.
+    None when it is unknown: no usable price, no entry price, or a trigger at the entry itself.
     """
     entry = decision.holding.position.entry_price
     if trigger.distance is None or trigger.distance <= -ONE or entry is None or entry == trigger.price:
@@ -326,14 +326,14 @@ def progress_to(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
 
 
 def order_text(order: Order) -> str:
-    """An order in short: "sell 2 limit $1.10"."""
+    """An order as short text: "sell 2 limit $1.10"."""
     side = order.side.value if order.side else "multi-leg"
     qty = UNKNOWN if order.qty is None else number(order.qty)
     return f"{side} {qty} {_terms(order.type, order.limit_price, order.stop_price)}"
 
 
 def submit_text(order: SubmitOrder) -> str:
-    """An order that is about to be sent, in short."""
+    """An order that is about to be sent, as short text."""
     return f"{order.side.value} {number(order.qty)} {_terms(order.type, order.limit_price, None)}"
 
 
@@ -353,7 +353,7 @@ def sender(order: Order) -> str:
 
 
 def market_phase(market: Market) -> str:
-    """Whether the market is open, and for how long."""
+    """The market's phase: "closed", or "open" with the time left."""
     if not market.is_open:
         return "closed"
     left = market.until_close

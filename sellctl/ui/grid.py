@@ -31,9 +31,9 @@ Line = list[Part]
 
 HEADS = ("symbol", "days", "qty", "entry", "now", "gain", "state")
 NUMBERS = frozenset({"days", "qty", "entry", "now", "gain"})
-BAR_LEAST, BAR_MOST = 5, 12
-ROOMY = 100  # from this width on, triggers show their price and columns stand further apart
-SENTENCE_LEAST = 36
+MIN_BAR, MAX_BAR = 5, 12
+ROOMY = 100  # from this width on, triggers show their price and columns are two spaces apart
+MIN_SENTENCE = 36
 TONES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
 
 
@@ -90,14 +90,14 @@ def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, st
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The widths of the columns on this screen, so that the positions of all accounts line up."""
+    """The widths of the columns on this screen, so that the positions of all accounts are aligned."""
 
     width: int
     gap: int
     widths: tuple[int, ...]
     triggers: _TriggerColumn
     bar: int
-    sentence: int  # 0: sentences stand beneath, and only where the state needs one
+    sentence: int  # the width of sentences; 0: they are below their row, and only where the state needs one
     glyphs: Glyphs
 
     @classmethod
@@ -108,14 +108,14 @@ class Grid:
         widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
         triggers = _TriggerColumn.of([decision for _, decision in rows], priced=width >= ROOMY)
         trigger = triggers.width
-        gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + BAR_LEAST <= width else 1
+        gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + MIN_BAR <= width else 1
         left = width - sum(widths) - gap * len(HEADS) - trigger - 1
-        bar = min(left, BAR_MOST) if left >= BAR_LEAST else 0
+        bar = min(left, MAX_BAR) if left >= MIN_BAR else 0
         sentence = left - bar - gap
-        return cls(width, gap, widths, triggers, bar, sentence if sentence >= SENTENCE_LEAST else 0, glyphs)
+        return cls(width, gap, widths, triggers, bar, sentence if sentence >= MIN_SENTENCE else 0, glyphs)
 
     def head(self) -> list[Line]:
-        """The names of the columns and the rule beneath them."""
+        """The names of the columns and the rule below them."""
         names = [Cell(name, name, is_number=name in NUMBERS) for name in HEADS]
         trigger = "nearest trigger".ljust(self.triggers.width + 1 + self.bar)
         texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
@@ -127,7 +127,7 @@ class Grid:
         line += [*self._trigger(decision)]
         if not self.sentence:
             yield line
-            yield from self._beneath(decision)
+            yield from self._below(decision)
             return
         used = self.width - self.sentence
         first, *others = textwrap.wrap(sanitize(decision.sentence), self.sentence) or [""]
@@ -157,8 +157,8 @@ class Grid:
         yield self.glyphs.full * full, "green" if good else "red"
         yield self.glyphs.empty * (self.bar - full), "dim"
 
-    def _beneath(self, decision: PositionDecision) -> Iterator[Line]:
-        """The sentence of a position that isn't just watched, or that no rule has a price for."""
+    def _below(self, decision: PositionDecision) -> Iterator[Line]:
+        """The sentence below a row; none when the position is only watched, has a trigger and has no alert."""
         ordinary = (
             state_cell(decision).text == STATE_WORD[DecisionState.WATCHING] and decision.triggers and not decision.alert
         )

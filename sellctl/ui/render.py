@@ -73,7 +73,7 @@ Cells = Sequence[Sequence[Cell]]
 
 
 def _as_table(columns: Sequence[str], cells: Cells, title: str) -> str:
-    from sellctl.ui.tables import drawn  # noqa: PLC0415  rich is slow to load, and only a table needs it
+    from sellctl.ui.tables import drawn  # noqa: PLC0415  rich is slow to import, and only a table needs it
 
     return drawn(columns, cells, title)
 
@@ -114,7 +114,7 @@ def _csv_value(cell: Cell) -> str:
     return f"'{text}" if text.lstrip().startswith(_FORMULA) and not cell.is_number else text
 
 
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width twins
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width forms
 
 
 def _as_json(columns: Sequence[str], cells: Cells) -> str:

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 import pygal  # type: ignore[import-untyped]  # it has no stubs
-from pygal.style import CleanStyle  # type: ignore[import-untyped]  # likewise
+from pygal.style import CleanStyle  # type: ignore[import-untyped]  # it has no stubs
 
 from sellctl.core.model.exit_record import Exit, Point
 from sellctl.core.model.market import NEW_YORK
@@ -19,7 +19,7 @@ from sellctl.ui.formatting import profit
 
 # pygal leaves an import hook without find_spec, which would make every later import warn.
 sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__name__ != "PluginImportFixer"]
-MOST_PLOTS = 200  # the newest exits get a chart each; more would make the page too large for a browser
+MAX_PLOTS = 200  # only the newest exits get a chart; more would make the page too large for a browser
 _BEFORE, _AFTER = dt.timedelta(minutes=10), dt.timedelta(minutes=1)
 _HEAD = """<!doctype html><meta charset="utf-8"><title>sellctl report</title>
 <style>body{font:15px system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
@@ -32,7 +32,7 @@ def page(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Sequence[
     """The whole page. `rows` under `columns` are its summary table."""
     if not found:
         return _HEAD + _NO_EXIT
-    drawn = [one for one in found if one.decided_on][-MOST_PLOTS:]
+    drawn = [one for one in found if one.decided_on][-MAX_PLOTS:]
     parts = [_table(columns, rows), _pnl_by_reason(found), _slippage(found), *map(_one_exit, drawn)]
     return _HEAD + "".join(parts)
 

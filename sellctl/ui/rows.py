@@ -62,7 +62,7 @@ def _plan_rows(plan: Plan) -> Iterator[TableRow]:
 
 
 def what_happens(decision: PositionDecision) -> str:
-    """What is done about a position now."""
+    """The plan's action for a position: an order, cancels, "wait" or "nothing"."""
     if decision.submit:
         return submit_text(decision.submit)
     if decision.cancel_first:
@@ -71,7 +71,7 @@ def what_happens(decision: PositionDecision) -> str:
 
 
 def _why(decision: PositionDecision) -> str:
-    """The reason of an order; without an order the whole sentence, because it says what prevents one."""
+    """The reason of an order; without an order the whole sentence, because it contains the obstacle."""
     return decision.signal.sentence if decision.submit and decision.signal else decision.sentence
 
 

@@ -1,8 +1,8 @@
 """The live screen of `watch`: turns a WatchView into lines for rich.
 
 The screen is a list of lines, and a line is a list of (text, style) pairs, so that everything but the last step is
-plain data. The layout follows the size of the console at every refresh: on a low terminal, positions that are closing,
-blocked or near a trigger are shown first; on a wide one, each sentence stands beside its position.
+plain data. The layout follows the size of the console at every refresh: on a terminal with few lines, positions that
+are closing, blocked or near a trigger are shown first; on a wide one, each sentence is in the line of its position.
 """
 
 import datetime as dt
@@ -41,7 +41,7 @@ class WatchScreen:
     view: WatchView
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """The lines as rich texts; a line that is too long is folded, never cut."""
+        """The lines as rich texts; a line that is too long is wrapped, never truncated."""
         from rich.text import Text  # noqa: PLC0415  only a live screen needs rich
 
         height = (options.height or console.height) if console.is_terminal else None
@@ -52,15 +52,15 @@ class WatchScreen:
 def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs: Glyphs = UNICODE) -> list[Line]:
     """The lines of the screen, fewer than `height` of them when it is given."""
     grid = Grid.of(view, width, glyphs)
-    context = None if height is None else height - 1
+    max_lines = None if height is None else height - 1
     head = [_title(view, width), *grid.head()]
     accounts = [_Block.of(account, grid) for account in view.accounts]
     fixed = len(head) + sum(len(block.head) for block in accounts)
-    events = _events(view.events, width, EVENTS if context is None else min(max(context // 5, 2), EVENTS))
-    if context is not None:
+    events = _events(view.events, width, EVENTS if max_lines is None else min(max(max_lines // 5, 2), EVENTS))
+    if max_lines is not None:
         fixed += len(events) + bool(events)
-        accounts = _thinned(accounts, context - fixed, glyphs)
-    spare = context is None or context - fixed - sum(len(block.body) for block in accounts) >= len(accounts)
+        accounts = _thinned(accounts, max_lines - fixed, glyphs)
+    spare = max_lines is None or max_lines - fixed - sum(len(block.body) for block in accounts) >= len(accounts)
     lines = [*head]
     for index, block in enumerate(accounts):
         lines += [*([[]] if spare and index else []), *block.head, *block.body]
@@ -74,12 +74,12 @@ def _title(view: WatchView, width: int) -> Line:
     return [(left, "bold"), (" " * max(width - len(left) - len(right), 2), ""), (right, "dim")]
 
 
-def _events(events: Sequence[Event], width: int, most: int) -> list[Line]:
-    """The newest events, in at most `most` lines."""
+def _events(events: Sequence[Event], width: int, max_lines: int) -> list[Line]:
+    """The newest events, in at most `max_lines` lines."""
     lines: list[Line] = []
-    for event in reversed(events[-most:]):
+    for event in reversed(events[-max_lines:]):
         more = [*_event_lines(event, width)]
-        if len(more) + len(lines) > most:
+        if len(more) + len(lines) > max_lines:
             break
         lines = [*more, *lines]
     return lines
@@ -104,7 +104,7 @@ def _event_lines(event: Event, width: int) -> Iterator[Line]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The lines of one position, and its rank for a terminal that is too low: the lowest rank is shown first."""
+    """The lines of one position, and its rank for a terminal with too few lines: the lowest rank is shown first."""
 
     lines: tuple[Line, ...]
     rank: tuple[int, Decimal]
@@ -178,14 +178,14 @@ def _problems(account: AccountView, width: int) -> Iterator[Line]:
         yield from note_lines(f"problem: {problem}", "bold red", width, 2)
 
 
-def _thinned(blocks: Sequence[_Block], context: int, glyphs: Glyphs) -> list[_Block]:
-    """The accounts within `context` lines, by rank: first a line for each position, then their sentences."""
-    if sum(len(block.body) for block in blocks) <= context:
+def _thinned(blocks: Sequence[_Block], max_lines: int, glyphs: Glyphs) -> list[_Block]:
+    """The accounts within `max_lines`, by rank: first a line for each position, then their sentences."""
+    if sum(len(block.body) for block in blocks) <= max_lines:
         return list(blocks)
     rows = sorted((row.rank, index, at) for index, block in enumerate(blocks) for at, row in enumerate(block.rows))
-    lines_for_counts = 0 if len(rows) <= context else len(blocks)
-    seen = rows[: max(context - lines_for_counts, 0)]
-    spare = context - lines_for_counts - len(seen)
+    lines_for_counts = 0 if len(rows) <= max_lines else len(blocks)
+    seen = rows[: max(max_lines - lines_for_counts, 0)]
+    spare = max_lines - lines_for_counts - len(seen)
     lines: dict[int, dict[int, tuple[Line, ...]]] = {index: {} for index in range(len(blocks))}
     for _, index, at in seen:
         row = blocks[index].rows[at]
@@ -203,7 +203,7 @@ def _cut(block: _Block, lines: Mapping[int, tuple[Line, ...]], glyphs: Glyphs) -
 
 
 def _wrapped(line: Line, width: int) -> Iterator[Line]:
-    """A line broken between its parts where it would run over the edge."""
+    """A line, broken between its parts to fit the width."""
     current: Line = []
     for part in line:
         if current and sum(len(text) for text, _ in (*current, part)) > width:

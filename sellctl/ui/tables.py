@@ -1,7 +1,7 @@
-"""Tables for a terminal. Long texts fold; where columns would still be too wide, they move beneath their row.
+"""Tables for a terminal. Long texts wrap; where the table is still too wide, columns move to a line below their row.
 
-Besides `screen` the only module that uses rich; `render` imports it only when a table is printed, so that start-up is
-quick. No symbol and no number is ever cut or folded.
+Only this module, `screen` and `displays` use rich; `render` imports this one only when a table is printed, so that
+start-up is quick. Symbols and numbers are never truncated or wrapped.
 """
 
 import sys
@@ -20,9 +20,9 @@ from sellctl.ui.formatting import Cell, Tone, are_numbers
 STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yellow", Tone.QUIET: "dim"}
 GAP = 2
 INDENT = 4
-# A column whose texts have several words and more characters than this may fold, down to the width below.
+# A column with a text of several words that is longer than PROSE_FROM may wrap, but is never narrower than MIN_PROSE.
 PROSE_FROM = 24
-PROSE_LEAST = 28
+MIN_PROSE = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Column:
 
     @property
     def is_prose(self) -> bool:
-        """Whether it holds sentences, which may fold."""
+        """Whether it holds sentences, which may wrap."""
         return any(" " in cell.text and cell_len(cell.text) > PROSE_FROM for cell in self.cells)
 
     @property
@@ -49,7 +49,7 @@ class Column:
 
 
 def drawn(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str) -> str:
-    """The table as the terminal on stdout shows it."""
+    """The table as text for the terminal on stdout, at its width."""
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table(columns, rows, title, console.width))
@@ -61,15 +61,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, wi
     parts: list[RenderableType] = [Text(title, "bold")] if title else []
     if rows:
         built = [Column(name, tuple(row[index] for row in rows)) for index, name in enumerate(columns)]
-        parts.append(_in_columns(built) if _fits(built, width) else _beneath(built, width))
+        parts.append(_in_columns(built) if _fits(built, width) else _below(built, width))
     else:
         parts.append(Text("none", "dim"))
     return Group(*parts)
 
 
 def _fits(columns: Sequence[Column], width: int) -> bool:
-    """Whether all columns fit, with long texts folded no narrower than PROSE_LEAST."""
-    least = sum(min(column.width, PROSE_LEAST) if column.is_prose else column.width for column in columns)
+    """Whether all columns fit, with long texts wrapped no narrower than MIN_PROSE."""
+    least = sum(min(column.width, MIN_PROSE) if column.is_prose else column.width for column in columns)
     return least + GAP * (len(columns) - 1) <= width
 
 
@@ -81,7 +81,7 @@ def _in_columns(columns: Sequence[Column]) -> Table:
             justify="right" if column.is_number else "left",
             no_wrap=not column.is_prose,
             overflow="fold",
-            min_width=min(column.width, PROSE_LEAST) if column.is_prose else column.width,
+            min_width=min(column.width, MIN_PROSE) if column.is_prose else column.width,
         )
     for cells in zip(*(column.cells for column in columns), strict=True):
         drawing.add_row(*(_text(cell) for cell in cells))
@@ -95,8 +95,8 @@ def _text(cell: Cell) -> Text:
 # --- too wide for columns ---------------------------------------------------------------------------------------------
 
 
-def _beneath(columns: Sequence[Column], width: int) -> Group:
-    """Short columns in one line per row, and beneath each line the columns that don't fit into it."""
+def _below(columns: Sequence[Column], width: int) -> Group:
+    """Short columns in one line per row, and below each line the columns that don't fit into it."""
     short, long = _split(columns, width)
     head = Text((" " * GAP).join(_aligned(column, column.name) for column in short).rstrip(), "bold")
     return Group(head, Text(("─" if _is_unicode() else "-") * min(width, _line_width(short))), *_rows(short, long))
@@ -107,7 +107,7 @@ def _is_unicode() -> bool:
 
 
 def _split(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
-    """The columns that stay in the line, and those that move beneath it: prose first, then from the right."""
+    """The columns that stay in the line, and those that move below it: prose first, then from the right."""
     short = [column for column in columns if not column.is_prose]
     while len(short) > 1 and _line_width(short) > width:
         del short[-1]
@@ -131,7 +131,7 @@ def _rows(short: Sequence[Column], long: Sequence[Column]) -> Iterator[Renderabl
 
 
 def _note(column: Column, cell: Cell) -> Text:
-    """A cell beneath its line: a short value gets the name of its column, a sentence needs none."""
+    """A cell for the line below its row, with the name of its column unless it is prose."""
     return _text(cell) if column.is_prose else Text.assemble(f"{column.name} ", _text(cell))
 
 

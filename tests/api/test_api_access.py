@@ -2,7 +2,7 @@ import pytest
 from api_stage import Api, Play
 
 from sellctl.api.access import Access, AccessError, check_exposed
-from sellctl.api.throttle import BURST_SECONDS, MOST_ADDRESSES, Throttle
+from sellctl.api.throttle import BURST_SECONDS, MAX_ADDRESSES, Throttle
 from sellctl.core.config.schema import ApiConfig
 from sellctl.core.errors import SafetyRefusalError
 
@@ -138,9 +138,9 @@ def test_an_address_has_a_budget_that_refills() -> None:
 
 def test_a_throttle_forgets_the_oldest_address() -> None:
     throttle = Throttle(1, lambda: 0.0)
-    for number in range(3 * MOST_ADDRESSES):
+    for number in range(3 * MAX_ADDRESSES):
         throttle.wait(str(number))
-    assert len(throttle._callers) == MOST_ADDRESSES  # noqa: SLF001  its memory is what is bounded
+    assert len(throttle._callers) == MAX_ADDRESSES  # noqa: SLF001  its memory is what is bounded
 
 
 def test_a_caller_over_its_rate_gets_429_with_retry_after(play: Play) -> None:

@@ -30,8 +30,8 @@ from sellctl.api import schemas, sell_router
 from sellctl.api.application import CONTENT_POLICY, PAGE
 from sellctl.api.audit import OTHERS, ApiCall, Audit
 from sellctl.api.control import State
-from sellctl.api.events import MOST_STREAMS, MOST_WAITING, REMEMBERED, EventHub, TooManyStreamsError, frames
-from sellctl.api.guarded import MOST_BODY
+from sellctl.api.events import MAX_STREAMS, MAX_WAITING, RECENT_EVENTS, EventHub, TooManyStreamsError, frames
+from sellctl.api.guarded import MAX_BODY_BYTES
 from sellctl.core.config.schema import ApiConfig, SellModuleConfig
 from sellctl.core.errors import JournalError
 from sellctl.sim.scenario.reader import parse_scenario
@@ -286,8 +286,8 @@ def flood() -> Callable[[], Awaitable[dict[str, Any]]]:
 
 def test_a_huge_body_is_refused_by_its_length_and_while_it_arrives(play: Play) -> None:
     async def test(api: Api) -> None:
-        assert (await api.post("/halt", b" " * (MOST_BODY + 1))).status == 413
-        for announced in ("99999999999999999999", "-1", "nonsense", str(MOST_BODY + 1)):
+        assert (await api.post("/halt", b" " * (MAX_BODY_BYTES + 1))).status == 413
+        for announced in ("99999999999999999999", "-1", "nonsense", str(MAX_BODY_BYTES + 1)):
             assert (await api.post("/halt", b"{}", headers={"content-length": announced})).status == 413, announced
         kind = {"content-type": "application/json"}
         assert (await api.post("/halt", headers=kind, receive=flood())).status == 413
@@ -403,10 +403,10 @@ def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
     async def scene() -> None:
         hub = EventHub()
         with hub.listening() as slow:
-            for number in range(MOST_WAITING + 10):
+            for number in range(MAX_WAITING + 10):
                 hub.announce("look", {"looks": number})
             assert hub.streams == 0
-            assert slow.qsize() == MOST_WAITING + 1
+            assert slow.qsize() == MAX_WAITING + 1
         with hub.listening() as fresh:
             assert fresh.qsize() == 0
 
@@ -416,12 +416,12 @@ def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
 def test_streams_are_counted_and_ended() -> None:
     async def scene() -> None:
         hub = EventHub()
-        waiting = [asyncio.create_task(read(hub, 0, 10)) for _ in range(MOST_STREAMS)]
-        await until(lambda: hub.streams == MOST_STREAMS)
+        waiting = [asyncio.create_task(read(hub, 0, 10)) for _ in range(MAX_STREAMS)]
+        await until(lambda: hub.streams == MAX_STREAMS)
         with pytest.raises(TooManyStreamsError), hub.listening():
             pass
         hub.close()
-        assert [len(found) for found in await asyncio.gather(*waiting)] == [1] * MOST_STREAMS
+        assert [len(found) for found in await asyncio.gather(*waiting)] == [1] * MAX_STREAMS
         assert hub.streams == 0
 
     asyncio.run(scene())
@@ -429,18 +429,18 @@ def test_streams_are_counted_and_ended() -> None:
 
 def test_too_many_streams_are_refused_over_http(play: Play) -> None:
     async def test(api: Api) -> None:
-        open_ones = [asyncio.create_task(api.get("/events")) for _ in range(MOST_STREAMS)]
-        await until(lambda: api.control.hub.streams == MOST_STREAMS)
+        open_ones = [asyncio.create_task(api.get("/events")) for _ in range(MAX_STREAMS)]
+        await until(lambda: api.control.hub.streams == MAX_STREAMS)
         assert (await api.get("/events")).status == 503
         api.control.hub.close()
-        assert [answer.status for answer in await asyncio.gather(*open_ones)] == [200] * MOST_STREAMS
+        assert [answer.status for answer in await asyncio.gather(*open_ones)] == [200] * MAX_STREAMS
 
     play(test)
 
 
 def test_events_are_remembered_up_to_a_limit() -> None:
     hub = EventHub()
-    assert hub._recent.maxlen == REMEMBERED  # noqa: SLF001  its memory is what is bounded
+    assert hub._recent.maxlen == RECENT_EVENTS  # noqa: SLF001  its memory is what is bounded
 
 
 # --- the page and the application -------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_a_watch_that_is_stopped_ends_cleanly_and_lists_the_working_orders(
         process.send_signal(number)
         result = end_of(process)
     assert result.status == 0, result.err
-    assert f"Still working at the broker: sellctl's order for {CALL} of main." in result.err
+    assert f"Still open at the broker: sellctl's order for {CALL} in account main." in result.err
     assert "Traceback" not in result.err
 
 

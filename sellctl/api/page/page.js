@@ -4,7 +4,7 @@
 
 (() => {
   const API = "/api/v1/sell";
-  const MOST_EVENTS = 100;
+  const MAX_EVENTS = 100;
   const REFRESH_EVERY = 15_000; // in addition to the refresh after each check
   const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
   const NAMES = { take_profit: "target", stop_loss: "stop" };
@@ -187,7 +187,7 @@
     time.dateTime = event.at;
     item.append(time, element("span", `${event.account ? `${event.account} ` : ""}${event.sentence}`));
     $("events").prepend(item);
-    while ($("events").children.length > MOST_EVENTS) $("events").lastChild.remove();
+    while ($("events").children.length > MAX_EVENTS) $("events").lastChild.remove();
   };
 
   // --- requests ------------------------------------------------------------------------------------------------------

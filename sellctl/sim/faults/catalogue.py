@@ -1,4 +1,4 @@
-"""The catalogue of faults: what each name does, and which parameters it takes.
+"""The catalogue of faults: the effect and the parameters of each name.
 
 The first letter names the family: H for HTTP, O for orders, W for WebSocket streams, Q for quotes.
 """
@@ -23,7 +23,7 @@ class FaultKind:
 
 _KINDS = (
     FaultKind("H01", "no answer, and the request is not carried out", {"hold": 60.0}, 1),
-    FaultKind("H02", "the request is carried out, and no answer comes", {"hold": 60.0}, 1),
+    FaultKind("H02", "the request is carried out, and no answer is sent", {"hold": 60.0}, 1),
     FaultKind("H03", "the connection is reset before the request is carried out", {}, 1),
     FaultKind("H04", "the request is carried out, and the connection is reset in the middle of the answer", {}, 1),
     FaultKind(
@@ -49,7 +49,7 @@ _KINDS = (
         {"change": "unknown_enum"},
         1,
     ),
-    FaultKind("H13", "the body comes one byte at a time", {"delay": 0.05}, 1),
+    FaultKind("H13", "the body is sent one byte at a time", {"delay": 0.05}, 1),
     FaultKind("H14", "a redirect to another host", {"location": "http://127.0.0.1:1/"}, 1),
     FaultKind("H15", "the connection closes as soon as it is made, as a failing TLS peer or proxy does", {}, 1),
     FaultKind("H16", "the position list is empty although something is held", {}, 1),
@@ -62,7 +62,7 @@ _KINDS = (
     ),
     FaultKind(
         "H20",
-        "clock and calendar (or the one that path names) are wrong by skew seconds, or down",
+        "clock and calendar (or only the one at path) are wrong by skew seconds, or down",
         {"skew": 3600, "down": False},
     ),
     FaultKind("O01", "orders are rejected at once", {}, 1),
@@ -76,7 +76,7 @@ _KINDS = (
     FaultKind("O09", "an order expires with a part filled", {}, 1),
     FaultKind(
         "O10",
-        "a person submits an order for a position: a market order, or a limit",
+        "a manual order for a position: market, or limit",
         {"side": "sell", "qty": 1, "limit_price": None},
         1,
     ),
@@ -86,10 +86,10 @@ _KINDS = (
     FaultKind("O14", "new orders show in lists and look-ups only after a delay (simulated seconds)", {"seconds": 8}, 1),
     FaultKind("O15", "an option position is assigned or exercised", {}, 1),
     FaultKind("W01", "the stream drops", {}, 1),
-    FaultKind("W02", "the connection stays open, but no message comes", {}),
+    FaultKind("W02", "the connection stays open, but no message is sent", {}),
     FaultKind("W03", "one event is lost", {}, 1),
-    FaultKind("W04", "one event comes twice", {}, 1),
-    FaultKind("W05", "two events come in the wrong order", {}, 1),
+    FaultKind("W04", "one event is sent twice", {}, 1),
+    FaultKind("W05", "two events are sent in the wrong order", {}, 1),
     FaultKind("W06", "old events are replayed after a reconnect", {"count": 5}, 1),
     FaultKind("W07", "frames change between binary and text", {}),
     FaultKind(
@@ -100,20 +100,20 @@ _KINDS = (
     ),
     FaultKind("W09", "a handshake is refused: 402, 405, 406, 409 or 429", {"code": 406}, 1),
     FaultKind("W10", "the server reports a slow client (407) and closes", {}, 1),
-    FaultKind("W11", "an update for an order of another program comes", {}, 1),
+    FaultKind("W11", "an update for an order of another program is sent", {}, 1),
     FaultKind("W12", "a gap: events are lost while the stream is down (seconds of the host)", {"seconds": 1.0}, 1),
     FaultKind("Q01", "bid 0", {}),
     FaultKind("Q02", "ask 0", {}),
     FaultKind("Q03", "bid above ask", {}),
     FaultKind("Q04", "stale: the timestamp is this many seconds old", {"seconds": 3600}),
     FaultKind("Q05", "a timestamp in the future", {"seconds": 600}),
-    FaultKind("Q06", "prices times a factor, in as many quotes as times says", {"factor": "100"}, 1),
+    FaultKind("Q06", "prices multiplied by a factor", {"factor": "100"}, 1),
     FaultKind("Q07", "a spread of this share of the mid", {"share": "0.95"}),
     FaultKind("Q08", "size 0", {}),
     FaultKind("Q09", "trading is halted: nothing fills and quotes do not change", {}),
     FaultKind("Q10", "a wide spread in the opening minute", {"share": "0.4"}),
     FaultKind("Q11", "the feed is silently the indicative one: off by this share", {"share": "0.03"}),
-    FaultKind("Q12", "the quote of another contract, as an adjusted root gets", {"of": ""}),
+    FaultKind("Q12", "the quote of another contract, as for an adjusted root", {"of": ""}),
     FaultKind("Q13", "no quote at all", {}),
     FaultKind("Q14", "a price that is no number: NaN, Infinity or 1e308", {"value": "NaN"}),
     FaultKind("Q15", "an odd print: the last trade is far from the quote", {"ratio": "1.5"}, 1),

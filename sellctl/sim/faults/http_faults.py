@@ -1,6 +1,7 @@
-"""Faults of the H family in HTTP: what happens instead of a response, and how a response is changed.
+"""Faults of the H family over HTTP: replacements of a response, and changes to one.
 
-H17 to H20 are not here: they change single endpoints, and the handlers of those apply them.
+H17 to H20 are not here, because each is applied by the code that it changes: order lists, the position list, cancels,
+clock and calendar.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ FAULT_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class HttpConnection:
-    """One request's connection, as the faults see it."""
+    """The connection of one request, for the functions that apply faults."""
 
     host: SimHost
     scope: Scope
@@ -50,7 +51,7 @@ class HttpConnection:
         self.host.reset_connection(self.scope)
 
 
-# Both return True when they have answered, or ended the connection, in place of the application.
+# Both return True when they have answered, or ended the connection, instead of the application.
 Before = Callable[[HttpConnection, Fault], Awaitable[bool]]
 After = Callable[[HttpConnection, SimResponse, Fault], Awaitable[bool]]
 
@@ -105,7 +106,7 @@ async def _redirect(connection: HttpConnection, fault: Fault) -> bool:
 
 
 def rejection_of(fault: Fault) -> RejectionError | None:
-    """The rejection that a fault makes up; None for faults of another kind."""
+    """The rejection that a fault sends; None for faults that send none."""
     make = _REJECTIONS.get(fault.name)
     return make(fault) if make else None
 

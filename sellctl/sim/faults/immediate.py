@@ -19,14 +19,14 @@ SECONDS_PER_MINUTE = 60
 
 
 def apply_at_once(venue: VenueState, fault: Fault) -> None:
-    """Apply a fault that acts at injection, and count it when it found something to act on."""
+    """Apply a fault that acts at injection, and count it when its function returns True."""
     effect = IMMEDIATE.get(fault.name)
     if effect is not None and effect(venue, fault):
         venue.faults.trigger(fault.name, account=fault.account, symbol=fault.symbol, path=fault.path)
 
 
 def undo(venue: VenueState, name: str) -> None:
-    """Undo what a cleared fault left behind; an empty name means all faults."""
+    """Undo the lasting effect of a cleared fault: Q09 ends its halts. An empty name means all faults."""
     if name in {"Q09", ""}:
         for symbol in tuple(venue.market.halted):
             venue.market.resume(symbol)
@@ -129,7 +129,7 @@ def _grind(venue: VenueState, fault: Fault) -> bool:
 def _halt(venue: VenueState, fault: Fault) -> bool:
     for symbol in _symbols(venue, fault):
         venue.market.halt(symbol, venue.now)
-    return False  # counted each time a quote is shown
+    return False  # the fault is counted each time a quote is shown
 
 
 IMMEDIATE: dict[str, Callable[[VenueState, Fault], bool]] = {

@@ -50,7 +50,7 @@ def fill_part(venue: VenueState, order: SimOrder, wanted: Decimal) -> Decimal | 
 
 
 def fill_price_of(venue: VenueState, order: SimOrder, price: Decimal) -> Decimal:
-    """The price of a fill, which O13 makes absurd."""
+    """The price of a fill; O13 multiplies it by its `ratio`."""
     fault = venue.faults.trigger("O13", symbol=order.symbol)
     return max((price * Decimal(str(fault["ratio"]))).quantize(Decimal("0.01")), Decimal("0.01")) if fault else price
 

@@ -24,7 +24,7 @@ Corruption = Callable[[ShownQuote, Fault, QuoteContext], ShownQuote | None]
 
 
 def corrupt_quote(shown: ShownQuote, fault: Fault, context: QuoteContext) -> ShownQuote | None:
-    """The quote that clients see under a fault; None is no quote. Faults that act elsewhere leave it as it is."""
+    """The quote that clients see under a fault; None means no quote. Other faults leave it unchanged."""
     corruption = CORRUPTIONS.get(fault.name)
     return corruption(shown, fault, context) if corruption else shown
 

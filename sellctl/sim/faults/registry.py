@@ -1,4 +1,4 @@
-"""The faults that are active at the moment: injecting, triggering, counting and clearing them."""
+"""The active faults: injecting, triggering, counting and clearing them."""
 
 import random
 from collections import Counter
@@ -11,7 +11,7 @@ from sellctl.sim.faults.catalogue import CATALOGUE, FaultKind
 
 @dataclass(slots=True)
 class Fault:
-    """An active fault. An empty `account`, `symbol`, `path` or `method` matches any; `times` None: until cleared.
+    """An active fault. An empty `account`, `symbol`, `path` or `method` matches any; `times` None means until cleared.
 
     `path` matches every request path that contains it. `fault["name"]` reads a parameter, or its default.
     """
@@ -44,7 +44,7 @@ class Fault:
 
 
 class FaultRegistry:
-    """The active faults. `fired` counts how often each name has triggered; chances are drawn from `seed`."""
+    """The active faults. `fired` counts how often each name has triggered; `seed` is that of the chances by `rate`."""
 
     def __init__(self, seed: int = 1) -> None:
         self._active: list[Fault] = []
@@ -78,7 +78,7 @@ class FaultRegistry:
     def trigger(
         self, *names: str, account: str = "", symbol: str = "", path: str = "", method: str = ""
     ) -> Fault | None:
-        """The first active fault of these names that matches and whose chance comes up; it is counted."""
+        """The first active fault of these names that matches, with the probability `rate`; it is counted."""
         for fault in self._active:
             if fault.name in names and fault.matches(account, symbol, path, method) and self._chance(fault):
                 self._count(fault)
@@ -86,7 +86,7 @@ class FaultRegistry:
         return None
 
     def trigger_all(self, family: str, *, symbol: str = "", account: str = "") -> list[Fault]:
-        """Every active fault of a family that matches and whose chance comes up; each is counted."""
+        """Every active fault of a family that matches, each with the probability `rate`; each is counted."""
         triggered = [
             fault
             for fault in self._active

@@ -1,4 +1,4 @@
-"""Faults of the W family: what happens to a stream's messages, and to a whole connection."""
+"""Faults of the W family: changes to a stream's messages, and faults of whole connections."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from sellctl.sim.ws.connection import WebSocketConnection
 
 GARBAGE = b"\xc1\x00 not a message"
 SLOW = object()  # queued in place of a message: the writer sends error 407 and closes (W10)
-_GAP_END = "_until"  # parameter of a W12 that has begun: its end on the host's monotonic clock
+_GAP_END = "_until"  # parameter of a W12 gap that has begun: its end on the host's monotonic clock
 Deliver = Callable[[list[Any]], Awaitable[None]]
 
 
@@ -23,7 +23,7 @@ class FaultyWriter:
         self._delayed: Any = None
 
     async def write(self, messages: list[Any], deliver: Deliver) -> None:
-        """Deliver messages as the active faults change them."""
+        """Deliver messages with the active faults applied."""
         if not self._faults.active:
             await deliver(messages)
             return
@@ -67,7 +67,7 @@ class FaultyWriter:
 
 
 def apply_to_connection(connection: WebSocketConnection, faults: FaultRegistry) -> None:
-    """Reset a connection (W01), begin a gap (W12), or tell the client that it is slow (W10)."""
+    """Reset a connection (W01), begin a gap (W12), or queue the slow-client error (W10)."""
     if not faults.active or not connection.account:
         return
     scope = {"account": connection.account, "path": connection.path}
@@ -81,7 +81,7 @@ def apply_to_connection(connection: WebSocketConnection, faults: FaultRegistry) 
 
 
 def gap_has_begun(gap: Fault) -> bool:
-    """Whether a gap (W12) has cut its connections already, so that handshakes are refused."""
+    """Whether a gap (W12) has begun, so that handshakes are refused."""
     return _GAP_END in gap.params
 
 
@@ -93,7 +93,7 @@ def end_gaps(faults: FaultRegistry) -> None:
 
 
 def foreign_order(message: dict[str, Any], number: int) -> dict[str, Any]:
-    """The same trade update for an order of another program (W11)."""
+    """The same trade update, for an order of another program (W11)."""
     order = {
         **message["data"]["order"],
         "id": stable_id("foreign", number),

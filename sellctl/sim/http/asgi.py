@@ -29,10 +29,10 @@ async def send_bytes(
 
 
 def content_headers(body: bytes, content_type: bytes = JSON) -> list[tuple[bytes, bytes]]:
-    """Content type and length, as ASGI takes them."""
+    """Content type and length as ASGI headers."""
     return [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
 
 
 def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI takes them: bytes, names in lower case."""
+    """Headers in ASGI's form: bytes, names in lower case."""
     return [(key.lower().encode(), value.encode()) for key, value in headers.items()]

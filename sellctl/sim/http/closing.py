@@ -75,7 +75,7 @@ def delete_positions(request: SimRequest) -> SimResponse:
 
 
 def exercise(request: SimRequest) -> SimResponse:
-    """POST /v2/positions/{contract}/exercise: all that is held, at once. Empty 200."""
+    """POST /v2/positions/{contract}/exercise: the whole position, at once. 200 with an empty body."""
     position = _held_option(request)
     now = request.exchange.now
     hours = calendar.hours_at(now)
@@ -89,7 +89,7 @@ def exercise(request: SimRequest) -> SimResponse:
 
 
 def do_not_exercise(request: SimRequest) -> SimResponse:
-    """POST /v2/positions/{contract}/do-not-exercise: on the last day, before the close. Empty 200."""
+    """POST /v2/positions/{contract}/do-not-exercise: on the last day, before the close. 200 with an empty body."""
     position = _held_option(request)
     today = calendar.exchange_date(request.exchange.now)
     if position.asset.expires != today or not calendar.next_close(request.exchange.now) > request.exchange.now:
@@ -113,7 +113,7 @@ def _held_option(request: SimRequest) -> SimPosition:
 
 
 def activities(request: SimRequest) -> SimResponse:
-    """GET /v2/account/activities: newest first, pages by the last id seen; overnight settlements show the next day."""
+    """GET /v2/account/activities: newest first, paged by the last id. Overnight settlements are listed the next day."""
     found = [row for row in request.account.activities if _shows(request, row)]
     found.sort(key=lambda row: str(row["id"]), reverse=request.text("direction", "desc") != "asc")
     if token := request.text("page_token"):

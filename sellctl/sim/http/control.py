@@ -143,7 +143,7 @@ def _orders(request: SimRequest) -> SimResponse:
 
 
 def _positions(request: SimRequest) -> SimResponse:
-    """The true signed quantities, whatever clients are shown."""
+    """The actual signed quantities; the position list that clients get may lag behind."""
     return SimResponse(
         body={
             name: {symbol: str(position.qty) for symbol, position in account.positions.items()}

@@ -1,3 +1,3 @@
-"""The names of Alpaca's key headers, as ASGI writes them."""
+"""The names of Alpaca's key headers in ASGI's form: bytes in lower case."""
 
 KEY, SECRET = b"apca-api-key-id", b"apca-api-secret-key"

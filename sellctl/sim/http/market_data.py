@@ -29,7 +29,7 @@ def stock_trades(request: SimRequest) -> SimResponse:
 
 
 def stock_snapshots(request: SimRequest) -> SimResponse:
-    """GET /v2/stocks/snapshots: no wrapper around the symbols."""
+    """GET /v2/stocks/snapshots: the symbols are the keys of the answer itself."""
     _stock_feed(request)
     return SimResponse(body=_each(request, stock_snapshot, _names(request)))
 
@@ -53,7 +53,7 @@ def _one_stock(request: SimRequest, key: str, render: Render) -> SimResponse:
 
 
 def one_stock_snapshot(request: SimRequest) -> SimResponse:
-    """GET /v2/stocks/{symbol}/snapshot: the parts beside the symbol."""
+    """GET /v2/stocks/{symbol}/snapshot: symbol, quote, trade and bars in one object."""
     _stock_feed(request)
     found = stock_snapshot(request.exchange, request.args[0])
     if found is None:

@@ -20,7 +20,7 @@ _SPAN = dt.timedelta(days=366)
 
 
 def clocks(request: SimRequest) -> SimResponse:
-    """GET /v3/clock?markets=NYSE,OPRA&time=: also about another instant."""
+    """GET /v3/clock?markets=NYSE,OPRA&time=: now, or at the instant `time`."""
     now = request.instant("time") or request.exchange.shown_now()
     names = request.names("markets") or ["NYSE"]
     return SimResponse(body={"clocks": [_clock(_market(name), now) for name in names]})

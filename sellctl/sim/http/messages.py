@@ -1,4 +1,4 @@
-"""Requests and responses as the handlers of the endpoints see them, and requests as they are logged."""
+"""Requests and responses of the endpoints' handlers, and the entries of the request log."""
 
 import datetime as dt
 import json
@@ -19,7 +19,7 @@ TRUE = frozenset({"true", "True", "1", "t"})
 
 @dataclass(frozen=True, slots=True)
 class SimRequest:
-    """One request. `args` are the parts of the path that the route left open.
+    """One request. `args` are the path segments that `{}` in the route matched.
 
     The methods read query parameters; they raise RejectionError for values that can't be read.
     """
@@ -107,7 +107,7 @@ class SimResponse:
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request in the log that /sim/requests shows. `took` is in seconds of the host; `fault` names the fault."""
+    """One entry of the log at /sim/requests. `took` is in seconds of the host; `fault` names the fault, or is ""."""
 
     seq: int
     at: str

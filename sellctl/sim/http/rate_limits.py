@@ -8,7 +8,7 @@ _DATA = ("/v2/stocks", "/v1beta1/", "/v1beta3/")
 
 
 class RateLimits:
-    """The counts of the present minute."""
+    """The requests of the current minute, by key and API."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, bool], tuple[int, int]] = {}

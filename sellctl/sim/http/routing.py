@@ -1,4 +1,4 @@
-"""The table of endpoints: which handler serves a method and path.
+"""The table of endpoints: the handler of each method and path.
 
 It isn't starlette's router, because handlers run synchronously under the exchange's lock and return a response that a
 fault can still change; starlette's would call an ASGI application per route and answer 405 where Alpaca answers 404.

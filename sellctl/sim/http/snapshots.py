@@ -51,13 +51,13 @@ def _greeks(exchange: Exchange, asset: Asset) -> dict[str, Any]:
 
 
 def quote_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
-    """The latest quote as clients see it."""
+    """The latest quote that clients are shown."""
     shown = exchange.market.shown(symbol, exchange.now)
     return None if shown is None else serializers.shown_quote_json(symbol, shown)
 
 
 def trade_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
-    """The latest trade as clients see it."""
+    """The latest trade that clients are shown."""
     shown = exchange.market.shown_trade(symbol, exchange.now)
     if shown is None:
         return None
@@ -66,7 +66,7 @@ def trade_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
 
 
 def _bars(exchange: Exchange, symbol: str) -> dict[str, Any]:
-    """The bars of the present minute and day; the day before isn't simulated."""
+    """The bars of the current minute and day. There is no bar of the day before."""
     minute = exchange.now.replace(second=0, microsecond=0)
     hours = calendar.hours_at(exchange.now)
     bars = {"minuteBar": bar_json(exchange, symbol, minute, exchange.now)}

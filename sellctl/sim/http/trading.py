@@ -1,4 +1,4 @@
-"""The trading API's endpoints: they read the request, call the exchange and serialize. The rules are the exchange's."""
+"""The trading API's endpoints: they read the request, call the exchange and serialize. The rules are in sim.venue."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -139,7 +139,7 @@ def get_order_by_client_id(request: SimRequest) -> SimResponse:
 
 
 def delete_order(request: SimRequest) -> SimResponse:
-    """DELETE /v2/orders/{id}: 204 accepts the request; the order shows when it is cancelled."""
+    """DELETE /v2/orders/{id}: 204 only accepts the request; the order's status shows the cancel."""
     request.exchange.cancel(request.account, request.args[0])
     return SimResponse(204)
 
@@ -176,7 +176,7 @@ def get_calendar(request: SimRequest) -> SimResponse:
 
 
 def get_assets(request: SimRequest) -> SimResponse:
-    """GET /v2/assets: the symbols that the scenario has."""
+    """GET /v2/assets: the symbols with a price or a position, and their underlyings."""
     wanted = request.text("asset_class") or "us_equity"
     if request.text("status", "active") != "active":
         return SimResponse(body=[])
@@ -201,7 +201,7 @@ def known_assets(request: SimRequest) -> list[Asset]:
 
 
 def get_contracts(request: SimRequest) -> SimResponse:
-    """GET /v2/options/contracts: filters, then pages; by default what expires until the next weekend."""
+    """GET /v2/options/contracts: filters, then pages; by default the contracts that expire by the next weekend."""
     found = [asset for asset in known_assets(request) if asset.is_option and _is_listed(request, asset)]
     limit = request.whole("limit", CONTRACTS_DEFAULT, 1, CONTRACTS_MAX)
     first = page_start(request)

@@ -1,1 +1,1 @@
-"""What is traded and at what price: assets, sessions, price paths, quotes."""
+"""The market: assets, sessions, price paths and quotes."""

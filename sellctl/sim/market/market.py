@@ -24,7 +24,7 @@ class Market:
         self._shift: dict[str, Decimal] = {}
         self._kept: dict[str, Level | None] = {}
         self._kept_at: dt.datetime | None = None
-        # per symbol: the path's present level, and that level on the price increments
+        # per symbol: the path's current level, and that level rounded to the price increments
         self._quoted: dict[str, tuple[Level, Level]] = {}
         self.stamps: dict[str, dt.datetime] = {}
 
@@ -50,7 +50,7 @@ class Market:
         self._kept_at = None
 
     def level(self, symbol: str, now: dt.datetime) -> Level | None:
-        """The quote in the book at an instant. Computed once per instant, since matching asks several times."""
+        """The quote in the book at an instant. Computed once per instant, because matching reads it repeatedly."""
         if now != self._kept_at:
             self._kept, self._kept_at = {}, now
         if symbol not in self._kept:
@@ -108,7 +108,7 @@ class Market:
         return now
 
     def available_size(self, symbol: str, side: str, quote: Level, now: dt.datetime) -> Decimal:
-        """The size on the opposite side that this second's fills have left."""
+        """The size left on the opposite side after this second's fills."""
         second, taken = self._taken.get((symbol, side), (now, Decimal(0)))
         size = Decimal(quote.ask_size if side == "buy" else quote.bid_size)
         return max(size - taken, Decimal(0)) if second == now.replace(microsecond=0) else size
@@ -127,7 +127,7 @@ class Market:
             self._kept_at = None
 
     def shown(self, symbol: str, now: dt.datetime) -> ShownQuote | None:
-        """The quote that clients see, with the active faults applied; None is no quote."""
+        """The quote that clients see, with the active faults applied; None means no quote."""
         level = self.level(symbol, now)
         if level is None:
             return None

@@ -13,7 +13,7 @@ FOREVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Both sides of a quote in dollars per share, with their sizes. None is "no active side"."""
+    """Both sides of a quote in dollars per share, with their sizes. None means that the side is inactive."""
 
     bid: Decimal | None
     ask: Decimal | None
@@ -22,7 +22,7 @@ class Level:
 
     @property
     def mid(self) -> Decimal:
-        """The midpoint; the one side when the other is missing; zero without both."""
+        """The midpoint; the only side when the other is missing; zero without both."""
         if self.bid is not None and self.ask is not None:
             return (self.bid + self.ask) / 2
         return self.ask or self.bid or Decimal(0)
@@ -41,7 +41,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class ShownQuote:
-    """A quote as clients see it. `literal` replaces both prices when they are to be no numbers, as "NaN"."""
+    """A quote that clients are shown. `literal`, such as "NaN", replaces both prices unless it is empty."""
 
     level: Level
     at: dt.datetime
@@ -56,7 +56,7 @@ def level(mid: Decimal, spread: Decimal = CENT, *, bid_size: int = DEFAULT_SIZE,
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """One level from `start` on. A jump is a fixed level that follows something else."""
+    """One level from `start` on."""
 
     start: dt.datetime
     to: Level
@@ -66,7 +66,7 @@ class Fixed:
         return self.to
 
     def unchanged_until(self, _now: dt.datetime) -> dt.datetime:
-        """Forever: it does not move."""
+        """FOREVER, because the level is constant."""
         return FOREVER
 
 
@@ -78,11 +78,11 @@ class Jump:
     ratio: Decimal
 
     def at(self, _now: dt.datetime, before: Level) -> Level:
-        """The level it jumped to."""
+        """The level after the jump."""
         return before.moved_to(before.mid * self.ratio)
 
     def unchanged_until(self, _now: dt.datetime) -> dt.datetime:
-        """Forever: it moves once, at its start."""
+        """FOREVER, because the level changes only at the start."""
         return FOREVER
 
 
@@ -104,7 +104,7 @@ class Linear:
         )
 
     def unchanged_until(self, now: dt.datetime) -> dt.datetime:
-        """The present instant while it moves, forever after its end."""
+        """`now` until the move ends, FOREVER afterwards."""
         return FOREVER if now >= self.until else now
 
 
@@ -133,7 +133,7 @@ class Walk:
         return before.moved_to(before.mid * Decimal(str(self._factors[steps])))
 
     def unchanged_until(self, now: dt.datetime) -> dt.datetime:
-        """When the next step is due, to the microsecond."""
+        """The instant of the next step."""
         return self.start + dt.timedelta(seconds=(self._steps_at(now) + 1) * self.step)
 
     def _steps_at(self, now: dt.datetime) -> int:
@@ -144,7 +144,7 @@ Segment = Fixed | Jump | Linear | Walk
 
 
 class Path:
-    """The segments of one symbol in order of time. Each begins at the level that the one before it has then."""
+    """The segments of one symbol in order of time. Each starts from the level of the one before it."""
 
     def __init__(self, segments: list[Segment]) -> None:
         self._segments = sorted(segments, key=lambda segment: segment.start)
@@ -154,7 +154,7 @@ class Path:
         for earlier, later in zip(self._segments, self._segments[1:], strict=False):
             self._bases.append(earlier.at(later.start, self._bases[-1]))
         self._level: Level | None = None
-        self._from = self._until = FOREVER  # the level is known to be unchanged from the one to the other
+        self._from = self._until = FOREVER  # the cached level is valid from the first instant to before the second
 
     def at(self, now: dt.datetime) -> Level | None:
         """The level at an instant; None before the first segment. An unchanged level is the same object."""

@@ -1,4 +1,4 @@
-"""Scenario events: what a scenario can make happen at an instant. Each is a function of the exchange."""
+"""Scenario events: the changes that a scenario can make at an instant. Each is a function of the exchange."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -12,7 +12,7 @@ ScenarioEvent = Callable[[Exchange], None]
 
 
 def manual_order(account: str, body: Mapping[str, Any]) -> ScenarioEvent:
-    """A person submits an order; a rejection is recorded in the notes."""
+    """A manual order; its rejection is recorded in the notes."""
 
     def apply(exchange: Exchange) -> None:
         submit_manually(exchange, exchange.accounts[account], body)
@@ -21,7 +21,7 @@ def manual_order(account: str, body: Mapping[str, Any]) -> ScenarioEvent:
 
 
 def manual_cancel(account: str, client_order_id: str, symbol: str) -> ScenarioEvent:
-    """A person cancels one order, or all orders of a symbol."""
+    """A manual cancel of one order, or of all orders of a symbol."""
 
     def apply(exchange: Exchange) -> None:
         owner = exchange.accounts[account]

@@ -11,7 +11,7 @@ def outcome_of(expected: Expectation, scenario: Scenario, exchange: Exchange) ->
     """The actual outcome, in the values of `ends`.
 
     An order is open or has its final status. A position is flat, untouched (no order was submitted for it since the
-    start) or held. An account alone is refused when its key is, else answered.
+    start) or held. An account alone is refused when its key is refused, else answered.
     """
     account = exchange.accounts[expected.account]
     if expected.order:
@@ -23,7 +23,7 @@ def outcome_of(expected: Expectation, scenario: Scenario, exchange: Exchange) ->
 
 
 def is_met(expected: Expectation, outcome: str) -> bool:
-    """Whether an outcome is the expected one; an untouched position counts as held, too."""
+    """Whether an outcome is the expected one. An untouched position also counts as held."""
     return outcome == expected.ends or (expected.ends == "held" and outcome == "untouched")
 
 

@@ -90,7 +90,7 @@ def packaged() -> tuple[str, ...]:
 
 
 def load_scenario(source: str | FilePath = DEFAULT) -> Scenario:
-    """A scenario by file, or by the name of one that comes with sellctl. ConfigError names file and line."""
+    """A scenario from a file, or by the name of one that comes with sellctl. ConfigError with file and line."""
     path = FilePath(source)
     if str(source) in packaged() and not path.exists():
         return parse_scenario(_packaged_text(str(source)), f"{source}.yml")
@@ -98,7 +98,7 @@ def load_scenario(source: str | FilePath = DEFAULT) -> Scenario:
         return parse_scenario(path.read_text(encoding="utf-8"), str(source))
     except (OSError, UnicodeDecodeError) as error:
         near = did_you_mean(str(source), packaged())
-        hint = near or f"With sellctl come: {', '.join(packaged())}."
+        hint = near or f"The scenarios that come with sellctl: {', '.join(packaged())}."
         raise ConfigError(f"{source}: no scenario can be read there ({error}).", hint=hint) from None
 
 
@@ -107,7 +107,7 @@ def _packaged_text(name: str) -> str:
 
 
 def parse_scenario(text: str, file: str = "scenario") -> Scenario:
-    """A scenario from its text. ConfigError names file and line, and suggests the key that was probably meant."""
+    """A scenario from its text. ConfigError with file and line, and for an unknown key with the most similar one."""
     top = read_yaml(text, file).fields(TOP_KEYS, required=("start",))
     start = top["start"].instant()
     scenario = Scenario(name=top["name"].text() if "name" in top else file, start=start)
@@ -186,7 +186,7 @@ def _read_position(item: Item) -> SimPosition:
     fields = item.fields(POSITION_KEYS, required=("symbol", "qty", "entry"))
     qty = fields["qty"].number()
     if qty == 0:
-        fields["qty"].fail("a position of 0 is none.")
+        fields["qty"].fail("qty can't be 0.")
     lastday = fields["lastday"].number() if "lastday" in fields else None
     return SimPosition(fields["symbol"].text(), qty, fields["entry"].number(), lastday)
 
@@ -253,7 +253,7 @@ def _read_walk(item: Item, at: dt.datetime) -> Walk:
 
 
 def read_level(item: Item, previous: Level | None = None, extra: tuple[str, ...] = ()) -> Level:
-    """A quote: one number (the mid), bid and ask (0 or null: no side), or mid and spread. Omitted sizes stay."""
+    """A quote: one number (the mid), bid and ask (0 or null: no side), or mid and spread. Omitted sizes are kept."""
     spread = previous.spread if previous and previous.spread > 0 else Decimal("0.01")
     if item.is_scalar:
         return level(item.number(), spread)
@@ -276,7 +276,7 @@ def _side(fields: dict[str, Item], key: str) -> Decimal | None:
 
 
 def read_fault(item: Item) -> dict[str, Any]:
-    """A fault's name and options; a name alone takes the defaults."""
+    """A fault's name and options; a name alone uses the defaults."""
     if item.is_scalar:
         return {"name": item.choice(CATALOGUE)}
     entries = item.entries()
@@ -295,7 +295,7 @@ def _read_event(item: Item, scenario: Scenario) -> tuple[dt.datetime, Callable[[
     fields = item.fields(EVENT_KEYS, required=("at",))
     when = fields.pop("at").instant(scenario.start)
     if len(fields) != 1:
-        item.fail("an event does one thing: " + ", ".join(EVENT_KEYS[1:]) + ".")
+        item.fail("an event has at and exactly one of " + ", ".join(EVENT_KEYS[1:]) + ".")
     [(kind, value)] = fields.items()
     return when, _EVENT_READERS[kind](value, scenario)
 

@@ -1,4 +1,4 @@
-"""YAML nodes with their positions, so that a mistake is reported with file, line and the key probably meant.
+"""YAML nodes with their positions, so that a mistake is reported with file, line and the most similar key.
 
 Scalars stay text until they are read as a type, so that `NO`, `1:30` and `1e3` have no meaning of their own.
 """
@@ -135,7 +135,7 @@ class Item:
         return found
 
     def fields(self, allowed: Iterable[str], required: Iterable[str] = ()) -> dict[str, "Item"]:
-        """The entries of a mapping with known keys. ConfigError for an unknown key, with the one probably meant."""
+        """The entries of a mapping with known keys. ConfigError for an unknown key, with the most similar one."""
         allowed = tuple(allowed)
         entries = self.entries()
         for key, item in entries.items():
@@ -153,7 +153,7 @@ class Item:
 
 def _at_same_position(item: Item, text: str) -> Item:
     node = yaml.ScalarNode(item._node.tag, text, item._node.start_mark)  # noqa: SLF001  another view of the same node
-    return Item(node, item._file, item.key)  # noqa: SLF001  likewise
+    return Item(node, item._file, item.key)  # noqa: SLF001  another view of the same node
 
 
 def _plain(node: yaml.Node) -> Any:
@@ -189,6 +189,6 @@ def read_yaml(text: str, file: str) -> Item:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known word, or nothing."""
+    """A hint with the most similar known word; "" without one."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else ""

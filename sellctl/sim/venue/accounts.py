@@ -16,7 +16,7 @@ from sellctl.sim.venue.orders import SimOrder, SimPosition
 
 @dataclass(slots=True)
 class PositionLag:
-    """What the position list still shows of a symbol until an instant; None is "nothing held"."""
+    """An outdated position that the position list shows until an instant; None means no position."""
 
     until: dt.datetime
     shown: SimPosition | None
@@ -24,7 +24,7 @@ class PositionLag:
 
 @dataclass(slots=True)
 class SimAccount:
-    """One account at the simulated broker. `refused` is the HTTP status that its key gets (401, 403), or 0."""
+    """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0."""
 
     name: str
     key: str
@@ -81,7 +81,7 @@ class SimAccount:
             self.add(leg)
 
     def forget_if_done(self, order: SimOrder) -> None:
-        """Remove an order from the open ones when it is terminal."""
+        """Remove an order from the open orders when it is terminal."""
         if not order.is_open:
             self.open_orders.pop(order.id, None)
 
@@ -94,7 +94,7 @@ class SimAccount:
         return [order for order in self.open_on(symbol) if order.holds > 0]
 
     def held_for_orders(self, symbol: str) -> Decimal:
-        """How much of a position open orders reserve."""
+        """The quantity of a position that open orders reserve."""
         if not self.open_orders:
             return ZERO
         return sum((order.holds for order in self.closing_orders(symbol)), ZERO)
@@ -108,7 +108,7 @@ class SimAccount:
 
 
 def book_fill(account: SimAccount, order: SimOrder, fill: Fill, now: dt.datetime, lag: dt.timedelta) -> None:
-    """Apply a fill to the order, the position, the cash and the activities. Positions show it `lag` later."""
+    """Apply a fill to the order, the position, the cash and the activities. The position list shows it `lag` later."""
     order.filled_qty += fill.qty
     order.filled_value += fill.qty * fill.price
     done = order.qty is None or order.filled_qty >= order.qty
@@ -167,7 +167,7 @@ def _fill_activity(order: SimOrder, fill: Fill, now: dt.datetime, place: int) ->
 def book_non_trade(  # noqa: PLR0913  the fields of the row
     account: SimAccount, kind: str, symbol: str, *, qty: Decimal, amount: Decimal, now: dt.datetime, next_day: bool
 ) -> None:
-    """Record an expiry, exercise or assignment in the activities; with `next_day` it shows from the next morning on."""
+    """Record an expiry, exercise or assignment in the activities; with `next_day` it is listed the next morning."""
     date = calendar.exchange_date(now)
     shows = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(6), calendar.NEW_YORK) if next_day else now
     account.activities.append(

@@ -1,4 +1,4 @@
-"""Which short options of an account are covered, and by what."""
+"""The coverage of an account's short options by long options, shares and cash."""
 
 from collections.abc import Mapping
 from decimal import Decimal

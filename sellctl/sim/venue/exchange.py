@@ -1,4 +1,4 @@
-"""The exchange in memory, as clients and scenarios use it. No host clock, no I/O, no threads.
+"""The exchange in memory, for clients and scenarios. No host clock, no I/O, no threads.
 
 Time moves by `advance_to` only. Everything that is due on the way (scenario events, stops, fills, the close, expiry,
 liquidation) happens at its own instant and in order.
@@ -129,7 +129,7 @@ class Exchange(VenueState):
         return order_actions.submit_order(self, account, body, source=source)
 
     def cancel(self, account: SimAccount, order_id: str) -> None:
-        """Request the end of an order. RejectionError 404 or 422."""
+        """Request the cancel of an order. RejectionError 404 or 422."""
         order_actions.cancel_order(self, account, order_id)
 
     def replace(self, account: SimAccount, order_id: str, body: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether, how much and at what price an order trades against a quote. Nothing is booked here."""
+"""The price and quantity at which an order trades against a quote. Nothing is booked here."""
 
 import random
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Fill:
 
 
 def touch_stop(order: SimOrder, quote: Level) -> None:
-    """Move a trailing stop with the price, and mark a stop that is touched. The mid stands for the last price."""
+    """Move a trailing stop with the price, and mark a stop that is touched. The mid is used as the last price."""
     if order.type == "trailing_stop":
         _follow(order, quote.mid)
     if order.stop_price is None or order.triggered:
@@ -32,7 +32,7 @@ def touch_stop(order: SimOrder, quote: Level) -> None:
 
 
 def _follow(order: SimOrder, price: Decimal) -> None:
-    """Move the high-water mark (low for a buy) and the stop that trails it."""
+    """Update the high-water mark (low for a buy) and the stop price that trails it."""
     best = price if order.hwm is None else (min(order.hwm, price) if order.is_buy else max(order.hwm, price))
     order.hwm = best
     trail = order.trail_price if order.trail_price is not None else best * (order.trail_percent or Decimal(0)) / 100
@@ -40,7 +40,7 @@ def _follow(order: SimOrder, price: Decimal) -> None:
 
 
 def is_waiting_stop(order: SimOrder) -> bool:
-    """Whether a stop still waits for its price."""
+    """Whether it is a stop whose price was not touched yet."""
     return order.type in {"stop", "stop_limit", "trailing_stop"} and not order.triggered
 
 
@@ -54,10 +54,10 @@ def effective_limit(order: SimOrder) -> Decimal | None:
 
 
 def fill_price(order: SimOrder, quote: Level, settings: Settings, seconds: float, rng: random.Random) -> Decimal | None:
-    """The price it trades at now, or None.
+    """The price that the order trades at now; None when it doesn't.
 
-    At or through the opposite side it trades there. Inside the spread it trades at its own limit with the market
-    model's probability per second, over the seconds since it was last checked.
+    A limit at or through the opposite side trades at that side's price. Inside the spread it trades at its own limit
+    with the market model's probability per second, over the seconds since the order was last matched.
     """
     opposite = quote.ask if order.is_buy else quote.bid
     limit = effective_limit(order)
@@ -79,7 +79,7 @@ def _is_inside(limit: Decimal, quote: Level) -> bool:
 def fill_qty(
     order: SimOrder, wanted: Decimal, available: Decimal | None, settings: Settings, rng: random.Random
 ) -> Decimal:
-    """How much trades: at most `available`, and sometimes only a part in the first fill (`partial_fills`)."""
+    """The quantity that trades: at most `available`, and sometimes only a part in the first fill (`partial_fills`)."""
     qty = wanted if available is None else min(wanted, available)
     first = order.filled_qty == 0
     if first and settings.partial_fills and qty > 1 and rng.random() < float(settings.partial_fills):

@@ -84,7 +84,7 @@ def _activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool:
 
 
 def _match(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
-    """Trade what can trade now; an immediate order ends when it can't."""
+    """Trade as much as possible now. The rest of an IOC or FOK order is cancelled."""
     if order.order_class == "mleg":
         try_multi_leg(venue, account, order)
     else:
@@ -147,7 +147,7 @@ def fill(venue: VenueState, account: SimAccount, order: SimOrder, trade: Fill) -
 
 
 def force_fill(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
-    """Fill the remainder at its limit, or at the opposite side: the fill that wins the race against a cancel (O04)."""
+    """Fill the remainder at its limit, or at the opposite side. Used for the fill during a cancel (O04)."""
     quote = venue.quote(order.symbol)
     price = (quote.ask if order.is_buy else quote.bid) if quote else None
     fill(venue, account, order, Fill(order.leaves, order.limit_price or price or ZERO))

@@ -1,4 +1,4 @@
-"""What a client does with orders: submit, cancel and replace."""
+"""The actions of clients on orders: submit, cancel and replace."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def _enter_checked(venue: VenueState, account: SimAccount, request: OrderRequest
 
 
 def submit_manually(venue: VenueState, account: SimAccount, body: Mapping[str, Any]) -> None:
-    """Submit an order as a person would; a rejection is recorded in the venue's notes."""
+    """Submit an order as if manually; a rejection is recorded in the venue's notes."""
     try:
         submit_order(venue, account, body, source="human")
     except rejections.RejectionError as rejection:
@@ -61,7 +61,7 @@ def submit_manually(venue: VenueState, account: SimAccount, body: Mapping[str, A
 
 
 def cancel_order(venue: VenueState, account: SimAccount, order_id: str) -> None:
-    """Request the end of an order. No effect on canceled and expired ones; RejectionError 404 or 422 otherwise."""
+    """Request the cancel of an order. No effect on a canceled or expired one. RejectionError 404 or 422."""
     order = find_order(account, order_id)
     if order.status in {"canceled", "expired"}:
         return
@@ -73,7 +73,7 @@ def cancel_order(venue: VenueState, account: SimAccount, order_id: str) -> None:
 
 
 def request_cancel(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
-    """Start a cancel, which takes effect at once, after `cancel_delay`, or as the faults H19 and O04 say."""
+    """Start a cancel. It takes effect at once or after `cancel_delay`, unless the fault H19 or O04 is active."""
     order.cancel_requested_at = venue.now
     stuck = venue.faults.trigger("H19", account=account.name, symbol=order.symbol)
     if venue.faults.trigger("O04", account=account.name, symbol=order.symbol):
@@ -107,7 +107,7 @@ def replace_order(venue: VenueState, account: SimAccount, order_id: str, body: A
 
 
 def swap(venue: VenueState, account: SimAccount, old: SimOrder, new: SimOrder) -> None:
-    """Put one order in the place of another, also in its group, and emit both events."""
+    """Replace one order by another, also in its group, and emit both events."""
     old.replaced_by, new.replaces = new.id, old.id
     for leg in new.legs:
         leg.parent = new

@@ -22,7 +22,7 @@ from sellctl.sim.venue.orders import SimOrder
 
 @dataclass(frozen=True, slots=True)
 class ProposedOrder:
-    """An order that a client asks for, with everything that the checks look at."""
+    """A requested order, with everything that the checks use."""
 
     request: OrderRequest
     account: SimAccount
@@ -32,7 +32,7 @@ class ProposedOrder:
 
     @property
     def asset(self) -> Asset:
-        """What the order trades."""
+        """The asset that the order trades."""
         return asset_of(self.request.symbol)
 
     @property
@@ -51,7 +51,7 @@ class ProposedOrder:
 
     @property
     def closes(self) -> bool:
-        """Whether the order closes."""
+        """Whether the inferred intent is to close."""
         return self.inferred.endswith("_to_close")
 
 
@@ -71,7 +71,7 @@ def trading_allowed(proposed: ProposedOrder) -> None:
 
 
 def client_id_is_new(proposed: ProposedOrder) -> None:
-    """422 when the client order id was used before, whatever became of that order."""
+    """422 when the client order id was used before, in an order of any status."""
     if proposed.request.client_order_id in proposed.account.by_client_id:
         raise rejections.duplicate_id()
 
@@ -95,7 +95,7 @@ def _after_last_close(proposed: ProposedOrder) -> bool:
 
 
 def option_form(proposed: ProposedOrder) -> None:
-    """422 for what options don't accept: fractions, notional, extended hours, complex classes, trailing stops."""
+    """422 for features that options lack: fractions, notional, extended hours, complex classes, trailing stops."""
     request = proposed.request
     if not proposed.asset.is_option:
         return
@@ -114,7 +114,7 @@ def option_form(proposed: ProposedOrder) -> None:
 
 
 def stock_form(proposed: ProposedOrder) -> None:
-    """422 for what stocks don't accept: extended hours without a day limit, fractions beyond day orders."""
+    """422 for extended hours on other than DAY or GTC limits, and for fractions beyond simple day orders."""
     request = proposed.request
     if proposed.asset.is_option:
         return
@@ -170,7 +170,7 @@ def not_expiring(proposed: ProposedOrder) -> None:
 
 
 def quantity_is_free(proposed: ProposedOrder) -> None:
-    """403 when open orders hold what this one would close, or when one order would reverse a position."""
+    """403 when open orders reserve the quantity that this one would close, or when it would reverse a position."""
     request, account = proposed.request, proposed.account
     size = abs(proposed.held)
     if not proposed.closes:
@@ -263,7 +263,10 @@ def liquidation_time(asset: Asset, settings: Settings) -> dt.datetime:
 
 
 def before_close(asset: Asset, settings: Settings, before: dt.timedelta) -> dt.datetime:
-    """The instant `before` the close of the last day; on half days `early_close_shifts` says which close counts."""
+    """The instant `before` the close of the last day.
+
+    On half days it is counted from the early close, or without `early_close_shifts` from the ordinary one.
+    """
     hours = calendar.hours_on(asset.expires)
     if hours is None:
         return dt.datetime.max.replace(tzinfo=dt.UTC)

@@ -1,4 +1,4 @@
-"""New orders: a request made into an order, checked by the broker's rules, and entered into the account."""
+"""New orders: an order is created from a request, checked by the broker's rules, and entered into the account."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ def enter(venue: VenueState, account: SimAccount, request: OrderRequest, intent:
 
 
 def make_order(venue: VenueState, request: OrderRequest, intent: str) -> SimOrder:
-    """A new order that no account has yet: pending_new while the market takes orders, accepted until the next open."""
+    """A new order, not entered into an account: pending_new if it can trade now, else accepted until the next open."""
     tradable = calendar.is_open(venue.now) or (request.extended_hours and venue.trades_soon())
     return SimOrder(
         id=venue.new_id(),
@@ -67,12 +67,12 @@ def _expires_at(now: dt.datetime, request: OrderRequest) -> dt.datetime:
 
 
 def with_client_id(venue: VenueState, request: OrderRequest) -> OrderRequest:
-    """The request with a client order id of the broker's own when the client sent none."""
+    """The request, with a client order id from the broker when the client sent none."""
     return request if request.client_order_id else replace(request, client_order_id=venue.new_id("client"))
 
 
 def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
-    """Enter a scenario's open orders, checked for form only. `age` says how long ago each was sent."""
+    """Enter a scenario's open orders, checked for form only. `age` is the time since each was sent."""
     for body in bodies:
         fields = dict(body)
         age = fields.pop("age", dt.timedelta(0))

@@ -1,4 +1,4 @@
-"""Brackets, OCO and OTO orders: their submission, and what the fill or end of one order does to the others.
+"""Brackets, OCO and OTO orders: their submission, and the effects of one order's fill or end on the others.
 
 The legs of a bracket or OTO are held until the entry has filled. Of two exits the limit is active and the stop is held,
 so that the quantity is reserved once; when the stop is touched, the limit is cancelled and the stop becomes active.
@@ -127,7 +127,7 @@ def _other_exits(order: SimOrder) -> list[SimOrder]:
 
 
 def _activate(venue: VenueState, account: SimAccount, entry: SimOrder) -> None:
-    """Activate an entry's exits for what has filled: the limit, or a stop alone. A stop beside a limit stays held."""
+    """Activate an entry's exits for the filled quantity: the limit if there is one, and else the stop."""
     limits = [leg for leg in entry.legs if leg.type == "limit"]
     for leg in entry.legs:
         leg.qty = entry.filled_qty
@@ -137,7 +137,7 @@ def _activate(venue: VenueState, account: SimAccount, entry: SimOrder) -> None:
 
 
 def watch_held(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
-    """Activate a held stop when it is touched, and end the active limit beside it."""
+    """Activate a held stop when it is touched, and end the limit that it is paired with."""
     if order.parent is None or order.type not in {"stop", "stop_limit"}:
         return
     partners = [one for one in _other_exits(order) if one.type == "limit"]
@@ -154,10 +154,10 @@ def watch_held(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
 
 
 def end_order(venue: VenueState, account: SimAccount, order: SimOrder, status: str) -> None:
-    """Give an order its final status, and apply what follows for its legs and for the rest of its group.
+    """Give an order its final status, and apply the consequences for its legs and for the rest of its group.
 
-    An entry that ends takes its exits with it, or activates them for what had filled. An exit takes the other exit with
-    it. Legs of a multi-leg order share its status. An order that is terminal already stays as it is.
+    The end of an entry also ends its exits, or activates them for the filled quantity. The end of an exit also ends the
+    other one. Legs of a multi-leg order share its status. An order that is already terminal is not changed.
     """
     if order.status in TERMINAL:
         return

@@ -1,4 +1,4 @@
-"""The JSON body of an order read into a value. Rejects what can't be read; the broker's rules are in order_checks."""
+"""Reading the JSON body of an order. Unreadable fields are rejected here; the broker's rules are in order_checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_CLIENT_ID = 128
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What a client asked for, in exact numbers. Prices are dollars per share, quantities shares or contracts."""
+    """A client's request, in exact numbers. Prices are dollars per share, quantities shares or contracts."""
 
     symbol: str
     side: str
@@ -90,7 +90,7 @@ def read_leg(body: Any, parent: OrderRequest) -> OrderRequest:
 
 
 def _complete(request: OrderRequest) -> None:
-    """Reject a request that lacks a field which its kind needs."""
+    """Reject a request that lacks a field that its kind needs, or has one that it must not have."""
     multi_leg = request.order_class == "mleg"
     checks = (
         (not multi_leg and not request.symbol, "symbol is required"),
@@ -150,5 +150,5 @@ def _number(body: Mapping[str, Any], key: str) -> Decimal | None:
 
 
 def is_simple(request: OrderRequest) -> bool:
-    """Whether it makes one order, without legs."""
+    """Whether it is a single order, without legs."""
     return request.order_class in SIMPLE

@@ -10,7 +10,7 @@ from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import ZERO
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade when the market is checked next
+WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade at the next matching
 NOT_REPLACEABLE = frozenset({"accepted", "pending_new", "pending_cancel", "pending_replace"})
 SIMPLE = frozenset({"", "simple"})
 
@@ -55,9 +55,9 @@ class SimOrder:
     parent: "SimOrder | None" = field(default=None, repr=False)
     triggered: bool = False  # a stop whose price was touched
     cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; None with pending_cancel: never
-    visible_at: dt.datetime | None = None  # lists and look-ups by client id show it from then on
+    visible_at: dt.datetime | None = None  # lists and look-ups by client order id include it from then on
     matched_at: dt.datetime | None = None  # the last instant at which it was matched against the market
-    idle_at: Level | None = field(default=None, repr=False)  # the quote at which it did not trade and drew no chance
+    idle_at: Level | None = field(default=None, repr=False)  # it can't trade at this quote, only at another
 
     @property
     def asset(self) -> Asset:
@@ -81,7 +81,7 @@ class SimOrder:
 
     @property
     def filled_avg_price(self) -> Decimal | None:
-        """Average price of what is filled."""
+        """The average price of the filled quantity; None before the first fill."""
         return self.filled_value / self.filled_qty if self.filled_qty else None
 
     @property
@@ -119,7 +119,7 @@ class SimPosition:
     qty: Decimal
     avg_entry_price: Decimal
     lastday_price: Decimal | None = None
-    intraday_base: Decimal | None = None  # entry price of what was opened today; None: held since before
+    intraday_base: Decimal | None = None  # entry price of the quantity opened today; None: held since before
     opened_at: dt.datetime | None = None
 
     @property
@@ -130,7 +130,10 @@ class SimPosition:
 
 @dataclass(frozen=True, slots=True)
 class SimEvent:
-    """An order event. `order` is the order's JSON at that instant; `detail` holds price, quantity and the like."""
+    """An order event.
+
+    `order` is the order's JSON at that instant; `detail` has the event's other fields, such as price and quantity.
+    """
 
     seq: int
     at: dt.datetime

@@ -18,7 +18,7 @@ from sellctl.sim.venue.state import VenueState
 
 
 def plan_session(venue: VenueState) -> None:
-    """Schedule the close of the present or next session, and the broker's liquidations before it."""
+    """Schedule the close of the current or next session, and the broker's liquidations before it."""
     closes_at = calendar.next_close(venue.now)
     date = calendar.exchange_date(closes_at)
     settings = venue.settings
@@ -33,7 +33,7 @@ def plan_session(venue: VenueState) -> None:
 
 
 def close_session(venue: VenueState) -> None:
-    """End the day: day orders expire, options that expire today are settled, prices become yesterday's."""
+    """End the day: day orders expire, options that expire today are settled, `lastday_price` is updated."""
     for account in venue.accounts.values():
         _expire_orders(venue, account)
         _settle_options(venue, account)

@@ -41,8 +41,8 @@ class VenueState:
         self.accounts = {account.name: account for account in accounts}
         self.events: list[SimEvent] = []
         self.listeners: list[EventListener] = []
-        self.notes: list[str] = []  # what has no order event: rejected manual orders, busted fills
-        self.stuck: set[str] = set()  # ids of orders that a fault keeps from working
+        self.notes: list[str] = []  # records without an order event: rejected manual orders, busted fills
+        self.stuck: set[str] = set()  # ids of orders that a fault keeps from becoming active
         self.rng = random.Random(self.settings.seed)  # noqa: S311  a simulation's seed, not a secret
         self._timeline: list[tuple[dt.datetime, int, Callable[[], None]]] = []
         self._count = 0
@@ -85,11 +85,11 @@ class VenueState:
     # --- queries ----------------------------------------------------------------------------------------------
 
     def quote(self, symbol: str) -> Level | None:
-        """The quote in the book now. What clients are shown may differ: see `Market.shown`."""
+        """The quote in the book now. Clients may be shown a different one: see `Market.shown`."""
         return self.market.level(symbol, self.now)
 
     def trades_soon(self) -> bool:
-        """Whether anything can trade in the present phase of the day."""
+        """Whether anything can trade in the current phase of the day."""
         return calendar.phase_at(self.now)[0] != "closed"
 
     def is_visible(self, order: SimOrder) -> bool:

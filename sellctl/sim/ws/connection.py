@@ -1,4 +1,4 @@
-"""One WebSocket connection: frames in and out, as JSON or msgpack, text or binary; nothing about their content."""
+"""One WebSocket connection: frames in and out, as JSON or msgpack, text or binary, without interpreting them."""
 
 import asyncio
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Alpaca's streams over the exchange: which stream a path names, and the hub that passes events and quotes on."""
+"""Alpaca's streams over the exchange: the stream of each path, and the hub that sends events and quotes to them."""
 
 import asyncio
 import contextlib

@@ -49,7 +49,7 @@ class DataStream:
         self._subscribed: dict[str, set[str]] = {channel: set() for channel in self._channels}
         self._writer = FaultyWriter(connection, exchange.faults)
 
-    # --- requests of the client
+    # --- requests from the client
 
     async def listen(self) -> None:
         """Handle the handshake and every request after it, until the connection ends."""
@@ -91,7 +91,7 @@ class DataStream:
         return True
 
     async def _log_in(self, key: str, secret: str) -> bool:
-        """Answer a login; False when the connection ends with it."""
+        """Answer a login; False when that ends the connection."""
         if self._connection.account:
             await self._error(403)
             return True

@@ -1,4 +1,4 @@
-"""The trade-update stream: its handshake in both spellings, and one update per order event."""
+"""The trade-update stream: its handshake in both forms, and one update per order event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -100,12 +100,12 @@ class TradingStream:
 
     @property
     def account(self) -> str:
-        """The account whose updates it gets; empty before the login."""
+        """The account whose updates it receives; "" before the login."""
         return self._connection.account
 
     @property
     def is_listening(self) -> bool:
-        """Whether it gets updates."""
+        """Whether it has subscribed to updates."""
         return bool(self._listening)
 
     async def _authorization(self, status: str, action: str) -> None:
@@ -129,7 +129,7 @@ class TradingStream:
         await self._connection.close()
 
     def offer(self, account: str, message: dict[str, Any]) -> None:
-        """Queue an update if this client wants it."""
+        """Queue an update if this client has subscribed to it."""
         if account == self._connection.account and UPDATES in self._listening:
             self._connection.put(message)
             faults = self._exchange.faults

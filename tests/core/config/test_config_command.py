@@ -77,7 +77,7 @@ def test_init_makes_the_folder_and_overwrites_nothing(write: Write, tmp_path: Pa
     path = write("# mine\n")
     result = run("init")
     assert isinstance(result.exception, ConfigError)
-    assert str(result.exception) == "config.yml already exists. Name another file, or delete it first."
+    assert str(result.exception) == "config.yml already exists. Choose another path, or delete the file first."
     assert path.read_text(encoding="utf-8") == "# mine\n"
 
 
