@@ -1,8 +1,8 @@
-# What one types: `make demo` shows it, `make test` proves it, plain `make` is lint, types and tests.
-# Needs python3 (3.11 or newer, with venv) and make; everything else comes from requirements.lock into .venv.
+# `make demo` plays a market day, `make test` runs the tests, and `make` alone runs lint, types and tests.
+# Requires python3 (3.11 or newer, with venv) and make; everything else is installed from requirements.lock into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-# Compiled bytecode quarters the start time, so a machine-wide "write none" is lifted for what runs here.
+# Compiled bytecode cuts the start time to a quarter, so a machine-wide PYTHONDONTWRITEBYTECODE is lifted here.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -26,9 +26,9 @@ demo: setup
 	@$(BIN)/sellctl demo
 
 test: setup
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal  # twice the cores: many tests wait for a clock
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal  # more processes than cores, since many tests wait for a clock
 
-# The control page in a real headless Chromium (Debian: apt install chromium); skipped with its reason without one.
+# The control page in a headless Chromium (Debian: apt install chromium); skipped when there is none.
 test-browser: setup
 	@$(BIN)/python -m pytest -rs tests/api/test_api_browser.py
 
@@ -44,26 +44,26 @@ format: setup
 types: setup
 	@$(BIN)/mypy
 
-# The pictures of the screen in docs/images and the table in the README, from the demo as it plays now.
+# Renders the screenshots in docs/images and the table in the README from the demo.
 pictures: setup
 	@$(BIN)/python docs/pictures.py
 
-# Every figure beside its bound, rows as they come; writes docs/performance.md. Under 10 minutes on two cores.
+# Measures every figure, prints it beside its bound, and writes docs/performance.md. Under 10 minutes on two cores.
 bench: setup
 	@$(BIN)/python -m benchmarks
 
-# A few ratios in under a minute; fails at three times the recorded one.
+# Measures a few ratios in under a minute; fails when one is three times its recorded value.
 bench-check: setup
 	@$(BIN)/python -m benchmarks --check
 
-# Market days with everything going wrong, in virtual time; `python -m faults --seed N -v` tells one of them.
+# Runs market days with faults in virtual time; `python -m faults --seed N -v` prints one of them in detail.
 faults: setup
 	@$(BIN)/python -m faults run
 
 faults-full: setup
 	@$(BIN)/python -m faults run --full
 
-# Rewrites requirements.lock from pyproject.toml; names and hashes only, no hosts.
+# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts.
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

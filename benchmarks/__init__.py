@@ -1,1 +1,1 @@
-"""Measurements that `make bench` prints: ratios from one run, side by side."""
+"""The measurements of `make bench`: programs that are compared run in turns, and most bounds are on ratios."""

@@ -1,7 +1,7 @@
-"""`make bench`: every figure from one run, each row as it comes, beside its bound; a whole run writes its page in docs.
+"""`make bench`: measure every figure, print it beside its bound, and write docs/performance.md.
 
-With names (`python -m benchmarks start load`) only those are measured. `--check` is the short form that CI runs: it
-fails when a ratio, not a time, is several times what it was when it was recorded.
+With names (`python -m benchmarks start load`), only those modules are measured. `--check` is the short form for CI: it
+fails when a ratio (not a time) is several times its recorded value.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.check import check
 
-# What is measured, cheapest first. A module has `figures()`: name, what was measured, its bound.
+# The modules, quickest first. Each has `figures()`, which yields name, measured value and bound.
 MODULES = ("start", "cycle", "decide", "sim", "load", "journal", "day", "stream", "execution")
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 _BEGIN, _END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
@@ -24,7 +24,7 @@ _BOUND = re.compile(rf"(?P<sign><=|>=|<|>|)\s*(?P<number>{_NUMBER})\s*(?P<unit>[
 
 @dataclass(frozen=True)
 class Row:
-    """A figure: what it is, what was measured, its bound ("" is none), and the module that measured it."""
+    """A figure: its name, the measured value, its bound ("": none), and the module that measured it."""
 
     name: str
     measured: str
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def met(self) -> str:
-        """Whether what was measured keeps to the bound; "" where the bound is in words or there is none."""
+        """Whether the measured value is within the bound; "" where the bound is a text or there is none."""
         bound = _BOUND.match(self.bound)
         if bound is None:
             same = self.bound.startswith(("yes", "none")) and self.measured.startswith(self.bound.split()[0])
@@ -48,7 +48,7 @@ class Row:
 
 
 def measured(name: str) -> Iterator[Row]:
-    """The figures of a module, as they come."""
+    """The figures of a module as they are measured."""
     began = time.monotonic()
     sys.stderr.write(f"measuring: {name} ...\n")
     for what, figure, bound in importlib.import_module(f"benchmarks.{name}").figures():
@@ -57,7 +57,7 @@ def measured(name: str) -> Iterator[Row]:
 
 
 def main(names: tuple[str, ...]) -> None:
-    """Measure these modules; all of them when none is named, and then the page is written as they end."""
+    """Measure these modules. When none is named, measure all of them and write the page after each row."""
     rows = []
     for name in names or MODULES:
         for row in measured(name):
@@ -70,7 +70,7 @@ def main(names: tuple[str, ...]) -> None:
 
 
 def write(rows: Iterable[Row]) -> None:
-    """Put the table into the page, between its marks."""
+    """Write the table into the page, between its marks."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
     after = rest.partition(_END)[2]
     lines = [f"| {row.name} | {row.measured} | {row.bound} | {row.met} |" for row in rows]

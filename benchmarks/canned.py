@@ -1,8 +1,8 @@
-"""A broker that costs next to nothing: made-up answers over kept-alive HTTP, each after a given delay.
+"""A broker with negligible cost: prepared responses over persistent HTTP connections, each after a given delay.
 
-It answers only what a poll asks for: clock, calendar, account, positions, open orders, latest option quotes, contracts;
-and it takes orders, which rest. Prices move with every asking, so that nobody lives off what was there before. What is
-measured against it is the client's own cost.
+It serves what a poll requests (clock, calendar, account, positions, open orders, latest option quotes, contracts) and
+accepts orders, which rest. Prices change with every request, so that a client cannot reuse earlier results. A
+measurement against it shows the client's own cost.
 """
 
 import asyncio
@@ -19,27 +19,27 @@ from urllib.parse import parse_qs, unquote, urlsplit
 START = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)  # noon in New York
 CALENDAR = [{"date": "2026-11-24", "open": "09:30", "close": "16:00", "session_open": "0400", "session_close": "2000"}]
 _BEGAN = time.monotonic()
-_PRICES = (("1.05", "1.07"), ("1.06", "1.08"))  # of what is held, in turns; it was bought at 1.00
-_DUE_PRICES = (("1.20", "1.22"), ("1.20", "1.22"))  # above the target; an exit would follow them
+_PRICES = (("1.05", "1.07"), ("1.06", "1.08"))  # bid and ask of a position, in turns; its entry is 1.00
+_DUE_PRICES = (("1.20", "1.22"), ("1.20", "1.22"))  # above the target; constant, because an exit follows its quote
 _HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
-    "X-RateLimit-Limit: 1000000\r\n\r\n"  # so that the bench may poll as often as it likes
+    "X-RateLimit-Limit: 1000000\r\n\r\n"  # no limit on the benchmark's polls
 )
 Row = dict[str, object]
 
 
 def symbol_of(number: int) -> str:
-    """The option that stands for a number."""
+    """The option symbol with a number."""
     return f"AAPL261218C{number:08d}"
 
 
 def now() -> str:
-    """The broker's time."""
+    """The broker's time in ISO format."""
     return (START + dt.timedelta(seconds=time.monotonic() - _BEGAN)).isoformat()
 
 
 def position(symbol: str, price: str, available: str) -> Row:
-    """One long option, with all that Alpaca says of it."""
+    """One long option position with all of Alpaca's fields."""
     return {
         "asset_id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
         "symbol": symbol,
@@ -63,7 +63,7 @@ def position(symbol: str, price: str, available: str) -> Row:
 
 
 def order_row(order: Mapping[str, str]) -> Row:
-    """An order that rests, with all that Alpaca says of it."""
+    """A resting order with all of Alpaca's fields."""
     return {
         **order,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, order["client_order_id"])),
@@ -92,31 +92,34 @@ def order_row(order: Mapping[str, str]) -> Row:
 
 @dataclass
 class Book:
-    """What is held: keys named k0, k1 ... with `held` positions each out of `symbols` shared ones."""
+    """The accounts, with keys k0, k1 ... and `held` positions each out of `symbols` shared symbols."""
 
     held: int
     symbols: int
     delay: float = 0.0
-    asked: int = 0
+    requests: int = 0
     due: frozenset[str] = frozenset()
     orders: dict[str, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
     _positions: dict[tuple[str, int], bytes] = field(default_factory=dict)
     _turns: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def command(self, words: list[str]) -> bytes:
-        """What the bench itself wants: `delay seconds`, `due share` (every so many), `asked` since it was last said."""
-        if words[0] == "delay":
-            self.delay = float(words[1])
-        elif words[0] == "due":
-            self.due = frozenset(symbol_of(number) for number in range(0, self.symbols, round(1 / float(words[1]))))
-        asked, self.asked = self.asked, 0
-        return str(asked).encode()
+    def command(self, arguments: list[str]) -> bytes:
+        """Execute a command of the benchmark: `delay SECONDS`, `due SHARE`, or `requests`.
+
+        Returns the number of requests since the last command.
+        """
+        if arguments[0] == "delay":
+            self.delay = float(arguments[1])
+        elif arguments[0] == "due":
+            self.due = frozenset(symbol_of(number) for number in range(0, self.symbols, round(1 / float(arguments[1]))))
+        requests, self.requests = self.requests, 0
+        return str(requests).encode()
 
     def answer(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> bytes:
-        """The body of an answer."""
-        self.asked += 1
+        """The body of the response to a request."""
+        self.requests += 1
         if method == "POST":
-            return self._take(key, json.loads(body))
+            return self._accept(key, json.loads(body))
         if path == "/v2/positions":
             return self._held_by(key)
         if path == "/v2/orders":
@@ -137,7 +140,7 @@ class Book:
             return {"account_number": f"PA{key}", "status": "ACTIVE"}
         return {"symbol": path.rpartition("/")[2], "ppind": True}
 
-    def _take(self, key: str, order: Mapping[str, str]) -> bytes:
+    def _accept(self, key: str, order: Mapping[str, str]) -> bytes:
         row = self.orders[key][order["client_order_id"]] = order_row(order)
         self._positions = {of: rows for of, rows in self._positions.items() if of[0] != key}
         return json.dumps(row).encode()
@@ -147,7 +150,7 @@ class Book:
         return self._turns[what]
 
     def _held_by(self, key: str) -> bytes:
-        """An account's positions; accounts differ in where among the shared symbols they begin."""
+        """An account's positions; accounts start at different positions among the shared symbols."""
         turn = self._turn(key)
         if (key, turn) not in self._positions:
             held = [symbol_of((int(key[1:]) * 7 + n) % self.symbols) for n in range(self.held)]
@@ -165,8 +168,8 @@ class Book:
         return f'{{"quotes":{{{",".join(rows)}}}}}'.replace("@stamp@", now()).encode()
 
 
-class Answering(asyncio.Protocol):
-    """One connection: requests in, answers out, in order."""
+class CannedConnection(asyncio.Protocol):
+    """One connection, which answers requests in order."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
@@ -174,11 +177,11 @@ class Answering(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way to answer."""
+        """Store the transport."""
         self._transport = transport  # type: ignore[assignment]  # a TCP server makes no other
 
     def data_received(self, data: bytes) -> None:
-        """Answer every whole request, after the delay."""
+        """Answer every complete request after the delay."""
         self._buffer += data
         while b"\r\n\r\n" in self._buffer:
             head, _, rest = self._buffer.partition(b"\r\n\r\n")
@@ -212,9 +215,11 @@ def _fields(head: str) -> dict[str, str]:
 
 
 async def serve(held: int, symbols: int) -> None:
-    """Serve until killed; the port is printed on the first line."""
+    """Print the port on the first line, then serve until killed."""
     book = Book(held, symbols)
-    server = await asyncio.get_running_loop().create_server(lambda: Answering(book), "127.0.0.1", 0, backlog=1000)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: CannedConnection(book), "127.0.0.1", 0, backlog=1000
+    )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

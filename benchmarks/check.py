@@ -1,4 +1,4 @@
-"""The short form for CI: a few ratios, each beside what it was when it was recorded. Only a gross regression fails."""
+"""The short form for CI: a few ratios beside their recorded values. Only a gross regression fails."""
 
 import statistics
 import sys
@@ -11,14 +11,14 @@ from benchmarks.load import a_stage, median
 from benchmarks.start import commands, help_ratio
 from sellctl.core.decision.engine import decide
 
-GROSS = 3.0  # times the recorded ratio; two busy cores stay well below
+GROSS = 3.0  # times the recorded ratio; noise on two busy cores stays well below
 _SHAPE = Shape(10, 20, 100)
 _ROUNDS = 9
 _SUM = range(200_000)
 
 
 def check() -> int:
-    """Measure, print, and return the exit status: 1 when a ratio is gross."""
+    """Measure and print the ratios. The exit status is 1 when one exceeds its limit."""
     failed = False
     for name, recorded, measure in RATIOS:
         ratio = measure()
@@ -41,7 +41,7 @@ def _help() -> float:
 
 
 def _decide() -> float:
-    """The decision on a book of 1,000 holdings, over a sum of 200,000 numbers in the same Python."""
+    """The time of a decision on 1,000 holdings, divided by that of a sum of 200,000 numbers."""
     snapshot, policy = a_book(1_000), strategy_one()
     return _seconds(lambda: decide(snapshot, policy)) / _seconds(lambda: sum(number * 2 for number in _SUM))
 
@@ -56,7 +56,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-# What is measured, and the ratio that it had on the day it was recorded.
+# Name, recorded ratio, measurement.
 RATIOS = (
     ("sellctl --help / a bare Typer app's", 1.2, _help),
     ("a poll of 10 x 20, processor: sellctl / bare RESTClient", 1.0, _poll),

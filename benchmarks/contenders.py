@@ -1,8 +1,8 @@
-"""Ways to poll many accounts once, each in a process of its own that polls when it is told to.
+"""Programs that poll many accounts once, each in a process of its own that polls on command.
 
-sellctl; a sequential alpaca-py loop, with a quote request a position or one an account; a threaded one with batched
-quotes; the same requests through the SDK's bare RESTClient on threads; and the floor: the same requests on raw asyncio
-connections that stay open, nothing parsed.
+sellctl; a sequential alpaca-py loop with one quote request per position or per account; a threaded one with batched
+quotes; sellctl's requests through the SDK's RESTClient on threads; and as the floor the same requests on persistent raw
+asyncio connections, without parsing.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Poll = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Shape:
-    """How much there is to poll: accounts named k0, k1 ... with `held` positions each out of `symbols`."""
+    """What is polled: accounts with keys k0, k1 ... and `held` positions each out of `symbols` symbols."""
 
     accounts: int
     held: int
@@ -48,7 +48,7 @@ class Shape:
 
 
 def sellctl(url: str, shape: Shape) -> Poll:
-    """A poll of the real watcher, journal and all. Targets rest at their price, so that polls are alike."""
+    """A poll of the real watcher with its journal. Targets rest at their price, so that all polls do the same work."""
     from sellctl.bootstrap import RunOptions, assemble  # noqa: PLC0415  likewise
     from sellctl.core.config import schema as model  # noqa: PLC0415  likewise
     from sellctl.core.config_manager import LoadedConfig  # noqa: PLC0415  likewise
@@ -79,12 +79,12 @@ def sellctl(url: str, shape: Shape) -> Poll:
 
 
 def sequential(url: str, shape: Shape) -> Poll:
-    """What a script with the SDK does: one account after the other, one position after the other."""
+    """A script with the SDK: one account after the other, one position after the other."""
     return _one_after_the_other(url, shape, most=1)
 
 
 def batched(url: str, shape: Shape) -> Poll:
-    """A script that asks for all quotes of an account at once."""
+    """A script with one quote request per account."""
     return _one_after_the_other(url, shape, most=BATCH)
 
 
@@ -108,7 +108,7 @@ def _one_after_the_other(url: str, shape: Shape, *, most: int) -> Poll:
 
 
 def threaded(url: str, shape: Shape) -> Poll:
-    """A better script: accounts on threads, quotes for all in batches."""
+    """A script with one thread per account and batched quotes for all accounts."""
     from alpaca.data.historical import OptionHistoricalDataClient  # noqa: PLC0415  as above
     from alpaca.data.requests import OptionLatestQuoteRequest  # noqa: PLC0415  likewise
     from alpaca.trading.client import TradingClient  # noqa: PLC0415  likewise
@@ -125,36 +125,36 @@ def threaded(url: str, shape: Shape) -> Poll:
         trading[0].get_clock()
         symbols = sorted({symbol for held in threads.map(account, trading) for symbol in held})
         batches = [symbols[at : at + BATCH] for at in range(0, len(symbols), BATCH)]
-        asked = [OptionLatestQuoteRequest(symbol_or_symbols=batch) for batch in batches]
-        list(threads.map(data.get_option_latest_quote, asked))
+        requests = [OptionLatestQuoteRequest(symbol_or_symbols=batch) for batch in batches]
+        list(threads.map(data.get_option_latest_quote, requests))
 
     return poll
 
 
 def bare(url: str, shape: Shape) -> Poll:
-    """The same requests through the SDK's own RESTClient, answers thrown away."""
+    """The requests of sellctl through the SDK's RESTClient; responses are discarded."""
     from alpaca.common.rest import RESTClient  # noqa: PLC0415  as above
 
     clients = {f"k{n}": RESTClient(url, f"k{n}", "s", raw_data=True) for n in range(shape.accounts)}
     threads = ThreadPoolExecutor(min(shape.accounts, 50))
 
-    def ask(target: tuple[str, str]) -> None:
+    def request(target: tuple[str, str]) -> None:
         key, path = target
         _, version, rest = path.split("/", 2)
         clients[key].get(f"/{rest}", api_version=version)
 
     async def poll() -> None:
-        list(threads.map(ask, shape.targets()))
+        list(threads.map(request, shape.targets()))
 
     return poll
 
 
 def floor(url: str, shape: Shape) -> Poll:
-    """The same requests on raw connections that stay open, one for each request of a poll."""
+    """The requests of sellctl on persistent raw connections, one per request of a poll."""
     port = int(url.rpartition(":")[2])
     open_: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def ask(at: int, key: str, path: str) -> None:
+    async def request(at: int, key: str, path: str) -> None:
         reader, writer = open_[at]
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAPCA-API-KEY-ID: {key}\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
@@ -164,7 +164,7 @@ def floor(url: str, shape: Shape) -> Poll:
         targets = shape.targets()
         while len(open_) < len(targets):
             open_.append(await asyncio.open_connection("127.0.0.1", port))
-        await asyncio.gather(*(ask(at, key, path) for at, (key, path) in enumerate(targets)))
+        await asyncio.gather(*(request(at, key, path) for at, (key, path) in enumerate(targets)))
 
     return poll
 
@@ -172,13 +172,13 @@ def floor(url: str, shape: Shape) -> Poll:
 CONTENDERS = {each.__name__: each for each in (sellctl, sequential, batched, threaded, bare, floor)}
 
 
-def _say(what: object) -> None:
+def _print(what: object) -> None:
     sys.stdout.write(f"{json.dumps(what)}\n")
     sys.stdout.flush()
 
 
 def _peak_mb() -> float:
-    """The most memory of this process alone: what getrusage says would begin with that of whoever started it."""
+    """The peak memory of this process. The value of getrusage would include that of the parent process."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -186,19 +186,19 @@ def _peak_mb() -> float:
 
 
 async def _serve(poll: Poll) -> None:
-    """Poll whenever a line asks for it, and say what it cost: wall seconds, CPU seconds, and the peak of memory."""
-    _say({"ready": True})
+    """Poll once per line on stdin, and print the cost: wall seconds, CPU seconds and peak memory in MB."""
+    _print({"ready": True})
     for line in sys.stdin:
         if line.strip() == "profile":
             with sampled() as samples:
                 for _ in range(PROFILED):
                     await poll()
-            _say({"outside": samples.outside, "told": samples.told()})
+            _print({"outside": samples.outside, "shares": samples.shares()})
             continue
         wall, cpu = time.perf_counter(), time.process_time()
         await poll()
         spent = (time.perf_counter() - wall, time.process_time() - cpu)
-        _say({"wall": spent[0], "cpu": spent[1], "mb": _peak_mb()})
+        _print({"wall": spent[0], "cpu": spent[1], "mb": _peak_mb()})
 
 
 if __name__ == "__main__":

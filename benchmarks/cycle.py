@@ -1,4 +1,4 @@
-"""The broker's share: requests of a steady cycle with nothing due, and what start-up and each day cost besides."""
+"""The number of requests per poll when nothing is due, and the additional ones at start-up and on each new day."""
 
 import asyncio
 import math
@@ -21,13 +21,13 @@ _ONE_DAY = 24 * 60 * 60
 
 
 def figures() -> list[tuple[str, str, str]]:
-    """Name, what was measured, and its bound."""
+    """Name, measured value, bound."""
     first, steady, next_day = polls()
     held = f"{ACCOUNTS} accounts, {OPTIONS} options and {STOCKS} stocks"
     return [
-        (f"requests of a steady cycle, {held}", f"{steady.total()}: {_listed(steady)}", f"<= {BOUND}"),
-        ("requests that start-up costs besides", _listed(first - steady), "listed"),
-        ("requests that each new day costs besides", _listed(next_day - steady), "listed"),
+        (f"requests per poll, {held}", f"{steady.total()}: {_listed(steady)}", f"<= {BOUND}"),
+        ("additional requests at start-up", _listed(first - steady), "listed"),
+        ("additional requests on each new day", _listed(next_day - steady), "listed"),
     ]
 
 
@@ -54,7 +54,7 @@ async def _poll(runtime: Runtime, server: SimServer) -> Counter[str]:
     await runtime.scheduler.poll()
     problems = [state.problem for state in runtime.scheduler.states if state.problem]
     if problems or any(state.acted for state in runtime.scheduler.states):
-        raise RuntimeError(f"not a steady cycle: {problems or 'something was due'}")
+        raise RuntimeError(f"not a steady poll: {problems or 'something was due'}")
     return Counter(f"{made.method} {made.path}" for made in server.requests[before:])
 
 
@@ -73,7 +73,7 @@ def _runtime(server: SimServer, folder: Path) -> Runtime:
 
 
 def _scenario() -> str:
-    """Accounts that share the symbols, every one of them far from its triggers and from its expiry."""
+    """Accounts that share the symbols, all of them far from their trigger prices and expiry."""
     options = [f"AAPL261218C00{100 + number}000" for number in range(OPTIONS)]
     stocks = [f"Q{chr(65 + number // 26)}{chr(65 + number % 26)}" for number in range(STOCKS)]
     symbols = [*options, *stocks]

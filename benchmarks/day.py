@@ -1,9 +1,9 @@
-"""A simulated trading day of 50 accounts x 20 positions: processor time, memory, requests, what the journal keeps.
+"""A simulated trading day of 50 accounts x 20 positions: processor time, memory, requests, and the journal's size.
 
-The real watcher, journal on disk and all, against the simulator in process and in virtual time, in a process of its own
-so that its peak of memory is the day's. Prices walk, and about a fifth of the positions meets a target or a stop. What
-is stored depends on what happens more than on how often one polls: `python -m benchmarks.day 5` plays the day with a
-poll every 5 seconds, which takes minutes.
+It runs the real watcher with its journal on disk against the simulator in process and in virtual time, in a separate
+process whose peak memory is that of the day. Prices follow random walks, and about a fifth of the positions meets a
+target or a stop. The journal's size depends on events more than on the number of polls: `python -m benchmarks.day 5`
+runs the day with a poll every 5 seconds, which takes minutes.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from faults.loop import LoopClock, VirtualLoop
 from faults.patching import patched
-from sellctl.alpaca import connect as connecting
+from sellctl.alpaca import connect as connect_module
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, SellModuleConfig
 from sellctl.core.config_manager import LoadedConfig
@@ -56,7 +56,7 @@ _DAY = dt.date(2026, 11, 24)
 
 @dataclass(slots=True)
 class DayFigures:
-    """What a day came to. Megabytes are 1,000,000 bytes; memory is the peak so far, at noon and at the close."""
+    """The result of a day. Megabytes are 1,000,000 bytes; memory is the peak until noon and until the close."""
 
     polls: int = 0
     exits: int = 0
@@ -69,51 +69,51 @@ class DayFigures:
 
 
 def figures() -> list[Figure]:
-    """Name, what was measured, and its bound."""
-    words = [sys.executable, "-m", "benchmarks.day", str(EVERY)]
-    ended = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603  our own module
-    told = DayFigures(**json.loads(ended.stdout))
-    day = f"a day of {ACCOUNTS} x {HELD}, a poll each {EVERY} s"
-    share = told.seconds / told.polls
+    """Name, measured value, bound."""
+    arguments = [sys.executable, "-m", "benchmarks.day", str(EVERY)]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=True)  # noqa: S603  our own module
+    result = DayFigures(**json.loads(ended.stdout))
+    day = f"a day of {ACCOUNTS} x {HELD}, a poll every {EVERY} s"
+    share = result.seconds / result.polls
     return [
         (
             f"{day}: processor time, the exchange included",
-            f"{told.seconds:.0f} s in all, {share * 1000:.0f} ms a poll of {told.polls}; {told.exits} exits",
+            f"{result.seconds:.0f} s in all, {share * 1000:.0f} ms each of {result.polls} polls; {result.exits} exits",
             "",
         ),
         (
             f"{day}: memory grown from noon to the close, the exchange's orders included",
-            f"{told.close_mb - told.noon_mb:.1f} MB (peak {told.close_mb:.0f} MB)",
+            f"{result.close_mb - result.noon_mb:.1f} MB (peak {result.close_mb:.0f} MB)",
             f"< {GROWTH_BOUND_MB} MB",
         ),
         (
-            f"{day}: requests of a key in its busiest minute",
-            f"{told.most_requests} ({told.requests:,} in all)",
+            f"{day}: requests per key in its busiest minute",
+            f"{result.most_requests} ({result.requests:,} in all)",
             f"<= {REQUESTS_BOUND}",
         ),
-        (f"{day}: the journal's database", f"{told.database_mb:.1f} MB", f"< {DATABASE_BOUND_MB} MB"),
+        (f"{day}: the journal's database", f"{result.database_mb:.1f} MB", f"< {DATABASE_BOUND_MB} MB"),
     ]
 
 
 class _Counted(SimBroker):
-    """The broker, telling of each request."""
+    """A SimBroker that calls `on_request` with the account's name before each request."""
 
-    def __init__(self, exchange: Exchange, account: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, exchange: Exchange, account: str, on_request: Callable[[str], None]) -> None:
         super().__init__(exchange, account)
-        self._tell = tell
+        self._on_request = on_request
 
     def _call(self, method: str, path: str, action: Callable[[SimAccount], T]) -> T:
-        self._tell(self.name)
+        self._on_request(self.name)
         return super()._call(method, path, action)
 
     def body(self, order: SubmitOrder) -> dict[str, str]:
-        """What is sent."""
+        """The fields of the request that submits an order."""
         return {key: str(value) for key, value in body_of(order).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """What the composition root gets instead of connections to Alpaca."""
+    """Replaces the composition root's connections to Alpaca."""
 
     brokers: dict[str, _Counted]
     quotes: SimQuotes
@@ -123,8 +123,8 @@ class _Connected:
 
 
 def play(every: int) -> DayFigures:
-    """The day from the open to the close, a poll each so many seconds."""
-    exchange, told, requests, minute = _exchange(), DayFigures(), Counter[str](), 0.0
+    """Run the day from the open to the close with a poll every so many seconds."""
+    exchange, result, requests, minute = _exchange(), DayFigures(), Counter[str](), 0.0
     loop, clock = VirtualLoop(exchange), LoopClock(exchange)
 
     def count(account: str) -> None:
@@ -133,37 +133,39 @@ def play(every: int) -> DayFigures:
             minute = clock.monotonic() // 60
             requests.clear()
         requests[account] += 1
-        told.requests += 1
-        told.most_requests = max(told.most_requests, requests[account])
+        result.requests += 1
+        result.most_requests = max(result.most_requests, requests[account])
 
     brokers = {name: _Counted(exchange, name, count) for name in exchange.accounts}
     with tempfile.TemporaryDirectory(prefix="sellctl-bench-") as name, ExitStack() as stack:
         folder = Path(name) / "state"
-        stack.enter_context(patched(connecting, "connect", lambda *_, **__: _Connected(brokers, SimQuotes(exchange))))
+        stack.enter_context(
+            patched(connect_module, "connect", lambda *_, **__: _Connected(brokers, SimQuotes(exchange)))
+        )
         options = Options(None, folder, live=False, debug=False, log_file=None)
         run_options = RunOptions("bench", RunMode.ACT)
         runtime = assemble(LoadedConfig(_config(every), None, {}, ()), options, run_options, lambda _event: None, clock)
         started = time.process_time()
-        loop.run_until_complete(_watch(runtime, clock, told))
-        told.seconds = time.process_time() - started
+        loop.run_until_complete(_watch(runtime, clock, result))
+        result.seconds = time.process_time() - started
         runtime.close()
         loop.close()
-        told.database_mb = sum(each.stat().st_size for each in folder.glob(f"{FILE_NAME}*")) / 1e6
-    told.exits = ACCOUNTS * HELD - sum(len(books.positions) for books in exchange.accounts.values())
-    return told
+        result.database_mb = sum(each.stat().st_size for each in folder.glob(f"{FILE_NAME}*")) / 1e6
+    result.exits = ACCOUNTS * HELD - sum(len(books.positions) for books in exchange.accounts.values())
+    return result
 
 
-async def _watch(runtime: Runtime, clock: LoopClock, told: DayFigures) -> None:
+async def _watch(runtime: Runtime, clock: LoopClock, result: DayFigures) -> None:
     stop = asyncio.Event()
 
     def polled(_wait: float) -> None:
-        told.polls += 1
+        result.polls += 1
 
     watching = asyncio.ensure_future(runtime.scheduler.watch(stop, polled))
     await clock.sleep((_at("12:00") - clock.now()).total_seconds())
-    told.noon_mb = _peak_mb()
+    result.noon_mb = _peak_mb()
     await clock.sleep((_at("16:00") - clock.now()).total_seconds())
-    told.close_mb = _peak_mb()
+    result.close_mb = _peak_mb()
     stop.set()
     await watching
 
@@ -179,12 +181,12 @@ def _config(every: int) -> Config:
 
 
 def _exchange() -> Exchange:
-    """Accounts that begin at different places among the shared symbols, all of them bought at the day's first mid."""
+    """Accounts with different parts of the shared symbols, all with the day's first mid as their entry price."""
     symbols = [f"{_ROOTS[number % len(_ROOTS)]}261218C{(100 + number) * 1000:08d}" for number in range(SYMBOLS)]
     paths = {symbol: _path(number) for number, symbol in enumerate(symbols)}
     accounts = []
     for number in range(ACCOUNTS):
-        held = [symbols[(number * 7 + place) % SYMBOLS] for place in range(HELD)]
+        held = [symbols[(number * 7 + index) % SYMBOLS] for index in range(HELD)]
         positions = {symbol: SimPosition(symbol, Decimal(2), Decimal(2)) for symbol in held}
         accounts.append(SimAccount(f"a{number}", f"k{number}", "s", f"PA{number}", positions=positions))
     return Exchange(_at("09:30"), accounts, Market(paths), Settings(seed=SEED))

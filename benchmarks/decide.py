@@ -1,4 +1,4 @@
-"""How fast decisions are made: positions per second, and how the time per position grows with their number."""
+"""The speed of decisions: holdings per second, and the growth of the time per holding with their number."""
 
 import datetime as dt
 import gc
@@ -35,7 +35,7 @@ from sellctl.core.model.snapshot import AccountFacts, Snapshot
 PER_SECOND_BOUND = 30_000
 EVERY_RULE_BOUND = 10_000
 GROWTH_BOUND = 2.0
-DUE_EACH = 20  # one position in so many meets its target
+DUE_EACH = 20  # one holding in this many meets its target
 _SMALL, _BOOK, _LARGE = 100, 1_000, 100_000
 _NOON = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
 _CENT = Decimal("0.01")
@@ -59,14 +59,14 @@ EVERY_RULE = RulesConfig(
 
 
 def figures() -> list[tuple[str, str, str]]:
-    """Name, what was measured, and its bound."""
+    """Name, measured value, bound."""
     one, every = strategy_one(), every_rule()
     book, known = a_book(_BOOK), with_memory(a_book(_BOOK))
     small, large = a_book(_SMALL), a_book(_LARGE)
     growth, fewest, most = _growth(small, large, one)
     with uncollected():
         work, *_ = _growth(small, large, one)
-    held = f"{_BOOK:,} holdings, {100 // DUE_EACH}% due, an order each tenth"
+    held = f"{_BOOK:,} holdings, {100 // DUE_EACH}% due, an order on every tenth"
     return [
         (f"decide, {held}: strategy one", _speed(book, one), f">= {PER_SECOND_BOUND:,} holdings/s"),
         (f"decide, {held}: every rule on", _speed(known, every), f">= {EVERY_RULE_BOUND:,} holdings/s"),
@@ -81,23 +81,23 @@ def figures() -> list[tuple[str, str, str]]:
 
 
 def _speed(snapshot: Snapshot, policy: Policy) -> str:
-    return f"{1 / seconds_a_holding(snapshot, policy, 60):,.0f} holdings/s"
+    return f"{1 / seconds_per_holding(snapshot, policy, 60):,.0f} holdings/s"
 
 
-def seconds_a_holding(snapshot: Snapshot, policy: Policy, repeats: int) -> float:
-    """The processor time per position of the fastest of many decisions; slower ones were disturbed."""
+def seconds_per_holding(snapshot: Snapshot, policy: Policy, repeats: int) -> float:
+    """The processor time per holding of the fastest of many decisions; slower ones were disturbed."""
     return min(_timed(snapshot, policy) for _ in range(repeats)) / len(snapshot.holdings)
 
 
 def _growth(small: Snapshot, large: Snapshot, policy: Policy) -> tuple[float, float, float]:
-    """How many times longer a position takes in the large book, and the microseconds in either."""
-    fewest, most = (1e6 * seconds_a_holding(book, policy, n) for book, n in ((small, 300), (large, 4)))
+    """The ratio of the time per holding in the large book to that in the small one, and both in microseconds."""
+    fewest, most = (1e6 * seconds_per_holding(book, policy, n) for book, n in ((small, 300), (large, 4)))
     return most / fewest, fewest, most
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the garbage collector, whose full passes take time in proportion to the whole book."""
+    """Disable the garbage collector, whose full passes take time in proportion to the whole book."""
     gc.disable()
     try:
         yield
@@ -106,7 +106,7 @@ def uncollected() -> Iterator[None]:
 
 
 def a_book(holdings: int, due_each: int = DUE_EACH) -> Snapshot:
-    """Long options between stop and target except the due ones, one in ten with a resting order of the user's."""
+    """Long options between stop and target except the due ones; one in ten has a resting manual order."""
     market = Market(_NOON, is_open=True, closes_at=_NOON + dt.timedelta(hours=4), opened_at=_NOON.replace(hour=14))
     held = tuple(_holding(number, due=due_each > 0 and number % due_each == 0) for number in range(holdings))
     orders = tuple(_order(each.symbol) for each in held[::10])
@@ -114,7 +114,7 @@ def a_book(holdings: int, due_each: int = DUE_EACH) -> Snapshot:
 
 
 def with_memory(snapshot: Snapshot) -> Snapshot:
-    """The same held for a day, with a peak, two quotes that agree, and the underlyings' quotes."""
+    """The same positions, held for a day, with a peak, a confirming quote, and the underlyings' quotes."""
     held = tuple(replace(each, state=_state(each)) for each in snapshot.holdings)
     names = {each.position.instrument.underlying for each in held}
     quotes = {name: Quote(name, D(200), D("200.02"), _NOON) for name in names}
@@ -155,12 +155,12 @@ def _order(symbol: str) -> Order:
 
 
 def strategy_one() -> Policy:
-    """The policy of the defaults."""
+    """The policy of the default configuration."""
     return _policy(SellModuleConfig())
 
 
 def every_rule() -> Policy:
-    """One strategy that takes everything and has every rule."""
+    """The policy of one strategy that manages everything and has every rule."""
     return _policy(SellModuleConfig(strategies=(StrategyConfig(name="everything", rules=EVERY_RULE),)))
 
 

@@ -1,4 +1,4 @@
-"""The journal's figures: a durable intent beside a bare SQLite commit, and the first page of a year's history."""
+"""The journal: a durable intent compared with a bare SQLite commit, and the first page of a year's history."""
 
 import datetime as dt
 import itertools
@@ -26,12 +26,12 @@ YEAR_ROWS = 1_000_000
 _SYMBOLS = tuple(f"SPY2508{day:02}C00{strike}000" for day in range(10, 30) for strike in range(500, 550))
 _REASONS = ("", "take_profit", "stop_loss", "zero_day", "uncovered_short")
 _BATCH = 50
-BODY_LENGTH = 295  # that of the intents here
+BODY_LENGTH = 295  # the length of the intents in this benchmark
 _HOLDING = Holding(Position(a_stock("SPY"), Direction.LONG, Decimal(3), Decimal(3), Decimal(2)))
 
 
 def figures() -> list[tuple[str, str, str]]:
-    """Name, what was measured, and its bound."""
+    """Name, measured value, bound."""
     with tempfile.TemporaryDirectory() as folder:
         ratio, bare, ours = intent_ratio(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,9 +51,9 @@ def figures() -> list[tuple[str, str, str]]:
 
 
 def intent_ratio(folder: Path, batches: int = 40) -> tuple[float, float, float]:
-    """The ratio, and the microseconds of a bare commit and of an intent, in turns so that both meet the same disk.
+    """The ratio, and the microseconds of a bare commit and of an intent, measured in turns on the same disk.
 
-    The bare commit writes a row of the same cells into one table without an index.
+    The bare commit writes a row with the same columns into a table without an index.
     """
     journal = SqliteJournal(folder / "state" / FILE_NAME, lambda: dt.datetime.now(dt.UTC))
     intend = _intents(journal, batches * _BATCH)
@@ -73,7 +73,7 @@ def _seconds_each(act: Callable[[], None]) -> float:
 
 
 def _intents(journal: SqliteJournal, count: int) -> Callable[[], None]:
-    """Each call writes the next of `count` orders down."""
+    """A function that writes the intent of the next of `count` orders."""
     orders = [_order(number) for number in range(count)]
     signal = ExitSignal(_HOLDING, Decimal(3), Reason.STOP_LOSS, "stop loss: -20.4% reached -20%", Urgency.PROTECTIVE)
     ready = iter([(order, _body(order)) for order in orders])
@@ -134,11 +134,11 @@ def _bare_commits(connection: sqlite3.Connection) -> Callable[[], None]:
 
 
 def slowest_first_page(folder: Path, rows: int = YEAR_ROWS) -> tuple[float, str]:
-    """The milliseconds of the slowest first page over every filter and pair of filters, and which one it was."""
+    """The milliseconds of the slowest first page over all filters and pairs of filters, and its filter."""
     path = folder / "state" / FILE_NAME
     Database(path, busy_timeout=0).close()
     _fill(path, rows)
-    return max((_milliseconds(path, wanted), name) for name, wanted in _questions())
+    return max((_milliseconds(path, wanted), name) for name, wanted in _filters())
 
 
 def _milliseconds(path: Path, wanted: Filters) -> float:
@@ -150,7 +150,7 @@ def _milliseconds(path: Path, wanted: Filters) -> float:
     return statistics.median(times)
 
 
-def _questions() -> Iterator[tuple[str, Filters]]:
+def _filters() -> Iterator[tuple[str, Filters]]:
     given = {"symbol": _SYMBOLS[7], "account": "acc3", "reason": "stop_loss", "day": "2025-03-03", "only_open": True}
     absent = {"symbol": "NONE", "account": "none", "reason": "none", "day": "1999-01-01"}
     yield "none", Filters()
@@ -161,7 +161,7 @@ def _questions() -> Iterator[tuple[str, Filters]]:
 
 
 def _fill(path: Path, rows: int) -> None:
-    """A year of rows. Hashes are left out: a page of the history doesn't look at them."""
+    """Insert a year of rows, without hashes, which a page of the history does not read."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("BEGIN")

@@ -1,4 +1,4 @@
-"""Figures of the simulator: one request against a bare endpoint, quotes to many subscribers, a day in process."""
+"""The simulator: a request compared with a bare endpoint, quotes to many subscribed symbols, a day in process."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ LIMIT_RATIO, LIMIT_DAY = 1.5, 5.0
 
 
 def figures() -> list[Figure]:
-    """Name, measured, bound."""
+    """Name, measured value, bound."""
     return [request_cost(), quote_rate(), a_day()]
 
 
@@ -42,7 +42,7 @@ def figures() -> list[Figure]:
 
 
 def request_cost() -> Figure:
-    """The median GET of the simulator over the median of a bare Starlette endpoint on the same server stack."""
+    """The median time of a GET at the simulator, compared with a bare Starlette endpoint on the same server."""
     with SimServer(_held(5)) as server, _bare() as port:
         pairs = [(_median(server.port), _median(port)) for _ in range(ROUNDS)]
     ratio = statistics.median(ours / bare for ours, bare in pairs)
@@ -68,7 +68,7 @@ def _median(port: int) -> float:
 
 @contextmanager
 def _bare() -> Iterator[int]:
-    """A Starlette endpoint that answers a constant of the same size."""
+    """A Starlette endpoint that returns a constant of the same size."""
     scenario = _held(5)
     with SimServer(scenario) as server:
         body = json.loads(_body(server.port))
@@ -104,13 +104,13 @@ def _body(port: int) -> bytes:
 
 
 def quote_rate() -> Figure:
-    """200 quotes a second, one for each of 200 subscribed symbols: how late the last one of each second arrives."""
+    """200 quotes per second, one per subscribed symbol: the delay of the last one of each second."""
     symbols = [f"NVDA261218C{strike:08d}" for strike in range(1000, (SUBSCRIBED + 1) * 1000, 1000)]
     with SimServer(parse_scenario(START + "accounts: {main: {}}\n"), speed=0) as server:
         lateness, most = _follow(server, symbols)
     return (
-        f"sim: {SUBSCRIBED} quotes a second to {SUBSCRIBED} subscribed symbols",
-        f"latest {lateness * 1000:.0f} ms behind; flat out {most:,.0f} a second",
+        f"sim: {SUBSCRIBED} quotes per second to {SUBSCRIBED} subscribed symbols",
+        f"latest {lateness * 1000:.0f} ms behind; at most {most:,.0f} per second",
         "< 250 ms behind",
     )
 
@@ -159,22 +159,22 @@ def _receive(recv: Callable[..., object], count: int) -> None:
 
 
 def a_day() -> Figure:
-    """A session of 50 positions in process, looked at every 5 seconds: positions, orders, quotes and clock."""
+    """A session of 50 positions in process, polled every 5 seconds: positions, orders, quotes and clock."""
     took, polls = min(_timed_day() for _ in range(2))
     return (
         f"sim: a day of {POSITIONS} positions in process",
-        f"{took:.2f} s of the processor ({polls:,} polls)",
+        f"{took:.2f} s of processor time ({polls:,} polls)",
         f"< {LIMIT_DAY:.0f} s",
     )
 
 
 def _timed_day() -> tuple[float, int]:
-    started = time.process_time()  # nothing waits in it, so this is the wall time of a machine that is free
-    polls = asyncio.run(_live_through_the_day())
+    started = time.process_time()  # nothing waits, so this is the wall time on an idle machine
+    polls = asyncio.run(_poll_through_the_day())
     return time.process_time() - started, polls
 
 
-async def _live_through_the_day() -> int:
+async def _poll_through_the_day() -> int:
     exchange = _held(POSITIONS, moving=True).exchange()
     broker, quotes, clock = SimBroker(exchange, "main"), SimQuotes(exchange), VirtualClock(exchange)
     instruments = [an_option(symbol) or a_stock(symbol) for symbol in exchange.market.symbols]
@@ -200,4 +200,4 @@ def _held(count: int, *, moving: bool = False) -> Scenario:
 
 if __name__ == "__main__":
     for figure in figures():
-        print(*figure, sep="  |  ")  # noqa: T201  a bench prints
+        print(*figure, sep="  |  ")  # noqa: T201  its output

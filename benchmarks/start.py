@@ -1,4 +1,4 @@
-"""The start: help beside a bare Typer app's, commands beside a plain script with the SDK, and what quick ones load."""
+"""The start: help compared with a bare Typer app, commands with a plain SDK script, and the packages they load."""
 
 import os
 import statistics
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.load import a_process
 
 HELP_BOUND = 1.2
-HEAVY = ("alpaca", "pandas", "sqlalchemy")  # packages that quick commands do without
+HEAVY = ("alpaca", "pandas", "sqlalchemy")  # packages that quick commands must not import
 QUICK: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "help": (("--help",), {}),
     "completion": ((), {"_SELLCTL_COMPLETE": "complete_bash", "COMP_WORDS": "sellctl pos", "COMP_CWORD": "1"}),
@@ -36,7 +36,7 @@ AGAINST_SCRIPT: Mapping[str, tuple[tuple[str, ...], str]] = {
     "run-once, nothing due": (("run-once",), "<= 1 x"),
 }
 _SCRIPT_PAIRS = 5
-_TELL = (
+_PRINT_MODULES = (
     "import atexit, sys\nsys.argv[0] = 'sellctl'\n"
     "atexit.register(lambda: sys.stderr.write('\\n' + ' '.join(sys.modules)))\n"
 )
@@ -49,7 +49,7 @@ def command_{number}() -> None:
 
 
 def figures() -> Iterator[tuple[str, str, str]]:
-    """Name, what was measured, and its bound."""
+    """Name, measured value, bound."""
     count = len(commands())
     ratio, bare, ours = help_ratio(count)
     loaded = {name: heavy_modules(*how) for name, how in QUICK.items()}
@@ -68,7 +68,7 @@ def figures() -> Iterator[tuple[str, str, str]]:
 
 
 def against_the_script() -> Iterator[tuple[str, str, str]]:
-    """Commands on 10 positions at a canned broker, in turns with a script that makes a TradingClient and lists them."""
+    """Commands on 10 positions at a canned broker, in turns with a script that lists them by a TradingClient."""
     with tempfile.TemporaryDirectory() as name, a_process("benchmarks.canned", 10, 10) as broker:
         folder, url = Path(name), f"http://127.0.0.1:{broker.stdout.readline().strip() if broker.stdout else ''}"
         (folder / "script.py").write_text(_SCRIPT)
@@ -77,8 +77,8 @@ def against_the_script() -> Iterator[tuple[str, str, str]]:
         (folder / "config.yml").chmod(0o600)
         options = ("--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"))
         script = [str(folder / "script.py"), url]
-        for command, (words, bound) in AGAINST_SCRIPT.items():
-            ours = [str(folder / "ours.py"), *options, *words]
+        for command, (arguments, bound) in AGAINST_SCRIPT.items():
+            ours = [str(folder / "ours.py"), *options, *arguments]
             _run(ours, {})
             pairs = [(_seconds_of(script), _seconds_of(ours)) for _ in range(_SCRIPT_PAIRS)]
             plain, took = (statistics.median(side) for side in zip(*pairs, strict=True))
@@ -87,9 +87,9 @@ def against_the_script() -> Iterator[tuple[str, str, str]]:
         yield "run-once: time of its imports outside sellctl", _imports_of([*ours]), ">= 70%, should a bound be missed"
 
 
-def _imports_of(words: Sequence[str]) -> str:
-    """The share of the time that goes into other people's modules, and whose."""
-    lines = _run(["-X", "importtime", *words], {}).stderr.splitlines()
+def _imports_of(arguments: Sequence[str]) -> str:
+    """The share of the import time outside sellctl, and the packages with the largest shares."""
+    lines = _run(["-X", "importtime", *arguments], {}).stderr.splitlines()
     rows = [line.removeprefix("import time:").split("|") for line in lines if line.startswith("import time:")]
     spent: Counter[str] = Counter()
     for own, _, module in rows:
@@ -100,33 +100,33 @@ def _imports_of(words: Sequence[str]) -> str:
     return f"{1 - spent['sellctl'] / total:.0%}: {largest}"
 
 
-def _seconds_of(words: Sequence[str]) -> float:
+def _seconds_of(arguments: Sequence[str]) -> float:
     start = time.perf_counter()
-    _run(words, {})
+    _run(arguments, {})
     return time.perf_counter() - start
 
 
 def commands() -> list[str]:
-    """The names that `sellctl --help` lists."""
-    from sellctl.app import app  # noqa: PLC0415  measured elsewhere, in processes of their own
+    """The commands that `sellctl --help` lists."""
+    from sellctl.app import app  # noqa: PLC0415  its import time is measured in separate processes
 
     return [str(each.name) for each in app.registered_commands] + [str(each.name) for each in app.registered_groups]
 
 
 def help_ratio(count: int) -> tuple[float, float, float]:
-    """The median ratio of pairs taken in turns, and the median seconds of the bare app and of sellctl."""
+    """The median ratio of pairs measured in turns, and the median seconds of the bare app and of sellctl."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_apps(folder, count)
         for app in ("bare", "ours"):
-            _seconds(folder, app)  # compiles it
+            _seconds(folder, app)  # compiles the bytecode
         pairs = [(_seconds(folder, "bare"), _seconds(folder, "ours")) for _ in range(_PAIRS)]
     bare, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
     return statistics.median(after / before for before, after in pairs), bare, ours
 
 
 def _write_apps(folder: Path, count: int) -> None:
-    """Two programs, each one line that calls a module, so that both modules are compiled once and for all."""
+    """Two programs that only call a module, so that both modules are loaded from compiled bytecode."""
     body = "".join(_BARE.format(number=number) for number in range(count))
     (folder / "bare_app.py").write_text(f"import typer\n\napp = typer.Typer(no_args_is_help=True)\n{body}")
     (folder / "bare.py").write_text("from bare_app import app\n\napp()\n")
@@ -137,22 +137,22 @@ def _seconds(folder: Path, app: str) -> float:
     return _seconds_of([str(folder / f"{app}.py"), "--help"])
 
 
-def heavy_modules(words: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """The heavy packages that a command has loaded when it ends."""
-    return sorted({module.partition(".")[0] for module in loaded_by(words, env)} & set(HEAVY))
+def heavy_modules(arguments: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """The heavy packages that a command imports."""
+    return sorted({module.partition(".")[0] for module in loaded_by(arguments, env)} & set(HEAVY))
 
 
-def loaded_by(words: Sequence[str], env: Mapping[str, str]) -> set[str]:
-    """Every module that a command has loaded when it ends."""
-    ended = _run(["-c", _TELL + _SELLCTL, *words], env)
+def loaded_by(arguments: Sequence[str], env: Mapping[str, str]) -> set[str]:
+    """Every module that a command imports."""
+    ended = _run(["-c", _PRINT_MODULES + _SELLCTL, *arguments], env)
     loaded = set(ended.stderr.rpartition("\n")[2].split())
     if "sellctl" not in loaded:
-        raise RuntimeError(f"the command said nothing of its modules: {ended.stderr}")
+        raise RuntimeError(f"the command did not print its modules: {ended.stderr}")
     return loaded
 
 
-def _run(words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _run(arguments: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(  # noqa: S603  our own interpreter
-        [sys.executable, *words], capture_output=True, text=True, check=True, env=kept | dict(env)
+        [sys.executable, *arguments], capture_output=True, text=True, check=True, env=kept | dict(env)
     )

@@ -1,8 +1,8 @@
-"""Figures of the streams: from a quote on the wire to the order at the broker, beside the floor; what watching costs.
+"""The streams: the time from a quote to the order at the broker, compared with a minimal client, and idle costs.
 
-The simulator runs in a process of its own and sends 200 quotes a second; now and then one meets a target, and it takes
-the time from there to the order's acceptance. `sellctl watch` runs in another. The floor does the same with a bare
-client: read the frame, commit once durably, POST on a connection that is open already.
+The simulator runs in a process of its own and sends 200 quotes per second. Some of them meet a target, and it measures
+the time until the order is accepted. `sellctl watch` runs in another process. The minimal client reads the frame,
+commits once durably, and sends a POST on an open connection.
 """
 
 import asyncio
@@ -37,38 +37,40 @@ Figure = tuple[str, str, str]
 Child = subprocess.Popen[str]
 Client = Callable[[Path, int], AbstractContextManager[object]]
 HELD = (200, 20, 1000)
-STREAMED = 200  # what the plan grants
-RATE = 200  # quotes a second in all
-SAMPLES, APART = 28, 0.4  # an account sends at most 30 patient orders a minute
+STREAMED = 200  # the data plan's limit
+RATE = 200  # quotes per second in total
+SAMPLES, APART = 28, 0.4  # an account sends at most 30 patient orders per minute
 FLOOR_APART = 0.15
-CALM = 0.7  # seconds without a request, once all is streamed, until the client counts as ready
-QUIET, QUIET_SECONDS = 20, 8
+CALM = 0.7  # seconds without a request until a client with all its streams counts as ready
+IDLE, IDLE_SECONDS = 20, 8
 HOURS, PACE, INTERVAL = 8, 1200, 30  # a poll every 30 simulated seconds takes 25 ms
-_LOW = tuple((Decimal(bid) / 100, Decimal(bid + 5) / 100) for bid in (95, 100, 105))  # on the contract's step
+_LOW = tuple(
+    (Decimal(bid) / 100, Decimal(bid + 5) / 100) for bid in (95, 100, 105)
+)  # on the contract's price increment
 _HIGH = (Decimal("1.20"), Decimal("1.25"))
 _COMMAND = [sys.executable, "-m", "benchmarks.stream"]
 
 
 def figures() -> Iterator[Figure]:
-    """Name, measured, bound; each as soon as it is known."""
+    """Name, measured value, bound; each as soon as it is measured."""
     before, ours = (_latencies(HELD[0], client, apart) for client, apart in ((_bare, FLOOR_APART), (_watch, APART)))
     floor = [*before, *_latencies(HELD[0], _bare, FLOOR_APART)]
     yield from _compared(HELD[0], ours, floor)
     for held in HELD[1:]:
         yield from _compared(held, _latencies(held, _watch, APART), floor)
-    cpu, memory = quiet_watch()
-    yield (f"watching {QUIET} quiet positions: processor", f"{cpu:.1f} % of a core", "< 10 %")
-    yield (f"watching {QUIET} quiet positions: memory", f"{memory:.0f} MB", "< 150 MB")
+    cpu, memory = idle_watch()
+    yield (f"watching {IDLE} idle positions: processor", f"{cpu:.1f} % of a core", "< 10 %")
+    yield (f"watching {IDLE} idle positions: memory", f"{memory:.0f} MB", "< 150 MB")
     first, last = hours()
     yield (
-        f"watching {QUIET} quiet positions for {HOURS} simulated hours: growth after the first",
+        f"watching {IDLE} idle positions for {HOURS} simulated hours: growth after the first",
         f"{last - first:+.1f} MB (to {last:.0f} MB)",
         "< 1 MB",
     )
 
 
 def _compared(held: int, ours: list[float], floor: list[float]) -> Iterator[Figure]:
-    """Median and slowest of our latencies beside the floor's. The bounds are those of 200 symbols."""
+    """The median and the slowest latency, compared with the minimal client's. The bounds apply to 200 symbols."""
     for what, most, choose in (("median", "3 x", statistics.median), (f"slowest of {len(ours)}", "5 x", max)):
         here, there = choose(ours), choose(floor)
         name = f"{held} held, {min(held, STREAMED)} streamed: tick to order / bare client, commit and POST, {what}"
@@ -76,9 +78,9 @@ def _compared(held: int, ours: list[float], floor: list[float]) -> Iterator[Figu
 
 
 def _latencies(held: int, client: Client, apart: float) -> list[float]:
-    """Milliseconds from quote to order, by a client that sells what meets its target."""
+    """Milliseconds from quote to order with a client that sells positions at their target."""
     with tempfile.TemporaryDirectory() as name, _serving(held) as (simulator, port), client(Path(name), port):
-        found = _ask(simulator, apart, polls=client is _watch)
+        found = _measure(simulator, apart, polls=client is _watch)
     if len(found) < min(SAMPLES, held // 2) * 0.9:
         raise RuntimeError(f"only {len(found)} quotes led to an order")
     return found
@@ -89,11 +91,19 @@ def _latencies(held: int, client: Client, apart: float) -> list[float]:
 
 @contextmanager
 def _watch(folder: Path, port: int) -> Iterator[Child]:
-    """`sellctl watch`, as a user starts it."""
+    """Run `sellctl watch` as a user does."""
     (folder / "config.yml").touch(mode=0o600)
     (folder / "config.yml").write_text(_config(port), encoding="utf-8")
-    words = ["--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"), "watch", "--format", "log"]
-    command = [sys.executable, "-c", "from sellctl.app import main; main()", *words]
+    arguments = [
+        "--config",
+        str(folder / "config.yml"),
+        "--state-dir",
+        str(folder / "state"),
+        "watch",
+        "--format",
+        "log",
+    ]
+    command = [sys.executable, "-c", "from sellctl.app import main; main()", *arguments]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as watch:  # noqa: S603  our own interpreter
         try:
             yield watch
@@ -103,7 +113,7 @@ def _watch(folder: Path, port: int) -> Iterator[Child]:
 
 @contextmanager
 def _bare(folder: Path, port: int) -> Iterator[None]:
-    """The floor, in a process of its own too."""
+    """Run the minimal client in a process of its own."""
     with subprocess.Popen([*_COMMAND, "bare", str(folder), str(port)]) as client:  # noqa: S603  ourselves
         try:
             yield
@@ -112,7 +122,7 @@ def _bare(folder: Path, port: int) -> Iterator[None]:
 
 
 def bare(folder: Path, port: int) -> None:
-    """Sell what meets its target, by the shortest way."""
+    """Sell positions at their target with as little work as possible."""
     database = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
     apply_pragmas(database)
     database.execute("CREATE TABLE bare (body)")
@@ -137,34 +147,34 @@ def bare(folder: Path, port: int) -> None:
 
 
 def _order(symbol: str, number: int) -> dict[str, str]:
-    words = {"symbol": symbol, "qty": "1", "side": "sell", "type": "limit", "time_in_force": "day"}
-    return {**words, "limit_price": "1.2", "client_order_id": f"bare-{number}", "position_intent": "sell_to_close"}
+    fields = {"symbol": symbol, "qty": "1", "side": "sell", "type": "limit", "time_in_force": "day"}
+    return {**fields, "limit_price": "1.2", "client_order_id": f"bare-{number}", "position_intent": "sell_to_close"}
 
 
-# --- what a quiet watch costs
+# --- idle costs
 
 
-def quiet_watch() -> tuple[float, float]:
-    """Percent of a core and megabytes of `sellctl watch` on positions whose streams say nothing."""
-    with tempfile.TemporaryDirectory() as name, _serving(QUIET) as (simulator, port), _watch(Path(name), port) as watch:
-        _ask(simulator, 0, polls=True)
+def idle_watch() -> tuple[float, float]:
+    """Percent of a core and megabytes of `sellctl watch` on positions without new quotes."""
+    with tempfile.TemporaryDirectory() as name, _serving(IDLE) as (simulator, port), _watch(Path(name), port) as watch:
+        _measure(simulator, 0, polls=True)
         before = _cpu_seconds(watch.pid)
-        time.sleep(QUIET_SECONDS)
-        return (_cpu_seconds(watch.pid) - before) / QUIET_SECONDS * 100, _memory(watch.pid)
+        time.sleep(IDLE_SECONDS)
+        return (_cpu_seconds(watch.pid) - before) / IDLE_SECONDS * 100, _memory(watch.pid)
 
 
 def hours() -> tuple[float, float]:
-    """Megabytes of a watcher after the first of so many simulated hours, and after the last."""
+    """Megabytes of a watcher after the first and after the last of the simulated hours."""
     with (
         tempfile.TemporaryDirectory() as name,
-        _serving(QUIET, PACE) as (_, port),
+        _serving(IDLE, PACE) as (_, port),
         subprocess.Popen([*_COMMAND, "day", name, str(port)], stdout=subprocess.PIPE, text=True) as watch,  # noqa: S603
     ):
         return tuple(json.loads(watch.communicate()[0]))
 
 
 def day(folder: Path, port: int) -> None:
-    """Watch for so many simulated hours at the simulator's speed, and say how large the process was."""
+    """Watch for the simulated hours at the simulator's speed, and print the size of the process after each."""
     (folder / "config.yml").touch(mode=0o600)
     (folder / "config.yml").write_text(f"{_config(port)}sell_module: {{check_interval: {INTERVAL}}}\n", "utf-8")
     options = Options(folder / "config.yml", folder / "state", live=False, debug=False, log_file=None)
@@ -195,7 +205,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _memory(pid: int | None) -> float:
-    """Megabytes of a process, of this one without a number."""
+    """Megabytes of a process, or of this one when `pid` is None."""
     lines = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
 
@@ -205,7 +215,7 @@ def _memory(pid: int | None) -> float:
 
 @contextmanager
 def _serving(held: int, speed: int = 1) -> Iterator[tuple[Child, int]]:
-    """The simulator with so many positions, and its port."""
+    """Run the simulator with `held` positions; yields its process and port."""
     command = [*_COMMAND, "serve", str(held), str(speed)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
         try:
@@ -214,10 +224,10 @@ def _serving(held: int, speed: int = 1) -> Iterator[tuple[Child, int]]:
             child.kill()
 
 
-def _ask(simulator: Child, apart: float, *, polls: bool) -> list[float]:
-    """The latencies that the simulator measures once its client, which polls first or not, is ready.
+def _measure(simulator: Child, apart: float, *, polls: bool) -> list[float]:
+    """The latencies that the simulator measures after its client is ready; `polls`: the client also polls.
 
-    `apart` are the seconds between two quotes that meet a target; with 0 none is sent.
+    `apart` is the number of seconds between two quotes that meet a target; with 0 none is sent.
     """
     simulator.stdin.write(f"{apart} {int(polls)}\n")  # type: ignore[union-attr]
     simulator.stdin.flush()  # type: ignore[union-attr]
@@ -233,15 +243,15 @@ def _config(port: int) -> str:
 
 
 def _symbols(held: int) -> list[str]:
-    """One option on each of so many underlyings."""
-    letters = [chr(ord("A") + place) for place in range(26)]
+    """One option on each of `held` underlyings."""
+    letters = [chr(ord("A") + index) for index in range(26)]
     return [f"Q{letters[n // 26]}{letters[n % 26]}261218C00100000" for n in range(min(held, 676))] + [
         f"R{letters[n // 26]}{letters[n % 26]}261218C00100000" for n in range(max(held - 676, 0))
     ]
 
 
 def serve(held: int, speed: int) -> None:
-    """Serve; at each word on stdin, wait for a client, play the quotes and print the latencies."""
+    """Serve; for each line on stdin, wait for a client, send the quotes and print the latencies."""
     symbols = _symbols(held)
     positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in symbols)
     prices = "\n".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.05}}}}]" for symbol in symbols)
@@ -249,28 +259,28 @@ def serve(held: int, speed: int) -> None:
     text = f'start: "2026-11-24 09:31"\nspeed: {speed}\nsettings: {{rate_limit: 10000}}\n'
     text += f"accounts: {{main: {account}}}\nprices:\n{prices}\n"
     with SimServer(parse_scenario(text)) as server:
-        _say(server.port)
+        _print(server.port)
         for line in sys.stdin:
             apart, polls = map(float, line.split())
             _until_ready(server, min(held, STREAMED), polls=bool(polls))
-            _say(_play(server, symbols[: min(SAMPLES, held // 2)], apart) if apart else [])
+            _print(_play(server, symbols[: min(SAMPLES, held // 2)], apart) if apart else [])
 
 
-def _say(what: object) -> None:
+def _print(what: object) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
 
 def _until_ready(server: SimServer, streamed: int, *, polls: bool) -> None:
-    """Until a client streams all that it can and has asked for what it wants to know: today's orders, if it polls."""
-    asked, since = -1, time.monotonic()
-    while len(_streamed(server)) < streamed or time.monotonic() - since < CALM or (polls and not _knows(server)):
-        if len(server.requests) != asked:
-            asked, since = len(server.requests), time.monotonic()
+    """Wait until a client has subscribed to everything and, if it polls, has read today's orders."""
+    requests, since = -1, time.monotonic()
+    while len(_streamed(server)) < streamed or time.monotonic() - since < CALM or (polls and not _has_polled(server)):
+        if len(server.requests) != requests:
+            requests, since = len(server.requests), time.monotonic()
         time.sleep(0.02)
 
 
-def _knows(server: SimServer) -> bool:
+def _has_polled(server: SimServer) -> bool:
     return any("status=all" in request.query for request in server.requests)
 
 
@@ -279,7 +289,7 @@ def _streamed(server: SimServer) -> set[str]:
 
 
 def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
-    """Noise on what is streamed, and one quote after the other that meets a target: milliseconds to each order."""
+    """Send quotes on all streamed symbols, and single ones that meet a target; milliseconds to each order."""
     sent: dict[str, float] = {}
     took: dict[str, float] = {}
     over = threading.Event()
@@ -289,7 +299,7 @@ def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
         if symbol in sent:
             took.setdefault(symbol, time.perf_counter() - sent[symbol])
 
-    def noise() -> None:
+    def send_other_quotes() -> None:
         for low in cycle(_LOW):
             for symbol in sorted(_streamed(server).difference(targets)) or [""]:
                 if over.wait(1 / RATE):
@@ -299,8 +309,8 @@ def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
                         exchange.set_quote(symbol, *low)
 
     server.exchange.listeners.append(on_event)
-    noisy = threading.Thread(target=noise)
-    noisy.start()
+    sending = threading.Thread(target=send_other_quotes)
+    sending.start()
     for symbol in targets:
         time.sleep(apart)
         with server.hold() as exchange:
@@ -308,7 +318,7 @@ def _play(server: SimServer, targets: list[str], apart: float) -> list[float]:
             exchange.set_quote(symbol, *_HIGH)
     time.sleep(1)
     over.set()
-    noisy.join()
+    sending.join()
     return [seconds * 1000 for seconds in took.values()]
 
 

@@ -1,4 +1,4 @@
-"""Friday flush: on Fridays everything is closed from a time of day on, so that nothing is held over the weekend."""
+"""Friday flush: close every position on Fridays from a time of day on, so that nothing is held over the weekend."""
 
 import datetime as dt
 from dataclasses import dataclass

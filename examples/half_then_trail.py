@@ -1,4 +1,4 @@
-"""Half, then trail: sell half at a gain, and let the rest run behind a trailing stop. From the ready-made rules."""
+"""Half, then trail: sell half at a gain, and the rest by a trailing stop. Combines ready-made rules."""
 
 from dataclasses import dataclass
 from decimal import Decimal

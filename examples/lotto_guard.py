@@ -1,4 +1,4 @@
-"""Lotto guard: a cheap option that has multiplied pays its own price back by selling part of it, once."""
+"""Lotto guard: once the price is a multiple of the entry, sell as much of the position as recovers its cost."""
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal

@@ -1,4 +1,4 @@
-"""Time stop: what hasn't gained enough some time after it was bought isn't going to; give it up."""
+"""Time stop: close a position that has not gained enough some time after it was opened."""
 
 import datetime as dt
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The fault bench: market days of the real program against the simulated exchange, with everything going wrong."""
+"""The fault bench: runs market days of the real program against the simulated exchange under injected faults."""

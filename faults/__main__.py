@@ -1,4 +1,4 @@
-"""`python -m faults`: replay one seed, run the whole bench, hunt the mutants, compare seed pairs."""
+"""`python -m faults`: replay one seed, run the whole bench, search for the mutants, compare seed pairs."""
 
 import argparse
 import sys
@@ -16,11 +16,11 @@ from faults.steadiness import many_days
 from faults.two import play_pair
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run what the words ask for; 1 when anything was violated or not found."""
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # what a killed process leaves behind
-    asked = _parser().parse_args(words)
-    return _COMMANDS[asked.command](asked)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 1 when an invariant was violated or a mutant was not found."""
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # a killed process leaves coroutines behind
+    arguments = _parser().parse_args(argv)
+    return _COMMANDS[arguments.command](arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,22 +29,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--days", type=int, default=1, help="how many seeds")
     parser.add_argument("--family", action="append", help="only these families of faults, such as H or Q")
-    parser.add_argument("--sdk", action="store_true", help="through the adapter and the SDK's session")
+    parser.add_argument("--adapter", action="store_true", help="send requests through the adapter")
     parser.add_argument("--n", type=int, default=len(MUTANTS), help="how many mutants")
     parser.add_argument("--mutant", action="append", help="only these mutants, by name")
-    parser.add_argument("--step", default="", help="a named step to die at, for crash")
-    parser.add_argument("--nth", type=int, default=1, help="at which time of the step")
-    parser.add_argument("--once", action="store_true", help="run-once every minute instead of one watch")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table of `run` into this document")
-    parser.add_argument("--full", action="store_true", help="the long programme")
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell the day's whole story")
+    parser.add_argument("--step", default="", help="for crash: the named step to kill at")
+    parser.add_argument("--nth", type=int, default=1, help="for crash: at which occurrence of the step")
+    parser.add_argument("--once", action="store_true", help="for crash: run-once every minute instead of one watch")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table of `run` into this document")
+    parser.add_argument("--full", action="store_true", help="for run: the long programme")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every event of the day")
     return parser
 
 
-def _day(asked: argparse.Namespace) -> int:
+def _day(arguments: argparse.Namespace) -> int:
     broken = 0
-    for seed in range(asked.seed, asked.seed + asked.days):
-        outcome = play(seed, asked.family, sdk=asked.sdk, tell=_print if asked.verbose else None)
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        outcome = play(seed, arguments.family, adapter=arguments.adapter, report=_print if arguments.verbose else None)
         _print(outcome.line)
         for violation in outcome.violations:
             _print(f"  {violation}")
@@ -54,28 +54,30 @@ def _day(asked: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def _bench(asked: argparse.Namespace) -> int:
-    return run_bench("full" if asked.full else "short", _print, asked.write)
+def _bench(arguments: argparse.Namespace) -> int:
+    return run_bench("full" if arguments.full else "short", _print, arguments.write)
 
 
-def _mutants(asked: argparse.Namespace) -> int:
-    return run_mutants(asked.mutant or asked.n, _print)
+def _mutants(arguments: argparse.Namespace) -> int:
+    return run_mutants(arguments.mutant or arguments.n, _print)
 
 
-def _crash(asked: argparse.Namespace) -> int:
-    done = crash(Case(asked.step, asked.nth, asked.once, asked.seed))
-    return _told(f"{done.case}{'' if done.happened else ': it never came to that step'}", done.violations)
+def _crash(arguments: argparse.Namespace) -> int:
+    done = crash(Case(arguments.step, arguments.nth, arguments.once, arguments.seed))
+    return _print_violations(f"{done.case}{'' if done.happened else ': the step was not reached'}", done.violations)
 
 
-def _two(asked: argparse.Namespace) -> int:
-    return _told(f"two watchers, seed {asked.seed}", play_pair(asked.seed, shared=asked.seed % 2 == 0).violations)
+def _two(arguments: argparse.Namespace) -> int:
+    return _print_violations(
+        f"two watchers, seed {arguments.seed}", play_pair(arguments.seed, shared=arguments.seed % 2 == 0).violations
+    )
 
 
-def _kill9(asked: argparse.Namespace) -> int:
-    return _told(f"kill -9, seed {asked.seed}", kill_at_random(asked.seed).faults)
+def _kill9(arguments: argparse.Namespace) -> int:
+    return _print_violations(f"kill -9, seed {arguments.seed}", kill_at_random(arguments.seed).errors)
 
 
-def _told(what: str, violations: Iterable[object]) -> int:
+def _print_violations(what: str, violations: Iterable[object]) -> int:
     found = list(violations)
     _print(f"{what}: {len(found)} violations")
     for each in found:
@@ -83,25 +85,25 @@ def _told(what: str, violations: Iterable[object]) -> int:
     return 1 if found else 0
 
 
-def _memory(asked: argparse.Namespace) -> int:
-    """What many days in one process leave behind, sampled every ten days."""
-    steady = many_days(play, range(asked.seed, asked.seed + max(asked.days, 40)))
+def _memory(arguments: argparse.Namespace) -> int:
+    """Print memory and open files over many days in one process, every ten days."""
+    steady = many_days(play, range(arguments.seed, arguments.seed + max(arguments.days, 40)))
     for sample in steady.samples:
         _print(f"{sample.days} days: {sample.megabytes:.1f} MB, {sample.files} open files")
     _print(steady.line)
     return 0 if steady.holds else 1
 
 
-def _heads(asked: argparse.Namespace) -> int:
-    for seed in range(asked.seed, asked.seed + asked.days):
-        _print(f"{seed} {play(seed, asked.family).head}")
+def _heads(arguments: argparse.Namespace) -> int:
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        _print(f"{seed} {play(seed, arguments.family).head}")
     return 0
 
 
-def _pairs(asked: argparse.Namespace) -> int:
-    """The same seeds in two processes that differ in hash seed and time zone end with the same journal heads."""
-    differ = differing_seeds(asked.seed, asked.days)
-    _print(f"{asked.days} seed pairs, {f'not equal: {differ}' if differ else 'equal journal heads'}")
+def _pairs(arguments: argparse.Namespace) -> int:
+    """Compare the journal heads of the same seeds in two processes that differ in hash seed and time zone."""
+    differ = differing_seeds(arguments.seed, arguments.days)
+    _print(f"{arguments.days} seed pairs, {f'not equal: {differ}' if differ else 'equal journal heads'}")
     return 1 if differ else 0
 
 

@@ -1,4 +1,4 @@
-"""The faults that a day may draw, by the names of the catalogue of invariants, and how each is brought about."""
+"""The faults that a day may draw, by their codes (docs/reliability.md), and how each is injected."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -9,15 +9,15 @@ from typing import Any
 Options = Callable[[random.Random], dict[str, Any]]
 
 
-class How(Enum):
-    """How a fault comes about."""
+class Timing(Enum):
+    """When a fault occurs, and whether the simulated broker or the bench injects it."""
 
-    RATE = auto()  # at the simulated broker, by chance at every occasion, and once for sure
-    WHILE = auto()  # at the simulated broker, for some minutes
-    ONCE = auto()  # at an instant of the day, by the bench
-    ALWAYS = auto()  # by the bench, by chance at every occasion
-    SPACED = auto()  # at the simulated broker, one quote at a time and minutes apart: two in a row are a new price
-    AT_ORDER = auto()  # at the simulated broker, by chance soon after it took an order of ours
+    RATE = auto()  # broker: with a probability at every occasion, and once with certainty
+    WHILE = auto()  # broker: for some minutes
+    ONCE = auto()  # bench: at an instant of the day
+    ALWAYS = auto()  # bench: with a probability at every occasion
+    SPACED = auto()  # broker: single quotes, minutes apart, because two in a row would confirm each other
+    AT_ORDER = auto()  # broker: with a probability soon after it accepted an order of ours
 
 
 def _none(_rng: random.Random) -> dict[str, Any]:
@@ -26,21 +26,21 @@ def _none(_rng: random.Random) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One drawable fault. `wire` ones need the adapter: a body's bytes mean nothing to the in-process broker."""
+    """A fault that a day may draw. `adapter_only`: it changes response bytes, which the in-process broker has not."""
 
     name: str
-    how: How
+    timing: Timing
     options: Options = _none
-    wire: bool = False
+    adapter_only: bool = False
 
     @property
     def family(self) -> str:
-        """Its letter."""
+        """The letter of its code."""
         return self.name[0]
 
 
 def _on(method: str = "", path: str = "", **choices: tuple[Any, ...]) -> Options:
-    """Options that are the same each time, and some that are drawn."""
+    """Fixed options, and some that are drawn from `choices`."""
 
     def draw(rng: random.Random) -> dict[str, Any]:
         fixed = {key: value for key, value in (("method", method), ("path", path)) if value}
@@ -51,87 +51,92 @@ def _on(method: str = "", path: str = "", **choices: tuple[Any, ...]) -> Options
 
 _ORDER = "POST"
 CATALOGUE: tuple[Fault, ...] = (
-    Fault("H01", How.RATE),
-    Fault("H02", How.RATE),
-    Fault("H03", How.RATE),
-    Fault("H04", How.RATE),
-    Fault("H05", How.RATE, _on(status=(500, 502, 503, 504), after=(True, False), html=(True, False))),
-    Fault("H06", How.RATE, _on(reset=("none", "past", "far", "now"))),
-    Fault("H07", How.WHILE, _on(status=(401, 403))),
-    Fault("H08", How.RATE, _on(_ORDER)),
-    Fault("H09", How.RATE, _on(_ORDER, status=(422, 409))),
-    Fault("H10", How.RATE, _on(_ORDER, wash=(True, False))),
-    Fault("H11", How.RATE, _on(body=("truncated", "empty", "null", "wrong_type", "html"))),
-    Fault("H12", How.RATE, _on(change=("unknown_enum", "missing_field", "extra_field", "nan", "bad_row")), wire=True),
-    Fault("H13", How.RATE, wire=True),
-    Fault("H14", How.RATE, wire=True),
-    Fault("H15", How.RATE),
-    Fault("H16", How.RATE, _on(path="/v2/positions")),
-    Fault("H18", How.RATE, _on(seconds=(2, 9))),
-    Fault("H19", How.RATE, _on(seconds=(10, 600, None))),
-    Fault("H20", How.WHILE, _on(skew=(3600, -3600, 600), down=(True, False))),
-    Fault("O01", How.RATE),
-    Fault("O02", How.RATE),
-    Fault("O03", How.RATE, _on(qty=(1, 2))),
-    Fault("O04", How.RATE),
-    Fault("O05", How.RATE),
-    Fault("O06", How.RATE, _on(status=("held", "suspended", "stopped", "calculated"))),
-    Fault("O07", How.RATE),
-    Fault("O08", How.AT_ORDER),
-    Fault("O09", How.AT_ORDER),
-    Fault("O13", How.RATE, _on(ratio=("0.01", "3"))),
-    Fault("O14", How.RATE, _on(seconds=(3, 8))),
-    Fault("Q01", How.RATE),
-    Fault("Q02", How.RATE),
-    Fault("Q03", How.RATE),
-    Fault("Q04", How.RATE, _on(seconds=(61, 3600))),
-    Fault("Q05", How.RATE, _on(seconds=(30, 600))),
-    Fault("Q06", How.SPACED, _on(factor=("100", "0.01", "3"))),
-    Fault("Q07", How.RATE, _on(share=("0.5", "0.95"))),
-    Fault("Q08", How.RATE),
-    Fault("Q09", How.WHILE),
-    Fault("Q11", How.RATE, _on(share=("0.03", "-0.03"))),
-    Fault("Q12", How.SPACED),
-    Fault("Q13", How.WHILE),
-    Fault("Q14", How.RATE, _on(value=("NaN", "Infinity", "1e308"))),
-    Fault("W01", How.RATE),
-    Fault("W02", How.WHILE),
-    Fault("W03", How.RATE),
-    Fault("W04", How.RATE),
-    Fault("W05", How.RATE),
-    Fault("W06", How.ONCE, _on(count=(5, 50))),
-    Fault("W07", How.WHILE),
-    Fault("W08", How.RATE, _on(what=("garbage", "event", "status"))),
-    Fault("W09", How.RATE, _on(code=(402, 405, 406, 409, 429))),
-    Fault("W10", How.RATE),
-    Fault("W11", How.RATE),
-    Fault("W12", How.ONCE, _on(seconds=(1.0, 20.0, 120.0))),
-    Fault("T01", How.ALWAYS),
-    Fault("T02", How.ONCE),
-    Fault("T07", How.ONCE),
-    Fault("P01", How.ALWAYS),
-    Fault("P02", How.ONCE),
-    Fault("P03", How.ONCE),
-    Fault("D01", How.ALWAYS),
-    Fault("D02", How.ALWAYS),
-    Fault("D03", How.ALWAYS),
-    Fault("D04", How.ALWAYS),
-    Fault("D05", How.ALWAYS),
-    Fault("D06", How.ONCE),
-    Fault("K01", How.ONCE),
-    Fault("A04", How.ONCE),
-    Fault("A08", How.ONCE),
+    Fault("H01", Timing.RATE),
+    Fault("H02", Timing.RATE),
+    Fault("H03", Timing.RATE),
+    Fault("H04", Timing.RATE),
+    Fault("H05", Timing.RATE, _on(status=(500, 502, 503, 504), after=(True, False), html=(True, False))),
+    Fault("H06", Timing.RATE, _on(reset=("none", "past", "far", "now"))),
+    Fault("H07", Timing.WHILE, _on(status=(401, 403))),
+    Fault("H08", Timing.RATE, _on(_ORDER)),
+    Fault("H09", Timing.RATE, _on(_ORDER, status=(422, 409))),
+    Fault("H10", Timing.RATE, _on(_ORDER, wash=(True, False))),
+    Fault("H11", Timing.RATE, _on(body=("truncated", "empty", "null", "wrong_type", "html"))),
+    Fault(
+        "H12",
+        Timing.RATE,
+        _on(change=("unknown_enum", "missing_field", "extra_field", "nan", "bad_row")),
+        adapter_only=True,
+    ),
+    Fault("H13", Timing.RATE, adapter_only=True),
+    Fault("H14", Timing.RATE, adapter_only=True),
+    Fault("H15", Timing.RATE),
+    Fault("H16", Timing.RATE, _on(path="/v2/positions")),
+    Fault("H18", Timing.RATE, _on(seconds=(2, 9))),
+    Fault("H19", Timing.RATE, _on(seconds=(10, 600, None))),
+    Fault("H20", Timing.WHILE, _on(skew=(3600, -3600, 600), down=(True, False))),
+    Fault("O01", Timing.RATE),
+    Fault("O02", Timing.RATE),
+    Fault("O03", Timing.RATE, _on(qty=(1, 2))),
+    Fault("O04", Timing.RATE),
+    Fault("O05", Timing.RATE),
+    Fault("O06", Timing.RATE, _on(status=("held", "suspended", "stopped", "calculated"))),
+    Fault("O07", Timing.RATE),
+    Fault("O08", Timing.AT_ORDER),
+    Fault("O09", Timing.AT_ORDER),
+    Fault("O13", Timing.RATE, _on(ratio=("0.01", "3"))),
+    Fault("O14", Timing.RATE, _on(seconds=(3, 8))),
+    Fault("Q01", Timing.RATE),
+    Fault("Q02", Timing.RATE),
+    Fault("Q03", Timing.RATE),
+    Fault("Q04", Timing.RATE, _on(seconds=(61, 3600))),
+    Fault("Q05", Timing.RATE, _on(seconds=(30, 600))),
+    Fault("Q06", Timing.SPACED, _on(factor=("100", "0.01", "3"))),
+    Fault("Q07", Timing.RATE, _on(share=("0.5", "0.95"))),
+    Fault("Q08", Timing.RATE),
+    Fault("Q09", Timing.WHILE),
+    Fault("Q11", Timing.RATE, _on(share=("0.03", "-0.03"))),
+    Fault("Q12", Timing.SPACED),
+    Fault("Q13", Timing.WHILE),
+    Fault("Q14", Timing.RATE, _on(value=("NaN", "Infinity", "1e308"))),
+    Fault("W01", Timing.RATE),
+    Fault("W02", Timing.WHILE),
+    Fault("W03", Timing.RATE),
+    Fault("W04", Timing.RATE),
+    Fault("W05", Timing.RATE),
+    Fault("W06", Timing.ONCE, _on(count=(5, 50))),
+    Fault("W07", Timing.WHILE),
+    Fault("W08", Timing.RATE, _on(what=("garbage", "event", "status"))),
+    Fault("W09", Timing.RATE, _on(code=(402, 405, 406, 409, 429))),
+    Fault("W10", Timing.RATE),
+    Fault("W11", Timing.RATE),
+    Fault("W12", Timing.ONCE, _on(seconds=(1.0, 20.0, 120.0))),
+    Fault("T01", Timing.ALWAYS),
+    Fault("T02", Timing.ONCE),
+    Fault("T07", Timing.ONCE),
+    Fault("P01", Timing.ALWAYS),
+    Fault("P02", Timing.ONCE),
+    Fault("P03", Timing.ONCE),
+    Fault("D01", Timing.ALWAYS),
+    Fault("D02", Timing.ALWAYS),
+    Fault("D03", Timing.ALWAYS),
+    Fault("D04", Timing.ALWAYS),
+    Fault("D05", Timing.ALWAYS),
+    Fault("D06", Timing.ONCE),
+    Fault("K01", Timing.ONCE),
+    Fault("A04", Timing.ONCE),
+    Fault("A08", Timing.ONCE),
 )
-STREAMS = "W"  # drawn on the days that have streams, from a seed of their own
+STREAMS = "W"  # drawn on the days with streams, from a separate seed
 FAMILIES = tuple(dict.fromkeys(fault.family for fault in CATALOGUE if fault.family != STREAMS))
-# What waits for other parts of the program, and why: the bench says so instead of leaving it out in silence.
-WAITING: Mapping[str, str] = {
-    "Q15": "odd prints: a trade confirms a stop on IEX quotes only, which the bench's feed isn't (tests/core)",
-    "H17": "a page cut short: a day's orders never fill one (tests/alpaca)",
-    "D07": "an old backup restored: its evidence is lost by definition, so what must hold is an alarm (tests/journal)",
+# Faults that no day draws, with the reason and where they are tested instead.
+NOT_DRAWN: Mapping[str, str] = {
+    "Q15": "odd prints: trades confirm stops on IEX quotes only, and the bench has another feed (tests/core)",
+    "H17": "truncated pages: a day's orders never fill a page (tests/alpaca)",
+    "D07": "a restored backup: its later rows are lost by definition, so only an alert can be checked (tests/journal)",
 }
 
 
-def drawable(family: str, *, wire: bool = False) -> list[Fault]:
-    """The faults of a family that a day may draw."""
-    return [fault for fault in CATALOGUE if fault.family == family and (wire or not fault.wire)]
+def drawable(family: str, *, adapter: bool = False) -> list[Fault]:
+    """The faults of a family that a day may draw; `adapter`: a day on which requests pass through the adapter."""
+    return [fault for fault in CATALOGUE if fault.family == family and (adapter or not fault.adapter_only)]

@@ -1,4 +1,4 @@
-"""Plays one market day: the exchange, one process of the program after the other, the faults and all checkers."""
+"""Runs one market day: the exchange, the program's processes one after the other, the faults and all checkers."""
 
 import datetime as dt
 import random
@@ -14,15 +14,15 @@ from typing import Any, cast
 from faults.checkers import ExchangeChecker, is_ours
 from faults.evidence import EvidenceChecker
 from faults.findings import Findings, Outcome
-from faults.generate import DUE, STAYS, Day, Role, generate_day
+from faults.generate import DUE, MUST_STAY, Day, Role, generate_day
 from faults.injector import FaultInjector
 from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
+from faults.network import Network
 from faults.process_run import Connections, ProcessRun
 from faults.steps import Steps
 from faults.streams import Streams
-from faults.transport import over_the_sdk
-from faults.wire import Wire
+from faults.transport import through_adapter
 from sellctl.core.config.schema import (
     AccountConfig,
     AssetKind,
@@ -51,31 +51,33 @@ from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.orders import SimPosition
 
 ACCOUNT = "main"
-MOST_PROCESSES, MOST_VIOLATIONS = 60, 40  # a run beyond them has told enough
+MOST_PROCESSES, MOST_VIOLATIONS = 60, 40  # a run is aborted beyond them
 ConnectionsOf = Callable[[Exchange, EvidenceChecker], Connections]
-_MEMORY = Path("/dev/shm")  # noqa: S108  where a disk would only cost time
+_MEMORY = Path("/dev/shm")  # noqa: S108  a disk would only cost time here
 
 
 def scratch() -> "tempfile.TemporaryDirectory[str]":
-    """A folder for a state folder: in memory where there is one, because crashes here don't cut the power."""
+    """A temporary folder, in memory where possible: crashes here lose no written data, so no disk is needed."""
     return tempfile.TemporaryDirectory(prefix="sellctl-faults-", dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
 def in_process(exchange: Exchange, _evidence: EvidenceChecker) -> Connections:
-    """Straight to the exchange, without the adapter."""
+    """Connections to the exchange without the adapter."""
     return lambda _wire: (_sim_brokers(exchange), SimQuotes(exchange))
 
 
 def _sim_brokers(exchange: Exchange) -> dict[str, Broker]:
-    """Their `body` is the probe's (wire.py)."""
+    """One broker per account; `ProbedBroker` adds the method `body`."""
     return {name: cast("Broker", SimBroker(exchange, name)) for name in exchange.accounts}
 
 
 def exchange_of(day: Day) -> Exchange:
     """The exchange at the day's start."""
-    positions = {lot.symbol: SimPosition(lot.symbol, lot.qty, lot.entry) for lot in day.lots}
+    positions = {
+        position.symbol: SimPosition(position.symbol, position.qty, position.entry) for position in day.positions
+    }
     account = SimAccount(ACCOUNT, "key-main", "secret-main", "PA0001", positions=positions)
-    market = Market({lot.symbol: PricePath(list(lot.path)) for lot in day.lots})
+    market = Market({position.symbol: PricePath(list(position.path)) for position in day.positions})
     return Exchange(day.begins_at, [account], market, day.settings)
 
 
@@ -108,7 +110,7 @@ def config_of(day: Day) -> Config:
 
 @dataclass(slots=True)
 class Stage:
-    """One day with everything that takes part in it."""
+    """One day with its exchange, program, faults and checkers."""
 
     day: Day
     exchange: Exchange
@@ -118,7 +120,7 @@ class Stage:
     injector: FaultInjector
     liveness: LivenessChecker
     evidence: EvidenceChecker
-    wire: Wire
+    network: Network
     clock: LoopClock
     connections: Connections
     streams: Streams | None = None
@@ -127,60 +129,60 @@ class Stage:
     processes: int = 0
 
     def play(self) -> None:
-        """From the first poll to after the close, over as many processes as it takes."""
+        """Run from the first poll until after the close, starting a new process after each end of one."""
         self.injector.plan()
-        if not self.once:  # between two runs of cron nothing of a target's works, by design
+        if not self.once:  # between two cron runs no target order works, by design
             self.liveness.plan()
         self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends_at:
-            self._live()
-            self.injector.put_back()
-            self.evidence.whole()
+            self._run_process()
+            self.injector.restore_journal()
+            self.evidence.check_intact()
             if len(self.findings.found) > MOST_VIOLATIONS or self.processes > MOST_PROCESSES:
                 break
             self.exchange.advance_to(self._next_start())
         self.liveness.at_the_end()
-        self.evidence.all(compile_policy(config_of(self.day), ACCOUNT), self.wire.log)
+        self.evidence.check_all(compile_policy(config_of(self.day), ACCOUNT), self.network.log)
 
     def _next_start(self) -> dt.datetime:
-        """A service manager is quick; cron comes with the next minute."""
+        """A service manager restarts after two seconds, cron at the next minute."""
         soon = self.exchange.now + dt.timedelta(seconds=2)
         return soon + dt.timedelta(seconds=60 - soon.second) if self.once else soon
 
-    def _pace(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
-        return self.day.interval_at(now, self.wire.polls)
+    def _polling_interval(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
+        return self.day.interval_at(now, self.network.polls)
 
-    def _live(self) -> None:
+    def _run_process(self) -> None:
         self.processes += 1
-        self.wire.process = self.processes
-        self.injector.put_back()  # it may have been taken away while no process was there
-        self.steps.revive()
+        self.network.process = self.processes
+        self.injector.restore_journal()  # it may have been moved while no process was running
+        self.steps.restart()
         process = self.now = ProcessRun(
-            self.exchange, self.folder, config_of(self.day), self.connections, self.clock, self.wire,
-            self.injector.step, self.liveness.hear, self._pace, self.once, self.streams,
+            self.exchange, self.folder, config_of(self.day), self.connections, self.clock, self.network,
+            self.injector.step, self.liveness.on_event, self._polling_interval, self.once, self.streams,
         )  # fmt: skip
         try:
             process.run(self.day.ends_at)
         except Exception as error:  # noqa: BLE001  whatever ends the program is a finding
             where = traceback.extract_tb(error.__traceback__)[-1]
-            text = f"the watcher died: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+            text = f"the watcher failed: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
             self.findings.add("R7", self.exchange.now, text)
             process.close()
 
 
 def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, *, once: bool = False) -> Stage:
-    """Everything set up, nothing begun; `once`: run-once every minute instead of one watch."""
+    """Set a day up without starting it; `once`: run-once every minute instead of one watch."""
     exchange = exchange_of(day)
     account = exchange.accounts[ACCOUNT]
     findings, steps, clock = Findings(), Steps(rng=_rng(day.seed + 2)), LoopClock(exchange)
-    quiet = frozenset(lot.symbol for lot in day.lots_of(*STAYS))
-    quiet -= {action.symbol for action in day.human_actions} | _beside(day)
-    checker = ExchangeChecker(exchange, findings, (folder,), quiet)
+    must_stay = frozenset(position.symbol for position in day.positions_with(*MUST_STAY))
+    must_stay -= {action.symbol for action in day.human_actions} | _changed_pair(day)
+    checker = ExchangeChecker(exchange, findings, (folder,), must_stay)
     checker.listen()
     evidence = EvidenceChecker(exchange, findings, (folder,))
     stage: Stage
     injector = FaultInjector(day, exchange, account, steps, clock, checker, lambda: stage.now)
-    wire = Wire(clock, injector.step, day.latency, _rng(day.seed + 3).random, checker.arrives, checker.cancels)
+    network = Network(clock, injector.step, day.latency, _rng(day.seed + 3).random, checker.arrives, checker.cancels)
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -188,9 +190,9 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
         findings=findings,
         steps=steps,
         injector=injector,
-        liveness=LivenessChecker(day, exchange, account, findings, injector.touched, wire.hours),
+        liveness=LivenessChecker(day, exchange, account, findings, injector.changed_by_others, network.clock_reads),
         evidence=evidence,
-        wire=wire,
+        network=network,
         clock=clock,
         connections=connections_of(exchange, evidence),
         streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,
@@ -199,9 +201,9 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
     return stage
 
 
-def _beside(day: Day) -> set[str]:
-    """A cover and what it covers, when somebody trades one of them by hand."""
-    pair = {lot.symbol for lot in day.lots_of(Role.COVERED, Role.COVERING)}
+def _changed_pair(day: Day) -> set[str]:
+    """The symbols of a covered short and its cover, when one of them is traded manually."""
+    pair = {position.symbol for position in day.positions_with(Role.COVERED, Role.COVERING)}
     return pair if any(action.symbol in pair for action in day.human_actions) else set()
 
 
@@ -213,17 +215,17 @@ def play(
     seed: int,
     families: Sequence[str] | None = None,
     *,
-    sdk: bool = False,
-    tell: Callable[[str], None] | None = None,
+    adapter: bool = False,
+    report: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """One day from its seed, straight or through the adapter and the SDK; `tell` receives every event of the day."""
+    """Run the day of a seed, directly or through the adapter; `report` receives one line per event of the day."""
     started = time.perf_counter()
-    day = generate_day(seed, families, wire=sdk)
+    day = generate_day(seed, families, adapter=adapter)
     with scratch() as name:
-        stage = a_stage(day, Path(name) / "state", over_the_sdk if sdk else in_process)
+        stage = a_stage(day, Path(name) / "state", through_adapter if adapter else in_process)
         stage.play()
-        if tell:
-            print_story(stage, tell)
+        if report:
+            print_events(stage, report)
         return _outcome(stage, time.perf_counter() - started)
 
 
@@ -232,7 +234,7 @@ def _outcome(stage: Stage, seconds: float) -> Outcome:
     head = read_head(stage.folder / "journal.sqlite")
     return Outcome(
         seed=day.seed,
-        polls=stage.wire.polls,
+        polls=stage.network.polls,
         exits=_exits(stage),
         orders=sum(map(is_ours, stage.exchange.accounts[ACCOUNT].orders.values())),
         processes=stage.processes,
@@ -244,20 +246,24 @@ def _outcome(stage: Stage, seconds: float) -> Outcome:
     )
 
 
-def print_story(stage: Stage, tell: Callable[[str], None]) -> None:
-    """The day in order: what was planned, what happened at the exchange, on the wire, and what the user was told."""
+def print_events(stage: Stage, report: Callable[[str], None]) -> None:
+    """Report in order of time: planned faults, manual trades, exchange events, requests, messages to the user."""
     lines = [
         (p.at, f"plan  {p.fault.name} rate {p.rate} until {p.until:%H:%M:%S} {p.options}") for p in stage.day.faults
     ]
     lines += [(d.at, f"human {d.what} {d.symbol} {d.share}") for d in stage.day.human_actions]
-    lines += [(lot.due_at, f"due   {lot.symbol} {lot.qty} ({lot.role})") for lot in stage.day.lots if lot.due_at]
+    lines += [
+        (position.due_at, f"due   {position.symbol} {position.qty} ({position.role})")
+        for position in stage.day.positions
+        if position.due_at
+    ]
     lines += [(e.at, f"venue {e.kind} {_order_description(e.order)}") for e in stage.exchange.events]
-    lines += [(s.at, f"wire  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.wire.log]
-    lines += [(e.at, f"told  {e.severity} {e.sentence}") for e in stage.liveness.told]
+    lines += [(s.at, f"sent  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.network.log]
+    lines += [(e.at, f"event {e.severity} {e.sentence}") for e in stage.liveness.events]
     lines += [(v.at, f"***   {v}") for v in stage.findings.found]
-    lines += [(stage.day.recovers_at, "heal")]
+    lines += [(stage.day.recovers_at, "all faults end")]
     for at, text in sorted(lines, key=lambda line: line[0]):
-        tell(f"{at:%H:%M:%S.%f} {text}")
+        report(f"{at:%H:%M:%S.%f} {text}")
 
 
 def _order_description(order: dict[str, Any] | None) -> str:
@@ -266,6 +272,6 @@ def _order_description(order: dict[str, Any] | None) -> str:
 
 
 def _exits(stage: Stage) -> int:
-    """How many due holdings are gone."""
+    """How many due positions are closed."""
     account = stage.exchange.accounts[ACCOUNT]
-    return sum(not account.qty_of(lot.symbol) for lot in stage.day.lots if lot.role in DUE)
+    return sum(not account.qty_of(position.symbol) for position in stage.day.positions if position.role in DUE)

@@ -1,4 +1,4 @@
-"""What must hold between journal, wire and exchange: the A, R and D lines and I3, asked at the end of a run."""
+"""Invariants between journal, requests and exchange (A, R, D, and I3 to I7), checked at the end of a run."""
 
 import datetime as dt
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 from faults.checkers import ZERO, is_ours
 from faults.findings import Findings
-from faults.wire import LoggedRequest
+from faults.network import LoggedRequest
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.instrument import AssetClass
@@ -23,12 +23,12 @@ from sellctl.journal.verify import verify
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.orders import SimOrder
 
-AHEAD = dt.timedelta(seconds=5)
+QUOTE_AHEAD = dt.timedelta(seconds=5)
 _PRICE_REASONS = frozenset({Reason.STOP_LOSS, Reason.TAKE_PROFIT})
-APART = dt.timedelta(seconds=5)
-LEARNS = dt.timedelta(seconds=120)
+NOT_FOUND_APART = dt.timedelta(seconds=5)
+RECORDED_WITHIN = dt.timedelta(seconds=120)
 _ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-_NEVER_THERE = frozenset({"refused", "never_arrived", "absent", "denied", "not_sent"})
+_NOT_AT_BROKER = frozenset({"refused", "never_arrived", "absent", "denied", "not_sent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,21 @@ class Row:
 
 
 def rows_of(folder: Path) -> list[Row]:
-    """All that a journal says, oldest first."""
+    """All audit rows of a journal, oldest first."""
     path = folder / "journal.sqlite"
     if not path.exists():
         return []
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        asked = "SELECT kind, symbol, reason, client_order_id, body FROM audit ORDER BY seq"
-        return [Row(a, b, c, d, json.loads(body)) for a, b, c, d, body in connection.execute(asked)]
+        query = "SELECT kind, symbol, reason, client_order_id, body FROM audit ORDER BY seq"
+        return [Row(a, b, c, d, json.loads(body)) for a, b, c, d, body in connection.execute(query)]
     finally:
         connection.close()
 
 
 @dataclass(slots=True)
 class EvidenceChecker:
-    """Holds what was written down against what happened."""
+    """Compares what was recorded with what happened."""
 
     exchange: Exchange
     findings: Findings
@@ -65,66 +65,71 @@ class EvidenceChecker:
     posts: int = 0
     shortcuts: set[str] = field(default_factory=set)
 
-    def whole(self) -> None:
-        """R3, A2: the journal is whole; asked after every restart."""
+    def check_intact(self) -> None:
+        """R3, A2: the journal is intact; checked after every restart."""
         for folder in self.folders:
             if (folder / "journal.sqlite").exists() and (fault := verify(folder / "journal.sqlite").fault):
-                self._say("R3", fault)
+                self._violated("R3", fault)
 
-    def all(self, policy: Policy, log: Sequence[LoggedRequest]) -> None:
-        """Everything that is asked at the end."""
-        self.whole()
-        books = [rows_of(folder) for folder in self.folders]
-        rows = [row for book in books for row in book]
+    def check_all(self, policy: Policy, log: Sequence[LoggedRequest]) -> None:
+        """All checks at the end of a day."""
+        self.check_intact()
+        journals = [rows_of(folder) for folder in self.folders]
+        rows = [row for rows in journals for row in rows]
         orders = [o for account in self.exchange.accounts.values() for o in account.orders.values() if is_ours(o)]
         self._chains(rows, orders)
-        self._fills(books, orders)
+        self._fills(journals, orders)
         self._replays(rows, policy)
         self._posts(log)
-        self._looked_before_repeating(log, {order.client_order_id: order for order in orders})
+        self._looked_up_before_repeating(log, {order.client_order_id: order for order in orders})
 
     def _chains(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
-        """A1 both ways."""
+        """A1 in both directions."""
         kinds: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             kinds[row.client_order_id].append(row.kind)
         there = {order.client_order_id: order for order in orders}
         for name, order in there.items():
             self._has_chain(order, kinds.get(name, []))
-        for name, said in kinds.items():
-            if "intent" in said and name not in there and not _NEVER_THERE.intersection(said):
-                self._say("A1", f"{name} was intended, is not at the broker, and no row says why ({said})")
+        for name, recorded in kinds.items():
+            if "intent" in recorded and name not in there and not _NOT_AT_BROKER.intersection(recorded):
+                self._violated("A1", f"{name} has an intent, is not at the broker, and no row says why ({recorded})")
 
-    def _has_chain(self, order: SimOrder, said: Sequence[str]) -> None:
-        if "intent" not in said:
-            self._say("A1", f"{order.symbol}: an order of ours without an intent ({said})")
+    def _has_chain(self, order: SimOrder, recorded: Sequence[str]) -> None:
+        if "intent" not in recorded:
+            self._violated("A1", f"{order.symbol}: an order of ours without an intent ({recorded})")
         ended = order.updated_at or order.created_at
-        if not order.is_open and self.exchange.now - ended > LEARNS and order.status not in said:
-            self._say(
-                "A1", f"{order.symbol}: {order.status} at the broker since {ended:%H:%M:%S}, unknown here ({said})"
+        if not order.is_open and self.exchange.now - ended > RECORDED_WITHIN and order.status not in recorded:
+            self._violated(
+                "A1",
+                f"{order.symbol}: {order.status} at the broker since {ended:%H:%M:%S}, not in the journal ({recorded})",
             )
 
-    def _fills(self, books: Sequence[Sequence[Row]], orders: Iterable[SimOrder]) -> None:
-        """A5, I8: what filled is written down once. Two watchers with a journal each may both have seen it."""
-        written = [_filled_in(book) for book in books]
+    def _fills(self, journals: Sequence[Sequence[Row]], orders: Iterable[SimOrder]) -> None:
+        """A5, I8: each fill is recorded once. Two watchers with separate journals may both have recorded it."""
+        recorded = [_filled_in(rows) for rows in journals]
         for order in orders:
-            late = self.exchange.now - (order.updated_at or order.created_at) > LEARNS
-            here = max((each.get(order.client_order_id, ZERO) for each in written), default=ZERO)
+            late = self.exchange.now - (order.updated_at or order.created_at) > RECORDED_WITHIN
+            here = max((each.get(order.client_order_id, ZERO) for each in recorded), default=ZERO)
             if here > order.filled_qty or (late and here != order.filled_qty):
-                self._say("A5", f"{order.symbol}: {order.filled_qty} filled at the broker and {here} written down")
+                self._violated(
+                    "A5", f"{order.symbol}: {order.filled_qty} filled at the broker and {here} in the journal"
+                )
 
     def _replays(self, rows: Iterable[Row], policy: Policy) -> None:
-        """D4: the plan follows from the snapshot that was stored with it."""
+        """D4: deciding again on the stored snapshot gives the stored plan."""
         for row in rows:
             if row.kind == "plan":
                 snapshot, plan = codec.unpack(row.body["packed"])
                 if decide(snapshot, policy) != plan:
-                    self._say("D4", f"the plan of {plan.made_at:%H:%M:%S} does not follow from its snapshot")
+                    self._violated(
+                        "D4", f"the plan of {plan.made_at:%H:%M:%S} differs from the decision on its snapshot"
+                    )
                 for decision in plan.submits:
                     self._cites(decision, snapshot.market)
 
     def _cites(self, decision: PositionDecision, market: Market) -> None:
-        """D1: a price exit cites a usable quote only."""
+        """D1: price exits cite usable quotes only."""
         quote = decision.holding.quote
         if decision.signal is None or decision.signal.reason not in _PRICE_REASONS:
             return
@@ -134,51 +139,53 @@ class EvidenceChecker:
         sides = (quote.bid, quote.ask) if quote else (None, None)
         usable = all(side is None or (side.is_finite() and side > 0) for side in sides) and any(sides)
         crossed = None not in sides and sides[0] > sides[1]  # type: ignore[operator]
-        if not -AHEAD <= age <= oldest or crossed or not usable:
-            self._say("D1", f"{decision.holding.symbol} left on {quote}")
+        if not -QUOTE_AHEAD <= age <= oldest or crossed or not usable:
+            self._violated("D1", f"{decision.holding.symbol} was closed on {quote}")
 
     def _posts(self, log: Sequence[LoggedRequest]) -> None:
-        """I6, I7: the wire saw as many orders as the program sent, and no shortcut that can't be repeated safely."""
-        if self.posts > sum(said.what == "sending" for said in log):
-            self._say("I6", f"{self.posts} orders went over the wire, more than were sent")
+        """I6, I7: requests sent equal logged attempts, and no endpoint was used that cannot be repeated safely."""
+        if self.posts > sum(entry.what == "sending" for entry in log):
+            self._violated("I6", f"{self.posts} order requests were sent, more than the program attempted")
         for request in self.shortcuts:
-            self._say("I7", f"{request} was used")
+            self._violated("I7", f"{request} was used")
 
-    def _looked_before_repeating(self, log: Sequence[LoggedRequest], there: Mapping[str, SimOrder]) -> None:
-        """I3: after a doubt the next request about an id is its look-up; a repeat has two noes behind it."""
+    def _looked_up_before_repeating(self, log: Sequence[LoggedRequest], there: Mapping[str, SimOrder]) -> None:
+        """I3, I5: after an unknown outcome an order is looked up; a repeat needs two definite "not found" answers."""
         by_id: dict[str, list[LoggedRequest]] = defaultdict(list)
-        for said in log:
-            if said.what in {"submit", "sending", "look-up"}:
-                by_id[said.client_order_id].append(said)
-        for name, told in by_id.items():
+        for entry in log:
+            if entry.what in {"submit", "sending", "look-up"}:
+                by_id[entry.client_order_id].append(entry)
+        for name, entries in by_id.items():
             order = there.get(name)
             ended = order.updated_at if order and not order.is_open else None
-            self._judge(name, told, ended)
+            self._check_requests(name, entries, ended)
 
-    def _judge(self, name: str, told: Sequence[LoggedRequest], ended: dt.datetime | None) -> None:
-        doubted, taken, noes = False, False, []
-        for said in told:
-            if said.what == "look-up":
-                taken = taken or said.answer == "ok"
-                noes += [said.at] if said.answer == "not found" else []
-            elif said.what == "sending":
-                if taken and not (ended and ended <= said.at):  # what has ended keeps its id: a repeat is refused
-                    self._say("I5", f"{name} was sent again though the broker had it")
-                if doubted and not (len(noes) > 1 and noes[-1] - noes[0] >= APART):
-                    self._say("I3", f"{name} was repeated after a doubt with {len(noes)} definite noes")
-                doubted, noes = True, []
+    def _check_requests(self, name: str, entries: Sequence[LoggedRequest], ended: dt.datetime | None) -> None:
+        unknown, accepted, not_found = False, False, []
+        for entry in entries:
+            if entry.what == "look-up":
+                accepted = accepted or entry.answer == "ok"
+                not_found += [entry.at] if entry.answer == "not found" else []
+            elif entry.what == "sending":
+                if accepted and not (ended and ended <= entry.at):  # the id of an ended order is rejected
+                    self._violated("I5", f"{name} was sent again although the broker had it")
+                if unknown and not (len(not_found) > 1 and not_found[-1] - not_found[0] >= NOT_FOUND_APART):
+                    self._violated(
+                        "I3", f"{name} was repeated after an unknown outcome with {len(not_found)} times not found"
+                    )
+                unknown, not_found = True, []
             else:
-                doubted = said.answer == "doubt"
-                taken = taken or said.answer == "ok"
+                unknown = entry.answer == "unknown"
+                accepted = accepted or entry.answer == "ok"
 
-    def _say(self, invariant: str, text: str) -> None:
+    def _violated(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
 
 
-def _filled_in(book: Sequence[Row]) -> dict[str, Decimal]:
-    """What one journal says has filled, by client order id."""
-    written: dict[str, Decimal] = defaultdict(Decimal)
-    for row in book:
+def _filled_in(rows: Sequence[Row]) -> dict[str, Decimal]:
+    """The filled quantities in one journal, by client order id."""
+    recorded: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows:
         if row.kind == "fill":
-            written[row.client_order_id] += Decimal(str(row.body["new"]))
-    return written
+            recorded[row.client_order_id] += Decimal(str(row.body["new"]))
+    return recorded

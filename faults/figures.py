@@ -1,14 +1,14 @@
-"""The table of what a programme came to: one row a part, as markdown, and its place in a document."""
+"""The table of a programme's results as markdown, one row per part, and its place in a document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-HEADER = ("| what | runs | in them | violations | seconds |", "|---|---:|---|---:|---:|")
+HEADER = ("| what | runs | details | violations | seconds |", "|---|---:|---|---:|---:|")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Row:
     """One row of the table."""
 
     what: str
@@ -19,17 +19,17 @@ class Line:
 
     @property
     def cells(self) -> str:
-        """As markdown."""
+        """The row as markdown."""
         return f"| {self.what} | {self.count} | {self.detail} | {self.violations} | {self.seconds:.0f} |"
 
 
 def mark(name: str) -> str:
-    """The line of a document under which a programme's table stands."""
+    """The line of a document below which a programme's table is written."""
     return f"<!-- figures: {name} -->"
 
 
-def put_into(document: Path, name: str, rows: Sequence[str]) -> None:
-    """Replace the table of a programme, from its mark to the next empty line. ValueError: no such mark."""
+def write_table(document: Path, name: str, rows: Sequence[str]) -> None:
+    """Replace the table of a programme, from its mark to the next empty line. ValueError: the mark is missing."""
     before, found, after = document.read_text("utf-8").partition(f"{mark(name)}\n")
     if not found:
         raise ValueError(f"{document} has no line {mark(name)}")

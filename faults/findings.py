@@ -1,4 +1,4 @@
-"""What a run found: violations by the names of the invariants, and the figures that it prints."""
+"""The results of a run: violations by the codes of the invariants (docs/reliability.md), and its figures."""
 
 import datetime as dt
 from collections import Counter
@@ -19,19 +19,19 @@ class Violation:
 
 @dataclass(slots=True)
 class Findings:
-    """The violations of one run, each sentence once."""
+    """The violations of one run, without duplicates."""
 
     found: list[Violation] = field(default_factory=list)
 
     def add(self, invariant: str, at: dt.datetime, text: str) -> None:
-        """One more, unless it was said already."""
+        """Add a violation unless the same one was added before."""
         if not any(v.invariant == invariant and v.text == text for v in self.found):
             self.found.append(Violation(invariant, at, text))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one day came to."""
+    """The result of one day."""
 
     seed: int
     polls: int

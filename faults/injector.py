@@ -1,4 +1,4 @@
-"""Brings a day's faults about: switches them on and off at the exchange, and does itself what no broker can do."""
+"""Injects a day's faults: switches them on and off at the exchange, and causes those of the host itself."""
 
 import datetime as dt
 import random
@@ -10,9 +10,9 @@ from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from faults.catalogue import How
+from faults.catalogue import Timing
 from faults.checkers import ExchangeChecker, is_ours
-from faults.generate import PEAKS, Day, HumanAction, Lot, PlannedFault, Role
+from faults.generate import PEAK_DURATION, Day, HumanAction, PlannedFault, PlannedPosition, Role
 from faults.loop import LoopClock
 from faults.process_run import ProcessRun
 from faults.steps import Steps
@@ -26,13 +26,15 @@ from sellctl.sim.ws.hub import TRADING_PATH
 
 T = TypeVar("T")
 
-AWAKE = dt.timedelta(minutes=10)  # within which a fault finds its occasion: an order, a quote on a stream
+OCCASION_WITHIN = dt.timedelta(
+    minutes=10
+)  # running time within which a fault has an occasion: an order or a streamed quote
 MOST_KILLS = 12
-UNSTICKS = dt.timedelta(minutes=7)
-LONGER = dt.timedelta(minutes=3)
+RELEASE_INTERVAL = dt.timedelta(minutes=7)
+EXTENSION = dt.timedelta(minutes=3)
 SOON = dt.timedelta(seconds=1)
-_AWAY = ".away"
-_DISK = {
+_MOVED = ".away"
+_DISK_ERRORS = {
     "D01": "database is locked",
     "D02": "database or disk is full",
     "D03": "disk I/O error",
@@ -43,7 +45,10 @@ _DISK = {
 
 @dataclass(slots=True)
 class FaultInjector:
-    """The faults of one day at work. `process` is the one running now; `touched` are symbols that others changed."""
+    """The faults of one day.
+
+    `process` returns the running process; `changed_by_others` are the symbols that somebody else traded or changed.
+    """
 
     day: Day
     exchange: Exchange
@@ -53,9 +58,9 @@ class FaultInjector:
     checker: ExchangeChecker
     process: Callable[[], ProcessRun | None]
     fired: Counter[str] = field(default_factory=Counter)
-    touched: set[str] = field(default_factory=set)
+    changed_by_others: set[str] = field(default_factory=set)
     recovered: bool = False
-    frozen: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    suspensions: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     _disk: dict[str, float] = field(default_factory=dict)
     _wrote: bool = False
     _rng: random.Random = field(init=False)
@@ -64,61 +69,65 @@ class FaultInjector:
         self._rng = random.Random(self.day.seed + 1)  # noqa: S311  a bench's seed, not a secret
 
     def plan(self) -> None:
-        """Put everything on the exchange's timeline."""
+        """Schedule everything on the exchange's timeline."""
         for planned in self.day.faults:
-            self.exchange.at(planned.at, _calling(self._begin, planned))
+            self.exchange.at(planned.at, _scheduled(self._begin, planned))
         for action in self.day.human_actions:
-            self.exchange.at(action.at, _calling(self._act, action))
+            self.exchange.at(action.at, _scheduled(self._act, action))
         at = self.day.begins_at
-        while (at := at + UNSTICKS) < self.day.recovers_at:
-            self.exchange.at(at, lambda _exchange: self._unstick())
+        while (at := at + RELEASE_INTERVAL) < self.day.recovers_at:
+            self.exchange.at(at, lambda _exchange: self._release_stuck_orders())
         self.exchange.at(self.day.recovers_at, lambda _exchange: self.recover())
 
     # --- the faults ---------------------------------------------------------------------------------------------------
 
     def _begin(self, planned: PlannedFault) -> None:
-        name, how = planned.fault.name, planned.fault.how
-        if how in {How.RATE, How.WHILE, How.SPACED}:
+        name, how = planned.fault.name, planned.fault.timing
+        if how in {Timing.RATE, Timing.WHILE, Timing.SPACED}:
             self.exchange.inject(name, rate=planned.rate, times=planned.times, **planned.options)
-            if how is How.WHILE:
+            if how is Timing.WHILE:
                 self.exchange.at(planned.until, lambda _exchange: self._end(planned))
-        elif how is How.AT_ORDER:
+        elif how is Timing.AT_ORDER:
             self.exchange.listeners.append(lambda event: self._at_order(event, planned))
         else:
-            _OWN[name](self, planned)
+            _BENCH_FAULTS[name](self, planned)
 
     def _end(self, planned: PlannedFault) -> None:
-        """Enough, if anybody noticed; the program may have been asleep all the while."""
+        """End a fault once it has occurred; the program may have been suspended since it began."""
         if self.exchange.faults.fired[planned.fault.name] or self.recovered:
             self.exchange.clear_faults(planned.fault.name)
         else:
-            self.exchange.at(self.exchange.now + LONGER, lambda _exchange: self._end(planned))
+            self.exchange.at(self.exchange.now + EXTENSION, lambda _exchange: self._end(planned))
 
     def _at_order(self, event: SimEvent, planned: PlannedFault) -> None:
-        """The first order of ours gets it for sure, every other one by chance."""
+        """Inject the fault for the first order of ours, and with a probability for every other one."""
         if self.recovered or event.kind != "new" or event.order is None:
             return
         order = self.account.orders[event.order["id"]]
         name = planned.fault.name
         if is_ours(order) and not order.legs and (not self.fired[name] or self._rng.random() < planned.rate):
             self.fired[name] += 1
-            self._touch(order.symbol)
+            self._mark_changed(order.symbol)
             self.exchange.at(self.exchange.now + SOON, inject_fault({"name": name, "symbol": order.symbol}))
 
     def _skew(self, planned: PlannedFault) -> None:
         self.fired[planned.fault.name] += 1
         self.clock.skew = dt.timedelta(seconds=self._rng.choice((-600, 600, 7200)))
 
-    def _freeze(self, planned: PlannedFault) -> None:
-        """A lid that closes (T07) or SIGSTOP (P03), and not over the hour in which options of today must be sold."""
+    def _suspend(self, planned: PlannedFault) -> None:
+        """The host (T07) or the process (P03) is suspended, except in the last hour for options that expire today."""
         process, most = self.process(), 3 * 3600 if planned.fault.name == "T07" else self._rng.choice((30, 600))
         latest = self.day.closes - dt.timedelta(minutes=72)
         seconds = min(most, (latest - self.exchange.now).total_seconds())
         if process and seconds > 0:
-            asleep = (self.exchange.now, self.exchange.now + dt.timedelta(seconds=seconds))
-            self.frozen.append(asleep)
-            self.touched |= {lot.symbol for lot in self.day.lots_of(Role.TRAILING) if _misses_peak(lot, *asleep)}
-            process.freeze(seconds)
+            suspended = (self.exchange.now, self.exchange.now + dt.timedelta(seconds=seconds))
+            self.suspensions.append(suspended)
+            self.changed_by_others |= {
+                position.symbol
+                for position in self.day.positions_with(Role.TRAILING)
+                if _misses_peak(position, *suspended)
+            }
+            process.suspend(seconds)
         self.fired[planned.fault.name] += 1
 
     def _terminate(self, planned: PlannedFault) -> None:
@@ -129,22 +138,22 @@ class FaultInjector:
 
     def _kill(self, planned: PlannedFault) -> None:
         self.steps.rate = min(planned.rate, 0.03)
-        self.steps.sure = self.steps.total + self._rng.randint(5, 120)
+        self.steps.kill_at_total = self.steps.total + self._rng.randint(5, 120)
 
     def _break_disk(self, planned: PlannedFault) -> None:
         self._disk[planned.fault.name] = planned.rate
 
-    def _take_away(self, planned: PlannedFault) -> None:
-        """The journal's files are moved away under the process, and moved back some minutes later."""
+    def _move_journal(self, planned: PlannedFault) -> None:
+        """Move the journal's files away from a running process, and back some minutes later."""
         for path in self._journal_files():
-            path.rename(path.with_name(path.name + _AWAY))
+            path.rename(path.with_name(path.name + _MOVED))
         self.fired["D06"] += 1
-        self.exchange.at(planned.until, lambda _exchange: self.put_back())
+        self.exchange.at(planned.until, lambda _exchange: self.restore_journal())
 
-    def put_back(self) -> None:
-        """What was moved away stands in its place again; an operator sees to that before a new process starts."""
-        for path in self.checker.folders[0].glob(f"*{_AWAY}"):
-            path.rename(path.with_name(path.name.removesuffix(_AWAY)))
+    def restore_journal(self) -> None:
+        """Move the journal's files back, as an operator would before a new process starts."""
+        for path in self.checker.folders[0].glob(f"*{_MOVED}"):
+            path.rename(path.with_name(path.name.removesuffix(_MOVED)))
 
     def _journal_files(self) -> list[Path]:
         return sorted(self.checker.folders[0].glob("journal.sqlite*"))
@@ -160,7 +169,7 @@ class FaultInjector:
     def _halt(self, planned: PlannedFault) -> None:
         """An operator halts and, some minutes later, resumes (K1)."""
         state = StateFolder(self.checker.folders[0])
-        state.halt("the bench says so", "an operator")
+        state.halt("set by the bench", "an operator")
         self.checker.halted_at = self.exchange.now
         self.fired["K01"] += 1
         self.exchange.at(planned.until, lambda _exchange: self._resume(state))
@@ -170,47 +179,49 @@ class FaultInjector:
         state.resume()
 
     def _replay(self, planned: PlannedFault) -> None:
-        """The order updates are cut off, and told once more from some way back (W06)."""
+        """Disconnect the order updates, and replay earlier ones after the reconnect (W06)."""
         self.exchange.inject("W06", times=1, **planned.options)
         self.exchange.inject("W01", times=1, path=TRADING_PATH)
 
     def _gap(self, planned: PlannedFault) -> None:
-        """Nobody gets in for a while (W12)."""
+        """Refuse stream connections for some time (W12)."""
         self.exchange.inject("W12", times=1, **planned.options)
 
     def _no_entry(self, _planned: PlannedFault) -> None:
         symbol = self._rng.choice(sorted(self.account.positions))
         self.account.positions[symbol].avg_entry_price = Decimal(0)
-        self._touch(symbol)
+        self._mark_changed(symbol)
         self.fired["A08"] += 1
 
-    def _touch(self, symbol: str) -> None:
-        """Somebody else changed it; what it is one of two legs of is changed with it."""
+    def _mark_changed(self, symbol: str) -> None:
+        """Record that somebody else changed a symbol, and with it the other positions of its underlying."""
         underlying = asset_of(symbol).underlying
-        self.touched |= {lot.symbol for lot in self.day.lots if asset_of(lot.symbol).underlying == underlying}
+        self.changed_by_others |= {
+            position.symbol for position in self.day.positions if asset_of(position.symbol).underlying == underlying
+        }
 
     def step(self, name: str) -> None:
-        """Every step of the program passes here: the disk may fail, the process may die."""
+        """Called at every named step of the program: the disk may fail, the process may be killed."""
         if name == "journal.written" and not self.recovered:
             self._wrote = True
             for fault, rate in self._disk.items():
                 if not self.fired[fault] or self._rng.random() < rate:
                     self.fired[fault] += 1
-                    raise sqlite3.OperationalError(_DISK[fault])
+                    raise sqlite3.OperationalError(_DISK_ERRORS[fault])
         if self.steps.kills >= MOST_KILLS or self.recovered:
             self.steps.rate = 0.0
         self.steps(name)
 
     def recover(self) -> None:
-        """The liveness phase begins: everything works again, and what hung at the broker moves on."""
+        """End all faults: the liveness phase begins."""
         self.recovered = True
-        self.put_back()
+        self.restore_journal()
         self.exchange.clear_faults()
         self._unblock()
-        self._unstick()
+        self._release_stuck_orders()
 
-    def _unstick(self) -> None:
-        """What hung at the broker for minutes moves on; hours of it would only repeat the same polls."""
+    def _release_stuck_orders(self) -> None:
+        """Let stuck orders at the broker continue; hours of the same state would only repeat the same polls."""
         self.exchange.stuck.clear()
         for order in list(self.account.open_orders.values()):
             order.visible_at = None
@@ -227,29 +238,29 @@ class FaultInjector:
 
     @property
     def unfired(self) -> tuple[str, ...]:
-        """What was drawn and never occurred though it had its occasion: a cancel or write to fail, a program awake."""
-        asked = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
-        without = set() if any(at < self.day.recovers_at for at in asked) else {"H19", "O04"}
-        without |= set() if self._wrote else set(_DISK)
-        without |= {p.fault.name for p in self.day.faults if self._awake_since(p.at) < AWAKE}
+        """The faults that were drawn and never occurred although there was an occasion, such as a cancel or a write."""
+        cancels = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
+        no_occasion = set() if any(at < self.day.recovers_at for at in cancels) else {"H19", "O04"}
+        no_occasion |= set() if self._wrote else set(_DISK_ERRORS)
+        no_occasion |= {p.fault.name for p in self.day.faults if self._running_since(p.at) < OCCASION_WITHIN}
         held = self.account.positions.keys()
-        without |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
-        return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - without))
+        no_occasion |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
+        return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - no_occasion))
 
-    def _awake_since(self, at: dt.datetime) -> dt.timedelta:
-        """How long the program was awake from an instant until everything healed."""
+    def _running_since(self, at: dt.datetime) -> dt.timedelta:
+        """How long the program was running from an instant until all faults ended."""
         recovers_at = self.day.recovers_at
-        asleep = ((max(since, at), min(until, recovers_at)) for since, until in self.frozen)
-        return recovers_at - at - sum((until - since for since, until in asleep if since < until), dt.timedelta(0))
+        suspended = ((max(since, at), min(until, recovers_at)) for since, until in self.suspensions)
+        return recovers_at - at - sum((until - since for since, until in suspended if since < until), dt.timedelta(0))
 
-    # --- trades by hand -----------------------------------------------------------------------------------------------
+    # --- manual trades -----------------------------------------------------------------------------------------------
 
     def _act(self, action: HumanAction) -> None:
         held = self.account.qty_of(action.symbol)
         self.fired["O10"] += 1
         if not held:
             return
-        self._touch(action.symbol)
+        self._mark_changed(action.symbol)
         if action.what == "cancel":
             manual_cancel(self.account.name, "", action.symbol)(self.exchange)
             return
@@ -272,29 +283,29 @@ class FaultInjector:
         return body
 
 
-def _misses_peak(lot: Lot, since: dt.datetime, until: dt.datetime) -> bool:
-    """Whether who sleeps that long may never see how high it rose."""
-    return lot.due_at is not None and since < lot.due_at and until > lot.due_at - PEAKS
+def _misses_peak(position: PlannedPosition, since: dt.datetime, until: dt.datetime) -> bool:
+    """Whether a program that is suspended in this time may miss a position's peak."""
+    return position.due_at is not None and since < position.due_at and until > position.due_at - PEAK_DURATION
 
 
-def _calling(action: Callable[[T], None], about: T) -> Callable[[Exchange], None]:
-    """As the exchange's timeline wants it."""
-    return lambda _exchange: action(about)
+def _scheduled(action: Callable[[T], None], argument: T) -> Callable[[Exchange], None]:
+    """The action as a callback of the exchange's timeline."""
+    return lambda _exchange: action(argument)
 
 
-_OWN: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
+_BENCH_FAULTS: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
     "T01": FaultInjector._skew,  # noqa: SLF001  the table of its own methods
     "T02": FaultInjector._skew,  # noqa: SLF001  likewise
-    "T07": FaultInjector._freeze,  # noqa: SLF001  likewise
+    "T07": FaultInjector._suspend,  # noqa: SLF001  likewise
     "P01": FaultInjector._kill,  # noqa: SLF001  likewise
     "P02": FaultInjector._terminate,  # noqa: SLF001  likewise
-    "P03": FaultInjector._freeze,  # noqa: SLF001  likewise
+    "P03": FaultInjector._suspend,  # noqa: SLF001  likewise
     "D01": FaultInjector._break_disk,  # noqa: SLF001  likewise
     "D02": FaultInjector._break_disk,  # noqa: SLF001  likewise
     "D03": FaultInjector._break_disk,  # noqa: SLF001  likewise
     "D04": FaultInjector._break_disk,  # noqa: SLF001  likewise
     "D05": FaultInjector._break_disk,  # noqa: SLF001  likewise
-    "D06": FaultInjector._take_away,  # noqa: SLF001  likewise
+    "D06": FaultInjector._move_journal,  # noqa: SLF001  likewise
     "A04": FaultInjector._block,  # noqa: SLF001  likewise
     "K01": FaultInjector._halt,  # noqa: SLF001  likewise
     "W06": FaultInjector._replay,  # noqa: SLF001  likewise

@@ -1,4 +1,4 @@
-"""Real processes: `run-once` against the simulator over HTTP, killed with -9 at a random instant, and run again."""
+"""Real processes: `run-once` against the simulator over HTTP, killed with SIGKILL at a random time, and run again."""
 
 import os
 import random
@@ -35,30 +35,30 @@ prices:
   AAPL261218C00200000: {mid: 2.40, spread: 0.04}
   INTC: {mid: 30, spread: 0.02}
 """
-_MOST_RUNS = 12
+_MAX_RUNS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Killing:
-    """One go: how many processes died, and what was wrong at the end."""
+class KillRun:
+    """The result of one run: how many processes were killed, and what was wrong at the end."""
 
     seed: int
     kills: int
-    faults: tuple[str, ...]
+    errors: tuple[str, ...]
 
 
-def kill_at_random(seed: int) -> Killing:
-    """Kill once or twice somewhere between the first line of code and the last order, then let it finish."""
+def kill_at_random(seed: int) -> KillRun:
+    """Kill one or two processes at random times, then run until everything due is sold."""
     rng = random.Random(seed)  # noqa: S311  a bench's seed, not a secret
     with scratch() as name, SimServer(parse_scenario(SCENARIO), speed=SPEED) as server:
         folder = Path(name)
         _configure(folder, server, rng.choice(("smart", "market", "market")))
         kills = sum(_run(folder, rng.uniform(0.3, 5.0)) for _ in range(rng.choice((1, 1, 2))))
-        for _ in range(_MOST_RUNS):
+        for _ in range(_MAX_RUNS):
             _run(folder, None)
             if _is_done(server):
                 break
-        return Killing(seed, kills, (*_sold_once(server), *_whole(folder)))
+        return KillRun(seed, kills, (*_sale_errors(server), *_journal_errors(folder)))
 
 
 def _configure(folder: Path, server: SimServer, style: str) -> None:
@@ -75,10 +75,10 @@ def _configure(folder: Path, server: SimServer, style: str) -> None:
 
 
 def _run(folder: Path, dies_after: float | None) -> bool:
-    """One `run-once`; whether it was killed on the way."""
-    words = [*MAIN, "--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"), "run-once"]
+    """Run `run-once`; True when it was killed."""
+    command = [*MAIN, "--config", str(folder / "config.yml"), "--state-dir", str(folder / "state"), "run-once"]
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SELLCTL_", "ALPACA_", "APCA_"))}
-    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own interpreter
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own interpreter
     try:
         process.wait(timeout=90 if dies_after is None else dies_after)
     except subprocess.TimeoutExpired:
@@ -94,20 +94,20 @@ def _is_done(server: SimServer) -> bool:
         return not DUE.keys() & next(iter(exchange.accounts.values())).positions.keys()
 
 
-def _sold_once(server: SimServer) -> list[str]:
-    """Each due position left whole and once, by orders of ours; the other one stayed."""
-    faults = []
+def _sale_errors(server: SimServer) -> list[str]:
+    """Errors unless each due position was sold completely and once by our orders, and the other one stayed."""
+    errors = []
     with server.hold() as exchange:
         account = next(iter(exchange.accounts.values()))
         for symbol, qty in DUE.items():
             sold = sum((o.filled_qty for o in account.orders.values() if o.symbol == symbol and is_ours(o)), ZERO)
             if sold != abs(qty) or account.qty_of(symbol):
-                faults.append(f"{symbol}: {sold} of {qty} left, {account.qty_of(symbol)} held")
+                errors.append(f"{symbol}: {sold} of {qty} sold, {account.qty_of(symbol)} held")
         if account.qty_of("INTC") != 7:  # noqa: PLR2004  as the scenario says
-            faults.append("INTC moved")
-    return faults
+            errors.append("INTC changed")
+    return errors
 
 
-def _whole(folder: Path) -> list[str]:
+def _journal_errors(folder: Path) -> list[str]:
     fault = verify(folder / "state" / "journal.sqlite").fault
     return [fault] if fault else []

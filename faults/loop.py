@@ -1,4 +1,4 @@
-"""Virtual time: an event loop whose waiting moves the exchange's clock, and the Clock port on top of it."""
+"""Virtual time: an event loop that advances the exchange's clock instead of waiting, and the Clock port based on it."""
 
 import asyncio
 import datetime as dt
@@ -14,31 +14,31 @@ _MICRO = 1_000_000
 
 
 class StalledError(RuntimeError):
-    """Everybody waits for something that nobody will do."""
+    """All tasks wait and no timer is scheduled."""
 
 
 class VirtualSelector(selectors.SelectSelector):
-    """Never waits: where a loop would, it lets `idle` move time instead."""
+    """A selector that never waits: it calls `idle` with the timeout instead."""
 
     def __init__(self, idle: Callable[[float], None]) -> None:
         super().__init__()
         self._idle = idle
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; never a wait of the host's."""
+        """What is ready now, or nothing after `idle` has advanced the time."""
         if timeout is not None and timeout <= 0:
             return []
         ready = super().select(0)
         if ready:
             return ready
         if timeout is None:
-            raise StalledError("nothing is scheduled and everybody waits")
+            raise StalledError("all tasks wait and no timer is scheduled")
         self._idle(timeout)
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop in the exchange's time: it jumps to the next timer when all tasks wait. A day takes a second or so."""
+    """An event loop in the exchange's time. It jumps to the next timer when all tasks wait."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -47,7 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.set_exception_handler(_ignore)
 
     def time(self) -> float:
-        """Seconds of the exchange's clock; they go on over restarts."""
+        """Seconds of the exchange's clock, continuous over restarts of the program."""
         return seconds(self._exchange.now)
 
     def _jump(self, by: float) -> None:
@@ -56,27 +56,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def seconds(at: dt.datetime) -> float:
-    """An instant as a loop's time."""
+    """An instant as the loop's time in seconds."""
     return (at - EPOCH).total_seconds()
 
 
 def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
-    """A loop that was killed leaves tasks behind; nobody is told."""
+    """Suppress reports about the tasks that a killed loop leaves behind."""
 
 
 class LoopClock:
-    """The Clock port in the exchange's time. `skew` is how wrong the host's wall clock is (T01, T02)."""
+    """The Clock port in the exchange's time. `skew` is the error of the host's wall clock (T01, T02)."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self.skew = dt.timedelta(0)
 
     def now(self) -> dt.datetime:
-        """The host's idea of the instant."""
+        """The instant by the host's clock, including its error."""
         return self._exchange.now + self.skew
 
     def monotonic(self) -> float:
-        """Seconds that never step."""
+        """Seconds of a clock without steps."""
         return seconds(self._exchange.now)
 
     async def sleep(self, seconds: float) -> None:

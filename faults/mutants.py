@@ -1,7 +1,7 @@
-"""Mutants: each changes one thing in sellctl while the bench searches for the violation that shows it. They test the bench."""
+"""Mutants: each introduces one bug into sellctl, and the bench searches for a violation that reveals it."""
 
-# ruff: noqa: SLF001  a mutant changes private parts on purpose
-# ruff: noqa: E501  one bug a row
+# ruff: noqa: SLF001  a mutant replaces private functions deliberately
+# ruff: noqa: E501  one mutant per row
 
 import datetime as dt
 import itertools
@@ -45,12 +45,12 @@ from sellctl.service.state_folder import StateFolder
 
 Patch = tuple[Any, str, Any]
 Search = Callable[[int], tuple[str, ...]]
-MOST_SEEDS = 500
+MAX_SEEDS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One mutant: a sentence on it, what it patches, and the kind of run that searches for it."""
+    """One mutant: its description, what it patches, and the kind of run that searches for it."""
 
     name: str
     text: str
@@ -59,59 +59,59 @@ class Mutant:
 
 
 @dataclass(frozen=True, slots=True)
-class Hunt:
-    """What a search came to: the seed that shows the bug (0: none), after how many, and what was violated."""
+class SearchResult:
+    """The seed that reveals a mutant (0: none), how many seeds were tried, and the violation."""
 
     name: str
     seed: int
     tried: int
-    shown: str
+    violation: str
 
 
 @contextmanager
-def mutated(bug: Mutant) -> Iterator[None]:
-    """The program with this bug in it."""
+def mutated(mutant: Mutant) -> Iterator[None]:
+    """Run the program with this mutant within the block."""
     with ExitStack() as stack:
-        for patch in bug.patches:
+        for patch in mutant.patches:
             stack.enter_context(patched(*patch))
         yield
 
 
-def hunt(bug: Mutant, most: int = MOST_SEEDS) -> Hunt:
-    """Search for a seed that shows the mutant, one after the other."""
-    with mutated(bug):
+def search_for(mutant: Mutant, most: int = MAX_SEEDS) -> SearchResult:
+    """Try seeds one after the other until one reveals the mutant."""
+    with mutated(mutant):
         for seed in range(1, most + 1):
-            shown = bug.search(seed)
-            if shown:
-                return Hunt(bug.name, seed, seed, shown[0])
-    return Hunt(bug.name, 0, most, "")
+            violations = mutant.search(seed)
+            if violations:
+                return SearchResult(mutant.name, seed, seed, violations[0])
+    return SearchResult(mutant.name, 0, most, "")
 
 
 # --- the kinds of runs ------------------------------------------------------------------------------------------------
 
 
 def by_day(seed: int, families: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """A coarse day."""
+    """A day with the in-process broker."""
     return tuple(map(str, play(seed, families).violations))
 
 
-def by_sdk(seed: int) -> tuple[str, ...]:
-    """A day through the adapter and the SDK."""
-    return tuple(map(str, play(seed, sdk=True).violations))
+def by_adapter(seed: int) -> tuple[str, ...]:
+    """A day through the adapter."""
+    return tuple(map(str, play(seed, adapter=True).violations))
 
 
 def by_crash(seed: int) -> tuple[str, ...]:
-    """One cell of the crash matrix, counted off."""
-    cell = next(itertools.islice(cases(1 + seed // 60), (seed * 7) % 60, None), None)
-    return tuple(map(str, crash(cell).violations)) if cell else ()
+    """One case of the crash matrix."""
+    case = next(itertools.islice(cases(1 + seed // 60), (seed * 7) % 60, None), None)
+    return tuple(map(str, crash(case).violations)) if case else ()
 
 
 def by_pair(seed: int) -> tuple[str, ...]:
-    """Two watchers, now with a folder each, now with one."""
+    """Two watchers, with a shared state folder on even seeds and with one each on odd seeds."""
     return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
 
 
-# --- the bugs ---------------------------------------------------------------------------------------------------------
+# --- the mutants ------------------------------------------------------------------------------------------------------
 
 _NUMBERS = itertools.count(1)
 
@@ -213,7 +213,7 @@ def _none(*_args: Any, **_kwargs: Any) -> None:
     return None
 
 
-def _said_nothing(*_args: Any, **_kwargs: Any) -> str:
+def _empty(*_args: Any, **_kwargs: Any) -> str:
     return ""
 
 
@@ -268,7 +268,7 @@ async def _send_again(self: rest.RestClient, request: Any) -> Any:
 _MAP_ERROR = map_error
 
 
-def _doubt_is_no(error: Exception, context: Any) -> BrokerError:
+def _unknown_is_rejected(error: Exception, context: Any) -> BrokerError:
     ours = _MAP_ERROR(error, context)
     if context.operation is Operation.SUBMIT and isinstance(ours, UnknownOutcomeError):
         return RequestRejectedError(str(ours), answer=BrokerAnswer(500, None, ""))
@@ -311,53 +311,53 @@ def _next_step_as_if_resolved(signal: Any, context: DecisionContext) -> Any:
 
 
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("random ids", "the client order id is drawn", ((exits, "client_order_id", _random_id),), by_day),
+    Mutant("random ids", "client order ids are random", ((exits, "client_order_id", _random_id),), by_day),
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
-    Mutant("retry", "a time-out is answered by sending again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
-    Mutant("204 is canceled", "a cancel's 204 is read as its end",
+    Mutant("retry", "after a timeout the order is sent again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
+    Mutant("204 is canceled", "a 204 response to a cancel counts as the order's end",
         ((OrderManager, "_await_end", _call_it_canceled),), by_day),
-    Mutant("available ignored", "qty instead of qty_available",
+    Mutant("available ignored", "qty is used instead of qty_available",
         ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
-    Mutant("floats", "quantities go through floats", ((sizing, "_floored", _floats),), by_day),
-    Mutant("unknown is done", "an unknown status is swallowed as terminal", ((Order, "state", property(_as_terminal)),), by_sdk),
-    Mutant("held is done", "odd statuses are swallowed as terminal", ((Order, "state", property(_held_is_done)),), by_day),
+    Mutant("floats", "quantities are converted to floats", ((sizing, "_floored", _floats),), by_day),
+    Mutant("unknown is done", "an unknown status counts as terminal", ((Order, "state", property(_as_terminal)),), by_adapter),
+    Mutant("held is done", "unusual statuses count as terminal", ((Order, "state", property(_held_is_done)),), by_day),
     Mutant("intent after", "the intent is committed after sending",
         ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
-    Mutant("intent if possible", "an intent that can't be written stops nothing",
+    Mutant("intent if possible", "the order is sent although its intent could not be written",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
-    Mutant("fill twice", "a fill is applied each time it is seen", ((SqliteJournal, "record_fill", _fold_each_time),), by_day),
-    Mutant("unchained", "audit rows don't follow from each other", ((AuditLog, "_row", _unchained_row),), by_day),
-    Mutant("bid 0", "a side of 0 is a price", tuple((place, "believable", _zero_too)
+    Mutant("fill twice", "a fill is applied each time it is reported", ((SqliteJournal, "record_fill", _fold_each_time),), by_day),
+    Mutant("unchained", "audit rows do not carry the hash of the one before", ((AuditLog, "_row", _unchained_row),), by_day),
+    Mutant("bid 0", "a bid or ask of 0 counts as a price", tuple((place, "believable", _zero_too)
         for place in (quote_checks, quote_history, pricing, exits)), by_day),
-    Mutant("any age", "old and future quotes are believed", ((quote_checks, "_stamp_problem", _any_age),), by_day),
+    Mutant("any age", "old and future quotes are accepted", ((quote_checks, "_stamp_problem", _any_age),), by_day),
     Mutant("16:00", "the close is always at 16:00", ((MarketClock, "now", _closes_at_four),), by_day),
-    Mutant("naive now", "the host's clock is believed", ((MarketClock, "now", _by_the_host),), by_day),
-    Mutant("always open", "the market is taken to be open", ((MarketClock, "now", _always_open),), by_day),
-    Mutant("own orders overlooked", "the next order goes out before the last one has ended",
+    Mutant("naive now", "the host's clock is used instead of the broker's", ((MarketClock, "now", _by_the_host),), by_day),
+    Mutant("always open", "the market always counts as open", ((MarketClock, "now", _always_open),), by_day),
+    Mutant("own orders ignored", "the next order is sent before the previous one has ended",
         ((DecisionContext, "ours_on", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working))), by_day),
     Mutant("legs alone", "a long that covers a short is sold alone",
         ((sizing, "_reserves", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._covering_legs))), by_day),
-    Mutant("shorts forgotten", "uncovered shorts are left", ((engine, "_uncovered", _zero),), by_day),
-    Mutant("zero day forgotten", "options of today are left", ((ZeroDay, "evaluate", _none),), by_day),
+    Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "_uncovered", _zero),), by_day),
+    Mutant("zero day forgotten", "options that expire today are not closed", ((ZeroDay, "evaluate", _none),), by_day),
     Mutant("stops never fire", "a stop is always paused", ((engine, "_is_paused", _stops_paused),), by_day),
     Mutant("targets never fire", "a target is always paused", ((engine, "_is_paused", _targets_paused),), by_day),
     Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
-    Mutant("intents forgotten", "a restart forgets what it had written down", ((SqliteJournal, "open_intents", _nothing),), by_crash),
-    Mutant("never adopted", "a restart doesn't follow its own orders",
+    Mutant("intents forgotten", "a restart ignores the intents in the journal", ((SqliteJournal, "open_intents", _nothing),), by_crash),
+    Mutant("never adopted", "a restart does not adopt its own orders",
         ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
-    Mutant("one no", "one 'not found' allows a repeat", ((transitions, "NOT_FOUND_NEEDED", 1),), by_day),
-    Mutant("two noes at once", "two 'not found' needn't be apart", ((transitions, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
-    Mutant("end lost", "an end that the disk refused is forgotten", ((OrderManager, "_write", _forget_then_write),), by_day),
-    Mutant("hidden is nothing", "an order taken and not shown yet is overlooked",
+    Mutant("one not found", "one 'not found' answer allows a repeat", ((transitions, "NOT_FOUND_NEEDED", 1),), by_day),
+    Mutant("not found twice at once", "the two 'not found' answers need not be apart", ((transitions, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
+    Mutant("end lost", "an order's end is lost when it cannot be written", ((OrderManager, "_write", _forget_then_write),), by_day),
+    Mutant("hidden ignored", "an order that was accepted and is not listed yet is ignored",
         ((OrderBook, "seen", _none),), by_day),
     Mutant("blocked for ever", "an account blocked at the start stays blocked", ((AccountObserver, "_read_account", _read_account_once),), by_day),
-    Mutant("no ledger", "our own fills aren't counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _said_nothing)), by_day),
-    Mutant("unresolved ignored", "a doubtful order doesn't hold its quantity",
+    Mutant("no ledger", "our own fills are not counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _empty)), by_day),
+    Mutant("unresolved ignored", "an order with an unknown outcome does not reserve its quantity",
         ((OrderBook, "unresolved", _no_quantities), (engine, "next_step", _next_step_as_if_resolved)), by_day),
     Mutant("halt in memory", "a halt is not durable", ((StateFolder, "halted", _in_memory),), by_day),
-    Mutant("no lock", "two processes may write one account", ((StateFolder, "lock", _none),), by_pair),
-    Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_sdk),
-    Mutant("hidden retry", "the client sends a failed request again", ((rest.RestClient, "_send", _send_again),), by_sdk),
-    Mutant("doubt is no", "a time-out is read as a refusal", ((rest, "map_error", _doubt_is_no),), by_sdk),
-    Mutant("cancel all", "DELETE /orders instead of one order", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_sdk),
+    Mutant("no lock", "two processes may use one account", ((StateFolder, "lock", _none),), by_pair),
+    Mutant("first page", "only the first page of a list is read", ((alpaca_broker, "all_orders", _first_page),), by_adapter),
+    Mutant("hidden retry", "the HTTP client repeats a failed request", ((rest.RestClient, "_send", _send_again),), by_adapter),
+    Mutant("unknown is rejected", "a timeout counts as a rejection", ((rest, "map_error", _unknown_is_rejected),), by_adapter),
+    Mutant("cancel all", "all orders are cancelled (DELETE /orders) instead of one", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_adapter),
 )  # fmt: skip

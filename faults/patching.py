@@ -1,4 +1,4 @@
-"""Put another value in the place of an attribute for a while. Used by the bench and its mutants only."""
+"""Replace an attribute temporarily. Used by the bench, its mutants and the benchmarks only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 
 @contextmanager
 def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """`owner.name` is `value` within the block."""
+    """Set `owner.name` to `value` within the block."""
     before = owner.__dict__[name] if name in getattr(owner, "__dict__", {}) else getattr(owner, name)
     setattr(owner, name, value)
     try:

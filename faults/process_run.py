@@ -1,4 +1,4 @@
-"""One process of the program inside the bench: assembled by its own composition root, run, stopped or killed."""
+"""Runs the program inside the bench as a process would: assembled by its composition root, run, stopped or killed."""
 
 import asyncio
 import datetime as dt
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from faults.loop import LoopClock, VirtualLoop
+from faults.network import Network, ProbedBroker, ProbedJournal, ProbedQuotes
 from faults.patching import patched
 from faults.steps import Killed, Step
 from faults.streams import PollingInterval, Streams
-from faults.wire import ProbedBroker, ProbedJournal, ProbedQuotes, Wire
 from sellctl import bootstrap
-from sellctl.alpaca import connect as connecting
+from sellctl.alpaca import connect as connect_module
 from sellctl.bootstrap import Records, RunOptions, Runtime, assemble
 from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
@@ -26,12 +26,12 @@ from sellctl.core.ports import Broker, Journal, QuoteSource
 from sellctl.service.options import Options
 from sellctl.sim.venue.exchange import Exchange
 
-Connections = Callable[[Wire], tuple[dict[str, Broker], QuoteSource]]
+Connections = Callable[[Network], tuple[dict[str, Broker], QuoteSource]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Connected:
-    """What the composition root gets instead of connections to Alpaca."""
+    """Replaces the composition root's connections to Alpaca."""
 
     brokers: dict[str, ProbedBroker]
     quotes: ProbedQuotes
@@ -42,17 +42,17 @@ class _Connected:
 
 @dataclass(slots=True)
 class ProcessRun:
-    """One process of sellctl on a state folder, against an exchange that outlives it."""
+    """One process of sellctl on a state folder. The exchange continues after it has ended."""
 
     exchange: Exchange
     folder: Path
     config: Config
     connections: Connections
     clock: LoopClock
-    wire: Wire
+    network: Network
     steps: Step
     listener: Callable[[Event], None]
-    pace: PollingInterval
+    polling_interval: PollingInterval
     once: bool = False  # run-once instead of watch
     streams: Streams | None = None  # None: prices and orders are only fetched
     runtime: Runtime | None = None
@@ -60,20 +60,20 @@ class ProcessRun:
     _stop: asyncio.Event | None = field(default=None)
 
     def run(self, until: dt.datetime) -> bool:
-        """Watch until an instant. False when it was killed on the way."""
+        """Watch until an instant. False when it was killed."""
         self.loop = VirtualLoop(self.exchange)
         self.assemble()
         try:
             with self.streams.in_virtual_time() if self.streams else nullcontext():
                 self.loop.run_until_complete(self.watch(until))
         except Killed:
-            self._abandon()
+            self._leave_as_killed()
             return False
         self.close()
         return True
 
     def close(self) -> None:
-        """The orderly end."""
+        """Release everything, as an orderly end does."""
         if self.streams and self.loop:
             self.streams.cut(self.loop)
         if self.runtime:
@@ -82,12 +82,12 @@ class ProcessRun:
             self.loop.close()
 
     def stop(self) -> None:
-        """What SIGTERM does."""
+        """Stop as on SIGTERM."""
         if self._stop:
             self._stop.set()
 
-    def freeze(self, seconds: float) -> None:
-        """SIGSTOP, or a lid that closes: time goes on, the process does not."""
+    def suspend(self, seconds: float) -> None:
+        """Suspend the process, as SIGSTOP or a suspended host does: only the exchange's time continues."""
         self.exchange.advance_to(self.exchange.now + dt.timedelta(seconds=seconds))
 
     async def watch(self, until: dt.datetime) -> None:
@@ -98,8 +98,8 @@ class ProcessRun:
             await scheduler.run_once()
             return
         setting_interval = asyncio.ensure_future(self._set_interval(until))
-        watching = asyncio.ensure_future(scheduler.watch(self._stop, nothing))
-        ticking = asyncio.ensure_future(self.streams.keep_ticking(self.pace)) if self.streams else None
+        watching = asyncio.ensure_future(scheduler.watch(self._stop, ignore))
+        ticking = asyncio.ensure_future(self.streams.keep_ticking(self.polling_interval)) if self.streams else None
         await asyncio.wait({setting_interval, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         setting_interval.cancel()
@@ -111,35 +111,35 @@ class ProcessRun:
     async def _set_interval(self, until: dt.datetime) -> None:
         scheduler = cast("Runtime", self.runtime).scheduler
         while self.exchange.now < until:
-            interval, then = self.pace(self.exchange.now)
+            interval, then = self.polling_interval(self.exchange.now)
             scheduler.set_interval(interval)
             scheduler.wake()
             left = (min(then, until) - self.exchange.now).total_seconds()
             await self.clock.sleep(max(left, 1.0))
 
     def assemble(self) -> None:
-        """Come up: by the program's own composition root."""
+        """Assemble the program by its own composition root."""
         loaded = LoadedConfig(self.config, None, {}, ())
         options = Options(None, self.folder, live=False, debug=False, log_file=None)
-        with self._our_connections():
+        with self._replaced_connections():
             runtime = assemble(
                 loaded, options, RunOptions("watch", RunMode.ACT, streams=bool(self.streams)), self.listener, self.clock
             )
         self.runtime = runtime
 
     @contextmanager
-    def _our_connections(self) -> Iterator[None]:
-        """The composition root with the bench's connections, clock and journal where it makes its own."""
-        brokers, quotes = self.connections(self.wire)
+    def _replaced_connections(self) -> Iterator[None]:
+        """Let the composition root use the bench's connections, clock and journal instead of its own."""
+        brokers, quotes = self.connections(self.network)
         connected = _Connected(
-            {n: ProbedBroker(b, self.wire) for n, b in brokers.items()}, ProbedQuotes(quotes, self.wire)
+            {n: ProbedBroker(b, self.network) for n, b in brokers.items()}, ProbedQuotes(quotes, self.network)
         )
         with ExitStack() as stack:
-            stack.enter_context(patched(connecting, "connect", lambda *_, **__: connected))
+            stack.enter_context(patched(connect_module, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
             stack.enter_context(patched(bootstrap, "open_records", self._probed_records(bootstrap.open_records)))
             if self.streams:
-                stack.enter_context(self.streams.our_connections())
+                stack.enter_context(self.streams.replaced())
             yield
 
     def _probed_records(self, opened: Callable[..., Records]) -> Callable[..., Records]:
@@ -150,22 +150,22 @@ class ProcessRun:
 
         return probed
 
-    def _abandon(self) -> None:
-        """What is left of a killed process: its files as they stand. Its lock is gone with it, as the system does."""
+    def _leave_as_killed(self) -> None:
+        """Keep the state folder as a killed process leaves it. Its lock is released, as the operating system does."""
         left = self.folder.with_name(self.folder.name + "-left")
         shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
-        self._drop_what_never_began()
+        self._close_unstarted_tasks()
         self.close()
         shutil.rmtree(self.folder)
         left.rename(self.folder)
 
-    def _drop_what_never_began(self) -> None:
-        """Tasks whose turn never came: Python would complain of each. What had begun is left as it stands."""
+    def _close_unstarted_tasks(self) -> None:
+        """Close coroutines that have not started, to avoid Python's warnings. Started ones are left as they are."""
         for task in asyncio.all_tasks(self.loop) if self.loop else ():
             coroutine = task.get_coro()
             if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
                 coroutine.close()
 
 
-def nothing(_event: Any) -> None:
-    """A listener that doesn't listen."""
+def ignore(_event: Any) -> None:
+    """Ignore an event."""

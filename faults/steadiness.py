@@ -1,4 +1,4 @@
-"""What many days in one process cost: its memory and its open files, sampled every ten days."""
+"""Memory and open files of one process over many days, sampled every ten days."""
 
 import gc
 import os
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from faults.findings import Outcome
 
-EVERY = 10
-SETTLED = 2  # samples until imports, caches and the allocator have taken what they take once
-MOST_GROWTH = 1.0  # MB in ten days
+SAMPLE_DAYS = 10
+WARM_UP_SAMPLES = 2  # samples until imports, caches and the allocator have reached their size
+MAX_GROWTH = 1.0  # MB in ten days
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One process after some days: resident memory in MB, and how many files it has open."""
+    """The process after some days: its resident memory in MB and its number of open files."""
 
     days: int
     megabytes: float
@@ -25,42 +25,42 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Steadiness:
-    """Days played one after the other in one process, and what they left behind."""
+    """Days that ran one after the other in one process, and its samples."""
 
     outcomes: tuple[Outcome, ...]
     samples: tuple[Sample, ...]
 
     @property
     def growth(self) -> float:
-        """MB in ten days, from when the process had settled to its end."""
-        settled = self.samples[SETTLED - 1 :]
+        """Growth in MB per ten days after the warm-up."""
+        settled = self.samples[WARM_UP_SAMPLES - 1 :]
         return (settled[-1].megabytes - settled[0].megabytes) / max(len(settled) - 1, 1)
 
     @property
     def files(self) -> int:
-        """How many more files are open at the end."""
-        settled = self.samples[SETTLED - 1 :]
+        """How many more files are open at the end than after the warm-up."""
+        settled = self.samples[WARM_UP_SAMPLES - 1 :]
         return settled[-1].files - settled[0].files
 
     @property
     def holds(self) -> bool:
-        """Whether memory grows by less than 1 MB in ten days, and files don't."""
-        return self.growth < MOST_GROWTH and self.files <= 0
+        """Whether memory grows by less than 1 MB per ten days, and no file stays open."""
+        return self.growth < MAX_GROWTH and self.files <= 0
 
     @property
     def line(self) -> str:
         """The result in one line."""
         last = self.samples[-1]
-        return f"{self.growth:+.2f} MB in ten days, {self.files:+d} open files, {last.megabytes:.0f} MB at the end"
+        return f"{self.growth:+.2f} MB per ten days, {self.files:+d} open files, {last.megabytes:.0f} MB at the end"
 
 
 def many_days(play: Callable[[int], Outcome], seeds: Sequence[int]) -> Steadiness:
-    """Play them in this process."""
+    """Run the days in this process."""
     outcomes, samples = [], []
-    for place, seed in enumerate(seeds, 1):
+    for count, seed in enumerate(seeds, 1):
         outcomes.append(play(seed))
-        if place % EVERY == 0:
-            samples.append(_sample(place))
+        if count % SAMPLE_DAYS == 0:
+            samples.append(_sample(count))
     return Steadiness(tuple(outcomes), tuple(samples))
 
 

@@ -1,4 +1,4 @@
-"""The named steps of a cycle, and who dies at them: a kill -9 inside one process is an exception that ends the loop."""
+"""Named steps of the program at which a run can be killed. A kill is an exception that ends the event loop."""
 
 import random
 from collections import Counter
@@ -9,12 +9,12 @@ Step = Callable[[str], None]
 
 
 class Killed(SystemExit):
-    """The process is gone at this very step. A SystemExit, because asyncio stops dead at one and runs nothing more."""
+    """The process was killed at a step. A SystemExit, because asyncio stops at one without running anything else."""
 
 
 @dataclass(slots=True)
 class Steps:
-    """Counts every step and kills where told: at the nth time of one name, or by chance."""
+    """Counts the steps and kills at the nth occurrence of one, after a number of steps, or with a probability."""
 
     kill_at: str = ""
     nth: int = 1
@@ -22,22 +22,22 @@ class Steps:
     rng: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311  a bench's seed, not a secret
     seen: Counter[str] = field(default_factory=Counter)
     total: int = 0
-    sure: int = 0  # dies at this many steps (0: nowhere)
+    kill_at_total: int = 0  # dies at this many steps (0: nowhere)
     kills: int = 0
-    dead: bool = False
+    killed: bool = False
 
     def __call__(self, name: str) -> None:
-        """A step is reached."""
-        if self.dead:
+        """Count a step, or raise Killed."""
+        if self.killed:
             raise Killed(name)
         self.seen[name] += 1
         self.total += 1
-        chosen = (name == self.kill_at and self.seen[name] == self.nth) or self.total == self.sure
+        chosen = (name == self.kill_at and self.seen[name] == self.nth) or self.total == self.kill_at_total
         if chosen or (self.rate and self.rng.random() < self.rate):
             self.kills += 1
-            self.dead = True
+            self.killed = True
             raise Killed(name)
 
-    def revive(self) -> None:
-        """The next process."""
-        self.dead = False
+    def restart(self) -> None:
+        """Begin the next process."""
+        self.killed = False

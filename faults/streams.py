@@ -1,7 +1,7 @@
-"""The streams without sockets: the program's own streams and the SDK's clients, in virtual time on the program's loop.
+"""The streams without sockets: the program's own streams and the SDK's clients, in virtual time on one event loop.
 
-Two things are the bench's: the WebSocket, a pair of queues whose other end is the simulator's WebSocket face, and the
-thread, which the program gives its streams and which is left out here, because two threads have no one order.
+The bench replaces the WebSocket by a pair of queues to the simulator's WebSocket application. It leaves out the
+separate thread of the streams, because the order of events in two threads is not deterministic.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ from sellctl.sim.ws.hub import StreamHub
 if TYPE_CHECKING:
     from sellctl.core.ports import StreamListener
 
-EVERY = 2.0  # seconds between two quotes of what moves, while polls are close together
-RARELY = 300.0  # and while they are not
+QUOTE_SECONDS = 2.0  # seconds between two quotes per symbol while polls are frequent
+IDLE_QUOTE_SECONDS = 300.0  # otherwise
 Frame = bytes | str
 PollingInterval = Callable[[dt.datetime], tuple[dt.timedelta, dt.datetime]]
 
 
-class HomeStreams(AlpacaStreams):
-    """The program's streams on the program's own loop."""
+class SingleLoopStreams(AlpacaStreams):
+    """The program's streams on the program's event loop instead of a separate thread."""
 
     _main_task: "asyncio.Task[None] | None" = None
 
     def start(self, listener: "StreamListener") -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._listener, self._home = listener, asyncio.get_running_loop()
         self._main_task = asyncio.ensure_future(self._main(threading.Event()))
 
@@ -56,41 +56,41 @@ class HomeStreams(AlpacaStreams):
 
 @dataclass(slots=True)
 class Socket:
-    """One connection: the client's end as websockets has it, and the server's as ASGI has it."""
+    """One connection with the client interface of websockets and the server interface of ASGI."""
 
     to_server: "asyncio.Queue[dict[str, Any]]" = field(default_factory=asyncio.Queue)
     to_client: "asyncio.Queue[Frame | None]" = field(default_factory=asyncio.Queue)
     answered: "asyncio.Future[int]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     over: bool = False
 
-    # --- the client's end ---------------------------------------------------------------------------------------------
+    # --- the client ---------------------------------------------------------------------------------------------
 
     async def send(self, message: Frame | Iterable[bytes]) -> None:
-        """One message, whole or in frames."""
+        """Send one message, whole or in frames."""
         if self.over:
             raise ConnectionClosedError(None, None)
         whole = message if isinstance(message, bytes | str) else b"".join(message)
         self.to_server.put_nowait({"type": "websocket.receive", "text" if isinstance(whole, str) else "bytes": whole})
 
     async def recv(self) -> Frame:
-        """The next message; what was under way when the connection ended still comes."""
+        """The next message; messages sent before the connection ended are still delivered."""
         message = None if self.over and self.to_client.empty() else await self.to_client.get()
         if message is None:
             raise ConnectionClosedError(None, None)
         return message
 
     async def close(self) -> None:
-        """The client hangs up."""
+        """Close the connection."""
         self.abort()
 
-    # --- the server's -------------------------------------------------------------------------------------------------
+    # --- the server -------------------------------------------------------------------------------------------------
 
     async def receive(self) -> dict[str, Any]:
         """The client's next message."""
         return await self.to_server.get()
 
     async def answer(self, message: Any) -> None:
-        """What the server says."""
+        """Handle an ASGI message of the server."""
         kind = message["type"]
         if kind == "websocket.send" and not self.over:
             self.to_client.put_nowait(message.get("text") or message["bytes"])
@@ -100,18 +100,18 @@ class Socket:
             self.abort()
 
     def abort(self) -> None:
-        """The connection is gone, for both."""
+        """End the connection for both sides."""
         if not self.over:
             self.over = True
             self.to_client.put_nowait(None)
             self.to_server.put_nowait({"type": "websocket.disconnect"})
 
     def get_extra_info(self, _name: str) -> None:
-        """There is no socket."""
+        """Nothing, since there is no socket."""
 
 
 class Streams:
-    """One day's streams: the simulator's WebSocket face, which outlives every process, and the way to it."""
+    """The simulator's WebSocket application, which continues after each process, and the connections to it."""
 
     def __init__(self, exchange: Exchange, clock: LoopClock, seed: int) -> None:
         self._exchange = exchange
@@ -123,27 +123,27 @@ class Streams:
         self._serving: set[asyncio.Future[None]] = set()
 
     @contextmanager
-    def our_connections(self) -> Iterator[None]:
-        """The composition root makes the program's streams with this day's way to the simulator beneath them."""
-        with patched(adapter, "AlpacaStreams", HomeStreams):
+    def replaced(self) -> Iterator[None]:
+        """Let the composition root create streams that run on its own event loop."""
+        with patched(adapter, "AlpacaStreams", SingleLoopStreams):
             yield
 
     @contextmanager
     def in_virtual_time(self) -> Iterator[None]:
-        """While the program runs: the SDK's connections lead here, and nothing reads the host's clock or randomness."""
+        """Route the SDK's connections to the simulator, and replace the host's clock and randomness."""
         from alpaca.data.live import websocket as data  # noqa: PLC0415  loads pandas, which only these days need
         from alpaca.trading import stream as trading  # noqa: PLC0415  likewise
 
         with ExitStack() as stack:
-            for sdk, client in ((data, data.DataStream), (trading, trading.TradingStream)):
-                stack.enter_context(patched(sdk, "websockets_legacy", self))
-                stack.enter_context(patched(sdk, "asyncio", _Patient))
+            for adapter, client in ((data, data.DataStream), (trading, trading.TradingStream)):
+                stack.enter_context(patched(adapter, "websockets_legacy", self))
+                stack.enter_context(patched(adapter, "asyncio", _AsyncioWithoutPolling))
                 stack.enter_context(patched(client, "_reconnect_delay", self._delay()))
             stack.enter_context(patched(stream_faults, "time", self._clock))
             yield
 
     async def connect(self, url: str, *, extra_headers: dict[str, str], **_keepalive: object) -> Socket:
-        """What websockets' `connect` does."""
+        """Connect, as the `connect` of websockets does."""
         self._number += 1
         socket, client = Socket(), ("127.0.0.1", self._number)
         headers = [(key.lower().encode(), value.encode()) for key, value in extra_headers.items()]
@@ -163,26 +163,26 @@ class Streams:
         finally:
             socket.abort()
 
-    async def keep_ticking(self, pace: PollingInterval) -> None:
-        """Quotes of what moves, often while polls are, and the faults of whole connections."""
+    async def keep_ticking(self, polling_interval: PollingInterval) -> None:
+        """Send quotes, frequently while polls are frequent, and apply the faults of connections."""
         while True:
             self._hub.tick()
-            interval, until = pace(self._exchange.now)
+            interval, until = polling_interval(self._exchange.now)
             left = (until - self._exchange.now).total_seconds()
-            often = interval.total_seconds() < RARELY
-            await self._clock.sleep(EVERY if often else min(RARELY, max(left, EVERY)))
+            often = interval.total_seconds() < IDLE_QUOTE_SECONDS
+            await self._clock.sleep(QUOTE_SECONDS if often else min(IDLE_QUOTE_SECONDS, max(left, QUOTE_SECONDS)))
 
     async def close(self) -> None:
-        """The program has hung up; the server sees to its end."""
+        """Wait for the server's ends after the program has disconnected."""
         if self._serving:
             await asyncio.wait(self._serving, timeout=1)
 
     def cut(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The process is gone, and its connections with it: nothing of them is left to end by itself, at any time."""
+        """End all connections of a killed process at once, so that none ends later at an undefined time."""
         for task in [] if loop.is_closed() else asyncio.all_tasks(loop):
             coroutine = task.get_coro()
             if coroutine is not None and _is_streaming(coroutine):
-                _end(coroutine)
+                _close(coroutine)
         self._hub.trading.clear()
         self._hub.data.clear()
         self._transports.clear()
@@ -196,34 +196,40 @@ class Streams:
         return delay
 
 
-_OURS = ("/faults/streams.py", "/alpaca/streams.py", "/sim/ws/market_data.py", "/sim/ws/trade_updates.py", "/queues.py")
+_STREAM_FILES = (
+    "/faults/streams.py",
+    "/alpaca/streams.py",
+    "/sim/ws/market_data.py",
+    "/sim/ws/trade_updates.py",
+    "/queues.py",
+)
 
 
 def _is_streaming(coroutine: Any) -> bool:
-    """Whether it is a part of a connection, on either side."""
+    """Whether the coroutine belongs to a connection, on either side."""
     code = getattr(coroutine, "cr_code", None)
-    return code is not None and code.co_filename.endswith(_OURS)
+    return code is not None and code.co_filename.endswith(_STREAM_FILES)
 
 
-def _end(coroutine: Any) -> None:
-    """What waits for something on its way out (the SDK sleeps there, the simulator gathers) is told again."""
+def _close(coroutine: Any) -> None:
+    """Close a coroutine; repeated for those that await something in their cleanup."""
     for _ in range(4):
         with contextlib.suppress(RuntimeError):
             coroutine.close()
             return
 
 
-class _PatientMeta(type):
+class _AsyncioMeta(type):
     def __getattr__(cls, name: str) -> Any:
         return getattr(asyncio, name)
 
 
-class _Patient(metaclass=_PatientMeta):
-    """asyncio for the SDK, but for one thing: it looks every five seconds whether it should stop, which costs a day."""
+class _AsyncioWithoutPolling(metaclass=_AsyncioMeta):
+    """asyncio without the SDK's check every five seconds whether it should stop, which slows down a virtual day."""
 
     @staticmethod
     async def wait_for(awaitable: Any, timeout: float | None) -> Any:  # noqa: ASYNC109  its name and place are asyncio's
-        """As asyncio's, and without an end for the next frame: nobody stops these streams by the SDK's own way."""
+        """As asyncio's, but without a timeout for the next frame: the bench does not use the SDK's own stop."""
         if getattr(awaitable, "cr_code", None) is Socket.recv.__code__:
             return await awaitable
         return await asyncio.wait_for(awaitable, timeout)

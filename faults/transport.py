@@ -24,13 +24,13 @@ from sellctl.sim.http.app import SimulatorApp
 from sellctl.sim.sim_time import SimTime
 from sellctl.sim.venue.exchange import Exchange
 
-HERE = "http://127.0.0.1:1"
+BASE_URL = "http://127.0.0.1:1"
 _CLIENT = ("127.0.0.1", 1)
 Message = MutableMapping[str, Any]
 
 
 class _ServerLoop(asyncio.SelectorEventLoop):
-    """An event loop that waits in no time; `now` is the server's time in seconds."""
+    """An event loop that advances its own time instead of waiting; `now` is the server's time in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,19 +46,19 @@ class _ServerLoop(asyncio.SelectorEventLoop):
 
 @dataclass(slots=True)
 class _Reply:
-    """The answer to one request as far as it came, whether the connection was reset, and the server's seconds."""
+    """The response as far as it was sent, whether the connection was reset, and its duration in server seconds."""
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
     complete: bool = False
     reset: bool = False
-    took: float = 0.0
+    seconds_taken: float = 0.0
     silence: float = 0.0
 
 
 class _Socket:
-    """Takes the socket's place, which a fault may abort."""
+    """Replaces the socket, which a fault may abort."""
 
     def __init__(self, reply: _Reply) -> None:
         self._exchange = reply
@@ -81,13 +81,13 @@ class InProcessTransport:
         self._evidence = evidence
 
     async def send(self, request: HttpRequest, *, urgent: bool = False) -> HttpResponse:
-        """Run one request to its end or to the client's deadline. It takes no time, so every request is urgent."""
+        """Run one request to its end or to the client's deadline. It takes no time, so urgency has no effect."""
         del urgent
         self._note(request)
         self._app.host.time.move_to(self._app.host.exchange.now)
         reply = self._run(request)
         limits = DEFAULT_LIMITS
-        if reply.took >= limits.total or reply.silence >= limits.read:
+        if reply.seconds_taken >= limits.total or reply.silence >= limits.read:
             raise TimeoutError
         if reply.reset or not reply.complete:
             raise DisconnectedError
@@ -100,7 +100,7 @@ class InProcessTransport:
         """Nothing is open."""
 
     def _note(self, request: HttpRequest) -> None:
-        """Count what I6 and I7 are checked against."""
+        """Record what I6 and I7 are checked against."""
         path = request.target.partition("?")[0]
         self._evidence.posts += request.method == "POST"
         everything = request.method == "DELETE" and not path.startswith("/v2/orders/")
@@ -121,14 +121,14 @@ class InProcessTransport:
 
 async def _serve(app: SimulatorApp, request: HttpRequest, reply: _Reply, loop: _ServerLoop) -> None:
     started = last = loop.now
-    asked = False
+    received = False
 
     async def receive() -> Message:
-        nonlocal asked
-        if asked:
+        nonlocal received
+        if received:
             await asyncio.sleep(DEFAULT_LIMITS.read)
             return {"type": "http.disconnect"}
-        asked = True
+        received = True
         return {"type": "http.request", "body": request.body, "more_body": False}
 
     async def send(message: Message) -> None:
@@ -141,7 +141,7 @@ async def _serve(app: SimulatorApp, request: HttpRequest, reply: _Reply, loop: _
             reply.complete = not message.get("more_body")
 
     await app(_scope(request), receive, send)
-    reply.took = loop.now - started
+    reply.seconds_taken = loop.now - started
     if not reply.complete:
         reply.silence = max(reply.silence, loop.now - last)
 
@@ -158,7 +158,7 @@ def _scope(request: HttpRequest) -> Message:
     }
 
 
-def over_the_sdk(exchange: Exchange, evidence: EvidenceChecker) -> Connections:
+def through_adapter(exchange: Exchange, evidence: EvidenceChecker) -> Connections:
     """Brokers and quotes through the real adapter. Each process run has its own clients to one simulator."""
     app = SimulatorApp(SimHost(exchange, SimTime(exchange.now, 0)))
 
@@ -179,6 +179,6 @@ def _seconds_of(exchange: Exchange) -> Callable[[], float]:
 
 
 def _config(exchange: Exchange) -> Config:
-    endpoints = EndpointsConfig(trading=HERE, data=HERE)
+    endpoints = EndpointsConfig(trading=BASE_URL, data=BASE_URL)
     keys = {name: AccountConfig(books.key, books.secret) for name, books in exchange.accounts.items()}
     return Config(accounts={name: replace(account, endpoints=endpoints) for name, account in keys.items()})

@@ -1,4 +1,4 @@
-"""Two watchers at once on one account: with a state folder each (L02) and with one (L01)."""
+"""Two watchers at once on one account: with a shared state folder (L01) and with one each (L02)."""
 
 import asyncio
 import datetime as dt
@@ -12,16 +12,16 @@ from faults.crash import exactly_once, matrix_day
 from faults.day import ACCOUNT, Stage, a_stage, config_of, scratch
 from faults.findings import Violation
 from faults.loop import LoopClock, VirtualLoop
+from faults.network import Network
 from faults.process_run import ProcessRun
 from faults.steps import Steps
-from faults.wire import Wire
 from sellctl.core.decision.policy import compile_policy
 from sellctl.core.errors import BusyError
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What came of two watchers: how many orders were taken, how many duplicates the broker refused."""
+    """The result of two watchers: how many orders the broker accepted, and how many duplicates it rejected."""
 
     seed: int
     shared: bool
@@ -32,18 +32,18 @@ class Pair:
 
 
 def play_pair(seed: int, *, shared: bool) -> Pair:
-    """Both watch the same nine minutes; the second's clock and polls are a little off the first's (L05)."""
+    """Run both for the same nine minutes; the second one's clock and polls differ slightly (L05)."""
     with scratch() as name:
         day = replace(matrix_day(seed), human_actions=())
         stage = a_stage(day, Path(name) / "one")
         folders = (stage.folder, stage.folder if shared else stage.folder.with_name("two"))
         with _listening_to(stage, folders):
-            processes = tuple(_life(stage, folder, seed + place) for place, folder in enumerate(folders))
+            processes = tuple(_process(stage, folder, seed + index) for index, folder in enumerate(folders))
             _run(stage, processes)
         stage.evidence.folders = tuple(dict.fromkeys(folders))
         exactly_once(stage)
-        stage.evidence.all(compile_policy(config_of(day), ACCOUNT), [])
-        logged = [entry for process in processes for entry in process.wire.log if entry.what == "submit"]
+        stage.evidence.check_all(compile_policy(config_of(day), ACCOUNT), [])
+        logged = [entry for process in processes for entry in process.network.log if entry.what == "submit"]
         busy = any(
             isinstance(state.problem, BusyError)
             for process in processes
@@ -51,7 +51,7 @@ def play_pair(seed: int, *, shared: bool) -> Pair:
             for state in process.runtime.scheduler.states
         )
         if shared and not busy:
-            stage.findings.add("C1", stage.exchange.now, "two watchers worked one state folder")
+            stage.findings.add("C1", stage.exchange.now, "two watchers used one state folder")
         return Pair(
             seed=seed,
             shared=shared,
@@ -64,21 +64,21 @@ def play_pair(seed: int, *, shared: bool) -> Pair:
 
 @contextmanager
 def _listening_to(stage: Stage, folders: tuple[Path, ...]) -> Iterator[None]:
-    """One checker for the intents of both folders in the place of the day's own."""
+    """Replace the day's checker by one that reads the intents of both folders."""
     stage.exchange.listeners.clear()
     checker = ExchangeChecker(stage.exchange, stage.findings, tuple(dict.fromkeys(folders)))
     checker.listen()
-    stage.wire.arrives = lambda _name, _order: None
+    stage.network.arrives = lambda _name, _order: None
     yield
 
 
-def _life(stage: Stage, folder: Path, seed: int) -> ProcessRun:
+def _process(stage: Stage, folder: Path, seed: int) -> ProcessRun:
     clock = LoopClock(stage.exchange)
     clock.skew = dt.timedelta(seconds=40 * (seed % 3))
-    wire = Wire(clock, Steps(), stage.day.latency, stage.steps.rng.random, lambda *_: None, stage.wire.cancels)
+    network = Network(clock, Steps(), stage.day.latency, stage.steps.rng.random, lambda *_: None, stage.network.cancels)
     return ProcessRun(
-        stage.exchange, folder, config_of(stage.day), stage.connections, clock, wire, Steps(), stage.liveness.hear,
-        stage.day.interval_at,
+        stage.exchange, folder, config_of(stage.day), stage.connections, clock, network, Steps(),
+        stage.liveness.on_event, stage.day.interval_at,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Builders for tests: each makes one plain, valid value, and a test names only what it is about."""
+"""Builders for tests: each creates a valid default value, and a test states only what matters to it."""
 
 import dataclasses
 import datetime as dt
@@ -28,7 +28,7 @@ TODAYS_SPY_CALL = "SPY261124C00600000"
 
 
 def replace(value: T, **changes: object) -> T:
-    """A frozen value with other fields."""
+    """A copy of a frozen value with changed fields."""
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]
 
 
@@ -45,7 +45,7 @@ def a_market(clock: str = "12:00", day: dt.date = TUESDAY, *, closes: str = "16:
 
 
 def a_quote(symbol: str, bid: str | None, ask: str | None, when: dt.datetime | None = None) -> Quote:
-    """A quote, stamped at noon unless told."""
+    """A quote, by default with a timestamp at noon."""
     return Quote(
         symbol, Decimal(bid) if bid else None, Decimal(ask) if ask else None, at("12:00") if when is None else when
     )
@@ -54,7 +54,7 @@ def a_quote(symbol: str, bid: str | None, ask: str | None, when: dt.datetime | N
 def a_position(
     symbol: str = CALL, qty: str = "1", entry: str | None = "1.00", *, short: bool = False, available: str | None = ""
 ) -> Position:
-    """A long position, all of it free; `available=None` is a broker that doesn't say."""
+    """A long position, all of it available; `available=None`: the broker does not report the available quantity."""
     free = qty if available == "" else available
     return Position(
         instrument=an_option(symbol) or a_stock(symbol),
@@ -94,7 +94,7 @@ def an_order(
     client_order_id: str = "by-hand",
     **more: object,
 ) -> Order:
-    """A simple day order of the user's."""
+    """A simple day order of the user."""
     order = Order(
         id=f"id-of-{client_order_id}-{symbol}",
         client_order_id=client_order_id,
@@ -125,10 +125,10 @@ def a_snapshot(
     account: AccountFacts | None = None,
     confirmed: bool = True,
 ) -> Snapshot:
-    """A snapshot taken just now that knows today's orders of every holding; `history=None` knows none.
+    """A snapshot at the market's time with today's orders of every holding; `history=None`: they are unknown.
 
-    Quotes stamped at noon are moved to the market's now, unless a test set another stamp. `confirmed=False` is a
-    first quote, which no other has confirmed yet.
+    Quotes with the default timestamp at noon are moved to the market's time. `confirmed=False`: the quotes are first
+    ones, without a confirmation.
     """
     market = market or a_market()
     fresh = tuple(
@@ -142,7 +142,7 @@ def a_snapshot(
 
 
 def a_confirmed(holding: Holding) -> Holding:
-    """The same holding, whose quote an earlier one confirms."""
+    """The same holding with a confirmed quote."""
     window = Window(holding.quote, holding.quote) if holding.quote else None
     return replace(holding, state=replace(holding.state, window=window))
 
@@ -150,7 +150,7 @@ def a_confirmed(holding: Holding) -> Holding:
 def a_config(sell: SellModuleConfig | None = None, execution: ExecutionConfig | None = None) -> Config:
     """One paper account called main, with the defaults."""
     return Config(
-        accounts={"main": AccountConfig(api_key="key", secret_key="secret")},  # noqa: S106  a test's word
+        accounts={"main": AccountConfig(api_key="key", secret_key="secret")},  # noqa: S106  not a real secret
         sell_module=sell or SellModuleConfig(),
         execution=execution or ExecutionConfig(),
     )
@@ -164,7 +164,7 @@ def a_policy(sell: SellModuleConfig | None = None, execution: ExecutionConfig | 
 def an_exit(
     urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10", pressing: float = 0
 ) -> PositionState:
-    """The memory of an exit under way whose last order was sent that many seconds ago."""
+    """The state of an active exit whose last order was sent that many seconds ago."""
     return PositionState(
         exit=ExitProgress(
             reason="an earlier reason",
@@ -179,7 +179,7 @@ def an_exit(
 
 
 def the_decision(snapshot: Snapshot, policy: Policy | None = None, symbol: str | None = None) -> PositionDecision:
-    """What is decided about the one position of a snapshot, or about the one named, and explained."""
+    """The explained decision about the only position of a snapshot, or about the one with a symbol."""
     policy = policy or a_policy()
     plan = explained(decide(snapshot, policy), snapshot, policy)
     (decision,) = (each for each in plan.decisions if symbol in {None, each.holding.symbol})
@@ -187,12 +187,12 @@ def the_decision(snapshot: Snapshot, policy: Policy | None = None, symbol: str |
 
 
 def at_price(price: str, *, short: bool = False, symbol: str = CALL, qty: str = "2", **facts: object) -> Holding:
-    """A position from 1.00 whose usable bid and ask are both `price`, first seen at 11:00."""
+    """A position with an entry of 1.00 whose usable bid and ask are both `price`, first seen at 11:00."""
     state = PositionState(first_seen=at("11:00"), original_qty=Decimal(qty), **facts)  # type: ignore[arg-type]
     held = a_holding(symbol, qty, "1.00", bid=price, ask=price, short=short, state=state)
     return replace(held, prices=Prices(Decimal(price), Decimal(price), ""))
 
 
 def fires(rule: Rule, held: Holding, market: Market | None = None) -> bool:
-    """Whether a rule is true of a position, at noon unless told."""
+    """Whether a rule is true of a position, by default at noon."""
     return rule.evaluate(held, market or a_market()) is not None

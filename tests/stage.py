@@ -1,4 +1,4 @@
-"""A simulated Alpaca and the real program against it, in process or as a process of its own."""
+"""A simulated Alpaca and the real program connected to it, in process or as a separate process."""
 
 import json
 import os
@@ -22,7 +22,7 @@ CALL = "AAPL261218C00200000"
 
 
 def three_calls(bid: str = "1.00", ask: str = "1.02", *, more_prices: str = "", at: str = "2026-11-24 12:00") -> str:
-    """A scenario: one account that paid 1.00 each for three calls, which stand at one quote all day."""
+    """A scenario: one account with three calls at an entry of 1.00, whose quote is constant."""
     return textwrap.dedent(f"""\
         start: "{at}"
         accounts:
@@ -37,8 +37,8 @@ def three_calls(bid: str = "1.00", ask: str = "1.02", *, more_prices: str = "", 
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command said and how it ended."""
+class CommandResult:
+    """The exit status and the output of a command."""
 
     status: int
     out: str
@@ -51,7 +51,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Program:
-    """The real program with a folder of its own: configuration and state."""
+    """The real program with its own folder for configuration and state."""
 
     folder: Path
 
@@ -64,26 +64,26 @@ class Program:
         return self.folder / "state"
 
     def write(self, text: str, mode: int = 0o600) -> None:
-        """A configuration, readable by its owner only unless told otherwise."""
+        """Write a configuration, by default readable by its owner only."""
         self.config.write_text(textwrap.dedent(text))
         self.config.chmod(mode)
 
-    def words(self, *words: str) -> list[str]:
-        return ["--config", str(self.config), "--state-dir", str(self.state), *words]
+    def arguments(self, *arguments: str) -> list[str]:
+        return ["--config", str(self.config), "--state-dir", str(self.state), *arguments]
 
-    def run(self, *words: str) -> Said:
-        """A command, as a user types it, with this configuration and state folder."""
-        result = CliRunner().invoke(app, self.words(*words))
+    def run(self, *arguments: str) -> CommandResult:
+        """Run a command in process with this configuration and state folder."""
+        result = CliRunner().invoke(app, self.arguments(*arguments))
         if isinstance(result.exception, SellctlError):
-            return Said(int(result.exception.exit_code), result.stdout, f"{result.stderr}{result.exception}")
+            return CommandResult(int(result.exception.exit_code), result.stdout, f"{result.stderr}{result.exception}")
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Said(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
-    def spawn(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """The command as a process; the caller ends it."""
+    def spawn(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start the command as a process, which the caller ends."""
         return subprocess.Popen(  # noqa: S603  our own interpreter
-            [*MAIN, *self.words(*words)],
+            [*MAIN, *self.arguments(*arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -91,31 +91,31 @@ class Program:
             env=clean_environment(self.folder) | dict(env or {}),
         )
 
-    def shell(self, *words: str, env: Mapping[str, str] | None = None) -> Said:
-        """The command as a process, to its end."""
-        return end_of(self.spawn(*words, env=env))
+    def shell(self, *arguments: str, env: Mapping[str, str] | None = None) -> CommandResult:
+        """Run the command as a process to its end."""
+        return end_of(self.spawn(*arguments, env=env))
 
 
-def end_of(process: "subprocess.Popen[str]", seconds: float = 30) -> Said:
-    """What a process said, once it has ended."""
+def end_of(process: "subprocess.Popen[str]", seconds: float = 30) -> CommandResult:
+    """Wait for the end of a process and return its result."""
     with process:
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    return Said(process.returncode, out, err)
+    return CommandResult(process.returncode, out, err)
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """An environment that says nothing of sellctl or Alpaca, with a home of its own."""
+    """An environment without variables of sellctl or Alpaca, and with its own home folder."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_OURS)}
     return kept | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "xdg"), "XDG_STATE_HOME": str(home / "xdg-state")}
 
 
 @dataclass(frozen=True)
 class Stage(Program):
-    """One simulated broker and the program against it."""
+    """One simulated broker and the program connected to it."""
 
     server: SimServer
 
@@ -128,17 +128,17 @@ class Stage(Program):
         self.write(f"accounts:\n{accounts}{textwrap.dedent(rules)}")
 
     def orders(self, account: str = "main") -> list[Any]:
-        """Every order that the broker ever accepted in an account, oldest first."""
+        """Every order that the broker has accepted in an account, oldest first."""
         return list(self.server.exchange.accounts[account].orders.values())
 
     def held(self, symbol: str, account: str = "main") -> int:
         return int(self.server.exchange.accounts[account].qty_of(symbol))
 
     def sent(self) -> list[str]:
-        """Every request that could change something."""
+        """Every request with a method that can change something."""
         return [f"{r.method} {r.path}" for r in self.server.requests if r.method not in {"GET", "HEAD"}]
 
-    def misbehave(self, name: str, **options: Any) -> None:
+    def inject_fault(self, name: str, **options: Any) -> None:
         with self.server.hold() as exchange:
             exchange.faults.inject(name, **options)
 

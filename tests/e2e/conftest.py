@@ -1,4 +1,4 @@
-"""The stage as a fixture: a simulated Alpaca, and the real program against it."""
+"""A fixture with a simulated Alpaca and the real program connected to it."""
 
 import signal
 import textwrap
@@ -13,23 +13,23 @@ from sellctl.sim.server import SimServer
 
 
 def pytest_configure() -> None:
-    """Ctrl-C reaches what the tests start, also when a shell runs the tests in the background, where it is ignored."""
+    """Restore SIGINT, which a shell ignores in background jobs, so that child processes receive Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
-    """Put a scenario on stage: play(scenario, rules). Time stands still unless the test moves it."""
+    """Start a scenario: play(scenario, rules). The simulated clock is stopped unless the test moves it."""
     running: list[SimServer] = []
 
-    def on_stage(scenario: str, rules: str = "", speed: float = 0) -> Stage:
+    def start(scenario: str, rules: str = "", speed: float = 0) -> Stage:
         server = SimServer(parse_scenario(textwrap.dedent(scenario)), speed=speed).start()
         running.append(server)
         stage = Stage(tmp_path, server)
         stage.configure(rules)
         return stage
 
-    yield on_stage
+    yield start
     for server in running:
         server.stop()

@@ -1,4 +1,4 @@
-"""Small market days for the whole program: what is held, at what prices, under which rules."""
+"""Builders of small scenarios for end-to-end tests: positions, prices and rules."""
 
 from stage import Stage
 
@@ -18,7 +18,7 @@ DAY = """
 
 
 def a_day(positions: dict[str, tuple[int, str]], prices: dict[str, str], start: str = "2026-11-24 12:00") -> str:
-    """A scenario: symbol -> (quantity, entry), and symbol -> its prices as the scenario writes them."""
+    """A scenario from symbol -> (quantity, entry) and symbol -> price path in the scenario's notation."""
     held = ", ".join(f"{{symbol: {s}, qty: {qty}, entry: {entry}}}" for s, (qty, entry) in positions.items())
     lines = "\n".join(f"      {symbol}: {path}" for symbol, path in prices.items())
     return DAY.format(start=start, positions=held, prices=lines)
@@ -38,6 +38,6 @@ def ruled(rules: str, match: str = "{}") -> str:
 
 
 def reasons(stage: Stage, symbol: str = CALL) -> set[str]:
-    """The reasons of the orders that were sent for a symbol, as `history` tells them."""
+    """The reasons of the orders that were sent for a symbol, as printed by `history`."""
     rows = stage.run("history", symbol, "--format", "json").document
     return {row["reason"] for row in rows if row["reason"]}

@@ -1,4 +1,4 @@
-"""The wide stop at the broker, through the whole program: it sells while nobody watches, and never beside an exit."""
+"""Backstops in the whole program: they sell while no process runs, and never together with an exit."""
 
 import datetime as dt
 import signal
@@ -8,7 +8,7 @@ from decimal import Decimal
 from stage import Play, Stage
 
 CALL, SHARES = "AAPL261218C00200000", "MSFT"
-QUIET = """
+SCENARIO = """
     start: "2026-11-24 12:00"
     accounts:
       main:
@@ -27,9 +27,9 @@ QUIET = """
         - {{at: "12:05", fixed: {{bid: {stock}, ask: {stock}}}}}
     settings: {{strict_options: {strict}}}
 """
-CRASHES = QUIET.format(option="0.30", stock="40", strict="false")
-RISES = QUIET.format(option="1.20", stock="120", strict="false")
-STRICT = QUIET.format(option="0.70", stock="120", strict="true")
+CRASHES = SCENARIO.format(option="0.30", stock="40", strict="false")
+RISES = SCENARIO.format(option="1.20", stock="120", strict="false")
+STRICT = SCENARIO.format(option="0.70", stock="120", strict="true")
 RULES = """
     sell_module: {strategy_one: {applies_to: [option, stock]}}
     execution: {backstop: {stop: 50%}}
@@ -37,7 +37,7 @@ RULES = """
 
 
 def run_twice(stage: Stage) -> None:
-    """Two runs of cron: the first learns whether options take one, and both place."""
+    """Two cron runs: the first detects whether options accept a backstop, and both place some."""
     assert [stage.run("run-once").status, stage.run("run-once").status] == [0, 0]
 
 
@@ -54,7 +54,7 @@ def exits(stage: Stage) -> list[str]:
     return [order.symbol for order in stage.orders() if not order.client_order_id.startswith("sellctl-backstop-")]
 
 
-def test_a_backstop_rests_under_each_position_and_later_runs_leave_it_alone(play: Play) -> None:
+def test_a_backstop_rests_under_each_position_and_later_runs_keep_it(play: Play) -> None:
     stage = play(CRASHES, RULES)
     run_twice(stage)
     assert resting(stage) == {
@@ -66,7 +66,7 @@ def test_a_backstop_rests_under_each_position_and_later_runs_leave_it_alone(play
     assert stage.sent() == sent
 
 
-def test_it_sells_while_nobody_watches_and_the_next_run_books_it_and_sends_nothing(play: Play) -> None:
+def test_a_backstop_sells_between_runs_and_the_next_run_records_it_and_sends_nothing(play: Play) -> None:
     stage = play(CRASHES, RULES)
     run_twice(stage)
     sent = stage.sent()
@@ -74,8 +74,8 @@ def test_it_sells_while_nobody_watches_and_the_next_run_books_it_and_sends_nothi
     assert (stage.held(CALL), stage.held(SHARES)) == (0, 0)
     run_twice(stage)
     assert stage.sent() == sent
-    told = stage.run("report", "--each", "--format", "json").document
-    assert {(one["symbol"], one["reason"], one["filled"], one["pnl"], one["seconds"]) for one in told} == {
+    rows = stage.run("report", "--each", "--format", "json").document
+    assert {(one["symbol"], one["reason"], one["filled"], one["pnl"], one["seconds"]) for one in rows} == {
         (CALL, "backstop", "3", "-210.0", None),
         (SHARES, "backstop", "7", "-420", None),
     }
@@ -83,7 +83,7 @@ def test_it_sells_while_nobody_watches_and_the_next_run_books_it_and_sends_nothi
     assert stage.run("history", "--verify").status == 0
 
 
-def test_it_sells_for_a_watcher_that_was_killed(play: Play) -> None:
+def test_a_backstop_sells_after_the_watcher_was_killed(play: Play) -> None:
     stage = play(CRASHES, RULES)
     watching = stage.spawn("watch", "--format", "json")
     deadline = time.monotonic() + 30
@@ -99,13 +99,13 @@ def test_it_sells_for_a_watcher_that_was_killed(play: Play) -> None:
 
 
 def advance_a_little(stage: Stage) -> None:
-    """Real time for the other process, and a second of the exchange's."""
+    """Let the other process run for a moment, and advance the exchange by a second."""
     with stage.server.hold() as exchange:
         exchange.advance_to(exchange.now + dt.timedelta(seconds=0.2))
     time.sleep(0.05)
 
 
-def test_a_target_takes_the_place_of_a_resting_backstop_and_sells_once(play: Play) -> None:
+def test_a_target_replaces_a_resting_backstop_and_sells_once(play: Play) -> None:
     stage = play(RISES, RULES)
     run_twice(stage)
     advance(stage, 6)
@@ -115,7 +115,7 @@ def test_a_target_takes_the_place_of_a_resting_backstop_and_sells_once(play: Pla
     assert resting(stage) == {}
 
 
-def test_an_option_broker_that_takes_none_is_asked_once_and_exits_go_on(play: Play) -> None:
+def test_a_broker_that_rejects_option_backstops_is_tried_once_and_exits_continue(play: Play) -> None:
     stage = play(STRICT, RULES)
     first = stage.run("run-once")
     assert f"{CALL} rejected: the broker refused the backstop" in first.err
@@ -129,7 +129,7 @@ def test_an_option_broker_that_takes_none_is_asked_once_and_exits_go_on(play: Pl
     assert stage.held(CALL) == 0
 
 
-def test_it_comes_back_when_somebody_cancels_it_and_goes_when_it_is_turned_off(play: Play) -> None:
+def test_a_cancelled_backstop_is_placed_again_and_turning_it_off_removes_it(play: Play) -> None:
     stage = play(CRASHES, RULES)
     run_twice(stage)
     with stage.server.hold() as exchange:
@@ -149,8 +149,8 @@ def test_it_comes_back_when_somebody_cancels_it_and_goes_when_it_is_turned_off(p
     assert resting(stage) == {}
 
 
-def test_it_expires_with_the_day_and_rests_again_the_next_morning(play: Play) -> None:
-    stage = play(QUIET.format(option="1.00", stock="100", strict="false"), RULES)
+def test_a_day_backstop_expires_and_is_placed_again_the_next_morning(play: Play) -> None:
+    stage = play(SCENARIO.format(option="1.00", stock="100", strict="false"), RULES)
     run_twice(stage)
     advance(stage, 22 * 60)
     assert set(resting(stage)) == {SHARES}

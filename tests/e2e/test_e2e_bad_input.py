@@ -1,4 +1,4 @@
-"""Every bad input: one clear sentence with what to do, the documented status, no traceback, and nothing sent."""
+"""Invalid input gives one clear sentence with a remedy, the documented status, no traceback, and no order."""
 
 import re
 import socket
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stage import Program, Said
-from stranger import Stranger, position
+from alternative_broker import AlternativeBroker, position
+from stage import CommandResult, Program
 
 CALL = "AAPL261218C00200000"
 ACCOUNT = """\
 accounts:
   main:
-    api_key: stranger-key
-    secret_key: stranger-secret
+    api_key: alternative-key
+    secret_key: alternative-secret
     endpoints: {trading: 'URL', data: 'URL'}
 """
 ONE = f"{ACCOUNT}sell_module: {{strategy_one: "
@@ -22,8 +22,8 @@ COMMANDS = [["run-once"], ["positions"], ["cancel-stale"], ["close", CALL]]
 
 
 @pytest.fixture
-def stranger() -> Iterator[Stranger]:
-    with Stranger(position(CALL, 3, 1.0), {CALL: (0.70, 0.72)}) as one:
+def broker() -> Iterator[AlternativeBroker]:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (0.70, 0.72)}) as one:
         yield one
 
 
@@ -35,12 +35,12 @@ def no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def is_one_clear_word(said: Said, *words: str) -> None:
-    assert "Traceback" not in said.out + said.err
-    assert said.out == ""
-    for word in words:
-        assert word in said.err
-    assert len(said.err.strip().splitlines()) <= 3, said.err
+def is_one_clear_message(result: CommandResult, *texts: str) -> None:
+    assert "Traceback" not in result.out + result.err
+    assert result.out == ""
+    for text in texts:
+        assert text in result.err
+    assert len(result.err.strip().splitlines()) <= 3, result.err
 
 
 MISTAKES = {
@@ -62,50 +62,50 @@ MISTAKES = {
 
 @pytest.mark.parametrize("command", [["run-once"], ["positions"], ["config", "check"]], ids=" ".join)
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_the_file_is_one_sentence_with_what_to_do(
-    tmp_path: Path, stranger: Stranger, mistake: str, command: list[str]
+def test_a_mistake_in_the_file_is_reported_in_one_sentence_with_a_remedy(
+    tmp_path: Path, broker: AlternativeBroker, mistake: str, command: list[str]
 ) -> None:
-    text, *words = MISTAKES[mistake]
+    text, *arguments = MISTAKES[mistake]
     program = Program(tmp_path)
-    program.write(text.replace("URL", stranger.url))
-    said = program.run(*command)
-    assert said.status == 2, said
-    is_one_clear_word(said, *words)
-    assert stranger.asked == []
+    program.write(text.replace("URL", broker.url))
+    result = program.run(*command)
+    assert result.status == 2, result
+    is_one_clear_message(result, *arguments)
+    assert broker.requests == []
 
 
-def test_a_missing_file_is_named_with_how_to_write_one(tmp_path: Path) -> None:
-    said = Program(tmp_path).run("run-once")
-    assert said.status == 2
-    is_one_clear_word(said, "config.yml", "sellctl config init")
+def test_a_missing_file_is_named_and_the_message_says_how_to_create_one(tmp_path: Path) -> None:
+    result = Program(tmp_path).run("run-once")
+    assert result.status == 2
+    is_one_clear_message(result, "config.yml", "sellctl config init")
 
 
-def test_without_configuration_and_keys_the_ways_to_begin_are_named(tmp_path: Path) -> None:
+def test_without_configuration_and_keys_the_message_lists_the_ways_to_start(tmp_path: Path) -> None:
     process = Program(tmp_path).shell("config", "check")
     assert process.status == 2
-    is_one_clear_word(process, "sellctl config init")
+    is_one_clear_message(process, "sellctl config init")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640])
-def test_keys_in_a_file_that_others_can_read_are_refused(tmp_path: Path, stranger: Stranger, mode: int) -> None:
+def test_a_file_with_keys_that_others_can_read_is_refused(tmp_path: Path, broker: AlternativeBroker, mode: int) -> None:
     program = Program(tmp_path)
-    program.write(ACCOUNT.replace("URL", stranger.url), mode)
-    said = program.run("run-once")
-    assert said.status == 2
-    is_one_clear_word(said, "chmod 600")
-    assert stranger.asked == []
+    program.write(ACCOUNT.replace("URL", broker.url), mode)
+    result = program.run("run-once")
+    assert result.status == 2
+    is_one_clear_message(result, "chmod 600")
+    assert broker.requests == []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_an_account_that_is_not_configured_is_named_with_those_that_are(
-    tmp_path: Path, stranger: Stranger, command: list[str]
+    tmp_path: Path, broker: AlternativeBroker, command: list[str]
 ) -> None:
     program = Program(tmp_path)
-    program.write(ACCOUNT.replace("URL", stranger.url))
-    said = program.run(*command, "--account", "mian")
-    assert said.status == 2
-    is_one_clear_word(said, "mian", "main")
-    assert stranger.asked == []
+    program.write(ACCOUNT.replace("URL", broker.url))
+    result = program.run(*command, "--account", "mian")
+    assert result.status == 2
+    is_one_clear_message(result, "mian", "main")
+    assert broker.requests == []
 
 
 def closed_port() -> int:
@@ -115,70 +115,72 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_host_that_can_not_be_reached_is_named_at_once(tmp_path: Path, command: list[str]) -> None:
+def test_an_unreachable_host_is_named_at_once(tmp_path: Path, command: list[str]) -> None:
     program = Program(tmp_path)
     program.write(ACCOUNT.replace("URL", f"http://127.0.0.1:{closed_port()}"))
-    said = program.run(*command)
-    assert said.status == 1
-    assert re.search(r"main .*can't be reached.*endpoints", said.err)
-    assert said.err.count("can't be reached") == 1, said.err
-    assert "Traceback" not in said.err
+    result = program.run(*command)
+    assert result.status == 1
+    assert re.search(r"main .*can't be reached.*endpoints", result.err)
+    assert result.err.count("can't be reached") == 1, result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_html_in_place_of_json_is_an_error_and_sells_nothing(
-    tmp_path: Path, stranger: Stranger, command: list[str]
+def test_html_instead_of_json_is_an_error_and_nothing_is_sold(
+    tmp_path: Path, broker: AlternativeBroker, command: list[str]
 ) -> None:
-    stranger.before = lambda _method, _path: (200, "<html><body>Please log in</body></html>")
+    broker.override = lambda _method, _path: (200, "<html><body>Please log in</body></html>")
     program = Program(tmp_path)
-    program.write(ACCOUNT.replace("URL", stranger.url))
-    said = program.run(*command)
-    assert said.status == 1
-    assert "not JSON" in said.err
-    assert "Traceback" not in said.err
-    assert stranger.sent == []
+    program.write(ACCOUNT.replace("URL", broker.url))
+    result = program.run(*command)
+    assert result.status == 1
+    assert "not JSON" in result.err
+    assert "Traceback" not in result.err
+    assert broker.sent == []
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_refused_key_exits_3_and_says_which_and_what_to_check(
-    tmp_path: Path, stranger: Stranger, command: list[str]
+def test_a_refused_key_exits_3_and_the_message_names_it_and_what_to_check(
+    tmp_path: Path, broker: AlternativeBroker, command: list[str]
 ) -> None:
-    stranger.keys = frozenset()
+    broker.keys = frozenset()
     program = Program(tmp_path)
-    program.write(ACCOUNT.replace("URL", stranger.url))
-    said = program.run(*command)
-    assert said.status == 3
-    assert "main" in said.err
-    assert "Check api_key and secret_key" in said.err
-    assert "Traceback" not in said.err
+    program.write(ACCOUNT.replace("URL", broker.url))
+    result = program.run(*command)
+    assert result.status == 3
+    assert "main" in result.err
+    assert "Check api_key and secret_key" in result.err
+    assert "Traceback" not in result.err
 
 
-def test_a_key_of_another_account_number_is_refused_before_anything_is_sent(tmp_path: Path, stranger: Stranger) -> None:
+def test_a_key_of_another_account_number_is_refused_before_anything_is_sent(
+    tmp_path: Path, broker: AlternativeBroker
+) -> None:
     program = Program(tmp_path)
-    program.write(ACCOUNT.replace("URL", stranger.url).replace("    api_key", "    account_number: PA1\n    api_key"))
-    said = program.run("run-once")
-    assert said.status == 5
-    assert "belongs to STRANGE1, not to PA1" in said.err
-    assert stranger.sent == []
+    program.write(ACCOUNT.replace("URL", broker.url).replace("    api_key", "    account_number: PA1\n    api_key"))
+    result = program.run("run-once")
+    assert result.status == 5
+    assert "belongs to ALT1, not to PA1" in result.err
+    assert broker.sent == []
 
 
-def test_real_money_needs_live_and_nothing_is_asked_before(tmp_path: Path, stranger: Stranger) -> None:
+def test_real_money_needs_live_and_nothing_is_requested_before(tmp_path: Path, broker: AlternativeBroker) -> None:
     program = Program(tmp_path)
-    program.write(ACCOUNT.replace("URL", stranger.url).replace("    api_key", "    paper: false\n    api_key"))
-    said = program.run("run-once")
-    assert (said.status, stranger.asked) == (5, [])
-    is_one_clear_word(said, "--live", "--dry-run")
+    program.write(ACCOUNT.replace("URL", broker.url).replace("    api_key", "    paper: false\n    api_key"))
+    result = program.run("run-once")
+    assert (result.status, broker.requests) == (5, [])
+    is_one_clear_message(result, "--live", "--dry-run")
     assert program.run("run-once", "--dry-run").status == 0
-    assert stranger.sent == []
+    assert broker.sent == []
     unasked = program.run("--live", "run-once")
-    assert (unasked.status, stranger.sent) == (5, [])
+    assert (unasked.status, broker.sent) == (5, [])
     assert "--yes" in unasked.err
     assert program.run("--live", "run-once", "--yes").status == 0
-    assert len(stranger.sent) == 1
+    assert len(broker.sent) == 1
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["close"],
         ["run-once", "--format", "xml"],
@@ -188,7 +190,7 @@ def test_real_money_needs_live_and_nothing_is_asked_before(tmp_path: Path, stran
     ],
     ids=" ".join,
 )
-def test_a_wrong_word_on_the_command_line_exits_2_without_a_traceback(tmp_path: Path, words: list[str]) -> None:
-    said = Program(tmp_path).run(*words)
-    assert said.status == 2
-    assert "Traceback" not in said.err
+def test_an_invalid_argument_exits_2_without_a_traceback(tmp_path: Path, arguments: list[str]) -> None:
+    result = Program(tmp_path).run(*arguments)
+    assert result.status == 2
+    assert "Traceback" not in result.err

@@ -1,4 +1,4 @@
-"""Splits, renamed symbols, assignments: the rules of that underlying rest and a person hears of it, until `manage`."""
+"""Splits, renamed symbols and assignments suspend the rules of their underlying and raise an alert, until `manage`."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,7 +29,7 @@ def two_for_one(stage: Stage) -> None:
 
 
 def rename(stage: Stage) -> None:
-    """As the broker does after a special dividend or a spin-off: another root, the same money."""
+    """Rename the root, as the broker does after a special dividend or a spin-off; the value stays the same."""
     with stage.server.hold() as exchange:
         account = exchange.accounts["main"]
         position = account.positions.pop(HIGHER)
@@ -42,7 +42,7 @@ def assign(stage: Stage) -> None:
 
 
 def rise(stage: Stage, *symbols: str) -> None:
-    """All of these are worth 60 % more from now on."""
+    """Raise the prices of these symbols by 60%."""
     with stage.server.hold() as exchange:
         for symbol in symbols:
             level = exchange.quote(symbol)
@@ -63,29 +63,29 @@ ACTIONS: dict[str, tuple[Callable[[Stage], None], dict[str, tuple[int, str]], st
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_the_rules_of_its_underlying_rest_until_a_person_looked_and_those_of_others_do_not(
+def test_the_rules_of_the_affected_underlying_are_suspended_until_manage_and_others_are_not(
     play: Play, action: str
 ) -> None:
-    happens, held, frozen, why = ACTIONS[action]
+    happens, held, suspended, why = ACTIONS[action]
     stage = play(a_day(held, PRICES), ruled("take_profit: 50%"))
     stage.run("run-once")
     assert stage.orders() == []
-    before = stage.held(frozen)
+    before = stage.held(suspended)
     happens(stage)
-    after = stage.held(frozen)
+    after = stage.held(suspended)
     stage.server.advance(60)
-    rise(stage, frozen, OTHER)
-    told = stage.run("run-once")
-    assert why in told.err + told.out
-    assert f"sellctl manage {frozen}" in told.err + told.out
-    assert (stage.held(frozen), stage.held(OTHER)) == (after, 0)
-    assert why in stage.run("positions", frozen, "--format", "plain").out
+    rise(stage, suspended, OTHER)
+    result = stage.run("run-once")
+    assert why in result.err + result.out
+    assert f"sellctl manage {suspended}" in result.err + result.out
+    assert (stage.held(suspended), stage.held(OTHER)) == (after, 0)
+    assert why in stage.run("positions", suspended, "--format", "plain").out
     assert "frozen" in {row["kind"] for row in stage.run("history", "--format", "json").document}
     assert before
     assert stage.held(ADJUSTED) == (2 if happens is rename else 0)
-    assert stage.run("manage", frozen).status == 0
+    assert stage.run("manage", suspended).status == 0
     for _ in range(3):
         stage.server.advance(30)
         stage.run("run-once")
-    assert stage.held(frozen) == 0
-    assert reasons(stage, frozen) == {"take_profit"}
+    assert stage.held(suspended) == 0
+    assert reasons(stage, suspended) == {"take_profit"}

@@ -1,4 +1,4 @@
-"""doctor checks everything that a trading day needs, sends nothing and writes nothing."""
+"""`doctor` checks everything that a trading day requires, sends nothing and writes nothing."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ HELD = three_calls(more_prices="SPY: [{fixed: {bid: 600.00, ask: 600.02}}]")
 
 
 def examined(stage: Stage, status: int) -> dict[str, Any]:
-    said = stage.run("doctor", "--format", "json")
-    assert said.status == status, said
-    return {check["what"]: check for check in said.document["checks"]}
+    result = stage.run("doctor", "--format", "json")
+    assert result.status == status, result
+    return {check["what"]: check for check in result.document["checks"]}
 
 
 def test_doctor_checks_everything_and_changes_nothing(play: Play) -> None:
@@ -38,19 +38,19 @@ def test_doctor_checks_everything_and_changes_nothing(play: Play) -> None:
 def test_doctor_names_a_key_that_is_refused(play: Play) -> None:
     stage = play(HELD)
     stage.write(stage.config.read_text().replace("secret_key: s", "secret_key: wrong"))
-    said = stage.run("doctor", "--format", "json")
-    checks = {check["what"]: check for check in said.document["checks"]}
-    assert (said.status, checks["account main"]["state"]) == (4, "bad")
+    result = stage.run("doctor", "--format", "json")
+    checks = {check["what"]: check for check in result.document["checks"]}
+    assert (result.status, checks["account main"]["state"]) == (4, "bad")
     assert "secret_key" in checks["account main"]["to do"]
 
 
-def test_doctor_sees_whether_the_streams_let_it_in(play: Play) -> None:
+def test_doctor_checks_the_login_at_the_streams(play: Play) -> None:
     stage = play(HELD)
     server = stage.server
     text = stage.config.read_text()
     streams = f"stock_stream: '{server.stream_url}/v2/iex', trading_stream: '{server.stream_url}/stream'"
     stage.write(text.replace(f"data: '{server.url}'", f"data: '{server.url}', {streams}"))
-    stage.misbehave("W09", code=406, path="/v2/iex")
+    stage.inject_fault("W09", code=406, path="/v2/iex")
     checks = examined(stage, 1)
     assert checks["stream, orders of main"]["found"] == "connected"
     assert "(406)" in checks["stream, stock quotes"]["found"]

@@ -58,7 +58,7 @@ def a_watcher(stage: Stage) -> Iterator[None]:
 
 
 def until(stage: Stage, symbol: str, held: int) -> None:
-    """Wait for the broker's books; a second or two is plenty."""
+    """Wait until a condition holds at the broker, at most a few seconds."""
     for _ in range(200):
         if stage.held(symbol) == held:
             return
@@ -66,11 +66,11 @@ def until(stage: Stage, symbol: str, held: int) -> None:
     pytest.fail(f"{symbol}: {stage.held(symbol)} held, {held} expected")
 
 
-def test_a_halt_stops_every_new_order_and_a_resume_lets_them_go(play: Play) -> None:
+def test_a_halt_stops_every_new_order_and_a_resume_allows_them_again(play: Play) -> None:
     stage = play(DUE)
     assert stage.run("halt", "--reason", "fed day").status == 0
-    said = stage.run("run-once")
-    assert "halted (fed day)" in said.out
+    result = stage.run("run-once")
+    assert "halted (fed day)" in result.out
     assert stage.sent() == []
     assert stage.run("resume", "--reason", "over").status == 0
     assert stage.run("run-once").status == 0
@@ -81,7 +81,7 @@ def test_a_resume_needs_a_reason(play: Play) -> None:
     assert play(HELD).run("resume").status == 2
 
 
-def test_a_halt_flag_that_can_not_be_read_is_a_halt(play: Play) -> None:
+def test_a_halt_flag_that_cannot_be_read_counts_as_a_halt(play: Play) -> None:
     stage = play(DUE)
     stage.state.mkdir()
     (stage.state / "halted").write_bytes(b"\xff\x00garbage")
@@ -97,7 +97,7 @@ def test_a_halt_works_without_the_database(play: Play) -> None:
     assert StateFolder(stage.state).halted()
 
 
-def test_a_panic_flattens_everything_also_under_a_halt(play: Play) -> None:
+def test_a_panic_closes_everything_also_under_a_halt(play: Play) -> None:
     stage = play(HELD)
     stage.run("halt")
     assert stage.run("panic", "--yes").status == 0
@@ -105,23 +105,23 @@ def test_a_panic_flattens_everything_also_under_a_halt(play: Play) -> None:
     assert "panic" in stage.run("history", "--format", "csv").out
 
 
-def test_a_panic_without_a_yes_or_a_terminal_sends_nothing(play: Play) -> None:
+def test_a_panic_without_yes_or_a_terminal_sends_nothing(play: Play) -> None:
     stage = play(HELD)
     assert stage.run("panic").status == 5
     assert stage.sent() == []
 
 
-def test_close_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play) -> None:
+def test_close_is_carried_out_by_a_running_watcher(play: Play) -> None:
     stage = play(HELD)
     with a_watcher(stage):
-        said = stage.run("close", CALL)
-        assert said.status == 0
-        assert "passed to the running watcher" in said.err
+        result = stage.run("close", CALL)
+        assert result.status == 0
+        assert "passed to the running watcher" in result.err
         until(stage, CALL, 0)
     assert stage.held(PUT) == 1
 
 
-def test_panic_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play) -> None:
+def test_panic_is_carried_out_by_a_running_watcher(play: Play) -> None:
     stage = play(HELD)
     with a_watcher(stage):
         assert stage.run("panic", "--yes").status == 0
@@ -129,12 +129,12 @@ def test_panic_beside_a_running_watcher_is_carried_out_by_the_watcher(play: Play
         until(stage, PUT, 0)
 
 
-def test_the_first_run_with_real_money_shows_what_it_would_do_and_needs_a_yes(play: Play) -> None:
+def test_the_first_run_with_real_money_shows_its_plan_and_requires_confirmation(play: Play) -> None:
     stage = play(DUE)
     stage.config.write_text(stage.config.read_text().replace("secret_key: s", "secret_key: s\n    paper: false"))
-    said = stage.run("--live", "run-once")
-    assert said.status == 5
-    assert CALL in said.out
+    result = stage.run("--live", "run-once")
+    assert result.status == 5
+    assert CALL in result.out
     assert stage.sent() == []
     assert stage.run("--live", "run-once", "--yes").status == 0
     assert stage.held(CALL) == 0

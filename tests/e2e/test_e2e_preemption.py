@@ -1,4 +1,4 @@
-"""A stop that comes while a target walks: whatever the cancel does, what is left is sold once, and by the stop."""
+"""A stop preempts a walking target: however the cancel ends, the rest is sold once, by the stop."""
 
 import datetime as dt
 from decimal import Decimal
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from builders import replace
 
-from benchmarks.execution import Lot, Stage
+from benchmarks.execution import Contract, Stage
 from sellctl.core.config.schema import Style
 from sellctl.core.model.market import NEW_YORK
 from sellctl.sim.market.price_paths import Fixed, Path, level
@@ -26,7 +26,7 @@ def a_crash(**options: Any) -> Stage:
         [Fixed(NOON, level(Decimal("2.20"), Decimal("0.20"))), Fixed(CRASH, level(Decimal("0.40"), Decimal("0.04")))]
     )
     stage = Stage.of(
-        [Lot("main", CALL, Decimal("1.00"), path)], Settings(rate_limit=0, **options), "12:00", Style.SMART
+        [Contract("main", CALL, Decimal("1.00"), path)], Settings(rate_limit=0, **options), "12:00", Style.SMART
     )
     position = stage.exchange.accounts["main"].positions[CALL]
     position.qty = Decimal(3)
@@ -55,7 +55,7 @@ def ended(order: SimOrder) -> dt.datetime:
         ),  # refused as a wash trade
     ],
 )
-def test_a_stop_takes_over_from_a_walking_target(fault: str | None, options: dict[str, Any]) -> None:
+def test_a_stop_preempts_a_walking_target(fault: str | None, options: dict[str, Any]) -> None:
     stage = a_crash()
     if fault:
         stage.exchange.faults.inject(fault, **options)
@@ -66,7 +66,7 @@ def test_a_stop_takes_over_from_a_walking_target(fault: str | None, options: dic
     assert all(later.created_at >= ended(earlier) for earlier, later in pairwise(orders(stage)))
 
 
-def test_a_stop_that_is_not_out_is_told_again_and_again_until_it_is() -> None:
+def test_a_stop_that_does_not_fill_raises_alerts_until_it_does() -> None:
     stage = a_crash()
     stage.exchange.advance_to(CRASH)
     stage.exchange.market.halt(CALL, stage.exchange.now)
@@ -75,21 +75,23 @@ def test_a_stop_that_is_not_out_is_told_again_and_again_until_it_is() -> None:
     assert all("still not closed: stop" in text for _, text in stage.critical)
 
 
-def test_a_halted_market_gets_one_order_and_the_exit_goes_on_when_it_opens() -> None:
+def test_while_trading_is_halted_one_order_rests_and_the_exit_continues_afterwards() -> None:
     stage = a_crash()
     stage.exchange.advance_to(CRASH)
     stage.exchange.market.halt(CALL, stage.exchange.now)
     stage.play("12:00:35")
     assert len(orders(stage)) <= 1
-    assert stage.told["main"] == 1
+    assert stage.alerts["main"] == 1
     stage.exchange.market.resume(CALL)
     stage.play("12:01:30")
     assert stage.exchange.accounts["main"].qty_of(CALL) == 0
 
 
-def test_a_target_without_a_taker_inside_the_spread_ends_at_the_bid() -> None:
+def test_a_target_that_does_not_fill_inside_the_spread_ends_at_the_bid() -> None:
     path = Path([Fixed(NOON, level(Decimal("2.20"), Decimal("0.20")))])
-    stage = Stage.of([replace(Lot("main", CALL, Decimal("1.00"), path))], Settings(rate_limit=0), "12:00", Style.SMART)
+    stage = Stage.of(
+        [replace(Contract("main", CALL, Decimal("1.00"), path))], Settings(rate_limit=0), "12:00", Style.SMART
+    )
     (one,) = stage.play("12:00:45")
     assert (one.price, one.steps) == (Decimal("2.10"), 4)
     assert one.against_bid == 0

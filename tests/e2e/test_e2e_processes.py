@@ -1,4 +1,4 @@
-"""The program as processes: killed, interrupted, two at once, with readers that go away, and with secrets to keep."""
+"""The program as processes: killed, interrupted, run twice at once, with closed pipes, and with secrets."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alternative_broker import AlternativeBroker, position
 from stage import Play, Program, end_of
-from stranger import Stranger, position
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,17 +21,17 @@ PATIENCE = 12.0
 READS = [["positions"], ["positions", CALL], ["history"], ["config", "show"], ["run-once", "--dry-run"]]
 
 
-def program_for(stranger: Stranger, folder: Path) -> Program:
+def program_for(broker: AlternativeBroker, folder: Path) -> Program:
     program = Program(folder)
     program.write(
         f"accounts:\n  main:\n    api_key: {KEY}\n    secret_key: {SECRET}\n"
-        f"    endpoints: {{trading: '{stranger.url}', data: '{stranger.url}'}}\nsell_module: {{check_interval: 1}}\n"
+        f"    endpoints: {{trading: '{broker.url}', data: '{broker.url}'}}\nsell_module: {{check_interval: 1}}\n"
     )
     return program
 
 
-def one_stop(bid: float = 0.70, ask: float = 0.72, **more: Any) -> Stranger:
-    return Stranger(position(CALL, 3, 1.0), {CALL: (bid, ask)}, keys=frozenset({KEY}), **more)
+def one_stop(bid: float = 0.70, ask: float = 0.72, **more: Any) -> AlternativeBroker:
+    return AlternativeBroker(position(CALL, 3, 1.0), {CALL: (bid, ask)}, keys=frozenset({KEY}), **more)
 
 
 def until(what: Callable[[], object]) -> None:
@@ -50,49 +50,49 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("arrived", [True, False], ids=["after it arrived", "before it arrived"])
-def test_a_run_that_is_killed_at_its_order_and_run_again_sells_once(tmp_path: Path, *, arrived: bool) -> None:
+def test_a_run_that_is_killed_while_sending_and_run_again_sells_once(tmp_path: Path, *, arrived: bool) -> None:
     running: list[subprocess.Popen[str]] = []
 
-    def before(method: str, _path: str) -> tuple[int, Any] | None:
+    def override(method: str, _path: str) -> tuple[int, Any] | None:
         if method != "POST" or not running:
             return None
         running.pop().kill()
         return None if arrived else (500, {})
 
-    with one_stop(before=before) as stranger:
-        program = program_for(stranger, tmp_path)
+    with one_stop(override=override) as broker:
+        program = program_for(broker, tmp_path)
         process = program.spawn("run-once")
         running.append(process)
         assert end_of(process).status == -signal.SIGKILL
-        said = program.run("run-once")
-        assert (said.status, stranger.positions) == (0, {}), said.err
-    assert [order["qty"] for order in stranger.orders] == ["3"]
+        result = program.run("run-once")
+        assert (result.status, broker.positions) == (0, {}), result.err
+    assert [order["qty"] for order in broker.orders] == ["3"]
 
 
 @pytest.mark.parametrize("word", ["run-once", "positions"])
 def test_ctrl_c_ends_a_command_with_one_sentence_and_status_130(tmp_path: Path, word: str) -> None:
-    with one_stop(slowness=0.5) as stranger:
-        process = program_for(stranger, tmp_path).spawn(word)
-        until(stranger.asked.copy)
+    with one_stop(response_delay=0.5) as broker:
+        process = program_for(broker, tmp_path).spawn(word)
+        until(broker.requests.copy)
         process.send_signal(signal.SIGINT)
-        said = end_of(process)
-    assert said.status == 130
-    assert [line for line in said.err.splitlines() if line.startswith("sellctl: interrupted.")]
-    assert "Traceback" not in said.err
+        result = end_of(process)
+    assert result.status == 130
+    assert [line for line in result.err.splitlines() if line.startswith("sellctl: interrupted.")]
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_watch_that_is_told_to_stop_ends_cleanly_and_says_what_still_works(
+def test_a_watch_that_is_stopped_ends_cleanly_and_lists_the_working_orders(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with one_stop(new_for=1e6) as stranger:
-        process = program_for(stranger, tmp_path).spawn("watch")
-        until(lambda: stranger.orders)
+    with one_stop(new_for=1e6) as broker:
+        process = program_for(broker, tmp_path).spawn("watch")
+        until(lambda: broker.orders)
         process.send_signal(number)
-        said = end_of(process)
-    assert said.status == 0, said.err
-    assert f"Still open at the broker: sellctl's order for {CALL} in account main." in said.err
-    assert "Traceback" not in said.err
+        result = end_of(process)
+    assert result.status == 0, result.err
+    assert f"Still open at the broker: sellctl's order for {CALL} in account main." in result.err
+    assert "Traceback" not in result.err
 
 
 # --- two at once
@@ -100,105 +100,105 @@ def test_a_watch_that_is_told_to_stop_ends_cleanly_and_says_what_still_works(
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Program]:
-    """A program that a watch of the same state folder runs beside."""
-    with one_stop(bid=1.0, ask=1.02) as stranger:
-        program = program_for(stranger, tmp_path)
+    """A program with a running watch on the same state folder."""
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        program = program_for(broker, tmp_path)
         process = program.spawn("watch", "--format", "json")
-        until((program.state / "account-STRANGE1.holder").exists)
+        until((program.state / "account-ALT1.holder").exists)
         yield program
         process.send_signal(signal.SIGTERM)
         assert end_of(process).status == 0
 
 
-def test_a_second_writer_exits_6_and_says_who_is_first(watched: Program) -> None:
-    said = watched.run("run-once")
-    assert said.status == 6
-    assert "`sellctl watch` (process " in said.err
+def test_a_second_writer_exits_6_and_names_the_first(watched: Program) -> None:
+    result = watched.run("run-once")
+    assert result.status == 6
+    assert "`sellctl watch` (process " in result.err
     assert watched.run("run-once", "--if-busy", "skip").status == 0
 
 
-def test_reading_commands_work_beside_a_watch(watched: Program) -> None:
-    for words in READS:
-        said = watched.run(*words)
-        assert said.status == 0, said
+def test_read_commands_work_during_a_watch(watched: Program) -> None:
+    for arguments in READS:
+        result = watched.run(*arguments)
+        assert result.status == 0, result
 
 
-def test_reading_commands_leave_the_state_folder_byte_for_byte(tmp_path: Path) -> None:
-    with one_stop() as stranger:
-        program = program_for(stranger, tmp_path)
+def test_read_commands_do_not_change_the_state_folder(tmp_path: Path) -> None:
+    with one_stop() as broker:
+        program = program_for(broker, tmp_path)
         assert program.run("run-once").status == 0
-        stranger.positions |= position(CALL, 3, 1.0)
+        broker.positions |= position(CALL, 3, 1.0)
         before = everything_in(program.state)
         assert before
-        for words in (*READS, ["close", CALL, "--dry-run"], ["cancel-stale", "--dry-run"]):
-            assert program.run(*words).status == 0
-            assert everything_in(program.state) == before, words
+        for arguments in (*READS, ["close", CALL, "--dry-run"], ["cancel-stale", "--dry-run"]):
+            assert program.run(*arguments).status == 0
+            assert everything_in(program.state) == before, arguments
 
 
-def test_reading_commands_make_no_state_folder(tmp_path: Path) -> None:
-    with one_stop() as stranger:
-        program = program_for(stranger, tmp_path)
-        for words in (["positions"], ["history"], ["run-once", "--dry-run"], ["cancel-stale", "--dry-run"]):
-            assert program.run(*words).status == 0
-            assert not program.state.exists(), words
+def test_read_commands_create_no_state_folder(tmp_path: Path) -> None:
+    with one_stop() as broker:
+        program = program_for(broker, tmp_path)
+        for arguments in (["positions"], ["history"], ["run-once", "--dry-run"], ["cancel-stale", "--dry-run"]):
+            assert program.run(*arguments).status == 0
+            assert not program.state.exists(), arguments
 
 
 # --- readers
 
 
-@pytest.mark.parametrize("words", [*READS, ["config", "schema"], ["cancel-stale", "--dry-run"]], ids=" ".join)
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: list[str]) -> None:
-    with one_stop(bid=1.0, ask=1.02) as stranger:
-        process = program_for(stranger, tmp_path).spawn(*words)
+@pytest.mark.parametrize("arguments", [*READS, ["config", "schema"], ["cancel-stale", "--dry-run"]], ids=" ".join)
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path, arguments: list[str]) -> None:
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        process = program_for(broker, tmp_path).spawn(*arguments)
         assert process.stdout
         process.stdout.close()
         process.stdout = None
-        said = end_of(process)
-    assert said.status == 0, said.err
-    assert "Traceback" not in said.err
-    assert "Broken pipe" not in said.err
+        result = end_of(process)
+    assert result.status == 0, result.err
+    assert "Traceback" not in result.err
+    assert "Broken pipe" not in result.err
 
 
-def test_watch_in_json_is_one_object_a_line_and_ends_when_nobody_reads(tmp_path: Path) -> None:
-    with one_stop(bid=1.0, ask=1.02) as stranger:
-        process = program_for(stranger, tmp_path).spawn("watch", "--format", "json")
+def test_watch_in_json_prints_one_object_per_line_and_ends_when_the_pipe_is_closed(tmp_path: Path) -> None:
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        process = program_for(broker, tmp_path).spawn("watch", "--format", "json")
         assert process.stdout
         documents = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.stdout.close()
         process.stdout = None
-        said = end_of(process)
+        result = end_of(process)
     assert [document["version"] for document in documents] == [2, 2]
-    assert said.status == 0, said.err
-    assert "Traceback" not in said.err
+    assert result.status == 0, result.err
+    assert "Traceback" not in result.err
 
 
 # --- secrets
 
 
-def test_a_secret_appears_nowhere(tmp_path: Path) -> None:
+def test_secrets_appear_in_no_output(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    words = ("--debug", "--log-file", str(log))
-    with one_stop() as stranger:
-        program = program_for(stranger, tmp_path)
-        said = [program.shell(*words, "run-once"), program.shell(*words, "config", "show")]
-        stranger.keys = frozenset()
-        said.append(program.shell(*words, "run-once"))
-        stranger.keys = frozenset({KEY})
-        stranger.before = lambda _method, path: (500, {"message": f"{KEY} {SECRET} {path}"})
-        said.append(program.shell(*words, "run-once"))
-    assert [each.status for each in said] == [0, 0, 3, 1]
+    arguments = ("--debug", "--log-file", str(log))
+    with one_stop() as broker:
+        program = program_for(broker, tmp_path)
+        result = [program.shell(*arguments, "run-once"), program.shell(*arguments, "config", "show")]
+        broker.keys = frozenset()
+        result.append(program.shell(*arguments, "run-once"))
+        broker.keys = frozenset({KEY})
+        broker.override = lambda _method, path: (500, {"message": f"{KEY} {SECRET} {path}"})
+        result.append(program.shell(*arguments, "run-once"))
+    assert [each.status for each in result] == [0, 0, 3, 1]
     assert log.exists()
-    told = "".join(f"{each.out}{each.err}" for each in said).encode()
+    output = "".join(f"{each.out}{each.err}" for each in result).encode()
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != program.config)
     for secret in (KEY, SECRET):
-        assert secret.encode() not in told
+        assert secret.encode() not in output
         assert secret.encode() not in kept
 
 
-def test_a_log_and_a_state_folder_are_for_their_owner_only(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_log_and_the_state_folder(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    with one_stop() as stranger:
-        program = program_for(stranger, tmp_path)
+    with one_stop() as broker:
+        program = program_for(broker, tmp_path)
         program.shell("--log-file", str(log), "run-once")
     paths = [log, program.state, *program.state.rglob("*")]
     assert {path.name: path.stat().st_mode & 0o077 for path in paths} == {path.name: 0 for path in paths}
@@ -209,54 +209,54 @@ def test_a_log_and_a_state_folder_are_for_their_owner_only(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("fmt", ["table", "plain", "json", "csv", "markdown"])
 def test_a_symbols_page_shows_todays_orders_in_every_format(tmp_path: Path, fmt: str) -> None:
-    with one_stop() as stranger:
-        program = program_for(stranger, tmp_path)
+    with one_stop() as broker:
+        program = program_for(broker, tmp_path)
         assert program.run("run-once").status == 0
-        stranger.positions |= position(CALL, 3, 1.0)
-        said = program.run("positions", CALL.lower(), "--format", fmt)
-    assert said.status == 0, said.err
-    assert CALL in said.out
-    assert "filled" in said.out
+        broker.positions |= position(CALL, 3, 1.0)
+        result = program.run("positions", CALL.lower(), "--format", fmt)
+    assert result.status == 0, result.err
+    assert CALL in result.out
+    assert "filled" in result.out
     if fmt == "json":
-        [page] = said.document["positions"]
+        [page] = result.document["positions"]
         assert (page["symbol"], page["orders"][0]["status"]) == (CALL, "filled")
 
 
 @pytest.mark.parametrize(
-    "words", [["positions", "TSLA"], ["close", "TSLA"], ["close", "TSLA", "--dry-run"]], ids=" ".join
+    "arguments", [["positions", "TSLA"], ["close", "TSLA"], ["close", "TSLA", "--dry-run"]], ids=" ".join
 )
-def test_a_symbol_that_is_not_held_exits_2_and_sends_nothing(tmp_path: Path, words: list[str]) -> None:
-    with one_stop() as stranger:
-        said = program_for(stranger, tmp_path).run(*words)
-    assert (said.status, stranger.sent) == (2, []), said.err
-    assert "TSLA is not held in any account. `sellctl positions`" in said.err
+def test_a_symbol_that_is_not_held_exits_2_and_sends_nothing(tmp_path: Path, arguments: list[str]) -> None:
+    with one_stop() as broker:
+        result = program_for(broker, tmp_path).run(*arguments)
+    assert (result.status, broker.sent) == (2, []), result.err
+    assert "TSLA is not held in any account. `sellctl positions`" in result.err
 
 
 def test_close_sells_one_position_and_no_other(tmp_path: Path) -> None:
     other = "AAPL261218C00210000"
-    with one_stop(bid=1.0, ask=1.02) as stranger:
-        stranger.positions |= position(other, 1, 1.0)
-        stranger.quotes[other] = (0.1, 0.11)
-        program = program_for(stranger, tmp_path)
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        broker.positions |= position(other, 1, 1.0)
+        broker.quotes[other] = (0.1, 0.11)
+        program = program_for(broker, tmp_path)
         dry = program.run("close", CALL, "--dry-run", "--format", "json")
-        assert (dry.status, stranger.sent) == (0, [])
+        assert (dry.status, broker.sent) == (0, [])
         assert dry.document["plans"][0]["holdings"][0]["order"]["qty"] == "3"
-        said = program.run("close", CALL.lower())
-    assert (said.status, list(stranger.positions)) == (0, [other]), said.err
+        result = program.run("close", CALL.lower())
+    assert (result.status, list(broker.positions)) == (0, [other]), result.err
 
 
 def test_history_names_the_reason_and_the_fill(tmp_path: Path) -> None:
-    with one_stop() as stranger:
-        program = program_for(stranger, tmp_path)
+    with one_stop() as broker:
+        program = program_for(broker, tmp_path)
         program.run("run-once")
-        said = program.run("history", "--format", "json")
-    assert said.status == 0
-    assert "stop" in said.out
-    assert {"intent", "filled"} <= {row["kind"] for row in said.document}
+        result = program.run("history", "--format", "json")
+    assert result.status == 0
+    assert "stop" in result.out
+    assert {"intent", "filled"} <= {row["kind"] for row in result.document}
     assert program.run("history", "--verify").status == 0
 
 
-# --- the edges of the day
+# --- open and close
 
 
 @pytest.mark.parametrize(("start", "sells"), [("2026-11-24 09:29:57", True), ("2026-11-24 15:59:56", False)])
@@ -280,6 +280,6 @@ def test_a_watch_sells_what_is_due_after_the_open_and_nothing_after_the_close(
     else:
         time.sleep(6)
     process.send_signal(signal.SIGTERM)
-    said = end_of(process)
-    assert said.status == 0, said.err
-    assert (stage.held(CALL) == 0) is sells, said.err
+    result = end_of(process)
+    assert result.status == 0, result.err
+    assert (stage.held(CALL) == 0) is sells, result.err

@@ -1,4 +1,4 @@
-"""Each exit rule through the whole program: the position leaves, and `history` names the reason."""
+"""Each exit rule in the whole program: the position is closed, and `history` names the reason."""
 
 import shutil
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @dataclass(frozen=True)
 class Scene:
-    """One rule at its threshold: the rules, prices, and what must be left of two contracts bought at 1.00."""
+    """One rule at its threshold: the rules, the prices, and how many of two contracts from 1.00 must be left."""
 
     rules: str
     bid: str = "1.00"
@@ -45,16 +45,16 @@ SCENES = {
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_rule_at_its_threshold_leaves_and_history_names_it(play: Play, scene: str) -> None:
-    told = SCENES[scene]
-    prices = {CALL: at(told.bid, told.ask), "AAPL": at(*told.underlying)}
-    stage = play(a_day({CALL: (2, "1.00")}, prices, told.start), ruled(told.rules))
+def test_each_rule_closes_the_position_at_its_threshold_and_history_names_it(play: Play, scene: str) -> None:
+    case = SCENES[scene]
+    prices = {CALL: at(case.bid, case.ask), "AAPL": at(*case.underlying)}
+    stage = play(a_day({CALL: (2, "1.00")}, prices, case.start), ruled(case.rules))
     assert stage.run("run-once").status == 0
-    if scene == "max_hold":  # nobody knows when it was bought: time held counts from first sight
+    if scene == "max_hold":  # its opening is unknown, so time held counts from the first poll
         assert stage.held(CALL) == 2
         stage.server.advance(90)
         assert stage.run("run-once").status == 0
-    assert stage.held(CALL) == told.left
+    assert stage.held(CALL) == case.left
     assert reasons(stage) == {scene.partition(" ")[0]}
 
 
@@ -65,7 +65,7 @@ FOLLOWING = {
 }
 
 
-# Each peaked at +51 % (the mid), then fell to this bid: its rules, that bid, why it left ("": it stays).
+# After a peak at +51% (the mid) each falls to a bid: its rules, that bid, and the exit's reason ("": none).
 FOLLOWED = {
     "AAPL": ("trailing_stop: {activation: 40%, trail: 10pt}", 1.39, "trailing_stop"),
     "MSFT": ("trailing_stop: {activation: 40%, trail: 10pt}", 1.42, ""),
@@ -94,8 +94,8 @@ def test_a_stop_that_follows_the_peak_survives_the_end_of_the_process(play: Play
     assert reasons(stage) == {reason}
 
 
-def test_one_account_with_a_rule_of_every_kind_leaves_each_holding_by_its_own(play: Play) -> None:
-    """Stops that follow the peak in every unit, a memory of what was sold, and both ends of the last day."""
+def test_in_an_account_with_every_rule_each_position_is_closed_by_its_own(play: Play) -> None:
+    """Rules that follow the peak, rules that remember what was sold, and rules of the last day."""
     symbols = {name: f"{name}261218C00200000" for name in FOLLOWED}
     prices = {
         symbols[name]: then(("1.50", "1.52"), "12:05", (f"{bid:.2f}", f"{bid + 0.02:.2f}"))
@@ -136,7 +136,7 @@ TODAY = "AAPL261124C00200000"
     ("symbol", "held", "start", "reason"),
     [(TODAY, 2, "2026-11-24 14:56", "zero_day"), (CALL, -2, "2026-11-24 12:00", "uncovered_short")],
 )
-def test_what_expires_today_and_what_nothing_covers_leaves_without_any_rule(
+def test_expiring_options_and_uncovered_shorts_are_closed_without_any_rule(
     play: Play, symbol: str, held: int, start: str, reason: str
 ) -> None:
     stage = play(a_day({symbol: (held, "1.00")}, {symbol: at("1.00", "1.02"), "AAPL": at("195.00", "195.02")}, start))
@@ -145,7 +145,7 @@ def test_what_expires_today_and_what_nothing_covers_leaves_without_any_rule(
     assert reasons(stage, symbol) == {reason}
 
 
-def test_without_an_earlier_peak_the_same_price_moves_nothing(play: Play) -> None:
+def test_without_an_earlier_peak_the_same_price_triggers_nothing(play: Play) -> None:
     stage = play(a_day({CALL: (2, "1.00")}, {CALL: at("1.25", "1.27")}), ruled(FOLLOWING["trailing_stop"]))
     stage.run("run-once")
     assert stage.held(CALL) == 2
@@ -160,18 +160,18 @@ def test_a_slice_that_was_sold_is_not_sold_again(play: Play) -> None:
     assert len(stage.orders()) == 1
 
 
-def test_a_dry_run_beside_real_memory_reads_it_and_writes_nothing(play: Play) -> None:
+def test_a_dry_run_reads_the_stored_state_and_writes_nothing(play: Play) -> None:
     day = a_day({CALL: (2, "1.00")}, {CALL: then(("1.50", "1.52"), "12:05", ("1.25", "1.27"))})
     stage = play(day, ruled(FOLLOWING["trailing_stop"]))
     stage.run("run-once")
     stage.server.advance(300)
-    said = stage.run("positions", CALL, "--format", "plain")
-    assert "trailing stop 10pt below the peak of +51% at $1.41 (met)" in said.out
-    assert "mine, which takes everything" in said.out
+    result = stage.run("positions", CALL, "--format", "plain")
+    assert "trailing stop 10pt below the peak of +51% at $1.41 (met)" in result.out
+    assert "mine (everything)" in result.out
     assert stage.held(CALL) == 2
 
 
-def test_what_is_exempt_is_left_alone_until_it_is_managed_again(play: Play) -> None:
+def test_an_exempt_position_is_not_closed_until_it_is_managed_again(play: Play) -> None:
     stage = play(a_day({CALL: (2, "1.00")}, {CALL: at("1.50", "1.52")}), ruled("take_profit: 50%"))
     assert stage.run("exempt", "aapl").status == 0
     stage.run("run-once")
@@ -184,7 +184,7 @@ def test_what_is_exempt_is_left_alone_until_it_is_managed_again(play: Play) -> N
     assert {"exempt", "manage"} <= kinds
 
 
-def test_a_vertical_at_its_stop_closes_the_short_leg_first_and_the_long_after_it(play: Play) -> None:
+def test_a_vertical_at_its_stop_closes_the_short_leg_before_the_long_one(play: Play) -> None:
     positions = {CALL: (-2, "3.00"), HIGHER: (2, "1.00")}
     prices = {CALL: at("5.98", "6.02"), HIGHER: at("1.98", "2.02")}
     rules = ruled("stop_loss: 90%", "{structure: vertical}")
@@ -198,7 +198,7 @@ def test_a_vertical_at_its_stop_closes_the_short_leg_first_and_the_long_after_it
     assert "structure" in reasons(stage, HIGHER)
 
 
-def test_a_vertical_is_judged_as_a_whole_and_not_by_its_legs(play: Play) -> None:
+def test_a_vertical_is_evaluated_as_one_position_and_not_per_leg(play: Play) -> None:
     positions = {CALL: (2, "5.00"), HIGHER: (-2, "3.00")}
     prices = {CALL: at("2.98", "3.02"), HIGHER: at("1.08", "1.12")}
     stage = play(a_day(positions, prices), ruled("stop_loss: 30%", "{structure: [vertical]}"))
@@ -210,7 +210,7 @@ GUARD = "sell_module: {{account_guard: {{loss: $500/position, action: {action}}}
 
 
 @pytest.mark.parametrize(("action", "left"), [("flatten", 0), ("halt", 10)])
-def test_the_account_guard_flattens_or_halts(play: Play, action: str, left: int) -> None:
+def test_the_account_guard_closes_everything_or_halts(play: Play, action: str, left: int) -> None:
     day = a_day({CALL: (10, "2.00")}, {CALL: then(("2.00", "2.02"), "12:05", ("1.00", "1.02"))})
     stage = play(day, GUARD.format(action=action))
     with stage.server.hold() as exchange:
@@ -223,7 +223,7 @@ def test_the_account_guard_flattens_or_halts(play: Play, action: str, left: int)
     assert (stage.state / "halted").exists() is (action == "halt")
 
 
-# --- strategies of one's own ------------------------------------------------------------------------------------------
+# --- custom strategies ------------------------------------------------------------------------------------------
 
 OWN = {
     "friday_flush.py:FridayFlush": ("after: '14:00'", "1.00", "2026-11-20 14:01", 0),
@@ -234,7 +234,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("use", OWN)
-def test_each_example_runs_as_a_strategy_of_ones_own(play: Play, use: str) -> None:
+def test_each_example_runs_as_a_strategy(play: Play, use: str) -> None:
     options, bid, start, left = OWN[use]
     day = a_day({CALL: (4, "1.00")}, {CALL: at(bid, f"{float(bid) + 0.02:.2f}")}, start)
     stage = play(day, f"sell_module: {{strategies: [{{use: './{use}', {options}}}]}}\n")
@@ -265,15 +265,15 @@ def test_a_strategy_of_an_installed_package_runs_by_the_name_of_its_entry_point(
     assert "patience" in stage.run("history", CALL, "--format", "json").out
 
 
-def test_config_check_warns_that_a_trail_sees_only_the_looks_of_cron(play: Play) -> None:
+def test_config_check_warns_that_a_trailing_stop_only_receives_the_quotes_of_cron_runs(play: Play) -> None:
     stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")}), ruled(FOLLOWING["trailing_stop"]))
-    said = stage.run("config", "check")
-    assert said.status == 0
-    assert "with run-once, one price per run" in said.out + said.err
+    result = stage.run("config", "check")
+    assert result.status == 0
+    assert "with run-once, one price per run" in result.out + result.err
 
 
 @pytest.mark.parametrize(
-    ("entry", "words"),
+    ("entry", "texts"),
     [
         ("use: './time_stop.py:TimeStop', aftr: 2h", ["config.yml:", "'aftr'", "Did you mean after?"]),
         ("use: './time_stop.py:TimeStop', needs: soon", ["'soon' isn't a percentage"]),
@@ -282,24 +282,24 @@ def test_config_check_warns_that_a_trail_sees_only_the_looks_of_cron(play: Play)
         ("use: 'flush'", ["There is no strategy 'flush'", "./file.py:Class"]),
     ],
 )
-def test_a_mistake_in_a_strategy_of_ones_own_is_named_with_its_line(play: Play, entry: str, words: list[str]) -> None:
+def test_a_mistake_in_a_custom_strategy_is_reported_with_its_line(play: Play, entry: str, texts: list[str]) -> None:
     day = a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")})
     stage = play(day, f"sell_module: {{strategies: [{{{entry}}}]}}\n")
     shutil.copy(EXAMPLES / "time_stop.py", stage.folder)
     assert stage.run("config", "check").status == 2
-    said = stage.run("run-once")
-    assert said.status == 2
-    assert [word for word in words if word not in said.err] == []
+    result = stage.run("run-once")
+    assert result.status == 2
+    assert [text for text in texts if text not in result.err] == []
     assert stage.sent() == []
 
 
-def test_strategies_shows_what_is_in_force_and_the_table(play: Play) -> None:
+def test_strategies_prints_the_strategies_in_force_and_the_table_of_reasons(play: Play) -> None:
     stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")}), ruled("stop_loss: 40%", "{underlying: AAPL}"))
-    said = stage.run("strategies")
-    assert said.status == 0
-    assert "mine" in said.out
-    assert "underlying AAPL" in said.out
-    assert said.out.index("stop_loss") < said.out.index("take_profit")
+    result = stage.run("strategies")
+    assert result.status == 0
+    assert "mine" in result.out
+    assert "underlying AAPL" in result.out
+    assert result.out.index("stop_loss") < result.out.index("take_profit")
     rows = stage.run("strategies", "--precedence", "--format", "json").document
     assert len(rows) == 21
 
@@ -308,11 +308,13 @@ ATTACKS = ["H01", "H02", "H03", "H05", "H18", "O03"]
 
 
 @pytest.mark.parametrize("fault", ATTACKS)
-def test_a_vertical_under_attack_ends_closed_and_never_with_its_short_uncovered(play: Play, fault: str) -> None:
+def test_under_faults_a_vertical_at_its_stop_is_closed_and_its_short_leg_never_uncovered(
+    play: Play, fault: str
+) -> None:
     positions = {CALL: (-2, "3.00"), HIGHER: (2, "1.00")}
     prices = {CALL: at("5.98", "6.02"), HIGHER: at("1.98", "2.02")}
     stage = play(a_day(positions, prices), ruled("stop_loss: 90%", "{structure: vertical}"))
-    stage.misbehave(fault, times=2)
+    stage.inject_fault(fault, times=2)
     for _ in range(8):
         stage.run("run-once")
         assert stage.held(HIGHER) >= -stage.held(CALL)

@@ -58,7 +58,7 @@ def test_a_dry_run_names_the_orders_of_the_real_run_and_changes_nothing(play: Pl
         ("2026-11-25 15:12", "SPY261125C00600000", True),
     ],
 )
-def test_a_zero_day_option_leaves_by_the_brokers_clock(
+def test_a_zero_day_option_is_closed_by_the_brokers_clock(
     play: Play, monkeypatch: pytest.MonkeyPatch, zone: str, start: str, symbol: str, *, leaves: bool
 ) -> None:
     monkeypatch.setenv("TZ", zone)
@@ -67,7 +67,7 @@ def test_a_zero_day_option_leaves_by_the_brokers_clock(
     assert (stage.held(symbol) == 0) is leaves
 
 
-def test_the_seeds_block_works_as_it_stands(play: Play) -> None:
+def test_a_configuration_with_the_basic_keys_works(play: Play) -> None:
     stage = play(
         TARGET,
         """
@@ -86,21 +86,21 @@ def test_the_seeds_block_works_as_it_stands(play: Play) -> None:
     assert stage.held("AAPL261218C00200000") == 0
 
 
-def test_detailed_exitcode_tells_that_exits_are_due(play: Play) -> None:
+def test_detailed_exitcode_shows_that_exits_are_due(play: Play) -> None:
     assert play(TARGET).run("run-once", "--dry-run", "--detailed-exitcode").status == 10
 
 
-def test_a_disabled_module_sells_nothing_and_says_so(play: Play) -> None:
+def test_a_disabled_module_sells_nothing_and_reports_it(play: Play) -> None:
     stage = play(TARGET, "sell_module: {enabled: false}")
-    said = stage.run("run-once")
-    assert said.status == 0
-    assert "enabled is false" in said.err
+    result = stage.run("run-once")
+    assert result.status == 0
+    assert "enabled is false" in result.err
     assert stage.sent() == []
 
 
-def test_with_the_market_closed_nothing_is_sold_and_the_run_says_so(play: Play) -> None:
+def test_while_the_market_is_closed_nothing_is_sold_and_the_run_reports_it(play: Play) -> None:
     stage = play(TARGET.replace("12:00", "17:00"))
-    said = stage.run("run-once")
-    assert said.status == 0
-    assert "market is closed" in said.err
+    result = stage.run("run-once")
+    assert result.status == 0
+    assert "market is closed" in result.err
     assert stage.sent() == []

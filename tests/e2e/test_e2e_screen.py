@@ -1,4 +1,4 @@
-"""The live screen between two checks: ages and the time to the next check go on, also while one hangs."""
+"""The live screen between two checks: ages and the time to the next check are updated, also while a check hangs."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from sellctl.ui.displays import Screen
 
 @dataclass(frozen=True, slots=True)
 class Ahead(RealClock):
-    """A clock that stands where the test puts it."""
+    """A clock with a fixed time that the test sets."""
 
     at: list[float] = field(default_factory=lambda: [1000.0])
 
@@ -25,7 +25,7 @@ class Ahead(RealClock):
         return self.at[0]
 
 
-def test_between_two_checks_the_screen_goes_on(play: Play) -> None:
+def test_the_screen_keeps_updating_between_two_checks(play: Play) -> None:
     stage, clock = play(three_calls()), Ahead()
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
     run_options = RunOptions("watch", RunMode.DRY_RUN)

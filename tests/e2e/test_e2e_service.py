@@ -1,4 +1,4 @@
-"""What a server runs: the unit file, what the service manager hears, and a reload that loosens nothing silently."""
+"""The service: its unit file, notifications to the service manager, and reloads, which loosen nothing silently."""
 
 import asyncio
 import shutil
@@ -28,18 +28,18 @@ HIGHER = "AAPL261218C00210000"
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="Debian's package systemd is not installed")
-def test_the_unit_file_is_one_that_systemd_takes(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_file(tmp_path: Path) -> None:
     unit = tmp_path / "sellctl.service"
     unit.write_text((CONTRIB / "sellctl.service").read_text())
-    said = subprocess.run(  # noqa: S603  systemd's own tool on our own file
+    result = subprocess.run(  # noqa: S603  systemd's own tool on our own file
         [str(ANALYZE), "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False, timeout=30
     )
-    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_the_service_manager_hears_and_a_missing_one_is_no_trouble(tmp_path: Path) -> None:
+def test_the_service_manager_is_notified_and_a_missing_one_is_ignored(tmp_path: Path) -> None:
     assert not sd_notify("READY=1", environ={})
-    assert not sd_notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+    assert not sd_notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "missing")})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         assert sd_notify("READY=1", "WATCHDOG=1", environ={"NOTIFY_SOCKET": str(tmp_path / "notify")})
@@ -51,7 +51,7 @@ Reload = Callable[..., tuple[Runtime, str]]
 
 @pytest.fixture
 def reloaded(play: Play) -> Reload:
-    """Look once with some rules, reload others, look again: the runtime, and all that was said."""
+    """Poll with some rules, reload others, and poll again; returns the runtime and all events."""
 
     def after(before: str, later: str, scenario: str = HELD) -> tuple[Runtime, str]:
         stage = play(scenario, before)
@@ -59,14 +59,14 @@ def reloaded(play: Play) -> Reload:
         options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
         runtime = assemble(ConfigManager(stage.config).load(), options, RunOptions("watch", RunMode.ACT), events.append)
 
-        async def looks() -> None:
+        async def polls() -> None:
             await runtime.scheduler.poll()
             stage.configure(later)
             reload(runtime, stage.config, events.append)
             await runtime.scheduler.poll()
 
         try:
-            asyncio.run(looks())
+            asyncio.run(polls())
         finally:
             runtime.close()
         return runtime, "\n".join(event.sentence for event in events)
@@ -78,32 +78,32 @@ def rules(stop: str, interval: int = 5) -> str:
     return f"sell_module: {{check_interval: {interval}, strategy_one: {{stop_loss_rate: {stop}}}}}\n"
 
 
-def test_a_reload_says_what_changed(reloaded: Reload) -> None:
-    runtime, said = reloaded(rules("0.8"), rules("0.9", 7))
-    assert "sell_module.check_interval is 7s, was 5s" in said
-    assert "stop_loss_rate is 0.9, was 0.8" in said
-    assert "looser" not in said
+def test_a_reload_reports_what_changed(reloaded: Reload) -> None:
+    runtime, result = reloaded(rules("0.8"), rules("0.9", 7))
+    assert "sell_module.check_interval is 7s, was 5s" in result
+    assert "stop_loss_rate is 0.9, was 0.8" in result
+    assert "looser" not in result
     assert runtime.scheduler.interval.total_seconds() == 7
 
 
 def test_a_reload_never_loosens_an_armed_stop_silently(reloaded: Reload) -> None:
-    _, said = reloaded(rules("0.8"), rules("0.5"))
-    assert "alert: reloaded: the stop of AAPL261218C00200000 moves from $0.80 to $0.50, which is looser" in said
+    _, result = reloaded(rules("0.8"), rules("0.5"))
+    assert "alert: reloaded: the stop of AAPL261218C00200000 moves from $0.80 to $0.50, which is looser" in result
 
 
-def test_a_stop_that_a_reload_takes_away_is_told(reloaded: Reload) -> None:
-    _, said = reloaded(rules("0.8"), "sell_module: {strategy_one: {enabled: false}}\n")
-    assert "the stop of AAPL261218C00200000 is removed" in said
+def test_a_stop_that_a_reload_removes_is_reported(reloaded: Reload) -> None:
+    _, result = reloaded(rules("0.8"), "sell_module: {strategy_one: {enabled: false}}\n")
+    assert "the stop of AAPL261218C00200000 is removed" in result
 
 
-def test_a_broken_file_changes_nothing(reloaded: Reload) -> None:
-    runtime, said = reloaded(rules("0.8"), rules("-20"))
-    assert "configuration not reloaded" in said
-    assert "alert" in said
+def test_a_reload_of_an_invalid_file_changes_nothing(reloaded: Reload) -> None:
+    runtime, result = reloaded(rules("0.8"), rules("-20"))
+    assert "configuration not reloaded" in result
+    assert "alert" in result
     assert str(runtime.loaded.config.sell_module.strategy_one.stop_loss_rate) == "0.8"
 
 
-def test_a_reload_that_first_knows_pairs_keeps_memory_of_them(reloaded: Reload) -> None:
+def test_a_reload_that_introduces_pairs_keeps_their_state(reloaded: Reload) -> None:
     legs = f"{{symbol: {CALL}, qty: 2, entry: 5.00}}, {{symbol: {HIGHER}, qty: -2, entry: 3.00}}"
     prices = f"{HIGHER}: [{{fixed: {{bid: 3.00, ask: 3.02}}}}]"
     scenario = three_calls("5.00", "5.02", more_prices=prices).replace(f"{{symbol: {CALL}, qty: 3, entry: 1.00}}", legs)

@@ -1,4 +1,4 @@
-"""docs/strategies.md: its strategy and its configuration, as they stand on the page, run."""
+"""The strategy and the configuration in docs/strategies.md run as they are."""
 
 import re
 import textwrap
@@ -18,13 +18,13 @@ DAY = f"""
 
 
 def block(language: str) -> str:
-    """The page's block in a language that is indented under a step."""
+    """The page's indented code block in a language."""
     found = re.search(rf"^   ```{language}\n(.*?)^   ```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert found
     return textwrap.dedent(found[1])
 
 
-def test_the_page_s_strategy_runs_with_the_page_s_configuration(play: Play) -> None:
+def test_the_strategy_of_the_page_runs_with_the_configuration_of_the_page(play: Play) -> None:
     stage = play(DAY, block("yaml"))
     (stage.folder / "my_exits.py").write_text(block("python"), encoding="utf-8")
     assert "Impatient" in stage.run("strategies").out

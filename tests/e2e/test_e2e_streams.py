@@ -1,4 +1,4 @@
-"""The real watcher on the simulator's streams: a tick sells, and looks go on whatever happens to the streams."""
+"""The real watcher with the simulator's streams: a tick sells, and polling continues under every stream fault."""
 
 import asyncio
 import datetime as dt
@@ -33,7 +33,7 @@ Until = Callable[[], bool]
 
 
 class Watch:
-    """A watcher in this process, and everything it said."""
+    """A watcher in this process, and all its events."""
 
     def __init__(self, stage: Stage, rules: str, clock: RealClock | None = None) -> None:
         self.stage = stage
@@ -53,7 +53,7 @@ class Watch:
         self.runtime: Runtime = assemble(loaded, options, run_options, self.events.append, clock)
 
     def play(self, *acts: Callable[[], object] | Until, seconds: float = 8) -> None:
-        """Watch, and go through the acts: what answers False is waited for."""
+        """Watch while running the steps one after the other; a step that returns False is repeated."""
         try:
             asyncio.run(self._play(acts, seconds))
         finally:
@@ -71,8 +71,8 @@ class Watch:
             stop.set()
             await watching
 
-    def said(self, words: str) -> bool:
-        return any(words in event.sentence for event in self.events)
+    def result(self, arguments: str) -> bool:
+        return any(arguments in event.sentence for event in self.events)
 
     @property
     def ticks_are_live(self) -> bool:
@@ -84,15 +84,15 @@ class Watch:
             exchange.set_quote(symbol, Decimal(bid), Decimal(ask))
 
     def move(self, seconds: float, bid: str, ask: str) -> None:
-        """Time passes and the price moves."""
+        """Advance the time and move the price."""
         self.stage.server.advance(seconds)
         self.quote(bid, ask)
 
     def is_ready(self) -> bool:
-        """Whether it streams, and has asked for what an order on a tick needs: today's orders, the price step."""
-        asked = self.stage.server.requests
-        knows_orders = any(r.path == "/v2/orders" and "status=all" in r.query for r in asked)
-        return self.ticks_are_live and knows_orders and any("/options/contracts/" in r.path for r in asked)
+        """Whether it streams and has read what an order on a tick requires: today's orders and the price increment."""
+        requests = self.stage.server.requests
+        has_orders = any(r.path == "/v2/orders" and "status=all" in r.query for r in requests)
+        return self.ticks_are_live and has_orders and any("/options/contracts/" in r.path for r in requests)
 
     def is_sold(self) -> bool:
         return self.stage.held(CALL) == 0
@@ -138,15 +138,15 @@ def test_a_stop_is_sold_by_the_tick_that_confirms_it(watch: Callable[..., Watch]
     assert len(one.stage.orders()) == 1
 
 
-def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order(watch: Callable[..., Watch]) -> None:
+def test_a_tick_sells_while_a_poll_waits_for_a_cancel_on_another_symbol(watch: Callable[..., Watch]) -> None:
     position = "{symbol: MSFT, qty: 5, entry: 400}"
     order = "{symbol: MSFT, side: sell, qty: 5, limit_price: 440, client_order_id: mine, age: 2m}"
     one = watch(SLOW, three_calls().replace("entry: 1.00}]", f"entry: 1.00}}, {position}]\n    orders: [{order}]"))
-    one.stage.misbehave("H19")
+    one.stage.inject_fault("H19")
 
     def requests(method: str, path: str) -> list[int]:
-        asked = enumerate(one.stage.server.requests)
-        return [place for place, request in asked if (request.method, request.path) == (method, path)]
+        requests = enumerate(one.stage.server.requests)
+        return [index for index, request in requests if (request.method, request.path) == (method, path)]
 
     def looks_again() -> None:
         one.stage.server.advance(90)
@@ -164,7 +164,7 @@ def test_a_tick_sells_while_a_look_waits_for_the_cancel_of_another_symbols_order
     assert sold < requests("GET", LOOK_UP)[CANCEL_POLLS - 2]
 
 
-def test_a_tick_sells_while_looks_wait_for_the_budget_of_requests(watch: Callable[..., Watch]) -> None:
+def test_a_tick_sells_while_polls_wait_for_the_request_budget(watch: Callable[..., Watch]) -> None:
     one = watch(QUICK, three_calls() + "settings: {rate_limit: 24}\n")
     (watcher,) = one.runtime.scheduler.watchers
     waits: list[int] = []
@@ -179,8 +179,8 @@ def test_a_tick_sells_while_looks_wait_for_the_budget_of_requests(watch: Callabl
     assert ("POST", "/v2/orders") in {(r.method, r.path) for r in one.stage.server.requests[waits[0] :]}
 
 
-def test_a_ticks_order_is_on_the_contracts_step_though_the_quote_is_not(watch: Callable[..., Watch]) -> None:
-    nickels = "QAA261218C00100000"  # no member of the penny programme
+def test_a_ticks_order_is_on_the_price_increment_although_the_quote_is_not(watch: Callable[..., Watch]) -> None:
+    nickels = "QAA261218C00100000"  # not in the penny programme
     one = watch(SLOW, three_calls().replace(CALL, nickels))
     one.play(
         one.is_ready,
@@ -203,13 +203,13 @@ def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:
 
 
 @pytest.mark.parametrize("code", [402, 406, 409])
-def test_a_refused_stream_is_said_polling_sells_and_the_stream_comes_back(
+def test_a_refused_stream_is_reported_polling_sells_and_the_stream_reconnects(
     watch: Callable[..., Watch], code: int
 ) -> None:
     one = watch(QUICK)
-    one.stage.misbehave("W09", code=code, path="/v1beta1/indicative")
+    one.stage.inject_fault("W09", code=code, path="/v1beta1/indicative")
     one.play(
-        lambda: one.said(f"({code}); polling instead"),
+        lambda: one.result(f"({code}); polling instead"),
         lambda: one.move(1, "1.20", "1.22"),
         one.is_sold,
         lambda: one.ticks_are_live or one.is_sold(),
@@ -217,7 +217,7 @@ def test_a_refused_stream_is_said_polling_sells_and_the_stream_comes_back(
     assert len(one.stage.orders()) == 1
 
 
-def test_of_too_many_symbols_the_nearest_are_streamed_and_the_rest_is_polled(watch: Callable[..., Watch]) -> None:
+def test_beyond_the_limit_the_nearest_symbols_are_streamed_and_the_others_polled(watch: Callable[..., Watch]) -> None:
     others = [f"AAPL261218C00{strike}000" for strike in (210, 220, 230)]
     positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in (CALL, *others))
     prices = "".join(f"  {symbol}: [{{fixed: {{bid: 0.95, ask: 0.97}}}}]\n" for symbol in others)
@@ -230,15 +230,15 @@ def test_of_too_many_symbols_the_nearest_are_streamed_and_the_rest_is_polled(wat
         lambda: one.quote("1.20", "1.22", others[2]),
         lambda: one.stage.held(others[2]) == 0,
     )
-    assert one.said("symbols are too many (405)")
+    assert one.result("symbols are too many (405)")
 
 
-def test_a_stream_that_was_cut_comes_back(watch: Callable[..., Watch]) -> None:
+def test_a_disconnected_stream_reconnects(watch: Callable[..., Watch]) -> None:
     one = watch(SLOW)
     one.play(
         lambda: one.ticks_are_live,
-        lambda: one.stage.misbehave("W01", times=2),
-        lambda: one.said("connection was"),
+        lambda: one.stage.inject_fault("W01", times=2),
+        lambda: one.result("connection was"),
         lambda: one.ticks_are_live,
         lambda: one.move(1, "1.20", "1.22"),
         one.is_sold,
@@ -246,7 +246,7 @@ def test_a_stream_that_was_cut_comes_back(watch: Callable[..., Watch]) -> None:
     assert len([order for order in one.stage.orders() if order.filled_qty]) == 1
 
 
-def test_a_mute_stream_is_noticed_by_the_polls_that_know_more(watch: Callable[..., Watch]) -> None:
+def test_a_silent_stream_is_detected_by_polls_with_newer_data(watch: Callable[..., Watch]) -> None:
     one = watch(QUICK)
     moves = iter(range(1, 60))
     moved_at = [0.0]
@@ -257,12 +257,12 @@ def test_a_mute_stream_is_noticed_by_the_polls_that_know_more(watch: Callable[..
             moved_at[0] = now
             price = Decimal("1.00") + Decimal(next(moves) % 5) / 100
             one.move(1, f"{price}", f"{price + Decimal('0.02')}")
-        return one.said("silent although prices move")
+        return one.result("silent although prices move")
 
-    one.play(lambda: one.ticks_are_live, lambda: one.stage.misbehave("W02"), drift)
+    one.play(lambda: one.ticks_are_live, lambda: one.stage.inject_fault("W02"), drift)
 
 
-def test_while_the_market_is_closed_the_clock_is_asked_once_a_minute_and_nothing_else(play: Play) -> None:
+def test_while_the_market_is_closed_only_the_clock_is_requested_once_per_minute(play: Play) -> None:
     pace, minutes = 120, 5
     stage = play(three_calls(at="2026-11-24 17:00"), speed=pace)
     one = Watch(stage, "", RealClock(pace))
@@ -272,12 +272,12 @@ def test_while_the_market_is_closed_the_clock_is_asked_once_a_minute_and_nothing
         lambda: begun.append((stage.server.exchange.now, len(stage.server.requests))),
         lambda: stage.server.exchange.now - begun[0][0] >= dt.timedelta(minutes=minutes),
     )
-    asked = [request.path for request in stage.server.requests[begun[0][1] :]]
-    assert set(asked) == {"/v2/clock"}
-    assert minutes - 2 <= len(asked) <= minutes + 2
+    paths = [request.path for request in stage.server.requests[begun[0][1] :]]
+    assert set(paths) == {"/v2/clock"}
+    assert minutes - 2 <= len(paths) <= minutes + 2
 
 
-def test_a_watcher_that_hears_200_symbols_tick_ends_at_once_when_told_to(play: Play) -> None:
+def test_a_watcher_with_200_streamed_symbols_stops_at_once(play: Play) -> None:
     symbols = [f"Q{chr(65 + n // 20)}{chr(65 + n % 20)}261218C00100000" for n in range(200)]
     positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in symbols)
     prices = "".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.05}}}}]\n" for symbol in symbols)
@@ -300,29 +300,33 @@ def test_a_watcher_that_hears_200_symbols_tick_ends_at_once_when_told_to(play: P
         time.sleep(0.05)
     told_at = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    said = end_of(process)
+    result = end_of(process)
     took = time.monotonic() - told_at
     over.set()
     ticking.join()
-    assert said.status == 0, said.err
-    assert took < 4  # under a second, interpreter and all, on a machine with nothing else to do
+    assert result.status == 0, result.err
+    assert took < 4  # on an idle machine under a second, including the interpreter's exit
 
 
 STRIKES = [f"AAPL261218C00{strike}000" for strike in range(300, 306)]
-INTERVAL, CONFIRMED, SLACK = 1.0, 1.5, 3.0  # a look, the second look of a stop, a busy machine: seconds
+INTERVAL, CONFIRMED, SLACK = (
+    1.0,
+    1.5,
+    3.0,
+)  # seconds: a poll, the confirming poll of a stop, tolerance for a busy machine
 
 
 class Session(Watch):
-    """A session in which things go wrong one after the other, and something falls due in the middle of each."""
+    """A session with one stream fault after the other, and a stop that becomes due during each."""
 
-    def trouble(self, symbol: str, *breaks: Callable[[], object], said: str) -> list[Callable[[], object]]:
-        """Break it, wait until the watcher says so, let a stop come true, and wait for the sale and the streams."""
+    def trouble(self, symbol: str, *breaks: Callable[[], object], result: str) -> list[Callable[[], object]]:
+        """Inject a fault, wait for its report, let a stop become due, and wait for the sale and the reconnect."""
         told: list[int] = []
         fell: list[float] = []
 
         def says_it_polls() -> bool:
             news = [event.sentence for event in self.events[told[0] :]]
-            return any(said in each for each in news)
+            return any(result in each for each in news)
 
         def is_sold_in_time() -> bool:
             if self.stage.held(symbol):
@@ -344,45 +348,45 @@ class Session(Watch):
         ]
 
     def hurry(self) -> None:
-        """Tries to connect come soon after one another, so that the test does not wait for them."""
+        """Shorten the delays between connection attempts."""
         self.runtime.scheduler.tick_handler.stream._back_off = (0.05, 0.2)  # type: ignore[union-attr,attr-defined]  # noqa: SLF001
 
     def cut(self) -> None:
-        self.stage.misbehave("W01", times=2)
+        self.stage.inject_fault("W01", times=2)
 
     def mute(self) -> None:
-        self.stage.misbehave("W02")
+        self.stage.inject_fault("W02")
 
     def speak(self) -> None:
         with self.stage.server.hold() as exchange:
             exchange.clear_faults("W02")
 
     def drift(self) -> bool:
-        """The price of one that stays moves on, until the polls have noticed that no stream says so."""
+        """Move the price of an untriggered position until polls have detected that no stream reports it."""
         cents = int(self.runtime.clock.monotonic() * 3) % 5
         self.quote(f"1.0{cents}", f"1.0{cents + 2}")
-        return self.said("silent although prices move")
+        return self.result("silent although prices move")
 
     def refuse(self, code: int) -> None:
-        self.stage.misbehave("W09", code=code, path="/v1beta1/indicative", times=1)
+        self.stage.inject_fault("W09", code=code, path="/v1beta1/indicative", times=1)
 
 
-def test_whatever_becomes_of_the_streams_in_a_session_each_stop_is_sold_in_time_and_once(play: Play) -> None:
+def test_under_stream_faults_each_stop_is_sold_in_time_and_once(play: Play) -> None:
     positions = ", ".join(f"{{symbol: {symbol}, qty: 1, entry: 1.00}}" for symbol in (CALL, *STRIKES))
     prices = "".join(f"  {symbol}: [{{fixed: {{bid: 1.00, ask: 1.02}}}}]\n" for symbol in STRIKES)
     scenario = three_calls().replace(f"{{symbol: {CALL}, qty: 3, entry: 1.00}}", positions)
     one = Session(play(scenario + prices, speed=1), QUICK)
-    acts = one.trouble(STRIKES[0], one.cut, said="connection was")
+    acts = one.trouble(STRIKES[0], one.cut, result="connection was")
     for symbol, code in zip(STRIKES[1:5], (402, 405, 406, 409), strict=True):
-        acts += one.trouble(symbol, partial(one.refuse, code), one.cut, said=f"({code})")
-    acts += one.trouble(STRIKES[5], one.mute, one.drift, one.speak, said="silent although")
+        acts += one.trouble(symbol, partial(one.refuse, code), one.cut, result=f"({code})")
+    acts += one.trouble(STRIKES[5], one.mute, one.drift, one.speak, result="silent although")
     one.hurry()
     one.play(lambda: one.ticks_are_live, *acts)
     filled = [order.symbol for order in one.stage.orders() if order.filled_qty]
     assert sorted(filled) == sorted(STRIKES)
 
 
-def test_the_streams_are_left_within_a_second(watch: Callable[..., Watch]) -> None:
+def test_the_streams_are_closed_within_a_second(watch: Callable[..., Watch]) -> None:
     one = watch()
     left: list[dt.datetime] = []
     one.play(lambda: one.ticks_are_live, lambda: left.append(dt.datetime.now(dt.UTC)))

@@ -1,4 +1,4 @@
-"""A watcher under a supervisor: killed with -9 again and again, started again, and always back in the same state."""
+"""A watcher under a supervisor: killed with SIGKILL and restarted repeatedly, it always restores the same state."""
 
 import random
 import signal
@@ -41,7 +41,7 @@ PATIENCE = 20.0
 
 
 class Supervisor:
-    """Starts the watcher anew whenever it has been killed."""
+    """Restarts the watcher whenever it was killed."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -59,9 +59,9 @@ class Supervisor:
     def end(self) -> str:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        said = end_of(self.process)
-        assert said.status == 0, said.err
-        return said.err
+        result = end_of(self.process)
+        assert result.status == 0, result.err
+        return result.err
 
     def until(self, what: Callable[[], object]) -> None:
         ends = time.monotonic() + PATIENCE
@@ -69,10 +69,10 @@ class Supervisor:
             assert time.monotonic() < ends, "it never came to pass"
             time.sleep(0.01)
 
-    def looks(self, more: int) -> None:
-        """Wait for so many more questions to the broker."""
-        asked = len(self.stage.server.requests)
-        self.until(lambda: len(self.stage.server.requests) >= asked + more)
+    def wait_for_requests(self, more: int) -> None:
+        """Wait for that many more requests to the broker."""
+        before = len(self.stage.server.requests)
+        self.until(lambda: len(self.stage.server.requests) >= before + more)
 
 
 def quote(stage: Stage, symbol: str, bid: str, ask: str) -> None:
@@ -80,20 +80,20 @@ def quote(stage: Stage, symbol: str, bid: str, ask: str) -> None:
         exchange.set_quote(symbol, Decimal(bid), Decimal(ask))
 
 
-def test_a_watcher_that_is_killed_again_and_again_comes_back_into_the_same_state(play: Play) -> None:
+def test_a_watcher_that_is_killed_repeatedly_restores_the_same_state(play: Play) -> None:
     rng = random.Random(7)  # noqa: S311  a test's seed
     stage = play(SCENARIO, RULES, speed=1)
     assert stage.run("exempt", SPARED).status == 0
     supervisor = Supervisor(stage)
     supervisor.start()
     supervisor.until(lambda: stage.held(TARGET) == 0)
-    supervisor.looks(24)  # two that agree make the peak of the trailed one
+    supervisor.wait_for_requests(24)  # two polls confirm the peak of the position with the trailing stop
     for _ in range(3):
         supervisor.kill()
         supervisor.start()
-        supervisor.looks(rng.randint(1, 12))
+        supervisor.wait_for_requests(rng.randint(1, 12))
     supervisor.kill()
-    quote(stage, TRAILED, "1.28", "1.30")  # 12 points under the peak, which only a memory knows
+    quote(stage, TRAILED, "1.28", "1.30")  # 12 points below the peak, which only the stored state contains
     supervisor.start()
     supervisor.until(lambda: stage.held(TRAILED) == 0)
     supervisor.end()
@@ -103,13 +103,13 @@ def test_a_watcher_that_is_killed_again_and_again_comes_back_into_the_same_state
     assert stage.run("history", "--verify").status == 0
 
 
-def test_a_halt_outlives_every_kill(play: Play) -> None:
+def test_a_halt_survives_every_kill(play: Play) -> None:
     stage = play(SCENARIO, RULES, speed=1)
     assert stage.run("halt", "--reason", "fed day").status == 0
     supervisor = Supervisor(stage)
     for _ in range(2):
         supervisor.start()
-        supervisor.looks(8)
+        supervisor.wait_for_requests(8)
         supervisor.kill()
     assert stage.orders() == []
     assert stage.run("resume", "--reason", "over").status == 0

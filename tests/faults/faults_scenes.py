@@ -1,4 +1,4 @@
-"""Days made to order for the bench's tests: which holdings, which faults, how long."""
+"""Builders of days for the bench's tests, with chosen positions, faults and length."""
 
 import datetime as dt
 import itertools
@@ -15,31 +15,31 @@ from sellctl.core.config.schema import BackstopConfig
 
 
 def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
-    """A day on which nothing goes wrong, with the holdings of these roles only, or all; `hours` cuts it short."""
+    """A day without faults, with the positions of these roles only, or all of them; `hours` shortens it."""
     days = (generate_day(each, ()) for each in itertools.count(seed))
-    drawn = next(day for day in days if set(roles) <= {lot.role for lot in day.lots})
+    drawn = next(day for day in days if set(roles) <= {position.role for position in day.positions})
     day = replace(drawn, human_actions=(), style="smart", latency=0.0, backstop=BackstopConfig())
-    lots = tuple(lot for lot in day.lots if not roles or lot.role in roles)
+    positions = tuple(position for position in day.positions if not roles or position.role in roles)
     ends = day.ends_at if hours is None else day.begins_at + dt.timedelta(hours=hours)
-    return replace(day, lots=lots, ends_at=ends)
+    return replace(day, positions=positions, ends_at=ends)
 
 
 def with_fault(
     day: Day, name: str, at: dt.datetime, minutes: float = 5, times: int | None = None, **options: Any
 ) -> Day:
-    """The day with one more fault, for some minutes or so many times."""
+    """The day with one more fault, for some minutes or a number of times."""
     fault = next(each for each in CATALOGUE if each.name == name)
     planned = PlannedFault(fault, at, at + dt.timedelta(minutes=minutes), times=times, options=options)
     return replace(day, faults=(*day.faults, planned))
 
 
 def played(day: Day, folder: Path) -> Stage:
-    """The day, played to its end."""
+    """Run the day to its end."""
     stage = a_stage(day, folder / "state")
     stage.play()
     return stage
 
 
 def found(stage: Stage) -> Sequence[str]:
-    """What was violated, one sentence each."""
+    """The violations, one sentence each."""
     return [str(violation) for violation in stage.findings.found]

@@ -1,4 +1,4 @@
-"""A backstop at the broker under the bench's checkers: killed around its cancel, touched while an exit takes over."""
+"""Backstops under the bench's checkers: a kill around their cancel, and a fill while an exit replaces them."""
 
 import datetime as dt
 from decimal import Decimal
@@ -32,7 +32,7 @@ def test_a_kill_around_the_cancel_ends_with_each_position_sold_once(tmp_path: Pa
 
 
 @pytest.mark.parametrize("partial", ["0", "1"])
-def test_the_broker_s_stop_and_ours_in_the_same_second_never_sell_twice(tmp_path: Path, partial: str) -> None:
+def test_a_backstop_and_an_exit_in_the_same_second_never_sell_twice(tmp_path: Path, partial: str) -> None:
     day = a_day(Role.CRASH, hours=2)
     day = replace(
         day,
@@ -48,4 +48,4 @@ def test_the_broker_s_stop_and_ours_in_the_same_second_never_sell_twice(tmp_path
     stage = a_stage(day, tmp_path / "state")
     stage.play()
     assert not found(stage)
-    assert stage.exchange.accounts[ACCOUNT].qty_of(day.lots[0].symbol) == 0
+    assert stage.exchange.accounts[ACCOUNT].qty_of(day.positions[0].symbol) == 0

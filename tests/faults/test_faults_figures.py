@@ -1,34 +1,34 @@
-"""The table of the figures: into its place in a document, and nowhere else."""
+"""The table of the figures is written in its place in a document, and nowhere else."""
 
 from pathlib import Path
 
 import pytest
 
-from faults.figures import HEADER, put_into
+from faults.figures import HEADER, write_table
 from faults.steadiness import Sample, Steadiness
 
 PAGE = "# A page\n\n<!-- figures: short -->\n| old |\n|---|\n| row |\n\nWords.\n\n<!-- figures: full -->\n"
 
 
-def test_a_table_replaces_the_one_under_its_mark(tmp_path: Path) -> None:
+def test_a_table_replaces_the_one_below_its_mark(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    put_into(page, "short", ["| new |"])
+    write_table(page, "short", ["| new |"])
     assert page.read_text() == PAGE.replace("| old |\n|---|\n| row |", "\n".join((*HEADER, "| new |")))
 
 
-def test_a_table_that_was_never_there_comes_under_its_mark(tmp_path: Path) -> None:
+def test_a_new_table_is_written_below_its_mark(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    put_into(page, "full", ["| new |"])
+    write_table(page, "full", ["| new |"])
     assert page.read_text() == PAGE + "\n".join((*HEADER, "| new |")) + "\n"
 
 
-def test_a_page_without_the_mark_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_page_without_the_mark_is_an_error(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Another\n")
     with pytest.raises(ValueError, match="figures: full"):
-        put_into(page, "full", ["| new |"])
+        write_table(page, "full", ["| new |"])
 
 
 @pytest.mark.parametrize(("last", "files", "holds"), [(83.9, 9, True), (84.1, 9, False), (83.0, 10, False)])

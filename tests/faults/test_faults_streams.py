@@ -1,4 +1,4 @@
-"""Days with streams: they run in virtual time, each of their faults occurs, and exits leave all the same."""
+"""Days with streams run in virtual time, each stream fault occurs, and due positions are sold nevertheless."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -20,34 +20,34 @@ def a_day_with_streams(*roles: Role) -> Day:
     return replace(day, streams=True, settings=replace(day.settings, sip=True))
 
 
-def told(stage: Stage) -> Sequence[str]:
-    return [event.sentence for event in stage.liveness.told]
+def sentences(stage: Stage) -> Sequence[str]:
+    return [event.sentence for event in stage.liveness.events]
 
 
 def test_the_program_receives_prices_and_orders_on_a_day_with_streams(tmp_path: Path) -> None:
     stage = played(a_day_with_streams(Role.TARGET, Role.CRASH), tmp_path)
     for name in ("orders of main", "stock quotes", "option quotes"):
-        assert any(text.endswith(f"{name}: stream connected") for text in told(stage))
+        assert any(text.endswith(f"{name}: stream connected") for text in sentences(stage))
     assert not found(stage)
 
 
 @pytest.mark.parametrize("name", [fault.name for fault in CATALOGUE if fault.family == STREAMS])
-def test_a_fault_of_the_streams_occurs_and_what_is_due_is_sold_all_the_same(name: str, tmp_path: Path) -> None:
+def test_each_stream_fault_occurs_and_due_positions_are_sold_nevertheless(name: str, tmp_path: Path) -> None:
     day = a_day_with_streams(Role.TARGET, Role.CRASH)
-    at = min(lot.due_at for lot in day.lots if lot.due_at) - dt.timedelta(minutes=2)
+    at = min(position.due_at for position in day.positions if position.due_at) - dt.timedelta(minutes=2)
     stage = played(with_fault(day, name, at, minutes=8, times=1 if name not in {"W02", "W07"} else None), tmp_path)
     assert stage.injector.all_fired[name]
     assert not stage.exchange.accounts["main"].positions
     assert not found(stage)
 
 
-def test_about_one_day_in_eight_has_streams_and_only_those_have_their_faults() -> None:
+def test_about_one_day_in_eight_has_streams_and_only_those_have_stream_faults() -> None:
     days = [generate_day(seed) for seed in range(400)]
     assert 35 <= sum(day.streams for day in days) <= 65
     assert not any(p.fault.family == STREAMS for day in days if not day.streams for p in day.faults)
 
 
-def test_a_killed_process_leaves_nothing_of_its_streams_and_the_day_stays_the_same() -> None:
+def test_a_kill_ends_the_streams_at_once_and_the_day_stays_deterministic() -> None:
     one = play(38)
     assert one.processes > 1
     assert not one.violations

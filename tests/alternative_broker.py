@@ -1,7 +1,7 @@
-"""A second stand-in for Alpaca, by another hand: every freedom that the API's users may take, taken otherwise.
+"""A second implementation of Alpaca's API, independent of the simulator, that uses the freedoms of the API differently.
 
-HTTP/1.0 that closes each connection, other key orders, numbers as numbers, fields missing and fields added, no
-rate-limit headers, order lists that ignore every filter, orders that are accepted, then new, then filled a while later.
+It speaks HTTP/1.0 and closes each connection, orders keys differently, sends numbers as numbers, omits and adds fields,
+sends no rate-limit headers, ignores the filters of order lists, and fills orders only some time after their acceptance.
 """
 
 import datetime as dt
@@ -23,31 +23,32 @@ _ORDERS = "/v2/orders"
 
 
 @dataclass
-class Stranger:
-    """One account. `positions` are rows as they are sent; `quotes` are (bid, ask) by symbol.
+class AlternativeBroker:
+    """A broker with one account. `positions` are rows as they are sent; `quotes` are (bid, ask) by symbol.
 
-    `accepted_for` and `new_for` are seconds of the host before an order is new, and then filled when it can be. The
-    broker's clock starts at `start` (New York) and runs with the host's, or stands still.
+    `accepted_for` and `new_for` are the seconds until an order becomes new, and then fills if it is marketable. The
+    broker's clock starts at `start` (New York) and runs with the host's unless `clock_stopped`. `override` may return
+    the response to a request.
     """
 
     positions: dict[str, dict[str, Any]]
     quotes: dict[str, tuple[float, float]]
     start: str = "2026-11-24T12:00:00"
-    stands_still: bool = False
+    clock_stopped: bool = False
     accepted_for: float = 0.1
     new_for: float = 0.2
-    keys: frozenset[str] = frozenset({"stranger-key"})
+    keys: frozenset[str] = frozenset({"alternative-key"})
     orders: list[dict[str, Any]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
-    before: Callable[[str, str], Answer | None] = lambda _method, _path: None
+    override: Callable[[str, str], Answer | None] = lambda _method, _path: None
     missing: Any = field(default_factory=lambda: {"message": "order not found"})
     submitted_status: int = 200
     calendar: bool = True
-    slowness: float = 0.0
+    response_delay: float = 0.0
 
     def __enter__(self) -> Self:
-        self._born = time.monotonic()
+        self._started_at = time.monotonic()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -63,11 +64,11 @@ class Stranger:
 
     @property
     def sent(self) -> list[str]:
-        """Every request that could change something."""
-        return [asked for asked in self.asked if not asked.startswith("GET")]
+        """Every request with a method that can change something."""
+        return [request for request in self.requests if not request.startswith("GET")]
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        stranger = self
+        broker = self
 
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_words: object) -> None:  # type: ignore[override]
@@ -76,14 +77,14 @@ class Stranger:
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 key = self.headers.get("apca-api-key-id", "")
-                time.sleep(stranger.slowness)
-                status, said = stranger.answer(self.command, self.path, json.loads(body or b"{}"), key)
+                time.sleep(broker.response_delay)
+                status, answer = broker.answer(self.command, self.path, json.loads(body or b"{}"), key)
                 self.send_response(status)
-                if isinstance(said, str):
+                if isinstance(answer, str):
                     self.send_header("Content-Type", "text/html")
                 self.end_headers()
                 if status != 204:
-                    self.wfile.write(said.encode() if isinstance(said, str) else json.dumps(said).encode())
+                    self.wfile.write(answer.encode() if isinstance(answer, str) else json.dumps(answer).encode())
 
             do_GET = do_POST = do_DELETE = answer  # noqa: N815  the names that http.server calls
 
@@ -91,35 +92,35 @@ class Stranger:
 
     def now(self) -> dt.datetime:
         start = dt.datetime.fromisoformat(self.start).replace(tzinfo=NEW_YORK)
-        return start + dt.timedelta(seconds=0 if self.stands_still else time.monotonic() - self._born)
+        return start + dt.timedelta(seconds=0 if self.clock_stopped else time.monotonic() - self._started_at)
 
     def answer(self, method: str, path: str, body: dict[str, Any], key: str) -> Answer:
         with self._lock:
-            self.asked.append(f"{method} {path.partition('?')[0]}")
+            self.requests.append(f"{method} {path.partition('?')[0]}")
             if key not in self.keys:
                 return 401, "Authorization Required"
-            special = self.before(method, path)
+            special = self.override(method, path)
             if special:
                 return special
-            self._live_on()
+            self._advance_orders()
             return self._answer(method, urlsplit(path).path, parse_qs(urlsplit(path).query), body)
 
     def _answer(self, method: str, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Answer:
         simple: dict[str, Callable[[], Answer]] = {
             "/v2/clock": lambda: (200, self._clock()),
-            "/v2/account": lambda: (200, {"cash": 1, "account_number": "STRANGE1", "status": "ACTIVE", "new": []}),
+            "/v2/account": lambda: (200, {"cash": 1, "account_number": "ALT1", "status": "ACTIVE", "new": []}),
             "/v2/positions": lambda: (200, list(self.positions.values())),
             "/v2/calendar": lambda: (200, self._days()) if self.calendar else (404, "<h1>404</h1>"),
-            _ORDERS: lambda: (200, [self._shown(order) for order in reversed(self.orders) if "_hidden" not in order]),
+            _ORDERS: lambda: (200, [self._as_sent(order) for order in reversed(self.orders) if "_hidden" not in order]),
         }
         if method == "POST":
-            return self.take(body)
+            return self.accept(body)
         if method == "DELETE":
-            return self._drop(path.rpartition("/")[2])
+            return self._cancel(path.rpartition("/")[2])
         if path == f"{_ORDERS}:by_client_order_id":
             wanted = query["client_order_id"][0]
             found = next((order for order in self.orders if order.get("client_order_id") == wanted), None)
-            return (200, self._shown(found)) if found else (404, self.missing)
+            return (200, self._as_sent(found)) if found else (404, self.missing)
         if path.endswith("/quotes/latest"):
             return 200, {"quotes": {s: self._quote(s) for s in query["symbols"][0].split(",") if s in self.quotes}}
         return simple[path]() if path in simple else (404, {"error": "what?"})
@@ -145,20 +146,20 @@ class Stranger:
         bid, ask = self.quotes[symbol]
         return {"t": self.now().astimezone(dt.UTC).isoformat().replace("+00:00", "Z"), "ap": ask, "bp": bid, "z": "?"}
 
-    def take(self, body: dict[str, Any]) -> Answer:
+    def accept(self, body: dict[str, Any]) -> Answer:
         self.bodies.append(body)
         known = next((order for order in self.orders if order.get("client_order_id") == body["client_order_id"]), None)
         if known:
             known["_at"] = min(known["_at"], time.monotonic())
             return 422, {"code": 40010001, "message": "client_order_id must be unique"}
-        # One that is `_hidden` shows by its id only, and lives on once that is sent again.
+        # A `_hidden` order is found by its id only, and continues once it is submitted again.
         at = math.inf if "_hidden" in body else time.monotonic()
         born = {"id": str(uuid.uuid4()), "_at": at, "submitted_at": self.now().isoformat()}
         order = {**body, **born, "status": "accepted", "filled_qty": 0}
         self.orders.append(order)
-        return self.submitted_status, self._shown(order)
+        return self.submitted_status, self._as_sent(order)
 
-    def _drop(self, order_id: str) -> Answer:
+    def _cancel(self, order_id: str) -> Answer:
         order = next((order for order in self.orders if order["id"] == order_id), None)
         if order is None:
             return 404, {"message": "no such order"}
@@ -167,7 +168,7 @@ class Stranger:
         order["status"] = "canceled"
         return 200, {}
 
-    def _live_on(self) -> None:
+    def _advance_orders(self) -> None:
         for order in self.orders:
             age = time.monotonic() - order.get("_at", 0)
             if order["status"] == "accepted" and age > self.accepted_for:
@@ -193,13 +194,13 @@ class Stranger:
             del self.positions[order["symbol"]]
 
     @staticmethod
-    def _shown(order: dict[str, Any]) -> dict[str, Any]:
-        """Keys from z to a, one that nobody knows, and none that is only ours."""
+    def _as_sent(order: dict[str, Any]) -> dict[str, Any]:
+        """The order with keys from z to a, an unknown field, and without internal fields."""
         return {"zz_new": {"a": None}} | {key: order[key] for key in sorted(order, reverse=True) if key[0] != "_"}
 
 
 def position(symbol: str, qty: float, entry: float, **more: Any) -> dict[str, dict[str, Any]]:
-    """One row of positions with as little in it as is allowed, its numbers as numbers."""
+    """One row of positions with the minimum of fields and its numbers as numbers."""
     asset = "us_option" if len(symbol) > 9 else "us_equity"
     side = "short" if qty < 0 else "long"
     return {symbol: {"side": side, "avg_entry_price": entry, "symbol": symbol, "asset_class": asset, "qty": qty} | more}

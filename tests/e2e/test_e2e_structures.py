@@ -1,4 +1,4 @@
-"""Structures through the whole program, a leg at a time: no fill ever leaves a short uncovered."""
+"""Structures in the whole program are closed leg by leg, and no fill ever leaves a short uncovered."""
 
 from decimal import Decimal
 
@@ -20,14 +20,14 @@ def symbols_sent(stage: Stage) -> list[str]:
 
 
 def work(stage: Stage, runs: int = 4) -> None:
-    """Look again and again, as cron does; time enough between for an order to fill and for positions to catch up."""
+    """Run several times, as cron does, with enough time in between for fills and lagging positions."""
     for _ in range(runs):
         assert stage.run("run-once").status == 0
         stage.server.advance(15)
 
 
 def uncovered_at_any_fill(stage: Stage, start: dict[str, int], secured: int = 0) -> Decimal:
-    """The most contracts that stood uncovered after any fill, of the positions held at the start and after it."""
+    """The largest number of uncovered contracts at the start and after each fill."""
     held = {symbol: Decimal(qty) for symbol, qty in start.items()}
     worst = uncovered_contracts(held, NOTHING)
     for event in stage.server.exchange.events:
@@ -76,7 +76,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_pair_leaves_as_a_whole_its_short_leg_first(play: Play, pair: str) -> None:
+def test_a_pair_is_closed_as_a_whole_with_its_short_leg_first(play: Play, pair: str) -> None:
     held, prices, (rules, match), order = PAIRS[pair]
     alone = ruled(rules, match).replace("sell_module: {", "sell_module: {strategy_one: {enabled: false}, ")
     stage = play(a_day(held, prices), alone)
@@ -98,7 +98,7 @@ CONDOR_PRICES = {
 }
 
 
-def test_a_condor_is_two_verticals_and_the_side_at_its_stop_leaves_alone(play: Play) -> None:
+def test_a_condor_is_two_verticals_and_only_the_side_at_its_stop_is_closed(play: Play) -> None:
     stage = play(a_day(CONDOR, CONDOR_PRICES), ruled("stop_loss: 150%", "{structure: vertical}"))
     work(stage, 1)
     assert symbols_sent(stage) == []
@@ -110,7 +110,7 @@ def test_a_condor_is_two_verticals_and_the_side_at_its_stop_leaves_alone(play: P
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in CONDOR.items()}) == 0
 
 
-def test_a_condor_at_a_time_of_day_leaves_whole_each_short_leg_before_its_long_one(play: Play) -> None:
+def test_a_time_exit_closes_both_sides_of_a_condor_with_the_short_legs_first(play: Play) -> None:
     stage = play(a_day(CONDOR, CONDOR_PRICES), ruled('exit_at: "12:00"', "{structure: vertical}"))
     work(stage)
     assert [stage.held(symbol) for symbol in CONDOR] == [0, 0, 0, 0]
@@ -137,7 +137,7 @@ def test_a_covered_call_is_bought_back_and_its_shares_stay(
     assert reasons(stage) == {reason}
 
 
-def test_shares_that_cover_a_call_do_not_leave_at_their_own_stop_and_what_is_free_of_them_does(play: Play) -> None:
+def test_at_a_stop_only_the_shares_that_do_not_cover_a_call_are_sold(play: Play) -> None:
     held = COVERED | {SHARES: (150, "250.00")}
     day = a_day(held, {CALL: at("3.00", "3.02"), SHARES: at("195.00", "195.02")})
     stage = play(day, ruled("stop_loss: 10%", "{asset: stock}"))
@@ -148,7 +148,7 @@ def test_shares_that_cover_a_call_do_not_leave_at_their_own_stop_and_what_is_fre
 
 
 @pytest.mark.parametrize(("shorts", "left"), [("false", -1), ("true", 0)])
-def test_a_covered_call_on_its_last_day_is_left_alone_unless_shorts_are_asked_for(
+def test_a_covered_call_on_its_last_day_is_kept_unless_shorts_are_configured(
     play: Play, shorts: str, left: int
 ) -> None:
     held = {SHARES: (100, "190.00"), TODAY: (-1, "3.00")}
@@ -174,7 +174,7 @@ KEEP = "short_positions: {cash_secured_puts: keep}"
         (ruled("take_profit: 50%", "{structure: short_put}"), ("1.02", "1.04"), -1, ""),
     ],
 )
-def test_a_short_put_is_closed_or_kept_and_kept_it_has_rules_of_its_own(
+def test_a_short_put_is_closed_or_kept_and_has_its_own_rules_when_kept(
     play: Play, config: str, price: tuple[str, str], left: int, reason: str
 ) -> None:
     kept = config.replace("sell_module: {strategies", f"sell_module: {{{KEEP}, strategies")
@@ -187,7 +187,7 @@ def test_a_short_put_is_closed_or_kept_and_kept_it_has_rules_of_its_own(
 # --- the broker's own liquidation -------------------------------------------------------------------------------------
 
 
-def test_the_broker_s_own_sale_of_what_expires_is_not_raced(play: Play) -> None:
+def test_no_order_competes_with_the_brokers_own_liquidation(play: Play) -> None:
     prices = {TODAY: at("0", "0.05"), SHARES: at("199.00", "199.02")}
     stage = play(a_day({TODAY: (2, "1.00")}, prices, "2026-11-24 15:29"))
     stage.server.advance(90)
@@ -200,7 +200,7 @@ def test_the_broker_s_own_sale_of_what_expires_is_not_raced(play: Play) -> None:
     assert stage.sent() == []
 
 
-def test_a_position_that_the_broker_sold_out_is_gone_for_us_too(play: Play) -> None:
+def test_a_position_that_the_broker_liquidated_is_no_longer_managed(play: Play) -> None:
     prices = {CALL: then(("1.00", "1.02"), "12:05", ("1.60", "1.62"))}
     stage = play(a_day({CALL: (2, "1.00")}, prices), ruled("take_profit: 50%"))
     stage.run("run-once")

@@ -1,4 +1,4 @@
-"""The wire between the program and the exchange: latency, a log of what went over it, and steps to die at."""
+"""The network between program and exchange: latency, a log of requests about orders, and named steps for kills."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -19,12 +19,12 @@ from sellctl.core.ports import Broker, Journal, QuoteSource
 from sellctl.sim.inprocess import body_of
 
 T = TypeVar("T")
-TIMES_OUT = 5.0  # seconds after which a client has had enough of silence
+TIMEOUT = 5.0  # seconds until a client gives up waiting for a response
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request about an order and the answer as the program got it: ok, not found, refused or doubt."""
+    """One request about an order and its answer as the program received it: ok, not found, refused or unknown."""
 
     at: dt.datetime
     what: str
@@ -35,180 +35,182 @@ class LoggedRequest:
 
 
 @dataclass(slots=True)
-class Wire:
-    """What all brokers of one bench share."""
+class Network:
+    """The state that all probed brokers of a run share."""
 
     clock: LoopClock
     step: Step
     latency: float
     rng: Callable[[], float]
-    arrives: Callable[[str, SubmitOrder], None]  # told what is about to reach the exchange
+    arrives: Callable[[str, SubmitOrder], None]  # called before an order reaches the exchange
     cancels: Callable[[str, str], None]
     log: list[LoggedRequest] = field(default_factory=list)
     reads: int = 0
-    polls: int = 0  # each asks for the positions once
+    polls: int = 0  # counted by requests for positions, one per poll
     process: int = 0
-    hours: list[dt.datetime] = field(default_factory=list)  # when the broker's clock was read
+    clock_reads: list[dt.datetime] = field(default_factory=list)  # when the broker's clock was read
 
     async def travel(self) -> None:
-        """One way."""
+        """Wait for the latency of one direction."""
         if self.latency:
             await self.clock.sleep(self.latency * self.rng())
 
     def log_request(self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None) -> None:
-        """Write one exchange down."""
+        """Add one request to the log."""
         self.log.append(
             LoggedRequest(self.clock.now() - self.clock.skew, what, client_order_id, answer, body or {}, self.process)
         )
 
 
 class ProbedBroker:
-    """The Broker port around another one. Everything about orders passes the steps and the log."""
+    """A Broker that wraps another one: adds latency, and steps and log entries to requests about orders."""
 
-    def __init__(self, inner: Broker, wire: Wire) -> None:
+    def __init__(self, inner: Broker, network: Network) -> None:
         self._inner = inner
-        self._wire = wire
+        self._network = network
 
     @property
     def name(self) -> str:
-        """Our name for the account."""
+        """The account's name in the configuration."""
         return self._inner.name
 
     async def account(self) -> AccountFacts:
-        """Passed on."""
+        """Delegate with latency."""
         return await self._read(self._inner.account)
 
     async def positions(self) -> Rows[Position]:
-        """Passed on, and counted: a look."""
-        self._wire.polls += 1
+        """Count a poll and delegate."""
+        self._network.polls += 1
         return await self._read(self._inner.positions)
 
     async def open_orders(self) -> Rows[Order]:
-        """Passed on."""
+        """Delegate with latency."""
         return await self._read(self._inner.open_orders)
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Passed on."""
+        """Delegate with latency."""
         return await self._read(lambda: self._inner.orders_since(start, symbols))
 
     async def is_penny(self, symbol: str) -> bool | None:
-        """Passed on."""
+        """Delegate with latency."""
         return await self._read(lambda: self._inner.is_penny(symbol))
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
-        """Passed on, and logged."""
-        return await self._about("look-up", client_order_id, lambda: self._inner.order_by_client_id(client_order_id))
+        """Delegate, and log the request."""
+        return await self._order_request(
+            "look-up", client_order_id, lambda: self._inner.order_by_client_id(client_order_id)
+        )
 
     def body(self, order: SubmitOrder) -> Mapping[str, str]:
-        """What is sent."""
+        """The fields of the request that submits an order."""
         body = getattr(self._inner, "body", None)
         return body(order) if body else {key: str(value) for key, value in body_of(order).items()}
 
     async def submit(self, order: SubmitOrder) -> Order:
-        """Passed on, and logged with its body."""
+        """Delegate, and log the request with its body."""
 
         async def send() -> Order:
-            self._wire.arrives(self.name, order)
+            self._network.arrives(self.name, order)
             return await self._inner.submit(order)
 
-        return await self._about("submit", order.client_order_id, send, self.body(order))
+        return await self._order_request("submit", order.client_order_id, send, self.body(order))
 
     async def cancel(self, order_id: str) -> None:
-        """Passed on, and logged."""
+        """Delegate, and log the request."""
 
         async def send() -> None:
-            self._wire.cancels(self.name, order_id)
+            self._network.cancels(self.name, order_id)
             await self._inner.cancel(order_id)
 
-        await self._about("cancel", order_id, send)
+        await self._order_request("cancel", order_id, send)
 
     async def clock(self) -> BrokerClock:
-        """Passed on."""
-        said = await self._read(self._inner.clock)
-        self._wire.hours.append(self._wire.clock.now() - self._wire.clock.skew)
-        return said
+        """Delegate with latency."""
+        clock = await self._read(self._inner.clock)
+        self._network.clock_reads.append(self._network.clock.now() - self._network.clock.skew)
+        return clock
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
-        """Passed on."""
+        """Delegate with latency."""
         return await self._read(lambda: self._inner.sessions(start, end))
 
-    async def _read(self, ask: Callable[[], Awaitable[T]]) -> T:
-        self._wire.reads += 1
-        await self._wire.travel()
+    async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
+        self._network.reads += 1
+        await self._network.travel()
         try:
-            answer = await ask()
+            answer = await request()
         except UnknownOutcomeError:
-            await self._wire.clock.sleep(TIMES_OUT * self._wire.rng())
+            await self._network.clock.sleep(TIMEOUT * self._network.rng())
             raise
-        await self._wire.travel()
+        await self._network.travel()
         return answer
 
-    async def _about(
-        self, what: str, name: str, ask: Callable[[], Awaitable[T]], body: Mapping[str, str] | None = None
+    async def _order_request(
+        self, what: str, name: str, request: Callable[[], Awaitable[T]], body: Mapping[str, str] | None = None
     ) -> T:
-        wire = self._wire
-        wire.step(f"broker.{what}.before")
+        network = self._network
+        network.step(f"broker.{what}.before")
         if what == "submit":
-            wire.log_request("sending", name, "", body)
-        await wire.travel()
+            network.log_request("sending", name, "", body)
+        await network.travel()
         try:
-            answer = await ask()
+            answer = await request()
         except BrokerError as error:
-            wire.step(f"broker.{what}.failed")
-            await wire.clock.sleep(TIMES_OUT * wire.rng() if isinstance(error, UnknownOutcomeError) else 0.0)
-            wire.log_request(what, name, _kind(error), body)
+            network.step(f"broker.{what}.failed")
+            await network.clock.sleep(TIMEOUT * network.rng() if isinstance(error, UnknownOutcomeError) else 0.0)
+            network.log_request(what, name, _answer_kind(error), body)
             raise
-        wire.step(f"broker.{what}.arrived")
-        await wire.travel()
-        wire.log_request(what, name, "ok", body)
-        wire.step(f"broker.{what}.after")
+        network.step(f"broker.{what}.arrived")
+        await network.travel()
+        network.log_request(what, name, "ok", body)
+        network.step(f"broker.{what}.after")
         return answer
 
 
-def _kind(error: BrokerError) -> str:
+def _answer_kind(error: BrokerError) -> str:
     if isinstance(error, NotFoundError):
         return "not found"
-    return "doubt" if isinstance(error, UnknownOutcomeError) else "refused"
+    return "unknown" if isinstance(error, UnknownOutcomeError) else "refused"
 
 
 class ProbedQuotes:
-    """The QuoteSource port around another one, with latency."""
+    """A QuoteSource that wraps another one and adds latency."""
 
     @property
     def last_problems(self) -> tuple[str, ...]:
-        """The inner one's."""
+        """Those of the wrapped source."""
         return self._inner.last_problems
 
-    def __init__(self, inner: QuoteSource, wire: Wire) -> None:
+    def __init__(self, inner: QuoteSource, network: Network) -> None:
         self._inner = inner
-        self._wire = wire
+        self._network = network
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
-        """Passed on."""
-        self._wire.reads += 1
-        await self._wire.travel()
+        """Delegate with latency."""
+        self._network.reads += 1
+        await self._network.travel()
         return await self._inner.latest(instruments)
 
 
 class ProbedJournal:
-    """The Journal port around another one: a step before and after each thing that is written."""
+    """A Journal that wraps another one: adds a named step before and after each write."""
 
     def __init__(self, inner: Journal, step: Step) -> None:
         self._inner = inner
         self._step = step
 
     def __getattr__(self, name: str) -> Any:
-        asked = getattr(self._inner, name)
-        return partial(self._write, name, asked) if name in _WRITES else asked
+        attribute = getattr(self._inner, name)
+        return partial(self._write, name, attribute) if name in _WRITES else attribute
 
     def _write(self, name: str, action: Callable[..., T], *args: Any) -> T:
-        place = _WRITES[name]
-        what = f"{name} {args[place]}" if place else name
+        index = _WRITES[name]
+        what = f"{name} {args[index]}" if index else name
         self._step(f"journal.{what}.before")
         done = action(*args)
         self._step(f"journal.{what}.after")
         return done
 
 
-# What is written, and which argument says of what kind it is (0: none does).
+# The writing methods, and the position of the argument that names the kind of entry (0: none).
 _WRITES = {"plan_made": 0, "intend": 0, "outcome": 2, "record_fill": 0, "note": 1}

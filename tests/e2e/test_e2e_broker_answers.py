@@ -1,11 +1,11 @@
-"""What a broker may do to an order on its way, and what the program makes of it."""
+"""Unusual answers of a broker to orders and cancels, and how the program handles them."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alternative_broker import AlternativeBroker, position
 from stage import Play, Program
-from stranger import Stranger, position
 
 from sellctl.core import scheduler, sell_watcher
 from sellctl.core.decision.policy import Policy
@@ -43,7 +43,7 @@ def one(
 
 @pytest.fixture
 def short_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """run-once follows its orders for 2 s instead of 45."""
+    """Make run-once follow its orders for 2 s instead of 45 s."""
     monkeypatch.setattr(scheduler, "RUN_ONCE_SECONDS", 2.0)
 
 
@@ -60,17 +60,19 @@ TWO = """
 """
 
 
-def test_one_refused_account_keeps_no_other_from_selling(play: Play) -> None:
+def test_a_refused_account_does_not_keep_others_from_selling(play: Play) -> None:
     stage = play(TWO)
-    said = stage.run("run-once")
-    assert said.status == 4
+    result = stage.run("run-once")
+    assert result.status == 4
     assert stage.held(CALL, "good") == 0
-    assert "bad: bad: " not in said.err
-    assert "degraded: bad: " not in said.err
-    assert "Check api_key" in said.err
+    assert "bad: bad: " not in result.err
+    assert "degraded: bad: " not in result.err
+    assert "Check api_key" in result.err
 
 
-def test_a_bug_in_one_accounts_look_is_named_and_stops_no_other(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_one_accounts_poll_is_reported_and_stops_no_other(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = play(TWO.replace(", refused: 401", ""))
     decide = sell_watcher.decide
 
@@ -80,14 +82,14 @@ def test_a_bug_in_one_accounts_look_is_named_and_stops_no_other(play: Play, monk
         return decide(snapshot, policy)
 
     monkeypatch.setattr(sell_watcher, "decide", broken)
-    said = stage.run("run-once")
-    assert (said.status, stage.held(CALL, "good")) == (4, 0)
-    assert "Internal error" in said.err
-    assert "RuntimeError" in said.err
-    assert "Traceback" not in said.err
+    result = stage.run("run-once")
+    assert (result.status, stage.held(CALL, "good")) == (4, 0)
+    assert "Internal error" in result.err
+    assert "RuntimeError" in result.err
+    assert "Traceback" not in result.err
 
 
-# --- the way of an order
+# --- orders
 
 
 LOST_ANSWERS: list[tuple[str, dict[str, Any]]] = [
@@ -100,13 +102,13 @@ LOST_ANSWERS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("fault", "options"), LOST_ANSWERS, ids=str)
-def test_an_order_whose_answer_is_lost_is_looked_up_and_never_sent_twice(
+def test_an_order_whose_response_is_lost_is_looked_up_and_never_sent_twice(
     play: Play, fault: str, options: dict[str, Any]
 ) -> None:
     stage = play(one())
-    stage.misbehave(fault, method="POST", path="/orders", times=1, **options)
-    said = stage.run("run-once")
-    assert (said.status, stage.held(CALL)) == (0, 0), said.err
+    stage.inject_fault(fault, method="POST", path="/orders", times=1, **options)
+    result = stage.run("run-once")
+    assert (result.status, stage.held(CALL)) == (0, 0), result.err
     assert [order.client_order_id for order in stage.orders()] == [stage.orders()[0].client_order_id]
     assert len(stage.sent()) == 1
 
@@ -119,93 +121,93 @@ def test_an_order_whose_answer_is_lost_is_looked_up_and_never_sent_twice(
     ],
     ids=str,
 )
-def test_a_refusal_with_a_next_step_takes_it(play: Play, fault: str, options: dict[str, Any]) -> None:
+def test_a_rejection_with_an_automatic_recovery_is_recovered(play: Play, fault: str, options: dict[str, Any]) -> None:
     stage = play(one())
-    stage.misbehave(fault, method="POST", path="/orders", times=1, **options)
-    said = stage.run("run-once")
-    assert (said.status, stage.held(CALL)) == (0, 0), said.err
-    assert "the broker refused" in said.err
+    stage.inject_fault(fault, method="POST", path="/orders", times=1, **options)
+    result = stage.run("run-once")
+    assert (result.status, stage.held(CALL)) == (0, 0), result.err
+    assert "the broker refused" in result.err
 
 
-def stranger_program(stranger: Stranger, folder: Path) -> Program:
+def broker_program(broker: AlternativeBroker, folder: Path) -> Program:
     program = Program(folder)
     program.write(
-        "accounts:\n  main:\n    api_key: stranger-key\n    secret_key: stranger-secret\n"
-        f"    endpoints: {{trading: '{stranger.url}', data: '{stranger.url}'}}\n"
+        "accounts:\n  main:\n    api_key: alternative-key\n    secret_key: alternative-secret\n"
+        f"    endpoints: {{trading: '{broker.url}', data: '{broker.url}'}}\n"
     )
     return program
 
 
 @pytest.mark.usefixtures("short_run")
-def test_a_leg_that_covers_a_short_in_the_brokers_eyes_is_not_sold_and_the_run_says_so(tmp_path: Path) -> None:
+def test_a_leg_that_covers_a_short_for_the_broker_is_not_sold_and_the_run_reports_it(tmp_path: Path) -> None:
     no = {"code": 40310000, "message": "account not eligible to trade uncovered option contracts"}
 
-    def before(method: str, _path: str) -> Any:
+    def override(method: str, _path: str) -> Any:
         return (403, no) if method == "POST" else None
 
-    with Stranger(position(CALL, 3, 1.0), {CALL: (0.70, 0.72)}, before=before) as stranger:
-        said = stranger_program(stranger, tmp_path).run("run-once")
-        assert len(stranger.sent) <= 20
-    assert "covers a short" in said.err
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (0.70, 0.72)}, override=override) as broker:
+        result = broker_program(broker, tmp_path).run("run-once")
+        assert len(broker.sent) <= 20
+    assert "covers a short" in result.err
 
 
-def test_an_id_that_the_broker_knows_already_is_adopted_and_not_sent_anew(tmp_path: Path) -> None:
-    with Stranger(position(CALL, 3, 1.0), {CALL: (1.20, 1.22)}) as stranger:
-        program = stranger_program(stranger, tmp_path)
+def test_an_order_id_that_the_broker_already_has_is_adopted_and_not_sent_again(tmp_path: Path) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.20, 1.22)}) as broker:
+        program = broker_program(broker, tmp_path)
         [plan] = program.run("run-once", "--dry-run", "--format", "json").document["plans"]
         order = plan["holdings"][0]["order"]
         sent = {key: order[key] for key in ("client_order_id", "side", "qty", "limit_price", "type")}
-        stranger.take(sent | {"symbol": CALL, "_hidden": True})
-        said = program.run("run-once")
-    assert (said.status, stranger.positions, len(stranger.orders)) == (0, {}, 1), said.err
-    assert len(stranger.sent) == 1
+        broker.accept(sent | {"symbol": CALL, "_hidden": True})
+        result = program.run("run-once")
+    assert (result.status, broker.positions, len(broker.orders)) == (0, {}, 1), result.err
+    assert len(broker.sent) == 1
 
 
-def test_what_fills_in_parts_is_sold_to_the_last_contract_and_never_more(play: Play) -> None:
+def test_with_partial_fills_every_contract_is_sold_and_never_more(play: Play) -> None:
     stage = play(one())
-    stage.misbehave("O03", qty=1, times=1)
-    said = stage.run("run-once")
-    assert (said.status, stage.held(CALL)) == (0, 0), said.err
+    stage.inject_fault("O03", qty=1, times=1)
+    result = stage.run("run-once")
+    assert (result.status, stage.held(CALL)) == (0, 0), result.err
     assert sum(order.filled_qty for order in stage.orders()) == 3
 
 
-def test_an_order_that_the_broker_rejects_after_all_is_followed_by_another(play: Play) -> None:
+def test_an_order_that_is_rejected_after_its_acceptance_is_followed_by_another(play: Play) -> None:
     stage = play(one())
-    stage.misbehave("O02", times=1)
-    said = stage.run("run-once")
-    assert (said.status, stage.held(CALL)) == (0, 0), said.err
+    stage.inject_fault("O02", times=1)
+    result = stage.run("run-once")
+    assert (result.status, stage.held(CALL)) == (0, 0), result.err
     assert [order.status for order in stage.orders()] == ["rejected", "filled"]
 
 
 @pytest.mark.usefixtures("short_run")
 def test_a_target_that_is_not_filled_when_the_run_ends_is_cancelled(play: Play) -> None:
     stage = play(one(bid="1.10", ask="1.12"))
-    stage.misbehave("O05", times=1)
-    said = stage.run("run-once")
-    assert said.status == 0, said.err
+    stage.inject_fault("O05", times=1)
+    result = stage.run("run-once")
+    assert result.status == 0, result.err
     assert [order.status for order in stage.orders()] == ["canceled"]
-    assert "the run is over" in said.err
+    assert "the run is over" in result.err
 
 
 @pytest.mark.usefixtures("short_run")
-def test_a_stop_stays_working_when_the_run_ends_and_the_next_run_adopts_and_re_prices_it(
+def test_a_stop_order_survives_the_end_of_the_run_and_the_next_run_reprices_it(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = play(one())
-    stage.misbehave("O05", times=None)
+    stage.inject_fault("O05", times=None)
     assert stage.run("run-once").status == 0
     assert stage.orders()[-1].status == "pending_new"
     with stage.server.hold() as exchange:
         exchange.faults.clear()
     stage.server.advance(60)
     monkeypatch.setattr(scheduler, "RUN_ONCE_SECONDS", 20.0)
-    said = stage.run("run-once")
-    assert "adopted" in said.err
-    assert (said.status, stage.held(CALL)) == (0, 0), said.err
+    result = stage.run("run-once")
+    assert "adopted" in result.err
+    assert (result.status, stage.held(CALL)) == (0, 0), result.err
     assert [order.status for order in stage.orders()][-2:] == ["canceled", "filled"]
 
 
-# --- other orders in the way
+# --- blocking orders
 
 MINE = "{{symbol: {symbol}, side: sell, qty: {qty}, limit_price: {limit}, client_order_id: {id}, age: {age}}}"
 
@@ -214,35 +216,35 @@ def an_order(limit: str = "2.00", qty: int = 3, symbol: str = CALL, order_id: st
     return MINE.format(symbol=symbol, qty=qty, limit=limit, id=order_id, age=age).replace("{{", "{").replace("}}", "}")
 
 
-def test_the_users_own_order_blocks_a_stop_and_a_person_hears_of_it(play: Play) -> None:
+def test_the_users_own_order_blocks_a_stop_and_raises_an_alert(play: Play) -> None:
     stage = play(one(orders=an_order()))
-    said = stage.run("run-once", "--format", "json")
-    [holding] = said.document["plans"][0]["holdings"]
-    assert (said.status, holding["state"], holding["alert"]) == (0, "blocked", True)
-    assert "blocked" in said.err
+    result = stage.run("run-once", "--format", "json")
+    [holding] = result.document["plans"][0]["holdings"]
+    assert (result.status, holding["state"], holding["alert"]) == (0, "blocked", True)
+    assert "blocked" in result.err
     assert stage.sent() == []
 
 
-def test_at_the_last_deadline_the_users_own_order_gives_way(play: Play) -> None:
+def test_at_the_last_deadline_the_users_own_order_is_cancelled(play: Play) -> None:
     stage = play(one(TODAY, start="2026-11-24 15:11", orders=an_order(symbol=TODAY)))
-    said = stage.run("run-once")
-    assert (said.status, stage.held(TODAY)) == (0, 0), said.err
+    result = stage.run("run-once")
+    assert (result.status, stage.held(TODAY)) == (0, 0), result.err
     assert [order.status for order in stage.orders()] == ["canceled", "filled"]
 
 
 def test_a_resting_sell_of_ours_is_cancelled_before_a_short_is_bought_back(play: Play) -> None:
     stage = play(one(PUT, qty=-2, bid="1.00", ask="1.02", orders=an_order(symbol=PUT, qty=1, order_id="sellctl-old")))
-    said = stage.run("run-once")
-    assert (said.status, stage.held(PUT)) == (0, 0), said.err
+    result = stage.run("run-once")
+    assert (result.status, stage.held(PUT)) == (0, 0), result.err
     assert [order.status for order in stage.orders()] == ["canceled", "filled"]
 
 
 @pytest.mark.usefixtures("short_run")
-def test_a_cancel_that_never_ends_sends_nothing_in_its_place(play: Play) -> None:
+def test_while_a_cancel_never_completes_no_replacement_is_sent(play: Play) -> None:
     stage = play(one(TODAY, start="2026-11-24 15:11", orders=an_order(symbol=TODAY)))
-    stage.misbehave("H19")
+    stage.inject_fault("H19")
     stage.run("run-once")
-    assert len([word for word in stage.sent() if word.startswith("POST")]) == 0
+    assert not [request for request in stage.sent() if request.startswith("POST")]
     assert stage.held(TODAY) == 3
 
 
@@ -260,7 +262,7 @@ STALE = (
     ("scope", "gone"),
     [("sells", {"theirs", "sellctl-ours"}), ("own", {"sellctl-ours"}), ("all", {"theirs", "sellctl-ours", "buy"})],
 )
-def test_cancel_stale_ends_what_its_scope_says_and_nothing_else(play: Play, scope: str, gone: set[str]) -> None:
+def test_cancel_stale_cancels_the_orders_in_its_scope_and_no_others(play: Play, scope: str, gone: set[str]) -> None:
     stage = play(
         one(qty=5, bid="1.00", ask="1.02", orders=", ".join(STALE)) + "      MSFT: [{fixed: {bid: 400, ask: 400.1}}]\n",
         f"sell_module: {{order_cancel_scope: {scope}}}",
@@ -270,15 +272,15 @@ def test_cancel_stale_ends_what_its_scope_says_and_nothing_else(play: Play, scop
     assert (shown["version"], shown["mode"]) == (2, "dry run")
     assert {order["client_order_id"] for order in shown["orders"]} == gone
     assert {order["account"] for order in shown["orders"]} == {"main"}
-    said = stage.run("cancel-stale")
-    assert said.status == 0, said.err
+    result = stage.run("cancel-stale")
+    assert result.status == 0, result.err
     assert {order.client_order_id for order in stage.orders() if order.status == "canceled"} == gone
 
 
 @pytest.mark.usefixtures("short_run")
-def test_cancel_stale_does_not_call_cancelled_what_is_still_open(play: Play) -> None:
+def test_cancel_stale_does_not_report_open_orders_as_cancelled(play: Play) -> None:
     stage = play(one(bid="1.00", ask="1.02", orders=an_order(qty=1, age="10m")))
-    stage.misbehave("H19")
-    said = stage.run("cancel-stale")
-    assert said.status == 1
-    assert "still open" in said.err
+    stage.inject_fault("H19")
+    result = stage.run("cancel-stale")
+    assert result.status == 1
+    assert "still open" in result.err
