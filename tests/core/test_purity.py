@@ -1,4 +1,4 @@
-"""What decides is pure: besides the contracts on imports, it opens, prints and waits for nothing and reads no clock."""
+"""What decides is pure (besides the contracts on imports: no I/O, no clock, no waiting), and one module sends orders."""
 
 import ast
 from pathlib import Path
@@ -29,3 +29,17 @@ def _name(call: ast.Call) -> str:
     if isinstance(call.func, ast.Attribute):
         return call.func.attr
     return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def test_only_the_order_manager_submits_and_cancels_orders() -> None:
+    package = CORE.parent
+    senders = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] not in {"alpaca", "sim"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"submit", "cancel"}
+        and ast.unparse(node.value).endswith("broker")
+    }
+    assert senders == {"core/order_manager.py"}
