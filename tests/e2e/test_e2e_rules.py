@@ -8,6 +8,8 @@ import pytest
 from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
 from stage import Play
 
+from sellctl.core.model.plan import Reason
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -48,7 +48,7 @@ def test_an_account_that_may_not_trade_suspends_no_symbol_and_is_reported_once(r
     for at, change in zip((day.begins_at, due_at + dt.timedelta(minutes=10)), blocked, strict=True):
         stage.exchange.at(at, lambda _exchange, change=change: account.configuration.update(change))
     stage.play()
-    texts = [event.text for event in stage.liveness.events if "let this account trade" in event.text]
+    texts = [event.text for event in stage.liveness.events if "blocked trading on this account" in event.text]
     assert not account.positions
     assert not any("in a row" in event.text for event in stage.liveness.events)
     assert len([text for text in texts if "tried again" in text]) == 1

@@ -118,7 +118,7 @@ def test_the_configuration_points_at_it_and_is_its_owners_only(server: SimServer
 def test_a_file_that_it_did_not_write_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     path.write_text("accounts: {}\n")
-    with pytest.raises(ConfigError, match="left as it is"):
+    with pytest.raises(ConfigError, match="is not overwritten"):
         write_config(path, MARK)
     assert path.read_text() == "accounts: {}\n"
 
