@@ -1,4 +1,4 @@
-"""What decides is pure (no I/O, no clock, no waiting, besides the contracts on imports), and one module sends orders."""
+"""What decides is pure: no I/O, no clock and no waiting, besides the contracts on imports. One module sends orders."""
 
 import ast
 from pathlib import Path
