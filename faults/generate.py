@@ -136,7 +136,8 @@ class Day:
                 return IDLE_INTERVAL, start
             if now < end:
                 return self._interval_in_window(now, polls), end
-        return IDLE_INTERVAL, self.ends_at
+        short_of_polls = polls is not None and polls < FEWEST_POLLS  # after hours of suspension
+        return DEFAULT_INTERVAL if short_of_polls else IDLE_INTERVAL, self.ends_at
 
     def _interval_in_window(self, now: dt.datetime, polls: int | None) -> dt.timedelta:
         """Spread the polls that are still wanted over the rest of the busy windows, also after a long suspension."""

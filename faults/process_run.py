@@ -5,7 +5,7 @@ import datetime as dt
 import inspect
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -154,17 +154,22 @@ class ProcessRun:
         """Keep the state folder as a killed process leaves it. Its lock is released, as the operating system does."""
         left = self.folder.with_name(self.folder.name + "-left")
         shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "*.lock"))
-        self._close_unstarted_tasks()
+        self._end_tasks()
         self.close()
         shutil.rmtree(self.folder)
         left.rename(self.folder)
 
-    def _close_unstarted_tasks(self) -> None:
-        """Close coroutines that have not started, to avoid Python's warnings. Started ones are left as they are."""
+    def _end_tasks(self) -> None:
+        """End the killed process's coroutines now: Python would warn of each when it collects them at some later time.
+
+        What they do while they end changes nothing that survives: every step of a dead process raises Killed, and the
+        state folder has been copied before.
+        """
         for task in asyncio.all_tasks(self.loop) if self.loop else ():
             coroutine = task.get_coro()
-            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-                coroutine.close()
+            if inspect.iscoroutine(coroutine):
+                with suppress(BaseException):
+                    coroutine.close()
 
 
 def ignore(_event: Any) -> None:
