@@ -190,7 +190,7 @@ class PositionManager:
             rejects=rejects,
             rejected_for=rejected_for,
             quarantine=memory.fills.quarantine,
-            window=book.window() if book else None,
+            window=book.window if book else None,
             last_trade=book.last_trade if book else None,
             penny=self.contracts.get(symbol),
             opened_at=facts.opened_at,

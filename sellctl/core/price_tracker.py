@@ -121,7 +121,7 @@ class PriceTracker:
     def window(self, symbol: str) -> Window | None:
         """The best and the worst prices since a quote `confirm` older than the newest; None without such a quote."""
         book = self._books.get(symbol)
-        return book.window() if book else None
+        return book.window if book else None
 
     def last_trade(self, symbol: str) -> Decimal | None:
         """The latest streamed trade; None when there was none."""

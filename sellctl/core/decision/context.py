@@ -142,7 +142,7 @@ def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
     prices = judge_quote(holding.quote, instrument.asset_class, market, holding.state.wide_for)
     quote = snapshot.underlyings.get(instrument.underlying)
     underlying = judge_quote(quote, AssetClass.STOCK, market, dt.timedelta(0)) if quote else NO_PRICES
-    return replace(holding, prices=prices, underlying=underlying)
+    return Holding(holding.position, holding.quote, holding.state, prices, underlying)
 
 
 def _invalid(holdings: Iterable[Holding]) -> dict[str, str]:

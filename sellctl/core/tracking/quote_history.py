@@ -54,6 +54,7 @@ class QuoteBook:
     streamed_at: float = float("-inf")
     last_trade: Decimal | None = None
     polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
+    window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
     _stamp: dt.datetime = _NEVER  # older quotes are ignored
@@ -80,6 +81,7 @@ class QuoteBook:
         if sample.has_a_price and not future:
             self._level = sample
             self._remember(sample)
+        self.window = self._window()
         return True
 
     def traded(self, price: Decimal) -> None:
@@ -89,6 +91,7 @@ class QuoteBook:
     def confirm_after(self, seconds: float) -> None:
         """Change the time between two samples of a stop."""
         self.confirm = seconds
+        self.window = self._window()
 
     def restarted(self) -> None:
         """The stream restarts: count the polls ahead of it from zero again."""
@@ -102,15 +105,15 @@ class QuoteBook:
         """Whether there is a jump that no second quote has confirmed yet."""
         return self._jump is not None and now - self._jump.at < FORGOTTEN
 
-    def window(self) -> Window | None:
-        """The best and the worst sides since a sample at least `confirm` before the newest; None without one."""
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _window(self) -> Window | None:
+        """The window of the newest quote; None without a sample that is old enough."""
         start = self._start()
         if start is None or self.newest is None:
             return None
         samples = list(self._samples)[start:]
         return Window(high=_extreme(samples, self.newest, max), low=_extreme(samples, self.newest, min))
-
-    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _start(self) -> int | None:
         """The index of the window's first sample: the newest that is old enough."""

@@ -67,26 +67,26 @@ def test_a_slow_grind_is_believed_quote_by_quote() -> None:
 
 def test_the_window_needs_a_sample_that_is_old_enough() -> None:
     book = a_book((0, "0.70", "0.72"), (1.4, "0.71", "0.73"))
-    assert book.window() is None
+    assert book.window is None
     take(book, 1.5, "0.69", "0.71")
-    window = book.window()
+    window = book.window
     assert window is not None
     assert (window.high.bid, window.low.bid) == (Decimal("0.71"), Decimal("0.69"))
 
 
 def test_the_window_begins_with_the_newest_sample_that_is_old_enough() -> None:
     book = a_book((0, "1.00", "1.02"), (5, "0.70", "0.72"), (6.6, "0.70", "0.72"))
-    window = book.window()
+    window = book.window
     assert window is not None
     assert window.high.bid == Decimal("0.70")
 
 
 def test_a_sample_of_minutes_ago_confirms_nothing() -> None:
-    assert a_book((0, "0.70", "0.72"), (70, "0.70", "0.72")).window() is None
+    assert a_book((0, "0.70", "0.72"), (70, "0.70", "0.72")).window is None
 
 
 def test_a_confirmed_jump_brings_its_own_confirmation() -> None:
-    window = a_book((0, "1.00", "1.02"), (5, "0.30", "0.32"), (6.5, "0.31", "0.33")).window()
+    window = a_book((0, "1.00", "1.02"), (5, "0.30", "0.32"), (6.5, "0.31", "0.33")).window
     assert window is not None
     assert window.high.bid == Decimal("0.31")
 
@@ -106,4 +106,4 @@ def test_an_older_quote_never_replaces_a_newer_one() -> None:
 def test_a_crossed_quote_is_shown_and_is_no_sample() -> None:
     book = a_book((0, "1.00", "1.02"), (2, "1.30", "1.00"))
     assert bid_of(book) == "1.30"
-    assert book.window() is None
+    assert book.window is None
