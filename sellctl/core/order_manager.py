@@ -376,7 +376,7 @@ class OrderManager:
         order = cancel.order
         detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
         self.journal.note(self.account, "cancel", detail)
-        self.report(order.symbol, EventKind.CANCELED, f"cancel requested: {cancel.why}")
+        self.report(order.symbol, EventKind.CANCELED, cancel.why)
 
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)

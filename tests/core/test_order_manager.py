@@ -335,7 +335,7 @@ def test_a_cancel_is_written_down_asked_for_and_waited_for() -> None:
     assert desk.cancel(desk.broker.orders[AN_EXIT])
     assert desk.broker.requests[1:] == ["cancel", "look up"]
     assert desk.journal.kinds == ["intent", "accepted", "cancel", "canceled"]
-    assert desk.sentences[-1] == f"{CALL} canceled: cancel requested: it is old"
+    assert desk.sentences[-1] == f"{CALL} canceled: it is old"
     assert desk.manager.working == 0
 
 
@@ -364,7 +364,7 @@ def test_an_order_that_can_not_be_cancelled_any_more_is_read_to_its_end() -> Non
     [
         (refusal(message="not now"), False, "rejected: cancel refused: Refused: not now."),
         (AuthError("The key is refused."), False, "degraded: cancel failed: The key is refused."),
-        (TIMED_OUT, True, "canceled: cancel requested: it is old"),
+        (TIMED_OUT, True, "canceled: it is old"),
     ],
     ids=["refused", "failed", "unknown"],
 )
