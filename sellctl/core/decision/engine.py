@@ -166,13 +166,20 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
         decision = continue_exit(holding, ours, context)
     else:
         warning = rules_warning(holding) if holding.state.suspended or result.taken else ""
-        decision = PositionDecision(holding, DecisionState.WATCHING, warning, alert=bool(warning))
+        return PositionDecision(
+            holding,
+            DecisionState.WATCHING,
+            warning,
+            triggers=result.triggers,
+            alert=bool(warning),
+            unconfirmed=result.needs_another_poll,
+        )
     return _with_result(decision, result)
 
 
 def _with_result(decision: PositionDecision, result: "StrategyResult") -> PositionDecision:
     """The decision with its triggers, and whether another poll has to follow."""
-    unconfirmed = decision.unconfirmed or result.peak_unconfirmed or result.waits_for == SECOND_QUOTE
+    unconfirmed = decision.unconfirmed or result.needs_another_poll
     return replace(decision, triggers=result.triggers, unconfirmed=unconfirmed)
 
 
@@ -240,6 +247,11 @@ class StrategyResult:
     waits_for: str = ""
     peak_unconfirmed: bool = False
     failure: str = ""
+
+    @property
+    def needs_another_poll(self) -> bool:
+        """Whether a second quote decides: on a signal, or on a peak."""
+        return self.peak_unconfirmed or self.waits_for == SECOND_QUOTE
 
 
 def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResult:
