@@ -327,21 +327,21 @@ class Plan:
     @property
     def submits(self) -> tuple[PositionDecision, ...]:
         """The decisions with an order to send, most urgent first."""
-        return tuple(decision for decision in self.notable if decision.submit)
+        return tuple(decision for decision in self.decisions if decision.submit)
 
     @property
     def backstops(self) -> tuple[PositionDecision, ...]:
         """The decisions with a backstop to place for which today's orders are known."""
-        return tuple(d for d in self.notable if d.backstop and d.holding.symbol not in self.needs_history)
+        return tuple(d for d in self.decisions if d.backstop and d.holding.symbol not in self.needs_history)
 
     @property
     def is_unconfirmed(self) -> bool:
         """Whether a decision depends on another poll."""
-        return any(decision.unconfirmed for decision in self.notable)
+        return any(decision.unconfirmed for decision in self.decisions)
 
     def confirmed_by(self, later: "Plan") -> "Plan":
         """This plan, with each unconfirmed decision replaced by that of a later plan."""
-        waiting = {decision.holding.symbol for decision in self.notable if decision.unconfirmed}
+        waiting = {decision.holding.symbol for decision in self.decisions if decision.unconfirmed}
         if not waiting:
             return self
         news = {d.holding.symbol: d for d in later.decisions if d.holding.symbol in waiting}
@@ -350,7 +350,7 @@ class Plan:
     @property
     def is_due(self) -> bool:
         """Whether an exit is due, even if it can't be sent."""
-        return any(decision.signal for decision in self.notable)
+        return any(decision.signal for decision in self.decisions)
 
     @property
     def cancels(self) -> tuple[CancelOrder, ...]:
@@ -364,14 +364,14 @@ class Plan:
         return bool(self.submits or self.cancels)
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
-        for decision in self.notable:
+        for decision in self.decisions:
             yield from decision.cancel_first
 
     @property
     def by_underlying(self) -> "dict[str, Plan]":
         """This plan split by underlying, most urgent first; decisions that do nothing are left out."""
         acting: dict[str, list[PositionDecision]] = {}
-        for decision in self.notable:
+        for decision in self.decisions:
             if decision.submit or decision.cancel_first or decision.backstop:
                 acting.setdefault(decision.holding.position.instrument.underlying, []).append(decision)
         stale: dict[str, list[CancelOrder]] = {}
