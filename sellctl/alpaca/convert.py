@@ -66,9 +66,13 @@ def number_of(value: object, what: str) -> Decimal:
     number = _exact(value)
     if number is None:
         raise UnreadableError(f"{what} {truncate_repr(value)} is not a number")
-    if number and not _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
+    if not _is_plausible(number):
         raise UnreadableError(f"{what} {truncate_repr(value)} is not a plausible number")
     return number
+
+
+def _is_plausible(number: Decimal) -> bool:
+    return not number or _SMALLEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT
 
 
 def _exact(value: object) -> Decimal | None:
@@ -94,10 +98,8 @@ def _absent(value: object) -> bool:
 
 def _known_or_none(row: Row, key: str) -> Decimal | None:
     """An optional number of the row; None when it is missing or unreadable."""
-    try:
-        return number_of(row.get(key), key)
-    except UnreadableError:
-        return None
+    number = _exact(row.get(key))
+    return number if number is not None and _is_plausible(number) else None
 
 
 def text_of(row: Row, key: str) -> str:

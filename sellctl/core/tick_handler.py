@@ -253,5 +253,5 @@ class TickHandler:
 
 
 def _distances_of(watcher: SellWatcher) -> Mapping[str, Decimal]:
-    plan = watcher.state.plan
-    return distances(plan) if plan else {}
+    snapshot = watcher.state.snapshot
+    return distances(snapshot, watcher.policy) if snapshot else {}

@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
-from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -75,7 +74,7 @@ def _loosened(watcher: "SellWatcher", policy: Policy) -> Iterator[str]:
     snapshot = watcher.state.snapshot
     if snapshot is None:
         return
-    before, after = (stops(decide(snapshot, each)) for each in (watcher.policy, policy))
+    before, after = (stops(snapshot, each) for each in (watcher.policy, policy))
     for holding in snapshot.holdings:
         was, now = before.get(holding.symbol), after.get(holding.symbol)
         if was is not None and now is None:

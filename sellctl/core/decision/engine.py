@@ -132,7 +132,8 @@ def _evaluate_or_fault(holding: Holding, context: DecisionContext) -> PositionDe
 
 def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDecision:
     try:
-        return _with_result(_with_problem(_next_step(pending.signal, context), pending.problem), pending.result)
+        decision = _with_problem(_next_step(pending.signal, context), pending.problem)
+        return _with_result(decision, pending.result, context)
     except Exception as error:  # noqa: BLE001  as above
         return _fault(pending.signal.holding, _error_text(error))
 
@@ -170,17 +171,17 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
             holding,
             DecisionState.WATCHING,
             warning,
-            triggers=result.triggers,
             alert=bool(warning),
             unconfirmed=result.needs_another_poll,
         )
-    return _with_result(decision, result)
+    return _with_result(decision, result, context)
 
 
-def _with_result(decision: PositionDecision, result: "StrategyResult") -> PositionDecision:
+def _with_result(decision: PositionDecision, result: "StrategyResult", context: DecisionContext) -> PositionDecision:
     """The decision with its triggers, and whether another poll has to follow."""
+    triggers = () if result.failure else triggers_of(decision.holding, context)
     unconfirmed = decision.unconfirmed or result.needs_another_poll
-    return replace(decision, triggers=result.triggers, unconfirmed=unconfirmed)
+    return replace(decision, triggers=triggers, unconfirmed=unconfirmed)
 
 
 def _next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
@@ -200,6 +201,22 @@ def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
         return decision
     sentence = f"{decision.sentence}; also, it could not be evaluated: {problem}" if problem else decision.sentence
     return replace(decision, sentence=sentence, alert=True)
+
+
+def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ...]:
+    """The prices at which the rules of a position would become true.
+
+    None when no strategy manages it, while its rules are suspended, or when its strategy fails.
+    """
+    if holding.symbol in context.invalid or why_not_managed(holding, context):
+        return ()
+    try:
+        strategy, subject = context.strategy_of(holding)
+        if strategy is None or holding.state.suspended or subject.state.suspended:
+            return ()
+        return strategy.triggers(subject, context.snapshot.market)
+    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return ()
 
 
 def why_not_managed(holding: Holding, context: DecisionContext) -> str:
@@ -241,7 +258,6 @@ class StrategyResult:
     """
 
     signals: tuple[ExitSignal, ...] = ()
-    triggers: tuple[Trigger, ...] = ()
     taken: bool = False
     unconfirmed: ExitSignal | None = None
     waits_for: str = ""
@@ -268,9 +284,8 @@ def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyRe
     if holding.state.suspended or subject.state.suspended:
         return StrategyResult(taken=True)
     market = context.snapshot.market
-    triggers = strategy.triggers(subject, market)
     if not market.is_open:
-        return StrategyResult(triggers=triggers, taken=True)
+        return StrategyResult(taken=True)
     found = [
         _confirm(_checked(signal, subject), strategy, context)
         for signal in strategy.signals(subject, market)
@@ -283,8 +298,8 @@ def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyRe
     for each in found:
         if each.unconfirmed:
             waiting = _for_leg(each.unconfirmed, holding, context)
-            return StrategyResult(signals, triggers, taken=True, unconfirmed=waiting, waits_for=each.waits_for)
-    return StrategyResult(signals, triggers, taken=True, peak_unconfirmed=peak_unconfirmed)
+            return StrategyResult(signals, taken=True, unconfirmed=waiting, waits_for=each.waits_for)
+    return StrategyResult(signals, taken=True, peak_unconfirmed=peak_unconfirmed)
 
 
 class SignalError(ValueError):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from sellctl.core.config.schema import ShortAction
 from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.engine import decide, rules_warning, why_not_managed
+from sellctl.core.decision.engine import decide, rules_warning, triggers_of, why_not_managed
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
@@ -42,13 +42,21 @@ def explain(snapshot: Snapshot, policy: Policy, symbol: str) -> Explanation | No
 def explain_all(snapshot: Snapshot, policy: Policy) -> dict[str, Explanation]:
     """The explanation of the decision for each position, by symbol."""
     context = DecisionContext.of(snapshot, policy)
-    return {d.holding.symbol: _explanation(d, context) for d in decide(snapshot, policy).decisions}
+    plan = explained(decide(snapshot, policy), snapshot, policy)
+    return {decision.holding.symbol: _explanation(decision, context) for decision in plan.decisions}
 
 
 def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
-    """The plan made from `snapshot`, with a sentence also for positions that are only watched."""
+    """The plan made from `snapshot`, with sentence and triggers also for positions that are only watched."""
     context = DecisionContext.of(snapshot, policy)
-    return replace(plan, decisions=tuple(replace(d, sentence=_sentence(d, context)) for d in plan.decisions))
+    return replace(plan, decisions=tuple(_explained(decision, context) for decision in plan.decisions))
+
+
+def _explained(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
+    if decision.state is not DecisionState.WATCHING:
+        return decision
+    with_triggers = replace(decision, triggers=triggers_of(decision.holding, context))
+    return replace(with_triggers, sentence=_sentence(with_triggers, context))
 
 
 def _explanation(decision: PositionDecision, context: DecisionContext) -> Explanation:
@@ -56,7 +64,7 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
     managed = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
     return Explanation(
         symbol=holding.symbol,
-        sentence=_sentence(decision, context),
+        sentence=decision.sentence,
         triggers=decision.triggers,
         gain=decision.gain,
         strategy=strategy_state(holding, context) if managed else None,
@@ -64,9 +72,7 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
 
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
-    """The sentence of a decision; for a position that is only watched, why it stays open, and its backstop."""
-    if decision.state is not DecisionState.WATCHING:
-        return decision.sentence
+    """Why a position that is only watched stays open, and its backstop."""
     warning = rules_warning(decision.holding)
     done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
     notes = (_why_it_stays(decision, context), done, resting_note(decision, context))

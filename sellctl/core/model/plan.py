@@ -250,12 +250,13 @@ class PositionDecision:
     """The decision for one position.
 
     `sentence` says what is done or refused and why; "" when nothing is done or refused: `explain` then says why the
-    position stays open. `triggers` are the prices at which its rules would become true. `submit` is the order to send
-    now. `cancel_first` are orders to cancel before anything can be sent; the order itself then follows from the next
-    poll. `backstop` is the wide stop to place at the broker now. `alert` marks a decision that the user is told about
-    at once. `unconfirmed` means that it depends on another poll: to confirm a signal or a peak, or to let a fill
-    settle. `step` says which of how many orders of the exit this is about ("2 of 5"); "" when there is none. `overdue`
-    is the number of alerts that are due by now because a protective or forced exit has not filled.
+    position stays open. `triggers` are the prices at which its rules would become true, where an exit is due; for the
+    positions that stay open `explained` adds them. `submit` is the order to send now. `cancel_first` are orders to
+    cancel before anything can be sent; the order itself then follows from the next poll. `backstop` is the wide stop to
+    place at the broker now. `alert` marks a decision that the user is told about at once. `unconfirmed` means that it
+    depends on another poll: to confirm a signal or a peak, or to let a fill settle. `step` says which of how many
+    orders of the exit this is about ("2 of 5"); "" when there is none. `overdue` is the number of alerts that are due
+    by now because a protective or forced exit has not filled.
     """
 
     holding: Holding

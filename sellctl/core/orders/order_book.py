@@ -143,9 +143,9 @@ class OrderBook:
 
     def is_refused_a_backstop(self, position: Position) -> bool:
         """Whether the broker refuses backstops for a position. A refusal for one option counts for all options."""
-        if position.instrument.is_option:
-            return any(an_option(symbol) for symbol in self._refused_backstops)
-        return position.symbol in self._refused_backstops
+        if not self._refused_backstops or not position.instrument.is_option:
+            return position.symbol in self._refused_backstops
+        return any(an_option(symbol) for symbol in self._refused_backstops)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 

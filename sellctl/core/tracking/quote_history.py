@@ -2,8 +2,8 @@
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -91,6 +91,7 @@ class QuoteBook:
     def confirm_after(self, seconds: float) -> None:
         """Change the time between two samples of a stop."""
         self.confirm = seconds
+        self._drop_the_superseded()
         self.window = self._window()
 
     def restarted(self) -> None:
@@ -109,26 +110,26 @@ class QuoteBook:
 
     def _window(self) -> Window | None:
         """The window of the newest quote; None without a sample that is old enough."""
-        start = self._start()
-        if start is None or self.newest is None:
+        samples, newest = self._samples, self.newest
+        if not samples or newest is None or samples[0].at > samples[-1].at - self.confirm:
             return None
-        samples = list(self._samples)[start:]
-        return Window(high=_extreme(samples, self.newest, max), low=_extreme(samples, self.newest, min))
-
-    def _start(self) -> int | None:
-        """The index of the window's first sample: the newest that is old enough."""
-        if not self._samples:
-            return None
-        old_enough = self._samples[-1].at - self.confirm
-        return max((index for index, sample in enumerate(self._samples) if sample.at <= old_enough), default=None)
+        bids = [sample.bid for sample in samples if sample.bid is not None]
+        asks = [sample.ask for sample in samples if sample.ask is not None]
+        high = replace(newest, bid=max(bids, default=None), ask=max(asks, default=None))
+        return Window(high, low=replace(newest, bid=min(bids, default=None), ask=min(asks, default=None)))
 
     def _remember(self, sample: QuoteSample) -> None:
         """Keep a sample, and drop those that no window will reach back to."""
         self._samples.append(sample)
         while self._samples[0].at < sample.at - FORGOTTEN:
             self._samples.popleft()
-        for _ in range(self._start() or 0):
-            self._samples.popleft()
+        self._drop_the_superseded()
+
+    def _drop_the_superseded(self) -> None:
+        """Drop every sample before the newest that is old enough: the window begins with that one."""
+        samples = self._samples
+        while len(samples) > 1 and samples[1].at <= samples[-1].at - self.confirm:
+            samples.popleft()
 
     def _is_unconfirmed_jump(self, sample: QuoteSample) -> bool:
         """Whether it is an unconfirmed jump. A confirmed one restarts the samples from its first quote."""
@@ -174,11 +175,3 @@ def _comparable(sample: QuoteSample, other: QuoteSample) -> Iterator[tuple[Decim
         yield (bid + ask) / 2, (bid_before + ask_before) / 2
     else:
         yield from known
-
-
-def _extreme(samples: Sequence[QuoteSample], newest: Quote, choose: Callable[[list[Decimal]], Decimal]) -> Quote:
-    """Each side at its extreme, under the newest stamp."""
-    bids = [sample.bid for sample in samples if sample.bid is not None]
-    asks = [sample.ask for sample in samples if sample.ask is not None]
-    bid, ask = choose(bids) if bids else None, choose(asks) if asks else None
-    return Quote(newest.symbol, bid, ask, newest.at, newest.feed, newest.bid_size, newest.ask_size)

@@ -1,6 +1,6 @@
 """Publishes the parts of a plan that the user should know, each once until it changes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sellctl.core.events import EventPublisher
@@ -26,11 +26,12 @@ class PlanAnnouncer:
 
     def announce(self, plan: Plan) -> None:
         """Publish what is new in a plan."""
-        self._forget_the_settled(plan)
-        for decision in plan.notable:
+        notable = plan.notable
+        self._forget_the_settled(plan, notable)
+        for decision in notable:
             self._announce_obstacle(decision)
             self._announce_alert(decision)
-        self._announce_overdue(plan)
+        self._announce_overdue(notable)
         for fault in plan.faults:
             if fault not in self._faults:
                 self._faults.add(fault)
@@ -43,11 +44,11 @@ class PlanAnnouncer:
             detail = {"symbol": symbol, "why": why}
             self.publish(symbol, EventKind.ALERT, text, evidence="frozen" if is_evidence else "", detail=detail)
 
-    def _forget_the_settled(self, plan: Plan) -> None:
+    def _forget_the_settled(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
         """Forget holdings with nothing notable, so that their next obstacle or alert is published."""
         settled = {decision.holding.symbol for decision in plan.decisions}
-        settled -= {decision.holding.symbol for decision in plan.notable}
-        for symbol in settled:
+        settled -= {decision.holding.symbol for decision in notable}
+        for symbol in settled & (self._obstacles.keys() | self._alerts.keys()):
             self._obstacles.pop(symbol, None)
             self._alerts.pop(symbol, None)
 
@@ -76,10 +77,10 @@ class PlanAnnouncer:
         elif decision.signal is None:
             self._alerts.pop(symbol, None)
 
-    def _announce_overdue(self, plan: Plan) -> None:
+    def _announce_overdue(self, notable: Sequence[PositionDecision]) -> None:
         """Publish a critical alert per protective or forced exit that isn't filled, again each time its count grows."""
         announced, self._overdue = self._overdue, {}
-        for decision in plan.notable:
+        for decision in notable:
             symbol = decision.holding.symbol
             if decision.overdue:
                 self._overdue[symbol] = decision.overdue
