@@ -30,7 +30,15 @@ from sellctl.api import schemas, sell_router
 from sellctl.api.application import CONTENT_POLICY, PAGE
 from sellctl.api.audit import OTHERS, ApiCall, Audit
 from sellctl.api.control import State
-from sellctl.api.events import MAX_STREAMS, MAX_WAITING, RECENT_EVENTS, EventHub, TooManyStreamsError, frames
+from sellctl.api.events import (
+    MAX_STREAMS,
+    MAX_STREAMS_PER_SUBJECT,
+    MAX_WAITING,
+    RECENT_EVENTS,
+    EventHub,
+    TooManyStreamsError,
+    frames,
+)
 from sellctl.api.guarded import MAX_BODY_BYTES
 from sellctl.core.config.schema import ApiConfig, SellModuleConfig
 from sellctl.core.errors import JournalError
@@ -375,14 +383,14 @@ def test_the_answer_to_an_internal_error_reveals_nothing(play: Play) -> None:
 # --- the events -------------------------------------------------------------------------------------------------------
 
 
-async def read(hub: EventHub, after: int, enough: int) -> list[bytes]:
+async def read(hub: EventHub, after: int, enough: int, subject: str = "viewer") -> list[bytes]:
     found: list[bytes] = []
-    stream = frames(hub, after, 5)
-    async for frame in stream:
+    inbox = hub.join(subject, after)
+    async for frame in frames(inbox, 5):
         found.append(frame)
         if len(found) == enough:
             break
-    await stream.aclose()  # type: ignore[attr-defined]
+    hub.leave(inbox)
     return found
 
 
@@ -402,13 +410,12 @@ def test_a_stream_begins_with_what_was_missed_and_goes_on(play: Play) -> None:
 def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
     async def scene() -> None:
         hub = EventHub()
-        with hub.listening() as slow:
-            for number in range(MAX_WAITING + 10):
-                hub.announce("look", {"looks": number})
-            assert hub.streams == 0
-            assert slow.qsize() == MAX_WAITING + 1
-        with hub.listening() as fresh:
-            assert fresh.qsize() == 0
+        slow = hub.join("slow")
+        for number in range(MAX_WAITING + 10):
+            hub.announce("look", {"looks": number})
+        assert hub.streams == 0
+        assert slow.qsize() == MAX_WAITING + 1
+        assert hub.join("fresh").qsize() == 0
 
     asyncio.run(scene())
 
@@ -416,10 +423,10 @@ def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
 def test_streams_are_counted_and_ended() -> None:
     async def scene() -> None:
         hub = EventHub()
-        waiting = [asyncio.create_task(read(hub, 0, 10)) for _ in range(MAX_STREAMS)]
+        waiting = [asyncio.create_task(read(hub, 0, 10, f"viewer-{number}")) for number in range(MAX_STREAMS)]
         await until(lambda: hub.streams == MAX_STREAMS)
-        with pytest.raises(TooManyStreamsError), hub.listening():
-            pass
+        with pytest.raises(TooManyStreamsError):
+            hub.join("another")
         hub.close()
         assert [len(found) for found in await asyncio.gather(*waiting)] == [1] * MAX_STREAMS
         assert hub.streams == 0
@@ -429,11 +436,39 @@ def test_streams_are_counted_and_ended() -> None:
 
 def test_too_many_streams_are_refused_over_http(play: Play) -> None:
     async def test(api: Api) -> None:
-        open_ones = [asyncio.create_task(api.get("/events")) for _ in range(MAX_STREAMS)]
+        tokens = [a_token("viewer", f"viewer-{number}") for number in range(MAX_STREAMS)]
+        open_ones = [asyncio.create_task(api.get("/events", token=token)) for token in tokens]
         await until(lambda: api.control.hub.streams == MAX_STREAMS)
         assert (await api.get("/events")).status == 503
         api.control.hub.close()
         assert [answer.status for answer in await asyncio.gather(*open_ones)] == [200] * MAX_STREAMS
+
+    play(test)
+
+
+def test_one_subject_cannot_hold_all_streams(play: Play) -> None:
+    async def test(api: Api) -> None:
+        greedy, hub = a_token("viewer", "greedy"), api.control.hub
+        peers = [f"127.0.0.{number}" for number in range(1, MAX_STREAMS + 1)]
+        asked = [asyncio.create_task(api.get("/events", token=greedy, peer=peer)) for peer in peers]
+        await until(lambda: sum(task.done() for task in asked) == MAX_STREAMS - MAX_STREAMS_PER_SUBJECT)
+        assert {task.result().status for task in asked if task.done()} == {429}
+        admin = asyncio.create_task(api.get("/events"))
+        await until(lambda: hub.streams == MAX_STREAMS_PER_SUBJECT + 1)
+        hub.close()
+        assert (await admin).status == 200
+        await asyncio.gather(*asked)
+
+    play(test)
+
+
+def test_a_stream_that_never_began_is_not_counted_any_more(play: Play) -> None:
+    async def test(api: Api) -> None:
+        async def hung_up() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        await api.get("/events", receive=hung_up)
+        assert api.control.hub.streams == 0
 
     play(test)
 
