@@ -84,7 +84,34 @@ def test_it_answers_to_its_own_names(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [None, "", "evil.example", "localhost.evil.example", "evil.example:8090", "127.0.0.1.nip.io", "[evil]:1"]
+    "host",
+    [
+        None,
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:8090",
+        "127.0.0.1.nip.io",
+        "[evil]:1",
+        "localhost:evil.com",
+        "localhost:8090.evil.com",
+        "localhost:",
+        "localhost:99999",
+        "localhost:8\xb2",
+        "localhost..",
+        "user@localhost",
+        "localhost/evil.com",
+        " localhost",
+        "[::1",
+        "[::1]evil.com",
+        "[::1]:evil.com",
+        "[::1%evil.com]",
+        "[127.0.0.1]",
+        "[localhost]",
+        "::1",
+        "127.0.0.1:evil.com",
+        "127.1",
+    ],
 )
 def test_it_answers_to_no_other_name(host: str | None) -> None:
     assert not Access.of(ApiConfig(names=("exits.example",))).answers_to(host)

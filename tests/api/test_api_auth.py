@@ -202,6 +202,19 @@ def test_only_an_expired_token_is_no_attack() -> None:
         "0123456789" * 4,
         "abcdefghijklmnopqrstuvwxyz0123456789",
         "changeme-changeme-changeme-changeme",
+        "your-256-bit-secret-your-256-bit-secret",
+        "your-256-bit-secret-at-least-32-bytes-long",
+        "a-string-secret-at-least-256-bits-long",
+        "my_super_secret_jwt_signing_key_2024!",
+        "replace-this-with-a-long-random-string",
+        "REPLACE_ME_WITH_A_32_BYTE_RANDOM_SECRET",
+        "this-is-not-a-secure-secret-please-change-it",
+        "<put-your-own-random-secret-value-here>",
+        "django-insecure-please-change-this-key-123",
+        "thisisasamplesecretkeyfordevelopment1234",
+        "SuperSecretKeyThatShouldBeChanged123456",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
     ],
 )
 def test_a_weak_secret_is_refused(weak: str) -> None:
@@ -210,9 +223,11 @@ def test_a_weak_secret_is_refused(weak: str) -> None:
 
 
 def test_random_secrets_are_accepted() -> None:
-    for number in range(200):
+    for number in range(500):
         check_secret(fresh_secret())
-        check_secret(hashlib.sha256(str(number).encode()).hexdigest()[:32])
+        digest = hashlib.sha256(str(number).encode()).digest()
+        check_secret(digest.hex()[:32])
+        check_secret(base64.b32encode(digest).decode()[:32].lower())
 
 
 @pytest.mark.parametrize(("subject", "hours"), [("", 1), ("a b", 1), ("-x", 1), ("x" * 65, 1), ("me", 0), ("me", 721)])

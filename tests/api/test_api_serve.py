@@ -298,11 +298,13 @@ def test_a_target_is_sold_while_it_serves_and_the_log_holds_no_secret(tmp_path: 
         ("", "", (2, "SELLCTL_API_SECRET")),
         ("", "too-short", (5, "shorter than 32 bytes")),
         ("", "a" * 64, (5, "can be guessed")),
+        ("", "your-256-bit-secret-your-256-bit-secret", (5, "can be guessed")),
         ("api: {host: 0.0.0.0}\n", SECRET, (5, "can be reached from other machines")),
         ("api: {tls_cert: gone.pem, tls_key: gone.pem}\n", SECRET, (2, "can't be used")),
         ("api: {tls_cert: c.pem}\n", SECRET, (2, "tls_key")),
         ("api: {allow: [everybody]}\n", SECRET, (2, "neither an address nor a network")),
         ("api: {host: example.org}\n", SECRET, (2, "isn't an address")),
+        ("api: {names: ['exits.example.org:8090']}\n", SECRET, (2, "isn't a host name")),
     ],
 )
 def test_it_refuses_to_start_where_it_could_be_abused(
