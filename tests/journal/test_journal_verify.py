@@ -275,8 +275,8 @@ def test_a_trigger_that_was_replaced_under_its_name_is_found(traded: Path) -> No
         ),
         "REPLACE INTO audit SELECT * FROM audit WHERE seq = 5",
         (
-            "INSERT INTO audit SELECT 9, at, account, kind, symbol, reason, client_order_id, day, body, prev_hash, hash "
-            "FROM audit WHERE seq = 2"
+            "INSERT INTO audit SELECT 9, at, account, kind, symbol, reason, client_order_id, day, body, prev_hash, "
+            "hash FROM audit WHERE seq = 2"
         ),
         "UPDATE OR REPLACE audit SET seq = 1 WHERE seq = 2",
         "INSERT INTO audit SELECT * FROM audit WHERE seq = 2 ON CONFLICT (seq) DO UPDATE SET body = '{}'",
