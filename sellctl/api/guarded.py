@@ -36,7 +36,6 @@ ADDRESS = "sellctl.address"  # key in the scope: the address of the caller, once
 CLAIMS = "sellctl.claims"  # key in the scope: the claims of the token, once verified
 UNVERIFIED = "sellctl.unverified"  # key in the scope: why there are no claims
 MAX_BODY_BYTES = 4096  # the largest expected body is the reason of a halt
-BODY_SECONDS = 10.0
 READING = frozenset({"GET", "HEAD"})
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
@@ -66,6 +65,7 @@ class Gate:
     subjects: Throttle
     audit: Audit
     secret: str
+    body_seconds: float = 10.0  # the longest that the body of a request may take to arrive
 
     def admit(self, scope: "Scope") -> str:
         """The address of the caller, kept in the scope. HTTPException when it may not call."""
@@ -147,7 +147,7 @@ class GuardedRoute(APIRoute):
             raise HTTPException(403, f"This call requires a token with the role {self.role}.")
         if self.role is Role.ADMIN:
             self._record(gate.audit, call)
-        with_limits = Request(request.scope, _limited(request.receive, _length_of(request)))
+        with_limits = Request(request.scope, _limited(request.receive, _length_of(request), gate.body_seconds))
         try:
             return call, await handle(with_limits)
         except SellctlError as error:
@@ -205,9 +205,11 @@ def _length_of(request: Request) -> int:
     return int(text) if text.isdecimal() and len(text) < len(str(MAX_BODY_BYTES)) + 1 else MAX_BODY_BYTES + 1
 
 
-def _limited(receive: "Callable[[], Awaitable[Message]]", announced: int) -> "Callable[[], Awaitable[Message]]":
+def _limited(
+    receive: "Callable[[], Awaitable[Message]]", announced: int, seconds: float
+) -> "Callable[[], Awaitable[Message]]":
     """A `receive` with limits on the body's size and time. It raises HTTPException 408 or 413 beyond them."""
-    ends_at = asyncio.get_running_loop().time() + BODY_SECONDS
+    ends_at = asyncio.get_running_loop().time() + seconds
     read = 0
 
     async def limited() -> "Message":

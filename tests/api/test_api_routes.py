@@ -304,14 +304,13 @@ def test_a_huge_body_is_refused_by_its_length_and_while_it_arrives(play: Play) -
     play(test)
 
 
-def test_a_body_that_arrives_too_slowly_is_refused(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_arrives_too_slowly_is_refused(play: Play) -> None:
     async def test(api: Api) -> None:
         kind = {"content-type": "application/json"}
         assert (await api.post("/halt", headers=kind, receive=drip(0.02))).status == 408
         assert not api.control.halted()
 
-    monkeypatch.setattr("sellctl.api.guarded.BODY_SECONDS", 0.1)
-    play(test)
+    play(test, body_seconds=0.1)
 
 
 def test_no_body_is_read_of_a_caller_without_a_token(play: Play) -> None:
@@ -338,20 +337,22 @@ def test_no_secret_is_in_an_answer_a_log_or_the_journal(play: Play, capsys: pyte
     play(test, TARGET)
 
 
-def test_a_watcher_that_failed_is_reported_and_can_be_started_again(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def bug(*_args: object) -> None:
+class BrokenHub(EventHub):
+    """An event hub with a bug that ends the watcher after its first check."""
+
+    def announce(self, *_args: object) -> None:
         raise RuntimeError(f"a bug that knows {CANARY}")
 
+
+def test_a_watcher_that_failed_is_reported_and_can_be_started_again(play: Play) -> None:
     async def test(api: Api) -> None:
-        monkeypatch.setattr(type(api.control.runtime.scheduler), "watch", bug)
+        hub, api.control.hub = api.control.hub, BrokenHub()
         await api.post("/start")
         await api.control.failed.wait()
         status = (await api.get("/status")).document
         assert (status["state"], status["fault"]) == ("failed", "internal error RuntimeError")
         assert (await api.call("GET", "/healthz", token=None)).status == 503
-        monkeypatch.undo()
+        api.control.hub = hub
         assert (await api.post("/start")).document["state"] == "watching"
         assert (await api.call("GET", "/healthz", token=None)).document == {"status": "ok"}
 
