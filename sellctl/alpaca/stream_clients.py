@@ -50,7 +50,7 @@ class _Base:
     _api_key: str
     _secret_key: str
     _ws: Any
-    _websocket_params: dict[str, Any] | None
+    _websocket_params: Any
     _reconnect_min_backoff: float
     _reconnect_max_backoff: float
     _was_up: bool = False

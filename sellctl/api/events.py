@@ -91,27 +91,6 @@ class EventHub:
         del self._inboxes[inbox]
         inbox.put_nowait(None)
 
-    def _send(self, message: Message) -> None:
-        for inbox in list(self._inboxes):
-            if inbox.qsize() >= MAX_WAITING:
-                self._end(inbox)
-            else:
-                inbox.put_nowait(message)
-
-    def _end(self, inbox: Inbox) -> None:
-        del self._inboxes[inbox]
-        inbox.put_nowait(None)
-
-    def check_room(self, subject: str) -> None:
-        """Raise TooManyStreamsError when this subject can't open a stream now."""
-        if list(self._inboxes.values()).count(subject) >= MAX_STREAMS_PER_SUBJECT:
-            sentence = f"The limit of {MAX_STREAMS_PER_SUBJECT} open streams per subject is reached."
-            raise TooManyStreamsError(sentence, by_subject=True)
-        if len(self._inboxes) >= MAX_STREAMS:
-            raise TooManyStreamsError(f"The limit of {MAX_STREAMS} open streams is reached.")
-        if self._closed:
-            raise TooManyStreamsError("The server is shutting down.")
-
     def join(self, subject: str, after: int = 0) -> Inbox:
         """A queue of the kept events with numbers above `after`, then of all new messages; None ends it.
 

@@ -149,7 +149,8 @@ class LimitedServer(uvicorn.Server):
         """Listen with a limit on the time of a TLS handshake; uvicorn's own start leaves it at a minute."""
         await super().startup(sockets=[])
         config, loop = self.config, asyncio.get_running_loop()
-        new_protocol = partial(config.http_protocol_class, config, self.server_state, self.lifespan.state)
+        protocol: Any = config.http_protocol_class
+        new_protocol = partial(protocol, config, self.server_state, self.lifespan.state)
         limit = None if config.ssl is None else self._limits.head_seconds
         for listening in sockets or []:
             self.servers.append(
@@ -163,7 +164,7 @@ def _settings(app: Any, context: ssl.SSLContext | None, limits: Limits) -> uvico
     more: dict[str, Any] = {} if context is None else {"ssl_context_factory": lambda _config, _default: context}
     return uvicorn.Config(
         app,
-        http=partial(LimitedProtocol, limits),  # type: ignore[arg-type]  a factory of protocols, as a class is
+        http=type("Protocol", (LimitedProtocol,), {"limits": limits}),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -180,25 +181,24 @@ def _settings(app: Any, context: ssl.SSLContext | None, limits: Limits) -> uvico
 class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with limits on a request's head, on unread responses and on the number of connections."""
 
-    def __init__(self, limits: Limits, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._limits = limits
-        self._in_head = True  # whether the head of the next request is incomplete
-        self._head_bytes = 0
-        self._deadline: asyncio.TimerHandle | None = None
-        self._reading: asyncio.TimerHandle | None = None
-        self._made_at = 0.0
+    limits = Limits()
+    _in_head = True  # whether the head of the next request is incomplete
+    _head_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+    _made_at = 0.0
 
     def connection_made(self, transport: Any) -> None:
         """Accept a connection. When there are too many, one without a request in progress is closed for it."""
         super().connection_made(transport)
         self._made_at = self.loop.time()
         self._start_deadline()
-        neighbours = [other for other in self.connections if self._address_of(other) == self._address_of(self)]
-        if len(neighbours) > self._limits.connections_per_address:
+        everybody: list[Any] = list(self.connections)  # all of this class
+        neighbours = [each for each in everybody if _address_of(each) == _address_of(self)]
+        if len(neighbours) > self.limits.connections_per_address:
             _close_oldest(neighbours)
-        elif len(self.connections) > self._limits.connections:
-            _close_oldest(list(self.connections))
+        elif len(everybody) > self.limits.connections:
+            _close_oldest(everybody)
 
     @property
     def is_idle(self) -> bool:
@@ -216,7 +216,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or not self._in_head:
             return
         self._head_bytes += len(data)
-        if self._head_bytes > self._limits.head_bytes:
+        if self._head_bytes > self.limits.head_bytes:
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
@@ -229,7 +229,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """The head is complete. ValueError, which the parser answers with status 400, when it is too large."""
         self._in_head = False
         self._cancel_deadline()
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._limits.head_bytes:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.limits.head_bytes:
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
 
@@ -237,7 +237,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """The client reads more slowly than a response is sent; a client that stops reading is disconnected."""
         super().pause_writing()
         self._cancel_reading()
-        self._reading = self.loop.call_later(self._limits.unread_seconds, self.transport.abort)
+        self._reading = self.loop.call_later(self.limits.unread_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client has read."""
@@ -255,13 +255,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self.transport.abort()
 
-    @staticmethod
-    def _address_of(connection: Any) -> str:
-        return connection.client[0] if connection.client else ""
-
     def _start_deadline(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
+            self._deadline = self.loop.call_later(self.limits.head_seconds, self.transport.abort)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
@@ -272,6 +268,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+
+def _address_of(connection: LimitedProtocol) -> str:
+    return connection.client[0] if connection.client else ""
 
 
 def _close_oldest(connections: "list[LimitedProtocol]") -> None:
