@@ -37,9 +37,9 @@ from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.core.watching.account_observer import AccountObserver
-from sellctl.journal import store
 from sellctl.journal.audit_log import AuditLog, Entry
 from sellctl.journal.chain import START, ChainLink
+from sellctl.journal.derived import FILL
 from sellctl.journal.store import SqliteJournal
 from sellctl.service.state_folder import StateFolder
 
@@ -164,7 +164,7 @@ def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
 
 def _fold_each_time(self: SqliteJournal, account: str, name: str, detail: Mapping[str, object]) -> Decimal:
     total = Decimal(str(detail["filled_qty"]))
-    self.append(Entry(account, store.FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
+    self.append(Entry(account, FILL, {**detail, "new": total}, str(detail["symbol"]), "", name))
     return total
 
 

@@ -25,6 +25,7 @@ from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
 
@@ -118,6 +119,8 @@ def assemble(
     records = open_records(loaded, state, now, run_options, closers)
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
+    if shortage := ensure_descriptors(len(config.accounts)):
+        listener(Event(clock.now(), shortage, severity=Severity.WARNING, kind=EventKind.ALERT))
     shared = _Shared(records, prices, clock, now, listener, state, run_options, own_strategies(loaded))
     watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)

@@ -3,7 +3,6 @@
 The official SDK's client would repeat requests on its own and wait without a deadline, so it is not used here.
 """
 
-import ipaddress
 import json
 import platform
 import time
@@ -20,6 +19,7 @@ from sellctl.alpaca.budget import Budget
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.errors import FOREIGN_ERRORS, ErrorStatus, Operation, RequestContext, map_error, whole_number
 from sellctl.alpaca.transport import DEFAULT_LIMITS, HttpRequest, HttpResponse, HttpTransport, Limits, Transport
+from sellctl.core.config import hosts
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
 
 T = TypeVar("T")
@@ -170,8 +170,4 @@ def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL points at this machine, for which no proxy is used."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return hosts.is_loopback(urlsplit(url).hostname or "")

@@ -2,13 +2,14 @@
 
 The SDK's clients reconnect forever, report errors only to their log, and stop silently when a subscription is not
 entitled. This module is the only one that uses their private names (pinned to 0.44): `_start_ws`, `_dispatch`, `close`,
-`_handlers`, the two subscription messages, and the endpoint with its keys.
+`_handlers`, the two subscription messages, the parameters of its connection, and the endpoint with its keys.
 """
 
 import asyncio
 import logging
 import warnings
 from collections.abc import Callable, Collection
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 with warnings.catch_warnings():
@@ -16,6 +17,8 @@ with warnings.catch_warnings():
     from alpaca.data.live.option import OptionDataStream
     from alpaca.data.live.stock import StockDataStream
     from alpaca.trading.stream import TradingStream
+    from websockets.legacy.client import WebSocketClientProtocol
+    from websockets.legacy.exceptions import InvalidStatusCode
 
 if TYPE_CHECKING:
     from sellctl.alpaca.endpoints import Endpoint
@@ -29,6 +32,17 @@ class RefusedError(Exception):
     """The connection was refused. The SDK stops for good on some ValueErrors; after this error it tries again."""
 
 
+class _WithoutRedirects(WebSocketClientProtocol):
+    """The SDK's connection, which would follow a redirect and send the keys to whatever host it names."""
+
+    async def read_http_response(self) -> Any:
+        """Status and headers. InvalidStatusCode for a redirect."""
+        status, headers = await super().read_http_response()
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            raise InvalidStatusCode(status, headers)
+        return status, headers
+
+
 class _Base:
     """The common base of the clients: reports the state of the connection, and fails over to the next endpoint."""
 
@@ -36,6 +50,7 @@ class _Base:
     _api_key: str
     _secret_key: str
     _ws: Any
+    _websocket_params: Any
     _reconnect_min_backoff: float
     _reconnect_max_backoff: float
     _was_up: bool = False
@@ -43,6 +58,7 @@ class _Base:
     next_endpoint: Callable[[str], "Endpoint"]
 
     async def _start_ws(self) -> None:
+        self._websocket_params = {**(self._websocket_params or {}), "create_protocol": _WithoutRedirects}
         try:
             await super()._start_ws()  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  the SDK would try again without reporting any error

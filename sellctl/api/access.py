@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sellctl.core.config.hosts import host_of, is_address, is_loopback
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ class Access:
 
         Refusing other names prevents DNS rebinding.
         """
-        name = _host_of(host or "")
-        return name in self.names or _is_address(name)
+        name = host_of(host or "")
+        return name is not None and (name in self.names or is_address(name))
 
 
 def check_exposed(api: "ApiConfig") -> None:
     """Raise SafetyRefusalError when the API would listen beyond this machine without TLS and without a proxy."""
-    local = api.host == "localhost" or ipaddress.ip_address(api.host).is_loopback
+    local = is_loopback(api.host)
     if not local and not api.tls_cert and not api.proxies:
         raise SafetyRefusalError(
             f"api.host {api.host} can be reached from other machines, and tokens would be sent unencrypted.",
@@ -93,29 +94,15 @@ def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def _address(text: str | None) -> Address:
-    """The parsed address; an IPv4-mapped IPv6 address becomes IPv4."""
+    """The parsed address without an IPv6 zone; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
-        address = ipaddress.ip_address((text or "").partition("%")[0])
+        address = ipaddress.ip_address(text or "")
     except ValueError:
         raise AccessError("The caller's address can't be read.") from None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
+    return address
 
 
 def _within(address: Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
-
-
-def _host_of(header: str) -> str:
-    """The name or address of a Host header, without the port."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0].lower().rstrip(".")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sellctl.api.lifespan import ApiServices
 
 PREFIX = "/api/v1"
+HEALTH = "/healthz"
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -57,7 +58,7 @@ def application(services: "ApiServices") -> FastAPI:
     )
     app.state.sellctl_services = services
     app.include_router(sell_router, prefix=PREFIX, tags=["sell_module"])
-    app.add_api_route("/healthz", healthz, response_model=schemas.Health, tags=["health"], responses=_FAILING)
+    app.add_api_route(HEALTH, healthz, response_model=schemas.Health, tags=["health"], responses=_FAILING)
     for path in PAGE:
         app.add_api_route(path, page, include_in_schema=False)
     app.add_middleware(AccessMiddleware, services=services)
@@ -111,8 +112,12 @@ class AccessMiddleware:
         await self._app(scope, receive, with_headers)
 
     def _check(self, scope: "Scope") -> None:
-        """Raise HTTPException for a refused address or host name. An unknown host name may mean DNS rebinding."""
-        address = self._gate.enter(scope)
+        """Raise HTTPException for a refused address, rate or host name.
+
+        The health check has no rate limit: whoever supervises the process must always be answered. An unknown host name
+        may mean DNS rebinding.
+        """
+        address = self._gate.admit(scope) if scope["path"] == HEALTH else self._gate.enter(scope)
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._gate.access.answers_to(hosts[0]):
             self._gate.audit.count(ApiCall("", "", address, "by another host name"), 421)

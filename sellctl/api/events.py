@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,20 @@ if TYPE_CHECKING:
 
 RECENT_EVENTS = 50  # events that a new stream starts with
 MAX_STREAMS = 20
+MAX_STREAMS_PER_SUBJECT = 4
 MAX_WAITING = 200  # messages queued for one stream; beyond it the stream is ended
 HEARTBEAT_SECONDS = 15.0
 
 
 class TooManyStreamsError(Exception):
-    """The limit of open streams is reached, or the server is shutting down."""
+    """A limit of open streams is reached, or the server is shutting down.
+
+    `by_subject`: it is the limit of one subject, which leaves others their streams.
+    """
+
+    def __init__(self, sentence: str, *, by_subject: bool = False) -> None:
+        super().__init__(sentence)
+        self.by_subject = by_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Message:
         return f"{number}event: {self.kind}\ndata: {json.dumps(self.body)}\n\n".encode("ascii")
 
 
-_Inbox = asyncio.Queue[Message | None]
+Inbox = asyncio.Queue[Message | None]
 
 
 @dataclass(slots=True)
@@ -49,7 +56,7 @@ class EventHub:
     _count: int = 0
     _closed: bool = False
     _recent: deque[Message] = field(default_factory=lambda: deque(maxlen=RECENT_EVENTS))
-    _inboxes: list[_Inbox] = field(default_factory=list)
+    _inboxes: dict[Inbox, str] = field(default_factory=dict)  # each with the subject that reads it
 
     @property
     def streams(self) -> int:
@@ -80,45 +87,48 @@ class EventHub:
             else:
                 inbox.put_nowait(message)
 
-    def _end(self, inbox: _Inbox) -> None:
-        self._inboxes.remove(inbox)
+    def _end(self, inbox: Inbox) -> None:
+        del self._inboxes[inbox]
         inbox.put_nowait(None)
 
-    @contextmanager
-    def listening(self, after: int = 0) -> Iterator[_Inbox]:
+    def join(self, subject: str, after: int = 0) -> Inbox:
         """A queue of the kept events with numbers above `after`, then of all new messages; None ends it.
 
-        TooManyStreamsError when MAX_STREAMS are open or the hub is closed.
+        It counts as an open stream until `leave`. TooManyStreamsError when this subject can't open one now.
         """
-        if len(self._inboxes) >= MAX_STREAMS or self._closed:
-            raise TooManyStreamsError
-        inbox: _Inbox = asyncio.Queue()
+        if list(self._inboxes.values()).count(subject) >= MAX_STREAMS_PER_SUBJECT:
+            sentence = f"The limit of {MAX_STREAMS_PER_SUBJECT} open streams per subject is reached."
+            raise TooManyStreamsError(sentence, by_subject=True)
+        if len(self._inboxes) >= MAX_STREAMS:
+            raise TooManyStreamsError(f"The limit of {MAX_STREAMS} open streams is reached.")
+        if self._closed:
+            raise TooManyStreamsError("The server is shutting down.")
+        inbox: Inbox = asyncio.Queue()
         for message in self._recent:
             if message.number > after:
                 inbox.put_nowait(message)
-        self._inboxes.append(inbox)
-        try:
-            yield inbox
-        finally:
-            if inbox in self._inboxes:
-                self._inboxes.remove(inbox)
+        self._inboxes[inbox] = subject
+        return inbox
+
+    def leave(self, inbox: Inbox) -> None:
+        """The stream of this queue has ended."""
+        self._inboxes.pop(inbox, None)
 
 
-async def frames(hub: EventHub, after: int, seconds: float) -> AsyncIterator[bytes]:
+async def frames(inbox: Inbox, seconds: float) -> AsyncIterator[bytes]:
     """The bytes of a stream for at most `seconds`, with a comment after each HEARTBEAT_SECONDS without a message."""
     ends_at = asyncio.get_running_loop().time() + seconds
-    with hub.listening(after) as inbox:
-        yield b": sellctl\nretry: 3000\n\n"
-        while (left := ends_at - asyncio.get_running_loop().time()) > 0:
-            try:
-                async with asyncio.timeout(min(left, HEARTBEAT_SECONDS)):
-                    message = await inbox.get()
-            except TimeoutError:
-                yield b": keep-alive\n\n"
-                continue
-            if message is None:
-                return
-            yield message.frame
+    yield b": sellctl\nretry: 3000\n\n"
+    while (left := ends_at - asyncio.get_running_loop().time()) > 0:
+        try:
+            async with asyncio.timeout(min(left, HEARTBEAT_SECONDS)):
+                message = await inbox.get()
+        except TimeoutError:
+            yield b": keep-alive\n\n"
+            continue
+        if message is None:
+            return
+        yield message.frame
 
 
 def event_document(event: "Event") -> "Document":

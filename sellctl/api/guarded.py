@@ -1,4 +1,4 @@
-"""The guard of each route: address, rate, token, role and body size are checked before the body is read, and audited.
+"""The guard of each route: address, token, rate, role and body size are checked before the body is read, and audited.
 
 The checks belong to the route class, so that they hold in any application that includes the router, and for every new
 route. Reading needs the role viewer, everything else the role admin.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 
 from sellctl.api.access import Access, AccessError
 from sellctl.api.audit import ApiCall, Audit
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from sellctl.api.control import Control
 
 ADDRESS = "sellctl.address"  # key in the scope: the address of the caller, once admitted
-CLAIMS = "sellctl.claims"  # key in the scope: the claims of the token
+CLAIMS = "sellctl.claims"  # key in the scope: the claims of the token, once verified
+UNVERIFIED = "sellctl.unverified"  # key in the scope: why there are no claims
 MAX_BODY_BYTES = 4096  # the largest expected body is the reason of a halt
-BODY_SECONDS = 10.0
 READING = frozenset({"GET", "HEAD"})
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
@@ -53,42 +54,59 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The checks that a call has to pass."""
+    """The checks that a call has to pass.
+
+    The token is verified first. A valid one uses the budget of its subject; calls without one use that of their
+    address. So nobody who shares an address with the holder of a valid token can keep that holder out.
+    """
 
     access: Access
-    throttle: Throttle
+    addresses: Throttle
+    subjects: Throttle
     audit: Audit
     secret: str
+    body_seconds: float = 10.0  # the longest that the body of a request may take to arrive
 
-    def enter(self, scope: "Scope") -> str:
-        """Admit an address and keep it in the scope. HTTPException when it may not call, or calls too often."""
+    def admit(self, scope: "Scope") -> str:
+        """The address of the caller, kept in the scope. HTTPException when it may not call."""
         if ADDRESS in scope:
             return str(scope[ADDRESS])
         peer = scope["client"][0] if scope.get("client") else None
         forwarded = [text.decode("latin-1") for name, text in scope["headers"] if name == b"x-forwarded-for"]
         try:
-            address = str(self.access.caller(peer, forwarded))
+            address = scope[ADDRESS] = str(self.access.caller(peer, forwarded))
         except AccessError as error:
             self.audit.count(ApiCall("", "", _shortened(peer), "any"), 403)
             raise HTTPException(403, str(error)) from None
-        wait = self.throttle.wait(address)
-        if wait:
-            self.audit.count(ApiCall("", "", address, "any"), 429)
-            raise HTTPException(429, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))})
-        scope[ADDRESS] = address
         return address
 
-    def claims(self, request: Request, address: str) -> Claims:
-        """The claims of the caller's token. HTTPException when it is missing or invalid."""
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise HTTPException(401, "A bearer token is required.", headers=_BEARER)
+    def enter(self, scope: "Scope") -> str:
+        """Admit an address, verify the token, and take the call from its caller's budget; once per call.
+
+        Keeps the claims in the scope, or why there are none. HTTPException when the call is refused.
+        """
+        address = self.admit(scope)
+        if CLAIMS in scope or UNVERIFIED in scope:
+            return address
         try:
-            return read_token(self.secret, token.strip())
+            claims = scope[CLAIMS] = read_token(self.secret, _token_of(scope))
         except TokenError as error:
-            if error.forged and self.throttle.bad_token(address):
-                self.audit.count(ApiCall("", "", address, "locked out"), 429)
-            raise HTTPException(401, error.sentence, headers=_BEARER) from None
+            scope[UNVERIFIED] = error.sentence
+            wait = (self.addresses.wait_after_forgery(address) if error.forged else 0) or self.addresses.wait(address)
+        else:
+            wait = self.subjects.wait(claims.subject)
+        if wait:
+            self.audit.count(_with_caller(scope, ApiCall("", "", address, "any")), 429)
+            raise HTTPException(429, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))})
+        return address
+
+    def claims(self, scope: "Scope") -> Claims:
+        """The claims of the caller's token. HTTPException when it is missing or invalid."""
+        self.enter(scope)
+        if CLAIMS not in scope:
+            raise HTTPException(401, scope[UNVERIFIED], headers=_BEARER)
+        claims: Claims = scope[CLAIMS]
+        return claims
 
 
 class GuardedRoute(APIRoute):
@@ -115,7 +133,7 @@ class GuardedRoute(APIRoute):
             try:
                 call, response = await self._admitted(gate, request, handle)
             except HTTPException as error:
-                gate.audit.count(_with_caller(request, call), error.status_code)
+                gate.audit.count(_with_caller(request.scope, call), error.status_code)
                 raise
             gate.audit.count(call, response.status_code)
             return response
@@ -123,14 +141,13 @@ class GuardedRoute(APIRoute):
         return guarded
 
     async def _admitted(self, gate: Gate, request: Request, handle: Handler) -> tuple[ApiCall, Response]:
-        address = str(request.scope[ADDRESS])
-        claims = request.scope[CLAIMS] = gate.claims(request, address)
-        call = _with_caller(request, ApiCall("", "", address, self.call_name))
+        claims = gate.claims(request.scope)
+        call = _with_caller(request.scope, ApiCall("", "", gate.admit(request.scope), self.call_name))
         if not claims.may(self.role):
             raise HTTPException(403, f"This call requires a token with the role {self.role}.")
         if self.role is Role.ADMIN:
             self._record(gate.audit, call)
-        with_limits = Request(request.scope, _limited(request.receive, _length_of(request)))
+        with_limits = Request(request.scope, _limited(request.receive, _length_of(request), gate.body_seconds))
         try:
             return call, await handle(with_limits)
         except SellctlError as error:
@@ -164,9 +181,17 @@ def status_of(error: SellctlError) -> int:
     return next(status for kind, status in STATUS_OF if isinstance(error, kind))
 
 
-def _with_caller(request: Request, call: ApiCall) -> ApiCall:
+def _token_of(scope: "Scope") -> str:
+    """The bearer token of a call. TokenError when there is none."""
+    kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise TokenError("A bearer token is required.", forged=False)
+    return token.strip()
+
+
+def _with_caller(scope: "Scope", call: ApiCall) -> ApiCall:
     """The call with subject and role of its token, once that is verified."""
-    claims: Claims | None = request.scope.get(CLAIMS)
+    claims: Claims | None = scope.get(CLAIMS)
     return ApiCall(claims.subject, claims.role.value, call.address, call.route) if claims else call
 
 
@@ -180,9 +205,11 @@ def _length_of(request: Request) -> int:
     return int(text) if text.isdecimal() and len(text) < len(str(MAX_BODY_BYTES)) + 1 else MAX_BODY_BYTES + 1
 
 
-def _limited(receive: "Callable[[], Awaitable[Message]]", announced: int) -> "Callable[[], Awaitable[Message]]":
+def _limited(
+    receive: "Callable[[], Awaitable[Message]]", announced: int, seconds: float
+) -> "Callable[[], Awaitable[Message]]":
     """A `receive` with limits on the body's size and time. It raises HTTPException 408 or 413 beyond them."""
-    ends_at = asyncio.get_running_loop().time() + BODY_SECONDS
+    ends_at = asyncio.get_running_loop().time() + seconds
     read = 0
 
     async def limited() -> "Message":

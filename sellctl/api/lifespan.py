@@ -72,14 +72,14 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
     runtime = assemble(loaded, options, run_options, listen)
     control = Control(runtime, hub)
     api = loaded.config.api
-    throttle = Throttle(api.requests_a_second, runtime.clock.monotonic)
+    addresses, subjects = (Throttle(api.requests_a_second, runtime.clock.monotonic) for _ in range(2))
 
     def reload_config() -> None:
         sd_notify(*reloading())
         reload(runtime, options.config, listen, with_api=True)
         sd_notify("READY=1")
 
-    gate = Gate(Access.of(api), throttle, Audit(control.journal), api.secret)
+    gate = Gate(Access.of(api), addresses, subjects, Audit(control.journal), api.secret)
     return ApiServices(control, gate, reload_config)
 
 

@@ -3,23 +3,26 @@
 import asyncio
 import datetime as dt
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
 from sellctl.api import documents, schemas
-from sellctl.api.events import MAX_STREAMS, frames
+from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
 from sellctl.api.guarded import CLAIMS, GuardedRoute, control_of
 from sellctl.api.lifespan import running
 from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
 
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": schemas.Problem, "description": "The token is missing or invalid."},
     403: {"model": schemas.Problem, "description": "The address or the role may not call this route."},
-    429: {"model": schemas.Problem, "description": "Too many requests, or locked out after invalid tokens."},
+    429: {"model": schemas.Problem, "description": "Too many requests, forged tokens or event streams."},
     503: {"model": schemas.Problem, "description": "sellctl isn't running, or the journal can't be written."},
 }
 _REFUSED: dict[int | str, dict[str, Any]] = {
@@ -97,13 +100,31 @@ async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query
 )
 async def events(request: Request) -> Response:
     """A live stream of events: `event` for each event, and `look` after each check."""
-    hub = control_of(request).hub
-    if hub.streams >= MAX_STREAMS:
-        raise HTTPException(503, f"The limit of {MAX_STREAMS} open streams is reached.", headers={"Retry-After": "30"})
-    left = request.scope[CLAIMS].expires - dt.datetime.now(dt.UTC)
+    hub, claims = control_of(request).hub, request.scope[CLAIMS]
+    try:
+        inbox = hub.join(claims.subject, _last_seen(request))
+    except TooManyStreamsError as error:
+        status = 429 if error.by_subject else 503
+        raise HTTPException(status, str(error), headers={"Retry-After": "30"}) from None
+    left = claims.expires - dt.datetime.now(dt.UTC)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = frames(hub, _last_seen(request), left.total_seconds())
-    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+    stream = frames(inbox, left.total_seconds())
+    return _EventStream(hub, inbox, stream, media_type="text/event-stream", headers=headers)
+
+
+class _EventStream(StreamingResponse):
+    """A stream that leaves the hub however it ends, also when the caller hangs up before its first byte."""
+
+    def __init__(self, hub: EventHub, inbox: Inbox, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._hub, self._inbox = hub, inbox
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Send the stream to its end."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.leave(self._inbox)
 
 
 def _last_seen(request: Request) -> int:

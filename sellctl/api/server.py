@@ -5,6 +5,8 @@ import signal
 import socket
 import ssl
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +27,19 @@ if TYPE_CHECKING:
     from sellctl.core.config.schema import ApiConfig
     from sellctl.core.config_manager import LoadedConfig
 
-HEAD_SECONDS = 10.0  # the longest that the head of a request may take to arrive
-MAX_CONNECTIONS = 200
-MAX_HEAD_BYTES = 16_384
 WATCHDOG_SECONDS = 10.0
 SHUTDOWN_SECONDS = 2  # the longest that responses in progress may take at shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits on connections."""
+
+    head_seconds: float = 10.0  # the longest that the head of a request, or a TLS handshake, may take
+    unread_seconds: float = 30.0  # the longest that a client may leave a response unread
+    head_bytes: int = 16_384
+    connections: int = 200
+    connections_per_address: int = 100
 
 
 def listen(api: "ApiConfig", port: int | None = None) -> socket.socket:
@@ -80,7 +90,7 @@ def tls_context(loaded: "LoadedConfig") -> ssl.SSLContext | None:
 async def serve(services: "ApiServices", listening: socket.socket, context: ssl.SSLContext | None) -> None:
     """Serve until SIGINT or SIGTERM, or until the watcher ends with an error."""
     control = services.control
-    server = _Server(_settings(application(services), context))
+    server = LimitedServer(application(services), context, Limits())
 
     def end() -> None:
         control.begin_to_close()
@@ -124,18 +134,37 @@ async def _notify_watchdog(control: "Control") -> None:
         await asyncio.sleep(WATCHDOG_SECONDS)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handlers, because the watcher must handle signals first."""
+class LimitedServer(uvicorn.Server):
+    """Uvicorn with limits, and without its own signal handlers, because the watcher must handle signals first."""
+
+    def __init__(self, app: Any, context: ssl.SSLContext | None, limits: Limits) -> None:
+        super().__init__(_settings(app, context, limits))
+        self._limits = limits
 
     def capture_signals(self) -> Any:
+        """Leave the handlers as they are."""
         return nullcontext()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen with a limit on the time of a TLS handshake; uvicorn's own start leaves it at a minute."""
+        await super().startup(sockets=[])
+        config, loop = self.config, asyncio.get_running_loop()
+        protocol: Any = config.http_protocol_class
+        new_protocol = partial(protocol, config, self.server_state, self.lifespan.state)
+        limit = None if config.ssl is None else self._limits.head_seconds
+        for listening in sockets or []:
+            self.servers.append(
+                await loop.create_server(
+                    new_protocol, sock=listening, ssl=config.ssl, backlog=config.backlog, ssl_handshake_timeout=limit
+                )
+            )
 
-def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
+
+def _settings(app: Any, context: ssl.SSLContext | None, limits: Limits) -> uvicorn.Config:
     more: dict[str, Any] = {} if context is None else {"ssl_context_factory": lambda _config, _default: context}
     return uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=type("Protocol", (LimitedProtocol,), {"limits": limits}),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -150,19 +179,36 @@ def _settings(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with limits on a request's head, in time and size, and on the number of connections."""
+    """Uvicorn's protocol with limits on a request's head, on unread responses and on the number of connections."""
 
+    limits = Limits()
     _in_head = True  # whether the head of the next request is incomplete
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+    _made_at = 0.0
 
     def connection_made(self, transport: Any) -> None:
-        """Accept a connection, unless there are too many."""
+        """Accept a connection. When there are too many, one without a request in progress is closed for it."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-            return
+        self._made_at = self.loop.time()
         self._start_deadline()
+        everybody: list[Any] = list(self.connections)  # all of this class
+        neighbours = [each for each in everybody if _address_of(each) == _address_of(self)]
+        if len(neighbours) > self.limits.connections_per_address:
+            _close_oldest(neighbours)
+        elif len(everybody) > self.limits.connections:
+            _close_oldest(everybody)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in progress: the head of the next one has not arrived completely."""
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the connection was made."""
+        return self.loop.time() - self._made_at
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes. The size limit applies even before the head is complete."""
@@ -170,7 +216,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or not self._in_head:
             return
         self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._head_bytes > self.limits.head_bytes:
             self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
@@ -183,20 +229,54 @@ class LimitedProtocol(HttpToolsProtocol):
         """The head is complete. ValueError, which the parser answers with status 400, when it is too large."""
         self._in_head = False
         self._cancel_deadline()
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.limits.head_bytes:
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than a response is sent; a client that stops reading is disconnected."""
+        super().pause_writing()
+        self._cancel_reading()
+        self._reading = self.loop.call_later(self.limits.unread_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self._cancel_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
         self._cancel_deadline()
+        self._cancel_reading()
         super().connection_lost(exc)
+
+    def close_now(self) -> None:
+        """Close the connection, and don't count it any more."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def _start_deadline(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+            self._deadline = self.loop.call_later(self.limits.head_seconds, self.transport.abort)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _cancel_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+
+def _address_of(connection: LimitedProtocol) -> str:
+    return connection.client[0] if connection.client else ""
+
+
+def _close_oldest(connections: "list[LimitedProtocol]") -> None:
+    """Close the oldest connection without a request in progress, at worst the one that was just made.
+
+    So half-open connections, however many, can't keep out a client that sends its request at once.
+    """
+    max((each for each in connections if each.is_idle), key=lambda each: each.age).close_now()

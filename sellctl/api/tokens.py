@@ -12,6 +12,7 @@ from math import log2
 
 import jwt
 
+from sellctl.api.placeholders import PUBLISHED, without_words
 from sellctl.core.errors import ConfigError, SafetyRefusalError
 
 ALGORITHM = "HS256"
@@ -58,10 +59,13 @@ class TokenError(Exception):
 
 
 def check_secret(secret: str) -> None:
-    """Raise SafetyRefusalError unless the secret is long and random enough to sign tokens (P6)."""
+    """Raise SafetyRefusalError unless the secret is long and random enough to sign tokens (P6).
+
+    Words of placeholders don't count, so that your-256-bit-secret is refused at any length.
+    """
     if len(secret.encode()) < _MIN_BYTES:
         raise SafetyRefusalError(f"api.secret is shorter than {_MIN_BYTES} bytes.", hint=_FRESH)
-    if _is_guessable(secret):
+    if secret in PUBLISHED or _is_guessable(without_words(secret)):
         raise SafetyRefusalError("api.secret is not random enough: it can be guessed.", hint=_FRESH)
 
 

@@ -44,8 +44,11 @@ def sim(
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
+    from sellctl.service.descriptors import ensure_descriptors
     from sellctl.sim.server import SimServer, opened
 
+    if shortage := ensure_descriptors(len(loaded.accounts)):
+        typer.echo(f"sellctl: {shortage}", err=True)
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
         message = "\n".join(

@@ -10,8 +10,10 @@ def as_percent(ratio: Decimal) -> str:
     return "+0%" if number == "-0%" else number
 
 
-def as_dollars(price: Decimal) -> str:
-    """Dollars with two decimals, or up to four if these are not zero: $1.10, $0.0525, -$200.00."""
+def as_dollars(price: Decimal | None) -> str:
+    """Dollars with two decimals, or up to four if these are not zero: $1.10, $0.0525, -$200.00; "?" when unknown."""
+    if price is None or not price.is_finite():
+        return "?"
     whole, decimals = f"{abs(price):.4f}".split(".")
     return f"{'-' if price < 0 else ''}${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 

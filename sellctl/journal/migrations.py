@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.schema import REFUSE_DELETE, REFUSE_UPDATE, audit, episodes, meta, tables
+from sellctl.journal.schema import REFUSE_DELETE, REFUSE_INSERT, REFUSE_UPDATE, audit, episodes, meta, tables
 from sellctl.journal.transaction import transaction
 
 Step = Callable[[sa.Connection], None]
@@ -22,6 +22,7 @@ def _create_tables(connection: sa.Connection) -> None:
     tables.create_all(connection)
     connection.exec_driver_sql(REFUSE_UPDATE)
     connection.exec_driver_sql(REFUSE_DELETE)
+    connection.exec_driver_sql(REFUSE_INSERT)
 
 
 def _recreate_episodes(connection: sa.Connection) -> None:
@@ -38,7 +39,13 @@ def _index_the_audit(connection: sa.Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Step, ...] = (_create_tables, _recreate_episodes, _index_the_audit)
+def _refuse_replaced_rows(connection: sa.Connection) -> None:
+    """Create the trigger without which INSERT OR REPLACE exchanges a row."""
+    connection.exec_driver_sql("DROP TRIGGER IF EXISTS audit_only_grows")
+    connection.exec_driver_sql(REFUSE_INSERT)
+
+
+STEPS: tuple[Step, ...] = (_create_tables, _recreate_episodes, _index_the_audit, _refuse_replaced_rows)
 
 
 def version_of(connection: sa.Connection) -> int:

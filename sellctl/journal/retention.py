@@ -16,6 +16,7 @@ from sellctl.core.errors import JournalError
 from sellctl.journal.audit_log import Entry
 from sellctl.journal.chain import ARCHIVED, ChainLink
 from sellctl.journal.database import Database
+from sellctl.journal.derived import Derived
 from sellctl.journal.errors import map_errors
 from sellctl.journal.head import Head, head_path, write_new_head
 from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, unresolved
@@ -70,11 +71,15 @@ def _write_archive(journal: SqliteJournal, archive: Archive, after: ChainLink) -
     for stale in (archive.path, head_path(archive.path)):
         stale.unlink(missing_ok=True)
     copy = Database(archive.path, busy_timeout=0)
-    low = after.seq
+    low, derived = after.seq, Derived()
     while rows := _chunk(journal, low, archive.last.seq):
         with copy.writing() as tx:
             tx.execute(sa.insert(audit), rows)
+        for row in rows:
+            derived.take(row)
         low = rows[-1]["seq"]
+    with copy.writing() as tx:
+        derived.write(tx)
     copy.close()
     with map_errors(archive.path):
         write_new_head(archive.path, Head(archive.last, after))

@@ -98,4 +98,17 @@ BEGIN SELECT RAISE(ABORT, 'audit rows are never changed'); END"""
 REFUSE_DELETE = """
 CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit
 BEGIN SELECT RAISE(ABORT, 'audit rows are never deleted; retention archives them'); END"""
+# Without it, INSERT OR REPLACE would exchange a row: it deletes the old one without firing a trigger.
+REFUSE_INSERT = """
+CREATE TRIGGER audit_only_grows BEFORE INSERT ON audit
+WHEN NEW.seq <> (SELECT COALESCE(MAX(seq) + 1, NEW.seq) FROM audit)
+BEGIN SELECT RAISE(ABORT, 'audit rows are only appended'); END"""
 LIFT_REFUSE_DELETE = "DROP TRIGGER audit_never_shrinks"
+
+
+def objects() -> dict[str, str]:
+    """The names of all tables, indexes and triggers, each with its SQL; "" where that is left to SQLAlchemy."""
+    made = [table.name for table in tables.sorted_tables]
+    made += [str(index.name) for table in tables.sorted_tables for index in table.indexes]
+    triggers = {sql.split()[2]: sql.strip() for sql in (REFUSE_UPDATE, REFUSE_DELETE, REFUSE_INSERT)}
+    return dict.fromkeys(made, "") | triggers

@@ -16,25 +16,16 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
-from sellctl.core.model.order import STATE_OF_STATUS, OrderState
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.audit_log import AuditLog, Entry, exchange_day, utc_text
+from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
 from sellctl.journal.queries import PACKED, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
-INTENT = "intent"
-FILL = "fill"
-# What ends an intent: a terminal status or refusal of the broker, or evidence that the order never reached it.
-FINAL_OUTCOMES = frozenset(status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL) | {
-    "refused",
-    "absent",
-    "denied",
-    "not_sent",
-}
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
 # On the order path, so compiled once, as the audit log's statements are.
 _REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(dialect=dialect()))

@@ -1,5 +1,8 @@
 """Checks that all audit rows exist and are unchanged: the chain, its start, the head, and the file itself.
 
+The tables that are derived from the rows must follow from them, and the file must hold the triggers that protect them
+and nothing foreign. A file of an older program is checked for these two after its migration.
+
 The hashes need no key: they reveal accidents and careless edits. Whoever can rewrite both the file and the head can
 forge them; a copy of the head kept elsewhere guards against that.
 """
@@ -15,9 +18,11 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.journal.chain import ARCHIVED, CELLS, GAP, START, ChainBreak, ChainLink, follow
 from sellctl.journal.database import read_only
+from sellctl.journal.derived import Derived
 from sellctl.journal.errors import map_errors
 from sellctl.journal.head import Head, read_head
-from sellctl.journal.schema import audit
+from sellctl.journal.migrations import STEPS, version_of
+from sellctl.journal.schema import audit, objects
 
 _CHUNK = 1000
 
@@ -64,6 +69,7 @@ class _Reader:
         self.hash_at_head: str | None = None
         self.gap: ChainBreak | None = None
         self.archived: list[ChainLink] = []  # the last row of each archive
+        self.derived = Derived()
 
     def read(self, rows: Iterator[Mapping[str, Any]], start: ChainLink) -> ChainBreak | None:
         """Follow the chain to its end or to its first break."""
@@ -80,6 +86,7 @@ class _Reader:
         for row in rows:
             yield row
             # From here on the chain has confirmed this row.
+            self.derived.take(row)
             if row["kind"] == ARCHIVED:
                 self.archived.append(ChainLink(**json.loads(row["body"])["last"]))
             elif row["kind"] == GAP and self.gap is None:
@@ -96,6 +103,8 @@ def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verification:
     except JournalError as error:
         broken = ChainBreak(reader.last.seq + 1, f"row {reader.last.seq + 1} can't be read: {error}".rstrip("."))
     broken = broken or _start_fault(reader, start) or _head_fault(reader) or reader.gap or _file_fault(tx, reader)
+    if not broken and version_of(tx) == len(STEPS):
+        broken = _schema_fault(tx) or _derived_fault(tx, reader, start)
     return Verification(reader.count, broken.why, broken.seq) if broken else Verification(reader.count)
 
 
@@ -133,3 +142,20 @@ def _file_fault(tx: sa.Connection, reader: _Reader) -> ChainBreak | None:
     """SQLite's own check, which also finds an index that contradicts its rows."""
     found = tx.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
     return None if found == "ok" else ChainBreak(0, f"{reader.path} is damaged ({found})")
+
+
+def _schema_fault(tx: sa.Connection) -> ChainBreak | None:
+    """A trigger, view, table or index that is missing, was changed or is foreign. SQLite's own begin with sqlite_."""
+    expected = objects()
+    query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    found = {str(name): str(sql) for name, sql in tx.exec_driver_sql(query)}
+    foreign = [name for name, sql in found.items() if name not in expected or expected[name] not in {"", sql}]
+    if foreign:
+        return ChainBreak(0, f"{foreign[0][:60]!r} isn't sellctl's: the file was changed")
+    missing = [name for name in expected if name not in found]
+    return ChainBreak(0, f"'{missing[0]}' is missing: the file was changed") if missing else None
+
+
+def _derived_fault(tx: sa.Connection, reader: _Reader, start: ChainLink) -> ChainBreak | None:
+    fault = reader.derived.fault(tx, whole=start == START)
+    return ChainBreak(0, fault) if fault else None

@@ -1,7 +1,8 @@
 """Notifications through Apprise, and the heartbeat. They are sent in a separate thread, which never blocks trading.
 
 Events whose sentences differ only in numbers are sent once per ten minutes, critical ones once per two minutes; every
-fill is sent. A message that can't be delivered is dropped (I9).
+fill is sent. A message that can't be delivered is dropped (I9). No redirect is followed: it could point into the own
+network.
 """
 
 import http.client
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sellctl.core.config.hosts import host_of
 from sellctl.core.config.schema import Config, News
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -147,10 +149,10 @@ def _apprise(config: Config) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # raised by imports of Apprise's plugins
-            from apprise import Apprise  # noqa: PLC0415  an optional extra
+            from apprise import Apprise, AppriseAsset  # noqa: PLC0415  an optional extra
     except ImportError:
         raise ConfigError("notify needs the package apprise.", hint="Run: pip install 'sellctl[notify]'") from None
-    apprise = Apprise()
+    apprise = Apprise(asset=AppriseAsset(http_redirects=False))
     for index, entry in enumerate(config.notify):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -164,15 +166,32 @@ def _apprise(config: Config) -> Any:
 
 
 def _web_address(url: str | None) -> str:
-    if url and urlsplit(url).scheme not in {"http", "https"}:
+    """The URL of the heartbeat, or "". ConfigError when it isn't a web address."""
+    if not url:
+        return ""
+    try:
+        scheme, netloc = urlsplit(url)[:2]
+    except ValueError:
+        scheme, netloc = "", ""
+    if scheme not in {"http", "https"} or not host_of(netloc):
         raise ConfigError("watch.heartbeat isn't a web address.", hint="Write https://...")
-    return url or ""
+    return url
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Treats a redirect as the error that it is for a heartbeat."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Make no further request."""
+
+
+_OPENER: Final = urllib.request.build_opener(_NoRedirects)
 
 
 def _get(url: str) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "sellctl"})  # noqa: S310  http and https only
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT):  # noqa: S310  http and https only
+        with _OPENER.open(request, timeout=_TIMEOUT):
             return
     except (OSError, http.client.HTTPException, ValueError):
         return

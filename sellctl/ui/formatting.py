@@ -15,6 +15,7 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
+from sellctl.core.text import as_dollars
 
 Data = str | int | bool | None
 UNKNOWN = "?"
@@ -146,13 +147,6 @@ def price_text(price: Decimal | None) -> str:
 def price_cell(price: Decimal | None) -> Cell:
     """A price: rounded in the text, exact in the data."""
     return Cell(price_text(price), number_data(price), is_number=True)
-
-
-def dollars(price: Decimal | None) -> str:
-    """A price inside a sentence: $2.20, -$2.20; "?" when unknown."""
-    if price is None or not price.is_finite():
-        return UNKNOWN
-    return f"{'-' if price < 0 else ''}${price_text(abs(price))}"
 
 
 def profit(amount: Decimal) -> str:
@@ -299,7 +293,7 @@ def nearest_text(decision: PositionDecision) -> str:
     if trigger is None:
         return ""
     distance = distance_text(decision, trigger)
-    return f"{trigger_name(trigger)} {dollars(trigger.price)}{distance and f', {distance}'}"
+    return f"{trigger_name(trigger)} {as_dollars(trigger.price)}{distance and f', {distance}'}"
 
 
 def distance_text(decision: PositionDecision, trigger: Trigger) -> str:
@@ -338,7 +332,7 @@ def submit_text(order: SubmitOrder) -> str:
 
 
 def _terms(kind: OrderType, limit: Decimal | None, stop: Decimal | None) -> str:
-    prices = [dollars(price) for price in (stop, limit) if price is not None]
+    prices = [as_dollars(price) for price in (stop, limit) if price is not None]
     return " ".join(("at market" if kind is OrderType.MARKET else kind.value.replace("_", " "), *prices))
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sellctl.core.model.plan import DecisionState, PositionDecision
 from sellctl.core.model.view import AccountView, WatchView
+from sellctl.core.text import as_dollars
 from sellctl.ui.formatting import (
     STATE_WORD,
     Cell,
     Tone,
     days_cell,
     distance_text,
-    dollars,
     gain_cell,
     nearest,
     now_cell,
@@ -82,7 +82,7 @@ def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, st
         return "", "", ""
     name, distance = trigger_name(trigger), distance_text(decision, trigger)
     if priced:
-        return name, f"{dollars(trigger.price)}{',' if distance else ''}", distance
+        return name, f"{as_dollars(trigger.price)}{',' if distance else ''}", distance
     if distance.endswith(" away"):
         return f"{distance.removesuffix(' away')} to {name}", "", ""
     return f"{name} {distance}".rstrip(), "", ""

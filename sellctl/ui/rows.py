@@ -7,13 +7,13 @@ from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
+from sellctl.core.text import as_dollars
 from sellctl.ui.formatting import (
     Cell,
     Tone,
     days_cell,
     days_left,
     distance_text,
-    dollars,
     duration,
     exit_side,
     gain_cell,
@@ -130,7 +130,7 @@ def position_page(
         ("symbol", holding.symbol),
         ("contract", _contract(holding, market)),
         ("quantity", _quantity(holding)),
-        ("entry", dollars(holding.position.entry_price)),
+        ("entry", as_dollars(holding.position.entry_price)),
         ("quote", _quote(holding.quote, market.now)),
         ("quote problem", _quote_problem(holding)),
         ("gain", _gain(decision)),
@@ -153,7 +153,7 @@ def _contract(holding: Holding, market: Market) -> str:
     left = days_left(holding, market.today)
     when = {0: "today", 1: "tomorrow"}.get(left or 0, f"in {left} days")
     adjusted = "; adjusted: it may not deliver 100 shares" if option.is_adjusted else ""
-    strike = f"{holding.position.instrument.underlying} {dollars(option.strike)} {option.right.value}"
+    strike = f"{holding.position.instrument.underlying} {as_dollars(option.strike)} {option.right.value}"
     return f"{strike}, expires {when} ({option.expires:%a %d %b %Y}){adjusted}"
 
 
@@ -166,7 +166,7 @@ def _quantity(holding: Holding) -> str:
 def _quote(quote: Quote | None, now: dt.datetime) -> str:
     if quote is None:
         return "none"
-    sides = f"bid {dollars(quote.bid)}{_size(quote.bid_size)}, ask {dollars(quote.ask)}{_size(quote.ask_size)}"
+    sides = f"bid {as_dollars(quote.bid)}{_size(quote.bid_size)}, ask {as_dollars(quote.ask)}{_size(quote.ask_size)}"
     feed = f", {quote.feed} feed" if quote.feed else ""
     return f"{sides}, {duration(now - quote.at)} old{feed}"
 
@@ -183,7 +183,7 @@ def _quote_problem(holding: Holding) -> str:
 def _gain(decision: PositionDecision) -> Cell:
     cell = gain_cell(decision.gain)
     at = (
-        f" at the {exit_side(decision.holding)}, {dollars(decision.holding.exit_price)}"
+        f" at the {exit_side(decision.holding)}, {as_dollars(decision.holding.exit_price)}"
         if decision.gain is not None
         else ""
     )
@@ -192,7 +192,7 @@ def _gain(decision: PositionDecision) -> Cell:
 
 def _trigger(decision: PositionDecision, trigger: Trigger) -> str:
     distance = distance_text(decision, trigger) or "distance unknown"
-    return f"{trigger_name(trigger)} at {dollars(trigger.price)}, {distance}"
+    return f"{trigger_name(trigger)} at {as_dollars(trigger.price)}, {distance}"
 
 
 def _exit_in_progress(holding: Holding) -> str:
@@ -204,6 +204,6 @@ def _exit_in_progress(holding: Holding) -> str:
 
 def _order(order: Order) -> str:
     filled = f", {number(order.filled_qty)} filled" if order.filled_qty else ""
-    average = f" at {dollars(order.filled_avg_price)}" if order.filled_avg_price is not None else ""
+    average = f" at {as_dollars(order.filled_avg_price)}" if order.filled_avg_price is not None else ""
     status = order.status.replace("_", " ")
     return f"{order_text(order)}, {status}{filled}{average}, sent {moment(order.submitted_at)} by {sender(order)}"

@@ -135,6 +135,7 @@ def test_elsewhere_a_proxy_is_used_and_the_deadlines_hold(stand_in: StandIn, mon
         ("http://127.0.0.1:9", True),
         ("http://localhost", True),
         ("http://[::1]:9", True),
+        ("http://sim.localhost:9", True),
         ("https://api.alpaca.markets", False),
         ("nonsense", False),
     ],

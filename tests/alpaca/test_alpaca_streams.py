@@ -1,4 +1,6 @@
+import asyncio
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
@@ -100,3 +102,56 @@ def test_what_is_not_connected_yet_says_so() -> None:
     streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account()}))
     assert streams.problems == {"orders of a": "connecting"}
     assert streams.streamed == frozenset()
+
+
+# --- redirects
+
+
+@dataclass
+class Listener:
+    """Waits for the first state of a connection."""
+
+    problem: asyncio.Future[str]
+
+    def connection_changed(self, _name: str, problem: str) -> None:
+        if not self.problem.done():
+            self.problem.set_result(problem)
+
+    def quotes_received(self, quotes: object) -> None: ...
+    def trade_received(self, symbol: str, price: Decimal) -> None: ...
+    def order_changed(self, account: str, symbol: str) -> None: ...
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_stream_follows_no_redirect_to_another_host(status: int) -> None:
+    """The keys are sent after the handshake, to whoever is connected then."""
+    visits: list[str] = []
+
+    async def elsewhere(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append("another host")
+        writer.close()
+
+    async def scene() -> str:
+        async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as other:
+            location = f"ws://127.0.0.1:{other.sockets[0].getsockname()[1]}/stream"
+
+            async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+                writer.close()
+
+            async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+                here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+                account = an_account(trading=f"http://{here}", data=f"http://{here}", trading_stream=f"ws://{here}/")
+                streams = AlpacaStreams(replace(a_config(""), accounts={"a": account}), back_off=(60, 60))
+                listener = Listener(asyncio.get_running_loop().create_future())
+                streams.start(listener)
+                try:
+                    async with asyncio.timeout(20):
+                        return await listener.problem
+                finally:
+                    await streams.stop()
+
+    assert asyncio.run(scene()) == f"the server answered HTTP {status}"
+    assert visits == []

@@ -174,12 +174,17 @@ def options_for(state: Path) -> Options:
 
 @contextlib.asynccontextmanager
 async def on_air(
-    server: SimServer, folder: Path, api: ApiConfig | None = None, sell: SellModuleConfig | None = None
+    server: SimServer,
+    folder: Path,
+    api: ApiConfig | None = None,
+    sell: SellModuleConfig | None = None,
+    body_seconds: float = 10,
 ) -> AsyncIterator[Api]:
     """The application with a running lifespan. It watches only if the configuration says so."""
     state = folder / "state"
     loaded = a_config(server, api or ApiConfig(autostart=False, requests_a_second=10_000), sell)
     services = build(loaded, options_for(state), replace(RUN_OPTIONS, streams=False))
+    services.gate = replace(services.gate, body_seconds=body_seconds)
     app = application(services)
     try:
         async with app.router.lifespan_context(app):

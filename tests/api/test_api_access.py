@@ -1,8 +1,8 @@
 import pytest
-from api_stage import Api, Play
+from api_stage import Api, Play, a_token
 
 from sellctl.api.access import Access, AccessError, check_exposed
-from sellctl.api.throttle import BURST_SECONDS, MAX_ADDRESSES, Throttle
+from sellctl.api.throttle import BURST_SECONDS, MAX_CALLERS, Throttle
 from sellctl.core.config.schema import ApiConfig
 from sellctl.core.errors import SafetyRefusalError
 
@@ -84,7 +84,34 @@ def test_it_answers_to_its_own_names(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [None, "", "evil.example", "localhost.evil.example", "evil.example:8090", "127.0.0.1.nip.io", "[evil]:1"]
+    "host",
+    [
+        None,
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:8090",
+        "127.0.0.1.nip.io",
+        "[evil]:1",
+        "localhost:evil.com",
+        "localhost:8090.evil.com",
+        "localhost:",
+        "localhost:99999",
+        "localhost:8\xb2",
+        "localhost..",
+        "user@localhost",
+        "localhost/evil.com",
+        " localhost",
+        "[::1",
+        "[::1]evil.com",
+        "[::1]:evil.com",
+        "[::1%evil.com]",
+        "[127.0.0.1]",
+        "[localhost]",
+        "::1",
+        "127.0.0.1:evil.com",
+        "127.1",
+    ],
 )
 def test_it_answers_to_no_other_name(host: str | None) -> None:
     assert not Access.of(ApiConfig(names=("exits.example",))).answers_to(host)
@@ -136,11 +163,11 @@ def test_an_address_has_a_budget_that_refills() -> None:
     assert throttle.wait("a") > 0
 
 
-def test_a_throttle_forgets_the_oldest_address() -> None:
+def test_a_throttle_forgets_the_oldest_caller() -> None:
     throttle = Throttle(1, lambda: 0.0)
-    for number in range(3 * MAX_ADDRESSES):
+    for number in range(3 * MAX_CALLERS):
         throttle.wait(str(number))
-    assert len(throttle._callers) == MAX_ADDRESSES  # noqa: SLF001  its memory is what is bounded
+    assert len(throttle._callers) == MAX_CALLERS  # noqa: SLF001  its memory is what is bounded
 
 
 def test_a_caller_over_its_rate_gets_429_with_retry_after(play: Play) -> None:
@@ -148,6 +175,33 @@ def test_a_caller_over_its_rate_gets_429_with_retry_after(play: Play) -> None:
         statuses = [(await api.get("/status")).status for _ in range(8)]
         assert statuses == [200, 200, 200, 200, 429, 429, 429, 429]
         assert (await api.get("/status")).headers["retry-after"] == "1"
-        assert (await api.get("/status", peer="127.0.0.2")).status == 200
+        assert (await api.get("/status", token=a_token("viewer", "another"))).status == 200
 
     play(test, api=ApiConfig(requests_a_second=2, autostart=False))
+
+
+def test_a_flood_without_a_token_leaves_the_budget_of_a_valid_one_alone(play: Play) -> None:
+    async def test(api: Api) -> None:
+        flood = [(await api.get("/status", token=None)).status for _ in range(8)]
+        assert flood == [401, 401, 401, 401, 429, 429, 429, 429]
+        assert (await api.get("/status")).status == 200
+
+    play(test, api=ApiConfig(requests_a_second=2, autostart=False))
+
+
+def test_each_subject_has_a_budget_of_its_own_whatever_its_address(play: Play) -> None:
+    async def test(api: Api) -> None:
+        eager = a_token("viewer", "eager")
+        statuses = [(await api.get("/status", token=eager, peer=f"127.0.0.{n}")).status for n in range(1, 7)]
+        assert statuses == [200, 200, 200, 200, 429, 429]
+        assert (await api.get("/status")).status == 200
+
+    play(test, api=ApiConfig(requests_a_second=2, autostart=False))
+
+
+def test_the_health_check_is_never_refused_for_its_rate(play: Play) -> None:
+    async def test(api: Api) -> None:
+        statuses = {(await api.call("GET", "/healthz", token=None)).status for _ in range(20)}
+        assert statuses == {200}
+
+    play(test, api=ApiConfig(requests_a_second=1, autostart=False))

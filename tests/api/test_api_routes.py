@@ -30,7 +30,15 @@ from sellctl.api import schemas, sell_router
 from sellctl.api.application import CONTENT_POLICY, PAGE
 from sellctl.api.audit import OTHERS, ApiCall, Audit
 from sellctl.api.control import State
-from sellctl.api.events import MAX_STREAMS, MAX_WAITING, RECENT_EVENTS, EventHub, TooManyStreamsError, frames
+from sellctl.api.events import (
+    MAX_STREAMS,
+    MAX_STREAMS_PER_SUBJECT,
+    MAX_WAITING,
+    RECENT_EVENTS,
+    EventHub,
+    TooManyStreamsError,
+    frames,
+)
 from sellctl.api.guarded import MAX_BODY_BYTES
 from sellctl.core.config.schema import ApiConfig, SellModuleConfig
 from sellctl.core.errors import JournalError
@@ -296,14 +304,13 @@ def test_a_huge_body_is_refused_by_its_length_and_while_it_arrives(play: Play) -
     play(test)
 
 
-def test_a_body_that_arrives_too_slowly_is_refused(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_arrives_too_slowly_is_refused(play: Play) -> None:
     async def test(api: Api) -> None:
         kind = {"content-type": "application/json"}
         assert (await api.post("/halt", headers=kind, receive=drip(0.02))).status == 408
         assert not api.control.halted()
 
-    monkeypatch.setattr("sellctl.api.guarded.BODY_SECONDS", 0.1)
-    play(test)
+    play(test, body_seconds=0.1)
 
 
 def test_no_body_is_read_of_a_caller_without_a_token(play: Play) -> None:
@@ -330,20 +337,22 @@ def test_no_secret_is_in_an_answer_a_log_or_the_journal(play: Play, capsys: pyte
     play(test, TARGET)
 
 
-def test_a_watcher_that_failed_is_reported_and_can_be_started_again(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def bug(*_args: object) -> None:
+class BrokenHub(EventHub):
+    """An event hub with a bug that ends the watcher after its first check."""
+
+    def announce(self, *_args: object) -> None:
         raise RuntimeError(f"a bug that knows {CANARY}")
 
+
+def test_a_watcher_that_failed_is_reported_and_can_be_started_again(play: Play) -> None:
     async def test(api: Api) -> None:
-        monkeypatch.setattr(type(api.control.runtime.scheduler), "watch", bug)
+        hub, api.control.hub = api.control.hub, BrokenHub()
         await api.post("/start")
         await api.control.failed.wait()
         status = (await api.get("/status")).document
         assert (status["state"], status["fault"]) == ("failed", "internal error RuntimeError")
         assert (await api.call("GET", "/healthz", token=None)).status == 503
-        monkeypatch.undo()
+        api.control.hub = hub
         assert (await api.post("/start")).document["state"] == "watching"
         assert (await api.call("GET", "/healthz", token=None)).document == {"status": "ok"}
 
@@ -375,14 +384,14 @@ def test_the_answer_to_an_internal_error_reveals_nothing(play: Play) -> None:
 # --- the events -------------------------------------------------------------------------------------------------------
 
 
-async def read(hub: EventHub, after: int, enough: int) -> list[bytes]:
+async def read(hub: EventHub, after: int, enough: int, subject: str = "viewer") -> list[bytes]:
     found: list[bytes] = []
-    stream = frames(hub, after, 5)
-    async for frame in stream:
+    inbox = hub.join(subject, after)
+    async for frame in frames(inbox, 5):
         found.append(frame)
         if len(found) == enough:
             break
-    await stream.aclose()  # type: ignore[attr-defined]
+    hub.leave(inbox)
     return found
 
 
@@ -402,13 +411,12 @@ def test_a_stream_begins_with_what_was_missed_and_goes_on(play: Play) -> None:
 def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
     async def scene() -> None:
         hub = EventHub()
-        with hub.listening() as slow:
-            for number in range(MAX_WAITING + 10):
-                hub.announce("look", {"looks": number})
-            assert hub.streams == 0
-            assert slow.qsize() == MAX_WAITING + 1
-        with hub.listening() as fresh:
-            assert fresh.qsize() == 0
+        slow = hub.join("slow")
+        for number in range(MAX_WAITING + 10):
+            hub.announce("look", {"looks": number})
+        assert hub.streams == 0
+        assert slow.qsize() == MAX_WAITING + 1
+        assert hub.join("fresh").qsize() == 0
 
     asyncio.run(scene())
 
@@ -416,10 +424,10 @@ def test_the_stream_of_a_slow_reader_is_ended_without_delaying_others() -> None:
 def test_streams_are_counted_and_ended() -> None:
     async def scene() -> None:
         hub = EventHub()
-        waiting = [asyncio.create_task(read(hub, 0, 10)) for _ in range(MAX_STREAMS)]
+        waiting = [asyncio.create_task(read(hub, 0, 10, f"viewer-{number}")) for number in range(MAX_STREAMS)]
         await until(lambda: hub.streams == MAX_STREAMS)
-        with pytest.raises(TooManyStreamsError), hub.listening():
-            pass
+        with pytest.raises(TooManyStreamsError):
+            hub.join("another")
         hub.close()
         assert [len(found) for found in await asyncio.gather(*waiting)] == [1] * MAX_STREAMS
         assert hub.streams == 0
@@ -429,11 +437,39 @@ def test_streams_are_counted_and_ended() -> None:
 
 def test_too_many_streams_are_refused_over_http(play: Play) -> None:
     async def test(api: Api) -> None:
-        open_ones = [asyncio.create_task(api.get("/events")) for _ in range(MAX_STREAMS)]
+        tokens = [a_token("viewer", f"viewer-{number}") for number in range(MAX_STREAMS)]
+        open_ones = [asyncio.create_task(api.get("/events", token=token)) for token in tokens]
         await until(lambda: api.control.hub.streams == MAX_STREAMS)
         assert (await api.get("/events")).status == 503
         api.control.hub.close()
         assert [answer.status for answer in await asyncio.gather(*open_ones)] == [200] * MAX_STREAMS
+
+    play(test)
+
+
+def test_one_subject_cannot_hold_all_streams(play: Play) -> None:
+    async def test(api: Api) -> None:
+        greedy, hub = a_token("viewer", "greedy"), api.control.hub
+        peers = [f"127.0.0.{number}" for number in range(1, MAX_STREAMS + 1)]
+        asked = [asyncio.create_task(api.get("/events", token=greedy, peer=peer)) for peer in peers]
+        await until(lambda: sum(task.done() for task in asked) == MAX_STREAMS - MAX_STREAMS_PER_SUBJECT)
+        assert {task.result().status for task in asked if task.done()} == {429}
+        admin = asyncio.create_task(api.get("/events"))
+        await until(lambda: hub.streams == MAX_STREAMS_PER_SUBJECT + 1)
+        hub.close()
+        assert (await admin).status == 200
+        await asyncio.gather(*asked)
+
+    play(test)
+
+
+def test_a_stream_that_never_began_is_not_counted_any_more(play: Play) -> None:
+    async def test(api: Api) -> None:
+        async def hung_up() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        await api.get("/events", receive=hung_up)
+        assert api.control.hub.streams == 0
 
     play(test)
 

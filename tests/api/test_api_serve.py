@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import http.client
-import importlib.util
 import itertools
 import json
 import shutil
@@ -10,9 +9,10 @@ import socket
 import ssl
 import statistics
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from api_stage import CALL, CANARY, HELD, SECRET, TARGET, a_token, until
 from served import Served, serving, write_config
 from stage import Program
 
-from sellctl.api import server as ours
+from sellctl.api.server import LimitedServer, Limits
 from sellctl.journal.queries import Filters, history
 from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
@@ -86,44 +86,108 @@ def test_twenty_requests_per_second_delay_no_check(served: Served) -> None:
     assert statistics.median(took) < 0.03, "an answer waits for an acknowledgement: is TCP_NODELAY off?"
 
 
-def test_a_slow_or_missing_request_head_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Slowloris attack against the protocol, with a shorter deadline."""
-    monkeypatch.setattr(ours, "HEAD_SECONDS", 0.3)
+async def a_small_app(scope: dict[str, Any], _receive: object, send: Callable[..., Awaitable[None]]) -> None:
+    """Answers /large with 16 MB, and everything else with nothing."""
+    if scope["type"] == "http":
+        body = b"x" * 16_000_000 if scope["path"] == "/large" else b""
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": body})
 
-    async def app(scope: dict[str, object], _receive: object, send: object) -> None:
-        if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 204, "headers": []})  # type: ignore[operator]
-            await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
 
-    async def seconds_until_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, drip: bytes) -> float:
-        begun = asyncio.get_running_loop().time()
-        while not reader.at_eof() and asyncio.get_running_loop().time() - begun < 5:
-            writer.write(drip)
-            try:
-                async with asyncio.timeout(0.05):
-                    await reader.read(1024)
-            except TimeoutError:
-                continue
-            except ConnectionError:
-                break
-        writer.close()
-        return asyncio.get_running_loop().time() - begun
+@contextlib.asynccontextmanager
+async def a_server(limits: Limits, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port of a small application behind the server of `serve`."""
+    running = LimitedServer(a_small_app, context, limits)
+    running.config.lifespan = "off"
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        task = asyncio.create_task(running.serve(sockets=[listening]))
+        await until(lambda: running.started)
+        yield listening.getsockname()[1]
+        running.should_exit = True
+        await task
+
+
+async def an_answer(port: int) -> bytes:
+    """The first line of the answer to a request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    line = await reader.readline()
+    writer.close()
+    return line
+
+
+async def is_closed(reader: asyncio.StreamReader) -> None:
+    """Wait until the server has closed the connection."""
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1024):
+                pass
+
+
+HALF_A_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize("first", [b"", HALF_A_HEAD, HALF_A_HEAD + b"\r\n"], ids=["nothing", "half a head", "a second"])
+def test_a_slow_or_missing_request_head_closes_the_connection(first: bytes) -> None:
+    """A Slowloris attack: the head of a request never ends, however often a byte of it arrives."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        while first:
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
 
     async def scene() -> None:
-        settings = ours._settings(app, None)  # noqa: SLF001  the very settings of `serve`
-        settings.lifespan = "off"
-        running = ours._Server(settings)  # noqa: SLF001  likewise
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            port = listening.getsockname()[1]
-            task = asyncio.create_task(running.serve(sockets=[listening]))
-            await until(lambda: running.started)
-            for first in (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(first)
-                assert await seconds_until_cut(reader, writer, b"x" if first else b"") < 2
-            running.should_exit = True
-            await task
+        async with a_server(Limits(head_seconds=0.3)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(first)
+            dripping = asyncio.create_task(drip(writer))
+            await is_closed(reader)
+            dripping.cancel()
+            writer.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("limits", [Limits(connections=5), Limits(connections_per_address=5)], ids=["all", "address"])
+def test_half_open_connections_keep_nobody_out(limits: Limits) -> None:
+    async def scene() -> None:
+        async with a_server(limits) as port:
+            half_open = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+            for _, writer in half_open:
+                writer.write(HALF_A_HEAD)
+            assert (await an_answer(port)).startswith(b"HTTP/1.1 200")
+            await is_closed(half_open[0][0])
+            for _, writer in half_open:
+                writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_connection_with_a_request_in_progress_is_not_closed_for_another(served: Served) -> None:
+    stream = served.connect()
+    head = f"GET /api/v1/sell/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {a_token()}\r\n\r\n"
+    stream.sendall(head.encode())
+    assert stream.recv(16).startswith(b"HTTP/1.1 200")
+    half_open = [served.connect() for _ in range(250)]
+    assert served.ask("GET", STATUS, a_token())[0] == 200
+    stream.settimeout(5)
+    while b"event: look" not in stream.recv(65_536):
+        pass
+    for connection in (stream, *half_open):
+        connection.close()
+
+
+def test_a_client_that_reads_nothing_is_disconnected() -> None:
+    async def scene() -> None:
+        async with a_server(Limits(unread_seconds=0.2)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+            writer.write(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asyncio.sleep(0.5)  # the time that the client leaves the response unread
+            with contextlib.suppress(ConnectionError):
+                assert len(await reader.read()) < 16_000_000
+            writer.close()
 
     asyncio.run(scene())
 
@@ -234,11 +298,13 @@ def test_a_target_is_sold_while_it_serves_and_the_log_holds_no_secret(tmp_path: 
         ("", "", (2, "SELLCTL_API_SECRET")),
         ("", "too-short", (5, "shorter than 32 bytes")),
         ("", "a" * 64, (5, "can be guessed")),
+        ("", "your-256-bit-secret-your-256-bit-secret", (5, "can be guessed")),
         ("api: {host: 0.0.0.0}\n", SECRET, (5, "can be reached from other machines")),
         ("api: {tls_cert: gone.pem, tls_key: gone.pem}\n", SECRET, (2, "can't be used")),
         ("api: {tls_cert: c.pem}\n", SECRET, (2, "tls_key")),
         ("api: {allow: [everybody]}\n", SECRET, (2, "neither an address nor a network")),
         ("api: {host: example.org}\n", SECRET, (2, "isn't an address")),
+        ("api: {names: ['exits.example.org:8090']}\n", SECRET, (2, "isn't a host name")),
     ],
 )
 def test_it_refuses_to_start_where_it_could_be_abused(
@@ -253,14 +319,34 @@ def test_it_refuses_to_start_where_it_could_be_abused(
     assert not (secret and secret in said.err)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here to make a certificate with")
-def test_with_tls_it_speaks_nothing_else(tmp_path: Path) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """The folder of a new certificate for localhost: cert.pem and key.pem."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl here to make a certificate with")
     words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
     names = ["-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(["openssl", *words.split(), *names], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603, S607
+    return tmp_path
+
+
+def test_a_tls_handshake_that_never_ends_is_cut_off(certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+
+    async def scene() -> None:
+        async with a_server(Limits(head_seconds=0.3), context) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await is_closed(reader)
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_with_tls_it_speaks_nothing_else(certificate: Path, tmp_path: Path) -> None:
     rules = f"{RULES}api: {{host: 127.0.0.1, tls_cert: cert.pem, tls_key: key.pem}}\n"
     with serving(tmp_path, HELD, rules) as served:
-        trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+        trusting = ssl.create_default_context(cafile=certificate / "cert.pem")
         connection = http.client.HTTPSConnection("localhost", served.port, timeout=20, context=trusting)
         connection.request("GET", STATUS, headers={"Authorization": f"Bearer {a_token()}"})
         answer = connection.getresponse()
@@ -277,13 +363,13 @@ def test_a_port_in_use_is_reported_in_one_sentence(served: Served) -> None:
     assert "can't be used" in ended.stderr
 
 
-def test_without_the_extra_it_says_how_to_install_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "jwt" else known(name, *more))
-    for words in (("serve",), ("token", "secret"), ("token", "create", "--sub", "me")):
-        said = Program(served.folder).run(*words)
-        assert said.status == 2
-        assert "pip install 'sellctl[api]'" in said.err
+@pytest.mark.parametrize("words", ["serve", "token secret", "token create --sub me"])
+def test_without_the_extra_it_says_how_to_install_it(words: str) -> None:
+    without_jwt = "import sys; sys.modules['jwt'] = None; from sellctl.app import main; main()"
+    program = [sys.executable, "-c", without_jwt, *words.split()]
+    said = subprocess.run(program, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603  our own program
+    assert said.returncode == 2
+    assert "pip install 'sellctl[api]'" in said.stderr
 
 
 @pytest.mark.parametrize("words", [("--sub", "a b"), ("--sub", "me", "--ttl", "31d"), ("--sub", "me", "--ttl", "soon")])

@@ -31,6 +31,11 @@ def test_dollars_have_two_decimals_or_up_to_four(price: str, text: str) -> None:
     assert as_dollars(Decimal(price)) == text
 
 
+@pytest.mark.parametrize("price", [None, Decimal("NaN"), Decimal("Infinity")])
+def test_an_unknown_price_is_a_question_mark(price: Decimal | None) -> None:
+    assert as_dollars(price) == "?"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(30, "30 s"), (2_700, "45 min"), (12_600, "3.5 h"), (172_800, "2 d"), (0, "0 s")]
 )

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,26 @@ def test_systemd_accepts_the_unit_file(tmp_path: Path) -> None:
         [str(ANALYZE), "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False, timeout=30
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="Debian's package systemd is not installed")
+def test_the_unit_is_exposed_to_little(tmp_path: Path) -> None:
+    """At most 2.0 of 10; what remains is that it needs the network."""
+    unit = tmp_path / "sellctl.service"
+    unit.write_text((CONTRIB / "sellctl.service").read_text())
+    words = [str(ANALYZE), "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603  systemd's own
+    assert result.returncode == 0, result.stdout
+
+
+def test_too_low_a_limit_of_open_files_is_warned_of(play: Play) -> None:
+    stage = play(HELD)
+    program = [sys.executable, "-c", "from sellctl.app import main; main()"]
+    words = [*program, "--config", str(stage.config), "--state-dir", str(stage.state), "run-once"]
+    limited = ["/bin/sh", "-c", 'ulimit -n 200; exec "$@"', "sh", *words]
+    result = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  our own program
+    assert result.returncode == 0, result.stderr
+    assert "1 account needs up to 264 open files, and the limit is 200" in result.stderr
 
 
 def test_the_service_manager_is_notified_and_a_missing_one_is_ignored(tmp_path: Path) -> None:

@@ -199,3 +199,97 @@ def test_any_notes_verify(tmp_path_factory: pytest.TempPathFactory, notes: list[
     journal.close()
     assert verify(journal.path).fault == ""
     assert verify(journal.path).rows == len(notes)
+
+
+# --- what is derived from the rows, and the schema
+
+
+@pytest.fixture
+def traded(tmp_path: Path) -> Path:
+    """A closed journal of two orders: one open, one filled in two parts."""
+    journal = a_journal(tmp_path)
+    intend(journal, "sellctl-1")
+    intend(journal, "sellctl-2")
+    for qty in ("1", "3"):
+        journal.outcome("main", "sellctl-2", "fill", a_fill(qty))
+    journal.outcome("main", "sellctl-2", "filled", {})
+    journal.close()
+    return journal.path
+
+
+def a_fill(qty: str) -> dict[str, str]:
+    return {"order_id": "an-id", "filled_qty": qty, "filled_avg_price": "1.25"}
+
+
+def change(path: Path, statement: str) -> None:
+    """Change the file without touching its triggers."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+def test_the_derived_tables_follow_from_the_rows(traded: Path) -> None:
+    assert verify(traded).sentence == "journal intact: 5 entries"
+
+
+OPEN_ORDERS = "the table of open orders does not follow from the rows"
+FILLS = "the table of fills does not follow from the rows"
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DELETE FROM unresolved", OPEN_ORDERS),
+        ("UPDATE unresolved SET seq = 2", OPEN_ORDERS),
+        ("UPDATE unresolved SET symbol = CAST('x' AS BLOB)", OPEN_ORDERS),
+        ("INSERT INTO unresolved VALUES ('main', 'sellctl-2', 2, 'SPY', 'stop_loss')", OPEN_ORDERS),
+        ("DELETE FROM fills", FILLS),
+        ("UPDATE fills SET filled_qty = '1'", FILLS),
+        ("UPDATE fills SET filled_qty = 'nonsense'", FILLS),
+        ("INSERT INTO fills VALUES ('main', 'another', 'sellctl-9', 'SPY', '3', '1.25', '2025-08-26')", FILLS),
+        ("CREATE TRIGGER mine AFTER INSERT ON audit BEGIN DELETE FROM unresolved; END", "'mine' isn't sellctl's"),
+        ("CREATE TRIGGER mine BEFORE INSERT ON fills BEGIN SELECT RAISE(IGNORE); END", "'mine' isn't sellctl's"),
+        ("CREATE VIEW mine AS SELECT * FROM audit", "'mine' isn't sellctl's"),
+        ("CREATE TABLE mine (x)", "'mine' isn't sellctl's"),
+        ("CREATE UNIQUE INDEX mine ON audit (body)", "'mine' isn't sellctl's"),
+        ("DROP TRIGGER audit_never_shrinks", "'audit_never_shrinks' is missing"),
+        ("DROP INDEX audit_day", "'audit_day' is missing"),
+    ],
+)
+def test_what_was_changed_beside_the_rows_is_found(traded: Path, statement: str, sentence: str) -> None:
+    change(traded, statement)
+    assert sentence in verify(traded).fault
+
+
+def test_a_trigger_that_was_replaced_under_its_name_is_found(traded: Path) -> None:
+    change(traded, "DROP TRIGGER audit_never_changes")
+    change(traded, "CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit BEGIN SELECT 1; END")
+    assert "'audit_never_changes' isn't sellctl's" in verify(traded).fault
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        (
+            "INSERT OR REPLACE INTO audit SELECT seq, at, account, kind, symbol, reason, client_order_id, day, '{}', "
+            "prev_hash, hash FROM audit WHERE seq = 2"
+        ),
+        "REPLACE INTO audit SELECT * FROM audit WHERE seq = 5",
+        (
+            "INSERT INTO audit SELECT 9, at, account, kind, symbol, reason, client_order_id, day, body, prev_hash, "
+            "hash FROM audit WHERE seq = 2"
+        ),
+        "UPDATE OR REPLACE audit SET seq = 1 WHERE seq = 2",
+        "INSERT INTO audit SELECT * FROM audit WHERE seq = 2 ON CONFLICT (seq) DO UPDATE SET body = '{}'",
+        "DELETE FROM audit WHERE seq = 5",
+    ],
+)
+def test_no_statement_changes_removes_or_inserts_a_row(traded: Path, statement: str) -> None:
+    before = rows_of(traded)
+    with pytest.raises(sqlite3.IntegrityError, match="audit rows are"):
+        change(traded, statement)
+    assert rows_of(traded) == before
+
+
+def rows_of(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM audit ORDER BY seq").fetchall()

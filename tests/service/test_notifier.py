@@ -25,6 +25,7 @@ class Inbox:
         self.arrived: list[str] = []
         self.came = threading.Semaphore(0)
         self.status = 200
+        self.location = ""  # where a redirect points
 
     def wait_for(self, count: int) -> list[str]:
         for _ in range(count):
@@ -47,6 +48,8 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
         def answer(self, what: str) -> None:
             self.send_response(box.status)
             self.send_header("Content-Length", "0")
+            if box.location:
+                self.send_header("Location", box.location)
             self.end_headers()
             box.arrived.append(what)
             box.came.release()
@@ -135,6 +138,24 @@ def test_a_service_that_fails_neither_blocks_nor_raises(inbox: tuple[Inbox, int]
     for number in range(500):
         notifier.notify(an_event(EventKind.FILLED, f"{number}"))
     box.wait_for(2)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(inbox: tuple[Inbox, int], status: int) -> None:
+    box, port = inbox
+    box.status, box.location = status, f"http://127.0.0.1:{port}/internal"
+    notifier = a_notifier(port, heartbeat=True)
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
+    notifier.after_poll(is_open=True)
+    box.wait_for(2)
+    notifier.close()
+    assert sorted(box.arrived) == ["heartbeat", "sellctl: filled | main: AAPL filled: 3 of 3 at $1.20"]
+
+
+@pytest.mark.parametrize("url", ["ftp://beats.example", "https://", "https://[::1]evil.com/", "https://beats:nine/"])
+def test_a_heartbeat_without_a_usable_web_address_is_an_error(url: str) -> None:
+    with pytest.raises(ConfigError, match="isn't a web address"):
+        Notifier(replace(a_config(), watch=WatchConfig(heartbeat=url)))
 
 
 def test_an_unsupported_address_is_an_error_without_the_secret() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sellctl.ui.formatting import (
     clock,
     counted,
-    dollars,
     duration,
     number,
     percent,
@@ -62,8 +61,7 @@ def test_durations_show_their_two_largest_units(seconds: int, text: str) -> None
     assert duration(dt.timedelta(seconds=seconds)) == text
 
 
-def test_dollars_carry_their_sign_before_the_dollar() -> None:
-    assert (dollars(Decimal("-2.2")), dollars(Decimal("2.2")), dollars(None)) == ("-$2.20", "$2.20", "?")
+def test_a_profit_carries_its_sign_before_the_dollar() -> None:
     assert [profit(Decimal(text)) for text in ("-200", "48", "0")] == ["-$200.00", "+$48.00", "$0.00"]
 
 

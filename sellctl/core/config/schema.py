@@ -554,7 +554,9 @@ class ApiConfig:
     ] = ()
     tls_cert: Annotated[str | None, Doc("Certificate chain, PEM; a relative path starts at this file's folder.")] = None
     tls_key: Annotated[str | None, Doc("Its private key, PEM.")] = None
-    requests_a_second: Annotated[int, Doc("Requests per second from one address, on average.")] = 30
+    requests_a_second: Annotated[
+        int, Doc("Requests per second of one subject, or of one address without a token, on average.")
+    ] = 30
     autostart: Annotated[bool, Doc("false: watching begins with POST start.")] = True
 
 

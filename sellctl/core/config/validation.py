@@ -7,6 +7,7 @@ from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
 from sellctl.core.config.findings import Finding, Findings
+from sellctl.core.config.hosts import host_of, is_address, is_loopback
 from sellctl.core.config.schema import BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
 from sellctl.core.config.strategy_validation import strategies
 from sellctl.core.config.units import RATIO_HINT, duration_text, gain_text, quoted
@@ -173,7 +174,7 @@ def _endpoint(key: str, url: str, schemes: tuple[str, str]) -> Findings:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = SplitResult("", "", "", "", ""), None
-    if parts.scheme not in schemes or not host:
+    if parts.scheme not in schemes or not host or not host_of(parts.netloc.rpartition("@")[2]):
         yield Finding(key, f"{key} isn't a full address.", f"Write it like {schemes[1]}://host:port.")
     elif parts.username or parts.password or parts.query or parts.fragment:
         yield Finding(key, f"{key} is more than an address.", "Leave out user, password, ? and #.")
@@ -184,18 +185,14 @@ def _endpoint(key: str, url: str, schemes: tuple[str, str]) -> Findings:
         yield Finding(key, sentence, f"Use {schemes[1]}:// beyond this machine.", warning=True)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def _api(config: Config) -> Findings:
     api = config.api
     if not is_address(api.host) and api.host != "localhost":
         yield Finding("api.host", f"api.host: {quoted(api.host)} isn't an address.", "Write 127.0.0.1, 0.0.0.0 or ::.")
+    for name in api.names:
+        if host_of(name) != name.lower().removesuffix("."):
+            hint = "Write it like exits.example.org, without a port."
+            yield Finding("api.names", f"api.names: {quoted(name)} isn't a host name.", hint)
     if not 1 <= api.port <= _LAST_PORT:
         yield Finding("api.port", f"api.port: {api.port} isn't a port.", "8090 is usual.")
     if not 1 <= api.requests_a_second <= _MAX_REQUESTS:
@@ -213,15 +210,6 @@ def _api(config: Config) -> Findings:
 
 _LAST_PORT = 65_535
 _MAX_REQUESTS = 10_000
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def is_network(text: str) -> bool:

@@ -253,6 +253,7 @@ ENDPOINTS = [
     ("trading: localhost:9001", "isn't a full address", "https://host:port"),
     ("trading: ws://localhost:9001", "isn't a full address", "https://host:port"),
     ("trading: http://localhost:port", "isn't a full address", "https://host:port"),
+    ("trading: 'http://[::1]evil.com:9001'", "isn't a full address", "https://host:port"),
     ("trading: http://localhost:9001/v2", "a version, which sellctl adds itself", "Leave out the path."),
     ("data: http://user:mellon@localhost:9001", "more than an address", "Leave out user"),
     ("stock_stream: http://localhost:9001", "isn't a full address", "wss://host:port"),
