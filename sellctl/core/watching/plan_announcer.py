@@ -30,7 +30,7 @@ class PlanAnnouncer:
         for decision in plan.notable:
             self._announce_obstacle(decision)
             self._announce_alert(decision)
-        self._announce_overdue(plan)
+        self.announce_overdue(plan.notable)
         for fault in plan.faults:
             if fault not in self._faults:
                 self._faults.add(fault)
@@ -76,15 +76,13 @@ class PlanAnnouncer:
         elif decision.signal is None:
             self._alerts.pop(symbol, None)
 
-    def _announce_overdue(self, plan: Plan) -> None:
-        """Publish a critical alert per protective or forced exit that isn't filled, again each time its count grows."""
+    def announce_overdue(self, decisions: Iterable[PositionDecision]) -> None:
+        """Publish a critical alert per overdue exit, again each time the count of its alerts grows."""
         announced, self._overdue = self._overdue, {}
-        for decision in plan.notable:
+        for decision in decisions:
             symbol = decision.holding.symbol
             if decision.overdue:
                 self._overdue[symbol] = decision.overdue
                 if announced.get(symbol) != decision.overdue:
                     text = f"still not closed: {decision.sentence}"
                     self.publish(symbol, EventKind.ALERT, text, failed=True, critical=True)
-            elif decision.state is DecisionState.DENIED and symbol in announced:
-                self._overdue[symbol] = announced[symbol]
