@@ -65,6 +65,8 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
     """The sentence of a decision; for a position that is only watched, why it stays open, and its backstop."""
+    if decision.state is DecisionState.NO_QUOTE:
+        return "; ".join(note for note in (decision.sentence, resting_note(decision, context)) if note)
     if decision.state is not DecisionState.WATCHING:
         return decision.sentence
     warning = rules_warning(decision.holding)
