@@ -14,7 +14,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
@@ -65,6 +65,9 @@ class FakeBroker:
         self.orders: dict[str, Order] = {}
         self.facts = AccountFacts(name, "PA1")
         self.fails: Exception | None = None
+        self.unreadable: Exception | None = None  # raised by every read of the positions
+        self.refuses: Exception | None = None  # raised by every submission
+        self.rejects = False  # every order, once it was accepted
         self.is_open = True
         self.requests: list[str] = []
         self.sent: list[SubmitOrder] = []
@@ -82,6 +85,8 @@ class FakeBroker:
 
     async def positions(self) -> Rows[Position]:
         self._asked("positions")
+        if self.unreadable is not None:
+            raise self.unreadable
         if self.gate is not None:
             await self.gate.wait()
         return Rows(self.held)
@@ -105,11 +110,14 @@ class FakeBroker:
     async def submit(self, order: SubmitOrder) -> Order:
         self.requests.append("submit")
         self.sent.append(order)
+        if self.refuses is not None:
+            raise self.refuses
         placed = replace(
             an_order(order.symbol, order.side.value, client_order_id=order.client_order_id),
             qty=order.qty,
             limit_price=order.limit_price,
             submitted_at=self.host.now(),
+            status="rejected" if self.rejects else "new",
         )
         self.orders[order.client_order_id] = placed
         return placed
@@ -218,6 +226,9 @@ class FakeStream:
     def streamed(self) -> frozenset[str]:
         return frozenset(self.subscribed)
 
+    def problems_of(self, _account: str, _assets: Collection[AssetClass]) -> dict[str, str]:
+        return self.problems
+
     def restart(self, why: str) -> None:
         self.restarts.append(why)
 
@@ -250,6 +261,7 @@ class World:
     options: WatcherOptions = field(default_factory=WatcherOptions)
     requests: ManualRequests = field(default_factory=ManualRequests)
     admit: Callable[[AccountFacts], None] = no_conditions
+    at_later_polls: Callable[[], None] = lambda: None  # what a test changes meanwhile
 
     def __post_init__(self) -> None:
         self.quotes = FakeQuotes(self.clock)

@@ -9,10 +9,11 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import ExitSignal
+from sellctl.core.model.plan import ExitSignal, Plan, Urgency
 from sellctl.core.model.position import (
     NOTHING_SENT,
     Direction,
+    ExitProgress,
     Holding,
     OrderCount,
     Position,
@@ -42,6 +43,8 @@ class _Memory:
     first_seen: dt.datetime
     absent: int = 0  # polls in a row without it
     qty: Decimal = ZERO
+    due_since: float | None = None  # monotonic seconds; None when no protective or forced exit is due
+    unquoted_since: float | None = None  # monotonic seconds; None when its quotes are usable
     fills: Reconciliation = field(default_factory=Reconciliation)
 
 
@@ -179,7 +182,7 @@ class PositionManager:
         symbol, now = position.instrument.symbol, orders.now
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
-        rejects, rejected_for = self._book.rejects(symbol, now)
+        row = self._book.rejects(symbol, now)
         state = PositionState(
             first_seen=facts.first_seen,
             qty_left=memory.fills.ledger.left(now),
@@ -187,8 +190,9 @@ class PositionManager:
             exit=self._book.exit_progress(symbol, now),
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
             sent=orders.sent.get(symbol, NOTHING_SENT),
-            rejects=rejects,
-            rejected_for=rejected_for,
+            rejects=row.count,
+            rejected_for=dt.timedelta(seconds=row.seconds),
+            obstructed=row.obstructed,
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
             last_trade=book.last_trade if book else None,
@@ -201,8 +205,33 @@ class PositionManager:
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
+            due_for=self.due_for(symbol),
+            unquoted_for=_since(memory.unquoted_since, now),
         )
         return Holding(position, book.newest if book else None, state)
+
+    # --- what was decided ---------------------------------------------------------------------------------------------
+
+    def decided(self, plan: Plan) -> None:
+        """Store since when each protective or forced exit of a plan has been due, and each quote unusable."""
+        now = self._clock.monotonic()
+        for decision in plan.decisions:
+            memory = self._memories.get(decision.holding.symbol)
+            if memory is None:
+                continue
+            if not decision.pressing:
+                memory.due_since = None
+            elif memory.due_since is None:
+                memory.due_since = now - _worked_for(decision.holding.state.exit)
+            if not decision.unquoted:
+                memory.unquoted_since = None
+            elif memory.unquoted_since is None:
+                memory.unquoted_since = now
+
+    def due_for(self, symbol: str) -> dt.timedelta | None:
+        """How long a protective or forced exit has been due; None when none is."""
+        memory = self._memories.get(symbol)
+        return _since(memory.due_since, self._clock.monotonic()) if memory else None
 
     # --- calls from OrderManager --------------------------------------------------------------------------------------
 
@@ -240,3 +269,12 @@ class PositionManager:
             sentence = memory.fills.explain(memory.qty, memory.direction, orders)
             news += [f"{symbol} {sentence}"] if sentence else []
         return tuple(news)
+
+
+def _since(at: float | None, now: float) -> dt.timedelta | None:
+    return None if at is None else dt.timedelta(seconds=now - at)
+
+
+def _worked_for(exit_: ExitProgress | None) -> float:
+    """Seconds that a protective or forced exit has already worked, such as one that was adopted from an earlier run."""
+    return exit_.age.total_seconds() if exit_ is not None and exit_.urgency <= Urgency.PROTECTIVE else 0.0

@@ -1,18 +1,31 @@
 """One account's watcher: what it publishes as its state, what it executes, and what a failure does to it."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
-from builders import CALL, PUT, a_policy, a_position, at, our_order, replace
+from builders import CALL, PUT, a_policy, a_position, an_order, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
-from sellctl.core.config.schema import SellModuleConfig, StrategyOneConfig
-from sellctl.core.errors import AuthError, BrokerAnswer, BrokerError, BusyError, JournalError, RateLimitedError
+from sellctl.core.config.schema import AssetKind, SellModuleConfig, StrategyOneConfig
+from sellctl.core.errors import (
+    AuthError,
+    BrokerAnswer,
+    BrokerError,
+    BusyError,
+    JournalError,
+    NotFoundError,
+    RateLimitedError,
+    Refusal,
+    RequestRejectedError,
+    UnknownOutcomeError,
+)
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.plan import Reason
+from sellctl.core.model.plan import DecisionState, Reason
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
@@ -255,3 +268,176 @@ def test_an_order_of_ours_that_the_broker_shows_is_adopted() -> None:
     assert world.watcher.state.working == (CALL,)
     assert [event.kind for event in world.events] == [EventKind.ADOPTED]
     assert [event.severity for event in world.events] == [Severity.INFO]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+ANSWER = BrokerAnswer(403, None, "forbidden.")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        AuthError("main: the broker refuses the key (403: forbidden.)."),
+        UnknownOutcomeError("main: the broker answered with status 401.", is_refusal=True),
+        RateLimitedError("main: too many requests.", answer=ANSWER),
+        NotFoundError("main: no such contract.", answer=ANSWER),
+        *(RequestRejectedError("main: no.", answer=ANSWER, refusal=kind) for kind in Refusal),
+    ],
+    ids=["a 403 without a code", "a bare 401", "429", "404", *Refusal],
+)
+def test_an_order_that_is_refused_in_whatever_shape_goes_out_three_times_and_then_once_a_minute(
+    refusal: Exception,
+) -> None:
+    world = World()
+    world.broker.refuses = refusal
+    sent_at: list[float] = []
+
+    async def five_minutes() -> None:
+        world.quoted(*OVER_THE_STOP)
+        begin = world.clock.seconds
+        while world.clock.seconds < begin + 300:
+            await world.poll()
+            sent_at.extend([world.clock.seconds - begin] * (len(world.broker.sent) - len(sent_at)))
+            world.clock.seconds += 1.5
+
+    asyncio.run(five_minutes())
+    assert len([at for at in sent_at if at < 60]) == 3
+    assert all(later - earlier >= 60 for earlier, later in pairwise(sent_at[2:]))
+    assert len(sent_at) >= 6
+
+
+# --- a stop that stays ------------------------------------------------------------------------------------------------
+
+
+def refused(world: World) -> None:
+    world.broker.refuses = AuthError("main: the broker refuses the key (403: forbidden.).")
+
+
+def out_of_budget(world: World) -> None:
+    world.broker.refuses = RateLimitedError("main: the budget is used up.", answer=ANSWER, is_ours=True)
+
+
+def unanswered(world: World) -> None:
+    world.broker.refuses = UnknownOutcomeError("main: the broker did not answer in time.")
+
+
+def rejecting(world: World) -> None:
+    world.broker.rejects = True
+
+
+def trading_is_blocked(world: World) -> None:
+    world.broker.facts = replace(world.broker.facts, blocked="trading_blocked")
+
+
+def trading_is_refused(world: World) -> None:
+    world.broker.refuses = RequestRejectedError("main: no.", answer=ANSWER, refusal=Refusal.ACCOUNT)
+
+
+def the_users_order_is_in_the_way(world: World) -> None:
+    world.broker.held = (a_position(CALL, "3", available="0"),)
+    world.broker.orders["by-hand"] = an_order(CALL, qty="3", client_order_id="by-hand", time_in_force="gtc")
+
+
+def quotes_end(world: World) -> None:
+    world.broker.refuses = AuthError("main: the broker refuses the key (403: forbidden.).")
+    world.at_later_polls = lambda: world.quoted("", "")
+
+
+def the_account_can_not_be_read(world: World) -> None:
+    world.broker.refuses = AuthError("main: the broker refuses the key (403: forbidden.).")
+    world.at_later_polls = lambda: setattr(world.broker, "unreadable", a_broker_failure())
+
+
+def the_journal_can_not_be_written(world: World) -> None:
+    world.journal.fails = JournalError("The disk is full.")
+
+
+@pytest.mark.parametrize(
+    "what_keeps_it",
+    [
+        refused,
+        out_of_budget,
+        unanswered,
+        rejecting,
+        trading_is_blocked,
+        trading_is_refused,
+        the_users_order_is_in_the_way,
+        quotes_end,
+        the_account_can_not_be_read,
+        the_journal_can_not_be_written,
+    ],
+)
+def test_a_stop_that_stays_is_critical_after_45_s_and_every_three_minutes_whatever_keeps_it(
+    what_keeps_it: Callable[[World], None],
+) -> None:
+    world = World()
+    what_keeps_it(world)
+    begin, began_at = world.clock.seconds, world.clock.now()
+
+    async def eight_minutes() -> None:
+        world.quoted(*OVER_THE_STOP)
+        while world.clock.seconds < begin + 480:
+            if world.clock.seconds == begin + 30:
+                world.at_later_polls()
+            await world.poll()
+            world.clock.seconds += 3
+
+    asyncio.run(eight_minutes())
+    late = [event for event in world.events if event.severity is Severity.CRITICAL and "still not closed" in event.text]
+    assert [(event.at - began_at).total_seconds() for event in late] == pytest.approx([45, 225, 405], abs=5)
+    assert all(event.symbol == CALL for event in late)
+
+
+def test_a_stop_that_is_no_longer_true_is_not_overdue() -> None:
+    world = World()
+    refused(world)
+    for price in (OVER_THE_STOP, ("1.00", "1.02")):
+        polled(world, *[price] * 6)
+    told = world.texts.copy()
+    polled(world, *[("1.00", "1.02")] * 30)
+    assert not any("still not closed" in text for text in world.texts[len(told) :])
+
+
+# --- lost quotes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "price",
+    [("1.00", ""), ("", "1.02"), ("1.10", "1.02"), ("", ""), None],
+    ids=["no ask", "no bid", "crossed", "no side", "the same old quote"],
+)
+def test_quotes_that_are_lost_for_five_minutes_are_one_alert_and_their_return_is_told(
+    price: tuple[str, str] | None,
+) -> None:
+    world = World()
+    world.broker.held = (a_position("AAPL", "10"),)
+    world.policy = world.watcher.policy = a_policy(
+        SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.STOCK,)))
+    )
+
+    async def polls(seconds: float) -> None:
+        ends = world.clock.seconds + seconds
+        while world.clock.seconds < ends:
+            await world.poll()
+            world.clock.seconds += 5
+
+    def told() -> list[str]:
+        return [event.kind.value for event in world.events if "quote" in event.text]
+
+    world.quoted("1.00", "1.02", "AAPL")
+    asyncio.run(polls(10))
+    if price is None:
+        world.quotes.prices.clear()
+    else:
+        world.quoted(*price, "AAPL")
+    asyncio.run(polls(290))
+    assert told() == []
+    asyncio.run(polls(900))
+    assert told() == ["alert"]
+    assert world.watcher.state.plan is not None
+    assert [each.state for each in world.watcher.state.plan.decisions] == [DecisionState.NO_QUOTE]
+    world.quoted("1.00", "1.02", "AAPL")
+    asyncio.run(polls(20))
+    assert told() == ["alert", "recovered"]
+    assert [each.state for each in world.watcher.state.plan.decisions] == [DecisionState.WATCHING]

@@ -53,7 +53,7 @@ def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
 
 
 def _explained(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
-    if decision.state is not DecisionState.WATCHING:
+    if decision.state not in {DecisionState.WATCHING, DecisionState.NO_QUOTE}:
         return decision
     with_triggers = replace(decision, triggers=triggers_of(decision.holding, context))
     return replace(with_triggers, sentence=_sentence(with_triggers, context))
@@ -73,6 +73,8 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
     """Why a position that is only watched stays open, and its backstop."""
+    if decision.state is DecisionState.NO_QUOTE:
+        return "; ".join(note for note in (decision.sentence, resting_note(decision, context)) if note)
     warning = rules_warning(decision.holding)
     done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
     notes = (_why_it_stays(decision, context), done, resting_note(decision, context))

@@ -22,6 +22,7 @@ class PlanAnnouncer:
     _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what last prevented its exit
     _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: the subject of the last alert
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
+    _unquoted: set[str] = field(default_factory=set)  # the symbols whose lost quotes were published
     _faults: set[str] = field(default_factory=set)
 
     def announce(self, plan: Plan) -> None:
@@ -31,7 +32,8 @@ class PlanAnnouncer:
         for decision in notable:
             self._announce_obstacle(decision)
             self._announce_alert(decision)
-        self._announce_overdue(notable)
+        self._announce_quotes(plan)
+        self.announce_overdue(notable)
         for fault in plan.faults:
             if fault not in self._faults:
                 self._faults.add(fault)
@@ -66,7 +68,7 @@ class PlanAnnouncer:
 
     def _announce_alert(self, decision: PositionDecision) -> None:
         """Publish an alert about a position whose exit, if any, isn't blocked, denied or failed."""
-        if decision.state in _ANNOUNCED or decision.unconfirmed:
+        if decision.state in _ANNOUNCED or decision.state is DecisionState.NO_QUOTE or decision.unconfirmed:
             return
         symbol = decision.holding.symbol
         if decision.alert:
@@ -77,15 +79,25 @@ class PlanAnnouncer:
         elif decision.signal is None:
             self._alerts.pop(symbol, None)
 
-    def _announce_overdue(self, notable: Sequence[PositionDecision]) -> None:
-        """Publish a critical alert per protective or forced exit that isn't filled, again each time its count grows."""
+    def _announce_quotes(self, plan: Plan) -> None:
+        """Publish one alert per symbol whose quotes are lost, and their return."""
+        for decision in plan.decisions:
+            symbol = decision.holding.symbol
+            if decision.state is DecisionState.NO_QUOTE and symbol not in self._unquoted:
+                self._unquoted.add(symbol)
+                self.publish(symbol, EventKind.ALERT, decision.sentence, failed=True)
+            elif symbol in self._unquoted and not (decision.unquoted or decision.holding.prices.problem):
+                self._unquoted.discard(symbol)
+                self.publish(symbol, EventKind.RECOVERED, "its quotes are usable again")
+        self._unquoted &= {decision.holding.symbol for decision in plan.decisions}
+
+    def announce_overdue(self, decisions: Iterable[PositionDecision]) -> None:
+        """Publish a critical alert per overdue exit, again each time the count of its alerts grows."""
         announced, self._overdue = self._overdue, {}
-        for decision in notable:
+        for decision in decisions:
             symbol = decision.holding.symbol
             if decision.overdue:
                 self._overdue[symbol] = decision.overdue
                 if announced.get(symbol) != decision.overdue:
                     text = f"still not closed: {decision.sentence}"
                     self.publish(symbol, EventKind.ALERT, text, failed=True, critical=True)
-            elif decision.state is DecisionState.DENIED and symbol in announced:
-                self._overdue[symbol] = announced[symbol]
