@@ -14,8 +14,10 @@ from sellctl.alpaca.streams import (
     _stock_endpoints,
     _StreamConnection,
     quote_of_frame,
+    symbols_to_stream,
 )
 from sellctl.core.config.schema import AccountConfig, EndpointsConfig, OptionFeed, StockFeed
+from sellctl.core.model.instrument import AssetClass, a_stock
 
 AT = dt.datetime(2026, 11, 20, 15, 0, 0, 100_000, tzinfo=dt.UTC)
 FRAME = {"T": "q", "S": "AAPL", "bp": 1.05, "ap": 1.1, "bs": 3, "as": 5, "t": Timestamp.from_datetime(AT)}
@@ -51,6 +53,11 @@ def test_a_side_without_a_positive_price_is_unknown(nothing: object) -> None:
 def test_an_unreadable_frame_is_no_quote(wrong: dict) -> None:
     frame = {key: value for key, value in {**FRAME, **wrong}.items() if value is not ...}
     assert quote_of_frame(frame, "iex") is None
+
+
+def test_a_symbol_that_means_something_to_the_server_is_not_subscribed_to() -> None:
+    held = [a_stock(symbol) for symbol in ("AAPL", "*", "BRK.B", "XYZ+", "=1+1")]
+    assert symbols_to_stream(held, AssetClass.STOCK) == ("AAPL", "BRK.B")
 
 
 # --- endpoints

@@ -255,3 +255,12 @@ def test_an_order_of_ours_that_the_broker_shows_is_adopted() -> None:
     assert world.watcher.state.working == (CALL,)
     assert [event.kind for event in world.events] == [EventKind.ADOPTED]
     assert [event.severity for event in world.events] == [Severity.INFO]
+
+
+@pytest.mark.parametrize("symbol", ["XYZ+", "=1+1", "[red]", "../../x", "__class__", "%s{}"])
+def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
+    world = World()
+    world.broker.held = (a_position(symbol, "7"), *world.broker.held)
+    polled(world, DUE)
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert world.watcher.state.problem is None
