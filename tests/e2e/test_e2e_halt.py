@@ -43,9 +43,9 @@ def a_watcher(stage: Stage) -> Iterator[None]:
     stop = asyncio.Event()
 
     class Started(LogOnly):
-        def update(self, wait: float) -> bool:
+        def update(self, wait: float) -> None:
             started.set()
-            return super().update(wait) is not False
+            super().update(wait)
 
     thread = threading.Thread(target=lambda: runner.run(watching(runtime, Started(), stop, lambda _open: None)))
     thread.start()
