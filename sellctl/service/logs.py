@@ -45,9 +45,8 @@ def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterab
     common: dict[str, Any] = {"level": level, "diagnose": False, "backtrace": False}
     if sys.stderr:
         if may_stall(sys.stderr):
-            sys.stderr = cast(
-                "TextIO", output_stream(sys.stderr, _dropped)
-            )  # for every other writer too, so that the order stays
+            # For every other writer too, so that all lines stay in their order.
+            sys.stderr = cast("TextIO", output_stream(sys.stderr, _dropped))
         text = _COLOURED if coloured else _PLAIN
         logger.add(sys.stderr, format=lambda _record: text, colorize=coloured, **common)
     if log_file is not None and _is_stream(log_file):
