@@ -75,8 +75,7 @@ class JsonLines(LogOnly):
         self._events = events
         self._plans = ExplainedPlans()
         self._out = out or output_stream(sys.stdout)
-        self._dropped = 0  # at the last poll
-        self._stalled_since = 0  # how many were dropped when the reader stalled
+        self._dropped = 0  # lines, when the reader last had read everything
         self._is_stalled = False
 
     @property
@@ -89,19 +88,20 @@ class JsonLines(LogOnly):
         from sellctl.ui.documents import watch_document  # noqa: PLC0415  help doesn't need it
         from sellctl.ui.render import json_text  # noqa: PLC0415  help doesn't need it
 
+        has_caught_up = self._out.is_idle
         self._out.write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
-        self._report_stall()
+        self._report_stall(has_caught_up=has_caught_up)
 
-    def _report_stall(self) -> None:
-        """Publish that the reader has stalled, and when it reads again, how much it has missed."""
-        dropped = self._out.dropped
-        drops = dropped > self._dropped
-        if drops and not self._is_stalled:
-            self._stalled_since = self._dropped
+    def _report_stall(self, *, has_caught_up: bool) -> None:
+        """Publish that the reader has stalled, and once it has caught up, how much it has missed."""
+        missed = self._out.dropped - self._dropped
+        if missed and not self._is_stalled:
+            self._is_stalled = True
             self._publish("nobody reads stdout: its newest lines are dropped")
-        elif self._is_stalled and not drops:
-            self._publish(f"stdout is read again: {dropped - self._stalled_since} lines were dropped")
-        self._is_stalled, self._dropped = drops, dropped
+        elif missed and has_caught_up:
+            self._is_stalled = False
+            self._publish(f"stdout is read again: {missed} lines were dropped")
+            self._dropped += missed
 
     def _publish(self, text: str) -> None:
         self._runtime.scheduler.publish("", EventKind.NOTE, text, failed=True)
