@@ -111,7 +111,7 @@ def assemble(
     _require_live_option(config, options, run_options)
     clock = clock or RealClock()
     connected = connect(config, monotonic=clock.monotonic)
-    state = state_of(options)
+    state = state_of(options, loaded)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
@@ -158,9 +158,13 @@ class _Shared:
     own: OwnStrategies
 
 
-def state_of(options: "Options") -> StateFolder:
-    """The state folder that the options and the environment name."""
-    return StateFolder(state_dir(options.state_dir))
+def state_of(options: "Options", loaded: LoadedConfig | None = None) -> StateFolder:
+    """The state folder that the options, the environment and the configuration name; simulated accounts have another.
+
+    Without a loaded configuration, its file is only looked at, and may be broken.
+    """
+    simulator = loaded.config.simulator if loaded else ConfigManager(options.config).is_simulated()
+    return StateFolder(state_dir(options.state_dir, simulator=simulator))
 
 
 def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
@@ -177,7 +181,7 @@ def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunO
     """
     accounts = _chosen(loaded.config, run_options.accounts).accounts
     hashes = {name: _hash(account.api_key) for name, account in accounts.items() if not account.paper}
-    confirmed = state_of(options).confirmed_live()
+    confirmed = state_of(options, loaded).confirmed_live()
     return {name: known for name, known in hashes.items() if known not in confirmed and options.live}
 
 

@@ -80,11 +80,13 @@ class Program:
             raise result.exception
         return CommandResult(result.exit_code, result.stdout, result.stderr)
 
-    def spawn(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def spawn(
+        self, *arguments: str, env: Mapping[str, str] | None = None, stdout: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Start the command as a process, which the caller ends."""
         return subprocess.Popen(  # noqa: S603  our own interpreter
             [*MAIN, *self.arguments(*arguments)],
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,

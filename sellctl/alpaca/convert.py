@@ -14,12 +14,14 @@ from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
+from sellctl.core.structures.pairs import is_pair_name
 
 T = TypeVar("T")
 Row = Mapping[str, object]
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _HOURS = re.compile(r"[0-9]{2}:[0-9]{2}")
+_ORDINARY_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.]*")
 _LONGEST_NUMBER = 64  # characters; longer than any price or quantity
 _LARGEST_EXPONENT = 15  # larger than a quadrillion or smaller than a quintillionth is an error
 _SMALLEST_EXPONENT = -18
@@ -116,7 +118,7 @@ def _text_or_empty(row: Row, key: str) -> str:
 
 
 def symbol_of(row: Row) -> str:
-    """The row's symbol: at most 64 printable characters without spaces."""
+    """The row's symbol: at most 64 printable characters without spaces and commas, and not the name of a pair."""
     symbol = text_of(row, "symbol")
     if not _is_symbol(symbol):
         raise UnreadableError(f"symbol {truncate_repr(symbol)} is not a symbol")
@@ -124,7 +126,14 @@ def symbol_of(row: Row) -> str:
 
 
 def _is_symbol(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST_SYMBOL and text.isprintable() and " " not in text
+    if not (0 < len(text) <= _LONGEST_SYMBOL and text.isprintable()):
+        return False
+    return " " not in text and "," not in text and not is_pair_name(text)
+
+
+def is_ordinary_symbol(text: str) -> bool:
+    """Whether it has no characters with a meaning to a server: `*` would subscribe to every symbol."""
+    return _ORDINARY_SYMBOL.fullmatch(text) is not None
 
 
 def instant_of(value: object, what: str) -> dt.datetime:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from sellctl.alpaca.convert import quotes_of
+from sellctl.alpaca.convert import is_ordinary_symbol, quotes_of
 from sellctl.alpaca.errors import FeedNotGrantedError
 from sellctl.alpaca.paging import batches_of
 from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
@@ -116,11 +116,16 @@ class AlpacaQuotes:
         return {quote.symbol: quote for part in fetched for quote in part.rows.rows}
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
-        """Only stocks and options: sellctl trades nothing else."""
+        """Only stocks and options: sellctl trades nothing else.
+
+        Strange symbols are requested apart: Alpaca may refuse the whole request for one of them.
+        """
         batches = []
         for asset, market in self._markets.items():
             symbols = sorted({each.symbol for each in instruments if each.asset_class is asset})
-            batches += [_Batch(market, batch) for batch in batches_of(symbols)]
+            for ordinary in (True, False):
+                group = [symbol for symbol in symbols if is_ordinary_symbol(symbol) is ordinary]
+                batches += [_Batch(market, batch) for batch in batches_of(group)]
         return batches
 
     def _keys_to_try(self) -> list[_KeyState]:

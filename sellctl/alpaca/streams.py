@@ -14,6 +14,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from sellctl.alpaca.convert import is_ordinary_symbol
 from sellctl.alpaca.endpoints import Endpoint
 from sellctl.core.config.schema import AccountConfig, Config, OptionFeed, StockFeed
 from sellctl.core.model.instrument import AssetClass, Instrument
@@ -125,8 +126,7 @@ class AlpacaStreams:
     def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Stream the quotes of these instruments, as many of the first as the plan allows."""
         for asset, connection in self._quotes.items():
-            symbols = tuple(each.symbol for each in instruments if each.asset_class is asset)
-            self._in_thread(self._want(connection, symbols))
+            self._in_thread(self._want(connection, symbols_to_stream(instruments, asset)))
 
     def restart(self, why: str) -> None:
         """Reconnect the quote streams. `why` is reported as their error until they are connected."""
@@ -280,6 +280,11 @@ class AlpacaStreams:
         if self._home is not None and self._listener is not None:
             with contextlib.suppress(RuntimeError):
                 self._home.call_soon_threadsafe(event, self._listener)
+
+
+def symbols_to_stream(instruments: Sequence[Instrument], asset: AssetClass) -> tuple[str, ...]:
+    """The symbols of one asset class that a subscription may name; strange ones are polled."""
+    return tuple(each.symbol for each in instruments if each.asset_class is asset and is_ordinary_symbol(each.symbol))
 
 
 async def _reconnect(connection: _StreamConnection) -> None:

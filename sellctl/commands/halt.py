@@ -20,7 +20,9 @@ def halt(
     from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))
-    state.halt(reason, by="sellctl halt")
+    problem = state.halt(reason, by="sellctl halt")
+    if problem:
+        typer.echo(f"sellctl: the reason is not stored: {problem}.", err=True)
     record(state, "halt", {"reason": reason})
     typer.echo("Halted: no new orders are sent. Orders that are working at the broker stay there.", err=True)
 

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sellctl.commands.session import FormatOption
+from sellctl.commands.session import FormatOption, options_of
 from sellctl.core.errors import ConfigError, JournalError
-from sellctl.service.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +54,9 @@ def history(
 
 def journal_path(ctx: typer.Context) -> "Path":
     """The path of the journal in the state folder in use."""
-    from sellctl.core.config_manager import state_dir
-    from sellctl.journal.schema import FILE_NAME
+    from sellctl.bootstrap import state_of
 
-    options = ctx.find_object(Options)
-    return state_dir(options.state_dir if options else None) / FILE_NAME
+    return state_of(options_of(ctx)).journal
 
 
 def date_of(text: str | None) -> str:

@@ -93,7 +93,7 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
             raise SafetyRefusalError("The first run with real money must be confirmed.", hint="Add --yes to confirm.")
         if not typer.confirm(question, err=True):
             raise SafetyRefusalError("Nothing was sent.")
-    state_of(options).confirm_live(new.values())
+    state_of(options, loaded).confirm_live(new.values())
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:

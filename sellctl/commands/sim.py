@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from sellctl.commands.session import options_of
+
 
 def sim(
+    context: typer.Context,
     scenario: Annotated[
         str, typer.Option("--scenario", help="A scenario file, or the name of one that comes with sellctl.")
     ] = "default",
@@ -44,18 +47,21 @@ def sim(
     if check:
         typer.echo(f"{scenario}: ok. {summary(loaded)}")
         return
+    from sellctl.core.config_manager import state_dir
     from sellctl.service.descriptors import ensure_descriptors
     from sellctl.sim.server import SimServer, opened
 
     if shortage := ensure_descriptors(len(loaded.accounts)):
         typer.echo(f"sellctl: {shortage}", err=True)
+    folder = state_dir(options_of(context).state_dir, simulator=True)
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
         message = "\n".join(
             (
-                f"A simulated Alpaca listens on {server.url}: {summary(loaded)}",
+                f"A simulated Alpaca listens on {server.url}: its state is apart from the real one, in {folder}",
+                summary(loaded),
                 f"Its configuration is {config_out}. Try: sellctl --config {config_out} positions",
-                f"Its state is at {server.url}/sim/state. Ctrl-C ends it.",
+                f"Its market is at {server.url}/sim/state. Ctrl-C ends it.",
             )
         )
         typer.echo(message, err=True)

@@ -18,6 +18,7 @@ from sellctl.commands.session import (
     print_problems,
     status_of,
 )
+from sellctl.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     import asyncio
@@ -75,18 +76,18 @@ def watch(
     run_options = RunOptions("watch", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes, streams=True)
     confirm_first_live(loaded, options, run_options)
     runtime = assemble(loaded, options, run_options, listen)
+    display = _display(shown, runtime, events)
     try:
-        asyncio.run(
-            _until_signal(
-                runtime, _display(shown, runtime, events), lambda: _reload(runtime, options, listen), notifier
-            )
-        )
+        asyncio.run(_until_signal(runtime, display, lambda: _reload(runtime, options, listen), notifier))
     finally:
         runtime.close()
         notifier.close()
     _print_what_is_left(runtime)
     if shown is WatchFormat.TABLE and not options.log_file:
         print_problems(runtime.scheduler)
+    if display.problem:
+        typer.echo(f"sellctl: nothing is watched any more: stdout can't be written: {display.problem}.", err=True)
+        raise typer.Exit(ExitCode.FAILED)
     raise typer.Exit(status_of(runtime.scheduler))
 
 
@@ -109,7 +110,7 @@ async def watching(
 ) -> None:
     """Watch all accounts and accept requests from other commands.
 
-    Ends when `stop` is set, nobody reads the display any more, or other processes hold every account.
+    Ends when `stop` is set, the display has lost its reader, or other processes hold every account.
     """
     import asyncio
 
@@ -119,24 +120,27 @@ async def watching(
     def show(wait: float) -> None:
         sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
         after_poll(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
-        if not display.update(wait) or all_busy(runtime.scheduler):
+        display.update(wait)
+        if all_busy(runtime.scheduler):
             stop.set()
 
     inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state))
     with display:
-        drawing = asyncio.create_task(_draw_each_second(display))
+        drawing = asyncio.create_task(_draw_each_second(display, stop))
         await runtime.scheduler.watch(stop, show)
         drawing.cancel()
     sd_notify("STOPPING=1")
     inbox.cancel()
 
 
-async def _draw_each_second(display: "Display") -> None:
+async def _draw_each_second(display: "Display", stop: "asyncio.Event") -> None:
+    """Refresh the display, and stop when it has lost its reader."""
     import asyncio
 
-    while True:
+    while not display.problem:
         await asyncio.sleep(1)
         display.refresh()
+    stop.set()
 
 
 def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:

@@ -17,10 +17,11 @@ from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, S
 from sellctl.core.config.secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
 from sellctl.core.config.units import gain_text, value_text
 from sellctl.core.config.validation import findings
-from sellctl.core.config.yaml_nodes import Location, Problem, Table, parse
+from sellctl.core.config.yaml_nodes import Location, Problem, Scalar, Table, parse
 from sellctl.core.errors import ConfigError
 
 FILE_NAME = "config.yml"
+_SIMULATOR = "simulator"  # the key, and the folder inside the state folder
 KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
 _MAX_BYTES = 1_000_000
 _MAX_PROBLEMS = 30
@@ -116,14 +117,23 @@ def _text(key: Key, value: object, secrets: frozenset[str]) -> str:
     return f"{text[:_SHOWN_OF_KEY_ID]}****" if is_key_id else "****"
 
 
-def state_dir(explicit: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of journal, locks and halt flag: --state-dir, SELLCTL_STATE_DIR, or the user's; it may not exist."""
-    named = (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR")
-    if explicit or named:
-        return _expanded(explicit or Path(named or "")).absolute()
-    from platformdirs import user_state_path  # noqa: PLC0415  help and completion don't need it
+def state_dir(
+    explicit: Path | None = None, environ: Mapping[str, str] | None = None, *, simulator: bool = False
+) -> Path:
+    """The folder of journal, locks and halt flag: --state-dir, SELLCTL_STATE_DIR, or the user's; it may not exist.
 
-    return user_state_path("sellctl", appauthor=False)
+    Simulated accounts have a folder of their own inside, unless --state-dir names one for this command.
+    """
+    named = (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR")
+    if explicit:
+        return _expanded(explicit).absolute()
+    if named:
+        folder = _expanded(Path(named)).absolute()
+    else:
+        from platformdirs import user_state_path  # noqa: PLC0415  help and completion don't need it
+
+        folder = user_state_path("sellctl", appauthor=False)
+    return folder / _SIMULATOR if simulator else folder
 
 
 class ConfigManager:
@@ -150,6 +160,16 @@ class ConfigManager:
 
         candidates = (Path(FILE_NAME), user_config_path("sellctl", appauthor=False) / FILE_NAME)
         return next((path for path in candidates if _is_file(path)), None)
+
+    def is_simulated(self) -> bool:
+        """Whether the file says `simulator: true`. False when it can't be read, so that a halt needs no valid file."""
+        try:
+            path = self.find()
+            node = parse(_text_of(path)[0])[0] if path and path.is_file() else None
+        except (ConfigError, OSError):
+            return False
+        entry = node.entries.get(_SIMULATOR) if isinstance(node, Table) else None
+        return entry is not None and isinstance(entry.node, Scalar) and entry.node.text.lower() == "true"
 
     def _from_environment(self) -> LoadedConfig:
         pair = key_pair(self._environ)

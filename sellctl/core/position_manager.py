@@ -24,14 +24,13 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.coverage import cover_of
-from sellctl.core.structures.pairs import Pair, pairs_of
+from sellctl.core.structures.pairs import Pair, is_pair_name, pairs_of
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
 
 # A position is forgotten after this many polls in a row without it: one empty answer doesn't prove it closed.
 ABSENCES = 3
-_PAIR = "+"  # joins the two symbols of a pair
 _NOT_AT_ALL = dt.timedelta(0)
 
 
@@ -109,12 +108,12 @@ class PositionManager:
             self._forget_the_gone({position.instrument.symbol for position in seen}, orders)
         for position in seen:
             self._remember(position, market.now, orders)
-        valid = {each.instrument.symbol: each for each in seen if each.qty.is_finite() and each.qty > ZERO}
+        valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
         self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._book.exit_progress(p.symbol, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
         whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
-        self.episodes.forget(s for s in tuple(self.episodes.known) if _PAIR in s and s not in whole_pairs)
+        self.episodes.forget(s for s in tuple(self.episodes.known) if is_pair_name(s) and s not in whole_pairs)
         known = self.episodes.known
         episodes = {symbol: known[symbol] for symbol in valid}
         held = tuple([self._holding(p, episodes.get(p.instrument.symbol), orders) for p in seen])
@@ -166,7 +165,7 @@ class PositionManager:
 
     def _forget_the_gone(self, held: set[str], orders: _OrderView) -> None:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
-            if _PAIR not in symbol:  # stored by an earlier process
+            if not is_pair_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
                 self._memories[symbol] = _Memory(episode.direction, episode.first_seen)
         for symbol in self._memories.keys() - held:
@@ -278,3 +277,8 @@ def _since(at: float | None, now: float) -> dt.timedelta | None:
 def _worked_for(exit_: ExitProgress | None) -> float:
     """Seconds that a protective or forced exit has already worked, such as one that was adopted from an earlier run."""
     return exit_.age.total_seconds() if exit_ is not None and exit_.urgency <= Urgency.PROTECTIVE else 0.0
+
+
+def _may_have_an_episode(position: Position) -> bool:
+    """Whether the row makes sense: a quantity above zero, and a symbol that isn't the name of a pair."""
+    return position.qty.is_finite() and position.qty > ZERO and not is_pair_name(position.symbol)

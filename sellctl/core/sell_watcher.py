@@ -47,7 +47,7 @@ class WatcherOptions:
     only: frozenset[str] | None = None
     exempt: Callable[[], frozenset[str]] = frozenset
     resumed: Callable[[], frozenset[str]] = frozenset
-    halt: Callable[[str], None] = lambda _why: None
+    halt: Callable[[str], object] = lambda _why: None
 
 
 @dataclass(frozen=True, slots=True)

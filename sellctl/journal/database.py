@@ -17,6 +17,7 @@ from sellctl.core.errors import JournalError
 from sellctl.journal.errors import FOREIGN, journal_error, map_errors
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
 from sellctl.journal.transaction import READ, WRITE, driver, transaction
+from sellctl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, check_is_file, open_private
 
 T = TypeVar("T")
 
@@ -97,10 +98,11 @@ def _make_private(path: Path) -> int:
 
     A file that exists is not opened: closing it would drop the locks that this process holds on it through SQLite.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
+        os.close(open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    check_is_file(path)  # SQLite follows a link in the place of its file, but of no -wal, -shm or -journal
+    path.chmod(PRIVATE_FILE)
     return path.stat().st_ino
 
 

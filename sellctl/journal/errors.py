@@ -41,7 +41,8 @@ def journal_error(error: Exception, path: Path) -> JournalError:
         if name.startswith(code):
             return JournalError(sentence.format(path=path, error=error), hint=hint)
     if isinstance(error, OSError):
-        return JournalError(f"The journal {path} can't be used: {error.strerror or error}.", hint="Check its folder.")
+        found = error.filename or path
+        return JournalError(f"The journal {found} can't be used: {error.strerror or error}.", hint="Check its folder.")
     return JournalError(f"The journal {path} can't be read: {error}.", hint=_RESTORE)
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from sellctl.core.errors import JournalError
 from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.schema import HEAD_SUFFIX
+from sellctl.private_files import NotPrivateError, check_is_file, open_private, replace_private
 
 _FROM_THE_START = f" {START.seq:020d} {START.hash}\n".encode()
+_LONGEST = 1_000  # characters: more than the line, so that a longer file doesn't match
 _LINE = re.compile(r"(\d{20}) ([0-9a-f]{64}) (\d{20}) ([0-9a-f]{64})\n")
 
 
@@ -39,11 +41,12 @@ def read_head(database: Path) -> Head | None:
     """The head, or None when there is none. JournalError when it can't be read."""
     path = head_path(database)
     try:
-        match = _LINE.fullmatch(path.read_text(encoding="ascii", errors="replace"))
+        with os.fdopen(open_private(path, os.O_RDONLY), encoding="ascii", errors="replace") as file:
+            match = _LINE.fullmatch(file.read(_LONGEST))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise JournalError(f"The journal's head {path} can't be read.", hint=str(error)) from error
+        raise JournalError(f"The journal's head {path} can't be read: {error.strerror}.") from error
     if match is None:
         raise JournalError(f"The journal's head {path} is damaged.", hint="Its one line was changed or cut short.")
     seq, digest, after_seq, after_digest = match.groups()
@@ -52,15 +55,7 @@ def read_head(database: Path) -> Head | None:
 
 def write_new_head(database: Path, head: Head) -> None:
     """Replace the head file, completely or not at all; it is on disk when this returns."""
-    path = head_path(database)
-    new = path.with_name(path.name + ".new")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, head.line())
-        os.fsync(file)
-    finally:
-        os.close(file)
-    new.replace(path)
+    replace_private(head_path(database), head.line())
 
 
 class HeadFile:
@@ -68,9 +63,11 @@ class HeadFile:
 
     def __init__(self, database: Path) -> None:
         self.path = head_path(database)
-        if not self.path.exists():
+        try:
+            check_is_file(self.path)
+        except (FileNotFoundError, NotPrivateError):  # a link is replaced; what it points at is left alone
             write_new_head(database, Head(START))
-        self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        self._file = open_private(self.path, os.O_RDWR)
         os.fchmod(self._file, 0o600)
         os.ftruncate(self._file, len(Head(START).line()))  # a damaged one may be longer
 

@@ -4,6 +4,7 @@ STEPS[n] migrates from version n to n + 1, and version 0 is an empty file. The f
 that the later ones only change the differences in an older file. Audit rows are never rewritten.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.journal.schema import REFUSE_DELETE, REFUSE_INSERT, REFUSE_UPDATE, audit, episodes, meta, tables
 from sellctl.journal.transaction import transaction
+from sellctl.private_files import open_private
 
 Step = Callable[[sa.Connection], None]
 
@@ -83,6 +85,6 @@ def migrate(connection: sa.Connection, path: Path, steps: Sequence[Step] = STEPS
 
 def back_up(path: Path, copy: Path) -> None:
     """A complete copy of a database that may be in use, readable only by its owner."""
-    copy.touch(mode=0o600)
+    os.close(open_private(copy, os.O_RDWR | os.O_CREAT))
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)

@@ -5,8 +5,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sellctl.core.errors import SellctlError
+from sellctl.core.model.event import EventKind
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sellctl.core.scheduler import AccountScheduler
+    from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.core.watching.manual_requests import CommandRequest
     from sellctl.service.state_folder import StateFolder
 
 CHECK_EVERY_SECONDS = 0.5
@@ -14,17 +21,32 @@ ACCEPTED_WITHIN_SECONDS = 5.0
 
 
 async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
-    """Pass requests from other commands to the watchers of their accounts, until cancelled."""
+    """Pass requests from other commands to the watchers of their accounts, until cancelled.
+
+    Nothing in the inbox ends this: what isn't a request is discarded and reported.
+    """
     watchers = {watcher.name: watcher for watcher in scheduler.watchers}
-    for _ in state.take_requests(tuple(watchers)):
-        pass  # discard requests left for a process that has ended
+    is_first = True  # what is there at the start was left for a process that has ended
     while True:
-        for request in state.take_requests(tuple(watchers)):
-            for name in request.accounts:
-                if name in watchers:
-                    watchers[name].take_request(request)
+        requests, discarded = state.take_requests(tuple(watchers))
+        for why in discarded:
+            scheduler.publish("", EventKind.NOTE, why, failed=True)
+        for request in () if is_first else requests:
+            _pass_on(request, watchers)
             scheduler.wake()
-        await asyncio.sleep(CHECK_EVERY_SECONDS)
+        if not is_first:
+            await asyncio.sleep(CHECK_EVERY_SECONDS)
+        is_first = False
+
+
+def _pass_on(request: "CommandRequest", watchers: "Mapping[str, SellWatcher]") -> None:
+    for name in request.accounts:
+        if name in watchers:
+            watcher = watchers[name]
+            try:
+                watcher.take_request(request)
+            except SellctlError as error:  # the request was accepted, but the journal couldn't record it
+                watcher.publish("", EventKind.ALERT, str(error), failed=True)
 
 
 def was_accepted(request: Path) -> bool:

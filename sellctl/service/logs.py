@@ -1,19 +1,23 @@
 """Logging through loguru: one line per event on stderr, and optionally in a file. Secrets are redacted by value.
 
 Every record passes one patcher before any handler, so that no message, exception or error of a handler can contain a
-secret or a forged line.
+secret or a forged line. A reader of stderr, or of a pipe in the place of the file, that stalls delays nothing.
 """
 
+import datetime as dt
 import logging
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
 from sellctl.core.errors import ConfigError
+from sellctl.service.output_stream import may_stall, output_stream
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -40,9 +44,14 @@ def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterab
     coloured = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
     common: dict[str, Any] = {"level": level, "diagnose": False, "backtrace": False}
     if sys.stderr:
+        if may_stall(sys.stderr):
+            # For every other writer too, so that all lines stay in their order.
+            sys.stderr = cast("TextIO", output_stream(sys.stderr, _dropped))
         text = _COLOURED if coloured else _PLAIN
         logger.add(sys.stderr, format=lambda _record: text, colorize=coloured, **common)
-    if log_file is not None:
+    if log_file is not None and _is_stream(log_file):
+        logger.add(_stream_at(log_file), format=lambda _record: _PLAIN, colorize=False, **common)
+    elif log_file is not None:
         _check_writable(log_file)
         logger.add(
             log_file,
@@ -102,10 +111,35 @@ def _trace(exception: Any, redact: Callable[[str], str], debug: bool) -> str:
     return "".join(_CONTINUED + one_line(line) for line in lines)
 
 
+def _dropped(count: int) -> str:
+    """The line in the place of lines that nobody has read in time."""
+    now = dt.datetime.now().astimezone()
+    return f"{now:%Y-%m-%d %H:%M:%S} | WARNING | {count} lines of the log were dropped here: its reader had stalled\n"
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether something reads what is written there, as a FIFO or a terminal does."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+@cache
+def _stream_at(path: Path) -> TextIO:
+    with _unwritable(path):
+        stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8")
+    return cast("TextIO", output_stream(stream, _dropped))
+
+
 def _check_writable(path: Path) -> None:
-    try:
+    with _unwritable(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+
+
+@contextmanager
+def _unwritable(path: Path) -> Iterator[None]:
+    """Raise a ConfigError for a log file that can't be opened."""
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
             f"The log file {path} can't be written: {error.strerror}.", hint="Choose another one."
@@ -116,7 +150,7 @@ def _private(path: str, flags: int) -> int:
     """Open a file and make it readable by its owner only, even when it existed before."""
     handle = os.open(path, flags, 0o600)
     if stat.S_ISREG(os.fstat(handle).st_mode):
-        Path(path).chmod(0o600)
+        os.fchmod(handle, 0o600)
     return handle
 
 

@@ -3,20 +3,31 @@
 import json
 import os
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from sellctl.core.errors import BusyError, SellctlError
+from sellctl.core.errors import BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
+from sellctl.private_files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    NotPrivateError,
+    make_private_folder,
+    open_private,
+    read_private,
+    replace_private,
+    sync_folder,
+)
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_PRIVATE_FOLDER = 0o700
-_PRIVATE_FILE = 0o600
 _HALT = "halted"
+_HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being written when its process ended
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _RULES_TO_RESUME = "thawed.json"
@@ -29,16 +40,15 @@ class StateFolder:
 
     path: Path
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
+    _unwritten_halt: str = ""  # the reason of a halt that the disk refused; this process obeys it all the same
+    _ignored: set[Path] = field(default_factory=set)  # in the inbox, reported and impossible to remove
 
     def make(self) -> None:
-        """Create the folder, readable by its owner only. SellctlError when that fails."""
-        try:
-            self.path.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        except OSError as error:
-            raise SellctlError(
-                f"The state folder {self.path} can't be created: {error.strerror}.",
-                hint="Choose another one with --state-dir or SELLCTL_STATE_DIR.",
-            ) from None
+        """Create the folder for its owner only, or take the right to write to it from others.
+
+        SafetyRefusalError when others can write to it all the same, SellctlError when it can't be created.
+        """
+        _make(self.path)
 
     @property
     def journal(self) -> Path:
@@ -57,8 +67,10 @@ class StateFolder:
         if account_number in self._locks:
             return
         self.make()
-        lock = FileLock(self.path / f"account-{account_number}.lock", mode=_PRIVATE_FILE)
+        path = self.path / f"account-{_as_name(account_number)}.lock"
+        lock = FileLock(path, mode=PRIVATE_FILE)
         try:
+            os.close(open_private(path, os.O_RDWR | os.O_CREAT))
             lock.acquire(timeout=0)
         except Timeout:
             raise BusyError(
@@ -91,47 +103,92 @@ class StateFolder:
 
     def _holder(self, number: str) -> str:
         holder = _read(self._holder_file(number))
-        return f"`sellctl {holder['what']}` (process {holder['pid']})" if holder else "another sellctl process"
+        what, pid = holder.get("what"), holder.get("pid")
+        return f"`sellctl {what}` (process {pid})" if what and pid else "another sellctl process"
 
     def _holder_file(self, number: str) -> Path:
-        return self.path / f"account-{number}.holder"
+        return self.path / f"account-{_as_name(number)}.holder"
 
     # --- the halt -----------------------------------------------------------------------------------------------------
 
-    def halt(self, reason: str, by: str) -> None:
-        """Stop all new orders of all processes on this folder (K1). A halt survives restarts and needs no database."""
-        self.make()
-        _write(self.path / _HALT, {"reason": reason, "by": by})
+    def halt(self, reason: str, by: str) -> str:
+        """Stop all new orders of all processes on this folder (K1). A halt survives restarts and needs no database.
+
+        The empty flag already halts, so that a full disk costs only the reason. Return why that can't be stored, or "".
+        SellctlError when not even the flag can be written: then only this process is halted.
+        """
+        flag = self.path / _HALT
+        self._unwritten_halt = reason or "no reason was given"
+        self._create_flag()
+        try:
+            replace_private(flag, json.dumps({"reason": reason, "by": by}).encode())
+        except OSError as error:
+            return f"{flag} can't be written: {error.strerror}"
+        return ""
+
+    def _create_flag(self) -> None:
+        """Create the flag without a reason. What is there in its place halts as well."""
+        flag = self.path / _HALT
+        try:
+            self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(open_private(flag, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            sync_folder(self.path)
+        except OSError as error:
+            raise SellctlError(
+                f"The halt flag {flag} can't be written: {error.strerror}.",
+                hint="Trading goes on in other processes: stop them, or create the file by hand.",
+            ) from None
+        self._unwritten_halt = ""
 
     def resume(self) -> bool:
         """Lift the halt. Returns whether there was one."""
-        try:
-            (self.path / _HALT).unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise SellctlError(
-                f"The halt flag {self.path / _HALT} can't be removed: {error.strerror}.",
-                hint="Remove the file.",
-            ) from None
-        return True
+        found = False
+        for path in (*self._halt_drafts(), self.path / _HALT):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise SellctlError(
+                    f"The halt flag {path} can't be removed: {error.strerror}.", hint="Remove the file."
+                ) from None
+            found = True
+        return found
 
     def halted(self) -> str:
-        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt."""
+        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt, and so does a draft."""
+        if self._unwritten_halt:
+            return self._write_halt_again()
         flag = self.path / _HALT
         try:
             flag.lstat()
         except FileNotFoundError:
-            return ""
+            return "a halt was not completely written" if self._halt_drafts() else ""
         except OSError as error:
             return f"the halt flag can't be read ({error.strerror})"
         return str(_read(flag).get("reason", "")) or "the halt flag can't be read"
+
+    def _write_halt_again(self) -> str:
+        reason = self._unwritten_halt
+        with suppress(SellctlError):
+            self.halt(reason, "sellctl")
+        return reason
+
+    def _halt_drafts(self) -> list[Path]:
+        try:
+            return [path for path in self.path.iterdir() if path.name.startswith(_HALT_DRAFT)]
+        except FileNotFoundError:
+            return []
+        except OSError:
+            return [self.path / _HALT_DRAFT]
 
     # --- the first run with real money --------------------------------------------------------------------------------
 
     def confirmed_live(self) -> frozenset[str]:
         """Fingerprints of the real-money keys whose use has been confirmed."""
-        return frozenset(str(mark) for mark in _read(self.path / _LIVE).get("keys", ()))
+        keys = _read(self.path / _LIVE).get("keys")
+        return frozenset(str(mark) for mark in keys) if isinstance(keys, list) else frozenset()
 
     def confirm_live(self, marks: Iterable[str]) -> None:
         """Record that the use of these keys has been confirmed."""
@@ -167,12 +224,13 @@ class StateFolder:
     def _symbols(self, name: str) -> list[str]:
         path = self.path / name
         try:
-            path.lstat()
+            symbols = _object_in(read_private(path)).get("symbols")
         except FileNotFoundError:
             return []
         except OSError as error:
             raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Check the state folder.") from None
-        symbols = _read(path).get("symbols")
+        except ValueError:
+            symbols = None
         if not isinstance(symbols, list):
             raise SellctlError(f"{path} is damaged: it has no list of symbols.", hint="Repair or remove it.")
         return [str(symbol) for symbol in symbols]
@@ -181,43 +239,91 @@ class StateFolder:
 
     def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
         """Write a request for the process that holds the accounts. That process removes the file when it accepts."""
-        folder = self.path / _REQUESTS
-        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        request = folder / f"{uuid.uuid4().hex}.json"
+        self.make()
+        _make(self.path / _REQUESTS)
+        request = self.path / _REQUESTS / f"{uuid.uuid4().hex}.json"
         _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
         return request
 
-    def take_requests(self, accounts: Collection[str]) -> Iterator[CommandRequest]:
-        """Take the requests for these accounts, each once. Unreadable requests are discarded."""
+    def take_requests(self, accounts: Collection[str]) -> tuple[list[CommandRequest], list[str]]:
+        """Take the requests for these accounts, each once; and say of each other file why it was discarded."""
+        requests, discarded = [], []
         for file in sorted((self.path / _REQUESTS).glob("*.json")):
-            request = _read(file)
-            names = request.get("accounts", [])
-            if request and not set(names) & set(accounts):
+            if file in self._ignored:
                 continue
+            try:
+                request = _request_of(file)
+            except FileNotFoundError:
+                continue  # withdrawn
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) else str(error)
+                discarded.append(f"{file} is not a request and was discarded: {why}")
+                self._remove(file)
+                continue
+            if set(request.accounts) & set(accounts):
+                self._remove(file)
+                requests.append(request)
+        return requests, discarded
+
+    def _remove(self, file: Path) -> None:
+        """Remove a file of the inbox; one that can't be removed, like a folder, is ignored from now on."""
+        try:
             file.unlink(missing_ok=True)
-            if request.get("verb") in set(Verb):
-                symbol, by = str(request.get("symbol", "")), str(request.get("by", ""))
-                yield CommandRequest(file.stem, Verb(request["verb"]), symbol, tuple(names), by)
+        except OSError:
+            self._ignored.add(file)
+
+
+def _request_of(file: Path) -> CommandRequest:
+    """The request in a file. OSError or ValueError when it holds none, or others can have written it."""
+    content = _object_in(read_private(file))
+    names, symbol, by = content.get("accounts"), content.get("symbol", ""), content.get("by", "")
+    if not isinstance(names, list) or not all(isinstance(text, str) for text in (*names, symbol, by)):
+        raise ValueError("its fields have the wrong types")
+    return CommandRequest(file.stem, Verb(str(content.get("verb"))), symbol, tuple(names), by)
+
+
+def _as_name(number: str) -> str:
+    """An account number as a part of a file's name: it is the broker's text."""
+    return quote(number, safe="")
+
+
+def _make(folder: Path) -> None:
+    try:
+        make_private_folder(folder)
+    except NotPrivateError as error:
+        raise SafetyRefusalError(
+            f"The state folder {folder} is not safe: {error.strerror}.",
+            hint="Choose a folder of your own with --state-dir or SELLCTL_STATE_DIR, for example one inside it.",
+        ) from None
+    except OSError as error:
+        raise SellctlError(
+            f"The state folder {folder} can't be created: {error.strerror}.",
+            hint="Choose another one with --state-dir or SELLCTL_STATE_DIR.",
+        ) from None
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
-    """Write a file atomically: a temporary file in the same folder is written and then renamed."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file completely or not at all. SellctlError when that fails."""
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        replace_private(path, json.dumps(content).encode())
     except OSError as error:
         raise SellctlError(f"{path} can't be written: {error.strerror}.", hint="Check the state folder.") from None
 
 
 def _read(path: Path) -> "dict[str, Any]":
-    """The JSON object in a file; empty when it can't be read."""
+    """The JSON object in a file; empty when it can't be read, or when others can have written it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return _object_in(read_private(path))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def _object_in(text: str) -> "dict[str, Any]":
+    """The JSON object in a text. ValueError when there is none."""
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  it is about the file's content
+    return content

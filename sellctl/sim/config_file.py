@@ -7,6 +7,7 @@ from sellctl.core.errors import ConfigError
 from sellctl.sim.venue.accounts import SimAccount
 
 MARK = "# Written by `sellctl sim`; it is written anew at each start. Copy it to keep changes.\n"
+STATE = "simulator: true                # its journal, halt and exempt symbols are apart from the real ones\n"
 RULES = """\
 sell_module:
   enabled: true
@@ -23,7 +24,7 @@ sell_module:
 def config_text(accounts: list[SimAccount], url: str, stream_url: str) -> str:
     """The text of the file. Its API keys are valid in the simulator only."""
     blocks = "".join(_account_block(account, url, stream_url) for account in accounts)
-    return f"{MARK}accounts:\n{blocks}{RULES}"
+    return f"{MARK}{STATE}accounts:\n{blocks}{RULES}"
 
 
 def _account_block(account: SimAccount, url: str, stream_url: str) -> str:

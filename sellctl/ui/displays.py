@@ -1,13 +1,16 @@
 """Displays of a running watcher: a live screen, JSON lines, or only the log. They read the accounts' states."""
 
 import datetime as dt
-from typing import TYPE_CHECKING, Protocol, Self
+import sys
+from typing import TYPE_CHECKING, Protocol, Self, TextIO, cast
 
 from sellctl.core.decision.explain import explained
 from sellctl.core.errors import JournalError
 from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import EventKind
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
+from sellctl.service.output_stream import OutputStream, output_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +34,12 @@ class Display(Protocol):
     def __exit__(self, *_error: object) -> None:
         """End the display and restore the terminal."""
 
-    def update(self, wait: float) -> bool:
-        """Show the accounts as they are now; the next poll is in `wait` seconds. False when the output is closed."""
+    @property
+    def problem(self) -> str:
+        """Why nothing can be shown any more, as when the reader has gone; "" while it can."""
+
+    def update(self, wait: float) -> None:
+        """Show the accounts as they are now; the next poll is in `wait` seconds."""
 
     def refresh(self) -> None:
         """Update ages and the time to the next poll. Called every second, also during a poll."""
@@ -48,36 +55,67 @@ class LogOnly:
     def __exit__(self, *_error: object) -> None:
         """Nothing to undo."""
 
-    def update(self, wait: float) -> bool:  # noqa: ARG002  there is nothing to show
+    @property
+    def problem(self) -> str:
+        """Nothing to fail."""
+        return ""
+
+    def update(self, wait: float) -> None:
         """Nothing to show."""
-        return True
 
     def refresh(self) -> None:
         """Nothing to show."""
 
 
 class JsonLines(LogOnly):
-    """One versioned object per line, one line per poll."""
+    """One versioned object per line, one line per poll. A reader that stalls misses lines, and they are counted."""
 
-    def __init__(self, runtime: "Runtime", events: "Iterable[Event]") -> None:
+    def __init__(self, runtime: "Runtime", events: "Iterable[Event]", out: OutputStream | None = None) -> None:
         self._runtime = runtime
         self._events = events
         self._plans = ExplainedPlans()
+        self._out = out or output_stream(sys.stdout)
+        self._dropped = 0  # lines, when the reader last had read everything
+        self._is_stalled = False
 
-    def update(self, wait: float) -> bool:
+    @property
+    def problem(self) -> str:
+        """Why stdout can't be written any more."""
+        return self._out.problem
+
+    def update(self, wait: float) -> None:
         """Print one line."""
         from sellctl.ui.documents import watch_document  # noqa: PLC0415  help doesn't need it
-        from sellctl.ui.render import json_text, write  # noqa: PLC0415  help doesn't need it
+        from sellctl.ui.render import json_text  # noqa: PLC0415  help doesn't need it
 
-        return write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
+        has_caught_up = self._out.is_idle
+        self._out.write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
+        self._report_stall(has_caught_up=has_caught_up)
+
+    def _report_stall(self, *, has_caught_up: bool) -> None:
+        """Publish that the reader has stalled, and once it has caught up, how much it has missed."""
+        missed = self._out.dropped - self._dropped
+        if missed and not self._is_stalled:
+            self._is_stalled = True
+            self._publish("nobody reads stdout: its newest lines are dropped")
+        elif missed and has_caught_up:
+            self._is_stalled = False
+            self._publish(f"stdout is read again: {missed} lines were dropped")
+            self._dropped += missed
+
+    def _publish(self, text: str) -> None:
+        self._runtime.scheduler.publish("", EventKind.NOTE, text, failed=True)
 
 
 class Screen(LogOnly):
-    """The live table of a terminal."""
+    """The live table of a terminal. While the terminal doesn't take a picture, no further one is drawn."""
 
     def __init__(self, runtime: "Runtime", events: "Iterable[Event]", console: "Console | None" = None) -> None:
+        from rich.console import Console  # noqa: PLC0415  help doesn't need it
         from rich.live import Live  # noqa: PLC0415  help doesn't need it
 
+        self._out = output_stream(sys.stdout)
+        console = console or Console(file=cast("TextIO", self._out))
         self._runtime = runtime
         self._events = events
         self._plans = ExplainedPlans()
@@ -92,18 +130,23 @@ class Screen(LogOnly):
     def __exit__(self, *_error: object) -> None:
         """Stop drawing. The last state stays on the terminal."""
         self._live.stop()
+        self._out.drain()
 
-    def update(self, wait: float) -> bool:
+    @property
+    def problem(self) -> str:
+        """Why the terminal can't be written any more."""
+        return self._out.problem
+
+    def update(self, wait: float) -> None:
         """Draw the accounts as they are now."""
         self._next_poll_at = self._runtime.clock.monotonic() + wait
         self.refresh()
-        return True
 
     def refresh(self) -> None:
         """Draw again, with the present ages and time to the next poll."""
         from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help doesn't need it
 
-        if self._next_poll_at is not None:
+        if self._next_poll_at is not None and self._out.is_idle:
             wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
             self._live.update(WatchScreen(view_of(self._runtime, self._events, wait, self._plans)), refresh=True)
 

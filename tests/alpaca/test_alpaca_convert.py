@@ -133,6 +133,8 @@ def test_what_the_broker_does_not_say_is_unknown() -> None:
         {"symbol": ""},
         {"symbol": None},
         {"symbol": "A B"},
+        {"symbol": "A,B"},
+        {"symbol": "AAPL261218C00210000+AAPL261218C00200000"},
         {"symbol": "\x1b[31m"},
     ],
 )

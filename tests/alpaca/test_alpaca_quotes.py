@@ -208,3 +208,14 @@ def test_a_symbol_that_alpaca_refuses_affects_no_other(stand_in: StandIn, names_
     assert len(quotes) == 99
     assert len(stand_in.requests) == (2 if names_it else 15)
     assert adapters.quotes.last_problems[0].startswith("S007: ")
+
+
+def test_a_strange_symbol_costs_no_ordinary_one_its_quote_whatever_alpaca_answers(stand_in: StandIn) -> None:
+    def answer(request: ReceivedRequest) -> Answer:
+        strange = {"S001+", "=1+1"} & set(request.symbols)
+        return Answer({"message": "bad request: S001+"}, 400) if strange else quotes_for(request)
+
+    stand_in.on(STOCKS, answer)
+    with connected(stand_in.url) as adapters:
+        quotes = run(adapters.quotes.latest([*stocks(3), a_stock("S001+"), a_stock("=1+1")]))
+    assert sorted(quotes) == ["S000", "S001", "S002"]

@@ -16,9 +16,10 @@ from sellctl.alpaca.streams import (
     _stock_endpoints,
     _StreamConnection,
     quote_of_frame,
+    symbols_to_stream,
 )
 from sellctl.core.config.schema import AccountConfig, EndpointsConfig, OptionFeed, StockFeed
-from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.instrument import AssetClass, a_stock
 
 AT = dt.datetime(2026, 11, 20, 15, 0, 0, 100_000, tzinfo=dt.UTC)
 FRAME = {"T": "q", "S": "AAPL", "bp": 1.05, "ap": 1.1, "bs": 3, "as": 5, "t": Timestamp.from_datetime(AT)}
@@ -54,6 +55,11 @@ def test_a_side_without_a_positive_price_is_unknown(nothing: object) -> None:
 def test_an_unreadable_frame_is_no_quote(wrong: dict) -> None:
     frame = {key: value for key, value in {**FRAME, **wrong}.items() if value is not ...}
     assert quote_of_frame(frame, "iex") is None
+
+
+def test_a_symbol_that_means_something_to_the_server_is_not_subscribed_to() -> None:
+    held = [a_stock(symbol) for symbol in ("AAPL", "*", "BRK.B", "XYZ+", "=1+1")]
+    assert symbols_to_stream(held, AssetClass.STOCK) == ("AAPL", "BRK.B")
 
 
 # --- endpoints
@@ -156,6 +162,8 @@ def test_a_stream_follows_no_redirect_to_another_host(status: int) -> None:
 
     assert asyncio.run(scene()) == f"the server answered HTTP {status}"
     assert visits == []
+
+
 def test_the_wait_grows_with_each_round_through_all_endpoints_and_not_with_each_key() -> None:
     many = _StreamConnection("option quotes", [Endpoint(f"ws://{number}", "key", "secret") for number in range(10)])
     assert [many.rounds(failures) for failures in (1, 9, 10, 19, 20, 35)] == [1, 1, 1, 1, 2, 3]

@@ -248,3 +248,28 @@ def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
     assert state.peak == Decimal("3.00")
     desk.poll(legs[0])
     assert desk.positions.structures == {}
+
+
+@pytest.mark.parametrize("symbol", ["XYZ+", "=1+1", "+", f"{CALL}+", f"{HIGHER}+XYZ", f"{HIGHER}+{CALL}"])
+@pytest.mark.parametrize("pairs", [False, True], ids=["positions only", "with pairs"])
+def test_a_symbol_that_looks_like_a_pair_is_an_ordinary_position(symbol: str, *, pairs: bool) -> None:
+    desk = Desk(pairs=pairs)
+    for _ in range(2):
+        strange, other = desk.poll(a_position(symbol, "7"), TEN)
+        assert (strange.symbol, strange.position.qty) == (symbol, 7)
+        assert (other.symbol, other.state.original_qty) == (CALL, 10)
+    assert desk.positions.structures == {}
+    for _ in range(ABSENCES):
+        desk.poll(TEN)
+    assert set(desk.positions.episodes.known) == {CALL}
+
+
+def test_a_position_with_the_name_of_a_held_pair_spoils_neither() -> None:
+    desk = Desk(pairs=True)
+    name = f"{HIGHER}+{CALL}"
+    legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
+    for _ in range(2):
+        held = desk.poll(a_position(name, "7"), *legs)
+        assert [holding.position.qty for holding in held] == [7, 2, 2]
+    assert list(desk.positions.structures) == [name]
+    assert desk.positions.structures[name].original_qty == 2

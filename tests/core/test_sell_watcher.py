@@ -441,3 +441,12 @@ def test_quotes_that_are_lost_for_five_minutes_are_one_alert_and_their_return_is
     asyncio.run(polls(20))
     assert told() == ["alert", "recovered"]
     assert [each.state for each in world.watcher.state.plan.decisions] == [DecisionState.WATCHING]
+
+
+@pytest.mark.parametrize("symbol", ["XYZ+", "=1+1", "[red]", "../../x", "__class__", "%s{}"])
+def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
+    world = World()
+    world.broker.held = (a_position(symbol, "7"), *world.broker.held)
+    polled(world, DUE)
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert world.watcher.state.problem is None

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,9 +43,9 @@ def a_watcher(stage: Stage) -> Iterator[None]:
     stop = asyncio.Event()
 
     class Started(LogOnly):
-        def update(self, wait: float) -> bool:
+        def update(self, wait: float) -> None:
             started.set()
-            return super().update(wait) is not False
+            super().update(wait)
 
     thread = threading.Thread(target=lambda: runner.run(watching(runtime, Started(), stop, lambda _open: None)))
     thread.start()
@@ -85,6 +87,29 @@ def test_a_halt_flag_that_cannot_be_read_counts_as_a_halt(play: Play) -> None:
     stage = play(DUE)
     stage.state.mkdir()
     (stage.state / "halted").write_bytes(b"\xff\x00garbage")
+    stage.run("run-once")
+    assert stage.sent() == []
+
+
+def test_a_fifo_in_the_place_of_the_flag_halts_and_hangs_nothing(play: Play) -> None:
+    stage = play(DUE)
+    stage.state.mkdir(mode=0o700)
+    os.mkfifo(stage.state / "halted")
+    assert "halt flag can't be read" in stage.run("run-once").out
+    assert stage.sent() == []
+
+
+def test_a_halt_on_a_full_disk_halts_and_says_what_is_missing(play: Play) -> None:
+    stage = play(DUE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        result = stage.run("halt", "--reason", "fed day")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.status == 0
+    assert "the reason is not stored" in result.err
+    assert "Halted: no new orders are sent." in result.err
     stage.run("run-once")
     assert stage.sent() == []
 

@@ -1,10 +1,14 @@
 """The program as processes: killed, interrupted, run twice at once, with closed pipes, and with secrets."""
 
+import fcntl
 import hashlib
 import json
+import os
 import signal
+import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +163,7 @@ def test_a_closed_pipe_is_not_an_error(tmp_path: Path, arguments: list[str]) -> 
     assert "Broken pipe" not in result.err
 
 
-def test_watch_in_json_prints_one_object_per_line_and_ends_when_the_pipe_is_closed(tmp_path: Path) -> None:
+def test_watch_in_json_prints_one_object_per_line_and_fails_when_its_reader_has_gone(tmp_path: Path) -> None:
     with one_stop(bid=1.0, ask=1.02) as broker:
         process = program_for(broker, tmp_path).spawn("watch", "--format", "json")
         assert process.stdout
@@ -168,11 +172,63 @@ def test_watch_in_json_prints_one_object_per_line_and_ends_when_the_pipe_is_clos
         process.stdout = None
         result = end_of(process)
     assert [document["version"] for document in documents] == [2, 2]
-    assert result.status == 0, result.err
+    assert result.status == 1, result.err
+    assert "nothing is watched any more: stdout can't be written: its reader has gone." in result.err
     assert "Traceback" not in result.err
 
 
 # --- secrets
+
+
+@contextmanager
+def unread(process: "subprocess.Popen[str]", stream: Any) -> Iterator[None]:
+    """The process with a small pipe that nobody reads; SIGTERM ends it all the same."""
+    fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_reader_of_the_log_that_stalls_delays_neither_an_exit_nor_sigterm(tmp_path: Path) -> None:
+    with one_stop() as broker:
+        for strike in range(200_000, 260_000, 1_000):
+            broker.positions |= position(f"AAPL261218C{strike:08}", 1, 1.0)
+            broker.quotes[f"AAPL261218C{strike:08}"] = (1.20, 1.22)
+        process = program_for(broker, tmp_path).spawn("watch")
+        with unread(process, process.stderr):
+            until(lambda: not broker.positions)
+
+
+def test_a_reader_of_json_that_stalls_delays_neither_an_exit_nor_sigterm(tmp_path: Path) -> None:
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        process = program_for(broker, tmp_path).spawn("watch", "--format", "json")
+        with unread(process, process.stdout):
+            until(lambda: len(broker.requests) > 20)
+            broker.quotes[CALL] = (1.20, 1.22)
+            until(lambda: not broker.positions)
+
+
+def test_a_terminal_that_is_stopped_delays_neither_an_exit_nor_sigterm(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        process = program_for(broker, tmp_path).spawn("watch", stdout=slave)
+        try:
+            until(lambda: len(broker.requests) > 5)
+            termios.tcflow(slave, termios.TCOOFF)  # Ctrl-S
+            broker.quotes[CALL] = (1.20, 1.22)
+            until(lambda: not broker.positions)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+        finally:
+            process.kill()
+            termios.tcflow(slave, termios.TCOON)
+            process.communicate()
+            os.close(slave)
+            os.close(master)
 
 
 def test_secrets_appear_in_no_output(tmp_path: Path) -> None:

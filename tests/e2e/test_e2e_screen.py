@@ -1,6 +1,7 @@
-"""The live screen between two checks: ages and the time to the next check are updated, also while a check hangs."""
+"""The displays of a running watch: the live screen between two checks, and readers that stall."""
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from io import StringIO
 
@@ -10,9 +11,11 @@ from stage import Play, three_calls
 from sellctl.bootstrap import RunOptions, assemble
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.event import Event
 from sellctl.service.host_clock import RealClock
 from sellctl.service.options import Options
-from sellctl.ui.displays import Screen
+from sellctl.service.output_stream import OutputStream
+from sellctl.ui.displays import JsonLines, Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +51,26 @@ def test_the_screen_keeps_updating_between_two_checks(play: Play) -> None:
         screen.refresh()
         assert "next check in 0s" in out.getvalue()
         assert "updated 33s ago" in out.getvalue()
+    runtime.close()
+
+
+def test_a_reader_of_the_json_lines_that_stalls_is_told_in_the_log_and_so_is_what_it_missed(play: Play) -> None:
+    stage, events = play(three_calls()), list[Event]()
+    options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
+    run_options = RunOptions("watch", RunMode.DRY_RUN)
+    runtime = assemble(ConfigManager(stage.config).load(), options, run_options, events.append)
+    asyncio.run(runtime.scheduler.run_once())
+    events.clear()
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as end, os.fdopen(writer, "w") as pipe:
+        out = OutputStream(pipe, most=10)
+        lines = JsonLines(runtime, (), out)
+        while out.dropped < 3:
+            lines.update(5.0)
+        assert [event.text for event in events] == ["nobody reads stdout: its newest lines are dropped"]
+        while not out.drain(0):
+            end.read1()
+        lines.update(5.0)
+        lines.update(5.0)
+    assert [event.text for event in events[1:]] == [f"stdout is read again: {out.dropped} lines were dropped"]
     runtime.close()

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +178,57 @@ def test_reading_asks_again_when_a_writer_came_up_meanwhile(tmp_path: Path) -> N
 
     assert read_only(journal.path, question, missing=0) == 2
     writers[0].close()
+
+
+# --- something else in the place of a file
+
+
+def a_link(path: Path) -> Path:
+    """A link in the place of this file; returns what it points at, which nothing may change."""
+    target = path.with_name("target")
+    target.write_text("precious\n" * 40)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+    return target
+
+
+def test_a_link_at_the_journals_head_is_replaced_and_told_and_its_target_is_left_alone(tmp_path: Path) -> None:
+    target = a_link(tmp_path / f"{FILE_NAME}.head")
+    journal = a_journal(tmp_path)
+    intend(journal)
+    journal.close()
+    assert target.read_text() == "precious\n" * 40
+    assert "it is a symbolic link" in journal.alarm
+    assert not (tmp_path / f"{FILE_NAME}.head").is_symlink()
+
+
+def test_a_link_in_the_place_of_the_draft_of_the_head_changes_no_target(tmp_path: Path) -> None:
+    target = a_link(tmp_path / f"{FILE_NAME}.head.new")
+    a_journal(tmp_path).close()
+    assert target.read_text() == "precious\n" * 40
+
+
+def test_a_fifo_at_the_journals_head_is_told_without_waiting(tmp_path: Path) -> None:
+    a_journal(tmp_path).close()
+    (tmp_path / f"{FILE_NAME}.head").unlink()
+    os.mkfifo(tmp_path / f"{FILE_NAME}.head")
+    assert "it is not a regular file" in verify(tmp_path / FILE_NAME).fault
+    journal = a_journal(tmp_path)
+    assert "it is not a regular file" in journal.alarm
+    journal.close()
+
+
+def test_a_link_in_the_place_of_the_journal_is_refused_and_its_target_is_left_alone(tmp_path: Path) -> None:
+    target = a_link(tmp_path / FILE_NAME)
+    target.chmod(0o644)
+    with pytest.raises(JournalError, match="it is a symbolic link"):
+        a_journal(tmp_path)
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("precious\n" * 40, 0o644)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_link_in_the_place_of_sqlites_own_files_changes_no_target(tmp_path: Path, suffix: str) -> None:
+    target = a_link(tmp_path / f"{FILE_NAME}{suffix}")
+    with suppress(JournalError):
+        a_journal(tmp_path).close()
+    assert target.read_text() == "precious\n" * 40

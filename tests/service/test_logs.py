@@ -1,7 +1,9 @@
 """What is logged, and what is redacted."""
 
 import logging
+import os
 import re
+import select
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,3 +155,28 @@ def test_setting_up_twice_writes_once(capsys: pytest.CaptureFixture[str]) -> Non
     logs.configure()
     logger.info("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+# --- readers that stall
+
+
+def test_a_pipe_in_the_place_of_the_log_file_is_never_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    logs.configure(log_file=path)
+    for number in range(6_000):
+        logger.info("line {} {}", number, "x" * 300)
+    missing = re.compile(rb" \| WARNING \| \d+ lines of the log were dropped here: its reader had stalled\n")
+    read = b""
+    while not missing.search(read):
+        assert select.select([reader], [], [], 10)[0]
+        read += os.read(reader, 65_536)
+    os.close(reader)
+    assert b"| INFO | line 0 x" in read
+
+
+def test_a_pipe_that_nobody_reads_is_refused_as_a_log_file_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe can't be written: No such device or address"):
+        logs.configure(log_file=tmp_path / "pipe")

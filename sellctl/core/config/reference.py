@@ -44,7 +44,8 @@ account called `main`.
 and `sellctl config schema` a JSON schema for your editor. An unknown key is an error.
 
 The journal, locks and the halt flag are in your state folder, or in the one that `--state-dir` or `SELLCTL_STATE_DIR`
-names.
+names. Those of simulated accounts (`simulator: true`) are in the folder `simulator` inside it, unless `--state-dir` is
+given.
 
 How values are written:
 
@@ -167,7 +168,8 @@ def _reference_section(section: Any, path: str) -> Iterator[str]:
     if values:
         rows = [_reference_row(key) for key in values]
         head = ["| key | written as | default | what it does |", "|---|---|---|---|"]
-        yield "\n".join([f"## `{path}`", "", description(section), "", *head, *rows, ""])
+        heading = f"`{path}`" if path else "At the top"
+        yield "\n".join([f"## {heading}", "", description(section), "", *head, *rows, ""])
     for key in keys:
         if key not in values:
             yield from _reference_section(key.kind, joined(path, key.name) + _BELOW[key.shape])

@@ -574,3 +574,6 @@ class Config:
     notify: Annotated[tuple[NotifyConfig, ...], Doc("Recipients of notifications; needs the extra notify.")] = ()
     watch: WatchConfig = WatchConfig()
     api: ApiConfig = ApiConfig()
+    simulator: Annotated[
+        bool, Doc("true: the accounts are simulated; journal, halt and exempt symbols are apart from the real ones.")
+    ] = False

@@ -221,6 +221,14 @@ def is_network(text: str) -> bool:
     return True
 
 
+def _simulator(config: Config) -> Findings:
+    """A real account must not lose its journal and its halt to the simulator's folder."""
+    for name, account in config.accounts.items():
+        if config.simulator and not is_loopback(urlsplit(account.endpoints.trading or "").hostname or ""):
+            sentence = f"simulator is true, but account {name} has no endpoints.trading on this machine."
+            yield Finding("simulator", sentence, "Leave simulator out for an account at Alpaca.")
+
+
 def _nothing_to_do(config: Config) -> Findings:
     rules = config.sell_module
     if not rules.enabled:
@@ -253,6 +261,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _account_names,
     _endpoints,
     _api,
+    _simulator,
     strategies,
     _nothing_to_do,
     _real_money,

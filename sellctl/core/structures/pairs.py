@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind
+from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind, an_option
 from sellctl.core.model.position import Direction, Holding, Position, PositionState, Prices
 from sellctl.core.structures.coverage import Cover
 
+_JOINER = "+"
 PAIRS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
 
 
@@ -29,7 +30,13 @@ class Pair:
 
 def pair_name(short: str, long: str) -> str:
     """The symbol under which the episode of a pair is stored."""
-    return f"{short}+{long}"
+    return f"{short}{_JOINER}{long}"
+
+
+def is_pair_name(name: str) -> bool:
+    """Whether two option symbols are joined here. A broker's symbol may contain any character, also the joiner."""
+    short, joiner, long = name.partition(_JOINER)
+    return bool(joiner and an_option(short) and an_option(long))
 
 
 def pairs_of(holdings: Iterable[Holding], cover: Cover, states: Mapping[str, PositionState]) -> tuple[Pair, ...]:

@@ -15,11 +15,11 @@ from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.position import Direction, Position, PositionState
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import Memory
+from sellctl.core.structures.pairs import is_pair_name
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
 _SHARES_PER_CONTRACT = 100
-_PAIR = "+"  # joins the two symbols of a pair
 
 
 class Episodes:
@@ -78,7 +78,7 @@ class Episodes:
 
     def without_opening(self) -> tuple[str, ...]:
         """Symbols whose opening orders this process has not looked up yet."""
-        return tuple(symbol for symbol in self.known if symbol not in self._looked_up and _PAIR not in symbol)
+        return tuple(symbol for symbol in self.known if symbol not in self._looked_up and not is_pair_name(symbol))
 
     def opened(self, symbol: str, orders: Iterable[Order]) -> None:
         """Derive from its orders when the position was opened, and by which one."""

@@ -159,3 +159,9 @@ def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() ->
     episodes = seen((a_position(),), kept=Broken())
     with pytest.raises(JournalError):
         episodes.save()
+
+
+def test_the_opening_order_is_looked_up_for_every_position_and_for_no_pair() -> None:
+    pair = f"{CALL.replace('200000', '210000')}+{CALL}"
+    kept = Kept({symbol: peaked(a_position(symbol), "1.50") for symbol in (CALL, "XYZ+", "=1+1", pair)})
+    assert Episodes("main", kept).without_opening() == (CALL, "XYZ+", "=1+1")

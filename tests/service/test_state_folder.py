@@ -1,0 +1,258 @@
+"""What the state folder accepts from whom, and what happens when the disk refuses."""
+
+import json
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sellctl.core.errors import SafetyRefusalError, SellctlError
+from sellctl.core.watching.manual_requests import Verb
+from sellctl.service.state_folder import StateFolder
+
+SOMEBODY = 54_321
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+A_REQUEST = {"verb": "close", "symbol": "AAPL", "accounts": ["main"], "by": "sellctl close"}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateFolder]:
+    folder = StateFolder(tmp_path / "state")
+    folder.make()
+    yield folder
+    folder.release()
+
+
+def put(path: Path, text: str = "{}", *, mode: int = 0o600, owner: int | None = None) -> Path:
+    """A file as somebody may have put it there."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    if owner is not None:
+        os.chown(path, owner, owner)
+    return path
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Files can be created, and nothing can be written to them, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def requests_of(state: StateFolder) -> tuple[list[str], list[str]]:
+    """The symbols of the requests taken for the account `main`, and why other files were discarded."""
+    requests, discarded = state.take_requests(["main"])
+    return [request.symbol for request in requests], discarded
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_taken_once_and_by_the_holder_of_its_account(state: StateFolder) -> None:
+    file = state.ask(Verb.CLOSE, symbol="AAPL", accounts=("main",), by="sellctl close")
+    assert state.take_requests(["other"]) == ([], [])
+    assert file.exists()
+    assert requests_of(state) == (["AAPL"], [])
+    assert requests_of(state) == ([], [])
+
+
+NOT_REQUESTS = {
+    "a list": "[]",
+    "a number": "7",
+    "nothing": "",
+    "accounts that are a number": json.dumps(A_REQUEST | {"accounts": 7}),
+    "accounts that are objects": json.dumps(A_REQUEST | {"accounts": [{}]}),
+    "accounts that are null": json.dumps(A_REQUEST | {"accounts": None}),
+    "accounts that are a text": json.dumps(A_REQUEST | {"accounts": "main"}),
+    "a symbol that is a list": json.dumps(A_REQUEST | {"symbol": ["AAPL"]}),
+    "a verb that is an object": json.dumps(A_REQUEST | {"verb": {}}),
+    "an unknown verb": json.dumps(A_REQUEST | {"verb": "buy"}),
+    "200,000 nested brackets": "[" * 200_000,
+    "two megabytes": json.dumps(A_REQUEST | {"by": "x" * 2_000_000}),
+}
+
+
+@pytest.mark.parametrize("text", NOT_REQUESTS.values(), ids=NOT_REQUESTS)
+def test_what_is_no_request_is_discarded_with_a_reason_and_the_next_request_is_taken(
+    state: StateFolder, text: str
+) -> None:
+    file = put(state.path / "requests" / "0.json", text)
+    state.ask(Verb.CLOSE, symbol="AAPL", accounts=("main",))
+    symbols, [why] = requests_of(state)
+    assert symbols == ["AAPL"]
+    assert why.startswith(f"{file} is not a request and was discarded: ")
+    assert requests_of(state) == ([], [])
+
+
+def test_bytes_that_are_no_text_are_discarded(state: StateFolder) -> None:
+    put(state.path / "requests" / "0.json").write_bytes(b"\xff\xfe")
+    assert len(requests_of(state)[1]) == 1
+    assert requests_of(state) == ([], [])
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_a_folder_a_fifo_or_a_link_among_the_requests_is_reported_once_and_stops_nothing(
+    state: StateFolder, make: object
+) -> None:
+    (state.path / "requests").mkdir()
+    make(state.path / "requests" / "0.json")  # type: ignore[operator]
+    state.ask(Verb.CLOSE, symbol="AAPL", accounts=("main",))
+    symbols, discarded = requests_of(state)
+    assert (symbols, len(discarded)) == (["AAPL"], 1)
+    assert requests_of(state) == ([], [])
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o620, 0o602])
+def test_a_request_that_others_could_have_written_is_discarded(state: StateFolder, mode: int) -> None:
+    put(state.path / "requests" / "0.json", json.dumps(A_REQUEST), mode=mode)
+    symbols, [why] = requests_of(state)
+    assert symbols == []
+    assert why.endswith("others can write to it")
+
+
+@AS_ROOT
+def test_another_users_request_is_discarded(state: StateFolder) -> None:
+    put(state.path / "requests" / "0.json", json.dumps(A_REQUEST), owner=SOMEBODY)
+    symbols, [why] = requests_of(state)
+    assert symbols == []
+    assert why.endswith("it belongs to another user")
+
+
+# --- the folder -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_an_existing_folder_of_ones_own_is_closed_to_others(tmp_path: Path, mode: int) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.path.mkdir()
+    state.path.chmod(mode)
+    state.lock("PA1", "watch")
+    assert not stat.S_IMODE(state.path.stat().st_mode) & 0o022
+    state.release()
+
+
+@AS_ROOT
+def test_another_users_folder_is_refused(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.path.mkdir()
+    os.chown(state.path, SOMEBODY, SOMEBODY)
+    with pytest.raises(SafetyRefusalError, match=r"state is not safe: it belongs to another user\. Choose a folder"):
+        state.lock("PA1", "watch")
+
+
+@AS_ROOT
+def test_an_inbox_that_another_user_has_made_is_refused(state: StateFolder) -> None:
+    (state.path / "requests").mkdir()
+    os.chown(state.path / "requests", SOMEBODY, SOMEBODY)
+    with pytest.raises(SafetyRefusalError, match="requests is not safe"):
+        state.ask(Verb.PANIC, accounts=("main",))
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error_in_one_sentence(tmp_path: Path) -> None:
+    put(tmp_path / "state")
+    with pytest.raises(SellctlError, match="can't be created: File exists"):
+        StateFolder(tmp_path / "state").make()
+
+
+@pytest.mark.parametrize("number", ["../../PA1", "PA1/x", "..", "PA 1\n"])
+def test_an_account_number_with_a_path_in_it_stays_in_the_folder(state: StateFolder, number: str) -> None:
+    state.lock(number, "watch")
+    assert "`sellctl watch`" in state.lock_holder(number)
+    assert [path for path in state.path.parent.iterdir() if path != state.path] == []
+
+
+def test_a_link_in_the_place_of_a_lock_is_refused_and_its_target_is_left_alone(state: StateFolder) -> None:
+    target = put(state.path.parent / "target", "precious")
+    (state.path / "account-PA1.lock").symlink_to(target)
+    with pytest.raises(SellctlError, match="it is a symbolic link"):
+        state.lock("PA1", "watch")
+    assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("content", ["{}", '{"pid": [], "what": 1}', "[]", '{"pid": 1}'])
+def test_a_damaged_note_on_the_holder_names_nobody(state: StateFolder, content: str) -> None:
+    put(state.path / "account-PA1.holder", content)
+    assert state.lock_holder("PA1") in {"", "another sellctl process"}
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_halt_is_lifted_once(state: StateFolder) -> None:
+    assert state.halted() == ""
+    assert state.halt("fed day", by="sellctl halt") == ""
+    assert state.halted() == "fed day"
+    assert (state.resume(), state.resume()) == (True, False)
+    assert state.halted() == ""
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("nowhere"), lambda path: path.write_text("")]
+)
+def test_whatever_is_in_the_place_of_the_flag_halts_without_waiting(state: StateFolder, make: object) -> None:
+    make(state.path / "halted")  # type: ignore[operator]
+    assert state.halted() == "the halt flag can't be read"
+
+
+@pytest.mark.parametrize("name", ["exempt.json", "thawed.json"])
+def test_a_fifo_in_the_place_of_a_list_of_symbols_is_an_error_without_waiting(state: StateFolder, name: str) -> None:
+    os.mkfifo(state.path / name)
+    with pytest.raises(SellctlError, match="it is not a regular file"):
+        state.exempt() if name == "exempt.json" else state.take_rules_to_resume()
+
+
+def test_a_list_of_exempt_symbols_that_others_can_write_is_not_trusted(state: StateFolder) -> None:
+    put(state.path / "exempt.json", '{"symbols": []}', mode=0o666)
+    with pytest.raises(SellctlError, match="others can write to it"):
+        state.exempt()
+
+
+@pytest.mark.parametrize("content", ['{"keys": 7}', "[]", '{"keys": null}', "[" * 200_000])
+def test_a_damaged_confirmation_of_real_money_confirms_nothing(state: StateFolder, content: str) -> None:
+    put(state.path / "live-confirmed", content)
+    assert state.confirmed_live() == frozenset()
+
+
+def test_a_draft_of_a_halt_counts_as_a_halt_and_is_lifted_with_it(state: StateFolder) -> None:
+    put(state.path / ".halted.4711", '{"reason": "fed')
+    assert state.halted() == "a halt was not completely written"
+    assert state.resume()
+    assert state.halted() == ""
+
+
+def test_a_halt_whose_reason_the_disk_refuses_halts_all_the_same(state: StateFolder) -> None:
+    with no_room():
+        problem = state.halt("fed day", by="sellctl halt")
+    assert problem.endswith("halted can't be written: File too large")
+    assert StateFolder(state.path).halted() == "the halt flag can't be read"
+    assert [path.name for path in state.path.iterdir()] == ["halted"]
+
+
+def test_a_list_that_the_disk_refuses_leaves_the_old_one_and_no_draft(state: StateFolder) -> None:
+    state.set_exempt("TSLA", wanted=True)
+    with no_room(), pytest.raises(SellctlError, match="File too large"):
+        state.set_exempt("AAPL", wanted=True)
+    assert state.exempt() == {"TSLA"}
+    assert [path.name for path in state.path.iterdir()] == ["exempt.json"]
+
+
+def test_a_halt_that_cannot_be_written_at_all_halts_this_process_and_is_written_later(tmp_path: Path) -> None:
+    put(tmp_path / "state", "a file in the place of the folder")
+    state = StateFolder(tmp_path / "state")
+    with pytest.raises(SellctlError, match="Trading goes on in other processes"):
+        state.halt("account guard of main", by="sellctl")
+    assert state.halted() == "account guard of main"
+    state.path.unlink()
+    assert state.halted() == "account guard of main"
+    assert StateFolder(state.path).halted() == "account guard of main"
+    state.resume()
+    assert state.halted() == ""
