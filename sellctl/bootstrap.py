@@ -262,6 +262,11 @@ def _chosen(config: "Config", names: Sequence[str]) -> "Config":
     return replace(config, accounts=wanted)
 
 
+def check_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> None:
+    """What `assemble` checks before any request: SafetyRefusalError when real money would be traded without --live."""
+    _require_live_option(_chosen(loaded.config, run_options.accounts), options, run_options)
+
+
 def _require_live_option(config: "Config", options: "Options", run_options: RunOptions) -> None:
     """Raise SafetyRefusalError when a live account would be traded without --live or SELLCTL_LIVE=1."""
     live = [name for name, account in config.accounts.items() if not account.paper]

@@ -63,7 +63,9 @@ def _strategy(entry: StrategyConfig, places: _Places) -> BaseStrategy:
     for name, text in entry.options:
         if name not in keys:
             sentence = f"{places.of(name)}{quoted(name)} isn't a field of {kind.__name__}."
-            raise ConfigError(sentence, hint=did_you_mean(name, keys) or f"Its fields are: {', '.join(keys) or 'none'}.")
+            raise ConfigError(
+                sentence, hint=did_you_mean(name, keys) or f"Its fields are: {', '.join(keys) or 'none'}."
+            )
         values[name] = _value(keys[name], text, places.of(name))
     for field in fields(kind):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
