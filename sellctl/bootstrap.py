@@ -294,7 +294,8 @@ def open_records(
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
-    journal.run_started(__version__, _fingerprint(loaded))
+    modes = {name: "paper" if account.paper else "live" for name, account in loaded.config.accounts.items()}
+    journal.run_started(__version__, _fingerprint(loaded), modes)
     return Records(journal, PositionMemory(journal.database), journal.alarm)
 
 

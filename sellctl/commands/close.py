@@ -21,6 +21,7 @@ from sellctl.commands.session import (
     not_held,
     options_of,
     status_of,
+    symbol_of,
 )
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.watching.manual_requests import Verb
@@ -43,13 +44,13 @@ def close(
     from sellctl.core.model.account_state import RunMode
     from sellctl.core.watching.manual_exits import ExitOutcome, Result, proposals
 
-    name, options = symbol.strip().upper(), options_of(context)
+    name, options = symbol_of(symbol), options_of(context)
     one = frozenset({name})
     run_options = RunOptions(f"close {name}", RunMode.ACT, account or (), closing=one, only=one)
     wanted = ManualExit(Verb.CLOSE, run_options, dry_run=dry_run, yes=yes, symbol=name)
     runtime = preview(options, wanted)
     accounts = first_listings(runtime)
-    found = proposals(accounts, name) if name else []
+    found = proposals(accounts, name)
     code = status_of(runtime.scheduler)
     if not found:
         if all(each.plan for each in accounts):

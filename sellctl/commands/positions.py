@@ -13,6 +13,7 @@ from sellctl.commands.session import (
     print_halt,
     run,
     status_of,
+    symbol_of,
 )
 from sellctl.ui.formats import OutputFormat
 
@@ -44,7 +45,7 @@ def positions(
     from sellctl.ui.render import emit
     from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
 
-    wanted = symbol.upper() if symbol else ""
+    wanted = "" if symbol is None else symbol_of(symbol)
     todays_orders: dict[str, tuple[Order, ...]] = {}
 
     async def read_orders(runtime: "Runtime") -> None:

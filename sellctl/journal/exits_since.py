@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sellctl.core.model.exit_record import ExitsSince
+from sellctl.core.model.plan import Reason
 from sellctl.journal.database import read_only
 from sellctl.journal.queries import COLUMNS, AuditRow, as_row
 from sellctl.journal.schema import audit
@@ -29,6 +30,8 @@ def exits_since(path: Path, account: str, row: int) -> dict[str, ExitsSince]:
     )
     by_symbol: dict[str, list[AuditRow]] = {}
     for each in rows:
+        if each.reason == Reason.BACKSTOP and each.kind != "fill":
+            continue  # placing a backstop closes nothing
         by_symbol.setdefault(each.symbol, []).append(each)
     return {symbol: _summary(each) for symbol, each in by_symbol.items()}
 

@@ -112,7 +112,9 @@ def test_close_of_what_is_not_held_is_an_error_also_beside_a_watcher(play: Play)
 
 @pytest.mark.parametrize("more", [["--yes"], ["--dry-run"]], ids=" ".join)
 @pytest.mark.parametrize("watched", [False, True])
-def test_close_while_the_market_is_closed_says_so_and_ends_with_5(play: Play, more: list[str], *, watched: bool) -> None:
+def test_close_while_the_market_is_closed_says_so_and_ends_with_5(
+    play: Play, more: list[str], *, watched: bool
+) -> None:
     stage = play(CLOSED)
     if watched:
         with a_watcher(stage):
@@ -146,7 +148,7 @@ def test_close_that_the_broker_refuses_says_why_and_is_no_success(play: Play) ->
     result = stage.run("close", CALL, "--yes", "--format", "json")
     assert (result.status, stage.held(CALL)) == (4, 3)
     [end] = result.document["exits"]
-    assert (end["result"], end["filled"]) == ("not sent", "0")
+    assert (end["result"], end["filled"]) == ("refused", "0")
     assert "no such luck" in end["sentence"]
 
 

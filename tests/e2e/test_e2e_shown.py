@@ -46,7 +46,9 @@ def test_an_exit_that_a_halt_keeps_back_ends_a_run_with_5(play: Play, arguments:
 
 
 def test_an_exit_that_an_order_of_the_users_blocks_ends_a_run_with_5(play: Play) -> None:
-    order = f"orders: [{{symbol: {CALL}, side: sell, qty: 3, limit_price: 9, time_in_force: gtc, client_order_id: mine}}]"
+    order = (
+        f"orders: [{{symbol: {CALL}, side: sell, qty: 3, limit_price: 9, time_in_force: gtc, client_order_id: mine}}]"
+    )
     stage = play(TARGET.replace("    number: PA1\n", f"    number: PA1\n    {order}\n"))
     result = stage.run("run-once")
     assert (result.status, stage.held(CALL)) == (5, 3), result

@@ -2,7 +2,18 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, a_holding, a_market, our_order
-from ui_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, listed, under_way
+from ui_cases import (
+    ANSI,
+    LONGEST,
+    STALE,
+    a_decision,
+    a_plan,
+    a_second_account,
+    a_terminal,
+    an_afternoon,
+    listed,
+    under_way,
+)
 
 from sellctl.core.model.view import AccountListing
 from sellctl.ui.formats import OutputFormat

@@ -45,6 +45,7 @@ class Exit:
     stop: Decimal | None = None
     parts: tuple[Part, ...] = ()
     path: tuple[Point, ...] = ()
+    row: int = 0  # the journal's row with which it began
 
     @property
     def qty(self) -> Decimal:

@@ -93,6 +93,7 @@ class Result(StrEnum):
     FILLED = "filled"
     GONE = "closed"  # the position is gone without a fill of sellctl's that covers it
     WORKING = "working"
+    REFUSED = "refused"  # by the broker
     NOT_SENT = "not sent"
     UNKNOWN = "unknown"  # the account can't be read
 
@@ -127,15 +128,16 @@ def outcome_of(proposed: ProposedExit, recorded: Mapping[str, ExitsSince], after
     decision = next((d for d in afterwards.plan.decisions if d.holding.symbol == proposed.symbol), None)
     if decision is None:
         return ExitOutcome(proposed, Result.GONE, filled, price)
-    why = f"the broker refused: {record.refusal}" if record.refusal else decision.sentence
-    under_way = decision.state is DecisionState.CLOSING and not record.refusal
-    return ExitOutcome(proposed, Result.WORKING if under_way else Result.NOT_SENT, filled, price, why)
+    if record.refusal:
+        return ExitOutcome(proposed, Result.REFUSED, filled, price, f"the broker refused: {record.refusal}")
+    result = Result.WORKING if decision.state is DecisionState.CLOSING else Result.NOT_SENT
+    return ExitOutcome(proposed, result, filled, price, decision.sentence)
 
 
 def status_of(outcomes: Iterable[ExitOutcome]) -> ExitCode:
-    """OK when every position is closed; REFUSED when nothing was sent for any that isn't; else PARTLY."""
-    left = [outcome for outcome in outcomes if not outcome.is_done]
-    if not left:
+    """OK when every position is closed; REFUSED when sellctl sent nothing for any of them; else PARTLY."""
+    ends = list(outcomes)
+    if all(end.is_done for end in ends):
         return ExitCode.OK
-    refused = all(outcome.result is Result.NOT_SENT and not outcome.filled for outcome in left)
+    refused = all(end.result is Result.NOT_SENT and not end.filled for end in ends)
     return ExitCode.REFUSED if refused else ExitCode.PARTLY
