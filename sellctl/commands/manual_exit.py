@@ -64,9 +64,11 @@ def show_proposed(
     from sellctl.ui.render import emit, emit_before_question
     from sellctl.ui.rows import PROPOSED_COLUMNS, proposed_rows
 
-    halted, rows = print_halt(runtime.state), proposed_rows(proposed)
+    halted, rows, accounts = print_halt(runtime.state), proposed_rows(proposed), first_listings(runtime)
+    if not rows and any(each.plan is None for each in accounts):
+        return  # "none" would be a guess; the problem was logged
     if wanted.dry_run:
-        document = manual_exits_document(first_listings(runtime), proposed, (), halted)
+        document = manual_exits_document(accounts, proposed, (), halted)
         emit(PROPOSED_COLUMNS, rows, output, title=wanted.title, document=document)
     else:
         emit_before_question(PROPOSED_COLUMNS, rows, wanted.title)
@@ -106,8 +108,9 @@ def carry_out(
         return exits_since(journal, account, row)
 
     names = list(dict.fromkeys(each.account.account for each in proposed))
+    unread = [each.account for each in first_listings(runtime) if each.plan is None]
     if wanted.verb is Verb.PANIC:
-        names += [each.account for each in first_listings(runtime) if each.plan is None]
+        names += unread
     passed = [name for name in names if _was_passed_on(runtime, name, wanted)]
     own = [name for name in names if name not in passed]
     code, afterwards = ExitCode.OK, dict[str, "AccountListing"]()
@@ -115,6 +118,8 @@ def carry_out(
         acted = run(options, replace(wanted.run_options, accounts=own, yes=True))
         code = status_of(acted.scheduler)
         afterwards |= {each.account: each for each in listings(acted)}
+        late = manual_exits.proposals(each for each in first_listings(acted) if each.account in unread)
+        proposed = [*proposed, *(each for each in late if each.is_in_panic)]
     if passed:
         afterwards |= _followed(options, [each for each in proposed if each.account.account in passed], wanted, since)
     outcomes = [
@@ -133,17 +138,22 @@ def print_outcomes(
     from sellctl.ui.render import emit
     from sellctl.ui.rows import OUTCOME_COLUMNS, outcome_rows
 
+    if not outcomes:
+        return  # no account could be read, and the problem was logged
     proposed = [outcome.proposed for outcome in outcomes]
     document = manual_exits_document(first_listings(runtime), proposed, outcomes, runtime.state.halted())
     emit(OUTCOME_COLUMNS, outcome_rows(outcomes), output, title=wanted.title, document=document)
 
 
 def _was_passed_on(runtime: "Runtime", account: str, wanted: ManualExit) -> bool:
-    """Whether a running watcher holds the account and has accepted the request."""
+    """Whether a running watcher holds the account and has accepted the request.
+
+    The holder of an account that could not be read is unknown, so it is asked in any case.
+    """
     from sellctl.service.command_inbox import was_accepted
 
     state = next(state for state in runtime.scheduler.states if state.name == account)
-    if state.facts is None or not runtime.state.lock_holder(state.facts.number):
+    if state.facts is not None and not runtime.state.lock_holder(state.facts.number):
         return False
     by = f"sellctl {wanted.verb.value}"
     if not was_accepted(runtime.state.ask(wanted.verb, symbol=wanted.symbol, accounts=(account,), by=by)):

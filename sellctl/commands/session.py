@@ -177,9 +177,13 @@ def symbol_of(text: str) -> str:
 
 def not_held(symbol: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:
     """The error about a symbol that no account holds, with the one of these or of `known` that may have been meant."""
+    from sellctl.core.model.instrument import underlying_of
+
     held = sorted(_held(accounts))
     options = [other for other in held if other.startswith(symbol)]
-    near = f"Held on {symbol}: {', '.join(options[:3])}." if options else did_you_mean(symbol, {*held, *known})
+    underlying = underlying_of(symbol)
+    similar = [other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])]
+    near = f"Held on {symbol}: {', '.join(options[:3])}." if options else did_you_mean(symbol, similar)
     hint = f"{near} `sellctl positions` lists all positions.".lstrip()
     return ConfigError(f"{symbol} is not held in any account.", hint=hint)
 

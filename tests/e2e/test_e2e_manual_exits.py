@@ -7,7 +7,7 @@ import time
 
 import pytest
 from stage import CALL, MAIN, Play, Stage, clean_environment, three_calls
-from test_e2e_halt import HELD, PUT, a_watcher
+from test_e2e_halt import HELD, PUT, a_watcher, until
 
 QUIET = three_calls()
 CLOSED = three_calls(at="2026-11-24 17:00")
@@ -177,6 +177,11 @@ def test_close_beside_a_watcher_whose_order_does_not_fill_says_that_it_works_and
     assert "closed" in end["sentence"]
 
 
+def test_a_symbol_on_another_underlying_is_not_what_was_meant(play: Play) -> None:
+    result = play(QUIET).run("close", CALL.replace("AAPL", "TSLA"), "--yes")
+    assert "Did you mean" not in result.err
+
+
 # --- panic
 
 
@@ -224,3 +229,23 @@ def test_panic_while_the_market_is_closed_says_so_and_ends_with_5(play: Play) ->
     result = stage.run("panic", "--yes")
     assert (result.status, stage.sent()) == (5, [])
     assert "The market is closed" in result.err
+
+
+def test_panic_that_can_read_no_account_says_so_and_shows_no_empty_table(play: Play) -> None:
+    stage = play(QUIET)
+    stage.write("accounts: {main: {api_key: k, secret_key: s, endpoints: {trading: 'http://127.0.0.1:9'}}}\n")
+    for arguments in (["panic", "--dry-run"], ["panic", "--yes"]):
+        result = stage.run(*arguments)
+        assert (result.status, result.out) == (1, ""), result
+        assert "can't be reached" in result.err
+
+
+def test_panic_reaches_a_watcher_also_when_this_command_cannot_read_the_account(play: Play) -> None:
+    stage = play(HELD)
+    with a_watcher(stage):
+        stage.write(f"{stage.config.read_text().replace(stage.server.url, 'http://127.0.0.1:9')}")
+        result = stage.run("panic", "--yes")
+        until(stage, CALL, 0)
+        until(stage, PUT, 0)
+    assert result.status == 1
+    assert "main: passed to the running watcher" in result.err
