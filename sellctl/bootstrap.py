@@ -269,6 +269,11 @@ def _chosen(config: "Config", names: Sequence[str]) -> "Config":
     return replace(config, accounts=wanted)
 
 
+def check_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> None:
+    """What `assemble` checks before any request: SafetyRefusalError when real money would be traded without --live."""
+    _require_live_option(_chosen(loaded.config, run_options.accounts), options, run_options)
+
+
 def _require_live_option(config: "Config", options: "Options", run_options: RunOptions) -> None:
     """Raise SafetyRefusalError when a live account would be traded without --live or SELLCTL_LIVE=1."""
     live = [name for name, account in config.accounts.items() if not account.paper]
@@ -296,7 +301,8 @@ def open_records(
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
-    journal.run_started(__version__, _fingerprint(loaded))
+    modes = {name: "paper" if account.paper else "live" for name, account in loaded.config.accounts.items()}
+    journal.run_started(__version__, _fingerprint(loaded), modes)
     return Records(journal, PositionMemory(journal.database), journal.alarm)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of, run, status_of
+from sellctl.commands.session import AccountOption, FormatOption, first_listings, options_of, run, status_of
 from sellctl.core.exit_codes import ExitCode
 
 
@@ -25,16 +25,18 @@ def cancel_stale(
     from sellctl.ui.rows import ORDER_COLUMNS, orders_rows
 
     run_options = RunOptions("cancel-stale", RunMode.DRY_RUN if dry_run else RunMode.STALE_ONLY, account or ())
-    scheduler = run(options_of(context), run_options).scheduler
-    cancels = [(plan.account, cancel) for plan in scheduler.first_plans for cancel in plan.stale]
+    runtime = run(options_of(context), run_options)
+    scheduler, accounts = runtime.scheduler, first_listings(runtime)
+    cancels = [(account, cancel) for account in accounts if account.plan for cancel in account.plan.stale]
     stale = [(account, cancel.order) for account, cancel in cancels]
     title = "Stale orders" if dry_run else "Cancelled stale orders"
-    emit(
-        ORDER_COLUMNS, orders_rows(stale), output, title=title, document=stale_document(cancels, run_options.mode.value)
-    )
+    document = stale_document(cancels, run_options.mode.value)
+    if any(account.plan for account in accounts):  # else "none" would be a guess
+        emit(ORDER_COLUMNS, orders_rows(stale), output, title=title, document=document)
     hanging = {order_id for watcher in scheduler.watchers for order_id in watcher.orders.hanging}
-    still_open = [(name, order) for name, order in stale if order.id in hanging]
-    for name, order in still_open:
+    still_open = [(account, order) for account, order in stale if order.id in hanging]
+    for listing, order in still_open:
+        name = listing.account
         typer.echo(f"sellctl: {name}: the order for {order.symbol} is still open; its cancel is pending.", err=True)
     code = status_of(scheduler)
     raise typer.Exit(_with_open(code, all_of_them=len(still_open) == len(stale)) if still_open else code)

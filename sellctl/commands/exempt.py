@@ -4,12 +4,18 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import options_of, record
+from sellctl.commands.session import check_is_held, options_of, record, symbol_of
 
 SymbolArgument = Annotated[str, typer.Argument(help="The symbol of a position, or an underlying with all its options.")]
 
 
-def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
+def exempt(
+    context: typer.Context,
+    symbol: SymbolArgument,
+    not_held: Annotated[
+        bool, typer.Option("--not-held", help="Don't check that it is held: for what is to come.")
+    ] = False,
+) -> None:
     """Stop managing a symbol until `sellctl manage`.
 
     From the next check on, its positions are shown but no order is sent for them,
@@ -17,10 +23,14 @@ def exempt(context: typer.Context, symbol: SymbolArgument) -> None:
     """
     from sellctl.bootstrap import state_of
 
-    state, name = state_of(options_of(context)), symbol.upper()
-    if not state.set_exempt(name, wanted=True):
+    options, name = options_of(context), symbol_of(symbol)
+    state = state_of(options)
+    if name in state.exempt():
         typer.echo(f"{name} is exempt already.", err=True)
         return
+    if not not_held:
+        check_is_held(options, name, "Add --not-held to exempt it before it is held.")
+    state.set_exempt(name, wanted=True)
     record(state, "exempt", {"symbol": name})
     typer.echo(f"{name} is exempt from the next check. Orders that are working at the broker stay there.", err=True)
 
@@ -32,7 +42,12 @@ def manage(context: typer.Context, symbol: SymbolArgument) -> None:
     """
     from sellctl.bootstrap import state_of
 
-    state, name = state_of(options_of(context)), symbol.upper()
+    options, name = options_of(context), symbol_of(symbol)
+    state = state_of(options)
+    exempted = state.exempt()
+    if name not in exempted:
+        known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
+        check_is_held(options, name, known, exempted)
     was_exempt = state.set_exempt(name, wanted=False)
     state.resume_rules(name)
     record(state, "manage", {"symbol": name})

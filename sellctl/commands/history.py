@@ -7,15 +7,17 @@ import typer
 
 from sellctl.commands.session import FormatOption, options_of
 from sellctl.core.errors import ConfigError, JournalError
+from sellctl.core.text import did_you_mean
+from sellctl.service.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sellctl.journal.queries import AuditRow, Filters
+    from sellctl.journal.queries import AuditRow, Filters, Recorded
     from sellctl.ui.formats import OutputFormat
 
-COLUMNS = ("row", "at", "account", "symbol", "what", "reason", "detail", "order")
+COLUMNS = ("row", "at", "account", "mode", "symbol", "what", "reason", "detail", "order")
 # A row's detail is the value of the first of these keys in its body; without one the whole body is shown.
 _SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -40,6 +42,7 @@ def history(
     if check:
         _verify(path)
         return
+    recorded = known_filters(ctx, path, account or "", reason or "")
     filters = Filters(
         symbol=(symbol or "").upper(),
         account=account or "",
@@ -49,7 +52,42 @@ def history(
         before=before,
         limit=limit,
     )
-    _show(path, filters, fmt)
+    _show(path, filters, recorded, fmt)
+
+
+def known_filters(ctx: typer.Context, path: "Path", account: str, reason: str) -> "Recorded":
+    """What the journal knows of accounts, after a check of these filters.
+
+    ConfigError when an account is neither on record nor configured, when a reason is none, or when there is neither a
+    journal nor a configuration that could lead to one.
+    """
+    from sellctl.core.model.plan import Reason
+    from sellctl.journal.queries import recorded
+
+    found, configured = recorded(path), _configured_accounts(ctx, path)
+    if not path.exists():
+        typer.echo(f"The history is empty: there is no journal at {path} yet. A run that acts writes it.", err=True)
+    accounts, reasons = found.accounts | configured, found.reasons | set(Reason)
+    if account and account not in accounts:
+        hint = did_you_mean(account, accounts) or f"There are: {', '.join(sorted(accounts)) or 'none'}."
+        raise ConfigError(f"No account is called {account}.", hint=hint)
+    if reason and reason not in reasons:
+        hint = did_you_mean(reason, reasons) or "`sellctl strategies --precedence` lists all."
+        raise ConfigError(f"{reason} is no reason of an exit.", hint=hint)
+    return found
+
+
+def _configured_accounts(ctx: typer.Context, path: "Path") -> frozenset[str]:
+    """The accounts in the configuration. A journal can be read without one; ConfigError when there is neither."""
+    from sellctl.core.config_manager import ConfigManager
+
+    options = ctx.find_object(Options)
+    try:
+        return frozenset(ConfigManager(options.config if options else None).load().config.accounts)
+    except ConfigError:
+        if path.exists():
+            return frozenset()
+        raise
 
 
 def journal_path(ctx: typer.Context) -> "Path":
@@ -76,24 +114,36 @@ def _verify(path: "Path") -> None:
     typer.echo(result.sentence)
 
 
-def _show(path: "Path", filters: "Filters", fmt: "OutputFormat | None") -> None:
+def _show(path: "Path", filters: "Filters", recorded: "Recorded", fmt: "OutputFormat | None") -> None:
     from sellctl.journal.queries import history as page
     from sellctl.ui.render import emit
 
     rows = page(path, filters)
-    if not path.exists():
-        typer.echo(f"The history is empty: there is no journal at {path} yet.", err=True)
-    cells = [_cells(row) for row in rows]
+    if path.exists() and not rows:
+        typer.echo("Nothing is recorded for these filters.", err=True)
+    modes = [recorded.mode_at(row.account, row.seq) for row in rows]
+    cells = [_cells(row, mode) for row, mode in zip(rows, modes, strict=True)]
     if fmt == "csv":
         cells = [[sanitize(cell) for cell in row] for row in cells]
-    emit(COLUMNS, cells, fmt, title="history", document=[row.document() for row in rows])
+    documents = [{**row.document(), "mode": mode} for row, mode in zip(rows, modes, strict=True)]
+    emit(COLUMNS, cells, fmt, title="history", document=documents)
     if len(rows) == filters.limit:
         typer.echo(f"More: sellctl history --before {rows[-1].seq}", err=True)
 
 
-def _cells(row: "AuditRow") -> list[object]:
+def _cells(row: "AuditRow", mode: str) -> list[object]:
     detail = _detail(row.document()["body"])
-    return [row.seq, row.at[:19], row.account, row.symbol, row.kind, row.reason, detail, row.client_order_id]
+    return [
+        row.seq,
+        row.at[:19],
+        row.account,
+        mode.upper(),
+        row.symbol,
+        row.kind,
+        row.reason,
+        detail,
+        row.client_order_id,
+    ]
 
 
 def _detail(body: "Mapping[str, Any]") -> str:

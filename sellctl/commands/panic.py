@@ -1,21 +1,11 @@
 """`sellctl panic`: close every managed position, at any price, even during a halt."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import (
-    AccountOption,
-    FormatOption,
-    YesOption,
-    first_plans_of,
-    hand_over,
-    options_of,
-    run,
-    show_plans,
-    status_of,
-)
+from sellctl.commands.manual_exit import ManualExit, accounts_text, carry_out, confirm, preview, show_proposed
+from sellctl.commands.session import AccountOption, FormatOption, YesOption, first_listings, options_of, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.watching.manual_requests import Verb
 
@@ -29,19 +19,33 @@ def panic(
 ) -> None:
     """Close every managed position now, even during a halt.
 
-    Asks first, then closes at any price. Ends within 50 seconds; a running watcher does it itself.
+    Shows the positions and asks, then closes at any price. What `positions` shows as exempt or not managed stays.
+    Ends within 50 seconds and says what became of it; a running watcher does it itself.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
+    from sellctl.core.watching.manual_exits import proposals
 
-    if not (dry_run or yes or _confirmed()):
-        raise SafetyRefusalError("Nothing was sent.", hint="`sellctl panic --yes` doesn't ask for confirmation.")
-    run_options = RunOptions("panic", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), panic=True, yes=True)
-    runtime = run(options_of(context), run_options)
-    hand_over(runtime, Verb.PANIC)
-    show_plans(first_plans_of(runtime.scheduler), run_options, output, "Panic")
-    raise typer.Exit(status_of(runtime.scheduler))
+    options = options_of(context)
+    run_options = RunOptions("panic", RunMode.ACT, account or (), panic=True)
+    wanted = ManualExit(Verb.PANIC, run_options, dry_run=dry_run, yes=yes)
+    runtime = preview(options, wanted)
+    accounts, code = first_listings(runtime), status_of(runtime.scheduler)
+    held = proposals(accounts)
+    closing = [each for each in held if each.is_in_panic]
+    show_proposed(runtime, held, wanted, output)
+    if held and not closing and runtime.scheduler.market is not None and not runtime.scheduler.market.is_open:
+        raise SafetyRefusalError("The market is closed: nothing can be sent.", hint="Run it again when it is open.")
+    if dry_run or not (closing or code):
+        if not closing and not code:
+            typer.echo("No managed position is held: nothing is to be closed.", err=True)
+        raise typer.Exit(code)
+    if not yes:
+        where = accounts_text([*(each.account for each in closing), *(each for each in accounts if each.plan is None)])
+        confirm(f"{_positions_text(len(closing))} of {where} at any price?")
+    raise typer.Exit(carry_out(options, runtime, closing, wanted, output) or code)
 
 
-def _confirmed() -> bool:
-    return sys.stdin.isatty() and typer.confirm("Close every managed position at any price?", err=True)
+def _positions_text(count: int) -> str:
+    """The start of the question; no count when no account could be read."""
+    return f"Close {count} position{'' if count == 1 else 's'}" if count else "Close every managed position"

@@ -4,16 +4,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of, plans_of, run, status_of
-from sellctl.core.errors import ConfigError
+from sellctl.commands.session import (
+    AccountOption,
+    FormatOption,
+    listings,
+    not_held,
+    options_of,
+    print_halt,
+    run,
+    status_of,
+    symbol_of,
+)
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.order import Order
     from sellctl.core.model.plan import PositionDecision
+    from sellctl.core.model.view import AccountListing
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
     from sellctl.ui.rows import TableRow
@@ -31,24 +41,25 @@ def positions(
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
-    from sellctl.ui.documents import positions_document
+    from sellctl.ui.documents import positions_listing
     from sellctl.ui.render import emit
     from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
 
-    wanted = symbol.upper() if symbol else ""
+    wanted = "" if symbol is None else symbol_of(symbol)
     todays_orders: dict[str, tuple[Order, ...]] = {}
 
     async def read_orders(runtime: "Runtime") -> None:
         for watcher, _ in _holding(runtime.scheduler, wanted):
             todays_orders[watcher.name] = await watcher.todays_orders(wanted)
 
-    scheduler = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders).scheduler
+    runtime = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
+    accounts, halted = listings(runtime), print_halt(runtime.state)
     if wanted:
-        _page(scheduler, wanted, todays_orders, output)
+        _page(runtime.scheduler, wanted, todays_orders, accounts, output)
     else:
-        plans = plans_of(scheduler)
-        emit(POSITION_COLUMNS, positions_rows(plans), output, title="Positions", document=positions_document(plans))
-    raise typer.Exit(status_of(scheduler))
+        document = positions_listing(accounts, halted)
+        emit(POSITION_COLUMNS, positions_rows(accounts), output, title="Positions", document=document)
+    raise typer.Exit(status_of(runtime.scheduler))
 
 
 def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
@@ -65,25 +76,30 @@ def _page(
     scheduler: "AccountScheduler",
     symbol: str,
     todays_orders: "Mapping[str, tuple[Order, ...]]",
+    accounts: "Sequence[AccountListing]",
     output: OutputFormat | None,
 ) -> None:
-    """Everything about a symbol in every account that holds it."""
+    """Everything about a symbol in every account that holds it, and which accounts could not be read."""
     from sellctl.ui.documents import position_document
+    from sellctl.ui.formatting import mode_text
     from sellctl.ui.render import VERSION, emit
     from sellctl.ui.rows import PAGE_COLUMNS, position_page
 
     rows: list[TableRow] = []
     documents = []
+    account_of = {account.account: account for account in accounts}
     for watcher, decision in _holding(scheduler, symbol):
         if watcher.state.market is None:
             continue
         orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbol)
-        rows += position_page(decision, orders, watcher.state.market, watcher.name)
+        rows += position_page(decision, orders, watcher.state.market, account_of[watcher.name])
         rows += _rule_rows(watcher, symbol)
-        document = position_document(decision, orders, watcher.state.market, watcher.name)
+        document = position_document(decision, orders, watcher.state.market, account_of[watcher.name])
         documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
-    if not documents and all(state.problem is None for state in scheduler.states):
-        raise ConfigError(f"{symbol} is not held in any account.", hint="`sellctl positions` lists all positions.")
+    unread = [account for account in accounts if account.plan is None]
+    if not documents and not unread:
+        raise not_held(symbol, accounts)
+    rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
     emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
 
 

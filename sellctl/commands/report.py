@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SLIPPAGE = ("slippage against mid", "against bid")
 SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", *_SLIPPAGE, "seconds", "steps")
 GROUP_KEYS = ("day", "strategy", "reason", "exits", "filled", "pl", "to_mid", "to_bid", "seconds", "steps")
-EACH = ("began", "account", "symbol", "reason", "qty", "price", "P&L", *_SLIPPAGE, "seconds", "steps")
+EACH = ("began", "account", "mode", "symbol", "reason", "qty", "price", "P&L", *_SLIPPAGE, "seconds", "steps")
 _EVERY_HOLDING = "(every holding)"  # exits without a strategy: the last day, a manual close, panic
 
 
@@ -38,19 +38,22 @@ def report(
     Slippage is in dollars per share, against the mid and the bid at the decision (for a short: the mid and the ask); a
     negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.
     """
-    from sellctl.commands.history import date_of, journal_path
+    from sellctl.commands.history import date_of, journal_path, known_filters
     from sellctl.journal.exits import exits
     from sellctl.journal.queries import Filters
     from sellctl.ui.render import emit
 
     filters = Filters(symbol=(symbol or "").upper(), account=account or "", reason=reason or "", day=date_of(day))
-    found = exits(journal_path(ctx), filters)
+    path = journal_path(ctx)
+    recorded = known_filters(ctx, path, filters.account, filters.reason)
+    found = exits(path, filters)
     if html is not None:
         _write(html, found)
         return
-    documents = [_document(one) for one in found]
+    documents = [{**_document(one), "mode": recorded.mode_at(one.account, one.row)} for one in found]
     if each:
-        emit(EACH, [_row(one) for one in found], fmt, title="exits", document=documents)
+        rows = [_row(one, recorded.mode_at(one.account, one.row).upper()) for one in found]
+        emit(EACH, rows, fmt, title="exits", document=documents)
     else:
         emit(SUMMARY, summary(found), fmt, title="report", document={"exits": documents, "groups": _groups(found)})
     if not found:
@@ -106,10 +109,11 @@ def _tenths(value: float | None) -> Decimal | None:
     return None if value is None else round(Decimal(value), 1)
 
 
-def _row(one: "Exit") -> tuple[object, ...]:
+def _row(one: "Exit", mode: str) -> tuple[object, ...]:
     return (
         one.began.isoformat()[:19],
         one.account,
+        mode,
         one.symbol,
         one.reason,
         one.qty,

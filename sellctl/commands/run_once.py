@@ -1,7 +1,7 @@
 """`sellctl run-once`: one run, for cron: poll, decide, act, follow orders for up to 50 s, and print what was done."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
-    first_plans_of,
     is_enabled,
     options_of,
     run,
@@ -17,6 +16,9 @@ from sellctl.commands.session import (
     status_of,
 )
 from sellctl.core.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from sellctl.core.scheduler import AccountScheduler
 
 
 class IfBusy(StrEnum):
@@ -40,6 +42,7 @@ def run_once(
     """Check every account once and sell what is due; for cron.
 
     Ends within 50 seconds. Urgent orders keep working after that, and the next run adopts them.
+    Exits 5 when an exit is due and was not sent: a halt, one of your orders, or a check of sellctl is in the way.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
@@ -48,12 +51,27 @@ def run_once(
     if not is_enabled(options):
         return
     run_options = RunOptions("run-once", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes)
-    scheduler = run(options, run_options).scheduler
-    plans = first_plans_of(scheduler)
-    show_plans(plans, run_options, output, "What would be done" if dry_run else "What was done")
+    runtime = run(options, run_options)
+    scheduler = runtime.scheduler
+    show_plans(runtime, run_options, output, "What would be done" if dry_run else "What was done")
     if scheduler.market is not None and not scheduler.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)
     code = status_of(scheduler, busy_is_fine=if_busy is IfBusy.SKIP)
-    if code is ExitCode.OK and detailed_exitcode and any(plan.is_due for plan in plans):
+    if code is ExitCode.OK and _print_unsent(scheduler):
+        code = ExitCode.REFUSED
+    if code is ExitCode.OK and detailed_exitcode and any(plan.is_due for plan in scheduler.first_plans):
         code = ExitCode.EXITS_DUE
     raise typer.Exit(code)
+
+
+def _print_unsent(scheduler: "AccountScheduler") -> bool:
+    """Print the exits that are due, and that a halt, an order of the user's or a check kept from being sent.
+
+    Returns whether there are any. The last plan decides: what the first one denied may have been sent since.
+    """
+    unsent = [
+        (plan.account, decision) for state in scheduler.states if (plan := state.plan) for decision in plan.unsent
+    ]
+    for account, decision in unsent:
+        typer.echo(f"Not sent: {account}: {decision.holding.symbol}: {decision.sentence}", err=True)
+    return bool(unsent)

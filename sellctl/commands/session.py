@@ -1,14 +1,15 @@
 """Shared by the commands that poll accounts: options, one run over all accounts, its output and its exit status."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.core.errors import BusyError, JournalError, SafetyRefusalError, SellctlError
+from sellctl.core.errors import BusyError, ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.exit_codes import ExitCode
+from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import RunOptions, Runtime
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.model.plan import Plan
+    from sellctl.core.model.view import AccountListing
     from sellctl.core.scheduler import AccountScheduler
-    from sellctl.core.watching.manual_requests import Verb
+    from sellctl.core.sell_watcher import SellWatcher
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
@@ -27,6 +29,7 @@ AccountOption = Annotated[
     list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+_MAX_SYMBOL = 32
 NO_OPTIONS = Options(None, None, live=False, debug=False, log_file=None)
 
 
@@ -100,33 +103,31 @@ def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_option
     from sellctl.core.model.account_state import RunMode
 
     dry = replace(run_options, mode=RunMode.DRY_RUN)
-    show_plans(first_plans_of(_ran(loaded, options, dry).scheduler), dry, None, "What would be done at once")
+    show_plans(_ran(loaded, options, dry), dry, None, "What would be done at once")
 
 
-def show_plans(plans: "Sequence[Plan]", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
-    """Print the decision on every position, with its reason."""
-    from sellctl.ui.documents import plan_document
+def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
+    """Print the decision of the first poll on every position, with its reason, and a halt if there is one."""
+    from sellctl.ui.documents import plans_listing
     from sellctl.ui.render import emit
     from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
 
-    emit(PLAN_COLUMNS, plan_rows(plans), output, title=title, document=plan_document(plans, run_options.mode.value))
+    accounts, halted = first_listings(runtime), print_halt(runtime.state)
+    document = plans_listing(accounts, run_options.mode.value, halted)
+    emit(PLAN_COLUMNS, plan_rows(accounts), output, title=title, document=document)
+
+
+def print_halt(state: "StateFolder") -> str:
+    """Print on stderr that new orders are halted, whether or not one is due. Returns why; "" when they aren't."""
+    halted = state.halted()
+    if halted:
+        typer.echo(f"HALTED: no new orders are sent ({halted}). Lift the halt: sellctl resume --reason ...", err=True)
+    return halted
 
 
 def all_busy(scheduler: "AccountScheduler") -> bool:
     """Whether other sellctl processes hold every account, so that nothing is left to do here."""
     return all(isinstance(state.problem, BusyError) for state in scheduler.states)
-
-
-def hand_over(runtime: "Runtime", verb: "Verb", symbol: str = "") -> None:
-    """Request a manual command from the processes that hold busy accounts. Once accepted, BusyError is cleared."""
-    from sellctl.service.command_inbox import was_accepted
-
-    for watcher in runtime.scheduler.watchers:
-        if isinstance(watcher.state.problem, BusyError):
-            request = runtime.state.ask(verb, symbol=symbol, accounts=(watcher.name,), by=f"sellctl {verb.value}")
-            if was_accepted(request):
-                typer.echo(f"{watcher.name}: passed to the running watcher.", err=True)
-                watcher.handed_over()
 
 
 def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
@@ -139,18 +140,81 @@ def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
         typer.echo(f"sellctl: not recorded in the journal: {error}", err=True)
 
 
-def plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
-    """The last plan of each account that has one, explained."""
+def listings(runtime: "Runtime") -> "list[AccountListing]":
+    """Each account with its last plan, explained, or with why there is none."""
+    return [_listing(runtime, watcher, watcher.state.plan) for watcher in runtime.scheduler.watchers]
+
+
+def first_listings(runtime: "Runtime") -> "list[AccountListing]":
+    """Each account with its first plan, explained, or with why there is none."""
+    return [_listing(runtime, watcher, watcher.state.first_plan) for watcher in runtime.scheduler.watchers]
+
+
+def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") -> "AccountListing":
+    from sellctl.core.model.view import AccountListing
     from sellctl.ui.displays import explained_plan
 
-    return [explained_plan(plan, watcher) for watcher in scheduler.watchers if (plan := watcher.state.plan)]
+    problem = watcher.state.problem or runtime.scheduler.problem
+    return AccountListing(
+        watcher.name,
+        paper=runtime.loaded.config.accounts[watcher.name].paper,
+        plan=explained_plan(plan, watcher) if plan else None,
+        problem=problem.sentence.removeprefix(f"{watcher.name}: ") if problem else "the broker has not answered",
+        in_use=isinstance(problem, BusyError),
+    )
 
 
-def first_plans_of(scheduler: "AccountScheduler") -> "list[Plan]":
-    """The first plan of each account that has one, explained."""
-    from sellctl.ui.displays import explained_plan
+def symbol_of(text: str) -> str:
+    """The symbol that an argument means, in upper case. ConfigError when it can't be a symbol."""
+    symbol = text.strip().upper()
+    if not symbol:
+        raise ConfigError("The symbol is empty.", hint="`sellctl positions` lists all positions.")
+    if len(symbol) > _MAX_SYMBOL or not symbol.isascii() or not symbol.isprintable() or " " in symbol:
+        shown = symbol[:_MAX_SYMBOL].encode("unicode_escape").decode("ascii")
+        raise ConfigError(f"{shown} can't be a symbol.", hint="`sellctl positions` lists all positions.")
+    return symbol
 
-    return [explained_plan(plan, watcher) for watcher in scheduler.watchers if (plan := watcher.state.first_plan)]
+
+def not_held(symbol: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:
+    """The error about a symbol that no account holds, with the one of these or of `known` that may have been meant."""
+    from sellctl.core.model.instrument import underlying_of
+
+    held = sorted(_held(accounts))
+    options = [other for other in held if other.startswith(symbol)]
+    underlying = underlying_of(symbol)
+    similar = [other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])]
+    near = f"Held on {symbol}: {', '.join(options[:3])}." if options else did_you_mean(symbol, similar)
+    hint = f"{near} `sellctl positions` lists all positions.".lstrip()
+    return ConfigError(f"{symbol} is not held in any account.", hint=hint)
+
+
+def check_is_held(options: Options, symbol: str, otherwise: str, known: Iterable[str] = ()) -> None:
+    """Check that a symbol, or options on it, are held. ConfigError when not, with what to do `otherwise`.
+
+    An account that can't be read may hold it: then that is the error, unless another account does.
+    """
+    from sellctl.bootstrap import RunOptions
+    from sellctl.core.model.account_state import RunMode
+    from sellctl.core.model.instrument import underlying_of
+
+    runtime = run(options, RunOptions("exempt", RunMode.DRY_RUN))
+    accounts = listings(runtime)
+    underlyings = {underlying_of(each) for each in _held(accounts)}
+    if symbol in _held(accounts) | underlyings:
+        return
+    unread = [account for account in accounts if account.plan is None]
+    if unread:
+        name = unread[0].account
+        raise SellctlError(
+            f"Account {name} could not be read, so whether it holds {symbol} is unknown.", hint=otherwise
+        )
+    error = not_held(symbol, accounts, {*underlyings, *known})
+    error.hint = f"{error.hint} {otherwise}"
+    raise error
+
+
+def _held(accounts: "Iterable[AccountListing]") -> set[str]:
+    return {decision.holding.symbol for each in accounts if each.plan for decision in each.plan.decisions}
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sellctl.core.decision.policy import Policy
 
 TABLE_COLUMNS = ("order", "reason", "class", "means")
-STRATEGY_COLUMNS = ("account", "place", "strategy", "takes", "rules")
+STRATEGY_COLUMNS = ("account", "mode", "place", "strategy", "takes", "rules")
 
 
 def strategies(
@@ -37,11 +37,12 @@ def strategies(
 
 def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]]":
     from sellctl.core.decision.rule_states import takes_text
+    from sellctl.ui.formatting import mode_cell
 
     for policy in policies:
         for place, strategy in enumerate(policy.strategies, start=1):
             rules = "; ".join(rule_text(rule) for rule in strategy.rules()) or "its own"
-            yield policy.account, place, strategy.name, takes_text(strategy), rules
+            yield policy.account, mode_cell(paper=policy.paper), place, strategy.name, takes_text(strategy), rules
 
 
 def rule_text(rule: object) -> str:

@@ -1,6 +1,8 @@
-"""Texts of money, ratios and time spans for use in sentences."""
+"""Texts of money, ratios, time spans and suggestions for use in sentences."""
 
 import datetime as dt
+import difflib
+from collections.abc import Iterable
 from decimal import Decimal
 
 
@@ -25,3 +27,9 @@ def as_time_span(span: dt.timedelta) -> str:
         if seconds >= size:
             return f"{Decimal(seconds) / size:.1f}".removesuffix(".0") + f" {unit}"
     return f"{seconds} s"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint with the most similar known word; "" without one."""
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"Did you mean {near[0]}?" if near else ""

@@ -113,7 +113,9 @@ class _Collector:
             at, plan = dt.datetime.fromisoformat(row.at), self._plans.get(row.account)
             held = (decision.holding for decision in plan.decisions) if plan else ()
             holding = next((each for each in held if each.symbol == row.symbol), None)
-            facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("filled_qty")))
+            facts = Exit(
+                row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("filled_qty")), row=row.seq
+            )
             if holding:
                 facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES))
             begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day))
@@ -123,7 +125,7 @@ class _Collector:
         self._fill(row)
 
     def _begin(self, row: AuditRow, at: dt.datetime) -> _OpenExit:
-        facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")))
+        facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")), row=row.seq)
         decision = self._decision_for(row)
         if decision and decision.signal:
             facts = replace(

@@ -18,6 +18,8 @@ from sellctl.journal.schema import audit, fills, unresolved
 PAGE = 50
 PACKED = "packed"  # the key of the packed snapshot and plan in the body of a plan's row
 PACKED_ONCE = "frozen"  # the same key in rows of format 1
+START = "start"  # the kind of the row that a process begins with
+MODES = "modes"  # the key in its body: paper or live by account
 _INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filter that leaves the fewest rows first
 
 
@@ -116,3 +118,29 @@ def realised(tx: sa.Connection, account: str, day: str) -> Decimal | None:
             return None
         total += (Decimal(price) - Decimal(intent["entry"])) * Decimal(qty) * Decimal(intent["unit"])
     return total
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the journal knows of accounts: their names, the reasons on record, and whether they were paper or live."""
+
+    accounts: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    _starts: tuple[tuple[int, Mapping[str, str]], ...] = ()  # row and modes by account, newest first
+
+    def mode_at(self, account: str, row: int) -> str:
+        """Whether an account was paper or live when a row was written; "" when no start on record says so."""
+        return next((modes[account] for seq, modes in self._starts if seq <= row and account in modes), "")
+
+
+def recorded(path: Path) -> Recorded:
+    """What the journal knows of accounts; nothing without a journal."""
+    return read_only(path, _recorded, missing=Recorded())
+
+
+def _recorded(tx: sa.Connection) -> Recorded:
+    names = {column: frozenset(tx.scalars(sa.select(audit.c[column]).distinct())) for column in ("account", "reason")}
+    starts = page(tx, Filters(kind=START, limit=None))
+    return Recorded(
+        names["account"] - {""}, names["reason"] - {""}, tuple((r.seq, r.body.get(MODES, {})) for r in starts)
+    )

@@ -23,7 +23,7 @@ from sellctl.journal import codec
 from sellctl.journal.audit_log import AuditLog, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
-from sellctl.journal.queries import PACKED, AuditRow, Filters, page, realised
+from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
@@ -173,11 +173,11 @@ class SqliteJournal(AuditLog):
                 self._realised[key] = realised(tx, *key)
         return self._realised[key]
 
-    def run_started(self, version: str, config_hash: str) -> None:
-        """Record the start of a process, with its version and configuration."""
+    def run_started(self, version: str, config_hash: str, modes: Mapping[str, str] | None = None) -> None:
+        """Record the start of a process, with its version and configuration; `modes` is paper or live by account."""
         detail = {"version": version, "config_hash": config_hash}
         with self.appending() as batch:
-            batch.append(Entry("", "start", detail))
+            batch.append(Entry("", START, {**detail, MODES: dict(modes or {})}))
             batch.tx.execute(sa.insert(runs).values(at=utc_text(self._now()), pid=os.getpid(), **detail))
 
 

@@ -75,7 +75,7 @@ class StateFolder:
         except Timeout:
             raise BusyError(
                 f"Account {account_number} is in use by {self._holder(account_number)}.",
-                hint="Stop that process, or use --if-busy skip.",
+                hint="Stop that process, or wait until it has ended.",
             ) from None
         except OSError as error:
             raise SellctlError(

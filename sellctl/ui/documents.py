@@ -4,13 +4,15 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.model.market import Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.model.view import AccountView, WatchView
-from sellctl.ui.formatting import days_left, exit_side, number, number_data, ratio_data, sender, today_of
+from sellctl.core.model.view import AccountListing, AccountView, WatchView
+from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
+from sellctl.ui.formatting import days_left, exit_side, mode_text, number, number_data, ratio_data, sender, today_of
 from sellctl.ui.render import VERSION
 
 Document = dict[str, Any]
@@ -19,6 +21,61 @@ Document = dict[str, Any]
 def plan_document(plans: Iterable[Plan], mode: str) -> Document:
     """The plans as a versioned object: every position with its decision and sentence, and every cancel."""
     return {"version": VERSION, "mode": str(mode), "plans": [plan_part(plan) for plan in plans]}
+
+
+def plans_listing(accounts: Sequence[AccountListing], mode: str, halted: str) -> Document:
+    """The plans of a command: `plan_document`, with PAPER or LIVE, the halt, and the accounts that were not read."""
+    parts = [{**plan_part(each.plan), "mode": _mode(each)} for each in accounts if each.plan]
+    return {"version": VERSION, "mode": str(mode), "halted": halted, "plans": parts, "problems": _problems(accounts)}
+
+
+def positions_listing(accounts: Sequence[AccountListing], halted: str) -> Document:
+    """The positions of a command: `positions_document`, with the same additions as `plans_listing`."""
+    parts = [{**_account_part(each.plan), "mode": _mode(each)} for each in accounts if each.plan]
+    return {"version": VERSION, "halted": halted, "accounts": parts, "problems": _problems(accounts)}
+
+
+def manual_exits_document(
+    accounts: Sequence[AccountListing],
+    proposed: Iterable[ProposedExit],
+    outcomes: Sequence[ExitOutcome],
+    halted: str,
+) -> Document:
+    """What a manual command would close, or with `outcomes` what became of it, and the plans it was decided on."""
+    mode = RunMode.ACT if outcomes else RunMode.DRY_RUN
+    exits = [_outcome_part(each) for each in outcomes] or [_proposed_part(each) for each in proposed]
+    return {**plans_listing(accounts, mode.value, halted), "exits": exits}
+
+
+def _proposed_part(each: ProposedExit) -> Document:
+    return {
+        "account": each.account.account,
+        "mode": _mode(each.account),
+        "symbol": each.symbol,
+        "qty": number(each.qty),
+        "price": number_data(each.price),
+        "proceeds": number_data(each.proceeds),
+        "pnl": number_data(each.pnl),
+        "sentence": each.decision.sentence,
+    }
+
+
+def _outcome_part(each: ExitOutcome) -> Document:
+    return {
+        **_proposed_part(each.proposed),
+        "result": each.result.value,
+        "filled": number(each.filled),
+        "filled_price": number_data(each.price),
+        "sentence": each.why,
+    }
+
+
+def _problems(accounts: Iterable[AccountListing]) -> list[Document]:
+    return [{"account": a.account, "mode": _mode(a), "problem": a.problem} for a in accounts if a.plan is None]
+
+
+def _mode(account: AccountListing) -> str:
+    return mode_text(paper=account.paper).lower()
 
 
 def plan_part(plan: Plan) -> Document:
@@ -33,12 +90,12 @@ def plan_part(plan: Plan) -> Document:
     }
 
 
-def stale_document(stale: Iterable[tuple[str, CancelOrder]], mode: str) -> Document:
+def stale_document(stale: Iterable[tuple[AccountListing, CancelOrder]], mode: str) -> Document:
     """Stale orders as a versioned object: each with its account and why it is cancelled."""
     return {
         "version": VERSION,
         "mode": str(mode),
-        "orders": [{"account": account, **_cancel_part(cancel)} for account, cancel in stale],
+        "orders": [{"account": a.account, "mode": _mode(a), **_cancel_part(cancel)} for a, cancel in stale],
     }
 
 
@@ -53,12 +110,13 @@ def _account_part(plan: Plan) -> Document:
 
 
 def position_document(
-    decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = ""
+    decision: PositionDecision, orders: Sequence[Order], market: Market, account: AccountListing
 ) -> Document:
     """One position as a versioned object, with the orders of its symbol."""
     return {
         "version": VERSION,
-        "account": account,
+        "account": account.account,
+        "mode": _mode(account),
         "at": _instant(market.now),
         **holding_part(decision, market.today),
         "orders": [order_part(order) for order in orders],

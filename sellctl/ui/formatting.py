@@ -157,6 +157,22 @@ def profit(amount: Decimal) -> str:
     return f"{'-' if cents < 0 else '+' if cents > 0 else ''}${abs(cents):,f}"
 
 
+def amount_cell(amount: Decimal | None) -> Cell:
+    """An amount of dollars and cents: $1,250.00, -$40.00; "?" when unknown."""
+    text = UNKNOWN if amount is None else profit(amount).lstrip("+")
+    return Cell(text, _cents(amount), is_number=True)
+
+
+def profit_cell(amount: Decimal | None) -> Cell:
+    """A profit or loss; "?" when unknown."""
+    tone = Tone.PLAIN if not amount else Tone.GOOD if amount > 0 else Tone.BAD
+    return Cell(UNKNOWN if amount is None else profit(amount), _cents(amount), tone, is_number=True)
+
+
+def _cents(amount: Decimal | None) -> str | None:
+    return None if amount is None else number_data(amount.quantize(_CENT, context=_DISPLAY))
+
+
 def percent(ratio: Decimal | None) -> str:
     """A ratio as a percentage, always signed and with one decimal, so that a column of them is aligned."""
     if ratio is None or not ratio.is_finite():
@@ -209,7 +225,18 @@ def today_of(instant: dt.datetime) -> dt.date:
     return instant.astimezone(NEW_YORK).date()
 
 
-# --- holdings and orders ----------------------------------------------------------------------------------------------
+# --- accounts, holdings and orders ------------------------------------------------------------------------------------
+
+
+def mode_text(*, paper: bool) -> str:
+    """Whether an account's money is real: PAPER or LIVE."""
+    return "PAPER" if paper else "LIVE"
+
+
+def mode_cell(*, paper: bool) -> Cell:
+    """PAPER or LIVE; `watch --format json` has the same data."""
+    text = mode_text(paper=paper)
+    return Cell(text, text.lower(), Tone.PLAIN if paper else Tone.WARN)
 
 
 def days_left(holding: Holding, today: dt.date) -> int | None:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TextIO
 
 from sellctl.core.errors import SellctlError
 from sellctl.ui.formats import OutputFormat
@@ -30,36 +31,47 @@ def emit(
 
     A closed pipe (`| head`) is no error: the command keeps its own exit status.
     """
-    fmt = fmt or (OutputFormat.TABLE if sys.stdout.isatty() else OutputFormat.PLAIN)
     if fmt is OutputFormat.JSON and document is not None:
         write(json_text(document, indent=2) + "\n")
-        return
+    else:
+        _emit_on(sys.stdout, columns, rows, fmt, title)
+
+
+def emit_before_question(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> None:
+    """Print rows on stderr, where questions are asked: stdout is for the result."""
+    _emit_on(sys.stderr, columns, rows, None, title)
+
+
+def _emit_on(
+    out: TextIO, columns: Sequence[str], rows: Sequence[Sequence[object]], fmt: OutputFormat | None, title: str
+) -> None:
+    fmt = fmt or (OutputFormat.TABLE if out.isatty() else OutputFormat.PLAIN)
     cells = [[as_cell(value) for value in row] for row in rows]
     if fmt is OutputFormat.TABLE:
-        write(_as_table(columns, cells, title))
+        write(_as_table(columns, cells, title, out), out)
     else:
-        write(_AS_TEXT[fmt](columns, cells))
+        write(_AS_TEXT[fmt](columns, cells), out)
 
 
-def write(text: str) -> bool:
-    """Write to stdout, escaping what its encoding lacks; False when the pipe is closed."""
-    out = sys.stdout
+def write(text: str, out: TextIO | None = None) -> bool:
+    """Write to stdout or another stream, escaping what its encoding lacks; False when the pipe is closed."""
+    out = out or sys.stdout
     encoding = out.encoding or "utf-8"
     try:
         out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
     except BrokenPipeError:
-        _discard_stdout()
+        _discard(out)
         return False
     except OSError as error:
         raise SellctlError(f"The output can't be written: {error.strerror}.") from error
     return True
 
 
-def _discard_stdout() -> None:
-    """Redirect stdout to the null device, so that neither later output nor the interpreter's last flush fails."""
+def _discard(out: TextIO) -> None:
+    """Redirect a stream to the null device, so that neither later output nor the interpreter's last flush fails."""
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
+    os.dup2(nothing, out.fileno())
     os.close(nothing)
 
 
@@ -72,10 +84,10 @@ def json_text(document: object, *, indent: int | None = None) -> str:
 Cells = Sequence[Sequence[Cell]]
 
 
-def _as_table(columns: Sequence[str], cells: Cells, title: str) -> str:
+def _as_table(columns: Sequence[str], cells: Cells, title: str, out: TextIO) -> str:
     from sellctl.ui.tables import drawn  # noqa: PLC0415  rich is slow to import, and only a table needs it
 
-    return drawn(columns, cells, title)
+    return drawn(columns, cells, title, out)
 
 
 def _as_plain(columns: Sequence[str], cells: Cells) -> str:

@@ -7,10 +7,13 @@ from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
+from sellctl.core.model.view import AccountListing
 from sellctl.core.text import as_dollars
+from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
 from sellctl.ui.formatting import (
     Cell,
     Tone,
+    amount_cell,
     days_cell,
     days_left,
     distance_text,
@@ -18,6 +21,7 @@ from sellctl.ui.formatting import (
     exit_side,
     gain_cell,
     market_phase,
+    mode_cell,
     moment,
     nearest_text,
     now_cell,
@@ -25,6 +29,7 @@ from sellctl.ui.formatting import (
     order_text,
     plain_text,
     price_cell,
+    profit_cell,
     qty_cell,
     sender,
     side_text,
@@ -35,30 +40,53 @@ from sellctl.ui.formatting import (
     trigger_name,
 )
 
-PLAN_COLUMNS = ("account", "symbol", "qty", "gain", "state", "what happens", "why")
-POSITION_COLUMNS = ("account", "symbol", "days", "qty", "entry", "now", "gain", "state", "nearest trigger", "why")
-ORDER_COLUMNS = ("account", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
+PLAN_COLUMNS = ("account", "mode", "symbol", "qty", "gain", "state", "what happens", "why")
+POSITION_COLUMNS = (
+    "account",
+    "mode",
+    "symbol",
+    "days",
+    "qty",
+    "entry",
+    "now",
+    "gain",
+    "state",
+    "nearest trigger",
+    "why",
+)
+ORDER_COLUMNS = ("account", "mode", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
+PROPOSED_COLUMNS = ("account", "mode", "symbol", "qty", "price", "proceeds", "P&L", "what happens", "why")
+OUTCOME_COLUMNS = ("account", "mode", "symbol", "qty", "filled", "price", "result", "why")
 PAGE_COLUMNS = ("what", "value")
 
 TableRow = tuple[object, ...]
 
 
-def plan_rows(plans: Iterable[Plan]) -> list[TableRow]:
-    """One row per position, stale order and fault, under PLAN_COLUMNS."""
-    return [row for plan in plans for row in _plan_rows(plan)]
+def plan_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
+    """One row per position, stale order, fault and account that could not be read, under PLAN_COLUMNS."""
+    return [row for account in accounts for row in _plan_rows(account)]
 
 
-def _plan_rows(plan: Plan) -> Iterator[TableRow]:
+def _plan_rows(account: AccountListing) -> Iterator[TableRow]:
+    name, mode, plan = account.account, mode_cell(paper=account.paper), account.plan
+    if plan is None:
+        yield (name, mode, None, None, None, _no_plan(account), "nothing", account.problem)
+        return
     for decision in plan.decisions:
         holding = decision.holding
-        shown = (plan.account, holding.symbol, qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
+        shown = (name, mode, holding.symbol, qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
         yield (*shown, what_happens(decision), _why(decision))
     for cancel in plan.stale:
         order = cancel.order
         stale = Cell("stale", "stale", Tone.WARN)
-        yield (plan.account, order.symbol, order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
+        yield (name, mode, order.symbol, order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
     for fault in plan.faults:
-        yield (plan.account, None, None, None, Cell("error", DecisionState.FAULT.value, Tone.BAD), "nothing", fault)
+        yield (name, mode, None, None, None, Cell("error", DecisionState.FAULT.value, Tone.BAD), "nothing", fault)
+
+
+def _no_plan(account: AccountListing) -> Cell:
+    """The state of an account without a plan."""
+    return Cell("in use", "in use", Tone.WARN) if account.in_use else Cell("not read", "not read", Tone.BAD)
 
 
 def what_happens(decision: PositionDecision) -> str:
@@ -75,15 +103,73 @@ def _why(decision: PositionDecision) -> str:
     return decision.signal.sentence if decision.submit and decision.signal else decision.sentence
 
 
-def positions_rows(plans: Iterable[Plan]) -> list[TableRow]:
-    """One row per position, under POSITION_COLUMNS."""
-    return [_position_row(plan, decision) for plan in plans for decision in plan.decisions]
+def proposed_rows(proposed: Sequence[ProposedExit]) -> list[TableRow]:
+    """One row per position that a manual command may close, under PROPOSED_COLUMNS, and their total."""
+    rows = [_proposed_row(each) for each in proposed]
+    closing = [each for each in proposed if each.decision.signal]
+    if closing[1:] == []:
+        return rows
+    amounts = (amount_cell(total(each.proceeds for each in closing)), profit_cell(total(each.pnl for each in closing)))
+    return [*rows, ("total", None, None, None, None, *amounts, None, None)]
 
 
-def _position_row(plan: Plan, decision: PositionDecision) -> TableRow:
+def _proposed_row(each: ProposedExit) -> TableRow:
+    decision, account = each.decision, each.account
+    amounts = (amount_cell(each.proceeds), profit_cell(each.pnl)) if decision.signal else (None, None)
+    return (
+        account.account,
+        mode_cell(paper=account.paper),
+        each.symbol,
+        qty_cell(decision.holding),
+        price_cell(each.price),
+        *amounts,
+        what_happens(decision),
+        _why(decision),
+    )
+
+
+def outcome_rows(outcomes: Iterable[ExitOutcome]) -> list[TableRow]:
+    """One row per exit with what became of it, under OUTCOME_COLUMNS."""
+    return [_outcome_row(each) for each in outcomes]
+
+
+_RESULT_TONE = {Result.FILLED: Tone.GOOD, Result.GONE: Tone.GOOD, Result.WORKING: Tone.WARN}
+
+
+def _outcome_row(each: ExitOutcome) -> TableRow:
+    account = each.proposed.account
+    price = Cell("", None, is_number=True) if not each.filled else price_cell(each.price)
+    return (
+        account.account,
+        mode_cell(paper=account.paper),
+        each.proposed.symbol,
+        qty_cell(each.proposed.decision.holding),
+        each.filled,
+        price,
+        Cell(each.result.value, each.result.value, _RESULT_TONE.get(each.result, Tone.BAD)),
+        each.why,
+    )
+
+
+def positions_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
+    """One row per position, fault and account that could not be read, under POSITION_COLUMNS."""
+    return [row for account in accounts for row in _positions_rows(account)]
+
+
+def _positions_rows(account: AccountListing) -> Iterator[TableRow]:
+    name, mode, plan, empty = account.account, mode_cell(paper=account.paper), account.plan, (None,) * 6
+    if plan is None:
+        yield (name, mode, *empty, _no_plan(account), None, account.problem)
+        return
+    for decision in plan.decisions:
+        yield (name, mode, *_position_cells(plan, decision))
+    for fault in plan.faults:
+        yield (name, mode, *empty, Cell("error", DecisionState.FAULT.value, Tone.BAD), None, fault)
+
+
+def _position_cells(plan: Plan, decision: PositionDecision) -> TableRow:
     holding = decision.holding
     return (
-        plan.account,
         holding.symbol,
         days_cell(holding, today_of(plan.made_at)),
         qty_cell(holding),
@@ -96,15 +182,16 @@ def _position_row(plan: Plan, decision: PositionDecision) -> TableRow:
     )
 
 
-def orders_rows(orders: Iterable[tuple[str, Order]]) -> list[TableRow]:
-    """One row per order, under ORDER_COLUMNS. Each order comes with the name of its account."""
+def orders_rows(orders: Iterable[tuple[AccountListing, Order]]) -> list[TableRow]:
+    """One row per order, under ORDER_COLUMNS. Each order comes with its account."""
     return [_order_row(account, order) for account, order in orders]
 
 
-def _order_row(account: str, order: Order) -> TableRow:
+def _order_row(account: AccountListing, order: Order) -> TableRow:
     price = order.limit_price if order.limit_price is not None else order.stop_price
     return (
-        account,
+        account.account,
+        mode_cell(paper=account.paper),
         order.symbol,
         side_text(order.side),
         order.qty,
@@ -121,12 +208,13 @@ def _order_row(account: str, order: Order) -> TableRow:
 
 
 def position_page(
-    decision: PositionDecision, orders: Sequence[Order], market: Market, account: str = ""
+    decision: PositionDecision, orders: Sequence[Order], market: Market, account: AccountListing
 ) -> list[TableRow]:
     """Everything about one position, under PAGE_COLUMNS. `orders` are those of its symbol: open ones and today's."""
     holding = decision.holding
     rows = (
-        ("account", account),
+        ("account", account.account),
+        ("mode", mode_cell(paper=account.paper)),
         ("symbol", holding.symbol),
         ("contract", _contract(holding, market)),
         ("quantity", _quantity(holding)),

@@ -7,6 +7,7 @@ start-up is quick. Symbols and numbers are never truncated or wrapped.
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich import box
 from rich.cells import cell_len
@@ -48,9 +49,9 @@ class Column:
         return are_numbers(self.cells)
 
 
-def drawn(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str) -> str:
-    """The table as text for the terminal on stdout, at its width."""
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+def drawn(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, out: TextIO) -> str:
+    """The table as text for the terminal that `out` is, at its width."""
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table(columns, rows, title, console.width))
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())

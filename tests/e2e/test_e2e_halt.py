@@ -139,7 +139,7 @@ def test_a_panic_without_yes_or_a_terminal_sends_nothing(play: Play) -> None:
 def test_close_is_carried_out_by_a_running_watcher(play: Play) -> None:
     stage = play(HELD)
     with a_watcher(stage):
-        result = stage.run("close", CALL)
+        result = stage.run("close", CALL, "--yes")
         assert result.status == 0
         assert "passed to the running watcher" in result.err
         until(stage, CALL, 0)

@@ -297,7 +297,7 @@ def test_close_sells_one_position_and_no_other(tmp_path: Path) -> None:
         dry = program.run("close", CALL, "--dry-run", "--format", "json")
         assert (dry.status, broker.sent) == (0, [])
         assert dry.document["plans"][0]["holdings"][0]["order"]["qty"] == "3"
-        result = program.run("close", CALL.lower())
+        result = program.run("close", CALL.lower(), "--yes")
     assert (result.status, list(broker.positions)) == (0, [other]), result.err
 
 

@@ -22,7 +22,7 @@ def symbols_sent(stage: Stage) -> list[str]:
 def work(stage: Stage, runs: int = 4) -> None:
     """Run several times, as cron does, with enough time in between for fills and lagging positions."""
     for _ in range(runs):
-        assert stage.run("run-once").status == 0
+        assert stage.run("run-once").status in {0, 5}  # 5: a leg that covers another waits for it
         stage.server.advance(15)
 
 

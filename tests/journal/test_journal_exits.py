@@ -97,11 +97,40 @@ def test_the_report_stands_in_every_format(tmp_path: Path) -> None:
 def test_filters_narrow_the_report_and_an_empty_one_says_so(tmp_path: Path) -> None:
     a_history(tmp_path)
     assert "stop_loss" in said(tmp_path, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
-    for words in (["--reason", "zero_day"], ["--day", "2025-08-27"], ["AAPL"], ["--account", "other"]):
+    for words in (["--reason", "zero_day"], ["--day", "2025-08-27"], ["AAPL"]):
         assert "No exits recorded" in said(tmp_path, *words)[1]
 
 
-def test_without_a_journal_the_report_is_empty_and_nothing_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["--account", "other"], ["--reason", "stoploss"]], ids=" ".join)
+def test_an_account_or_a_reason_that_is_unknown_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+    a_history(tmp_path)
+    with pytest.raises(ConfigError, match=r"There are: main|Did you mean stop_loss"):
+        said(tmp_path, *words)
+
+
+def test_a_list_of_exits_has_the_mode_of_their_accounts(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--each", "--format", "csv")[0]))
+    assert (row["account"], row["mode"]) == ("main", "")  # its start is not on record
+
+
+def test_without_a_journal_and_a_configuration_the_report_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALPACA_API_KEY", "APCA_API_KEY_ID", "SELLCTL_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="sellctl config init"):
+        said(tmp_path / "none")
+
+
+def test_without_a_journal_the_report_is_empty_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_API_KEY", "PK")
+    monkeypatch.setenv("ALPACA_SECRET_KEY", "s")
+    monkeypatch.chdir(tmp_path)
     assert "No exits recorded" in said(tmp_path)[1]
     assert list(tmp_path.iterdir()) == []
 
@@ -121,6 +150,7 @@ def test_the_page_stands_alone_and_names_each_exit(tmp_path: Path) -> None:
 def test_without_the_plotting_library_the_page_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    a_history(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "sellctl.ui.report_page", None)
     with pytest.raises(ConfigError, match="pygal"):
         said(tmp_path, "--html", str(tmp_path / "report.html"))

@@ -11,12 +11,20 @@ from journal_builders import a_holding, a_journal, a_plan, a_snapshot, as_attack
 from typer.testing import CliRunner
 
 from sellctl.commands import history as command
-from sellctl.core.errors import JournalError
+from sellctl.core.errors import ConfigError, JournalError
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
 app = typer.Typer()
 app.command()(command.history)
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "SELLCTL_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_json_leaves_the_packed_snapshot_out(state: Path) -> None:
     ("filters", "kinds"),
     [
         (["spy250829c00500000"], ["intent", "refusal"]),
-        (["--account", "other"], []),
+        (["--account", "main"], ["halt", "intent", "refusal", "plan"]),
         (["--reason", "stop_loss"], ["intent", "refusal"]),
         (["--day", "2025-08-26", "--limit", "2"], ["halt", "intent"]),
         (["--before", "3"], ["refusal", "plan"]),
@@ -75,10 +83,55 @@ def test_a_day_that_is_no_date_is_a_usage_error(state: Path) -> None:
     assert "is not a date" in str(run(state, "--day", "yesterday").exception)
 
 
-def test_no_journal_is_an_empty_history_that_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("filters", "sentence"),
+    [
+        (["--account", "mian"], "No account is called mian. Did you mean main?"),
+        (["--account", "zzz"], "No account is called zzz. There are: main."),
+        (["--reason", "stoploss"], "stoploss is no reason of an exit. Did you mean stop_loss?"),
+        (["--reason", "zzz"], "zzz is no reason of an exit. `sellctl strategies --precedence` lists all."),
+    ],
+)
+def test_an_account_or_a_reason_that_is_unknown_is_a_usage_error(
+    state: Path, filters: list[str], sentence: str
+) -> None:
+    error = run(state, *filters).exception
+    assert isinstance(error, ConfigError)
+    assert (str(error), error.exit_code) == (sentence, 2)
+
+
+def test_a_reason_without_an_exit_on_record_says_that_nothing_is_recorded(state: Path) -> None:
+    result = run(state, "--reason", "zero_day")
+    assert (result.exit_code, result.stderr) == (0, "Nothing is recorded for these filters.\n")
+
+
+def test_paper_or_live_is_what_the_account_was_when_the_row_was_written(state: Path) -> None:
+    journal = a_journal(state)
+    journal.run_started("1", "hash", {"main": "paper"})
+    journal.note("main", "request", {})
+    journal.run_started("1", "hash", {"main": "live"})
+    journal.note("main", "request", {})
+    journal.close()
+    assert [row["mode"] for row in rows(state, "--account", "main")][:3] == ["live", "paper", ""]
+    shown = run(state, "--account", "main", "--format", "csv").stdout.splitlines()
+    assert [line.split(",")[3] for line in shown[:4]] == ["mode", "LIVE", "PAPER", ""]
+
+
+def test_without_a_journal_the_history_says_so_when_there_is_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_API_KEY", "PK")
+    monkeypatch.setenv("ALPACA_SECRET_KEY", "s")
     result = run(tmp_path / "none", "--format", "json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, [])
     assert "The history is empty" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_without_a_journal_and_a_configuration_it_says_what_to_do(tmp_path: Path) -> None:
+    error = run(tmp_path / "none").exception
+    assert isinstance(error, ConfigError)
+    assert "sellctl config init" in str(error)
     assert not (tmp_path / "none").exists()
 
 

@@ -204,8 +204,12 @@ def test_known_secrets_are_masked_in_whatever_is_written(tmp_path: Path) -> None
 
 
 def test_a_run_is_written_down_with_its_configuration(journal: SqliteJournal) -> None:
-    journal.run_started("0.1.0", "abc123")
-    assert history(journal.path, Filters())[0].body == {"version": "0.1.0", "config_hash": "abc123"}
+    journal.run_started("0.1.0", "abc123", {"main": "paper"})
+    assert history(journal.path, Filters())[0].body == {
+        "version": "0.1.0",
+        "config_hash": "abc123",
+        "modes": {"main": "paper"},
+    }
 
 
 def test_the_day_is_the_exchanges(tmp_path: Path) -> None:

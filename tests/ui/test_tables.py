@@ -2,8 +2,20 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, a_holding, a_market, our_order
-from ui_cases import ANSI, LONGEST, STALE, a_decision, a_plan, a_second_account, a_terminal, an_afternoon, under_way
+from ui_cases import (
+    ANSI,
+    LONGEST,
+    STALE,
+    a_decision,
+    a_plan,
+    a_second_account,
+    a_terminal,
+    an_afternoon,
+    listed,
+    under_way,
+)
 
+from sellctl.core.model.view import AccountListing
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.render import emit
 from sellctl.ui.rows import (
@@ -18,11 +30,12 @@ from sellctl.ui.rows import (
     positions_rows,
 )
 
-PLANS = (an_afternoon(), a_second_account())
+MAIN = AccountListing("main", paper=True)
+PLANS = (listed(an_afternoon()), listed(a_second_account(), paper=False))
 LISTS = [
     (PLAN_COLUMNS, plan_rows(PLANS)),
     (POSITION_COLUMNS, positions_rows(PLANS)),
-    (ORDER_COLUMNS, orders_rows([("main", STALE), ("main", our_order(LONGEST, limit="2.25"))])),
+    (ORDER_COLUMNS, orders_rows([(MAIN, STALE), (MAIN, our_order(LONGEST, limit="2.25"))])),
 ]
 
 
@@ -55,7 +68,7 @@ def test_no_symbol_and_no_number_is_ever_cut(
     words = out.split()
     for row in rows:
         assert {str(cell.text) for cell in row if hasattr(cell, "is_number") and cell.is_number} - {""} <= set(words)
-        assert row[1] is None or row[1] in words
+        assert row[2] is None or row[2] in words
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -73,16 +86,16 @@ def test_colour_only_repeats_what_the_words_say(
 def test_a_wide_terminal_puts_a_position_on_one_line_and_a_narrow_one_its_sentence_beneath(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = positions_rows([a_plan(a_holding("TSLA"))])
+    rows = positions_rows([listed(a_plan(a_holding("TSLA")))])
     wide = table(POSITION_COLUMNS, rows, 200, capsys, monkeypatch).splitlines()
-    narrow = table(POSITION_COLUMNS, rows, 60, capsys, monkeypatch).splitlines()
-    assert wide[-1].split(maxsplit=7)[-1] == rows[0][-1]
+    narrow = table(POSITION_COLUMNS, rows, 72, capsys, monkeypatch).splitlines()
+    assert wide[-1].split(maxsplit=8)[-1] == rows[0][-1]
     assert narrow[-1].startswith("    ")
     assert narrow[-1].endswith(str(rows[0][-1]))
 
 
 def test_the_plan_shows_what_happens_and_why() -> None:
-    said = {row[1]: (str(row[5]), str(row[6])) for row in plan_rows([an_afternoon()])[:9]}
+    said = {row[2]: (str(row[6]), str(row[7])) for row in plan_rows([listed(an_afternoon())])[:9]}
     assert said[LONGEST][0] == "sell 1 limit $2.25"
     assert said[LONGEST][1].startswith("target +10%")
     assert said["NVDA261127P00180000"][0] == "wait"
@@ -92,19 +105,19 @@ def test_the_plan_shows_what_happens_and_why() -> None:
 
 
 def test_stale_orders_and_unreadable_rows_stand_in_the_plan() -> None:
-    *_, stale = plan_rows([an_afternoon()])
-    *_, fault = plan_rows([a_second_account()])
-    assert stale[5:] == ("cancel sell 3 limit $410.00", "8 min old, 3 min allowed")
-    assert fault[6] == "XYZ could not be read: qty is 'abc'"
+    *_, stale = plan_rows([listed(an_afternoon())])
+    *_, fault = plan_rows([listed(a_second_account())])
+    assert stale[6:] == ("cancel sell 3 limit $410.00", "8 min old, 3 min allowed")
+    assert fault[7] == "XYZ could not be read: qty is 'abc'"
 
 
 def test_the_nearest_trigger_comes_with_its_price_and_distance() -> None:
-    row = positions_rows([a_plan(a_holding(entry="1.00", bid="1.04", ask="1.06"))])[0]
+    row = positions_rows([listed(a_plan(a_holding(entry="1.00", bid="1.04", ask="1.06")))])[0]
     assert row[POSITION_COLUMNS.index("nearest trigger")] == "target $1.10, 5.8% away"
 
 
 def test_a_reached_trigger_says_so() -> None:
-    row = positions_rows([a_plan(a_holding(entry="1.00", bid="1.20", ask="1.22"))])[0]
+    row = positions_rows([listed(a_plan(a_holding(entry="1.00", bid="1.20", ask="1.22")))])[0]
     assert row[POSITION_COLUMNS.index("nearest trigger")] == "target $1.10, reached"
 
 
@@ -113,10 +126,11 @@ def test_the_page_shows_everything_about_one_position() -> None:
     ours = our_order(LONGEST, qty="5", limit="1.90")
     done = our_order(LONGEST, qty="5", limit="1.95", status="canceled")
     decision = a_decision(holding, market=a_market("14:58"), orders=(ours,))
-    page = position_page(decision, (ours, done), a_market("14:58"), "main")
+    page = position_page(decision, (ours, done), a_market("14:58"), MAIN)
     said = [(str(what), str(getattr(value, "text", value))) for what, value in page]
     assert said == [
         ("account", "main"),
+        ("mode", "PAPER"),
         ("symbol", LONGEST),
         (
             "contract",
@@ -143,21 +157,46 @@ def test_the_page_fits_on_one_screen(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holding = a_holding(LONGEST, "5", None, bid="1.85", ask=None)
-    page = position_page(a_decision(holding), (), a_market(), "main")
+    page = position_page(a_decision(holding), (), a_market(), MAIN)
     assert len(table(PAGE_COLUMNS, page, width, capsys, monkeypatch).splitlines()) <= 24
 
 
 def test_the_page_shows_what_is_unknown() -> None:
-    page = dict(position_page(a_decision(a_holding(entry=None, bid=None, ask=None, available=None)), (), a_market()))
+    unknown = a_decision(a_holding(entry=None, bid=None, ask=None, available=None))
+    page = dict(position_page(unknown, (), a_market(), MAIN))
     assert page["entry"] == "?"
     assert page["quote"] == "none"
     assert page["quote problem"] == "no quote"
     assert page["quantity"] == "long 1, free quantity unknown"
-    assert "account" not in page
 
 
 def test_numbers_in_csv_are_numbers_and_unknown_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     plan = a_plan(a_holding(qty="3", entry="1.20", bid=None, ask=None, short=True))
-    emit(POSITION_COLUMNS, positions_rows([plan]), OutputFormat.CSV)
-    assert capsys.readouterr().out.splitlines()[1].startswith(f"main,{CALL},24,-3,1.2,,,")
+    emit(POSITION_COLUMNS, positions_rows([listed(plan)]), OutputFormat.CSV)
+    assert capsys.readouterr().out.splitlines()[1].startswith(f"main,paper,{CALL},24,-3,1.2,,,")
     assert Decimal("1.2") == plan.decisions[0].holding.position.entry_price
+
+
+@pytest.mark.parametrize(("paper", "mode"), [(True, "PAPER"), (False, "LIVE")])
+def test_every_table_with_an_account_says_whether_its_money_is_real(*, paper: bool, mode: str) -> None:
+    account = listed(an_afternoon(), paper=paper)
+    tables = (
+        (PLAN_COLUMNS, plan_rows([account])),
+        (POSITION_COLUMNS, positions_rows([account])),
+        (ORDER_COLUMNS, orders_rows([(account, STALE)])),
+    )
+    for columns, rows in tables:
+        assert columns[:2] == ("account", "mode")
+        assert {getattr(row[1], "text", "") for row in rows} == {mode}
+
+
+def test_an_account_that_could_not_be_read_is_a_row_with_its_problem_and_not_an_empty_table() -> None:
+    unread = AccountListing("main", paper=True, problem="the broker can't be reached")
+    for rows in (plan_rows([unread]), positions_rows([unread])):
+        texts = [str(getattr(cell, "text", cell)) for cell in rows[0]]
+        assert {"main", "PAPER", "not read", "the broker can't be reached"} <= set(texts)
+
+
+def test_an_unreadable_row_stands_among_the_positions() -> None:
+    *_, fault = positions_rows([listed(a_second_account())])
+    assert fault[-1] == "XYZ could not be read: qty is 'abc'"

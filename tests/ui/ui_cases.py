@@ -30,7 +30,7 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision
 from sellctl.core.model.position import ExitProgress, Holding, PositionState
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
-from sellctl.core.model.view import AccountView, Mode, WatchView
+from sellctl.core.model.view import AccountListing, AccountView, Mode, WatchView
 
 LONGEST = "GOOGL1261218C00200000"  # 21 characters, the longest an OCC symbol gets
 STALE = an_order("TSLA", qty="3", limit="410", submitted=at("11:50"))
@@ -42,6 +42,11 @@ def a_plan(*holdings: Holding, market: Market | None = None, **more: object) -> 
     """The engine's plan for these holdings, explained."""
     snapshot = a_snapshot(*holdings, market=market, **more)  # type: ignore[arg-type]
     return explained(decide(snapshot, a_policy()), snapshot, a_policy())
+
+
+def listed(plan: Plan, *, paper: bool = True) -> AccountListing:
+    """The account of a plan, as a command lists it."""
+    return AccountListing(plan.account, paper=paper, plan=plan)
 
 
 def a_decision(holding: Holding, **more: object) -> PositionDecision:

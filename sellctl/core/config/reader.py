@@ -1,6 +1,5 @@
 """Reads the tree of a YAML file into a Config. An error becomes a Problem, and reading continues after it."""
 
-import difflib
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,6 +8,7 @@ from sellctl.core.config.keys import REQUIRED, Key, Shape, joined, keys_of, path
 from sellctl.core.config.schema import Config, Unit
 from sellctl.core.config.units import UnitError, either, format_of, key_name
 from sellctl.core.config.yaml_nodes import Entry, Items, Location, Node, Problem, Scalar, Table
+from sellctl.core.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -216,9 +216,9 @@ def _stand_in(key: Key) -> Any:
 
 
 def _did_you_mean(name: str, known: list[str], path: str) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"Did you mean {close[0]}?"
+    near = did_you_mean(name, known)
+    if near:
+        return near
     elsewhere = [place for place in paths_of(name) if place != path]
     if elsewhere:
         return f"It belongs under {elsewhere[0]}." if elsewhere[0] else "It belongs at the top level."

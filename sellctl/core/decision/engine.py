@@ -176,7 +176,7 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
         return PositionDecision(holding, DecisionState.WATCHING)
     result = _strategy_result(holding, context)
     problem = result.failure or _unreadable_cover(holding, context)
-    signal = merged((*_engine_signals(holding, context), *result.signals))
+    signal = merged((*_engine_signals(holding, result, context), *result.signals))
     if signal:
         return PendingExit(signal, result, problem)
     ours = context.ours_on(symbol)
@@ -377,7 +377,7 @@ def _is_paused(signal: ExitSignal, context: DecisionContext) -> bool:
     return bool(price_exits_paused(market) or (signal.reason in STOPS and stops_paused(market)))
 
 
-def _engine_signals(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal]:
+def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionContext) -> Iterator[ExitSignal]:
     """Every exit that is due for a reason of the engine rather than of a strategy."""
     snapshot, position, symbol = context.snapshot, holding.position, holding.symbol
     if not snapshot.market.is_open:
@@ -386,15 +386,27 @@ def _engine_signals(holding: Holding, context: DecisionContext) -> Iterator[Exit
         yield from _zero_day(holding, context)
     if not position.is_long:
         yield from _naked_short(holding, context)
-    if symbol in snapshot.panic:
+    managed = not _is_stock_without_rules(holding, result)
+    if managed and symbol in snapshot.panic:
         yield ExitSignal(holding, position.qty, Reason.PANIC, "panic: closing everything", Urgency.FORCED)
-    if context.tripped and context.policy.account_guard.action is GuardAction.FLATTEN:
+    if managed and context.tripped and context.policy.account_guard.action is GuardAction.FLATTEN:
         yield ExitSignal(holding, position.qty, Reason.ACCOUNT_GUARD, context.tripped, Urgency.FORCED)
     if holding.state.exit_after and position.qty > context.cover.reserved.get(symbol, ZERO):
         detail = f"its short leg was closed: {holding.state.exit_after}"
         yield ExitSignal(holding, position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
     if symbol in snapshot.manual_closes:
         yield ExitSignal(holding, position.qty, Reason.CLOSED_MANUALLY, "closed manually", Urgency.PROTECTIVE)
+
+
+def _is_stock_without_rules(holding: Holding, result: StrategyResult) -> bool:
+    """Whether it is a long stock that no strategy takes: it is shown as not managed, so nothing closes it unasked.
+
+    Options are always managed: their last day is handled, and naked shorts are bought back. A strategy that failed may
+    have taken the stock.
+    """
+    position = holding.position
+    no_strategy = not result.taken and not result.failure
+    return no_strategy and position.is_long and not position.instrument.is_option
 
 
 def _zero_day(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal]:

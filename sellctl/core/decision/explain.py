@@ -136,10 +136,13 @@ def _why_no_strategy(holding: Holding, policy: Policy) -> str:
     one = next((each for each in policy.strategies if isinstance(each, StrategyOne)), None)
     asset = holding.position.instrument.asset_class
     if one is None or any(ASSET_CLASSES[kind] is asset for kind in one.applies_to):
-        return "NOT MANAGED: no strategy matches it"
-    kinds = " and ".join(f"{kind.value}s" for kind in one.applies_to)
-    others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
-    return f"NOT MANAGED: {others}rules cover {kinds} only (applies_to)"
+        why = "no strategy matches it"
+    else:
+        kinds = " and ".join(f"{kind.value}s" for kind in one.applies_to)
+        others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
+        why = f"{others}rules cover {kinds} only (applies_to)"
+    # Without a strategy an option is still closed on its last day, by a panic and by the account guard; a stock is not.
+    return f"without a target or stop: {why}" if holding.position.instrument.is_option else f"NOT MANAGED: {why}"
 
 
 def _gain_on(holding: Holding, basis: Basis) -> str:

@@ -45,6 +45,7 @@ class Exit:
     stop: Decimal | None = None
     parts: tuple[Part, ...] = ()
     path: tuple[Point, ...] = ()
+    row: int = 0  # the journal's row with which it began
 
     @property
     def qty(self) -> Decimal:
@@ -107,3 +108,17 @@ class Exit:
         """Seconds from the first order to the last fill; None before the first fill, and for a backstop."""
         rests = self.reason == Reason.BACKSTOP
         return (self.parts[-1].at - self.began).total_seconds() if self.parts and not rests else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExitsSince:
+    """What was recorded about the orders of one symbol since some row of the journal.
+
+    `price` is the average of the fills; None without one, or when a fill came without a price. `sent` says whether an
+    order was intended, and `refusal` why the broker refused the last one; "" when it didn't.
+    """
+
+    filled: Decimal = Decimal(0)
+    price: Decimal | None = None
+    sent: bool = False
+    refusal: str = ""

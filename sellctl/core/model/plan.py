@@ -331,6 +331,11 @@ class Plan:
         return tuple(decision for decision in self.decisions if decision.state is state)
 
     @property
+    def unsent(self) -> tuple[PositionDecision, ...]:
+        """The exits that are due, and that a halt, an order of the user's or a check kept from being sent."""
+        return (*self.of(DecisionState.BLOCKED), *self.of(DecisionState.DENIED))
+
+    @property
     def submits(self) -> tuple[PositionDecision, ...]:
         """The decisions with an order to send, most urgent first."""
         return tuple(decision for decision in self.decisions if decision.submit)

@@ -1,4 +1,4 @@
-"""The contents of the live screen as immutable values: `ui.displays` makes them, `ui.screen` draws them."""
+"""What the live screen and the listing commands show, as immutable values."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -41,6 +41,17 @@ class AccountView:
     orders_working: int | None = None
     realised: Decimal | None = None
     halted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountListing:
+    """One account in a listing command: its plan, explained, or without one the problem that prevented it."""
+
+    account: str
+    paper: bool
+    plan: Plan | None = None
+    problem: str = ""
+    in_use: bool = False  # the problem is that another process has locked the account
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ define how each is written: Decimal, int, bool, str, or a type of the schema suc
 receives values and returns signals; it has no access to the broker.
 """
 
-import difflib
 import importlib.util
 import stat
 import sys
@@ -22,6 +21,7 @@ from sellctl.core.config.units import UnitError, format_of, quoted
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
+from sellctl.core.text import did_you_mean
 
 GROUP = "sellctl.strategies"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -63,7 +63,9 @@ def _strategy(entry: StrategyConfig, places: _Places) -> BaseStrategy:
     for name, text in entry.options:
         if name not in keys:
             sentence = f"{places.of(name)}{quoted(name)} isn't a field of {kind.__name__}."
-            raise ConfigError(sentence, hint=_did_you_mean(name, list(keys)))
+            raise ConfigError(
+                sentence, hint=did_you_mean(name, keys) or f"Its fields are: {', '.join(keys) or 'none'}."
+            )
         values[name] = _value(keys[name], text, places.of(name))
     for field in fields(kind):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
@@ -74,11 +76,6 @@ def _strategy(entry: StrategyConfig, places: _Places) -> BaseStrategy:
         raise ConfigError(
             f"{where}{kind.__name__} can't be constructed: {error}.", hint="Check the values of the entry's keys."
         ) from None
-
-
-def _did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"Its fields are: {', '.join(known) or 'none'}."
 
 
 def _value(key: Key, text: str, where: str) -> Any:

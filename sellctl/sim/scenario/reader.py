@@ -10,12 +10,13 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from sellctl.core.errors import ConfigError
+from sellctl.core.text import did_you_mean
 from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.market.calendar import NEW_YORK
 from sellctl.sim.market.market import Market
 from sellctl.sim.market.price_paths import DEFAULT_SIZE, Fixed, Jump, Level, Linear, Path, Segment, Walk, level
 from sellctl.sim.scenario import events
-from sellctl.sim.scenario.yaml_reader import Item, did_you_mean, read_yaml
+from sellctl.sim.scenario.yaml_reader import Item, read_yaml
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange

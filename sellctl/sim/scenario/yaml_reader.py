@@ -4,7 +4,6 @@ Scalars stay text until they are read as a type, so that `NO`, `1:30` and `1e3` 
 """
 
 import datetime as dt
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 from sellctl.core.errors import ConfigError
+from sellctl.core.text import did_you_mean
 from sellctl.sim.market.calendar import NEW_YORK
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
@@ -186,9 +186,3 @@ def read_yaml(text: str, file: str) -> Item:
     if node is None:
         raise ConfigError(f"{file}: the file is empty.")
     return Item(node, file)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint with the most similar known word; "" without one."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"Did you mean {near[0]}?" if near else ""

@@ -15,14 +15,21 @@ from builders import (
     the_decision,
 )
 
-from sellctl.core.config.schema import AccountConfig, ExcludeConfig, ManageConfig, SellModuleConfig
+from sellctl.core.config.schema import (
+    AccountConfig,
+    AssetKind,
+    ExcludeConfig,
+    ManageConfig,
+    SellModuleConfig,
+    StrategyOneConfig,
+)
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState, ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding
-from sellctl.core.model.snapshot import AccountFacts, InvalidRow
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Snapshot
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 
 TARGET = {"bid": "1.20", "ask": "1.22"}
@@ -109,6 +116,50 @@ def test_a_row_that_could_not_be_read_is_a_fault_of_the_plan() -> None:
     plan = decide(snapshot, a_policy())
     assert plan.faults == ("MSFT could not be read: qty is 'x'", "a row could not be read: not a mapping")
     assert len(plan.submits) == 1
+
+
+# --- what a panic and the account guard close -------------------------------------------------------------------------
+
+STOCK = a_holding("AAPL", "200", "150", bid="150", ask="150.02")
+
+
+def closed(snapshot: Snapshot, policy: Policy) -> dict[str, Reason | None]:
+    """The reason by symbol; None for what stays."""
+    return {d.holding.symbol: d.signal and d.signal.reason for d in decide(snapshot, policy).decisions}
+
+
+def in_panic(*holdings: Holding) -> Snapshot:
+    return replace(a_snapshot(*holdings), panic=frozenset(holding.symbol for holding in holdings))
+
+
+def test_a_panic_leaves_stock_that_is_shown_as_not_managed() -> None:
+    assert closed(in_panic(a_holding(), STOCK), a_policy()) == {CALL: Reason.PANIC, "AAPL": None}
+    assert the_decision(in_panic(STOCK)).sentence == "NOT MANAGED: rules cover options only (applies_to)"
+
+
+def test_a_panic_closes_stock_that_a_strategy_takes() -> None:
+    both = SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)))
+    assert closed(in_panic(STOCK), a_policy(both)) == {"AAPL": Reason.PANIC}
+
+
+def test_a_panic_closes_stock_whose_strategy_fails() -> None:
+    assert closed(in_panic(STOCK), with_strategy(Raising())) == {"AAPL": Reason.PANIC}
+
+
+def test_a_panic_closes_an_option_without_a_strategy_which_is_not_shown_as_not_managed() -> None:
+    off = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False)))
+    assert closed(in_panic(a_holding()), off) == {CALL: Reason.PANIC}
+    assert "NOT MANAGED" not in the_decision(a_snapshot(a_holding()), off).sentence
+
+
+def test_a_tripped_account_guard_leaves_stock_that_is_shown_as_not_managed() -> None:
+    snapshot = replace(a_snapshot(a_holding(), STOCK), tripped="the loss of today is $600")
+    assert closed(snapshot, a_policy()) == {CALL: Reason.ACCOUNT_GUARD, "AAPL": None}
+
+
+def test_a_manual_close_closes_stock_that_is_not_managed() -> None:
+    snapshot = replace(a_snapshot(STOCK), manual_closes=frozenset({"AAPL"}))
+    assert closed(snapshot, a_policy()) == {"AAPL": Reason.CLOSED_MANUALLY}
 
 
 # --- what is never touched --------------------------------------------------------------------------------------------

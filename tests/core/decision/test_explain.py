@@ -93,9 +93,9 @@ def test_what_strategy_one_does_not_cover_says_so() -> None:
     )
 
 
-def test_without_any_strategy_nothing_is_managed() -> None:
+def test_an_option_without_any_strategy_has_no_target_and_no_stop() -> None:
     off = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False)))
-    assert the_decision(a_snapshot(a_holding()), off).sentence == "NOT MANAGED: no strategy matches it"
+    assert the_decision(a_snapshot(a_holding()), off).sentence == "without a target or stop: no strategy matches it"
 
 
 def test_what_a_person_exempted_says_so_and_nothing_more() -> None:

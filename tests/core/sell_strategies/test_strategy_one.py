@@ -123,7 +123,10 @@ def test_what_no_strategy_takes_is_held_with_that_sentence() -> None:
 def test_switched_off_it_decides_nothing() -> None:
     off = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False)))
     decision = the_decision(a_snapshot(a_holding(bid="9.00", ask="9.10")), off)
-    assert (decision.state, decision.sentence) == (DecisionState.WATCHING, "NOT MANAGED: no strategy matches it")
+    assert (decision.state, decision.sentence) == (
+        DecisionState.WATCHING,
+        "without a target or stop: no strategy matches it",
+    )
 
 
 def test_the_price_basis_of_the_configuration_is_used() -> None:

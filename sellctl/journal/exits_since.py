@@ -1,0 +1,55 @@
+"""What the journal recorded of exits since a given row, by any process; read without a lock."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sellctl.core.model.exit_record import ExitsSince
+from sellctl.core.model.plan import Reason
+from sellctl.journal.database import read_only
+from sellctl.journal.queries import COLUMNS, AuditRow, as_row
+from sellctl.journal.schema import audit
+
+_KINDS = ("intent", "accepted", "refused", "fill")
+
+
+def newest_row(path: Path) -> int:
+    """The number of the newest row; 0 without any."""
+    return read_only(path, lambda tx: tx.scalar(sa.select(sa.func.max(audit.c.seq))), missing=0) or 0
+
+
+def exits_since(path: Path, account: str, row: int) -> dict[str, ExitsSince]:
+    """What was recorded about the orders of an account after this row, by symbol."""
+    statement = sa.select(*COLUMNS).where(audit.c.seq > row, audit.c.account == account, audit.c.kind.in_(_KINDS))
+    nothing: tuple[AuditRow, ...] = ()
+    rows = read_only(
+        path, lambda tx: tuple(as_row(each) for each in tx.execute(statement.order_by(audit.c.seq))), missing=nothing
+    )
+    by_symbol: dict[str, list[AuditRow]] = {}
+    for each in rows:
+        if each.reason == Reason.BACKSTOP and each.kind != "fill":
+            continue  # placing a backstop closes nothing
+        by_symbol.setdefault(each.symbol, []).append(each)
+    return {symbol: _summary(each) for symbol, each in by_symbol.items()}
+
+
+def _summary(rows: Iterable[AuditRow]) -> ExitsSince:
+    """Each fill adds its new quantity; the price of a fill's order is its average, so the last one counts."""
+    summary, prices, amounts = ExitsSince(), dict[str, Decimal | None](), dict[str, Decimal]()
+    for row in rows:
+        if row.kind == "fill":
+            new, price = Decimal(str(row.body["new"])), row.body.get("filled_avg_price")
+            amounts[row.client_order_id] = amounts.get(row.client_order_id, Decimal(0)) + new
+            prices[row.client_order_id] = Decimal(str(price)) if price else None
+        elif row.kind == "refused":
+            summary = replace(summary, refusal=str(row.body.get("message", "")) or "no reason given")
+        else:
+            summary = replace(summary, sent=True, refusal="")
+    filled = sum(amounts.values(), Decimal(0))
+    parts = [None if prices[order] is None else (prices[order] or Decimal(0)) * qty for order, qty in amounts.items()]
+    known = [part for part in parts if part is not None]
+    price = sum(known, Decimal(0)) / filled if filled and len(known) == len(parts) else None
+    return replace(summary, filled=filled, price=price)
