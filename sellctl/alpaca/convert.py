@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from sellctl.core.model.instrument import instrument_of
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
+from sellctl.core.model.instrument import Instrument, instrument_of
 from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
@@ -25,6 +26,9 @@ _LARGEST_EXPONENT = 15  # larger than a quadrillion or smaller than a quintillio
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
 _LONGEST_REPR = 40
+_CENT = Decimal("0.01")
+_SAME_COST = Decimal("0.01")  # how far the cost by the entry price may be from the cost basis, as a share of it
+_SAME_SIZE = 5  # how many times as large one amount may be as another one that depends on the price of the moment
 
 # Flags of GET /v2/account that block all orders, and what each means.
 _BLOCKS = {
@@ -191,21 +195,83 @@ def _symbol_if_readable(row: object) -> str:
 
 
 def position_of(row: Row) -> Position:
-    """One row of GET /v2/positions. Symbol and quantity are required; an unreadable price is None."""
+    """One row of GET /v2/positions. Symbol and quantity are required; an unreadable price is None.
+
+    So is a price that other amounts of the row contradict. A row that is long and short at once is unreadable.
+    """
     qty = number_of(row.get("qty"), "qty")
     if not qty:
         raise UnreadableError("qty is 0")
+    instrument = instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL])
+    value = _known_or_none(row, "market_value")
+    direction = _direction_of(row, qty, value)
     entry = _known_or_none(row, "avg_entry_price")
+    entry = entry if entry and not entry.is_signed() else None
+    price = _known_or_none(row, "current_price")
+    shares = _shares_of(instrument, qty)
+    wrong_price = _price_contradiction(price, value, shares)
+    wrong_entry = _entry_contradiction(row, entry, value, shares, direction)
     available = _known_or_none(row, "qty_available")
     return Position(
-        instrument=instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL]),
-        direction=Direction.SHORT if row.get("side") == "short" or qty.is_signed() else Direction.LONG,
+        instrument=instrument,
+        direction=direction,
         qty=qty.copy_abs(),
         available=None if available is None else available.copy_abs(),
-        entry_price=entry if entry and not entry.is_signed() else None,
-        current_price=_known_or_none(row, "current_price"),
+        entry_price=None if wrong_entry or wrong_price else entry,
+        current_price=None if wrong_price else price,
         asset_id=_text_or_empty(row, "asset_id"),
+        contradiction=wrong_entry or wrong_price,
     )
+
+
+def _direction_of(row: Row, qty: Decimal, value: Decimal | None) -> Direction:
+    """Long or short, by the side and by the signs of quantity and value: some brokers write no signs for a short."""
+    signed = qty.is_signed() or (value is not None and value < 0)
+    if row.get("side") == "short" or (qty.is_signed() and row.get("side") != "long"):
+        return Direction.SHORT
+    if signed:
+        amounts = f"qty {truncate_repr(row.get('qty'))} and market_value {truncate_repr(row.get('market_value'))}"
+        raise UnreadableError(f"it is long and short at once: side {truncate_repr(row.get('side'))}, {amounts}")
+    return Direction.LONG
+
+
+def _shares_of(instrument: Instrument, qty: Decimal) -> Decimal | None:
+    """How many shares the prices of a row count for; None for an adjusted contract, whose multiplier isn't known."""
+    if instrument.option is None:
+        return qty.copy_abs()
+    return None if instrument.option.is_adjusted else qty.copy_abs() * SHARES_PER_CONTRACT
+
+
+def _price_contradiction(price: Decimal | None, value: Decimal | None, shares: Decimal | None) -> str:
+    """How current price and market value contradict each other; "" when they don't, or when one isn't known."""
+    if not price or not value or shares is None or _is_same_size(price * shares, value):
+        return ""
+    return f"{shares:f} shares at its current price {price:f} aren't worth its market value {value:f}"
+
+
+def _entry_contradiction(
+    row: Row, entry: Decimal | None, value: Decimal | None, shares: Decimal | None, direction: Direction
+) -> str:
+    """How the entry price contradicts cost basis or profit; "" when it doesn't, or when neither is known."""
+    if entry is None or shares is None:
+        return ""
+    cost, profit = entry * shares, _known_or_none(row, "unrealized_pl")
+    basis = _known_or_none(row, "cost_basis")
+    if basis is not None:
+        paid = basis if direction is Direction.LONG else basis.copy_abs()
+        # The entry price may be rounded in its last digit, or to cents, and the basis to cents.
+        digit = Decimal((0, (1,), min(entry.as_tuple().exponent, -2)))  # type: ignore[type-var]  a finite number
+        if abs(paid - cost) > max(cost * _SAME_COST, digit / 2 * shares) + _CENT:
+            return f"{shares:f} shares at its entry price {entry:f} don't cost its cost basis {basis:f}"
+    if value and profit is not None and not any(_is_same_size(value + sign * profit, cost) for sign in (1, -1)):
+        return f"its entry price {entry:f} contradicts its profit {profit:f} at a market value of {value:f}"
+    return ""
+
+
+def _is_same_size(one: Decimal, other: Decimal) -> bool:
+    """Whether two amounts may be the same although they are of different instants: prices move, and sizes don't."""
+    small, large = sorted((one.copy_abs(), other.copy_abs()))
+    return large <= small * _SAME_SIZE
 
 
 # --- orders

@@ -225,7 +225,10 @@ def rules_warning(holding: Holding) -> str:
     if holding.state.suspended:
         resume = f"`sellctl manage {holding.symbol}` resumes them"
         return f"its strategy's rules are suspended: {holding.state.suspended}; {resume}"
-    return "entry price unknown: no percentage rule can fire" if holding.position.entry_price is None else ""
+    if holding.position.entry_price is not None:
+        return ""
+    why = f" ({holding.position.contradiction})" if holding.position.contradiction else ""
+    return f"entry price unknown{why}: no percentage rule can fire"
 
 
 # --- which rules are true ---------------------------------------------------------------------------------------------
