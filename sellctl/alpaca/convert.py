@@ -371,7 +371,7 @@ def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]
 
 
 def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
-    """GET /v2/account: number, equity, and what blocks trading."""
+    """GET /v2/account: number, equity and transfers, and what blocks trading."""
     row = dict_of(answer)
     return AccountFacts(
         name=name,
@@ -380,6 +380,7 @@ def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
         blocked=_blocked_by(row),
         equity=_known_or_none(row, "equity"),
         last_equity=_known_or_none(row, "last_equity"),
+        transfers=_known_or_none(row, "intraday_adjustments"),
     )
 
 

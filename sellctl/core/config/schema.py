@@ -404,7 +404,7 @@ class StrategyConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccountGuardConfig:
-    """Limits on the day's profit or loss of the whole account, its equity against the previous close."""
+    """Limits on the day's profit or loss of the whole account: equity against the previous close, without transfers."""
 
     loss: Annotated[AmountText | None, Doc("5% or $1000/position: acts when the day's loss is at or above it.")] = None
     profit: Annotated[AmountText | None, Doc("The same for the day's profit.")] = None

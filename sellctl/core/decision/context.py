@@ -16,7 +16,7 @@ from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NO_PRICES, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import is_live
-from sellctl.core.rules.account_guard import reached_limit
+from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.structures.coverage import Cover, cover_of
 from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
@@ -29,8 +29,9 @@ class DecisionContext:
     `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
     `account_violations` forbid every order and every cancel of this account right now. `pairs` are option legs that
     belong together, by the symbol of either leg, where a strategy evaluates pairs. `tripped` is the account guard's
-    limit that is reached, or was earlier today. `walks` are the price walks (WalkConfig) by urgency class, with fewer
-    steps when many exits share the account's limit of orders per minute.
+    limit that is reached, or was earlier today; `guard_problem` says why the guard can't fire, "" when it can. `walks`
+    are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's limit of
+    orders per minute.
     """
 
     snapshot: Snapshot
@@ -42,6 +43,7 @@ class DecisionContext:
     today: dt.date
     pairs: Mapping[str, Pair]
     tripped: str
+    guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
     _orders: Mapping[str, tuple[Order, ...]]
     _unreadable_underlyings: frozenset[str]
@@ -70,6 +72,7 @@ class DecisionContext:
             today=snapshot.market.today,
             pairs=pairs,
             tripped=snapshot.tripped or reached_limit(policy.account_guard, snapshot.account),
+            guard_problem=_guard_problem(snapshot, policy),
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
             _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
@@ -143,6 +146,14 @@ def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
     quote = snapshot.underlyings.get(instrument.underlying)
     underlying = judge_quote(quote, AssetClass.STOCK, market, dt.timedelta(0)) if quote else NO_PRICES
     return Holding(holding.position, holding.quote, holding.state, prices, underlying)
+
+
+def _guard_problem(snapshot: Snapshot, policy: Policy) -> str:
+    """Why the account guard can't fire; "" when it can, has fired today, or is off."""
+    if not policy.guards_the_account or snapshot.tripped:
+        return ""
+    unknown = why_unknown(snapshot.account)
+    return f"the account guard can't fire: the broker doesn't say {unknown}" if unknown else ""
 
 
 def _invalid(holdings: Iterable[Holding]) -> dict[str, str]:

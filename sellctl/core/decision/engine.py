@@ -60,10 +60,17 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         made_at=snapshot.market.now,
         decisions=decisions,
         stale=(*_stale(decisions, context), *backstop.orphans(context)),
-        faults=tuple(f"{row.symbol or 'a row'} could not be read: {row.why}" for row in snapshot.invalid),
+        faults=_faults(context),
         needs_history=due - snapshot.history.keys(),
         tripped=context.tripped,
+        guard_problem=context.guard_problem,
     )
+
+
+def _faults(context: DecisionContext) -> tuple[str, ...]:
+    """What of the account can't be judged at all."""
+    rows = (f"{row.symbol or 'a row'} could not be read: {row.why}" for row in context.snapshot.invalid)
+    return (*rows, context.guard_problem) if context.guard_problem else tuple(rows)
 
 
 def _most_urgent_first(decisions: Iterable[PositionDecision]) -> tuple[PositionDecision, ...]:

@@ -39,6 +39,7 @@ class AccountFacts:
     blocked: str = ""  # the broker's reason why trading is blocked; "" when it isn't
     equity: Decimal | None = None  # dollars now, and at the previous close; None when unknown
     last_equity: Decimal | None = None
+    transfers: Decimal | None = None  # dollars paid in since then, below zero when paid out; None when unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ ORDER_KEYS = (
 )  # fmt: skip
 QUOTE_KEYS = ("bid", "ask", "mid", "spread", "bid_size", "ask_size")
 SEGMENT_KEYS = ("at", "fixed", "jump", "linear", "walk")
-EVENT_KEYS = ("at", "order", "cancel", "quote", "misbehave", "behave", "halt", "resume", "split", "set")
+EVENT_KEYS = ("at", "order", "cancel", "quote", "misbehave", "behave", "halt", "resume", "split", "transfer", "set")
 EXPECTATION_KEYS = ("account", "symbol", "order", "ends", "reason", "text")
 TOP_KEYS = (
     "name", "description", "start", "speed", "until", "settings", "accounts", "prices", "events", "misbehaviours",
@@ -326,6 +326,11 @@ def _split_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
     return events.split(fields["symbol"].text(), fields["ratio"].number())
 
 
+def _transfer_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
+    fields = item.fields(("account", "amount"), required=("account", "amount"))
+    return events.transfer(_known_account(fields["account"], scenario), fields["amount"].number())
+
+
 def _set_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
     fields = item.fields(("account", "refused", "trading_blocked"), required=("account",))
     account = _known_account(fields["account"], scenario)
@@ -346,6 +351,7 @@ _EVENT_READERS: dict[str, Callable[[Item, Scenario], events.ScenarioEvent]] = {
     "halt": lambda item, _scenario: events.halt(item.text()),
     "resume": lambda item, _scenario: events.resume(item.text()),
     "split": _split_event,
+    "transfer": _transfer_event,
     "set": _set_event,
 }
 
