@@ -217,7 +217,7 @@ def today_of(instant: dt.datetime) -> dt.date:
 
 
 def days_left(holding: Holding, today: dt.date) -> int | None:
-    """Days until an option expires, 0 on its last day; None for assets that don't expire."""
+    """Days until an option expires, 0 on its expiration date; None for assets that don't expire."""
     option = holding.position.instrument.option
     return None if option is None else (option.expires - today).days
 

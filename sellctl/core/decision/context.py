@@ -10,6 +10,7 @@ from sellctl.core.decision.confirmation import at_the_best, at_the_worst
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, account_violations
+from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import Urgency
@@ -78,10 +79,14 @@ class DecisionContext:
             _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
         )
 
-    def expires_today(self, holding: Holding) -> bool:
-        """Whether the position is an option on its last day."""
-        option = holding.position.instrument.option
-        return option is not None and option.expires == self.today
+    def is_last_day(self, holding: Holding) -> bool:
+        """Whether the position is an option on its last trading day."""
+        return is_last_day(holding, self.snapshot.market)
+
+    def has_ended(self, holding: Holding) -> bool:
+        """Whether the position is an option that doesn't trade any more."""
+        left = days_left(holding, self.snapshot.market)
+        return left is not None and left < 0
 
     def keeps_put(self, holding: Holding) -> bool:
         """Whether it is a put, and short puts are kept as cash-secured. Only for shorts: the side isn't checked."""

@@ -222,8 +222,9 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
         return "exempt (by you)"
     if context.policy.excludes(instrument.symbol, instrument.underlying):
         return "NOT MANAGED: excluded (manage.exclude)"
-    if instrument.option and instrument.option.expires < context.today:
-        return f"expired on {instrument.option.expires}: the broker settles it"
+    if instrument.option and context.has_ended(holding):
+        ended = "expired" if instrument.option.expires < context.today else "stopped trading before its expiration"
+        return f"{ended} on {instrument.option.expires}: the broker settles it"
     return ""
 
 
@@ -356,7 +357,7 @@ def _engine_signals(holding: Holding, context: DecisionContext) -> Iterator[Exit
     snapshot, position, symbol = context.snapshot, holding.position, holding.symbol
     if not snapshot.market.is_open:
         return
-    if context.expires_today(holding):
+    if context.is_last_day(holding):
         yield from _zero_day(holding, context)
     if not position.is_long:
         yield from _naked_short(holding, context)
@@ -388,7 +389,7 @@ def _naked_short(holding: Holding, context: DecisionContext) -> Iterator[ExitSig
 
 
 def _expiring(holding: Holding, context: DecisionContext) -> Decimal:
-    """How much of a position to close on its expiration day.
+    """How much of a position to close on its last day.
 
     All of a long; of a short, everything except covered calls and puts that are kept. With `zero_day.shorts`, all of a
     short too.

@@ -175,11 +175,11 @@ def _holds(order: Order, holding: Holding) -> bool:
 
 
 def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -> bool:
-    """Whether it is a market order for an option that expires today, such as Alpaca's own liquidation.
+    """Whether it is a market order for an option on its last day, such as Alpaca's own liquidation.
 
     No order of sellctl would be faster, and in the last minutes Alpaca would refuse it.
     """
-    return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.expires_today(holding)
+    return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.is_last_day(holding)
 
 
 def _may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:

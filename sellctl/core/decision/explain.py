@@ -14,6 +14,7 @@ from sellctl.core.model.gain import Basis, price_on, side_name
 from sellctl.core.model.plan import REASONS, DecisionState, Plan, PositionDecision, Trigger, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.rules.zero_day import why_last_day
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars, as_percent
@@ -97,12 +98,13 @@ def _cover_note(holding: Holding, context: DecisionContext) -> str:
 
 
 def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
-    if not context.expires_today(holding):
+    if not context.is_last_day(holding):
         return ""
+    why = why_last_day(holding)
     if context.policy.zero_day is None:
-        return "expires today, zero-day handling is off"
+        return f"{why}, zero-day handling is off"
     applies = holding.position.is_long or context.policy.zero_day_shorts or holding.symbol in context.cover.by_options
-    return "expires today, before its deadline" if applies else "expires today, not closed (zero_day.shorts is off)"
+    return f"{why}, before its deadline" if applies else f"{why}, not closed (zero_day.shorts is off)"
 
 
 def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
