@@ -71,7 +71,7 @@ def test_a_forced_exit_never_walks_however_wide_the_spread_is() -> None:
 
 
 def on_a_wide_quote(step: int, *, clock: str = "12:00", short: bool = False) -> PositionDecision:
-    """The decision on the quote 0.05/1.50 (0.50/1.95 for a short), wide for a minute, at a step of a protective exit."""
+    """The decision on the quote 0.05/1.50 (for a short 0.50/1.95), wide for a minute, at a step of the exit."""
     minute = dt.timedelta(seconds=60)
     under_way = an_exit(Urgency.PROTECTIVE, step=step - 1, seconds=3).exit if step > 1 else None
     state = PositionState(wide_for=minute, exit=under_way)
