@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import Instrument, instrument_of
-from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session
+from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
@@ -221,6 +221,7 @@ def position_of(row: Row) -> Position:
         current_price=None if wrong_price else price,
         asset_id=_text_or_empty(row, "asset_id"),
         contradiction=wrong_entry or wrong_price,
+        lastday_price=_known_or_none(row, "lastday_price"),
     )
 
 
@@ -260,12 +261,18 @@ def _entry_contradiction(
     if basis is not None:
         paid = basis if direction is Direction.LONG else basis.copy_abs()
         # The entry price may be rounded in its last digit, or to cents, and the basis to cents.
-        digit = Decimal((0, (1,), min(entry.as_tuple().exponent, -2)))  # type: ignore[type-var]  a finite number
-        if abs(paid - cost) > max(cost * _SAME_COST, digit / 2 * shares) + _CENT:
+        rounded = min(Decimal(1).scaleb(_exponent(entry)), _CENT) / 2 * shares
+        if abs(paid - cost) > max(cost * _SAME_COST, rounded) + _CENT:
             return f"{shares:f} shares at its entry price {entry:f} don't cost its cost basis {basis:f}"
     if value and profit is not None and not any(_is_same_size(value + sign * profit, cost) for sign in (1, -1)):
         return f"its entry price {entry:f} contradicts its profit {profit:f} at a market value of {value:f}"
     return ""
+
+
+def _exponent(number: Decimal) -> int:
+    """The power of ten of a finite number's last digit."""
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
 
 
 def _is_same_size(one: Decimal, other: Decimal) -> bool:
@@ -365,6 +372,51 @@ def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]
         except UnreadableError as error:
             invalid.append(InvalidRow(symbol, str(error)))
     return Rows(tuple(good), tuple(invalid))
+
+
+# --- corporate actions
+
+
+def splits_of(answer: object, day: dt.date) -> tuple[tuple[Split, ...], str]:
+    """The splits with this ex-date on one page of corporate actions, and the token of the next page ("": none).
+
+    A list of splits with an unreadable row is unreadable: which stock it is about isn't known.
+    """
+    page = dict_of(answer)
+    actions = dict_of(page.get("corporate_actions"))
+    found = [
+        Split(symbol_of(row), ratio(row), _date_of(row, "ex_date"))
+        for kind, ratio in _SPLITS.items()
+        for row in map(dict_of, list_of(actions.get(kind) or []))
+    ]
+    return tuple(split for split in found if split.ex_date == day), _text_or_empty(page, "next_page_token")
+
+
+def _split_ratio(row: Row) -> Decimal:
+    new, old = (number_of(row.get(key), key) for key in ("new_rate", "old_rate"))
+    if new <= 0 or old <= 0:
+        raise UnreadableError(f"a split of {truncate_repr(new)} for {truncate_repr(old)} is not possible")
+    return new / old
+
+
+def _dividend_ratio(row: Row) -> Decimal:
+    """New shares per old one after a dividend in shares of the same stock."""
+    return 1 + amount_of(row.get("rate"), "rate")
+
+
+# How each kind of split states its ratio.
+_SPLITS: Mapping[str, Callable[[Row], Decimal]] = {
+    "forward_splits": _split_ratio,
+    "reverse_splits": _split_ratio,
+    "stock_dividends": _dividend_ratio,
+}
+
+
+def _date_of(row: Row, key: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text_of(row, key)[:10])
+    except ValueError:
+        raise UnreadableError(f"{key} {truncate_repr(row.get(key))} is not a date") from None
 
 
 # --- account, clock, calendar

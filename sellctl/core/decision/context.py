@@ -52,7 +52,7 @@ class DecisionContext:
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":
         """The context of one decision."""
-        invalid = _invalid(snapshot.holdings)
+        invalid, guard_problem = _invalid(snapshot.holdings), _guard_problem(snapshot, policy)
         holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
         valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
         cover = cover_of(valid)
@@ -72,8 +72,9 @@ class DecisionContext:
             account_violations=account_violations(snapshot, policy),
             today=snapshot.market.today,
             pairs=pairs,
-            tripped=snapshot.tripped or reached_limit(policy.account_guard, snapshot.account),
-            guard_problem=_guard_problem(snapshot, policy),
+            tripped=snapshot.tripped
+            or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
+            guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
             _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
@@ -157,6 +158,8 @@ def _guard_problem(snapshot: Snapshot, policy: Policy) -> str:
     """Why the account guard can't fire; "" when it can, has fired today, or is off."""
     if not policy.guards_the_account or snapshot.tripped:
         return ""
+    if snapshot.unbooked_splits:
+        return f"the account guard can't fire: a split of {', '.join(snapshot.unbooked_splits)} may not be booked yet"
     unknown = why_unknown(snapshot.account)
     return f"the account guard can't fire: the broker doesn't say {unknown}" if unknown else ""
 

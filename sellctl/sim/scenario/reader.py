@@ -78,6 +78,8 @@ class Scenario:
         for name, bodies in self.orders.items():
             exchange.load_orders(exchange.accounts[name], bodies)
         for when, action in self.events:
+            if isinstance(action, events.Split):
+                action.announce(exchange, when)
             exchange.at(when, action)
         exchange.advance_to(self.start)
         return exchange
@@ -322,8 +324,9 @@ def _quote_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
 
 
 def _split_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
-    fields = item.fields(("symbol", "ratio"), required=("symbol", "ratio"))
-    return events.split(fields["symbol"].text(), fields["ratio"].number())
+    fields = item.fields(("symbol", "ratio", "booked"), required=("symbol", "ratio"))
+    booked = fields["booked"].flag() if "booked" in fields else True
+    return events.Split(fields["symbol"].text(), fields["ratio"].number(), booked)
 
 
 def _transfer_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:

@@ -102,6 +102,18 @@ promises:
     assert (account.qty_of("F"), account.refused) == (190, 401)
 
 
+def test_a_split_that_is_not_booked_changes_only_the_price() -> None:
+    text = "accounts: {main: {positions: [{symbol: F, qty: 10, entry: 12}]}}\nprices: {F: 12}\n"
+    exchange = parse_scenario(
+        START + text + "events: [{at: +1m, split: {symbol: F, ratio: 2, booked: false}}]\n"
+    ).exchange()
+    assert [(split.symbol, split.ratio) for split in exchange.splits] == [("F", 2)]
+    exchange.advance_to(at("11:02"))
+    position, quote = exchange.accounts["main"].positions["F"], exchange.quote("F")
+    assert quote is not None
+    assert (position.qty, position.avg_entry_price, quote.bid) == (10, 12, 6)
+
+
 def test_a_transfer_moves_cash_and_is_shown_as_the_adjustment_of_the_day() -> None:
     exchange = parse_scenario(ACCOUNT + "events: [{at: start, transfer: {account: main, amount: -400}}]\n").exchange()
     account = exchange.accounts["main"]
