@@ -111,9 +111,12 @@ def suspected_split(position: Position, book: QuoteBook, splits: SplitsOfDay) ->
     and only one that a usual split explains exactly; since options often halve, their previous close counts only until
     the first answer or failure.
     """
-    stock, price = position.instrument.underlying, price_of(book)
-    ratio, is_stock = splits.ratio_of(stock), not position.instrument.is_option
-    if price is None or (ratio is None and splits.has_answer(stock)):
+    stock, is_stock = position.instrument.underlying, not position.instrument.is_option
+    ratio = splits.ratio_of(stock)
+    if ratio is None and splits.has_answer(stock):
+        return None
+    price = price_of(book)
+    if price is None:
         return None
     if ratio is not None:
         before = _known(book.closed_at, book.jumped_from, position.lastday_price, position.entry_price)

@@ -81,3 +81,13 @@ def test_a_limit_that_was_reached_earlier_today_stays_reached_when_the_result_be
     plan = decide(snapshot, a_policy(SellModuleConfig(account_guard=GUARDED)))
     assert closes_for_the_guard(plan)
     assert plan.guard_problem == ""
+
+
+def test_while_a_split_may_not_be_booked_no_guard_fires_because_the_equity_may_be_wrong() -> None:
+    snapshot = a_snapshot(a_holding(CALL), account=an_account("50000", "100000"))
+    plan = decide(replace(snapshot, unbooked_splits=("AAPL",)), a_policy(SellModuleConfig(account_guard=GUARDED)))
+    assert not closes_for_the_guard(plan)
+    assert (plan.tripped, plan.guard_problem) == (
+        "",
+        "the account guard can't fire: a split of AAPL may not be booked yet",
+    )
