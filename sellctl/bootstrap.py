@@ -23,8 +23,10 @@ from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.core.watching.split_reader import SplitReader
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
@@ -121,7 +123,8 @@ def assemble(
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):
         listener(Event(clock.now(), shortage, severity=Severity.WARNING, kind=EventKind.ALERT))
-    shared = _Shared(records, prices, clock, now, listener, state, run_options, own_strategies(loaded))
+    splits = SplitsOfDay()
+    shared = _Shared(records, prices, splits, clock, now, listener, state, run_options, own_strategies(loaded))
     watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
@@ -130,7 +133,14 @@ def assemble(
 
         tick_handler = TickHandler(watchers, AlpacaStreams(config), prices, market_clock, clock, publish)
     scheduler = AccountScheduler(
-        watchers, market_clock, prices, clock, config.sell_module.check_interval, publish, tick_handler
+        watchers,
+        market_clock,
+        prices,
+        clock,
+        config.sell_module.check_interval,
+        publish,
+        tick_handler,
+        SplitReader(connected.quotes, splits, clock, publish),
     )
     return Runtime(loaded, scheduler, clock, state, closers)
 
@@ -150,6 +160,7 @@ class _Shared:
 
     records: Records
     prices: PriceTracker
+    splits: SplitsOfDay
     clock: "Clock"
     now: "Callable[[], dt.datetime]"
     listener: Callable[[Event], None]
@@ -208,7 +219,9 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     basis = config.sell_module.price_basis.loss
     episodes = Episodes(name, shared.records.memory)
     book = OrderBook()
-    positions = PositionManager(shared.prices, clock, episodes, book, basis, pairs=policy.uses_structures)
+    positions = PositionManager(
+        shared.prices, clock, episodes, book, basis, pairs=policy.uses_structures, splits=shared.splits
+    )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
     orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
     return SellWatcher(

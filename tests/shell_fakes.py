@@ -30,6 +30,7 @@ from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.manual_requests import ManualRequests
 
@@ -268,12 +269,14 @@ class World:
         self.broker = FakeBroker(self.clock)
         self.market_clock = MarketClock([self.broker], self.clock)
         self.prices = PriceTracker(self.quotes, self.clock)
+        self.splits = SplitsOfDay()
         self.watcher = self.a_watcher(self.broker, self.requests)
 
     def a_watcher(self, broker: FakeBroker, requests: ManualRequests | None = None) -> SellWatcher:
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, self.journal)
         book = OrderBook()
-        positions = PositionManager(self.prices, self.clock, Episodes(broker.name, NoMemory()), book)
+        episodes = Episodes(broker.name, NoMemory())
+        positions = PositionManager(self.prices, self.clock, episodes, book, splits=self.splits)
         orders = OrderManager(broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "")
         return SellWatcher(
             name=broker.name,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from sellctl.core.model.instrument import instrument_of
-from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
+from sellctl.core.model.instrument import Instrument, instrument_of
+from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
@@ -27,6 +28,9 @@ _LARGEST_EXPONENT = 15  # larger than a quadrillion or smaller than a quintillio
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
 _LONGEST_REPR = 40
+_CENT = Decimal("0.01")
+_SAME_COST = Decimal("0.01")  # how far the cost by the entry price may be from the cost basis, as a share of it
+_SAME_SIZE = 5  # how many times as large one amount may be as another one that depends on the price of the moment
 
 # Flags of GET /v2/account that block all orders, and what each means.
 _BLOCKS = {
@@ -202,21 +206,90 @@ def _symbol_if_readable(row: object) -> str:
 
 
 def position_of(row: Row) -> Position:
-    """One row of GET /v2/positions. Symbol and quantity are required; an unreadable price is None."""
+    """One row of GET /v2/positions. Symbol and quantity are required; an unreadable price is None.
+
+    So is a price that other amounts of the row contradict. A row that is long and short at once is unreadable.
+    """
     qty = number_of(row.get("qty"), "qty")
     if not qty:
         raise UnreadableError("qty is 0")
+    instrument = instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL])
+    value = _known_or_none(row, "market_value")
+    direction = _direction_of(row, qty, value)
     entry = _known_or_none(row, "avg_entry_price")
+    entry = entry if entry and not entry.is_signed() else None
+    price = _known_or_none(row, "current_price")
+    shares = _shares_of(instrument, qty)
+    wrong_price = _price_contradiction(price, value, shares)
+    wrong_entry = _entry_contradiction(row, entry, value, shares, direction)
     available = _known_or_none(row, "qty_available")
     return Position(
-        instrument=instrument_of(symbol_of(row), _text_or_empty(row, "asset_class")[:_LONGEST_SYMBOL]),
-        direction=Direction.SHORT if row.get("side") == "short" or qty.is_signed() else Direction.LONG,
+        instrument=instrument,
+        direction=direction,
         qty=qty.copy_abs(),
         available=None if available is None else available.copy_abs(),
-        entry_price=entry if entry and not entry.is_signed() else None,
-        current_price=_known_or_none(row, "current_price"),
+        entry_price=None if wrong_entry or wrong_price else entry,
+        current_price=None if wrong_price else price,
         asset_id=_text_or_empty(row, "asset_id"),
+        contradiction=wrong_entry or wrong_price,
+        lastday_price=_known_or_none(row, "lastday_price"),
     )
+
+
+def _direction_of(row: Row, qty: Decimal, value: Decimal | None) -> Direction:
+    """Long or short, by the side and by the signs of quantity and value: some brokers write no signs for a short."""
+    signed = qty.is_signed() or (value is not None and value < 0)
+    if row.get("side") == "short" or (qty.is_signed() and row.get("side") != "long"):
+        return Direction.SHORT
+    if signed:
+        amounts = f"qty {truncate_repr(row.get('qty'))} and market_value {truncate_repr(row.get('market_value'))}"
+        raise UnreadableError(f"it is long and short at once: side {truncate_repr(row.get('side'))}, {amounts}")
+    return Direction.LONG
+
+
+def _shares_of(instrument: Instrument, qty: Decimal) -> Decimal | None:
+    """How many shares the prices of a row count for; None for an adjusted contract, whose multiplier isn't known."""
+    if instrument.option is None:
+        return qty.copy_abs()
+    return None if instrument.option.is_adjusted else qty.copy_abs() * SHARES_PER_CONTRACT
+
+
+def _price_contradiction(price: Decimal | None, value: Decimal | None, shares: Decimal | None) -> str:
+    """How current price and market value contradict each other; "" when they don't, or when one isn't known."""
+    if not price or not value or shares is None or _is_same_size(price * shares, value):
+        return ""
+    return f"{shares:f} shares at its current price {price:f} aren't worth its market value {value:f}"
+
+
+def _entry_contradiction(
+    row: Row, entry: Decimal | None, value: Decimal | None, shares: Decimal | None, direction: Direction
+) -> str:
+    """How the entry price contradicts cost basis or profit; "" when it doesn't, or when neither is known."""
+    if entry is None or shares is None:
+        return ""
+    cost, profit = entry * shares, _known_or_none(row, "unrealized_pl")
+    basis = _known_or_none(row, "cost_basis")
+    if basis is not None:
+        paid = basis if direction is Direction.LONG else basis.copy_abs()
+        # The entry price may be rounded in its last digit, or to cents, and the basis to cents.
+        rounded = min(Decimal(1).scaleb(_exponent(entry)), _CENT) / 2 * shares
+        if abs(paid - cost) > max(cost * _SAME_COST, rounded) + _CENT:
+            return f"{shares:f} shares at its entry price {entry:f} don't cost its cost basis {basis:f}"
+    if value and profit is not None and not any(_is_same_size(value + sign * profit, cost) for sign in (1, -1)):
+        return f"its entry price {entry:f} contradicts its profit {profit:f} at a market value of {value:f}"
+    return ""
+
+
+def _exponent(number: Decimal) -> int:
+    """The power of ten of a finite number's last digit."""
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
+
+
+def _is_same_size(one: Decimal, other: Decimal) -> bool:
+    """Whether two amounts may be the same although they are of different instants: prices move, and sizes don't."""
+    small, large = sorted((one.copy_abs(), other.copy_abs()))
+    return large <= small * _SAME_SIZE
 
 
 # --- orders
@@ -312,11 +385,56 @@ def quotes_of(answer: object, symbols: frozenset[str], feed: str) -> Rows[Quote]
     return Rows(tuple(good), tuple(invalid))
 
 
+# --- corporate actions
+
+
+def splits_of(answer: object, day: dt.date) -> tuple[tuple[Split, ...], str]:
+    """The splits with this ex-date on one page of corporate actions, and the token of the next page ("": none).
+
+    A list of splits with an unreadable row is unreadable: which stock it is about isn't known.
+    """
+    page = dict_of(answer)
+    actions = dict_of(page.get("corporate_actions"))
+    found = [
+        Split(symbol_of(row), ratio(row), _date_of(row, "ex_date"))
+        for kind, ratio in _SPLITS.items()
+        for row in map(dict_of, list_of(actions.get(kind) or []))
+    ]
+    return tuple(split for split in found if split.ex_date == day), _text_or_empty(page, "next_page_token")
+
+
+def _split_ratio(row: Row) -> Decimal:
+    new, old = (number_of(row.get(key), key) for key in ("new_rate", "old_rate"))
+    if new <= 0 or old <= 0:
+        raise UnreadableError(f"a split of {truncate_repr(new)} for {truncate_repr(old)} is not possible")
+    return new / old
+
+
+def _dividend_ratio(row: Row) -> Decimal:
+    """New shares per old one after a dividend in shares of the same stock."""
+    return 1 + amount_of(row.get("rate"), "rate")
+
+
+# How each kind of split states its ratio.
+_SPLITS: Mapping[str, Callable[[Row], Decimal]] = {
+    "forward_splits": _split_ratio,
+    "reverse_splits": _split_ratio,
+    "stock_dividends": _dividend_ratio,
+}
+
+
+def _date_of(row: Row, key: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text_of(row, key)[:10])
+    except ValueError:
+        raise UnreadableError(f"{key} {truncate_repr(row.get(key))} is not a date") from None
+
+
 # --- account, clock, calendar
 
 
 def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
-    """GET /v2/account: number, equity, and what blocks trading."""
+    """GET /v2/account: number, equity and transfers, and what blocks trading."""
     row = dict_of(answer)
     return AccountFacts(
         name=name,
@@ -325,6 +443,7 @@ def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
         blocked=_blocked_by(row),
         equity=_known_or_none(row, "equity"),
         last_equity=_known_or_none(row, "last_equity"),
+        transfers=_known_or_none(row, "intraday_adjustments"),
     )
 
 

@@ -1,9 +1,10 @@
-"""The QuoteSource port on Alpaca's market data API: one set of quotes for all accounts.
+"""The ports QuoteSource and CorporateActions on Alpaca's market data API, for all accounts at once.
 
 Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use.
 """
 
 import asyncio
+import datetime as dt
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,19 +12,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from sellctl.alpaca.convert import is_ordinary_symbol, quotes_of
+from sellctl.alpaca.convert import is_ordinary_symbol, quotes_of, splits_of
 from sellctl.alpaca.errors import FeedNotGrantedError
 from sellctl.alpaca.paging import batches_of
 from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimitedError, RequestRejectedError
 from sellctl.core.model.instrument import AssetClass, Instrument
-from sellctl.core.model.market import Quote
+from sellctl.core.model.market import Quote, Split
 from sellctl.core.model.snapshot import InvalidRow, Rows
 
 _POLLS_DEFERRED: Final = 12  # polls for which a key that failed is tried last: a minute at the default interval
 _RETRY_SECONDS: Final = 12.0  # after this no further key is tried for a batch
 _NOT_ABOUT_SYMBOLS: Final = (FeedNotGrantedError, RateLimitedError, NotFoundError)
+_SPLIT_TYPES: Final = "forward_split,reverse_split,stock_dividend"
+_BOOKED_WITHIN_DAYS: Final = 7
+_MAX_PAGES: Final = 20
 _NO_ROWS: Final[Rows[Quote]] = Rows(())
 _WORD: Final = re.compile(r"[A-Za-z0-9./]+")
 
@@ -80,7 +84,7 @@ class _KeyState:
 
 
 class AlpacaQuotes:
-    """The QuoteSource port on Alpaca's market data API."""
+    """The ports QuoteSource and CorporateActions on Alpaca's market data API."""
 
     def __init__(
         self,
@@ -114,6 +118,18 @@ class AlpacaQuotes:
         self._problems = tuple(problem for part in fetched for problem in part.problems)
         _raise_if_all_failed(fetched)
         return {quote.symbol: quote for part in fetched for quote in part.rows.rows}
+
+    async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
+        """The splits of these stocks whose ex-date is `day`, from the first key that answers about all of them."""
+        error: BrokerError | None = None
+        for key in self._keys_to_try():
+            try:
+                parts = [await _splits(key.client, batch, day) for batch in batches_of(sorted(symbols))]
+            except BrokerError as failed:
+                error = failed
+            else:
+                return tuple(split for part in parts for split in part)
+        raise error or BrokerError("No key is configured that could read the corporate actions.")
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
         """Only stocks and options: sellctl trades nothing else.
@@ -151,6 +167,27 @@ class AlpacaQuotes:
                 key.deferred_until = 0
                 return _Fetched(batch, rows)
         return _Fetched(batch, error=error)
+
+
+async def _splits(client: RestClient, symbols: tuple[str, ...], day: dt.date) -> tuple[Split, ...]:
+    """Every page of one batch. Alpaca filters by the day on which it books an action, which may not be the ex-date."""
+    first, last = (day + dt.timedelta(days=days) for days in (-_BOOKED_WITHIN_DAYS, _BOOKED_WITHIN_DAYS))
+    query = {
+        "symbols": ",".join(symbols),
+        "types": _SPLIT_TYPES,
+        "start": str(first),
+        "end": str(last),
+        "limit": "1000",
+    }
+    found: list[Split] = []
+    for _ in range(_MAX_PAGES):
+        request = ApiRequest("reading the corporate actions", "/corporate-actions", query, version="v1")
+        splits, token = await client.request(request, partial(splits_of, day=day))
+        found += splits
+        if not token:
+            return tuple(found)
+        query = query | {"page_token": token}
+    raise BrokerError(f"{client.account}: the list of corporate actions has no end.")
 
 
 async def _with_key(key: _KeyState, batch: _Batch) -> Rows[Quote]:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import Intent, OpenOrder
-from sellctl.core.model.market import BrokerClock, Quote, Session
+from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Position
@@ -92,6 +92,14 @@ class QuoteSource(Protocol):
     @property
     def last_problems(self) -> tuple[str, ...]:
         """The problems of the last call, such as quotes that could not be fetched, one sentence each."""
+
+
+@runtime_checkable
+class CorporateActions(Protocol):
+    """A source of corporate actions, shared by all accounts."""
+
+    async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
+        """The splits of these stocks whose ex-date is `day`. BrokerError when any part of the answer is unknown."""
 
 
 class StreamListener(Protocol):

@@ -20,7 +20,7 @@ from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
 from sellctl.core.ports import Clock
-from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
@@ -34,6 +34,7 @@ from sellctl.core.watching.poll_schedule import (
     next_poll,
     rest_while_closed,
 )
+from sellctl.core.watching.split_reader import SplitReader
 
 PATIENCE_SECONDS = 2.0  # how long a poll waits for a slow account once another is ready
 RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
@@ -48,7 +49,8 @@ Observed = tuple[SellWatcher, AccountObservation]
 class AccountScheduler:
     """Polls the watchers of all accounts, once or until stopped.
 
-    `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled.
+    `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled, and without a
+    `split_reader` nobody asks for splits.
     """
 
     watchers: Sequence[SellWatcher]
@@ -58,6 +60,7 @@ class AccountScheduler:
     interval: dt.timedelta
     publish: EventPublisher
     tick_handler: TickHandler | None = None
+    split_reader: SplitReader | None = None
     _market: Market | None = None
     _problem: SellctlError | None = None
     _clock_failures: int = 0
@@ -104,6 +107,7 @@ class AccountScheduler:
         seen = await self._arrived()
         if market is None:
             return
+        self._ask_for_splits(seen, market)
         if self._needs_quotes():
             await self.prices.refresh(_missing(seen, requested))
         self._remember(seen)
@@ -117,6 +121,12 @@ class AccountScheduler:
             self._not_before[watcher.name] = self.clock.monotonic() + back_off(watcher.state)
         if self.tick_handler:
             await self.tick_handler.polled()
+
+    def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
+        if self.split_reader and market.is_open:
+            instruments = (i for _, observation in seen for i in observation.instruments)
+            stocks = {i.underlying for i in instruments if i.asset_class in QUOTED}
+            self.split_reader.ask(stocks, market.today)
 
     def _due(self, *, expedited: bool) -> list[SellWatcher]:
         early = self._requested | self._with_a_jump() if expedited else None
@@ -267,6 +277,8 @@ class AccountScheduler:
         for task in self._under_way.values():
             task.cancel()
         self._under_way.clear()
+        if self.split_reader:
+            self.split_reader.stop()
 
     # --- run once -----------------------------------------------------------------------------------------------------
 
@@ -293,6 +305,8 @@ class AccountScheduler:
             return True
         if self._problem is not None:
             return False
+        if self.split_reader and self.split_reader.is_asking and any(state.may_lack_split for state in self.states):
+            return True
         return any(state.is_expedited or not state.has_polled for state in self.states)
 
     def _may_recover(self) -> bool:

@@ -32,6 +32,7 @@ from sellctl.core.watching.plan_announcer import PlanAnnouncer
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
+_RESUMED = "resumed"  # the journal's note on a symbol or underlying whose rules the user has resumed
 _BUG_HINT = "Please report it; --debug logs where it happened."
 
 
@@ -74,6 +75,7 @@ class SellWatcher:
     requests: ManualRequests = field(default_factory=ManualRequests)
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
+    _knows_resumed: bool = False
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
     # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
@@ -132,9 +134,7 @@ class SellWatcher:
         requests, rows = self.requests, seen.positions.rows
         if self._state.plan is not None or requests.panic_is_pending:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
-        resumed = self.options.resumed()
-        if resumed:
-            self.positions.episodes.thaw(resumed)
+        self._resume_rules(market)
         holdings = self.positions.holdings(rows, market)
         self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
@@ -153,7 +153,19 @@ class SellWatcher:
             tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
+            unbooked_splits=self.positions.unbooked_splits,
         )
+
+    def _resume_rules(self, market: Market) -> None:
+        """Resume the rules that the user wants resumed. Later processes keep them through today's splits too."""
+        if not self._knows_resumed:
+            self._knows_resumed = True
+            self.positions.accept_splits(self.journal.noted_today(self.name, _RESUMED), market.today)
+        resumed = self.options.resumed()
+        if resumed:
+            self.positions.resume(resumed, market.today)
+            for symbol in sorted(resumed):
+                self.journal.note(self.name, _RESUMED, {"symbol": symbol})
 
     # --- a tick -------------------------------------------------------------------------------------------------------
 
@@ -179,6 +191,8 @@ class SellWatcher:
         if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
+        if self.positions.suspects_split((holding.position for holding in group), state.snapshot.market):
+            return None  # the next poll rests its rules
         snapshot = replace(
             state.snapshot,
             holdings=tuple(self._with_price_increment(holding) for holding in group),

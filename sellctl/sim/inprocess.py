@@ -17,7 +17,7 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.model.instrument import Instrument, instrument_of
-from sellctl.core.model.market import BrokerClock, Quote, Session
+from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction, Position
@@ -165,7 +165,7 @@ class SimBroker:
 
 
 class SimQuotes:
-    """The QuoteSource port over the exchange."""
+    """The ports QuoteSource and CorporateActions over the exchange."""
 
     last_problems: tuple[str, ...] = ()
 
@@ -176,6 +176,11 @@ class SimQuotes:
         """The newest quote per symbol; a symbol without one is absent."""
         found = ((one.symbol, self._quote(one.symbol)) for one in instruments)
         return {symbol: quote for symbol, quote in found if quote}
+
+    async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
+        """The announced splits of these stocks with this ex-date."""
+        announced = (Split(one.symbol, one.ratio, one.ex_date) for one in self.exchange.splits)
+        return tuple(split for split in announced if split.symbol in symbols and split.ex_date == day)
 
     def _quote(self, symbol: str) -> Quote | None:
         shown = self.exchange.market.shown(symbol, self.exchange.now)
@@ -240,6 +245,7 @@ def _position(exchange: Exchange, account: SimAccount, one: SimPosition) -> Posi
         entry_price=one.avg_entry_price if one.avg_entry_price > 0 else None,
         current_price=quote.mid if quote else None,
         asset_id=one.asset.id,
+        lastday_price=one.lastday_price,
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, Asset, asset_of
+from sellctl.sim.market.market import SimSplit
 from sellctl.sim.market.price_paths import Level, ShownQuote
-from sellctl.sim.numbers import ZERO, number, stamp, text, text_or_none
+from sellctl.sim.numbers import ZERO, number, stable_id, stamp, text, text_or_none
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.orders import SimOrder, SimPosition
@@ -116,7 +117,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
     equity = account.cash + longs + shorts
     margin = (longs - shorts) / 2
     power = max(equity - margin, ZERO) * 2
-    last = account.last_equity if account.last_equity is not None else equity
+    last = account.last_equity if account.last_equity is not None else equity - (account.transfers or ZERO)
     return {
         "id": account.id,
         "account_number": account.number,
@@ -144,7 +145,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
         "initial_margin": text(margin),
         "maintenance_margin": text((longs - shorts) * 3 / 10),
         "last_maintenance_margin": "0",
-        "intraday_adjustments": "0",
+        "intraday_adjustments": text_or_none(account.transfers),
         "pending_reg_taf_fees": "0",
         "pending_transfer_in": "0",
         "pending_transfer_out": "0",
@@ -318,3 +319,26 @@ def is_penny_program(asset: Asset) -> bool:
 
 def _ratio(part: Decimal, whole: Decimal) -> Decimal:
     return round(part / whole, 16) if whole else ZERO
+
+
+def split_type(split: SimSplit) -> str:
+    """The type under which Alpaca lists a split."""
+    return "forward_split" if split.ratio > 1 else "reverse_split"
+
+
+def split_json(split: SimSplit) -> Json:
+    """A split as one of the corporate actions."""
+    new, old = split.ratio.as_integer_ratio()
+    cusip = stable_id("cusip", split.symbol)[:9]
+    cusips = {"cusip": cusip} if split.ratio > 1 else {"old_cusip": cusip, "new_cusip": f"{cusip[:8]}X"}
+    return {
+        "id": stable_id("split", split.symbol, split.ex_date.isoformat()),
+        "symbol": split.symbol,
+        **cusips,
+        "new_rate": new,
+        "old_rate": old,
+        "process_date": split.ex_date.isoformat(),
+        "ex_date": split.ex_date.isoformat(),
+        "record_date": split.ex_date.isoformat(),
+        "payable_date": split.ex_date.isoformat(),
+    }

@@ -240,7 +240,7 @@ def mode_cell(*, paper: bool) -> Cell:
 
 
 def days_left(holding: Holding, today: dt.date) -> int | None:
-    """Days until an option expires, 0 on its last day; None for assets that don't expire."""
+    """Days until an option expires, 0 on its expiration date; None for assets that don't expire."""
     option = holding.position.instrument.option
     return None if option is None else (option.expires - today).days
 

@@ -105,7 +105,7 @@ def test_what_is_no_timestamp_is_unreadable(text: object) -> None:
     [
         ({}, Direction.LONG),
         ({"side": "short"}, Direction.SHORT),
-        ({"qty": "-2"}, Direction.SHORT),
+        ({"qty": "-2", "side": None}, Direction.SHORT),
         ({"qty": "-2", "side": "short"}, Direction.SHORT),
     ],
 )
@@ -117,6 +117,85 @@ def test_a_short_is_one_by_its_side_or_its_sign(fields: dict, direction: Directi
 @pytest.mark.parametrize("entry", ["0", "-1", None, "", "NaN", "text"])
 def test_an_entry_price_that_is_missing_or_not_above_zero_is_unknown(entry: object) -> None:
     assert position_of(a_position_row(avg_entry_price=entry)).entry_price is None
+
+
+CONSISTENT = {
+    "asset_class": "us_option",
+    "qty": "1",
+    "avg_entry_price": "0.05",
+    "cost_basis": "5",
+    "current_price": "0.06",
+    "market_value": "6",
+    "unrealized_pl": "1",
+}
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        {"cost_basis": "500"},
+        {"cost_basis": "-5"},
+        {"cost_basis": "0"},
+        {"cost_basis": "0.05"},
+        {"qty": "10"},
+        {"avg_entry_price": "5"},
+        {"market_value": "0.06", "unrealized_pl": None},
+        {"current_price": "6"},
+        {"unrealized_pl": "-400"},
+        {"cost_basis": None, "unrealized_pl": "-494"},
+    ],
+)
+def test_the_entry_price_of_a_row_that_contradicts_itself_is_unknown(contradiction: dict) -> None:
+    position = position_of(a_position_row(**CONSISTENT | contradiction))
+    assert position.entry_price is None
+    assert position.contradiction
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        CONSISTENT,
+        CONSISTENT | {"cost_basis": "5.3", "unrealized_pl": "0.7"},  # 0.053, rounded to 0.05
+        CONSISTENT | {"cost_basis": None, "market_value": None, "unrealized_pl": None},
+        CONSISTENT | {"cost_basis": "text", "market_value": "", "unrealized_pl": []},
+        CONSISTENT | {"qty": "-1", "side": "short", "cost_basis": "-5", "market_value": "-6", "unrealized_pl": "-1"},
+        CONSISTENT | {"qty": "1", "side": "short", "unrealized_pl": "-1"},  # a broker that writes no signs
+        {
+            "asset_class": "us_equity",
+            "symbol": "AAPL",
+            "qty": "0.333333333",
+            "avg_entry_price": "200.1",
+            "cost_basis": "66.7",
+            "current_price": "210",
+            "market_value": "69.99",
+            "unrealized_pl": "3.29",
+        },
+    ],
+)
+def test_rounding_and_missing_amounts_contradict_nothing(row: dict) -> None:
+    position = position_of(a_position_row(**row))
+    assert position.entry_price == Decimal(str(row["avg_entry_price"]))
+    assert position.contradiction == ""
+
+
+def test_the_amounts_of_an_adjusted_contract_are_not_compared_because_its_size_is_unknown() -> None:
+    row = CONSISTENT | {
+        "symbol": "AAPL1261218C00200000",
+        "cost_basis": "7.5",
+        "market_value": "9",
+        "unrealized_pl": "1.5",
+    }
+    assert position_of(a_position_row(**row)).entry_price == Decimal("0.05")
+
+
+def test_a_price_that_the_market_value_contradicts_is_unknown_too() -> None:
+    assert position_of(a_position_row(**CONSISTENT | {"market_value": "600"})).current_price is None
+
+
+@pytest.mark.parametrize("wrong", [{"qty": "-2"}, {"market_value": "-12"}, {"side": None, "market_value": "-12"}])
+def test_a_row_that_is_long_and_short_at_once_is_unreadable(wrong: dict) -> None:
+    answer = rows_of([a_position_row(**{"side": "long"} | wrong)], position_of)
+    assert "long" in answer.invalid[0].why
 
 
 def test_what_the_broker_does_not_say_is_unknown() -> None:

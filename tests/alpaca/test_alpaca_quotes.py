@@ -1,3 +1,4 @@
+import datetime as dt
 from collections import Counter
 from decimal import Decimal
 
@@ -19,7 +20,7 @@ from alpaca_stand_in import (
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.alpaca.rest import Credentials, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
-from sellctl.core.errors import AuthError, UnknownOutcomeError
+from sellctl.core.errors import AuthError, BrokerError, UnknownOutcomeError
 from sellctl.core.model.instrument import Instrument, a_stock, an_option, instrument_of
 
 STOCKS = "/v2/stocks/quotes/latest"
@@ -219,3 +220,57 @@ def test_a_strange_symbol_costs_no_ordinary_one_its_quote_whatever_alpaca_answer
     with connected(stand_in.url) as adapters:
         quotes = run(adapters.quotes.latest([*stocks(3), a_stock("S001+"), a_stock("=1+1")]))
     assert sorted(quotes) == ["S000", "S001", "S002"]
+
+
+# --- splits
+
+ACTIONS = "/v1/corporate-actions"
+DAY = dt.date(2026, 11, 24)
+
+
+def a_split(symbol: str, new: object, old: object, ex_date: str = "2026-11-24") -> dict[str, object]:
+    return {"symbol": symbol, "new_rate": new, "old_rate": old, "ex_date": ex_date, "process_date": ex_date}
+
+
+def a_page(token: str | None = None, **actions: list[dict[str, object]]) -> Answer:
+    return Answer({"corporate_actions": actions, "next_page_token": token})
+
+
+def test_the_splits_of_a_day_are_those_with_its_ex_date_on_every_page(stand_in: StandIn) -> None:
+    first = a_page("more", forward_splits=[a_split("S000", 2, 1), a_split("S001", 3, 2, "2026-11-25")])
+    dividend = {"symbol": "S003", "rate": 1, "ex_date": "2026-11-24"}
+    second = a_page(reverse_splits=[a_split("S002", 1, 10)], stock_dividends=[dividend])
+    stand_in.on(ACTIONS, first, second)
+    with connected(stand_in.url) as adapters:
+        splits = run(adapters.quotes.splits(["S000", "S001", "S002", "S003"], DAY))
+    assert {split.symbol: str(split.ratio) for split in splits} == {"S000": "2", "S002": "0.1", "S003": "2"}
+    asked, again = stand_in.to(ACTIONS)
+    assert asked.query["types"] == "forward_split,reverse_split,stock_dividend"
+    assert asked.query["start"] < "2026-11-24" < asked.query["end"]
+    assert again.query.items() >= {"page_token": "more"}.items()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Answer("", 404),
+        Answer("", 500),
+        Answer({"corporate_actions": None, "next_page_token": None}),
+        Answer({"corporate_actions": {"forward_splits": "x"}, "next_page_token": None}),
+        a_page(forward_splits=[a_split("S000", 0, 1)]),
+        a_page(forward_splits=[a_split("S000", "NaN", 1)]),
+        a_page(forward_splits=[a_split("S000", 2, 1, "soon")]),
+        a_page("again", forward_splits=[]),  # a list without an end
+    ],
+)
+def test_an_answer_about_splits_that_cannot_be_read_to_its_end_is_an_error(stand_in: StandIn, wrong: Answer) -> None:
+    stand_in.on(ACTIONS, wrong)
+    with connected(stand_in.url) as adapters:
+        assert isinstance(caught(adapters.quotes.splits(["S000"], DAY)), BrokerError)
+
+
+def test_another_key_is_asked_for_splits_when_one_fails(stand_in: StandIn) -> None:
+    refused = Answer({"message": "forbidden."}, 403)
+    stand_in.on(ACTIONS, lambda request: refused if keys([request]) == ["b"] else a_page())
+    with connected(stand_in.url, stand_in.url) as adapters:
+        assert [run(adapters.quotes.splits(["S000"], DAY)) for _ in range(2)] == [(), ()]

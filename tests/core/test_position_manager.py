@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
-from builders import CALL, PUT, a_market, a_position, a_quote, an_order, at, replace
+from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_signal, an_exit_order
 from order_fakes import FakeClock, FakeMemory, NoQuotes
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
-from sellctl.core.model.market import Market
+from sellctl.core.model.market import Market, Split
 from sellctl.core.model.order import PositionIntent, Side
 from sellctl.core.model.position import BackstopState, Direction, Holding, Position
 from sellctl.core.orders.order_book import OrderBook
@@ -20,6 +20,7 @@ from sellctl.core.position_manager import ABSENCES, PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.tracking.episodes import Episodes
 from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
+from sellctl.core.tracking.splits import SplitsOfDay
 
 TEN = a_position(CALL, "10")
 HIGHER = "AAPL261218C00210000"
@@ -37,7 +38,11 @@ class Desk:
         self.book = OrderBook()
         self.prices = PriceTracker(NoQuotes(), self.clock)
         episodes = Episodes("main", self.memory)
-        self.positions = PositionManager(self.prices, self.clock, episodes, self.book, pairs=self.pairs)
+        self.splits = SplitsOfDay()
+        self.splits.begin(TUESDAY)
+        self.positions = PositionManager(
+            self.prices, self.clock, episodes, self.book, pairs=self.pairs, splits=self.splits
+        )
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
         self.clock.seconds += seconds
@@ -273,3 +278,62 @@ def test_a_position_with_the_name_of_a_held_pair_spoils_neither() -> None:
         assert [holding.position.qty for holding in held] == [7, 2, 2]
     assert list(desk.positions.structures) == [name]
     assert desk.positions.structures[name].original_qty == 2
+
+
+# --- splits that the broker may not have booked -----------------------------------------------------------------------
+
+
+def split(desk: Desk, ratio: str = "2") -> None:
+    """The broker has a split of AAPL today."""
+    desk.splits.answered(["AAPL"], [Split("AAPL", Decimal(ratio), TUESDAY)])
+
+
+def test_on_the_day_of_a_split_the_rules_of_its_underlying_rest_until_the_user_resumes_them() -> None:
+    desk = Desk()
+    split(desk)
+    desk.quote("0.50", "0.52")
+    put = a_position(PUT, "1", "1.00")
+    held = desk.poll(TEN, put)
+    assert all("today's 2:1 split of AAPL may not be booked yet" in each.state.suspended for each in held)
+    assert [symbol for symbol, _ in desk.positions.frozen_news()] == [CALL, PUT]
+    assert desk.positions.unbooked_splits == ("AAPL",)
+    assert desk.positions.suspects_split([TEN], a_market())
+    desk.positions.resume(frozenset({"AAPL"}), TUESDAY)
+    assert [each.state.suspended for each in desk.poll(TEN, put)] == ["", ""]
+    assert not desk.positions.suspects_split([TEN], a_market())
+    assert desk.positions.unbooked_splits == ()
+
+
+def test_a_suspected_split_rests_the_rules_only_until_the_answer() -> None:
+    desk = Desk()
+    desk.splits.is_asked = True
+    desk.quote("0.50", "0.50")
+    ten = replace(TEN, lastday_price=Decimal("1.00"))
+    assert "whether there was one is unknown" in desk.poll(ten)[0].state.suspended
+    desk.splits.answered(["AAPL"], [])
+    assert desk.poll(ten)[0].state.suspended == ""
+    assert desk.positions.frozen_news() == []
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_no_peak_moves_to_a_price_after_a_reverse_split(answered: bool) -> None:
+    desk = Desk()
+    ten = replace(TEN, lastday_price=Decimal("1.00"))
+    desk.quote("1.00", "1.02")
+    desk.poll(ten)
+    peak = desk.poll(ten)[0].state.peak
+    desk.splits.is_asked = True
+    if answered:
+        split(desk, "0.1")
+    desk.quote("10.00", "10.02")
+    assert [desk.poll(ten)[0].state.peak for _ in range(2)] == [peak, peak]
+
+
+def test_a_position_that_was_opened_after_the_split_keeps_its_rules() -> None:
+    desk = Desk()
+    split(desk)
+    desk.quote("0.50", "0.52")
+    opened = an_order(CALL, "buy", "10", status="filled", filled_qty=Decimal(10), filled_at=at("10:00"))
+    desk.positions.episodes.seen([TEN], at("10:00"))
+    desk.positions.episodes.opened(CALL, [opened])
+    assert desk.poll(TEN)[0].state.suspended == ""

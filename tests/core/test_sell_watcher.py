@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from builders import CALL, PUT, a_policy, a_position, an_order, at, our_order, replace
+from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
 from sellctl.core.config.schema import AssetKind, SellModuleConfig, StrategyOneConfig
@@ -25,6 +25,7 @@ from sellctl.core.errors import (
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
+from sellctl.core.model.market import Split
 from sellctl.core.model.plan import DecisionState, Reason
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.sell_watcher import WatcherOptions
@@ -45,6 +46,18 @@ def polled(world: World, *prices: tuple[str, str]) -> World:
 
     asyncio.run(polls())
     return world
+
+
+def polled_prices(world: World, bid: str, ask: str) -> None:
+    """Two quotes that agree on a new price, without a poll of the account."""
+
+    async def refresh() -> None:
+        for _ in range(2):
+            world.clock.seconds += 2
+            world.quoted(bid, ask)
+            await world.prices.refresh([a_position(CALL).instrument])
+
+    asyncio.run(refresh())
 
 
 def a_request(verb: Verb = Verb.CLOSE, symbol: str = CALL) -> CommandRequest:
@@ -223,6 +236,18 @@ def test_a_tick_acts_on_what_the_last_poll_saw() -> None:
 def test_no_tick_acts_where_a_poll_would_not(mode: RunMode) -> None:
     assert polled(World(options=WatcherOptions(mode=mode))).watcher.view_for_tick("AAPL") is None
     assert World().watcher.view_for_tick("AAPL") is None
+
+
+def test_no_tick_acts_on_a_price_that_has_moved_by_todays_split_until_a_poll_has_rested_the_rules() -> None:
+    world = polled(World())
+    world.splits.begin(TUESDAY)
+    world.splits.answered(["AAPL"], [Split("AAPL", Decimal(2), TUESDAY)])
+    assert world.watcher.view_for_tick("AAPL") is not None
+    polled_prices(world, "0.50", "0.52")
+    assert world.watcher.view_for_tick("AAPL") is None
+    polled(world, ("0.50", "0.52"), ("0.50", "0.52"))
+    assert world.broker.sent == []
+    assert any("today's 2:1 split of AAPL may not be booked yet" in text for text in world.texts)
 
 
 def test_after_an_order_the_view_of_its_underlying_has_expired_until_the_next_poll() -> None:

@@ -8,7 +8,7 @@ from builders import replace
 from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled
 from stage import Play, Stage
 
-from sellctl.sim.scenario.events import split
+from sellctl.sim.scenario.events import Split
 
 SHARES = "AAPL"
 ADJUSTED = "AAPL1261218C00200000"
@@ -25,7 +25,7 @@ PRICES = {
 
 def two_for_one(stage: Stage) -> None:
     with stage.server.hold() as exchange:
-        split(SHARES, Decimal(2))(exchange)
+        Split(SHARES, Decimal(2))(exchange)
 
 
 def rename(stage: Stage) -> None:
@@ -89,3 +89,84 @@ def test_the_rules_of_the_affected_underlying_are_suspended_until_manage_and_oth
         stage.run("run-once")
     assert stage.held(suspended) == 0
     assert reasons(stage, suspended) == {"take_profit"}
+
+
+# --- a split that the broker has not booked yet -----------------------------------------------------------------------
+
+STOP = ruled("stop_loss: 20%, take_profit: 50%", "{asset: [option, stock]}")
+
+
+def halve(stage: Stage, symbol: str, ratio: str, *, announced: bool) -> None:
+    """The price moves by a split, and quantity and entry price stay; `announced` as a corporate action of the day."""
+    unbooked = Split(symbol, Decimal(ratio), booked=False)
+    with stage.server.hold() as exchange:
+        unbooked(exchange)
+        if announced:
+            Split(SHARES, Decimal(ratio)).announce(exchange, exchange.now)
+
+
+@pytest.mark.parametrize("ratio", ["2", "3", "4", "1.5", "10", "0.1", "0.5"])
+@pytest.mark.parametrize("symbol", [SHARES, HIGHER])
+def test_a_split_that_is_not_booked_yet_is_neither_a_stop_nor_a_target(play: Play, symbol: str, ratio: str) -> None:
+    stage = play(a_day({symbol: (10, "200.00")}, {symbol: at("200.00", "200.02")}), STOP)
+    stage.run("run-once")
+    halve(stage, symbol, ratio, announced=True)
+    stage.server.advance(60)
+    for _ in range(2):
+        result = stage.run("run-once")
+        stage.server.advance(30)
+    assert stage.orders() == []
+    assert "split of AAPL may not be booked yet" in result.err + result.out
+    assert f"sellctl manage {symbol}" in result.err + result.out
+
+
+@pytest.mark.parametrize("symbol", [SHARES, HIGHER])
+def test_a_crash_by_a_splits_ratio_without_a_corporate_action_is_a_stop(play: Play, symbol: str) -> None:
+    stage = play(a_day({symbol: (10, "200.00")}, {symbol: at("200.00", "200.02")}), STOP)
+    stage.run("run-once")
+    halve(stage, symbol, "2", announced=False)
+    stage.server.advance(60)
+    stage.run("run-once")
+    assert stage.held(symbol) == 0
+
+
+def test_rules_that_were_resumed_on_the_day_of_a_split_stay_so_in_later_runs(play: Play) -> None:
+    stage = play(a_day({SHARES: (10, "200.00")}, {SHARES: at("200.00", "200.02")}), ruled("stop_loss: 60%"))
+    stage.run("run-once")
+    halve(stage, SHARES, "2", announced=True)
+    stage.server.advance(60)
+    stage.run("run-once")
+    assert stage.run("manage", SHARES).status == 0
+    for _ in range(2):
+        result = stage.run("run-once")
+        stage.server.advance(30)
+        assert "may not be booked" not in result.err
+
+
+def test_an_unknown_answer_is_told_and_a_stock_that_moved_by_exactly_a_split_rests(play: Play) -> None:
+    held = {SHARES: (10, "200.00"), OTHER: (10, "1.00")}
+    stage = play(a_day(held, {SHARES: at("200.00", "200.02"), OTHER: at("1.00", "1.02")}), STOP)
+    stage.run("run-once")
+    stage.inject_fault("H05", path="/v1/corporate-actions", times=None)
+    halve(stage, SHARES, "2", announced=False)
+    halve(stage, OTHER, "2", announced=False)
+    stage.server.advance(60)
+    result = stage.run("run-once")
+    assert (stage.held(SHARES), stage.held(OTHER)) == (10, 0)  # an option halves often enough without a split
+    assert "today's splits are unknown" in result.err
+    assert "exactly a 2:1 split, and whether there was one is unknown" in result.err
+
+
+def test_the_account_guard_does_not_take_an_unbooked_split_for_a_loss(play: Play) -> None:
+    guard = "sell_module: {account_guard: {loss: 5%}, strategy_one: {applies_to: [stock]}}\n"
+    stage = play(a_day({SHARES: (100, "200.00")}, {SHARES: at("200.00", "200.02")}), guard)
+    with stage.server.hold() as exchange:
+        account = exchange.accounts["main"]
+        account.last_equity = account.cash + 20_000
+    halve(stage, SHARES, "2", announced=True)
+    stage.server.advance(60)
+    for _ in range(2):
+        result = stage.run("run-once")
+        stage.server.advance(30)
+    assert stage.held(SHARES) == 100
+    assert "the account guard can't fire: a split of AAPL may not be booked yet" in result.err

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,19 @@ def test_the_account_guard_closes_everything_or_halts(play: Play, action: str, l
     stage.run("run-once")
     assert stage.held(CALL) == left
     assert (stage.state / "halted").exists() is (action == "halt")
+
+
+@pytest.mark.parametrize("transfers", ["-40000", None])
+def test_a_withdrawal_does_not_make_the_account_guard_fire(play: Play, transfers: str | None) -> None:
+    stage = play(a_day({CALL: (10, "2.00")}, {CALL: at("2.00", "2.02")}), GUARD.format(action="flatten"))
+    with stage.server.hold() as exchange:
+        account = exchange.accounts["main"]
+        account.last_equity = account.cash + 2010
+        account.cash -= 40_000
+        account.transfers = None if transfers is None else Decimal(transfers)
+    result = stage.run("run-once")
+    assert stage.held(CALL) == 10
+    assert ("alert: the account guard can't fire" in result.err) is (transfers is None)
 
 
 # --- custom strategies ------------------------------------------------------------------------------------------

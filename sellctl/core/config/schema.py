@@ -297,7 +297,7 @@ class MatchConfig:
     underlying: Annotated[tuple[Symbol, ...], Doc("Underlyings.")] = ()
     asset: Annotated[tuple[AssetKind, ...], Doc("option, stock.")] = ()
     side: Annotated[SideKind | None, Doc("long or short.")] = None
-    dte: Annotated[CountsText | None, Doc("Calendar days until expiration; 0 on the last day.")] = None
+    dte: Annotated[CountsText | None, Doc("Calendar days until the last trading day; 0 on that day.")] = None
     size: Annotated[CountsText | None, Doc("Contracts or shares held.")] = None
     tag: Annotated[tuple[str, ...], Doc("How the client order id of the opening order begins.")] = ()
     structure: Annotated[
@@ -346,7 +346,7 @@ class RoiStep:
 class DteConfig:
     """Exit when few days are left."""
 
-    days: Annotated[int, Doc("Exit when this many calendar days or fewer are left.")]
+    days: Annotated[int, Doc("Exit this many calendar days or fewer before the last trading day.")]
     gain: Annotated[Gain | None, Doc("Only while the gain is at or above this.")] = None
 
 
@@ -382,7 +382,9 @@ class RulesConfig:
     max_hold: Annotated[Minutes | None, Doc("Exit after this long, nights included.")] = None
     before_close: Annotated[Minutes | None, Doc("Exit this long before each day's close.")] = None
     exit_at: Annotated[TimeOfDay | None, Doc("Exit from this time of day on, New York time.")] = None
-    days_to_expiry: Annotated[int | None, Doc("Exit when this many calendar days or fewer are left.")] = None
+    days_to_expiry: Annotated[int | None, Doc("Exit this many calendar days or fewer before the last trading day.")] = (
+        None
+    )
     days_to_expiry_with_gain: DteConfig | None = None
     underlying: UnderlyingConfig | None = None
     in_the_money: Annotated[
@@ -404,7 +406,7 @@ class StrategyConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccountGuardConfig:
-    """Limits on the day's profit or loss of the whole account, its equity against the previous close."""
+    """Limits on the day's profit or loss of the whole account: equity against the previous close, without transfers."""
 
     loss: Annotated[AmountText | None, Doc("5% or $1000/position: acts when the day's loss is at or above it.")] = None
     profit: Annotated[AmountText | None, Doc("The same for the day's profit.")] = None
@@ -423,7 +425,7 @@ class SellModuleConfig:
     order_cancel_scope: Annotated[CancelScope, Doc("sells, own (only sellctl's) or all (buys too).")] = (
         CancelScope.SELLS
     )
-    zero_day_handling: Annotated[bool, Doc("Force-close options that expire today.")] = True
+    zero_day_handling: Annotated[bool, Doc("Force-close options on their last trading day.")] = True
     zero_day: ZeroDayConfig = ZeroDayConfig()
     price_basis: PriceBasisConfig = PriceBasisConfig()
     max_position_age: Annotated[

@@ -136,7 +136,7 @@ def _is_wanted(holding: Holding, context: DecisionContext) -> bool:
         return False
     if context.cover.reserved.get(holding.symbol) or holding.symbol in context.pairs or holding.state.exit_after:
         return False
-    if instrument.option and instrument.option.expires < context.today:
+    if context.has_ended(holding):
         return False
     return context.strategy_of(holding)[0] is not None
 

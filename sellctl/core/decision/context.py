@@ -10,13 +10,14 @@ from sellctl.core.decision.confirmation import at_the_best, at_the_worst
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, account_violations
+from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NO_PRICES, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import is_live
-from sellctl.core.rules.account_guard import reached_limit
+from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.structures.coverage import Cover, cover_of
 from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
@@ -29,8 +30,9 @@ class DecisionContext:
     `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
     `account_violations` forbid every order and every cancel of this account right now. `pairs` are option legs that
     belong together, by the symbol of either leg, where a strategy evaluates pairs. `tripped` is the account guard's
-    limit that is reached, or was earlier today. `walks` are the price walks (WalkConfig) by urgency class, with fewer
-    steps when many exits share the account's limit of orders per minute.
+    limit that is reached, or was earlier today; `guard_problem` says why the guard can't fire, "" when it can. `walks`
+    are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's limit of
+    orders per minute.
     """
 
     snapshot: Snapshot
@@ -42,6 +44,7 @@ class DecisionContext:
     today: dt.date
     pairs: Mapping[str, Pair]
     tripped: str
+    guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
     _orders: Mapping[str, tuple[Order, ...]]
     _unreadable_underlyings: frozenset[str]
@@ -49,7 +52,7 @@ class DecisionContext:
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":
         """The context of one decision."""
-        invalid = _invalid(snapshot.holdings)
+        invalid, guard_problem = _invalid(snapshot.holdings), _guard_problem(snapshot, policy)
         holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
         valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
         cover = cover_of(valid)
@@ -69,16 +72,22 @@ class DecisionContext:
             account_violations=account_violations(snapshot, policy),
             today=snapshot.market.today,
             pairs=pairs,
-            tripped=snapshot.tripped or reached_limit(policy.account_guard, snapshot.account),
+            tripped=snapshot.tripped
+            or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
+            guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
             _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
         )
 
-    def expires_today(self, holding: Holding) -> bool:
-        """Whether the position is an option on its last day."""
-        option = holding.position.instrument.option
-        return option is not None and option.expires == self.today
+    def is_last_day(self, holding: Holding) -> bool:
+        """Whether the position is an option on its last trading day."""
+        return is_last_day(holding, self.snapshot.market)
+
+    def has_ended(self, holding: Holding) -> bool:
+        """Whether the position is an option that doesn't trade any more."""
+        left = days_left(holding, self.snapshot.market)
+        return left is not None and left < 0
 
     def keeps_put(self, holding: Holding) -> bool:
         """Whether it is a put, and short puts are kept as cash-secured. Only for shorts: the side isn't checked."""
@@ -143,6 +152,16 @@ def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
     quote = snapshot.underlyings.get(instrument.underlying)
     underlying = judge_quote(quote, AssetClass.STOCK, market, dt.timedelta(0)) if quote else NO_PRICES
     return Holding(holding.position, holding.quote, holding.state, prices, underlying)
+
+
+def _guard_problem(snapshot: Snapshot, policy: Policy) -> str:
+    """Why the account guard can't fire; "" when it can, has fired today, or is off."""
+    if not policy.guards_the_account or snapshot.tripped:
+        return ""
+    if snapshot.unbooked_splits:
+        return f"the account guard can't fire: a split of {', '.join(snapshot.unbooked_splits)} may not be booked yet"
+    unknown = why_unknown(snapshot.account)
+    return f"the account guard can't fire: the broker doesn't say {unknown}" if unknown else ""
 
 
 def _invalid(holdings: Iterable[Holding]) -> dict[str, str]:

@@ -64,10 +64,17 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         made_at=snapshot.market.now,
         decisions=decisions,
         stale=(*_stale(decisions, context), *backstop.orphans(context)),
-        faults=tuple(f"{row.symbol or 'a row'} could not be read: {row.why}" for row in snapshot.invalid),
+        faults=_faults(context),
         needs_history=due - snapshot.history.keys(),
         tripped=context.tripped,
+        guard_problem=context.guard_problem,
     )
+
+
+def _faults(context: DecisionContext) -> tuple[str, ...]:
+    """What of the account can't be judged at all."""
+    rows = (f"{row.symbol or 'a row'} could not be read: {row.why}" for row in context.snapshot.invalid)
+    return (*rows, context.guard_problem) if context.guard_problem else tuple(rows)
 
 
 def _most_urgent_first(decisions: Iterable[PositionDecision]) -> tuple[PositionDecision, ...]:
@@ -253,8 +260,9 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
         return "exempt (by you)"
     if context.policy.excludes(instrument.symbol, instrument.underlying):
         return "NOT MANAGED: excluded (manage.exclude)"
-    if instrument.option and instrument.option.expires < context.today:
-        return f"expired on {instrument.option.expires}: the broker settles it"
+    if instrument.option and context.has_ended(holding):
+        ended = "expired" if instrument.option.expires < context.today else "stopped trading before its expiration"
+        return f"{ended} on {instrument.option.expires}: the broker settles it"
     return ""
 
 
@@ -263,7 +271,10 @@ def rules_warning(holding: Holding) -> str:
     if holding.state.suspended:
         resume = f"`sellctl manage {holding.symbol}` resumes them"
         return f"its strategy's rules are suspended: {holding.state.suspended}; {resume}"
-    return "entry price unknown: no percentage rule can fire" if holding.position.entry_price is None else ""
+    if holding.position.entry_price is not None:
+        return ""
+    why = f" ({holding.position.contradiction})" if holding.position.contradiction else ""
+    return f"entry price unknown{why}: no percentage rule can fire"
 
 
 # --- which rules are true ---------------------------------------------------------------------------------------------
@@ -382,7 +393,7 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
     snapshot, position, symbol = context.snapshot, holding.position, holding.symbol
     if not snapshot.market.is_open:
         return
-    if context.expires_today(holding):
+    if context.is_last_day(holding):
         yield from _zero_day(holding, context)
     if not position.is_long:
         yield from _naked_short(holding, context)
@@ -426,7 +437,7 @@ def _naked_short(holding: Holding, context: DecisionContext) -> Iterator[ExitSig
 
 
 def _expiring(holding: Holding, context: DecisionContext) -> Decimal:
-    """How much of a position to close on its expiration day.
+    """How much of a position to close on its last day.
 
     All of a long; of a short, everything except covered calls and puts that are kept. With `zero_day.shorts`, all of a
     short too.

@@ -4,9 +4,19 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import SECOND_QUOTE
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.pricing import REPRICE_AFTER, RESTS, NoPriceError, PricedStep, believable, price_step
+from sellctl.core.decision.pricing import (
+    REPRICE_AFTER,
+    RESTS,
+    WIDE_WALK,
+    WIDE_WALK_TAKES,
+    NoPriceError,
+    PricedStep,
+    believable,
+    price_step,
+)
 from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
 from sellctl.core.decision.sizing import Size, free, size_of
 from sellctl.core.model.order import Order, OrderState, OrderType
@@ -94,8 +104,16 @@ def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep
     state = signal.holding.state.exit
     step = state.step + 1 if state and state.urgency == signal.urgency else 1
     policy = context.policy
-    walk = context.walks.get(signal.urgency)
+    walk = context.walks.get(signal.urgency) or _walk_on_a_wide_spread(signal, context)
     return price_step(signal, step, policy.style, protective_market=policy.protective_market, walk=walk)
+
+
+def _walk_on_a_wide_spread(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:
+    """The walk of a protective exit; None where there is none, or when the session ends before it would."""
+    left = context.snapshot.market.until_close
+    if signal.urgency is not Urgency.PROTECTIVE or (left is not None and left < WIDE_WALK_TAKES):
+        return None
+    return WIDE_WALK
 
 
 # --- an exit without an order of ours ---------------------------------------------------------------------------------
@@ -165,11 +183,11 @@ def _holds(order: Order, holding: Holding) -> bool:
 
 
 def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -> bool:
-    """Whether it is a market order for an option that expires today, such as Alpaca's own liquidation.
+    """Whether it is a market order for an option on its last day, such as Alpaca's own liquidation.
 
     No order of sellctl would be faster, and in the last minutes Alpaca would refuse it.
     """
-    return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.expires_today(holding)
+    return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.is_last_day(holding)
 
 
 def _may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:

@@ -8,15 +8,16 @@ from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide, rules_warning, triggers_of, why_not_managed
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
+from sellctl.core.decision.quote_checks import WIDE_SETTLES, price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.model.gain import Basis, price_on, side_name
 from sellctl.core.model.plan import REASONS, DecisionState, Plan, PositionDecision, Trigger, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.rules.zero_day import why_last_day
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
-from sellctl.core.text import as_dollars, as_percent
+from sellctl.core.text import as_dollars, as_percent, as_time_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,13 @@ def _cover_note(holding: Holding, context: DecisionContext) -> str:
 
 
 def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
-    if not context.expires_today(holding):
+    if not context.is_last_day(holding):
         return ""
+    why = why_last_day(holding)
     if context.policy.zero_day is None:
-        return "expires today, zero-day handling is off"
+        return f"{why}, zero-day handling is off"
     applies = holding.position.is_long or context.policy.zero_day_shorts or holding.symbol in context.cover.by_options
-    return "expires today, before its deadline" if applies else "expires today, not closed (zero_day.shorts is off)"
+    return f"{why}, before its deadline" if applies else f"{why}, not closed (zero_day.shorts is off)"
 
 
 def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
@@ -158,8 +160,20 @@ def _rules_note(decision: PositionDecision) -> str:
         return "no rule is met"
     touched = {_kind(trigger) for trigger in decision.triggers if _is_touched(trigger, decision.holding)}
     if touched:
-        return f"{' and '.join(sorted(touched))} touched, but the spread is too wide to act on"
-    return "the spread is wide: no target fires, and a stop only where both sides are beyond it"
+        until = f"; {_when_a_stop_fires(decision.holding)}" if "stop" in touched else ""
+        return f"{' and '.join(sorted(touched))} touched, but the spread is too wide to act on{until}"
+    return f"the spread is wide: no target fires, and {_when_a_stop_fires(decision.holding)}"
+
+
+def _when_a_stop_fires(holding: Holding) -> str:
+    """At which price a stop fires on a wide spread, as text."""
+    if holding.prices.wide_settled:
+        return f"a stop fires on the mid, because the spread has been wide for {as_time_span(WIDE_SETTLES)}"
+    far = "ask" if holding.position.is_long else "bid"
+    so_far = as_time_span(holding.state.wide_for)
+    return (
+        f"a stop fires on the {far} now, and on the mid after {as_time_span(WIDE_SETTLES)} of width ({so_far} so far)"
+    )
 
 
 def _kind(trigger: Trigger) -> str:

@@ -1,7 +1,8 @@
 """The price of each order of an exit: the walk and the ladder of its urgency, in price increments. Pure.
 
 A step is one order of an exit. Prices are dollars per share; None is a market order. A patient exit (a target, a time
-exit) first walks from the mid towards the price one can get; every exit then follows the rungs of its class.
+exit) first walks from the mid towards the price one can get, and so does a protective one on a wide spread; every exit
+then follows the rungs of its class.
 """
 
 import datetime as dt
@@ -19,6 +20,10 @@ REPRICE_AFTER = dt.timedelta(seconds=3)
 # How long a limit at the price one can get keeps its place in the queue before the next rung.
 RESTS = dt.timedelta(seconds=12)
 THROUGH = Decimal("0.10")
+# The walk of a protective exit on a wide spread. It is at the price one can get after 18 s and through it after 27 s,
+# before the exit counts as not filled (exits.OVERDUE_AFTER); it is skipped when the session ends sooner than that.
+WIDE_WALK = WalkConfig(steps=7, every=REPRICE_AFTER)
+WIDE_WALK_TAKES = dt.timedelta(seconds=60)
 CENT = Decimal("0.01")
 NICKEL = Decimal("0.05")
 DIME = Decimal("0.10")
@@ -113,12 +118,13 @@ def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedSte
 def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     """The prices of a walk that lie inside the spread, from the mid on, each rounded to the tick in our favour.
 
-    Empty without a mid (a one-sided, crossed or unusable quote), in a locked market, and where the spread is too
-    narrow. When the walk ends at the price one can get, that price is not included: it is the first rung of the ladder.
+    Empty for a forced exit, for a protective one unless the spread is wide, without a mid (a one-sided, crossed or
+    unusable quote), in a locked market, and where the spread is too narrow. When the walk ends at the price one can
+    get, that price is not included: it is the first rung of the ladder.
     """
     holding = signal.holding
     mid, side = holding.prices.mid, holding.exit_price
-    if mid is None or side is None or signal.urgency < Urgency.TIME:
+    if mid is None or side is None or not _may_walk(signal):
         return ()
     way = side - mid  # below zero for a sale
     tick = tick_of(holding, mid)
@@ -128,6 +134,11 @@ def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     shares = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]
     prices = (_inside(signal, mid + way * share) for share in shares if share < 1)
     return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
+
+
+def _may_walk(signal: ExitSignal) -> bool:
+    """Whether an exit doesn't go to the price one can get at once: on a wide spread, that price says little."""
+    return signal.urgency >= Urgency.TIME or (signal.urgency is Urgency.PROTECTIVE and signal.holding.prices.wide)
 
 
 def _inside(signal: ExitSignal, price: Decimal) -> Decimal:

@@ -59,6 +59,11 @@ class AccountState:
         return self.plan is not None or self.problem is not None
 
     @property
+    def may_lack_split(self) -> bool:
+        """Whether the rules of a position rested at the last successful poll, because it may not show a split."""
+        return self.snapshot is not None and bool(self.snapshot.unbooked_splits)
+
+    @property
     def is_unconfirmed(self) -> bool:
         """Whether a decision of the plan depends on another poll."""
         return self.plan is not None and self.plan.is_unconfirmed

@@ -1,20 +1,39 @@
-"""How long a position has been held, and how long until an option expires. Days are those of the exchange.
+"""How long a position has been held, and how long an option still trades. Days are those of the exchange.
 
 Time held counts from the earliest opening fill in the broker's orders, else from when the position was first seen.
 """
 
 import datetime as dt
 
-from sellctl.core.model.market import NEW_YORK, Market
+from sellctl.core.model.instrument import OptionContract
+from sellctl.core.model.market import NEW_YORK, Calendar, Market, regular_session
 from sellctl.core.model.position import Holding
 
 _NOTHING = dt.timedelta(0)
+_LONGEST_CLOSURE = 10  # days; the exchange has been closed for longer in wartime only
 
 
 def days_left(holding: Holding, market: Market) -> int | None:
-    """Calendar days until an option expires, 0 on its last day; None for anything else."""
+    """Calendar days until an option's last trading day, 0 on that day; None for anything else."""
     option = holding.position.instrument.option
-    return (option.expires - market.today).days if option else None
+    return (last_trading_day(option, market.calendar) - market.today).days if option else None
+
+
+def is_last_day(holding: Holding, market: Market) -> bool:
+    """Whether the holding is an option that trades for the last time today."""
+    return days_left(holding, market) == 0
+
+
+def last_trading_day(option: OptionContract, calendar: Calendar | None) -> dt.date:
+    """The expiration date, or the session before it for an option that settles in the morning."""
+    day = option.expires
+    if not option.settles_in_the_morning:
+        return day
+    for _ in range(_LONGEST_CLOSURE):
+        day -= dt.timedelta(days=1)
+        if regular_session(day) and (calendar is None or day < calendar.since or calendar.session(day)):
+            break
+    return day
 
 
 def time_held(holding: Holding, market: Market) -> dt.timedelta | None:

@@ -22,6 +22,11 @@ _UNDERLYING_OF_ROOT = {
 }
 
 
+# Index options that settle at the opening prices of their expiration date, and trade for the last time on the day
+# before. The weeklies SPXW, NDXP and RUTW settle at the close. Source: Cboe's and Nasdaq's contract specifications.
+_SETTLED_IN_THE_MORNING = frozenset({"SPX", "NDX", "RUT", "DJX", "VIX", "VIXW"})
+
+
 class AssetClass(StrEnum):
     """The asset classes. Rules exist for stocks and options; everything else is shown only."""
 
@@ -51,7 +56,10 @@ class StructureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OptionContract:
-    """The terms of an OCC symbol. `strike` is in dollars per share; `expires` is an exchange date."""
+    """The terms of an OCC symbol. `strike` is in dollars per share; `expires` is an exchange date.
+
+    `expires` isn't always the last trading day: see `holding_time.last_trading_day`.
+    """
 
     root: str
     expires: dt.date
@@ -62,6 +70,11 @@ class OptionContract:
     def is_adjusted(self) -> bool:
         """Whether the root contains a digit: after a corporate action, the contract may not deliver 100 shares."""
         return any(character.isdigit() for character in self.root)
+
+    @property
+    def settles_in_the_morning(self) -> bool:
+        """Whether it can't be traded on its expiration date any more."""
+        return self.root in _SETTLED_IN_THE_MORNING
 
 
 @dataclass(frozen=True, slots=True)

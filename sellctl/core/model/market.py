@@ -44,6 +44,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """A split of a stock: `ratio` new shares per old one (2 is 2:1, 0.1 is 1:10), traded so from `ex_date` on."""
+
+    symbol: str
+    ratio: Decimal
+    ex_date: dt.date
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One trading day of the exchange: its date in New York and its hours in UTC (half days close early)."""
 

@@ -310,7 +310,7 @@ class Plan:
 
     `needs_history` has the symbols with an order to send whose orders of today were not in the snapshot: they have to
     be looked up and the plan decided again; until then nothing is sent for them. `tripped` is the account guard's limit
-    that was reached today; "" when none was.
+    that was reached today; "" when none was. `guard_problem`, also one of the `faults`, says why the guard can't fire.
     """
 
     account: str
@@ -320,6 +320,7 @@ class Plan:
     faults: tuple[str, ...] = ()
     needs_history: frozenset[str] = frozenset()
     tripped: str = ""
+    guard_problem: str = ""
 
     @property
     def notable(self) -> tuple[PositionDecision, ...]:

@@ -22,7 +22,8 @@ class Position:
 
     `qty` is always positive; `direction` carries the sign. Prices are dollars per share (the premium, for options).
     `available` is the quantity that no open order holds; None when the broker doesn't report it. `entry_price` is None
-    when it is missing or not above zero: then no percentage rule fires.
+    when it is missing, not above zero, or contradicted by other amounts of the broker's row: then no percentage rule
+    fires. `contradiction` says by which; "" when by none. `lastday_price` is the price at the previous close.
     """
 
     instrument: Instrument
@@ -32,6 +33,8 @@ class Position:
     entry_price: Decimal | None
     current_price: Decimal | None = None
     asset_id: str = ""
+    contradiction: str = ""
+    lastday_price: Decimal | None = None
 
     @property
     def symbol(self) -> str:

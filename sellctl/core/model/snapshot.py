@@ -39,6 +39,7 @@ class AccountFacts:
     blocked: str = ""  # the broker's reason why trading is blocked; "" when it isn't
     equity: Decimal | None = None  # dollars now, and at the previous close; None when unknown
     last_equity: Decimal | None = None
+    transfers: Decimal | None = None  # dollars paid in since then, below zero when paid out; None when unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Snapshot:
     be sent. `sent` counts the account's orders of the last minute. `exempt` are symbols or underlyings that the user
     exempted. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
     underlyings, where a rule uses them. `structures` is the stored state of pairs of legs, by the symbols of both.
+    `unbooked_splits` are underlyings of which a position may not show today's split, so that the equity may be wrong.
     With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
     """
 
@@ -77,6 +79,7 @@ class Snapshot:
     tripped: str = ""
     underlyings: Mapping[str, Quote] = field(default_factory=dict)
     structures: Mapping[str, PositionState] = field(default_factory=dict)
+    unbooked_splits: tuple[str, ...] = ()
     on_tick: bool = False
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":

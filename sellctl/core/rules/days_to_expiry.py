@@ -1,4 +1,4 @@
-"""Days to expiry: closes an option when few calendar days are left, optionally only with a gain."""
+"""Days to expiry: closes an option when few calendar days are left to its last one, optionally only with a gain."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,9 +1,10 @@
-"""Zero-day: closes an option on its expiration day, by three deadlines before the close; later ones for broad ETFs."""
+"""Zero-day: closes an option on its last day, by three deadlines before the close; later ones for broad ETFs."""
 
 import datetime as dt
 from dataclasses import dataclass
 
 from sellctl.core.config.schema import BroadEtfsConfig, ZeroDayConfig
+from sellctl.core.model.holding_time import is_last_day
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.plan import ExitSignal, Reason, Urgency
 from sellctl.core.model.position import Holding
@@ -11,19 +12,19 @@ from sellctl.core.model.position import Holding
 
 @dataclass(frozen=True, slots=True)
 class ZeroDay:
-    """Close an option that expires today: patient from `start`, protective from `eager`, at any price from `final`."""
+    """Close an option on its last day: patient from `start`, protective from `eager`, at any price from `final`."""
 
     config: ZeroDayConfig
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
         """The exit, with the urgency for the time left; None on any other day or before `start`."""
         left = market.until_close
-        if not expires_today(holding, market) or left is None:
+        if not is_last_day(holding, market) or left is None:
             return None
         urgency = self._urgency(self._deadlines(holding), left)
         if urgency is None:
             return None
-        detail = f"expires today: {_until(left, market)} ({_STAGE[urgency]})"
+        detail = f"{why_last_day(holding)}: {_until(left, market)} ({_STAGE[urgency]})"
         return ExitSignal(holding, holding.position.qty, Reason.ZERO_DAY, detail, urgency)
 
     def _deadlines(self, holding: Holding) -> ZeroDayConfig | BroadEtfsConfig:
@@ -42,10 +43,12 @@ class ZeroDay:
 _STAGE = {Urgency.TIME: "start", Urgency.PROTECTIVE: "eager", Urgency.FORCED: "final: at any price"}
 
 
-def expires_today(holding: Holding, market: Market) -> bool:
-    """Whether the holding is an option that expires today, by the exchange's date."""
+def why_last_day(holding: Holding) -> str:
+    """What makes today the last day of an option that can't be traded after today."""
     option = holding.position.instrument.option
-    return option is not None and option.expires == market.today
+    if option and option.settles_in_the_morning:
+        return f"trades for the last time today (it settles on the morning of {option.expires})"
+    return "expires today"
 
 
 def _until(left: dt.timedelta, market: Market) -> str:

@@ -113,6 +113,10 @@ class Episodes:
             if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
                 self.known[symbol] = replace(episode, suspended="", peak=None, original_qty=episode.qty)
 
+    def suspend(self, underlying: str, why: str, held: Iterable[str]) -> None:
+        """Suspend the rules of those of these symbols that are on an underlying."""
+        self._freeze(underlying, why, held)
+
     def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
         """Underlyings of options that were assigned, exercised or renamed, each with the reason.
 

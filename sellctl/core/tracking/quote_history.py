@@ -17,6 +17,7 @@ STEP_DOLLARS = Decimal("0.05")  # a step of a cheap option is no jump
 SAME = Decimal("0.20")  # how far two quotes of a new level may differ
 JUMP_CONFIRM = 1.5  # seconds between a jump and the quote that confirms it
 FORGOTTEN = 60.0  # seconds after which a sample no longer confirms anything
+NIGHT = dt.timedelta(hours=4)  # no quotes for this long: the session before has ended
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -41,6 +42,13 @@ class QuoteSample:
         bid, ask = self.bid, self.ask
         return (bid is not None or ask is not None) and not (bid is not None and ask is not None and bid > ask)
 
+    @property
+    def price(self) -> Decimal | None:
+        """The mid, or the only side; None without any."""
+        if self.bid is None or self.ask is None:
+            return self.bid or self.ask
+        return (self.bid + self.ask) / 2
+
 
 @dataclass(slots=True)
 class QuoteBook:
@@ -54,6 +62,8 @@ class QuoteBook:
     streamed_at: float = float("-inf")
     last_trade: Decimal | None = None
     polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
+    closed_at: Decimal | None = None  # the price before the last night
+    jumped_from: Decimal | None = None  # the price before the last confirmed jump
     window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
@@ -69,6 +79,8 @@ class QuoteBook:
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
         self._compare_with_stream(quote, now, source)
+        if self._level is not None and quote.at - self._stamp >= NIGHT:
+            self.closed_at = self._level.price
         if not future:
             self._stamp = quote.at
         sample = QuoteSample(believable(quote.bid), believable(quote.ask), now)
@@ -145,6 +157,7 @@ class QuoteBook:
         self._samples.clear()
         self._samples.append(first)
         self._jump = None
+        self.jumped_from = self._level.price
         return False
 
     def _compare_with_stream(self, quote: Quote, now: float, source: Source) -> None:

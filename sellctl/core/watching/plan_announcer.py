@@ -24,6 +24,7 @@ class PlanAnnouncer:
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
     _unquoted: set[str] = field(default_factory=set)  # the symbols whose lost quotes were published
     _faults: set[str] = field(default_factory=set)
+    _guard_problem: str = ""
 
     def announce(self, plan: Plan) -> None:
         """Publish what is new in a plan."""
@@ -37,7 +38,17 @@ class PlanAnnouncer:
         for fault in plan.faults:
             if fault not in self._faults:
                 self._faults.add(fault)
-                self.publish("", EventKind.DEGRADED, fault, failed=True)
+                kind = EventKind.ALERT if fault == plan.guard_problem else EventKind.DEGRADED
+                self.publish("", kind, fault, failed=True)
+        self._forget_the_guard(plan)
+
+    def _forget_the_guard(self, plan: Plan) -> None:
+        """Publish that the account guard can fire again, and its next problem anew."""
+        before, self._guard_problem = self._guard_problem, plan.guard_problem
+        if before and not plan.guard_problem:
+            self._faults.discard(before)
+            if not plan.tripped:
+                self.publish("", EventKind.RECOVERED, "the account guard can fire again")
 
     def announce_suspended(self, suspended: Iterable[tuple[str, str]], *, is_evidence: bool) -> None:
         """Publish which symbols' rules were suspended, and why."""

@@ -1,4 +1,4 @@
-"""The market data API's endpoints: quotes, trades, snapshots and the chain, as JSON numbers."""
+"""The market data API's endpoints: quotes, trades, snapshots, the chain and corporate actions, as JSON numbers."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,11 +8,14 @@ from sellctl.sim.http.messages import SimRequest, SimResponse
 from sellctl.sim.http.paging import page_start, page_token
 from sellctl.sim.http.routing import Routes
 from sellctl.sim.http.snapshots import option_snapshot, quote_json, stock_snapshot, trade_json
+from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of
+from sellctl.sim.serializers import split_json, split_type
 from sellctl.sim.venue.exchange import Exchange
 
 OPTION_SYMBOLS_MAX = 100
 SNAPSHOTS_DEFAULT, SNAPSHOTS_MAX = 100, 1000
+CORPORATE_ACTIONS_DEFAULT, CORPORATE_ACTIONS_MAX = 100, 1000
 Render = Callable[[Exchange, str], dict[str, Any] | None]
 
 
@@ -99,6 +102,28 @@ def _snapshot_page(request: SimRequest, assets: list[Asset]) -> SimResponse:
     return SimResponse(body=body)
 
 
+def corporate_actions(request: SimRequest) -> SimResponse:
+    """GET /v1/corporate-actions: only splits, by the day on which they are booked, which is their ex-date."""
+    today = calendar.exchange_date(request.exchange.now)
+    first, last = request.date("start", today), request.date("end", today)
+    if last < first:
+        raise rejections.RejectionError(400, {"message": "end should not be before start"})
+    limit, start = request.whole("limit", CORPORATE_ACTIONS_DEFAULT, 1, CORPORATE_ACTIONS_MAX), page_start(request)
+    symbols, types = request.names("symbols"), request.names("types")
+    fitting = [
+        split
+        for split in request.exchange.splits
+        if first <= split.ex_date <= last
+        and (not symbols or split.symbol in symbols)
+        and (not types or split_type(split) in types)
+    ]
+    body: dict[str, list[dict[str, Any]]] = {}
+    for split in fitting[start : start + limit]:
+        body.setdefault(f"{split_type(split)}s", []).append(split_json(split))
+    token = page_token(start + limit, len(fitting))
+    return SimResponse(body={"corporate_actions": body, "next_page_token": token})
+
+
 def contract_fits(request: SimRequest, asset: Asset) -> bool:
     """Whether a contract passes the filters that the chain and the contracts list share."""
     low, high = request.amount("strike_price_gte"), request.amount("strike_price_lte")
@@ -160,6 +185,7 @@ def add_data_routes(routes: Routes) -> None:
         ("/v2/stocks/{}/quotes/latest", one_stock_quote),
         ("/v2/stocks/{}/trades/latest", one_stock_trade),
         ("/v2/stocks/{}/snapshot", one_stock_snapshot),
+        ("/v1/corporate-actions", corporate_actions),
         ("/v1beta1/options/quotes/latest", option_quotes),
         ("/v1beta1/options/trades/latest", option_trades),
         ("/v1beta1/options/snapshots", option_snapshots),

@@ -74,6 +74,12 @@ def asset_of(symbol: str) -> Asset:
     )
 
 
+def settles_in_the_morning(asset: Asset) -> bool:
+    """Whether an option can't be traded on its expiration date any more."""
+    option = an_option(asset.symbol)
+    return option is not None and option.option is not None and option.option.settles_in_the_morning
+
+
 def tick_of(asset: Asset, price: Decimal) -> Decimal:
     """The price increment in dollars at a price. Sources: Alpaca's article on option increments; Reg NMS."""
     if not asset.is_option:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
@@ -11,6 +12,15 @@ from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of, tick_of
 from sellctl.sim.market.price_paths import CENT, FOREVER, Fixed, Level, Path, Segment, ShownQuote
 from sellctl.sim.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SimSplit:
+    """A split that the venue announces: `ratio` new shares per old one, traded so from `ex_date` on."""
+
+    symbol: str
+    ratio: Decimal
+    ex_date: dt.date
 
 
 class Market:

@@ -1,9 +1,13 @@
 """Scenario events: the changes that a scenario can make at an instant. Each is a function of the exchange."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sellctl.sim.market.calendar import exchange_date
+from sellctl.sim.market.market import SimSplit
 from sellctl.sim.market.price_paths import Level
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_actions import request_cancel, submit_manually
@@ -69,16 +73,38 @@ def resume(symbol: str) -> ScenarioEvent:
     return lambda exchange: exchange.market.resume(symbol)
 
 
-def split(symbol: str, ratio: Decimal) -> ScenarioEvent:
-    """A split: `ratio` new shares per old one (2 is 2:1, 0.1 is 1:10). Quantity, entry and price change together."""
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A split: `ratio` new shares per old one (2 is 2:1, 0.1 is 1:10). Quantity, entry and price change together.
+
+    Unless it is `booked`, only the price changes. Either way the venue lists it among the corporate actions.
+    """
+
+    symbol: str
+    ratio: Decimal
+    booked: bool = True
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Bring it about."""
+        for account in exchange.accounts.values() if self.booked else ():
+            if position := account.positions.get(self.symbol):
+                position.qty *= self.ratio
+                position.avg_entry_price /= self.ratio
+        if level := exchange.quote(self.symbol):
+            exchange.market.put(self.symbol, level.moved_to(level.mid / self.ratio), exchange.now)
+
+    def announce(self, exchange: Exchange, when: dt.datetime) -> None:
+        """List it among the corporate actions, before it happens."""
+        exchange.splits.append(SimSplit(self.symbol, self.ratio, exchange_date(when)))
+
+
+def transfer(account: str, amount: Decimal) -> ScenarioEvent:
+    """Cash is paid in, or out when the amount is below zero."""
 
     def apply(exchange: Exchange) -> None:
-        for account in exchange.accounts.values():
-            if position := account.positions.get(symbol):
-                position.qty *= ratio
-                position.avg_entry_price /= ratio
-        if level := exchange.quote(symbol):
-            exchange.market.put(symbol, level.moved_to(level.mid / ratio), exchange.now)
+        owner = exchange.accounts[account]
+        owner.cash += amount
+        owner.transfers = (owner.transfers or Decimal(0)) + amount
 
     return apply
 

@@ -36,7 +36,7 @@ ORDER_KEYS = (
 )  # fmt: skip
 QUOTE_KEYS = ("bid", "ask", "mid", "spread", "bid_size", "ask_size")
 SEGMENT_KEYS = ("at", "fixed", "jump", "linear", "walk")
-EVENT_KEYS = ("at", "order", "cancel", "quote", "misbehave", "behave", "halt", "resume", "split", "set")
+EVENT_KEYS = ("at", "order", "cancel", "quote", "misbehave", "behave", "halt", "resume", "split", "transfer", "set")
 EXPECTATION_KEYS = ("account", "symbol", "order", "ends", "reason", "text")
 TOP_KEYS = (
     "name", "description", "start", "speed", "until", "settings", "accounts", "prices", "events", "misbehaviours",
@@ -79,6 +79,8 @@ class Scenario:
         for name, bodies in self.orders.items():
             exchange.load_orders(exchange.accounts[name], bodies)
         for when, action in self.events:
+            if isinstance(action, events.Split):
+                action.announce(exchange, when)
             exchange.at(when, action)
         exchange.advance_to(self.start)
         return exchange
@@ -323,8 +325,14 @@ def _quote_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
 
 
 def _split_event(item: Item, _scenario: Scenario) -> events.ScenarioEvent:
-    fields = item.fields(("symbol", "ratio"), required=("symbol", "ratio"))
-    return events.split(fields["symbol"].text(), fields["ratio"].number())
+    fields = item.fields(("symbol", "ratio", "booked"), required=("symbol", "ratio"))
+    booked = fields["booked"].flag() if "booked" in fields else True
+    return events.Split(fields["symbol"].text(), fields["ratio"].number(), booked)
+
+
+def _transfer_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
+    fields = item.fields(("account", "amount"), required=("account", "amount"))
+    return events.transfer(_known_account(fields["account"], scenario), fields["amount"].number())
 
 
 def _set_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
@@ -347,6 +355,7 @@ _EVENT_READERS: dict[str, Callable[[Item, Scenario], events.ScenarioEvent]] = {
     "halt": lambda item, _scenario: events.halt(item.text()),
     "resume": lambda item, _scenario: events.resume(item.text()),
     "split": _split_event,
+    "transfer": _transfer_event,
     "set": _set_event,
 }
 

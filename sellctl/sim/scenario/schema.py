@@ -99,7 +99,8 @@ def _event() -> Json:
         "behave": {"enum": [*CATALOGUE, "all"]},
         "halt": TEXT,
         "resume": TEXT,
-        "split": _object({"symbol": TEXT, "ratio": NUMBER}, ("symbol", "ratio")),
+        "split": _object({"symbol": TEXT, "ratio": NUMBER, "booked": FLAG}, ("symbol", "ratio")),
+        "transfer": _object({"account": TEXT, "amount": NUMBER}, ("account", "amount")),
         "set": _object({"account": TEXT, "refused": SCALAR, "trading_blocked": FLAG}, ("account",)),
     }
     return {**_object({"at": TIME, **kinds}, ("at",)), "minProperties": 2, "maxProperties": 2}

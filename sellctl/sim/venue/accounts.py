@@ -24,7 +24,10 @@ class PositionLag:
 
 @dataclass(slots=True)
 class SimAccount:
-    """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0."""
+    """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0.
+
+    `transfers` are the day's payments in, less those out; None shows them as null.
+    """
 
     name: str
     key: str
@@ -32,6 +35,7 @@ class SimAccount:
     number: str
     cash: Decimal = Decimal(100_000)
     last_equity: Decimal | None = None
+    transfers: Decimal | None = ZERO
     positions: dict[str, SimPosition] = field(default_factory=dict)
     orders: dict[str, SimOrder] = field(default_factory=dict)
     by_client_id: dict[str, SimOrder] = field(default_factory=dict)

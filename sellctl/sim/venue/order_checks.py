@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from sellctl.sim import rejections
 from sellctl.sim.market import calendar
-from sellctl.sim.market.assets import EUROPEAN_ROOTS, Asset, asset_of, on_tick, tick_of
+from sellctl.sim.market.assets import EUROPEAN_ROOTS, Asset, asset_of, on_tick, settles_in_the_morning, tick_of
 from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.settings import Settings
@@ -85,6 +85,8 @@ def known_symbol(proposed: ProposedOrder) -> None:
         return
     if asset.expires < calendar.exchange_date(proposed.now) or _after_last_close(proposed):
         raise rejections.unprocessable(f'contract "{asset.symbol}" is expired')
+    if settles_in_the_morning(asset) and asset.expires == calendar.exchange_date(proposed.now):
+        raise rejections.unprocessable("orders for morning-expiration index options cannot be placed on expiration day")
     if asset.root in EUROPEAN_ROOTS and not proposed.settings.index_options:
         raise rejections.unprocessable(f'contract "{asset.symbol}" not found')
 

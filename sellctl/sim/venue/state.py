@@ -12,7 +12,7 @@ from typing import Any
 
 from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market import calendar
-from sellctl.sim.market.market import Market
+from sellctl.sim.market.market import Market, SimSplit
 from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import stable_id, stamp
 from sellctl.sim.serializers import order_json
@@ -41,6 +41,7 @@ class VenueState:
         self.accounts = {account.name: account for account in accounts}
         self.events: list[SimEvent] = []
         self.listeners: list[EventListener] = []
+        self.splits: list[SimSplit] = []
         self.notes: list[str] = []  # records without an order event: rejected manual orders, busted fills
         self.stuck: set[str] = set()  # ids of orders that a fault keeps from becoming active
         self.rng = random.Random(self.settings.seed)  # noqa: S311  a simulation's seed, not a secret

@@ -261,3 +261,12 @@ def test_a_target_that_is_met_gives_a_manual_exit_no_floor() -> None:
     assert decision.signal is not None
     assert decision.signal.floor is None
     assert "target +10%" in decision.sentence
+
+
+def test_a_position_whose_row_contradicts_itself_keeps_open_and_alerts_with_the_contradiction() -> None:
+    held = a_holding(CALL, entry=None, bid="5.10", ask="5.12")
+    position = replace(held.position, contradiction="its cost basis says otherwise")
+    decision = the_decision(a_snapshot(replace(held, position=position)))
+    assert decision.submit is None
+    assert decision.alert
+    assert "entry price unknown (its cost basis says otherwise)" in decision.sentence

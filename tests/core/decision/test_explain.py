@@ -1,5 +1,8 @@
 """Why a position stays or closes, as the user reads it."""
 
+import datetime as dt
+
+import pytest
 from builders import (
     CALL,
     PUT,
@@ -74,11 +77,21 @@ def test_a_target_touched_on_a_wide_spread_says_why_it_does_not_fire() -> None:
 
 def test_a_stop_touched_on_a_wide_spread_says_why_it_does_not_fire() -> None:
     sentence = the_decision(a_snapshot(a_holding(bid="0.40", ask="0.90"))).sentence
-    assert sentence.endswith("stop touched, but the spread is too wide to act on")
+    rule = "a stop fires on the ask now, and on the mid after 1 min of width (0 s so far)"
+    assert sentence.endswith(f"stop touched, but the spread is too wide to act on; {rule}")
 
 
-def test_a_wide_spread_between_the_triggers_says_what_may_fire() -> None:
-    assert "the spread is wide" in the_decision(a_snapshot(a_holding(bid="0.85", ask="1.30"))).sentence
+@pytest.mark.parametrize(
+    ("seconds", "rule"),
+    [
+        (20, "a stop fires on the ask now, and on the mid after 1 min of width (20 s so far)"),
+        (60, "a stop fires on the mid, because the spread has been wide for 1 min"),
+    ],
+)
+def test_a_wide_spread_between_the_triggers_says_when_a_stop_may_fire(seconds: int, rule: str) -> None:
+    state = PositionState(wide_for=dt.timedelta(seconds=seconds))
+    sentence = the_decision(a_snapshot(a_holding(bid="0.85", ask="1.30", state=state))).sentence
+    assert f"the spread is wide: no target fires, and {rule}" in sentence
 
 
 def test_what_strategy_one_does_not_cover_says_so() -> None:

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from sellctl.core.config.schema import ExecutionConfig, Style, WalkConfig, WalksConfig
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
-from sellctl.core.decision.pricing import price_step, tick_of, walk_of
+from sellctl.core.decision.exits import OVERDUE_AFTER
+from sellctl.core.decision.pricing import REPRICE_AFTER, WIDE_WALK, ladder, price_step, tick_of, walk_of
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
-from sellctl.core.model.plan import ExitSignal, Reason, Urgency
+from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import Holding, OrderCount, PositionState
 
 SPY = "SPY261218C00600000"
@@ -61,8 +62,48 @@ def test_a_time_exit_goes_through_the_bid_when_it_failed_there_again_and_again()
 
 
 @pytest.mark.parametrize("urgency", [Urgency.FORCED, Urgency.PROTECTIVE])
-def test_urgent_exits_never_walk(urgency: Urgency) -> None:
-    assert walk_of(a_signal(a_holding(SPY, bid="2.00", ask="2.60"), urgency), WALK) == ()
+def test_urgent_exits_never_walk_on_an_ordinary_spread(urgency: Urgency) -> None:
+    assert walk_of(a_signal(a_holding(SPY, bid="2.00", ask="2.40"), urgency), WALK) == ()
+
+
+def test_a_forced_exit_never_walks_however_wide_the_spread_is() -> None:
+    assert walk_of(a_signal(a_holding(SPY, bid="0.05", ask="1.50"), Urgency.FORCED), WIDE_WALK) == ()
+
+
+def on_a_wide_quote(step: int, *, clock: str = "12:00", short: bool = False) -> PositionDecision:
+    """The decision on the quote 0.05/1.50 (for a short 0.50/1.95), wide for a minute, at a step of the exit."""
+    minute = dt.timedelta(seconds=60)
+    under_way = an_exit(Urgency.PROTECTIVE, step=step - 1, seconds=3).exit if step > 1 else None
+    state = PositionState(wide_for=minute, exit=under_way)
+    bid, ask = ("0.50", "1.95") if short else ("0.05", "1.50")
+    held = a_holding(SPY, bid=bid, ask=ask, short=short, state=state)
+    return the_decision(a_snapshot(held, market=a_market(clock)), a_policy())
+
+
+def limits(*, short: bool = False) -> list[str]:
+    decisions = [on_a_wide_quote(step, short=short) for step in range(1, 12)]
+    return [f"{decision.submit.limit_price}" for decision in decisions if decision.submit]
+
+
+def test_a_stop_on_a_wide_quote_starts_at_the_mid_and_is_at_the_bid_within_six_steps() -> None:
+    walk = ["0.78", "0.66", "0.54", "0.42", "0.30", "0.18"]
+    assert limits() == [*walk, "0.05", "0.05", "0.05", "0.04", "0.04"]
+    assert on_a_wide_quote(1).alert
+
+
+def test_the_walk_of_a_protective_exit_ends_before_it_counts_as_not_filled() -> None:
+    rungs = len(ladder(Urgency.PROTECTIVE, Style.SMART, protective_market=False))
+    assert REPRICE_AFTER * (WIDE_WALK.steps - 1 + rungs) < OVERDUE_AFTER
+
+
+def test_a_cover_on_a_wide_quote_walks_up_to_the_ask() -> None:
+    assert limits(short=True)[:7] == ["1.22", "1.34", "1.46", "1.58", "1.70", "1.82", "1.95"]
+
+
+def test_in_the_last_minute_of_the_session_a_stop_on_a_wide_quote_is_sent_at_the_bid() -> None:
+    late = on_a_wide_quote(1, clock="15:59:30")
+    assert late.submit is not None
+    assert late.submit.limit_price == Decimal("0.05")
 
 
 @pytest.mark.parametrize(

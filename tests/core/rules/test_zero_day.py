@@ -16,11 +16,14 @@ from builders import (
     a_snapshot,
     an_order,
     at,
+    replace,
     the_decision,
 )
 
 from sellctl.core.config.schema import BroadEtfsConfig, SellModuleConfig, ZeroDayConfig
 from sellctl.core.decision.policy import Policy
+from sellctl.core.model.holding_time import days_left
+from sellctl.core.model.market import Calendar
 from sellctl.core.model.order import OrderType
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
 
@@ -205,3 +208,44 @@ def test_the_users_order_on_an_expiring_option_is_cancelled_at_the_final_deadlin
     late = the_decision(a_snapshot(holding, orders=(resting,), market=a_market("15:10")))
     assert (early.state, early.cancel_first) == (DecisionState.BLOCKED, ())
     assert [cancel.order for cancel in late.cancel_first] == [resting]
+
+
+# Settled in the morning of Friday 20 November 2026, so that it trades for the last time on the Thursday.
+THURSDAY, FRIDAY = dt.date(2026, 11, 19), dt.date(2026, 11, 20)
+MORNING_CALL, EVENING_CALL = "SPX261120C06000000", "SPXW261120C06000000"
+
+
+def on_day(day: dt.date, symbol: str, clock: str = "15:30", calendar: Calendar | None = None) -> PositionDecision:
+    market = replace(a_market(clock, day), calendar=calendar)
+    return the_decision(a_snapshot(a_holding(symbol), market=market))
+
+
+@pytest.mark.parametrize("root", ["SPX", "NDX", "RUT", "DJX", "VIX", "VIXW"])
+def test_an_index_option_that_settles_in_the_morning_leaves_on_the_day_before_it_expires(root: str) -> None:
+    decision = on_day(THURSDAY, f"{root}261120C06000000")
+    assert urgency(decision) is Urgency.FORCED
+    assert "trades for the last time today (it settles on the morning of 2026-11-20)" in decision.sentence
+
+
+@pytest.mark.parametrize("root", ["SPXW", "NDXP", "RUTW", "XSP", "OEX", "SPY"])
+def test_an_option_that_settles_at_the_close_is_kept_on_the_day_before_and_leaves_on_the_day(root: str) -> None:
+    symbol = f"{root}261120C06000000"
+    assert urgency(on_day(THURSDAY, symbol)) is None
+    assert urgency(on_day(FRIDAY, symbol)) is Urgency.FORCED
+
+
+def test_on_its_expiration_date_an_option_that_settles_in_the_morning_is_left_to_the_broker() -> None:
+    decision = on_day(FRIDAY, MORNING_CALL)
+    assert (decision.state, decision.submit) == (DecisionState.WATCHING, None)
+    assert decision.sentence == "stopped trading before its expiration on 2026-11-20: the broker settles it"
+
+
+def test_the_last_day_before_a_morning_settlement_skips_holidays() -> None:
+    holiday = Calendar(dt.date(2026, 1, 1), closed=(THURSDAY,))
+    assert urgency(on_day(dt.date(2026, 11, 18), MORNING_CALL, calendar=holiday)) is Urgency.FORCED
+
+
+def test_days_to_expiry_count_to_the_last_trading_day() -> None:
+    market = a_market("12:00", THURSDAY)
+    assert days_left(a_holding(MORNING_CALL), market) == 0
+    assert days_left(a_holding(EVENING_CALL), market) == 1

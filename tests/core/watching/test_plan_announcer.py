@@ -21,10 +21,12 @@ class Hearing:
         publish = EventPublisher("main", lambda: at("12:00"), self.events.append, self.journal)
         self.announcer = PlanAnnouncer(publish)
 
-    def announce(self, *decisions: PositionDecision, faults: tuple[str, ...] = ()) -> list[str]:
+    def announce(
+        self, *decisions: PositionDecision, faults: tuple[str, ...] = (), guard_problem: str = ""
+    ) -> list[str]:
         """What is published of a plan with these decisions."""
         self.events.clear()
-        self.announcer.announce(Plan("main", at("12:00"), decisions, faults=faults))
+        self.announcer.announce(Plan("main", at("12:00"), decisions, faults=faults, guard_problem=guard_problem))
         return [event.sentence for event in self.events]
 
 
@@ -98,6 +100,15 @@ def test_a_fault_of_a_strategy_is_published_once() -> None:
     hearing = Hearing()
     assert hearing.announce(faults=("strategy mine: KeyError",)) == ["degraded: strategy mine: KeyError"]
     assert not hearing.announce(faults=("strategy mine: KeyError",))
+
+
+def test_an_account_guard_that_cannot_fire_is_an_alert_once_until_it_can_again() -> None:
+    hearing, why = Hearing(), "the account guard can't fire"
+    assert hearing.announce(faults=(why,), guard_problem=why) == [f"alert: {why}"]
+    assert hearing.events[0].severity is Severity.ERROR
+    assert not hearing.announce(faults=(why,), guard_problem=why)
+    assert hearing.announce() == ["recovered: the account guard can fire again"]
+    assert hearing.announce(faults=(why,), guard_problem=why)
 
 
 @pytest.mark.parametrize("is_evidence", [True, False])

@@ -362,6 +362,20 @@ def test_one_stocks_quote_trade_and_snapshot(client: Rest) -> None:
     assert client.ask("GET", "/v2/stocks/NOBODY/snapshot").status_code == 404
 
 
+def test_corporate_actions_are_the_scenarios_splits() -> None:
+    later = 'events: [{at: "12:00", split: {symbol: F, ratio: 2}}, {at: "12:00", split: {symbol: G, ratio: 0.1}}]\n'
+    with a_server(SCENARIO + later) as server, a_client(server) as client:
+        answer = client.get("/v1/corporate-actions", symbols="F,G,H", types="forward_split,reverse_split", limit="1")
+        assert answer["corporate_actions"]["forward_splits"][0]["ex_date"] == "2026-11-25"
+        check(answer, "corporate_actions_resp", DATA)
+        rest = client.get("/v1/corporate-actions", symbols="F,G,H", page_token=answer["next_page_token"])
+        (reverse,) = rest["corporate_actions"]["reverse_splits"]
+        assert (reverse["symbol"], reverse["new_rate"], reverse["old_rate"]) == ("G", 1, 10)
+        check(rest, "corporate_actions_resp", DATA)
+        none = client.get("/v1/corporate-actions", start="2026-11-26", end="2026-11-27")
+        assert none == {"corporate_actions": {}, "next_page_token": None}
+
+
 def test_option_quotes_trades_snapshots_and_the_chain(client: Rest) -> None:
     quotes = client.get("/v1beta1/options/quotes/latest", symbols=f"{CALL},NVDA261218C00999000")
     assert {symbol: set(quote) for symbol, quote in quotes["quotes"].items()} == {CALL: OPTION_QUOTE}

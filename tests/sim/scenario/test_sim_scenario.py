@@ -18,6 +18,7 @@ from sellctl.core.errors import ConfigError
 from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.scenario.reader import Expectation, load_scenario, packaged, parse_scenario, summary
 from sellctl.sim.scenario.schema import scenario_schema
+from sellctl.sim.serializers import account_json
 from sellctl.sim.settings import Settings
 
 START = 'start: "2026-11-25 11:00"\n'
@@ -99,6 +100,26 @@ promises:
     assert exchange.faults.active == ()
     exchange.advance_to(at("11:32"))
     assert (account.qty_of("F"), account.refused) == (190, 401)
+
+
+def test_a_split_that_is_not_booked_changes_only_the_price() -> None:
+    text = "accounts: {main: {positions: [{symbol: F, qty: 10, entry: 12}]}}\nprices: {F: 12}\n"
+    exchange = parse_scenario(
+        START + text + "events: [{at: +1m, split: {symbol: F, ratio: 2, booked: false}}]\n"
+    ).exchange()
+    assert [(split.symbol, split.ratio) for split in exchange.splits] == [("F", 2)]
+    exchange.advance_to(at("11:02"))
+    position, quote = exchange.accounts["main"].positions["F"], exchange.quote("F")
+    assert quote is not None
+    assert (position.qty, position.avg_entry_price, quote.bid) == (10, 12, 6)
+
+
+def test_a_transfer_moves_cash_and_is_shown_as_the_adjustment_of_the_day() -> None:
+    exchange = parse_scenario(ACCOUNT + "events: [{at: start, transfer: {account: main, amount: -400}}]\n").exchange()
+    account = exchange.accounts["main"]
+    shown = account_json(account, exchange.quote, exchange.now)
+    assert (shown["cash"], shown["intraday_adjustments"]) == ("99600", "-400")
+    assert Decimal(shown["last_equity"]) - Decimal(shown["equity"]) == 400
 
 
 def test_a_jump_by_a_ratio_keeps_the_spread() -> None:

@@ -296,6 +296,16 @@ def test_an_expired_contract_is_not_traded() -> None:
     assert rejection.body["message"] == f'contract "{gone}" is expired'
 
 
+def test_an_index_option_that_settles_in_the_morning_is_not_traded_on_its_expiration_date() -> None:
+    index, quotes = "SPX261125C06000000", {"SPX261125C06000000": ("10.00", "10.50")}
+    day, eve = at("11:00"), at("11:00", "2026-11-24")
+    rejection = rejected(
+        a_venue((index, "1", "9"), now=day, quotes=quotes, index_options=True), index, limit_price="10"
+    )
+    assert "cannot be placed on expiration day" in rejection.body["message"]
+    send(a_venue((index, "1", "9"), now=eve, quotes=quotes, index_options=True), index, limit_price="10")
+
+
 def test_a_blocked_account_takes_no_orders() -> None:
     venue = a_venue((CALL, "1", "1"))
     venue.accounts["main"].trading_blocked = True
