@@ -55,6 +55,7 @@ class QuoteBook:
     last_trade: Decimal | None = None
     polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
     window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
+    _heard: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
     _stamp: dt.datetime = _NEVER  # older quotes are ignored
@@ -66,9 +67,11 @@ class QuoteBook:
 
         A quote stamped in the `future` is stored only while there is no other, and never outdates the next.
         """
+        if source is Source.STREAM:
+            self.polls_ahead, self.streamed_at = 0, now
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
-        self._compare_with_stream(quote, now, source)
+        self._compare_with_stream(quote, source)
         if not future:
             self._stamp = quote.at
         sample = QuoteSample(believable(quote.bid), believable(quote.ask), now)
@@ -146,11 +149,13 @@ class QuoteBook:
         self._jump = None
         return False
 
-    def _compare_with_stream(self, quote: Quote, now: float, source: Source) -> None:
-        """Count the polls in a row that brought a new price before the stream did; a single one is normal."""
-        if source is Source.STREAM:
-            self.polls_ahead, self.streamed_at = 0, now
-        elif self.newest is not None and (quote.bid, quote.ask) != (self.newest.bid, self.newest.ask):
+    def _compare_with_stream(self, quote: Quote, source: Source) -> None:
+        """Count the polls in a row that brought a new price before the stream did; a single one is normal.
+
+        A price is not new when it was heard before, even if it is held back as a jump.
+        """
+        heard, self._heard = self._heard, (quote.bid, quote.ask)
+        if source is Source.POLL and heard not in {None, self._heard}:
             self.polls_ahead += 1
 
     def _track_width(self, quote: Quote, now: float) -> None:
