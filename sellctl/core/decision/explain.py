@@ -11,7 +11,7 @@ from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.model.gain import Basis, price_on, side_name
-from sellctl.core.model.plan import REASONS, DecisionState, Plan, PositionDecision, Trigger, Urgency
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
@@ -145,19 +145,11 @@ def _gain_on(holding: Holding, basis: Basis) -> str:
 def _rules_note(decision: PositionDecision) -> str:
     if not decision.holding.prices.wide:
         return "no rule is met"
-    touched = {_kind(trigger) for trigger in decision.triggers if _is_touched(trigger, decision.holding)}
+    touched = {_kind(each) for each in decision.triggers if each.is_reached(decision.holding.position)}
     if touched:
         return f"{' and '.join(sorted(touched))} touched, but the spread is too wide to act on"
     return "the spread is wide: no target fires, and a stop only where both sides are beyond it"
 
 
 def _kind(trigger: Trigger) -> str:
-    return "target" if REASONS[trigger.reason].urgency is Urgency.PROFIT else "stop"
-
-
-def _is_touched(trigger: Trigger, holding: Holding) -> bool:
-    """Whether the price is at or beyond the trigger: above a long's target, below its stop; mirrored for a short."""
-    if trigger.distance is None:
-        return False
-    rising = (_kind(trigger) == "target") is holding.position.is_long
-    return trigger.distance <= 0 if rising else trigger.distance >= 0
+    return "target" if trigger.is_target else "stop"

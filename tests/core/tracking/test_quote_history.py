@@ -18,9 +18,7 @@ def a_book(*ticks: Tick, asset: AssetClass = AssetClass.OPTION) -> QuoteBook:
     return book
 
 
-def take(
-    book: QuoteBook, seconds: float, bid: str, ask: str, source: Source = Source.STREAM
-) -> bool:
+def take(book: QuoteBook, seconds: float, bid: str, ask: str, source: Source = Source.STREAM) -> bool:
     when = at("12:00") + dt.timedelta(seconds=seconds)
     return book.take(a_quote(CALL, bid, ask, when), seconds, source)
 
