@@ -15,6 +15,7 @@ from sellctl.core.model.position import (
     Direction,
     Holding,
     OrderCount,
+    PastAverage,
     Position,
     PositionState,
 )
@@ -196,6 +197,7 @@ class PositionManager:
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
             peak=facts.peak,
+            past_averages=_past_averages(position, facts),
             original_qty=facts.original_qty,
             suspended=facts.suspended,
             exit_after=facts.exit_after,
@@ -240,3 +242,10 @@ class PositionManager:
             sentence = memory.fills.explain(memory.qty, memory.direction, orders)
             news += [f"{symbol} {sentence}"] if sentence else []
         return tuple(news)
+
+
+def _past_averages(position: Position, facts: Episode) -> tuple[PastAverage, ...]:
+    """The earlier averages; with the latest while the broker doesn't report one, so that what is armed stays armed."""
+    if position.entry_price is not None or facts.entry_price is None or facts.peak is None:
+        return facts.past_averages
+    return (*facts.past_averages, PastAverage(facts.entry_price, facts.peak))

@@ -38,7 +38,13 @@ def _index_the_audit(connection: sa.Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Step, ...] = (_create_tables, _recreate_episodes, _index_the_audit)
+def _keep_past_averages(connection: sa.Connection) -> None:
+    """Add the earlier averages to the episodes."""
+    if "averages" not in {column["name"] for column in sa.inspect(connection).get_columns(episodes.name)}:
+        connection.exec_driver_sql("ALTER TABLE episodes ADD COLUMN averages TEXT NOT NULL DEFAULT ''")
+
+
+STEPS: tuple[Step, ...] = (_create_tables, _recreate_episodes, _index_the_audit, _keep_past_averages)
 
 
 def version_of(connection: sa.Connection) -> int:

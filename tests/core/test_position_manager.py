@@ -13,7 +13,7 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market
 from sellctl.core.model.order import PositionIntent, Side
-from sellctl.core.model.position import BackstopState, Direction, Holding, Position
+from sellctl.core.model.position import BackstopState, Direction, Holding, PastAverage, Position
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
@@ -248,3 +248,15 @@ def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
     assert state.peak == Decimal("3.00")
     desk.poll(legs[0])
     assert desk.positions.structures == {}
+
+
+def test_what_was_armed_under_an_entry_that_is_no_longer_reported_stays_armed() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.quote("1.50", "1.52")
+    (holding,) = desk.poll(TEN)
+    assert holding.state.peak is not None
+    (holding,) = desk.poll(replace(TEN, entry_price=None))
+    assert holding.state.past_averages == (PastAverage(Decimal("1.00"), holding.state.peak),)
+    (holding,) = desk.poll(TEN)
+    assert not holding.state.past_averages
