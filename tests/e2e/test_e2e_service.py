@@ -62,7 +62,7 @@ def reloaded(play: Play) -> Reload:
         async def polls() -> None:
             await runtime.scheduler.poll()
             stage.configure(later)
-            reload(runtime, stage.config, events.append)
+            await reload(runtime, stage.config, events.append)
             await runtime.scheduler.poll()
 
         try:

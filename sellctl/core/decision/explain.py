@@ -6,7 +6,7 @@ from decimal import Decimal
 from sellctl.core.config.schema import ShortAction
 from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.engine import decide, rules_warning, why_not_managed
+from sellctl.core.decision.engine import NOT_MANAGED, decide, rules_warning, why_not_managed
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
@@ -14,6 +14,7 @@ from sellctl.core.model.gain import Basis, price_on, side_name
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.sell_strategies.base_strategy import StrategyError
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars, as_percent
@@ -54,18 +55,31 @@ def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
 def _explanation(decision: PositionDecision, context: DecisionContext) -> Explanation:
     holding = decision.holding
     managed = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
+    managed = managed and not _is_without_strategy(decision)
     return Explanation(
         symbol=holding.symbol,
         sentence=_sentence(decision, context),
         triggers=decision.triggers,
         gain=decision.gain,
-        strategy=strategy_state(holding, context) if managed else None,
+        strategy=_strategy_state(holding, context) if managed else None,
     )
+
+
+def _strategy_state(holding: Holding, context: DecisionContext) -> StrategyState | None:
+    try:
+        return strategy_state(holding, context)
+    except StrategyError:  # it was evaluated for the decision, and does not answer a second time
+        return None
+
+
+def _is_without_strategy(decision: PositionDecision) -> bool:
+    """Whether its strategy is stopped for the day, which its sentence says."""
+    return decision.sentence.startswith(NOT_MANAGED)
 
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
     """The sentence of a decision; for a position that is only watched, why it stays open, and its backstop."""
-    if decision.state is not DecisionState.WATCHING:
+    if decision.state is not DecisionState.WATCHING or _is_without_strategy(decision):
         return decision.sentence
     warning = rules_warning(decision.holding)
     done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
@@ -106,12 +120,21 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
 
 
 def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
-    holding, market = decision.holding, context.snapshot.market
+    holding = decision.holding
     if holding.state.suspended:
         return rules_warning(holding)
-    strategy, _ = context.strategy_of(holding)
+    try:
+        strategy, _ = context.strategy_of(holding)
+    except StrategyError as error:
+        return f"its strategy could not be evaluated: {error}"
     if strategy is None:
         return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
+    return _watched_note(decision, context)
+
+
+def _watched_note(decision: PositionDecision, context: DecisionContext) -> str:
+    """Why the rules of its strategy don't close a position."""
+    holding, market = decision.holding, context.snapshot.market
     if rules_warning(holding):
         return rules_warning(holding)
     paused = price_exits_paused(market) or stops_paused(market)
@@ -128,10 +151,10 @@ def _why_no_strategy(holding: Holding, policy: Policy) -> str:
     one = next((each for each in policy.strategies if isinstance(each, StrategyOne)), None)
     asset = holding.position.instrument.asset_class
     if one is None or any(ASSET_CLASSES[kind] is asset for kind in one.applies_to):
-        return "NOT MANAGED: no strategy matches it"
+        return f"{NOT_MANAGED}: no strategy matches it"
     kinds = " and ".join(f"{kind.value}s" for kind in one.applies_to)
     others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
-    return f"NOT MANAGED: {others}rules cover {kinds} only (applies_to)"
+    return f"{NOT_MANAGED}: {others}rules cover {kinds} only (applies_to)"
 
 
 def _gain_on(holding: Holding, basis: Basis) -> str:
