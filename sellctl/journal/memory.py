@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -67,8 +68,9 @@ class ReadOnlyMemory:
 
 
 def _all_of(tx: sa.Connection, account: str) -> dict[str, Episode]:
-    columns = sa.select(sa.literal_column("*")).select_from(table)  # a dry run may read a file that isn't migrated yet
-    rows = tx.execute(columns.where(table.c.account == account).order_by(table.c.symbol)).mappings()
+    everything: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
+    query = everything.select_from(table).where(table.c.account == account).order_by(table.c.symbol)
+    rows = tx.execute(query).mappings()
     return {row["symbol"]: _episode(row) for row in rows}
 
 

@@ -86,6 +86,15 @@ def test_a_reload_reports_what_changed(reloaded: Reload) -> None:
     assert runtime.scheduler.interval.total_seconds() == 7
 
 
+def test_a_reload_to_a_strategy_that_can_not_be_loaded_changes_nothing(reloaded: Reload, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    entry = f"{{use: '{tmp_path}/mine.py:Mine'}}"
+    runtime, result = reloaded(rules("0.8"), f"sell_module: {{check_interval: 9, strategies: [{entry}]}}\n")
+    assert "configuration not reloaded" in result
+    assert "mine.py:Mine can't be loaded: SystemExit: 0." in result
+    assert runtime.scheduler.interval.total_seconds() == 5
+
+
 def test_a_reload_never_loosens_an_armed_stop_silently(reloaded: Reload) -> None:
     _, result = reloaded(rules("0.8"), rules("0.5"))
     assert "alert: reloaded: the stop of AAPL261218C00200000 moves from $0.80 to $0.50, which is looser" in result

@@ -40,7 +40,7 @@ class Rule(Protocol):
         """A short text of the rule, with its numbers."""
 
 
-def rule_text(rule: Rule) -> str:
+def rule_text(rule: object) -> str:
     """A rule's settings: its reason and every field that isn't its default."""
     if not is_dataclass(rule):
         return type(rule).__name__

@@ -18,6 +18,7 @@ from sellctl.core.ports import Memory
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
+SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave the cost within the tolerance
 _SHARES_PER_CONTRACT = 100
 _PAIR = "+"  # joins the two symbols of a pair
 
@@ -195,8 +196,10 @@ def _past_averages(episode: Episode, entry: Decimal | None) -> tuple[PastAverage
 
 
 def is_split(episode: Episode, position: Position) -> bool:
-    """Whether the quantity changed and the total cost did not, which no trade does."""
-    if episode.entry_price is None or position.entry_price is None or position.qty == episode.qty:
+    """Whether the quantity changed and the total cost did not, which no trade of that size does."""
+    if episode.entry_price is None or position.entry_price is None:
+        return False
+    if abs(position.qty - episode.qty) < episode.qty * SMALLEST_SPLIT:
         return False
     before, after = episode.qty * episode.entry_price, position.qty * position.entry_price
     return abs(after - before) <= before * SPLIT_TOLERANCE

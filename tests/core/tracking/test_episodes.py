@@ -95,6 +95,12 @@ def test_a_split_freezes_the_rules_and_the_peak(qty: str, entry: str) -> None:
     assert episodes.known["AAPL"].peak == D("1.50")
 
 
+@pytest.mark.parametrize(("qty", "entry"), [("999", "1.00"), ("1001", "1.0005")])
+def test_a_small_trade_of_a_large_position_is_no_split(qty: str, entry: str) -> None:
+    after = carried_on(peaked(a_position("AAPL", "1000"), "1.50"), a_position("AAPL", qty, entry), LATER)
+    assert (after.suspended, after.peak) == ("", D("1.50"))
+
+
 def test_a_person_thaws_what_was_frozen_with_a_fresh_peak() -> None:
     episodes = seen((a_position("AAPL", "10"),), (a_position("AAPL", "20", "0.50"),))
     episodes.thaw(frozenset({"MSFT"}))
