@@ -114,7 +114,7 @@ def _decoded(message: bytes, kind: type[T]) -> T:
         raise StrategyError(f"it returned what isn't allowed: {error}") from None
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True)
 class StrategyHost:
     """Asks the process of one strategy, and stops it for the rest of the day when it takes too long or ends."""
 
