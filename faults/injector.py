@@ -260,7 +260,8 @@ class FaultInjector:
         self.fired["O10"] += 1
         if not held:
             return
-        self._mark_changed(action.symbol)
+        if action.what != "add":
+            self._mark_changed(action.symbol)
         if action.what == "cancel":
             manual_cancel(self.account.name, "", action.symbol)(self.exchange)
             return
@@ -271,7 +272,7 @@ class FaultInjector:
         opening = "buy" if held > 0 else "sell"
         share = Decimal(1) if action.what == "close" else action.share
         qty = (abs(held) * share).to_integral_value(ROUND_UP)
-        side = opening if action.what == "buy" else closing
+        side = opening if action.what in {"buy", "add"} else closing
         body = {"symbol": action.symbol, "side": side, "qty": str(qty), "time_in_force": "day", "type": "market"}
         quote = self.exchange.quote(action.symbol)
         if action.what == "bid" and quote:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from faults.checkers import ZERO, is_backstop, ours_on
 from faults.findings import Findings
-from faults.generate import DUE, MINUTE, PEAK_DURATION, Day, PlannedPosition, Role
+from faults.generate import ADDED_BEFORE, DUE, MINUTE, PEAK_DURATION, Day, PlannedPosition, Role
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.venue.accounts import SimAccount
@@ -97,7 +97,7 @@ class LivenessChecker:
         """Whether too few polls could observe its peak, because the broker's clock was down."""
         if position.role is not Role.TRAILING or position.due_at is None:
             return False
-        begins_at, ends_at = position.due_at - PEAK_DURATION + MINUTE, position.due_at - MINUTE
+        begins_at, ends_at = position.due_at - PEAK_DURATION + MINUTE, position.due_at - ADDED_BEFORE
         read = [at for at in self.clock_reads if begins_at <= at <= ends_at]
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < MIN_POLL_PAIRS
 

@@ -33,6 +33,7 @@ from sellctl.core.orders.managed_order import ManagedState
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Ended
 from sellctl.core.orders.stale_orders import stale_orders
+from sellctl.core.rules.base import PeakRule
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.tracking import quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
@@ -340,6 +341,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "_uncovered", _zero),), by_day),
     Mutant("zero day forgotten", "options that expire today are not closed", ((ZeroDay, "evaluate", _none),), by_day),
     Mutant("stops never fire", "a stop is always paused", ((engine, "_is_paused", _stops_paused),), by_day),
+    Mutant("addition disarms", "an addition to a position disarms its trailing stop", ((PeakRule, "_armed_before", _nothing),), by_day),
     Mutant("targets never fire", "a target is always paused", ((engine, "_is_paused", _targets_paused),), by_day),
     Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
     Mutant("intents forgotten", "a restart ignores the intents in the journal", ((SqliteJournal, "open_intents", _nothing),), by_crash),

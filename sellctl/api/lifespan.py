@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class ApiServices:
 
     control: Control
     gate: Gate
-    reload: Callable[[], None]  # reloads the configuration; called on SIGHUP
+    reload: Callable[[], Coroutine[object, object, None]]  # reloads the configuration; called on SIGHUP
 
     def close(self) -> None:
         """Close files and connections, and release locks."""
@@ -74,9 +74,9 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
     api = loaded.config.api
     addresses, subjects = (Throttle(api.requests_a_second, runtime.clock.monotonic) for _ in range(2))
 
-    def reload_config() -> None:
+    async def reload_config() -> None:
         sd_notify(*reloading())
-        reload(runtime, options.config, listen, with_api=True)
+        await reload(runtime, options.config, listen, with_api=True)
         sd_notify("READY=1")
 
     gate = Gate(Access.of(api), addresses, subjects, Audit(control.journal), api.secret)

@@ -17,6 +17,7 @@ from sellctl.api.access import check_exposed
 from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
+from sellctl.service.reload import in_background
 from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, services.reload)
+        loop.add_signal_handler(signal.SIGHUP, in_background(services.reload))
     background_tasks = [
         asyncio.create_task(_end_on_fault(control.failed, end)),
         asyncio.create_task(_notify_watchdog(control)),

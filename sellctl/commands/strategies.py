@@ -41,22 +41,8 @@ def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]
 
     for policy in policies:
         for place, strategy in enumerate(policy.strategies, start=1):
-            rules = "; ".join(rule_text(rule) for rule in strategy.rules()) or "its own"
+            rules = "; ".join(strategy.rule_texts()) or "its own"
             yield policy.account, mode_cell(paper=policy.paper), place, strategy.name, takes_text(strategy), rules
-
-
-def rule_text(rule: object) -> str:
-    """A rule's settings: its reason and every field that isn't its default."""
-    from dataclasses import MISSING, fields, is_dataclass
-
-    from sellctl.core.config.units import value_text
-
-    if not is_dataclass(rule):
-        return type(rule).__name__
-    reason = getattr(rule, "reason", type(rule).__name__)
-    values = [(f.name, getattr(rule, f.name), f.default) for f in fields(rule)]
-    settings = [f"{name} {value_text(v)}" for name, v, default in values if default is MISSING or v != default]
-    return f"{reason} ({', '.join(settings)})" if settings else str(reason)
 
 
 def precedence_rows() -> list[tuple[object, ...]]:

@@ -22,7 +22,7 @@ from sellctl.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
@@ -92,16 +92,21 @@ def watch(
 
 
 async def _until_signal(
-    runtime: "Runtime", display: "Display", on_hup: "Callable[[], None]", notifier: "Notifier"
+    runtime: "Runtime",
+    display: "Display",
+    on_hup: "Callable[[], Coroutine[object, object, None]]",
+    notifier: "Notifier",
 ) -> None:
     """Watch until SIGINT or SIGTERM; SIGHUP reloads the configuration."""
     import asyncio
+
+    from sellctl.service.reload import in_background
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, in_background(on_hup))
     await watching(runtime, display, stop, notifier.after_poll)
 
 
@@ -143,13 +148,13 @@ async def _draw_each_second(display: "Display", stop: "asyncio.Event") -> None:
     stop.set()
 
 
-def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
+async def _reload(runtime: "Runtime", options: "Options", listen: "Callable[[Event], None]") -> None:
     """Reload the configuration, and notify the service manager before and after."""
     from sellctl.service.reload import reload
     from sellctl.service.systemd import reloading, sd_notify
 
     sd_notify(*reloading())
-    reload(runtime, options.config, listen)
+    await reload(runtime, options.config, listen)
     sd_notify("READY=1")
 
 

@@ -17,6 +17,7 @@ from sellctl.core.model.position import (
     ExitProgress,
     Holding,
     OrderCount,
+    PastAverage,
     Position,
     PositionState,
 )
@@ -213,6 +214,7 @@ class PositionManager:
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
             peak=facts.peak,
+            past_averages=_past_averages(position, facts),
             original_qty=facts.original_qty,
             suspended=facts.suspended or self._resting.get(symbol, ""),
             exit_after=facts.exit_after,
@@ -349,3 +351,10 @@ def _worked_for(exit_: ExitProgress | None) -> float:
 def _may_have_an_episode(position: Position) -> bool:
     """Whether the row makes sense: a quantity above zero, and a symbol that isn't the name of a pair."""
     return position.qty.is_finite() and position.qty > ZERO and not is_pair_name(position.symbol)
+
+
+def _past_averages(position: Position, facts: Episode) -> tuple[PastAverage, ...]:
+    """The earlier averages; with the latest while the broker doesn't report one, so that what is armed stays armed."""
+    if position.entry_price is not None or facts.entry_price is None or facts.peak is None:
+        return facts.past_averages
+    return (*facts.past_averages, PastAverage(facts.entry_price, facts.peak))

@@ -4,12 +4,13 @@ import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.position import Direction
+from sellctl.core.model.position import Direction, PastAverage
 from sellctl.journal.database import Database, read_only
 from sellctl.journal.schema import episodes as table
 
@@ -67,7 +68,9 @@ class ReadOnlyMemory:
 
 
 def _all_of(tx: sa.Connection, account: str) -> dict[str, Episode]:
-    rows = tx.execute(sa.select(table).where(table.c.account == account).order_by(table.c.symbol)).mappings()
+    everything: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
+    query = everything.select_from(table).where(table.c.account == account).order_by(table.c.symbol)
+    rows = tx.execute(query).mappings()
     return {row["symbol"]: _episode(row) for row in rows}
 
 
@@ -82,6 +85,7 @@ def _row(account: str, episode: Episode) -> dict[str, object]:
         "qty": str(episode.qty),
         "tag": episode.opening_order_id,
         "peak": _text(episode.peak),
+        "averages": " ".join(f"{past.entry_price}:{past.peak}" for past in episode.past_averages),
         "base": _text(episode.original_qty),
         "frozen": episode.suspended,
         "follow": episode.exit_after,
@@ -104,6 +108,7 @@ def _episode(row: sa.RowMapping) -> Episode:
         opened_at=None if row["opened_at"] is None else dt.datetime.fromisoformat(row["opened_at"]),
         opening_order_id=row["tag"],
         peak=_decimal(row["peak"]),
+        past_averages=_past_averages(row.get("averages", "")),
         original_qty=_decimal(row["base"]),
         suspended=row["frozen"],
         exit_after=row["follow"],
@@ -112,3 +117,8 @@ def _episode(row: sa.RowMapping) -> Episode:
 
 def _decimal(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
+
+
+def _past_averages(text: str) -> tuple[PastAverage, ...]:
+    pairs = (pair.split(":") for pair in text.split())
+    return tuple(PastAverage(Decimal(entry), Decimal(peak)) for entry, peak in pairs)

@@ -47,7 +47,19 @@ def _refuse_replaced_rows(connection: sa.Connection) -> None:
     connection.exec_driver_sql(REFUSE_INSERT)
 
 
-STEPS: tuple[Step, ...] = (_create_tables, _recreate_episodes, _index_the_audit, _refuse_replaced_rows)
+def _keep_past_averages(connection: sa.Connection) -> None:
+    """Add the earlier averages to the episodes."""
+    if "averages" not in {column["name"] for column in sa.inspect(connection).get_columns(episodes.name)}:
+        connection.exec_driver_sql("ALTER TABLE episodes ADD COLUMN averages TEXT NOT NULL DEFAULT ''")
+
+
+STEPS: tuple[Step, ...] = (
+    _create_tables,
+    _recreate_episodes,
+    _index_the_audit,
+    _refuse_replaced_rows,
+    _keep_past_averages,
+)
 
 
 def version_of(connection: sa.Connection) -> int:

@@ -69,6 +69,7 @@ episodes = sa.Table(
     sa.Column("qty", sa.Text, nullable=False),
     sa.Column("tag", sa.Text, nullable=False),
     sa.Column("peak", sa.Text),
+    sa.Column("averages", sa.Text, nullable=False, server_default=""),  # earlier entry:peak, separated by spaces
     sa.Column("base", sa.Text),
     sa.Column("frozen", sa.Text, nullable=False),
     sa.Column("follow", sa.Text, nullable=False),

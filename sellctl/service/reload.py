@@ -4,6 +4,7 @@ Rules, guards and intervals change at once. Accounts, keys, addresses and the so
 start. A stop that would fire later than before is published as an alert.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -18,7 +19,7 @@ from sellctl.core.text import as_dollars
 from sellctl.core.watching.trigger_prices import stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from sellctl.bootstrap import Runtime
@@ -28,14 +29,31 @@ if TYPE_CHECKING:
 _AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.")
 
 
-def reload(
+def in_background(work: "Callable[[], Coroutine[object, object, None]]") -> "Callable[[], None]":
+    """A callback for a signal: it starts the work as a task. Several run one after the other."""
+    tasks: set[asyncio.Task[None]] = set()
+    lock = asyncio.Lock()
+
+    async def in_turn() -> None:
+        async with lock:
+            await work()
+
+    def start() -> None:
+        task = asyncio.create_task(in_turn())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    return start
+
+
+async def reload(
     runtime: "Runtime", config: "Path | None", listener: "Callable[[Event], None]", *, with_api: bool = False
 ) -> bool:
     """Apply the configuration if it is valid; else keep the old one and publish the error. Whether it was applied."""
     now = runtime.clock.now()
     try:
         loaded = ConfigManager(config, with_api=with_api).load()
-        own = own_strategies(loaded)
+        own = await asyncio.to_thread(own_strategies, loaded)  # a user's code may take its time to load
         known = [watcher for watcher in runtime.scheduler.watchers if watcher.name in loaded.config.accounts]
         policies = [_same_account(compile_policy(loaded.config, w.name, own), w.policy) for w in known]
     except SellctlError as error:

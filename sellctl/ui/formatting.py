@@ -329,23 +329,26 @@ def distance_text(decision: PositionDecision, trigger: Trigger) -> str:
     """The distance from the price to a trigger: "6.3% away", or "reached"; "" when unknown."""
     if trigger.distance is None:
         return ""
-    if progress_to(decision, trigger) == ONE:
+    if trigger.is_reached(decision.holding.position):
         return "reached"
     return f"{percent(trigger.distance).lstrip('+-')} away"
 
 
 def progress_to(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
-    """The progress of the price from the entry to a trigger: 0 at the entry, 1 at the trigger and beyond.
+    """The progress of the price towards a trigger: 0 where it started, 1 at the trigger and beyond.
 
-    None when it is unknown: no usable price, no entry price, or a trigger at the entry itself.
+    It starts at the entry; towards a stop that a gain has moved past the entry, at the peak. None when it is unknown:
+    no usable price, or nothing to start from.
     """
-    entry = decision.holding.position.entry_price
-    if trigger.distance is None or trigger.distance <= -ONE or entry is None or entry == trigger.price:
+    holding = decision.holding
+    if trigger.distance is None or trigger.distance <= -ONE:
         return None
-    now = trigger.price / (ONE + trigger.distance)
-    if (now - trigger.price) * (trigger.price - entry) >= 0:
+    if trigger.is_reached(holding.position):
         return ONE
-    return max(ONE - abs(trigger.price - now) / abs(trigger.price - entry), Decimal(0))
+    left = trigger.price - trigger.price / (ONE + trigger.distance)
+    ways = [trigger.price - start for start in (holding.position.entry_price, holding.state.peak) if start is not None]
+    way = next((way for way in ways if way * left > 0), None)
+    return None if way is None else max(ONE - left / way, Decimal(0))
 
 
 def order_text(order: Order) -> str:

@@ -152,9 +152,7 @@ class Grid:
             yield " " * self.bar, ""
             return
         full = int(progress * self.bar)
-        rising = trigger.price >= (decision.holding.position.entry_price or trigger.price)
-        good = rising == decision.holding.position.is_long
-        yield self.glyphs.full * full, "green" if good else "red"
+        yield self.glyphs.full * full, "green" if trigger.is_target else "red"
         yield self.glyphs.empty * (self.bar - full), "dim"
 
     def _below(self, decision: PositionDecision) -> Iterator[Line]:

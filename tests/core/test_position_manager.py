@@ -13,7 +13,7 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Split
 from sellctl.core.model.order import PositionIntent, Side
-from sellctl.core.model.position import BackstopState, Direction, Holding, Position
+from sellctl.core.model.position import BackstopState, Direction, Holding, PastAverage, Position
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
@@ -337,3 +337,15 @@ def test_a_position_that_was_opened_after_the_split_keeps_its_rules() -> None:
     desk.positions.episodes.seen([TEN], at("10:00"))
     desk.positions.episodes.opened(CALL, [opened])
     assert desk.poll(TEN)[0].state.suspended == ""
+
+
+def test_what_was_armed_under_an_entry_that_is_no_longer_reported_stays_armed() -> None:
+    desk = Desk()
+    desk.poll(TEN)
+    desk.quote("1.50", "1.52")
+    (holding,) = desk.poll(TEN)
+    assert holding.state.peak is not None
+    (holding,) = desk.poll(replace(TEN, entry_price=None))
+    assert holding.state.past_averages == (PastAverage(Decimal("1.00"), holding.state.peak),)
+    (holding,) = desk.poll(TEN)
+    assert not holding.state.past_averages

@@ -188,6 +188,20 @@ def test_a_stream_that_is_silent_while_polls_see_prices_move_is_restarted() -> N
     assert ticks.stream.restarts == ["silent although prices move"]
 
 
+def test_a_stream_that_brought_a_jump_which_is_held_back_is_not_restarted() -> None:
+    ticks = Ticks()
+
+    async def moves() -> None:
+        for price in ("2.00", "4.00", "8.00", "16.00"):
+            await ticks.quote(price, price)
+            for _ in range(3):
+                ticks.world.clock.seconds += 1
+                await ticks.poll()
+
+    ticks.play(moves)
+    assert ticks.stream.restarts == []
+
+
 def test_a_bug_while_preparing_is_published_and_ends_no_poll() -> None:
     ticks = Ticks()
 

@@ -97,6 +97,28 @@ def test_a_stop_that_follows_the_peak_survives_the_end_of_the_process(play: Play
     assert reasons(stage) == {reason}
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "trailing_stop: {activation: 40%, trail: 10%}",
+        "trailing_stop: {activation: 40%, trail: 10pt}",
+        "breakeven: {activation: 40%, keep: 10%}",
+        "profit_lock: [{at: 40%, keep: 10%}]",
+    ],
+)
+def test_adding_to_a_position_near_its_peak_leaves_its_stop_armed(play: Play, rules: str) -> None:
+    day = a_day({CALL: (2, "1.00")}, {CALL: then(("1.50", "1.52"), "12:05", ("1.05", "1.07"))})
+    day += f'    events: [{{at: "12:03", order: {{account: main, symbol: {CALL}, side: buy, qty: 2, type: market}}}}]\n'
+    stage = play(day, ruled(rules))
+    stage.run("run-once")
+    stage.server.advance(200)
+    stage.run("run-once")
+    assert stage.held(CALL) == 4
+    stage.server.advance(120)
+    stage.run("run-once")
+    assert stage.held(CALL) == 0
+
+
 def test_in_an_account_with_every_rule_each_position_is_closed_by_its_own(play: Play) -> None:
     """Rules that follow the peak, rules that remember what was sold, and rules of the last day."""
     symbols = {name: f"{name}261218C00200000" for name in FOLLOWED}

@@ -83,7 +83,7 @@ def reloaded(play: Play) -> Reload:
         async def polls() -> None:
             await runtime.scheduler.poll()
             stage.configure(later)
-            reload(runtime, stage.config, events.append)
+            await reload(runtime, stage.config, events.append)
             await runtime.scheduler.poll()
 
         try:
@@ -105,6 +105,15 @@ def test_a_reload_reports_what_changed(reloaded: Reload) -> None:
     assert "stop_loss_rate is 0.9, was 0.8" in result
     assert "looser" not in result
     assert runtime.scheduler.interval.total_seconds() == 7
+
+
+def test_a_reload_to_a_strategy_that_can_not_be_loaded_changes_nothing(reloaded: Reload, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    entry = f"{{use: '{tmp_path}/mine.py:Mine'}}"
+    runtime, result = reloaded(rules("0.8"), f"sell_module: {{check_interval: 9, strategies: [{entry}]}}\n")
+    assert "configuration not reloaded" in result
+    assert "mine.py:Mine can't be loaded: SystemExit: 0." in result
+    assert runtime.scheduler.interval.total_seconds() == 5
 
 
 def test_a_reload_never_loosens_an_armed_stop_silently(reloaded: Reload) -> None:

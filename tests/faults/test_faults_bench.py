@@ -93,7 +93,7 @@ def test_two_watchers_cause_one_order_per_decision(*, shared: bool) -> None:
     assert not play_pair(2, shared=shared).violations
 
 
-@pytest.mark.parametrize("name", ["random ids", "intent after", "zero day forgotten"])
+@pytest.mark.parametrize("name", ["random ids", "intent after", "zero day forgotten", "addition disarms"])
 def test_a_mutant_is_found(name: str) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
     assert search_for(mutant, 5).seed

@@ -11,7 +11,7 @@ from journal_builders import NOON, a_journal
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.position import Direction
+from sellctl.core.model.position import Direction, PastAverage
 from sellctl.journal.memory import PositionMemory
 from sellctl.journal.store import SqliteJournal
 
@@ -23,6 +23,7 @@ QQQ = Episode(
     Decimal("0.5"),
     opened_at=NOON - dt.timedelta(days=2),
     peak=Decimal("4.20"),
+    past_averages=(PastAverage(Decimal("5.00"), Decimal("4.50")), PastAverage(Decimal("4.90"), Decimal("4.20"))),
     opening_order_id="bot-7",
     original_qty=Decimal(2),
     suspended="split",

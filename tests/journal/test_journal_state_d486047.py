@@ -23,7 +23,7 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal.exits import exits
 from sellctl.journal.head import head_path
 from sellctl.journal.legacy import RENAMED, STATES
-from sellctl.journal.memory import PositionMemory
+from sellctl.journal.memory import PositionMemory, ReadOnlyMemory
 from sellctl.journal.queries import AuditRow, Filters, history, unpack
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
@@ -95,6 +95,11 @@ def test_every_position_keeps_its_peak(path: Path) -> None:
     kept = {(account, symbol): each.peak for account in ACCOUNTS for symbol, each in memory.load(account).items()}
     journal.close()
     assert kept == peaks
+
+
+def test_a_dry_run_reads_the_peaks_of_a_file_that_is_not_migrated(path: Path) -> None:
+    memory = ReadOnlyMemory(path)
+    assert sum(len(memory.load(account)) for account in ACCOUNTS) == 26
 
 
 def test_the_open_intent_is_open_still(path: Path) -> None:

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, our_order
+from builders import CALL, a_holding, a_market, a_policy, at_price, our_order
 from ui_cases import (
     ANSI,
     LONGEST,
@@ -15,8 +15,10 @@ from ui_cases import (
     under_way,
 )
 
+from sellctl.core.config.schema import Pullback, RulesConfig, SellModuleConfig, StrategyConfig, TrailingStopConfig
 from sellctl.core.model.view import AccountListing
 from sellctl.ui.formats import OutputFormat
+from sellctl.ui.formatting import progress_to
 from sellctl.ui.render import emit
 from sellctl.ui.rows import (
     ORDER_COLUMNS,
@@ -119,6 +121,40 @@ def test_the_nearest_trigger_comes_with_its_price_and_distance() -> None:
 def test_a_reached_trigger_says_so() -> None:
     row = positions_rows([listed(a_plan(a_holding(entry="1.00", bid="1.20", ask="1.22")))])[0]
     assert row[POSITION_COLUMNS.index("nearest trigger")] == "target $1.10, reached"
+
+
+TRAIL = a_policy(
+    SellModuleConfig(
+        strategies=(
+            StrategyConfig(
+                rules=RulesConfig(trailing_stop=TrailingStopConfig(Pullback(Decimal("0.1"), of_price=True)))
+            ),
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("bid", "peak", "short", "shown"),
+    [
+        ("1.20", "1.205", False, "trailing stop $1.0845, 9.6% away"),
+        ("1.08", "1.205", False, "trailing stop $1.0845, reached"),
+        ("0.80", "0.79", True, "trailing stop $0.869, 8.6% away"),
+        ("0.87", "0.79", True, "trailing stop $0.869, reached"),
+    ],
+)
+def test_a_stop_beyond_the_entry_is_reached_only_when_the_price_comes_back_to_it(
+    bid: str, peak: str, shown: str, *, short: bool
+) -> None:
+    holding = at_price(bid, peak=Decimal(peak), short=short)
+    row = positions_rows([a_plan(holding, policy=TRAIL)])[0]
+    assert row[POSITION_COLUMNS.index("nearest trigger")] == shown
+
+
+def test_the_progress_towards_a_stop_beyond_the_entry_starts_at_the_peak() -> None:
+    decision = a_decision(at_price("1.40", peak=Decimal("1.50")), policy=TRAIL)
+    (trigger,) = decision.triggers
+    assert progress_to(decision, trigger) == Decimal(1) - (Decimal("1.40") - trigger.price) / Decimal("0.15")
 
 
 def test_the_page_shows_everything_about_one_position() -> None:

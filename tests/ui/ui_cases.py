@@ -25,6 +25,7 @@ from rich.console import Console
 
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.explain import explained
+from sellctl.core.decision.policy import Policy
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision
@@ -38,10 +39,10 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the escapes of rich itself
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]boo[/red]\u202e=1+1"
 
 
-def a_plan(*holdings: Holding, market: Market | None = None, **more: object) -> Plan:
+def a_plan(*holdings: Holding, market: Market | None = None, policy: Policy | None = None, **more: object) -> Plan:
     """The engine's plan for these holdings, explained."""
-    snapshot = a_snapshot(*holdings, market=market, **more)  # type: ignore[arg-type]
-    return explained(decide(snapshot, a_policy()), snapshot, a_policy())
+    snapshot, policy = a_snapshot(*holdings, market=market, **more), policy or a_policy()  # type: ignore[arg-type]
+    return explained(decide(snapshot, policy), snapshot, policy)
 
 
 def listed(plan: Plan, *, paper: bool = True) -> AccountListing:

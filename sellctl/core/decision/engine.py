@@ -38,9 +38,10 @@ from sellctl.core.model.plan import (
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, merged
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError, StrategyOutError, merged
 
 MANAGED = frozenset(STEP)
+NOT_MANAGED = "NOT MANAGED"  # begins the sentence on a position that no strategy manages
 _PAIR_REASONS = frozenset(Reason) - ENGINE_REASONS
 
 
@@ -150,8 +151,8 @@ def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDe
 
 
 def _error_text(error: Exception) -> str:
-    """An error's type and message."""
-    return f"{type(error).__name__}: {error}"
+    """An error's type and message; of a user-defined strategy's, the message has both."""
+    return str(error) if isinstance(error, StrategyError) else f"{type(error).__name__}: {error}"
 
 
 def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
@@ -194,7 +195,7 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
     elif ours:
         decision = continue_exit(holding, ours, context)
     else:
-        warning = rules_warning(holding) if holding.state.suspended or result.taken else ""
+        warning = result.not_managed or rules_warning(holding) if holding.state.suspended or result.taken else ""
         return PositionDecision(
             holding,
             DecisionState.WATCHING,
@@ -252,14 +253,14 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
     position, instrument = holding.position, holding.position.instrument
     asset = instrument.asset_class
     if asset not in MANAGED:
-        return f"NOT MANAGED: rules cover options and stocks only, this is {asset.value}"
+        return f"{NOT_MANAGED}: rules cover options and stocks only, this is {asset.value}"
     if asset is AssetClass.STOCK and not position.is_long and asset not in context.policy.short_classes:
-        return "NOT MANAGED: short stock (short_positions.assets)"
+        return f"{NOT_MANAGED}: short stock (short_positions.assets)"
     exempt = context.snapshot.exempt
     if instrument.symbol in exempt or instrument.underlying in exempt:
         return "exempt (by you)"
     if context.policy.excludes(instrument.symbol, instrument.underlying):
-        return "NOT MANAGED: excluded (manage.exclude)"
+        return f"{NOT_MANAGED}: excluded (manage.exclude)"
     if instrument.option and context.has_ended(holding):
         ended = "expired" if instrument.option.expires < context.today else "stopped trading before its expiration"
         return f"{ended} on {instrument.option.expires}: the broker settles it"
@@ -286,7 +287,8 @@ class StrategyResult:
 
     `signals` are confirmed. `unconfirmed` is a signal that isn't confirmed yet, and `waits_for` says what is missing.
     `peak_unconfirmed` means that a rule follows the best price, and a second quote is needed to establish it. `failure`
-    is the error that the strategy raised; "" when it raised none.
+    is the error that the strategy raised; "" when it raised none. `not_managed` says why the strategy is stopped for
+    the day; "" when it isn't.
     """
 
     signals: tuple[ExitSignal, ...] = ()
@@ -295,6 +297,7 @@ class StrategyResult:
     waits_for: str = ""
     peak_unconfirmed: bool = False
     failure: str = ""
+    not_managed: str = ""
 
     @property
     def needs_another_poll(self) -> bool:
@@ -305,6 +308,8 @@ class StrategyResult:
 def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResult:
     try:
         return _evaluate_strategy(holding, context)
+    except StrategyOutError as error:
+        return StrategyResult(taken=True, not_managed=f"{NOT_MANAGED}: {error}")
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         return StrategyResult(failure=_error_text(error))
 

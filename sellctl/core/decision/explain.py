@@ -6,15 +6,16 @@ from decimal import Decimal
 from sellctl.core.config.schema import ShortAction
 from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.engine import decide, rules_warning, triggers_of, why_not_managed
+from sellctl.core.decision.engine import NOT_MANAGED, decide, rules_warning, triggers_of, why_not_managed
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import WIDE_SETTLES, price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.model.gain import Basis, price_on, side_name
-from sellctl.core.model.plan import REASONS, DecisionState, Plan, PositionDecision, Trigger, Urgency
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.rules.zero_day import why_last_day
+from sellctl.core.sell_strategies.base_strategy import StrategyError
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars, as_percent, as_time_span
@@ -63,19 +64,34 @@ def _explained(decision: PositionDecision, context: DecisionContext) -> Position
 def _explanation(decision: PositionDecision, context: DecisionContext) -> Explanation:
     holding = decision.holding
     managed = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
+    managed = managed and not _is_without_strategy(decision)
     return Explanation(
         symbol=holding.symbol,
         sentence=decision.sentence,
         triggers=decision.triggers,
         gain=decision.gain,
-        strategy=strategy_state(holding, context) if managed else None,
+        strategy=_strategy_state(holding, context) if managed else None,
     )
+
+
+def _strategy_state(holding: Holding, context: DecisionContext) -> StrategyState | None:
+    try:
+        return strategy_state(holding, context)
+    except StrategyError:  # it was evaluated for the decision, and does not answer a second time
+        return None
+
+
+def _is_without_strategy(decision: PositionDecision) -> bool:
+    """Whether its strategy is stopped for the day, which its sentence says."""
+    return decision.sentence.startswith(NOT_MANAGED)
 
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
     """Why a position that is only watched stays open, and its backstop."""
     if decision.state is DecisionState.NO_QUOTE:
         return "; ".join(note for note in (decision.sentence, resting_note(decision, context)) if note)
+    if _is_without_strategy(decision):
+        return decision.sentence
     warning = rules_warning(decision.holding)
     done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
     notes = (_why_it_stays(decision, context), done, resting_note(decision, context))
@@ -116,12 +132,21 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
 
 
 def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
-    holding, market = decision.holding, context.snapshot.market
+    holding = decision.holding
     if holding.state.suspended:
         return rules_warning(holding)
-    strategy, _ = context.strategy_of(holding)
+    try:
+        strategy, _ = context.strategy_of(holding)
+    except StrategyError as error:
+        return f"its strategy could not be evaluated: {error}"
     if strategy is None:
         return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
+    return _watched_note(decision, context)
+
+
+def _watched_note(decision: PositionDecision, context: DecisionContext) -> str:
+    """Why the rules of its strategy don't close a position."""
+    holding, market = decision.holding, context.snapshot.market
     if rules_warning(holding):
         return rules_warning(holding)
     paused = price_exits_paused(market) or stops_paused(market)
@@ -144,7 +169,7 @@ def _why_no_strategy(holding: Holding, policy: Policy) -> str:
         others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
         why = f"{others}rules cover {kinds} only (applies_to)"
     # Without a strategy an option is still closed on its last day, by a panic and by the account guard; a stock is not.
-    return f"without a target or stop: {why}" if holding.position.instrument.is_option else f"NOT MANAGED: {why}"
+    return f"without a target or stop: {why}" if holding.position.instrument.is_option else f"{NOT_MANAGED}: {why}"
 
 
 def _gain_on(holding: Holding, basis: Basis) -> str:
@@ -158,7 +183,7 @@ def _gain_on(holding: Holding, basis: Basis) -> str:
 def _rules_note(decision: PositionDecision) -> str:
     if not decision.holding.prices.wide:
         return "no rule is met"
-    touched = {_kind(trigger) for trigger in decision.triggers if _is_touched(trigger, decision.holding)}
+    touched = {_kind(each) for each in decision.triggers if each.is_reached(decision.holding.position)}
     if touched:
         until = f"; {_when_a_stop_fires(decision.holding)}" if "stop" in touched else ""
         return f"{' and '.join(sorted(touched))} touched, but the spread is too wide to act on{until}"
@@ -177,12 +202,4 @@ def _when_a_stop_fires(holding: Holding) -> str:
 
 
 def _kind(trigger: Trigger) -> str:
-    return "target" if REASONS[trigger.reason].urgency is Urgency.PROFIT else "stop"
-
-
-def _is_touched(trigger: Trigger, holding: Holding) -> bool:
-    """Whether the price is at or beyond the trigger: above a long's target, below its stop; mirrored for a short."""
-    if trigger.distance is None:
-        return False
-    rising = (_kind(trigger) == "target") is holding.position.is_long
-    return trigger.distance <= 0 if rising else trigger.distance >= 0
+    return "target" if trigger.is_target else "stop"

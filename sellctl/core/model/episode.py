@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sellctl.core.model.position import Direction
+from sellctl.core.model.position import Direction, PastAverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +12,12 @@ class Episode:
     """One position from its opening until it is flat, or a pair of option legs under both their symbols.
 
     `qty` and `entry_price` are the broker's latest. `opened_at` is the time of the earliest opening fill in the
-    broker's orders, and `opening_order_id` the client id of that order; when they are unknown, time held counts from
-    `first_seen`. `peak` is the best price for this side, stored as a price so that it stays valid when the entry price
-    changes. `original_qty` is the quantity that scale-outs count from: the quantity left of it shows how much was sold.
-    `suspended` says why its strategy's rules are suspended; "" when they are not. `exit_after` names the short leg that
-    is being closed, and why: this leg is closed after it.
+    broker's orders, and `opening_order_id` the client id of that order; when they are unknown, time held counts
+    from `first_seen`. `peak` is the best price for this side, stored as a price so that it stays valid when the
+    entry price changes, and `past_averages` are the entry prices before those changes. `original_qty` is the
+    quantity that scale-outs count from: the quantity left of it shows how much was sold. `suspended` says why its
+    strategy's rules are suspended; "" when they are not. `exit_after` names the short leg that is being closed, and
+    why: this leg is closed after it.
     """
 
     symbol: str
@@ -27,6 +28,7 @@ class Episode:
     opened_at: dt.datetime | None = None
     opening_order_id: str = ""
     peak: Decimal | None = None
+    past_averages: tuple[PastAverage, ...] = ()
     original_qty: Decimal | None = None
     suspended: str = ""
     exit_after: str = ""

@@ -245,6 +245,18 @@ class Trigger:
     price: Decimal
     distance: Decimal | None  # (price - now) / now; None without a usable price
 
+    @property
+    def is_target(self) -> bool:
+        """Whether its rule takes a profit; every other rule with a price is a stop."""
+        return REASONS[self.reason].urgency is Urgency.PROFIT
+
+    def is_reached(self, position: Position) -> bool:
+        """Whether the price is at or beyond it: above a long's target, below its stop; mirrored for a short."""
+        if self.distance is None:
+            return False
+        rising = self.is_target is position.is_long
+        return self.distance <= 0 if rising else self.distance >= 0
+
 
 @dataclass(frozen=True, slots=True)
 class PositionDecision:

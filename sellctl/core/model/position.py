@@ -82,6 +82,14 @@ NO_BACKSTOP = BackstopState()
 
 
 @dataclass(frozen=True, slots=True)
+class PastAverage:
+    """An earlier average entry price of a position, and the peak when it changed: what was armed then stays armed."""
+
+    entry_price: Decimal
+    peak: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PositionState:
     """The stored state of a position.
 
@@ -96,9 +104,10 @@ class PositionState:
     `unquoted_for` is how long the quotes that its rules need have been unusable; None when they are usable.
 
     The rest is from the position's episode: `opened_at` is the time of the earliest opening fill in the broker's
-    orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none yet),
-    `original_qty` the quantity that scale-outs count from, `suspended` why the strategies' rules are suspended ("" when
-    they are not), and `exit_after` the short leg after which this leg is closed, and why that one is closed.
+    orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none
+    yet), `past_averages` the entry prices that it had before it was added to, `original_qty` the quantity that
+    scale-outs count from, `suspended` why the strategies' rules are suspended ("" when they are not), and
+    `exit_after` the short leg after which this leg is closed, and why that one is closed.
     """
 
     first_seen: dt.datetime | None = None
@@ -117,6 +126,7 @@ class PositionState:
     opened_at: dt.datetime | None = None
     opening_order_id: str = ""
     peak: Decimal | None = None
+    past_averages: tuple[PastAverage, ...] = ()
     original_qty: Decimal | None = None
     suspended: str = ""
     exit_after: str = ""

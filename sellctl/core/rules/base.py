@@ -5,6 +5,8 @@ a subclass only computes the threshold. All prices are dollars per share.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -84,6 +86,53 @@ class ProtectiveRule(PriceRule):
         reached = f"{side} {as_dollars(price)} is {where} the stop {as_dollars(threshold)}{wide}"
         detail = f"{self.label(holding, market)}: {reached}"
         return ExitSignal(holding, holding.position.qty, self.reason, detail, REASONS[self.reason].urgency)
+
+
+class PeakRule(ProtectiveRule):
+    """A protective rule that the peak arms. What it armed stays armed when the average entry price changes.
+
+    An earlier average under which it was armed goes on as if it were still the entry, and of all these stops the one
+    nearest to the peak counts: its price never moves back.
+    """
+
+    __slots__ = ()
+    needs_peak: ClassVar[bool] = True
+
+    @abstractmethod
+    def stop(self, holding: Holding) -> Decimal | None:
+        """The price at which it fires, from the entry and the peak of `holding`; None while it isn't armed."""
+
+    @abstractmethod
+    def text(self, holding: Holding) -> str:
+        """The rule with its numbers, from the entry and the peak of `holding`."""
+
+    def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
+        """The stop that is nearest to the peak; None until the rule is armed."""
+        return self.stop(self._in_force(holding))
+
+    def label(self, holding: Holding, _market: Market) -> str:
+        """The rule with its numbers, and the earlier average that armed it."""
+        subject = self._in_force(holding)
+        entry = subject.position.entry_price
+        armed = "" if subject is holding or entry is None else f" of the earlier average {as_dollars(entry)}"
+        return f"{self.text(subject)}{armed}"
+
+    def _in_force(self, holding: Holding) -> Holding:
+        """The holding, at the present average or at the earlier one whose stop is nearest to the peak."""
+        best, nearest = holding, None
+        for subject in (holding, *self._armed_before(holding)) if holding.state.past_averages else ():
+            stop = self.stop(subject)
+            if stop is not None and (nearest is None or not is_at_or_below(holding.position, stop, nearest)):
+                best, nearest = subject, stop
+        return best
+
+    def _armed_before(self, holding: Holding) -> Iterator[Holding]:
+        """The holding at each earlier average under which the rule was armed."""
+        for past in holding.state.past_averages:
+            position = replace(holding.position, entry_price=past.entry_price)
+            then = replace(holding, position=position, state=replace(holding.state, peak=past.peak))
+            if self.stop(then) is not None:
+                yield replace(holding, position=position)
 
 
 class ProfitRule(PriceRule):

@@ -6,28 +6,26 @@ from typing import ClassVar
 
 from sellctl.core.config.schema import LockStep
 from sellctl.core.model.gain import Basis, price_at_gain
-from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.base import ProtectiveRule, peak_gain
+from sellctl.core.rules.base import PeakRule, peak_gain
 from sellctl.core.text import as_percent
 
 
 @dataclass(frozen=True, slots=True)
-class ProfitLock(ProtectiveRule):
+class ProfitLock(PeakRule):
     """Close when the gain falls to the highest `keep` of the rungs whose `at` the peak's gain has reached."""
 
     reason: ClassVar[Reason] = Reason.PROFIT_LOCK
-    needs_peak: ClassVar[bool] = True
     rungs: tuple[LockStep, ...]
     basis: Basis = Basis.MID
 
-    def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
+    def stop(self, holding: Holding) -> Decimal | None:
         """The price of the highest gain locked in; None before the first rung."""
         keep = self._keep(holding)
         return None if keep is None else price_at_gain(holding.position, keep)
 
-    def label(self, holding: Holding, _market: Market) -> str:
+    def text(self, holding: Holding) -> str:
         """For example, "profit lock at +20%"."""
         return f"profit lock at {as_percent(self._keep(holding) or Decimal(0))}"
 

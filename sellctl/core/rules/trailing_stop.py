@@ -6,29 +6,27 @@ from typing import ClassVar
 
 from sellctl.core.config.schema import Pullback
 from sellctl.core.model.gain import Basis, price_at_gain
-from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.base import ProtectiveRule, peak_gain
+from sellctl.core.rules.base import PeakRule, peak_gain
 from sellctl.core.text import as_percent
 
 
 @dataclass(frozen=True, slots=True)
-class TrailingStop(ProtectiveRule):
+class TrailingStop(PeakRule):
     """Once the peak's gain has reached `activation`, close when the price falls `trail` below the peak.
 
     `max_pullback` is a second trail; the stop nearer to the peak counts. The stop is never below the gain `floor`.
     """
 
     reason: ClassVar[Reason] = Reason.TRAILING_STOP
-    needs_peak: ClassVar[bool] = True
     trail: Pullback
     activation: Decimal = Decimal(0)
     floor: Decimal | None = None
     max_pullback: Pullback | None = None
     basis: Basis = Basis.MID
 
-    def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
+    def stop(self, holding: Holding) -> Decimal | None:
         """The stop that is nearest to the peak; None until the rule is armed."""
         peak, ahead = holding.state.peak, peak_gain(holding)
         if peak is None or ahead is None or ahead < self.activation:
@@ -40,7 +38,7 @@ class TrailingStop(ProtectiveRule):
         known = [stop for stop in stops if stop is not None]
         return max(known) if holding.position.is_long else min(known)
 
-    def label(self, holding: Holding, _market: Market) -> str:
+    def text(self, holding: Holding) -> str:
         """For example, "trailing stop 10pt below the peak of +50%"."""
         ahead = as_percent(peak_gain(holding) or Decimal(0))
         return f"trailing stop {_pullback_text(self.trail)} below the peak of {ahead}"

@@ -1,13 +1,22 @@
 """The base class of strategies: rules for one position. A strategy receives values and returns signals."""
 
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
 
+from sellctl.core.config.units import value_text
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import PRECEDENCE, ExitSignal, Reason, Trigger, Urgency
 from sellctl.core.model.position import Holding
+
+
+class StrategyError(Exception):
+    """A user-defined strategy raised an error or returned what isn't allowed. Its text is for the user."""
+
+
+class StrategyOutError(StrategyError):
+    """A user-defined strategy is stopped for the rest of the day. The text has its name and the cause."""
 
 
 class Rule(Protocol):
@@ -29,6 +38,16 @@ class Rule(Protocol):
 
     def label(self, holding: Holding, market: Market) -> str:
         """A short text of the rule, with its numbers."""
+
+
+def rule_text(rule: object) -> str:
+    """A rule's settings: its reason and every field that isn't its default."""
+    if not is_dataclass(rule):
+        return type(rule).__name__
+    reason = getattr(rule, "reason", type(rule).__name__)
+    values = [(f.name, getattr(rule, f.name), f.default) for f in fields(rule)]
+    settings = [f"{name} {value_text(v)}" for name, v, default in values if default is MISSING or v != default]
+    return f"{reason} ({', '.join(settings)})" if settings else str(reason)
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,10 @@ class BaseStrategy:
     def rules(self) -> tuple[Rule, ...]:
         """The rules, in any order: the exit is named after the reason with the highest precedence."""
         return ()
+
+    def rule_texts(self) -> tuple[str, ...]:
+        """The settings of each rule."""
+        return tuple(rule_text(rule) for rule in self.rules())
 
     def evaluate(self, _holding: Holding, _market: Market) -> ExitSignal | None:
         """An exit for a condition outside `rules`, made with `close`; None when none is due."""

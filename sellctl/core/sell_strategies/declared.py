@@ -62,6 +62,10 @@ class Narrowed(BaseStrategy):
         """The rules of the user-defined strategy."""
         return self.inner.rules()
 
+    def rule_texts(self) -> tuple[str, ...]:
+        """The settings of each rule of the user-defined strategy."""
+        return self.inner.rule_texts()
+
     def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
         """The signals of the user-defined strategy."""
         return self.inner.signals(holding, market)

@@ -1,137 +1,21 @@
-"""User-defined strategies: loaded from file.py:Class or by entry point, constructed from the keys of their entry.
+"""User-defined strategies: the entries of `sell_module.strategies` with `use`.
 
-The entries are those of `sell_module.strategies`. The fields of the class are its YAML keys, and their type hints
-define how each is written: Decimal, int, bool, str, or a type of the schema such as `Gain` or `Minutes`. A strategy
-receives values and returns signals; it has no access to the broker.
+A strategy receives values and returns signals; it has no access to the broker, and it runs in a process of its own.
 """
 
-import importlib.util
-import stat
-import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
 
-from sellctl.core.config.keys import Key, Shape, keys_of
-from sellctl.core.config.schema import StrategyConfig
-from sellctl.core.config.units import UnitError, format_of, quoted
 from sellctl.core.config_manager import LoadedConfig
-from sellctl.core.errors import ConfigError
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
-from sellctl.core.text import did_you_mean
-
-GROUP = "sellctl.strategies"
-_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def own_strategies(loaded: LoadedConfig) -> Mapping[int, BaseStrategy]:
     """The strategy of each entry with `use`, by its index in the list. ConfigError has file, line and a hint."""
-    return {
-        index: _strategy(entry, _Places(loaded, index))
-        for index, entry in enumerate(loaded.config.sell_module.strategies)
-        if entry.use
-    }
+    entries = {index: entry for index, entry in enumerate(loaded.config.sell_module.strategies) if entry.use}
+    if not entries:
+        return {}
+    from sellctl.core.sell_strategies.isolated import isolated  # noqa: PLC0415  most configurations have no such entry
+    from sellctl.core.sell_strategies.loading import Places  # noqa: PLC0415  likewise
 
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """The file and line of each key of one entry."""
-
-    loaded: LoadedConfig
-    index: int
-
-    @property
-    def folder(self) -> Path:
-        """The folder to which paths are relative."""
-        return (self.loaded.path or Path()).absolute().parent
-
-    def of(self, key: str) -> str:
-        """The prefix of an error message about a key, such as `config.yml:7: `."""
-        dotted = f"sell_module.strategies[{self.index}].{key}"
-        return f"{self.loaded.origins.get(dotted, self.loaded.path or 'configuration')}: "
-
-
-def _strategy(entry: StrategyConfig, places: _Places) -> BaseStrategy:
-    use = entry.use or ""
-    where = places.of("use")
-    kind = _class_of(use, places.folder, where)
-    keys = {key.name: key for key in keys_of(cast("Any", kind)) if key.name != "name" and not key.name.startswith("_")}
-    values: dict[str, Any] = {"name": entry.name or use.rpartition(":")[2]}
-    for name, text in entry.options:
-        if name not in keys:
-            sentence = f"{places.of(name)}{quoted(name)} isn't a field of {kind.__name__}."
-            raise ConfigError(
-                sentence, hint=did_you_mean(name, keys) or f"Its fields are: {', '.join(keys) or 'none'}."
-            )
-        values[name] = _value(keys[name], text, places.of(name))
-    for field in fields(kind):
-        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{where}{kind.__name__} needs {field.name}.", hint=f"Add {field.name}: to the entry.")
-    try:
-        return kind(**values)
-    except Exception as error:  # noqa: BLE001  the user's constructor may raise anything
-        raise ConfigError(
-            f"{where}{kind.__name__} can't be constructed: {error}.", hint="Check the values of the entry's keys."
-        ) from None
-
-
-def _value(key: Key, text: str, where: str) -> Any:
-    try:
-        read = format_of(key.kind, key.unit).read
-        return tuple(read(part.strip()) for part in text.split(",")) if key.shape is Shape.LIST else read(text)
-    except UnitError as error:
-        raise ConfigError(f"{where}{key.name}: {error.sentence}", hint=error.hint) from None
-    except KeyError:
-        hint = "Use Decimal, int, bool, str, or a type of sellctl.core.config.schema such as Gain or Minutes."
-        raise ConfigError(f"{where}{key.name} has a type that YAML can't express.", hint=hint) from None
-
-
-def _class_of(use: str, folder: Path, where: str) -> type[BaseStrategy]:
-    found = _from_file(use, folder, where) if ".py:" in use else _from_entry_point(use, where)
-    if not (isinstance(found, type) and issubclass(found, BaseStrategy)):
-        hint = "Derive it from sellctl.core.sell_strategies.base_strategy.BaseStrategy, as a frozen dataclass."
-        raise ConfigError(f"{where}{use} isn't a strategy.", hint=hint)
-    return found
-
-
-def _from_entry_point(use: str, where: str) -> object:
-    known = {point.name: point for point in entry_points(group=GROUP)}
-    if use not in known:
-        installed = ", ".join(sorted(known)) or "none"
-        hint = f"Write ./file.py:Class, or install a package that provides it. Installed: {installed}."
-        raise ConfigError(f"{where}There is no strategy {quoted(use)}.", hint=hint)
-    return known[use].load()
-
-
-def _from_file(use: str, folder: Path, where: str) -> object:
-    file, _, name = use.rpartition(":")
-    path = (folder / file).expanduser()
-    if not path.is_file():
-        raise ConfigError(
-            f"{where}There is no file {path}.", hint="A relative path starts at the configuration file's folder."
-        )
-    if path.stat().st_mode & _OTHERS_MAY_WRITE:
-        raise ConfigError(
-            f"{where}Others can write to {path}, which would be executed.", hint=f"Run: chmod go-w {path}"
-        )
-    found = getattr(_module(path, where), name, None)
-    if found is None:
-        raise ConfigError(f"{where}{path} has no class {quoted(name)}.", hint="Check its spelling.")
-    return found
-
-
-def _module(path: Path, where: str) -> ModuleType:
-    name = f"sellctl_own_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{where}{path} isn't a Python file.", hint="Name it something.py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # the dataclass decorator looks up the module of its class there
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's file may raise anything
-        raise ConfigError(f"{where}{path} can't be loaded: {type(error).__name__}: {error}.") from error
-    return module
+    wanted = [(entry, Places.of_entry(loaded, index)) for index, entry in entries.items()]
+    return dict(zip(entries, isolated(wanted), strict=True))

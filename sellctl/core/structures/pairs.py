@@ -35,8 +35,13 @@ def pair_name(short: str, long: str) -> str:
 
 def is_pair_name(name: str) -> bool:
     """Whether two option symbols are joined here. A broker's symbol may contain any character, also the joiner."""
+    return bool(legs_of(name))
+
+
+def legs_of(name: str) -> tuple[str, ...]:
+    """The short and the long leg of a pair by its name; empty when it is not the name of a pair."""
     short, joiner, long = name.partition(_JOINER)
-    return bool(joiner and an_option(short) and an_option(long))
+    return (short, long) if joiner and an_option(short) and an_option(long) else ()
 
 
 def pairs_of(holdings: Iterable[Holding], cover: Cover, states: Mapping[str, PositionState]) -> tuple[Pair, ...]:

@@ -1,7 +1,7 @@
 """Episodes: the stored state of each position while it is held, and when its rules are suspended.
 
 An episode is on disk before a decision uses it (invariant D3). It ends when the position is forgotten; a flipped
-position, or an entry price that changed without a change of quantity, begins a new one.
+position, or one that its orders show to have been flat between two polls, begins a new one.
 """
 
 import datetime as dt
@@ -12,13 +12,15 @@ from decimal import Decimal
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.position import Direction, Position, PositionState
+from sellctl.core.model.position import Direction, PastAverage, Position, PositionState
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import Memory
+from sellctl.core.structures.pairs import legs_of
 from sellctl.core.structures.pairs import is_pair_name
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
+SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave the cost within the tolerance
 _SHARES_PER_CONTRACT = 100
 
 
@@ -62,8 +64,8 @@ class Episodes:
             known[symbol] = after
             if before and after.suspended and not before.suspended:
                 self.news.append((symbol, after.suspended))
-            if before and after.first_seen != before.first_seen:
-                self._looked_up.discard(symbol)
+            if before and (after.first_seen, after.entry_price) != (before.first_seen, before.entry_price):
+                self._looked_up.discard(symbol)  # it may have been closed and opened again between two polls
         for underlying, why in settled:
             self._freeze(underlying, why, held)
 
@@ -84,13 +86,14 @@ class Episodes:
         """Derive from its orders when the position was opened, and by which one."""
         self._looked_up.add(symbol)
         episode = self.known.get(symbol)
-        opening = opening_of(episode, orders) if episode else None
+        todays = tuple(orders)
+        opening = opening_of(episode, todays) if episode else None
         if episode is None or opening is None or opening.filled_at is None:
             return
-        if opening.filled_at > episode.first_seen:  # closed and opened again between two polls
-            episode = replace(
-                episode, first_seen=opening.filled_at, peak=None, original_qty=episode.qty, suspended="", exit_after=""
-            )
+        if was_reopened(episode, opening, todays):
+            episode = _fresh(episode, opening.filled_at)
+            for name in [name for name in self.known if symbol in legs_of(name)]:
+                self.known[name] = _fresh(self.known[name], opening.filled_at)
         self.known[symbol] = replace(episode, opened_at=opening.filled_at, opening_order_id=opening.client_order_id)
 
     def lead(self, short: str, longs: Iterable[str], why: str) -> None:
@@ -111,7 +114,7 @@ class Episodes:
         """Resume the suspended rules of these symbols or underlyings, with new peaks."""
         for symbol, episode in self.known.items():
             if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
-                self.known[symbol] = replace(episode, suspended="", peak=None, original_qty=episode.qty)
+                self.known[symbol] = _fresh(episode, episode.first_seen, episode.exit_after)
 
     def suspend(self, underlying: str, why: str, held: Iterable[str]) -> None:
         """Suspend the rules of those of these symbols that are on an underlying."""
@@ -161,6 +164,7 @@ def state_of_episode(episode: Episode) -> PositionState:
         opened_at=episode.opened_at,
         opening_order_id=episode.opening_order_id,
         peak=episode.peak,
+        past_averages=episode.past_averages,
         original_qty=episode.original_qty,
         suspended=episode.suspended,
         exit_after=episode.exit_after,
@@ -177,20 +181,46 @@ def carried_on(episode: Episode | None, position: Position, now: dt.datetime) ->
     if is_split(episode, position):
         why = f"looks like a split: {episode.qty:f} at {episode.entry_price} became {qty:f} at {entry}"
         return replace(episode, qty=qty, entry_price=entry, suspended=why)
-    if qty == episode.qty and episode.entry_price is not None and entry is not None:
-        return _begun(position, now)
-    if qty > episode.qty:  # adding resets the peak, and scale-outs count from the larger quantity
-        base = (episode.original_qty or episode.qty) + qty - episode.qty
-        return replace(episode, qty=qty, entry_price=entry, peak=None, original_qty=base)
-    return replace(episode, qty=qty, entry_price=entry or episode.entry_price)
+    original = episode.original_qty
+    if qty > episode.qty:  # scale-outs count from the larger quantity
+        original = (original or episode.qty) + qty - episode.qty
+    entry = entry or episode.entry_price
+    return replace(
+        episode, qty=qty, entry_price=entry, original_qty=original, past_averages=_past_averages(episode, entry)
+    )
+
+
+def _past_averages(episode: Episode, entry: Decimal | None) -> tuple[PastAverage, ...]:
+    """The earlier averages once the average is `entry`. One that the peak never beat has armed nothing."""
+    past, before, peak = episode.past_averages, episode.entry_price, episode.peak
+    if before is None or peak is None or entry == before:
+        return past
+    beaten = peak >= before if episode.direction is Direction.LONG else peak <= before
+    others = tuple(each for each in past if each.entry_price != before)
+    return (*others, PastAverage(before, peak)) if beaten else past
 
 
 def is_split(episode: Episode, position: Position) -> bool:
-    """Whether the quantity changed and the total cost did not, which no trade does."""
-    if episode.entry_price is None or position.entry_price is None or position.qty == episode.qty:
+    """Whether the quantity changed and the total cost did not, which no trade of that size does."""
+    if episode.entry_price is None or position.entry_price is None:
+        return False
+    if abs(position.qty - episode.qty) < episode.qty * SMALLEST_SPLIT:
         return False
     before, after = episode.qty * episode.entry_price, position.qty * position.entry_price
     return abs(after - before) <= before * SPLIT_TOLERANCE
+
+
+def _fresh(episode: Episode, first_seen: dt.datetime, exit_after: str = "") -> Episode:
+    """The episode with nothing armed and nothing sold."""
+    return replace(
+        episode,
+        first_seen=first_seen,
+        peak=None,
+        past_averages=(),
+        original_qty=episode.qty,
+        suspended="",
+        exit_after=exit_after,
+    )
 
 
 def _begun(position: Position, now: dt.datetime) -> Episode:
@@ -209,6 +239,22 @@ def opening_of(episode: Episode, orders: Iterable[Order]) -> Order | None:
             held, opening = ZERO, order
         held += step
     return opening if held == episode.qty else None
+
+
+def was_reopened(episode: Episode, opening: Order, orders: Iterable[Order]) -> bool:
+    """Whether the position was closed and opened again after it was first seen.
+
+    An order that was sent before and has filled since, without a closing fill in between, is still the same opening.
+    """
+    since, filled_at = episode.first_seen, opening.filled_at
+    if filled_at is None or filled_at <= since:
+        return False
+    closed = any(
+        closes(order, episode.direction) and order.filled_at and since < order.filled_at <= filled_at
+        for order in orders
+        if order.filled_qty > 0
+    )
+    return closed or opening.submitted_at is None or opening.submitted_at > since
 
 
 def _signed(position: Position | None) -> Decimal:

@@ -65,6 +65,7 @@ class QuoteBook:
     closed_at: Decimal | None = None  # the price before the last night
     jumped_from: Decimal | None = None  # the price before the last confirmed jump
     window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
+    _heard: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
     _stamp: dt.datetime = _NEVER  # older quotes are ignored
@@ -76,9 +77,11 @@ class QuoteBook:
 
         A quote stamped in the `future` is stored only while there is no other, and never outdates the next.
         """
+        if source is Source.STREAM:
+            self.polls_ahead, self.streamed_at = 0, now
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
-        self._compare_with_stream(quote, now, source)
+        self._compare_with_stream(quote, source)
         if self._level is not None and quote.at - self._stamp >= NIGHT:
             self.closed_at = self._level.price
         if not future:
@@ -160,11 +163,13 @@ class QuoteBook:
         self.jumped_from = self._level.price
         return False
 
-    def _compare_with_stream(self, quote: Quote, now: float, source: Source) -> None:
-        """Count the polls in a row that brought a new price before the stream did; a single one is normal."""
-        if source is Source.STREAM:
-            self.polls_ahead, self.streamed_at = 0, now
-        elif self.newest is not None and (quote.bid, quote.ask) != (self.newest.bid, self.newest.ask):
+    def _compare_with_stream(self, quote: Quote, source: Source) -> None:
+        """Count the polls in a row that brought a new price before the stream did; a single one is normal.
+
+        A price is not new when it was heard before, even if it is held back as a jump.
+        """
+        heard, self._heard = self._heard, (quote.bid, quote.ask)
+        if source is Source.POLL and heard not in {None, self._heard}:
             self.polls_ahead += 1
 
     def _track_width(self, quote: Quote, now: float) -> None:

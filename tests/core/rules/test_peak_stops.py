@@ -3,18 +3,21 @@
 from decimal import Decimal
 
 import pytest
-from builders import a_market, at_price, fires
-from hypothesis import given
+from builders import CALL, a_market, a_position, at_price, fires, replace
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from order_fakes import FakeMemory
 
 from sellctl.core.config.schema import (
     LockStep,
     Pullback,
 )
+from sellctl.core.model.position import Holding, PastAverage
 from sellctl.core.rules.breakeven import Breakeven
 from sellctl.core.rules.profit_lock import ProfitLock
 from sellctl.core.rules.trailing_stop import TrailingStop
 from sellctl.core.sell_strategies.base_strategy import Rule
+from sellctl.core.tracking.episodes import Episodes, carried_on, state_of_episode
 
 D = Decimal
 NOON = a_market("12:00")
@@ -76,3 +79,78 @@ def test_a_trail_only_ever_moves_towards_the_gain(prices: list[Decimal], *, shor
 def test_at_its_own_peak_no_trail_fires(peak: Decimal, *, short: bool, of_price: bool) -> None:
     rule = TrailingStop(Pullback(D("0.01"), of_price=of_price))
     assert not fires(rule, at_price(str(peak), short=short, peak=peak))
+
+
+def added(held: Holding, *entries: str, then_peak: str | None = None) -> Holding:
+    """The position after additions that made its average each of these entries, and perhaps a better peak since."""
+    for entry in entries:
+        before, peak = held.position.entry_price, held.state.peak
+        assert before is not None
+        assert peak is not None
+        past = (*held.state.past_averages, PastAverage(before, peak))
+        position = replace(held.position, entry_price=D(entry))
+        held = replace(held, position=position, state=replace(held.state, past_averages=past))
+    return held if then_peak is None else replace(held, state=replace(held.state, peak=D(then_peak)))
+
+
+def stop_of(rule: Rule, held: Holding) -> Decimal | None:
+    trigger = rule.trigger(held, NOON)
+    return trigger.price if trigger else None
+
+
+LOCK = ProfitLock((LockStep(D("0.5"), D("0.2")), LockStep(D("0.8"), D("0.5"))))
+ARMED = [
+    # rule, peak, its stop; after adding at the same price; after a higher peak
+    (TrailingStop(SHARE, D("0.5")), "1.51", "1.359", "1.359", "1.80", "1.62"),
+    (TrailingStop(POINTS, D("0.5")), "1.51", "1.41", "1.41", "1.80", "1.70"),
+    (Breakeven(D("0.5")), "1.51", "1.00", "1.00", "1.80", "1.00"),
+    (LOCK, "1.51", "1.20", "1.20", "1.80", "1.50"),
+]
+
+
+@pytest.mark.parametrize("row", ARMED)
+def test_what_is_armed_stays_armed_when_the_position_is_added_to(row: tuple[Rule, str, str, str, str, str]) -> None:
+    rule, peak, before, after, higher, then = row
+    held = at_price("1.50", peak=D(peak))
+    assert stop_of(rule, held) == D(before)
+    assert stop_of(rule, added(held, "1.25")) == D(after)
+    assert stop_of(rule, added(held, "1.25", then_peak=higher)) == D(then)
+    assert fires(rule, at_price(after, peak=D(peak), past_averages=(PastAverage(D("1.00"), D(peak)),)))
+
+
+def test_what_an_earlier_average_had_not_armed_is_not_armed_by_it_later() -> None:
+    held = added(at_price("1.40", peak=D("1.40")), "1.20", then_peak="1.55")
+    assert stop_of(Breakeven(D("0.5")), held) is None
+    assert stop_of(Breakeven(D("0.25")), held) == D("1.20")
+
+
+def test_the_sentence_of_a_stop_names_the_average_that_armed_it() -> None:
+    signal = LOCK.evaluate(added(at_price("1.19", peak=D("1.51")), "1.25"), NOON)
+    assert signal is not None
+    assert signal.detail == (
+        "profit lock at +20% of the earlier average $1.00: mid $1.19 is at or below the stop $1.20"
+    )
+
+
+@given(
+    entries=st.lists(PRICE, min_size=2, max_size=6),
+    prices=st.lists(PRICE, min_size=6, max_size=6),
+    rule=st.sampled_from([row[0] for row in (*PEAKS, *ARMED)]),
+    short=st.booleans(),
+)
+def test_over_every_change_of_the_average_no_stop_moves_back(
+    entries: list[Decimal], prices: list[Decimal], rule: Rule, *, short: bool
+) -> None:
+    episode, before = None, None
+    for number, (entry, price) in enumerate(zip(entries, prices, strict=False), start=1):
+        position = a_position(qty=str(number), entry=str(entry), short=short)
+        episode = carried_on(episode, position, NOON.now)
+        assume(not episode.suspended)
+        episodes = Episodes("main", FakeMemory({CALL: episode}))
+        episodes.peaked(CALL, price)
+        episode = episodes.known[CALL]
+        stop = stop_of(rule, Holding(position, state=state_of_episode(episode)))
+        if before is not None:
+            assert stop is not None
+            assert stop <= before if short else stop >= before
+        before = stop

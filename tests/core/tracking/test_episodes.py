@@ -10,7 +10,7 @@ from builders import CALL, a_position, an_order, at, replace
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.order import Order, PositionIntent, Side
-from sellctl.core.model.position import Position
+from sellctl.core.model.position import PastAverage, Position
 from sellctl.core.tracking.episodes import Episodes, carried_on, opening_of
 
 NOON, LATER = at("12:00"), at("13:00")
@@ -49,18 +49,35 @@ def test_an_unchanged_position_is_the_same_episode() -> None:
     assert carried_on(episode, a_position(qty="2"), LATER) is episode
 
 
-@pytest.mark.parametrize(
-    "position",
-    [a_position(qty="2", entry="1.20"), a_position(qty="2", short=True), a_position(qty="2", entry="0.80")],
-)
-def test_a_flip_or_another_entry_without_more_quantity_starts_afresh(position: Position) -> None:
-    after = carried_on(peaked(a_position(qty="2"), "1.50"), position, LATER)
+def test_a_flip_starts_afresh() -> None:
+    after = carried_on(peaked(a_position(qty="2"), "1.50"), a_position(qty="2", short=True), LATER)
     assert (after.peak, after.first_seen, after.original_qty) == (None, LATER, 2)
 
 
-def test_adding_keeps_the_time_and_re_bases_the_trail() -> None:
-    after = carried_on(peaked(a_position(qty="2"), "1.50"), a_position(qty="3", entry="1.10"), LATER)
-    assert (after.peak, after.first_seen, after.original_qty, after.suspended) == (None, NOON, 3, "")
+@pytest.mark.parametrize(("qty", "original"), [("3", 3), ("2", 2), ("1", 2)])
+def test_another_average_keeps_the_time_the_peak_and_the_average_before(qty: str, original: int) -> None:
+    after = carried_on(peaked(a_position(qty="2"), "1.50"), a_position(qty=qty, entry="1.10"), LATER)
+    assert (after.peak, after.first_seen, after.original_qty, after.suspended) == (D("1.50"), NOON, original, "")
+    assert after.past_averages == (PastAverage(D("1.00"), D("1.50")),)
+
+
+def test_an_average_that_the_price_never_beat_is_forgotten() -> None:
+    after = carried_on(peaked(a_position(qty="2"), "0.90"), a_position(qty="4", entry="0.95"), LATER)
+    assert (after.peak, after.past_averages) == (D("0.90"), ())
+
+
+def test_an_average_that_returns_is_kept_once_with_its_later_peak() -> None:
+    first = carried_on(peaked(a_position(qty="2"), "1.50"), a_position(qty="3", entry="1.10"), LATER)
+    back = carried_on(replace(first, peak=D("1.60")), a_position(qty="2"), LATER)
+    again = carried_on(replace(back, peak=D("1.70")), a_position(qty="3", entry="1.10"), LATER)
+    assert again.past_averages == (PastAverage(D("1.10"), D("1.60")), PastAverage(D("1.00"), D("1.70")))
+
+
+def test_an_entry_that_the_broker_stops_reporting_is_the_last_one_known() -> None:
+    episode = peaked(a_position(qty="2"), "1.50")
+    after = carried_on(episode, a_position(qty="2", entry=None), LATER)
+    assert after == episode
+    assert carried_on(after, a_position(qty="2"), LATER) is after
 
 
 def test_selling_a_part_keeps_everything_and_remembers_the_whole() -> None:
@@ -76,6 +93,12 @@ def test_a_split_freezes_the_rules_and_the_peak(qty: str, entry: str) -> None:
     assert [symbol for symbol, _ in episodes.news] == ["AAPL"]
     episodes.peaked("AAPL", D(9))
     assert episodes.known["AAPL"].peak == D("1.50")
+
+
+@pytest.mark.parametrize(("qty", "entry"), [("999", "1.00"), ("1001", "1.0005")])
+def test_a_small_trade_of_a_large_position_is_no_split(qty: str, entry: str) -> None:
+    after = carried_on(peaked(a_position("AAPL", "1000"), "1.50"), a_position("AAPL", qty, entry), LATER)
+    assert (after.suspended, after.peak) == ("", D("1.50"))
 
 
 def test_a_person_thaws_what_was_frozen_with_a_fresh_peak() -> None:
@@ -140,6 +163,27 @@ def test_what_was_flat_while_nobody_looked_starts_afresh() -> None:
     episodes.opened(CALL, BOUGHT_TWICE)
     after = episodes.known[CALL]
     assert (after.peak, after.first_seen, after.opening_order_id) == (None, at("11:00"), "bot-2")
+
+
+def test_another_average_is_checked_for_a_position_that_was_flat_in_between() -> None:
+    episodes = seen((a_position(qty="2"),))
+    episodes.peaked(CALL, D("1.50"))
+    episodes.opened(CALL, ())
+    assert not episodes.without_opening()
+    episodes.seen((a_position(qty="2", entry="1.20"),), LATER)
+    assert episodes.without_opening() == (CALL,)
+    reopened = (a_fill("sell", "2", "12:10", "x"), a_fill("buy", "2", "12:20", "bot-2"))
+    episodes.opened(CALL, [replace(order, submitted_at=order.filled_at) for order in reopened])
+    assert (episodes.known[CALL].peak, episodes.known[CALL].past_averages) == (None, ())
+
+
+def test_a_position_that_its_opening_order_is_still_filling_stays_armed() -> None:
+    opening = replace(a_fill("buy", "3", "12:30", "bot"), submitted_at=at("11:59"))
+    episodes = seen((a_position(qty="2"),))
+    episodes.peaked(CALL, D("1.50"))
+    episodes.seen((a_position(qty="3", entry="1.10"),), LATER)
+    episodes.opened(CALL, [opening])
+    assert (episodes.known[CALL].peak, episodes.known[CALL].opening_order_id) == (D("1.50"), "bot")
 
 
 def test_a_long_leg_follows_its_short_until_nobody_closes_that() -> None:

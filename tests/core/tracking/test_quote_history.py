@@ -18,9 +18,9 @@ def a_book(*ticks: Tick, asset: AssetClass = AssetClass.OPTION) -> QuoteBook:
     return book
 
 
-def take(book: QuoteBook, seconds: float, bid: str, ask: str) -> bool:
+def take(book: QuoteBook, seconds: float, bid: str, ask: str, source: Source = Source.STREAM) -> bool:
     when = at("12:00") + dt.timedelta(seconds=seconds)
-    return book.take(a_quote(CALL, bid, ask, when), seconds, Source.STREAM)
+    return book.take(a_quote(CALL, bid, ask, when), seconds, source)
 
 
 def bid_of(book: QuoteBook) -> str:
@@ -107,3 +107,30 @@ def test_a_crossed_quote_is_shown_and_is_no_sample() -> None:
     book = a_book((0, "1.00", "1.02"), (2, "1.30", "1.00"))
     assert bid_of(book) == "1.30"
     assert book.window is None
+
+
+def test_a_stream_whose_quote_is_held_back_as_a_jump_is_not_silent() -> None:
+    book = a_book((0, "1.00", "1.02"), (0.9, "2.00", "2.02"))
+    for seconds in (1, 2, 3):
+        take(book, seconds, "2.00", "2.02", Source.POLL)
+    assert book.polls_ahead == 0
+    assert bid_of(book) == "2.00"
+
+
+def test_one_jump_that_only_polls_bring_counts_once_against_the_stream() -> None:
+    book = a_book((0, "1.00", "1.02"))
+    for seconds in (1, 2, 3):
+        take(book, seconds, "2.00", "2.02", Source.POLL)
+    assert book.polls_ahead == 1
+
+
+@pytest.mark.parametrize("stamp", [0.5, 60.0])
+def test_a_stream_whose_quote_is_not_stored_is_heard_all_the_same(stamp: float) -> None:
+    book = a_book((0, "1.00", "1.02"))
+    for seconds, price in ((1, "1.01"), (2, "1.02")):
+        take(book, seconds, price, "1.04", Source.POLL)
+    assert book.polls_ahead == 2
+    future = stamp > 2
+    quote = a_quote(CALL, "1.03", "1.05", at("12:00") + dt.timedelta(seconds=stamp))
+    assert not book.take(quote, 2.1, Source.STREAM, future=future)
+    assert (book.polls_ahead, book.streamed_at) == (0, 2.1)

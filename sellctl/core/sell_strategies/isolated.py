@@ -1,0 +1,301 @@
+"""User-defined strategies, each in a process of its own that can be abandoned (docs/adr/0010-strategy-processes.md).
+
+A strategy that takes too long, or whose process ends, is stopped and not used again on that day. All calls wait for the
+process: at most ALLOWANCE seconds at a time, and a REFILL of the time in the long run.
+"""
+
+import datetime as dt
+import os
+import selectors
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, TypeVar, cast
+
+import msgspec
+
+from sellctl.core.config.schema import StrategyConfig
+from sellctl.core.errors import ConfigError
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import ExitSignal, Trigger
+from sellctl.core.model.position import Holding
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule, StrategyError, StrategyOutError
+from sellctl.core.sell_strategies.loading import Places, name_of
+from sellctl.core.sell_strategies.worker import (
+    LENGTH,
+    EvaluateRequest,
+    LoadedStrategy,
+    LoadRequest,
+    Reply,
+    Result,
+    RuleFacts,
+    RuleResult,
+    message_of,
+)
+
+ALLOWANCE = 0.5  # seconds that a strategy's code may take at a time, for all positions together
+REFILL = 0.1  # of each second that passes is added to what is left of the allowance
+LOAD_SECONDS = 10.0  # until a strategy must have been loaded
+_LONGEST_REPLY = 1_000_000  # bytes
+_TOO_LONG = f"it takes too long (more than {ALLOWANCE} s at a time, or a tenth of the time)"
+_ENDED = "its process ended"
+
+T = TypeVar("T")
+
+
+class StrategyProcess:
+    """One strategy's process. It ends at the latest when this object is collected."""
+
+    def __init__(self, request: LoadRequest) -> None:
+        """Start it, and request that it loads the strategy."""
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from sellctl.core.sell_strategies.worker import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            bufsize=0,
+            start_new_session=True,  # so that Ctrl-C in the terminal doesn't reach it
+        )
+        self._requests, self._replies = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._replies, selectors.EVENT_READ)
+        self.end = weakref.finalize(self, _end, process, self._selector)
+        self._received = b""
+        self.send(request)
+
+    def send(self, request: LoadRequest | EvaluateRequest) -> None:
+        """Send a request. EOFError when the process has ended."""
+        try:
+            self._requests.write(message_of(request))
+        except OSError:
+            raise EOFError from None
+
+    def receive(self, seconds: float) -> Reply | None:
+        """The reply to the last request; None when it hasn't come in time. EOFError when the process has ended."""
+        ends_at = time.monotonic() + seconds
+        while (message := self._complete()) is None:
+            if not self._selector.select(max(ends_at - time.monotonic(), 0)):
+                return None
+            received = os.read(self._replies.fileno(), 65536)
+            if not received or len(self._received) > _LONGEST_REPLY:
+                raise EOFError
+            self._received += received
+        return _decoded(message, Reply)
+
+    def _complete(self) -> bytes | None:
+        """The next message, once all of it has been received."""
+        if len(self._received) < LENGTH.size:
+            return None
+        end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
+        if len(self._received) < end:
+            return None
+        message, self._received = self._received[LENGTH.size : end], self._received[end:]
+        return message
+
+
+def _end(process: "subprocess.Popen[bytes]", selector: selectors.BaseSelector) -> None:
+    selector.close()
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream:
+            stream.close()
+
+
+def _decoded(message: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(message, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StrategyError(f"it returned what isn't allowed: {error}") from None
+
+
+@dataclass(slots=True)
+class StrategyHost:
+    """Asks the process of one strategy, and stops it for the rest of the day when it takes too long or ends."""
+
+    name: str
+    request: LoadRequest
+    _process: StrategyProcess = field(init=False)
+    _out: tuple[dt.date, str] | None = None  # the day on which it was stopped, and why
+    _loading_since: float | None = None  # while it is started again on another day
+    _allowance: float = ALLOWANCE
+    _asked_at: float = field(default_factory=time.monotonic)
+    _taken: dict[str, bool] = field(default_factory=dict)  # by symbol: whether it took the position when last asked
+    _last: tuple[EvaluateRequest, Result | list[RuleResult]] | None = None
+
+    def __post_init__(self) -> None:
+        self._process = StrategyProcess(self.request)
+
+    def loaded(self, where: str) -> LoadedStrategy:
+        """Wait until the strategy is loaded. `where` is its place in the configuration, for the ConfigError."""
+        try:
+            reply = self._process.receive(LOAD_SECONDS)
+        except EOFError:
+            raise ConfigError(f"{where}{self.name} can't be loaded: {_ENDED}.") from None
+        if reply is None:
+            self._process.end()
+            raise ConfigError(f"{where}{self.name} wasn't loaded within {LOAD_SECONDS:.0f} s.")
+        if reply.error:
+            raise ConfigError(reply.error, hint=reply.hint)
+        return _decoded(reply.body, LoadedStrategy)
+
+    def takes(self, holding: Holding, market: Market) -> bool:
+        """Whether the strategy takes a position; while it is stopped, whether it last did, and true if that is unknown.
+
+        Otherwise the position would pass to rules that its owner has not chosen for it.
+        """
+        try:
+            taken = self.result(holding, market).takes
+        except StrategyOutError:
+            return self._taken.get(holding.symbol, True)
+        self._taken[holding.symbol] = taken
+        return taken
+
+    def result(self, holding: Holding, market: Market) -> Result:
+        """The strategy's signals and triggers. StrategyError when it raises, StrategyOutError while it is stopped."""
+        return self._asked(EvaluateRequest(holding, market), Result)
+
+    def results_by_rule(self, holding: Holding, market: Market) -> list[RuleResult]:
+        """One result per rule. Raises as `result` does."""
+        return self._asked(EvaluateRequest(holding, market, by_rule=True), list[RuleResult])
+
+    def _asked(self, request: EvaluateRequest, kind: type[T]) -> T:
+        if self._last and _is_same(self._last[0], request):
+            return self._last[1]  # type: ignore[return-value]  # the same kind of request
+        self._require_running(request.market.today)
+        now = time.monotonic()
+        self._allowance = min(ALLOWANCE, self._allowance + (now - self._asked_at) * REFILL)
+        self._asked_at = now
+        reply = self._reply(request)
+        self._allowance -= reply.seconds
+        if self._allowance <= 0:
+            raise self._stopped(request.market.today, _TOO_LONG)
+        if reply.error:
+            raise StrategyError(reply.error)
+        result = _decoded(reply.body, kind)
+        self._last = (request, result)  # type: ignore[assignment]
+        return result
+
+    def _reply(self, request: EvaluateRequest) -> Reply:
+        try:
+            self._process.send(request)
+            reply = self._process.receive(self._allowance)
+        except EOFError:
+            raise self._stopped(request.market.today, _ENDED) from None
+        if reply is None:
+            raise self._stopped(request.market.today, _TOO_LONG)
+        return reply
+
+    def _require_running(self, today: dt.date) -> None:
+        """Raise while it is stopped or being loaded again; on another day than it was stopped, start it again."""
+        if self._out and self._out[0] == today:
+            raise StrategyOutError(self._out[1])
+        if self._out:
+            self._out, self._allowance, self._loading_since = None, ALLOWANCE, time.monotonic()
+            self._process = StrategyProcess(self.request)
+        if self._loading_since is None:
+            return
+        try:
+            reply = self._process.receive(0)
+        except EOFError:
+            raise self._stopped(today, _ENDED) from None
+        if reply is None and time.monotonic() - self._loading_since > LOAD_SECONDS:
+            raise self._stopped(today, _TOO_LONG)
+        if reply is None:
+            raise StrategyError(f"strategy {self.name} is being loaded again")
+        if reply.error:
+            raise self._stopped(today, reply.error)
+        self._loading_since = None
+
+    def _stopped(self, today: dt.date, why: str) -> StrategyOutError:
+        """End the process for the rest of the day. Return the error to raise."""
+        self._process.end()
+        self._last = self._loading_since = None
+        self._out = (today, f"strategy {self.name} is out for today: {why}")
+        return StrategyOutError(self._out[1])
+
+
+def _is_same(one: EvaluateRequest, other: EvaluateRequest) -> bool:
+    """Whether both are about the same objects; a decision asks several times for each."""
+    return one.holding is other.holding and one.market is other.market and one.by_rule is other.by_rule
+
+
+@dataclass(frozen=True)
+class IsolatedStrategy(BaseStrategy):
+    """A user-defined strategy: its process is asked for everything."""
+
+    host: StrategyHost = field(kw_only=True, compare=False, repr=False)
+    facts: tuple[RuleFacts, ...] = ()
+
+    @cached_property
+    def _rules(self) -> tuple[Rule, ...]:
+        return tuple(IsolatedRule(self.host, index, facts) for index, facts in enumerate(self.facts))
+
+    def takes(self, holding: Holding, market: Market) -> bool:
+        """Whether the strategy takes the position."""
+        return self.host.takes(holding, market)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Its rules, which are evaluated in its process."""
+        return self._rules
+
+    def rule_texts(self) -> tuple[str, ...]:
+        """The settings of each rule."""
+        return tuple(facts.text for facts in self.facts)
+
+    def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
+        """Every exit that is due now."""
+        return tuple(signal.on(holding) for signal in self.host.result(holding, market).signals)
+
+    def triggers(self, holding: Holding, market: Market) -> tuple[Trigger, ...]:
+        """The prices at which its rules would become true."""
+        return self.host.result(holding, market).triggers
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedRule:
+    """A rule of a user-defined strategy."""
+
+    host: StrategyHost
+    index: int
+    facts: RuleFacts
+
+    @property
+    def needs_underlying(self) -> bool:
+        """Whether it uses the underlying's price."""
+        return self.facts.needs_underlying
+
+    @property
+    def needs_peak(self) -> bool:
+        """Whether it uses the best price since entry."""
+        return self.facts.needs_peak
+
+    def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
+        """The exit when the rule is true."""
+        signal = self._result(holding, market).signal
+        return None if signal is None else signal.on(holding)
+
+    def trigger(self, holding: Holding, market: Market) -> Trigger | None:
+        """The price at which it becomes true."""
+        return self._result(holding, market).trigger
+
+    def label(self, holding: Holding, market: Market) -> str:
+        """A short text of the rule, with its numbers."""
+        return self._result(holding, market).label
+
+    def _result(self, holding: Holding, market: Market) -> RuleResult:
+        return self.host.results_by_rule(holding, market)[self.index]
+
+
+def isolated(entries: Sequence[tuple[StrategyConfig, Places]]) -> tuple[IsolatedStrategy, ...]:
+    """The strategies of these entries. Their processes start at the same time. ConfigError has file, line and hint."""
+    hosts = [StrategyHost(name_of(entry), LoadRequest(entry, places)) for entry, places in entries]
+    return tuple(
+        IsolatedStrategy(name=host.name, host=host, facts=host.loaded(host.request.places.of("use")).rules)
+        for host in hosts
+    )
