@@ -56,9 +56,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     )
     if backstop.needs_attention(context):
         decisions = _with_backstops(decisions, context)
-    decisions = tuple(
-        with_overdue(with_lost_quotes(decision, _quote_problem(decision, context)), context) for decision in decisions
-    )
+    decisions = tuple(_with_alerts(decision, context) for decision in decisions)
     due = frozenset(d.holding.symbol for d in decisions if d.submit or d.backstop)
     return Plan(
         account=snapshot.account.name,
@@ -155,12 +153,20 @@ def _error_text(error: Exception) -> str:
     return str(error) if isinstance(error, StrategyError) else f"{type(error).__name__}: {error}"
 
 
+def _with_alerts(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
+    """The decision, with what is said of quotes that stay unusable and of an exit that stays open."""
+    try:
+        return with_overdue(with_lost_quotes(decision, _quote_problem(decision, context)), context)
+    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return decision
+
+
 def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
     """What is wrong with the quotes that the rules of a position need while the market is open; "" when nothing is."""
     holding, snapshot = decision.holding, context.snapshot
     if not snapshot.market.is_open or holding.state.suspended or decision.state is DecisionState.FAULT:
         return ""
-    if decision.triggers and holding.prices.problem:
+    if holding.prices.problem and triggers_of(holding, context):
         return holding.prices.problem
     option = holding.position.instrument.is_option
     if not (option and context.policy.needs_underlyings and holding.underlying.problem):

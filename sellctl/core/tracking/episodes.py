@@ -15,8 +15,7 @@ from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.position import Direction, PastAverage, Position, PositionState
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import Memory
-from sellctl.core.structures.pairs import legs_of
-from sellctl.core.structures.pairs import is_pair_name
+from sellctl.core.structures.pairs import is_pair_name, legs_of
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
