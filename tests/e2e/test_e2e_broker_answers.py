@@ -220,7 +220,7 @@ def test_the_users_own_order_blocks_a_stop_and_raises_an_alert(play: Play) -> No
     stage = play(one(orders=an_order()))
     result = stage.run("run-once", "--format", "json")
     [holding] = result.document["plans"][0]["holdings"]
-    assert (result.status, holding["state"], holding["alert"]) == (0, "blocked", True)
+    assert (result.status, holding["state"], holding["alert"]) == (5, "blocked", True)
     assert "blocked" in result.err
     assert stage.sent() == []
 
