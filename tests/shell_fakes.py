@@ -65,6 +65,7 @@ class FakeBroker:
         self.orders: dict[str, Order] = {}
         self.facts = AccountFacts(name, "PA1")
         self.fails: Exception | None = None
+        self.refuses: Exception | None = None  # raised by every submission
         self.is_open = True
         self.requests: list[str] = []
         self.sent: list[SubmitOrder] = []
@@ -105,6 +106,8 @@ class FakeBroker:
     async def submit(self, order: SubmitOrder) -> Order:
         self.requests.append("submit")
         self.sent.append(order)
+        if self.refuses is not None:
+            raise self.refuses
         placed = replace(
             an_order(order.symbol, order.side.value, client_order_id=order.client_order_id),
             qty=order.qty,

@@ -196,7 +196,9 @@ def _of_answer(error: ErrorStatus, context: RequestContext) -> BrokerError:
         return AuthError(sentence, hint=_CHECK_KEY)
     if answer is None or error.status not in _CLIENT_ERRORS or error.status in _TIMEOUT_STATUSES:
         message = f", {answer.message}" if answer else ""
-        return UnknownOutcomeError(context.sentence(f"{context.host} answered with status {error.status}{message}"))
+        sentence = context.sentence(f"{context.host} answered with status {error.status}{message}")
+        is_refusal = error.status in _CLIENT_ERRORS and error.status not in _TIMEOUT_STATUSES
+        return UnknownOutcomeError(sentence, is_refusal=is_refusal)
     return _of_definite(answer, context)
 
 
@@ -204,7 +206,7 @@ def _of_definite(answer: BrokerAnswer, context: RequestContext) -> BrokerError:
     sentence = context.sentence(f"{answer.message} ({answer.status})")
     if answer.status == HTTPStatus.NOT_FOUND:
         is_absent = _is_absence(answer, context.operation)
-        return NotFoundError(sentence, answer=answer) if is_absent else UnknownOutcomeError(sentence)
+        return NotFoundError(sentence, answer=answer) if is_absent else UnknownOutcomeError(sentence, is_refusal=True)
     if _FEED.search(answer.message):
         return FeedNotGrantedError(sentence, answer=answer)
     return RequestRejectedError(sentence, answer=answer, refusal=refusal_of(answer, context.operation))
@@ -235,7 +237,8 @@ def _of_429(answer: BrokerAnswer | None, headers: Mapping[str, str], context: Re
     """RateLimitedError when the 429 comes from Alpaca; UnknownOutcomeError when a gateway or proxy may have sent it."""
     is_from_alpaca = answer is not None and (answer.code == _RATE_CODE or _TOO_MANY.search(answer.message))
     if not is_from_alpaca and not any(name in headers for name in _BUDGET_HEADERS):
-        return UnknownOutcomeError(context.sentence(f"{context.host} answered with status 429 and gave no reason"))
+        sentence = context.sentence(f"{context.host} answered with status 429 and gave no reason")
+        return UnknownOutcomeError(sentence, is_refusal=True)
     return RateLimitedError(
         context.sentence("the broker's request budget is used up (429)"),
         answer=answer or BrokerAnswer(HTTPStatus.TOO_MANY_REQUESTS.value, None, ""),

@@ -126,6 +126,7 @@ class RestClient:
             raise RateLimitedError(
                 f"{self.account}: {request.action} waits: this minute's request budget is used up for {wait:.0f} s.",
                 answer=BrokerAnswer(HTTPStatus.TOO_MANY_REQUESTS.value, None, "sellctl's own budget"),
+                is_ours=True,
             )
 
     async def _send(self, request: ApiRequest) -> Any:

@@ -108,12 +108,25 @@ class NotFoundError(RequestRejectedError):
 
 
 class RateLimitedError(RequestRejectedError):
-    """429. `retry_at_epoch` is when the broker accepts requests again, in Unix seconds; None when it didn't say."""
+    """429. `retry_at_epoch` is when the broker accepts requests again, in Unix seconds; None when it didn't say.
 
-    def __init__(self, sentence: str, *, answer: BrokerAnswer, retry_at_epoch: float | None = None) -> None:
+    With `is_ours`, sellctl's own budget held the request back: the broker has not seen it.
+    """
+
+    def __init__(
+        self, sentence: str, *, answer: BrokerAnswer, retry_at_epoch: float | None = None, is_ours: bool = False
+    ) -> None:
         super().__init__(sentence, answer=answer, hint="sellctl slows down by itself.")
         self.retry_at_epoch = retry_at_epoch
+        self.is_ours = is_ours
 
 
 class UnknownOutcomeError(BrokerError):
-    """Whether the request was carried out is unknown. An order is next looked up by its client order id."""
+    """Whether the request was carried out is unknown. An order is next looked up by its client order id.
+
+    `is_refusal`: the answer has the status of a refusal (4xx), but not the broker's words: a gateway may have sent it.
+    """
+
+    def __init__(self, sentence: str, *, hint: str = "", is_refusal: bool = False) -> None:
+        super().__init__(sentence, hint=hint)
+        self.is_refusal = is_refusal

@@ -42,6 +42,7 @@ from sellctl.core.orders.order_events import (
     PartiallyFilled,
     Refused,
     Repeat,
+    Withdraw,
     events_of,
 )
 from sellctl.core.orders.order_rate import TradingBlock
@@ -276,7 +277,8 @@ class OrderManager:
             return False
         except AuthError as error:
             detail: dict[str, object] = {"refusal": "key", "message": error.sentence}
-            self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=False)
+            # A backstop isn't given up for the day: the key may be in order again before.
+            self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=_is_exit(request))
             return False
         except BrokerError as error:
             await self._look_up_unknown(request, error)
@@ -297,22 +299,33 @@ class OrderManager:
         self._write("unknown", request.client_order_id, {"error": error.sentence})
         text = f"no clear answer to the order, looking it up: {error.sentence}"
         self.report(request.symbol, EventKind.UNKNOWN, text, failed=True)
-        await self._record_and_perform(request.client_order_id, OutcomeUnknown())
+        is_refusal = isinstance(error, UnknownOutcomeError) and error.is_refusal
+        await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal))
 
     async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> None:
         """Withdraw a refused order; the next poll decides again. After a duplicate id it is looked up instead (I5)."""
         if error.refusal is Refusal.DUPLICATE_ID:
             self._write("duplicate", request.client_order_id, {"error": error.sentence})
-            await self._record_and_perform(request.client_order_id, OutcomeUnknown())
+            await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal=True))
             return
         answer, refusal = error.answer, error.refusal.value
         detail: dict[str, object] = {"refusal": refusal, "status": answer.status, "message": answer.message}
         if error.refusal is Refusal.ACCOUNT:
             self._account_blocked(request, detail, answer)
             return
+        if isinstance(error, RateLimitedError) and error.is_ours:
+            self._hold_back(request, detail, error.sentence)
+            return
         kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
         why = _NEXT_STEP.get(error.refusal, error.sentence)
-        self._withdraw(request, detail, kind, why, counted=_counts(error))
+        self._withdraw(request, detail, kind, why, counted=_counts(request, error), recovers=_recovers(error))
+
+    def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
+        """Withdraw an order that sellctl's own request budget held back: the broker has not refused anything."""
+        self._write("refused", request.client_order_id, detail)
+        self._record(request.client_order_id, Refused(self.clock.monotonic()))
+        if _is_exit(request):
+            self.report(request.symbol, EventKind.DENIED, f"not sent: {why}", failed=True)
 
     def _account_blocked(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
         """Trading is blocked for the whole account, so this is no reject of the order. The user is told once."""
@@ -323,13 +336,20 @@ class OrderManager:
             text = f"the broker has blocked trading on this account ({answer.message}); orders are tried again later"
             self.report("", EventKind.BLOCKED, text, failed=True)
 
-    def _withdraw(
-        self, request: SubmitOrder, detail: dict[str, object], kind: EventKind, why: str, *, counted: bool
+    def _withdraw(  # noqa: PLR0913  the facts of one refusal
+        self,
+        request: SubmitOrder,
+        detail: dict[str, object],
+        kind: EventKind,
+        why: str,
+        *,
+        counted: bool,
+        recovers: bool = False,
     ) -> None:
-        """The broker definitely has no such order. `counted` refusals lead to halting the symbol (K4)."""
+        """The broker definitely has no such order. `counted` refusals in a row pause the symbol's orders (K4)."""
         self._write("refused", request.client_order_id, detail)
-        self._record(request.client_order_id, Refused(self.clock.monotonic(), counted=counted))
-        if Purpose.of(request.client_order_id) is Purpose.EXIT:
+        self._record(request.client_order_id, Refused(self.clock.monotonic(), counted=counted, recovers=recovers))
+        if _is_exit(request):
             self.report(request.symbol, kind, f"the broker refused: {why}", failed=True)
         elif counted:
             self._report_no_backstop(request.symbol, why)
@@ -417,6 +437,11 @@ class OrderManager:
                 await self._look_up(client_order_id)
             elif isinstance(effect, Repeat) and order and order.request:
                 await self._send(order.request, order.why)
+            elif isinstance(effect, Withdraw) and order and order.request:
+                detail: dict[str, object] = {"refusal": "not found after a refusal"}
+                self._withdraw(
+                    order.request, detail, EventKind.REJECTED, "it has no such order", counted=_is_exit(order.request)
+                )
 
     def _report_alerts(self, symbol: str, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -424,9 +449,18 @@ class OrderManager:
                 self.report(symbol, EventKind.ALERT, effect.sentence, critical=True)
 
 
-def _counts(error: RequestRejectedError) -> bool:
-    """Whether a refusal counts as a reject: not with a known next step, nor when the request budget is used up."""
-    return error.refusal not in _NEXT_STEP and not isinstance(error, RateLimitedError)
+def _recovers(error: RequestRejectedError) -> bool:
+    """Whether a refusal has a known next step: the next poll reads what was in the way, or there is budget again."""
+    return error.refusal in _NEXT_STEP or isinstance(error, RateLimitedError)
+
+
+def _counts(request: SubmitOrder, error: RequestRejectedError) -> bool:
+    """Whether a refusal counts: every one of an exit; of a backstop, which is then given up, only a final one."""
+    return _is_exit(request) or not _recovers(error)
+
+
+def _is_exit(request: SubmitOrder) -> bool:
+    return Purpose.of(request.client_order_id) is Purpose.EXIT
 
 
 def _sent_text(request: SubmitOrder, why: str) -> str:

@@ -188,7 +188,9 @@ def test_a_look_up_with_a_404_that_is_no_json_is_unknown(stand_in: StandIn) -> N
 def test_without_a_definite_answer_of_the_broker_the_outcome_is_unknown(
     stand_in: StandIn, call: object, status: int, body: object
 ) -> None:
-    assert type(refused(stand_in, call, Answer(body, status))) is UnknownOutcomeError
+    error = refused(stand_in, call, Answer(body, status))
+    assert type(error) is UnknownOutcomeError
+    assert error.is_refusal is (400 <= status < 500 and status != 408)
 
 
 @pytest.mark.parametrize("body", [said(42910000, "slow down"), said(None, "too many requests.")])

@@ -12,7 +12,15 @@ from builders import CALL, a_holding, a_market, a_position, an_order, at, replac
 from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal
 from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes, as_shown, refusal
 
-from sellctl.core.errors import AuthError, BrokerError, JournalError, Refusal, UnknownOutcomeError
+from sellctl.core.errors import (
+    AuthError,
+    BrokerAnswer,
+    BrokerError,
+    JournalError,
+    RateLimitedError,
+    Refusal,
+    UnknownOutcomeError,
+)
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
@@ -28,6 +36,8 @@ from sellctl.core.tracking.episodes import Episodes
 T = TypeVar("T")
 OTHER = "AAPL261218C00210000"
 TIMED_OUT = UnknownOutcomeError("The request timed out.")
+REFUSED_IN_OTHER_WORDS = UnknownOutcomeError("The host answered with status 401.", is_refusal=True)
+TOO_MANY = RateLimitedError("Too many requests.", answer=BrokerAnswer(429, None, "too many requests."))
 
 
 @dataclass
@@ -183,24 +193,47 @@ def test_an_id_that_exists_is_looked_up_and_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "rejects"),
+    ("error", "told", "failed"),
     [
-        (refusal(Refusal.INSUFFICIENT_QTY), "blocked: the broker refused: another order holds the quantity", 0),
-        (refusal(Refusal.UNCOVERED), "rejected: the broker refused: it covers a short", 0),
-        (refusal(message="bad price"), "rejected: the broker refused: Refused: bad price.", 1),
-        (AuthError("The key is refused."), "rejected: the broker refused: The key is refused.", 0),
+        (refusal(Refusal.INSUFFICIENT_QTY), "blocked: the broker refused: another order holds the quantity", ()),
+        (refusal(Refusal.UNCOVERED), "rejected: the broker refused: it covers a short", ()),
+        (refusal(message="bad price"), "rejected: the broker refused: Refused: bad price.", (CALL,)),
+        (AuthError("The key is refused."), "rejected: the broker refused: The key is refused.", (CALL,)),
+        (TOO_MANY, "rejected: the broker refused: Too many requests.", ()),
     ],
-    ids=["in the way", "next step", "reject", "key"],
+    ids=["in the way", "next step", "reject", "key", "rate"],
 )
-def test_a_refusal_is_written_down_and_told_and_only_one_without_a_next_step_is_a_reject(
-    error: Exception, told: str, rejects: int
+def test_every_refusal_counts_in_the_row_and_only_one_without_a_next_step_fails_the_run(
+    error: Exception, told: str, failed: tuple[str, ...]
 ) -> None:
     desk = Desk(FakeBroker(answers=[error]))
     assert not desk.send()
     assert desk.journal.kinds == ["intent", "refused"]
     assert told in desk.sentences[-1]
-    assert desk.book.rejects(CALL, 0.0)[0] == rejects
+    assert (desk.book.rejects(CALL, 0.0).count, desk.manager.rejected) == (1, failed)
     assert (desk.book.open, desk.unresolved()) == ((), 0)
+
+
+def test_an_order_that_waits_for_our_own_budget_was_not_refused() -> None:
+    desk = Desk(FakeBroker(answers=[RateLimitedError("It waits.", answer=TOO_MANY.answer, is_ours=True)]))
+    assert not desk.send()
+    assert desk.sentences == [f"{CALL} denied: not sent: It waits."]
+    assert (desk.book.rejects(CALL, 0.0).count, desk.manager.rejected, desk.book.open) == (0, (), ())
+
+
+@pytest.mark.parametrize("error", [REFUSED_IN_OTHER_WORDS, refusal(Refusal.DUPLICATE_ID)], ids=["no body", "id"])
+def test_an_order_that_was_refused_in_unclear_words_counts_once_two_look_ups_do_not_find_it(error: Exception) -> None:
+    desk = Desk(FakeBroker(answers=[error]))
+    desk.send()
+    desk.settle(seconds=6)
+    assert desk.book.rejects(CALL, 6.0).count == 0
+    desk.settle(seconds=5)
+    assert desk.broker.requests.count("submit 10") == 1
+    assert (desk.journal.kinds[-1], desk.sentences[-1]) == (
+        "refused",
+        f"{CALL} rejected: the broker refused: it has no such order",
+    )
+    assert (desk.book.rejects(CALL, 11.0).count, desk.manager.rejected, desk.book.open) == (1, (CALL,), ())
 
 
 def test_a_block_of_the_account_is_told_once_and_lifted_by_the_next_acceptance() -> None:
@@ -211,7 +244,7 @@ def test_a_block_of_the_account_is_told_once_and_lifted_by_the_next_acceptance()
     assert len(desk.sentences) == 1
     assert "has blocked trading on this account (account is restricted)" in desk.sentences[0]
     assert desk.manager.trading_block.holds(1.0) == "account is restricted"
-    assert desk.book.rejects(CALL, 0.0)[0] == 0
+    assert desk.book.rejects(CALL, 0.0).count == 0
     desk.send()
     assert desk.manager.trading_block.holds(1.0) == ""
 
@@ -405,7 +438,7 @@ def test_where_the_broker_takes_no_backstop_it_is_told_once_and_not_asked_again(
     assert desk.broker.requests == ["submit 10"]
     assert desk.journal.kinds == ["intent", "refused", "no_backstop"]
     assert len(desk.sentences) == 1
-    assert desk.book.rejects(CALL, 0.0)[0] == 0
+    assert desk.book.rejects(CALL, 0.0).count == 0
 
 
 def test_what_an_earlier_process_of_today_learnt_of_backstops_holds() -> None:

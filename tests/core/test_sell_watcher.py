@@ -2,13 +2,25 @@
 
 import asyncio
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from builders import CALL, PUT, a_policy, a_position, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
 from sellctl.core.config.schema import SellModuleConfig, StrategyOneConfig
-from sellctl.core.errors import AuthError, BrokerAnswer, BrokerError, BusyError, JournalError, RateLimitedError
+from sellctl.core.errors import (
+    AuthError,
+    BrokerAnswer,
+    BrokerError,
+    BusyError,
+    JournalError,
+    NotFoundError,
+    RateLimitedError,
+    Refusal,
+    RequestRejectedError,
+    UnknownOutcomeError,
+)
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
@@ -255,3 +267,40 @@ def test_an_order_of_ours_that_the_broker_shows_is_adopted() -> None:
     assert world.watcher.state.working == (CALL,)
     assert [event.kind for event in world.events] == [EventKind.ADOPTED]
     assert [event.severity for event in world.events] == [Severity.INFO]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+ANSWER = BrokerAnswer(403, None, "forbidden.")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        AuthError("main: the broker refuses the key (403: forbidden.)."),
+        UnknownOutcomeError("main: the broker answered with status 401.", is_refusal=True),
+        RateLimitedError("main: too many requests.", answer=ANSWER),
+        NotFoundError("main: no such contract.", answer=ANSWER),
+        *(RequestRejectedError("main: no.", answer=ANSWER, refusal=kind) for kind in Refusal),
+    ],
+    ids=["a 403 without a code", "a bare 401", "429", "404", *Refusal],
+)
+def test_an_order_that_is_refused_in_whatever_shape_goes_out_three_times_and_then_once_a_minute(
+    refusal: Exception,
+) -> None:
+    world = World()
+    world.broker.refuses = refusal
+    sent_at: list[float] = []
+
+    async def five_minutes() -> None:
+        world.quoted(*OVER_THE_STOP)
+        begin = world.clock.seconds
+        while world.clock.seconds < begin + 300:
+            await world.poll()
+            sent_at.extend([world.clock.seconds - begin] * (len(world.broker.sent) - len(sent_at)))
+            world.clock.seconds += 1.5
+
+    asyncio.run(five_minutes())
+    assert len([at for at in sent_at if at < 60]) == 3
+    assert all(later - earlier >= 60 for earlier, later in pairwise(sent_at[2:]))
+    assert len(sent_at) >= 6

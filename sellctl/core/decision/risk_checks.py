@@ -18,8 +18,11 @@ COLLAR = Decimal("0.15")
 # Orders per minute: per symbol, per account.
 MAX_PATIENT_ORDERS_PER_MINUTE = (6, 30)
 MAX_ORDERS_PER_MINUTE = (20, 120)
+# After this many refusals in a row, an order for the symbol is tried once in this time.
 REJECTS_IN_A_ROW = 3
 RETRY_AFTER_REJECTS = dt.timedelta(seconds=60)
+# Where something was in the way, the last try before that comes when orders and positions at the broker agree again.
+RETRY_AFTER_OBSTACLES = dt.timedelta(seconds=10)
 
 
 def account_violations(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:
@@ -159,13 +162,17 @@ def rate_violation(signal: ExitSignal, snapshot: Snapshot) -> str | None:
 
 
 def _not_rejected_again(_order: SubmitOrder, risk: RiskContext) -> str | None:
-    """Three rejects in a row stop orders for the symbol; a protective or forced exit is retried every 60 s (K4)."""
+    """After three refusals in a row, whatever their shape, an order for the symbol is tried once per minute (K4)."""
     state = risk.holding.state
-    if state.rejects < REJECTS_IN_A_ROW:
+    pause = dt.timedelta(0)
+    if state.rejects >= REJECTS_IN_A_ROW:
+        pause = RETRY_AFTER_REJECTS
+    elif state.rejects == REJECTS_IN_A_ROW - 1 and state.obstructed:
+        pause = RETRY_AFTER_OBSTACLES
+    if state.rejected_for >= pause:
         return None
-    if risk.signal.urgency <= Urgency.PROTECTIVE and state.rejected_for >= RETRY_AFTER_REJECTS:
-        return None
-    return f"the broker rejected {state.rejects} orders for it in a row"
+    after = f"the next one is tried {pause.total_seconds():.0f} s after the last"
+    return f"the broker refused {state.rejects} orders for it in a row; {after}"
 
 
 def _is_explained(_order: SubmitOrder, risk: RiskContext) -> str | None:

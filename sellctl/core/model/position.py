@@ -85,8 +85,9 @@ class PositionState:
 
     `qty_left` is the quantity left by the ledger of our own fills, which the position may not show yet; None when the
     ledger has none. `unresolved` is the quantity of orders sent whose outcome is unknown. `exit` is the exit under way.
-    `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's rejections in a row,
-    the last one `rejected_for` ago. `quarantine` says what about the position is unexplained; "" when nothing is.
+    `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's refusals in a row,
+    the last one `rejected_for` ago; `obstructed` means that something was in the way then that polls show.
+    `quarantine` says what about the position is unexplained; "" when nothing is.
     `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
     `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger.
 
@@ -104,6 +105,7 @@ class PositionState:
     sent: OrderCount = NOTHING_SENT
     rejects: int = 0
     rejected_for: dt.timedelta = dt.timedelta(0)
+    obstructed: bool = False
     quarantine: str = ""
     window: Window | None = None
     last_trade: Decimal | None = None

@@ -128,6 +128,7 @@ class ManagedOrder:
     why: str = ""  # the exit's sentence, for the user
     pressing_since: float = 0.0  # when the first order of this exit as a protective or forced one was sent
     sent_at: float = 0.0
+    was_refused: bool = False  # the answer to it was a refusal in doubt
     ended_at: float | None = None
     not_found_at: tuple[float, ...] = ()  # definite "not found" answers that count towards a repeat
     cancel: CancelRequest | None = None

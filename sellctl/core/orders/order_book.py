@@ -23,7 +23,7 @@ from sellctl.core.orders.order_events import (
     OrderEvent,
     Refused,
 )
-from sellctl.core.orders.order_rate import OrderRate, TradingBlock
+from sellctl.core.orders.order_rate import OrderRate, RejectRow, TradingBlock
 from sellctl.core.orders.replay import restored
 from sellctl.core.orders.transitions import apply, ask_to_cancel
 
@@ -124,8 +124,8 @@ class OrderBook:
         """The orders of the last minute by symbol, not counting backstops; symbols without any are absent."""
         return self._rate.sent_of_each(now)
 
-    def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
-        """The number of orders rejected in a row, and the time since the last rejection."""
+    def rejects(self, symbol: str, now: float) -> RejectRow:
+        """The orders for a symbol that were refused or rejected in a row."""
         return self._rate.rejects(symbol, now)
 
     @property
@@ -240,7 +240,9 @@ class OrderBook:
             if rejected:
                 self._refused_backstops.add(symbol)
         elif rejected:
-            self._rate.rejected(symbol, event.at)
-            self._rejected.add(symbol)
+            recovers = isinstance(event, Refused) and event.recovers
+            self._rate.rejected(symbol, event.at, obstructed=recovers)
+            if not recovers:
+                self._rejected.add(symbol)
         elif not refused:
             self._rate.ended_well(symbol)

@@ -23,15 +23,24 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker definitely refused it. `counted` refusals count as rejects; for others recovery is automatic."""
+    """The broker definitely refused it. `counted`: it counts in the row of refusals after which orders are paused.
+
+    `recovers`: the next poll sees what was in the way, so that it is no failure of the run.
+    """
 
     at: float
     counted: bool = False
+    recovers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeUnknown:
-    """A time-out, a reset, a server error, an unreadable answer, or "this id exists": the broker may have it."""
+    """A time-out, a reset, a server error, an unreadable answer, or "this id exists": the broker may have it.
+
+    `is_refusal`: the answer says that it was refused; if look-ups don't find it, it was.
+    """
+
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,11 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Withdraw it as refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Ask the broker to cancel it."""
 
@@ -126,7 +140,7 @@ class Alert:
     sentence: str
 
 
-Effect = LookUp | Repeat | Cancel | Alert
+Effect = LookUp | Repeat | Withdraw | Cancel | Alert
 
 # --- events of the broker's view --------------------------------------------------------------------------------------
 

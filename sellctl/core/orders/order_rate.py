@@ -1,8 +1,7 @@
 """The number of orders in the last minute, of rejects in a row, and a block of the whole account."""
 
-import datetime as dt
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, OrderCount
@@ -10,7 +9,23 @@ from sellctl.core.model.position import NOTHING_SENT, OrderCount
 MINUTE = 60.0
 # Seconds until the next try, by the number of refusals in a row because the account may not trade.
 RETRY_AFTER_SECONDS = (5.0, 15.0, 60.0)
-_AT_ONCE = dt.timedelta(0)
+# A row of refusals is over this long after the last one. While an exit is due, it is tried once per minute.
+ROW_ENDS_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRow:
+    """Orders for a symbol that were refused or rejected in a row: how many, and the seconds since the last one.
+
+    `obstructed`: something was in the way of the last one that the next poll shows.
+    """
+
+    count: int = 0
+    seconds: float = 0.0
+    obstructed: bool = False
+
+
+NO_REJECTS = RejectRow()
 
 
 @dataclass(slots=True)
@@ -18,15 +33,15 @@ class OrderRate:
     """The orders of one account in the last minute, and its rejects. Times are monotonic seconds."""
 
     _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
-    _rejects: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _rejects: dict[str, tuple[RejectRow, float]] = field(default_factory=dict)  # with the instant of the last one
 
     def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
         """Count an order that is about to be sent."""
         self._sent.append((now, symbol, urgency))
 
-    def rejected(self, symbol: str, now: float) -> None:
-        """Count an order that was refused or rejected, without automatic recovery."""
-        self._rejects[symbol] = (self._rejects.get(symbol, (0, 0.0))[0] + 1, now)
+    def rejected(self, symbol: str, now: float, *, obstructed: bool = False) -> None:
+        """Count an order that was refused or rejected, for whatever reason."""
+        self._rejects[symbol] = (RejectRow(self.rejects(symbol, now).count + 1, obstructed=obstructed), now)
 
     def ended_well(self, symbol: str) -> None:
         """Reset the rejects in a row, because an order has ended without one.
@@ -51,12 +66,10 @@ class OrderRate:
             self._sent.popleft()
         return [(symbol, urgency) for _, symbol, urgency in self._sent]
 
-    def rejects(self, symbol: str, now: float) -> tuple[int, dt.timedelta]:
-        """The number of orders rejected in a row, and the time since the last rejection."""
-        if symbol not in self._rejects:
-            return 0, _AT_ONCE
-        count, at = self._rejects[symbol]
-        return count, dt.timedelta(seconds=now - at)
+    def rejects(self, symbol: str, now: float) -> RejectRow:
+        """The orders that were refused or rejected in a row."""
+        row, at = self._rejects.get(symbol, (NO_REJECTS, now))
+        return NO_REJECTS if now - at > ROW_ENDS_SECONDS else replace(row, seconds=now - at)
 
 
 def _counted(urgencies: list[Urgency]) -> OrderCount:

@@ -27,6 +27,7 @@ from sellctl.core.orders.order_events import (
     Refused,
     Repeat,
     Restarted,
+    Withdraw,
 )
 
 # An order is sent again after this many "not found" answers, this far apart, and only while it is recent (I3).
@@ -103,8 +104,8 @@ def _is_refused(order: ManagedOrder, _event: Refused) -> Result:
     return replace(order, state=ManagedState.REJECTED, unseen=False, step=max(order.step - 1, 0)), ()
 
 
-def _becomes_unknown(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
-    return replace(order, state=ManagedState.UNKNOWN), (LookUp(),)
+def _becomes_unknown(order: ManagedOrder, event: OutcomeUnknown) -> Result:
+    return replace(order, state=ManagedState.UNKNOWN, was_refused=event.is_refusal), (LookUp(),)
 
 
 def _is_looked_up(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
@@ -115,17 +116,21 @@ def _is_looked_up(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
 def _is_not_found(order: ManagedOrder, event: NotFound) -> Result:
     """After enough definite answers the order is sent again or given up (I3).
 
-    It is sent again if it is recent, its purpose allows it, this process has its body and no halt is set; otherwise it
-    is given up once it has been missing for HIDDEN_SECONDS.
+    It is sent again if it is recent, its purpose allows it, this process has its body, the answer to it was no refusal
+    and no halt is set. Otherwise it is given up once it has been missing for HIDDEN_SECONDS; one that was refused is
+    withdrawn then, so that its refusal counts as any other.
     """
     if is_another_not_found(order, event.at):
         order = replace(order, not_found_at=(*order.not_found_at, event.at))
     if len(order.not_found_at) < NOT_FOUND_NEEDED:
         return order, ()
     is_recent = event.at - order.sent_at < REPEAT_WITHIN_SECONDS
-    if order.request and order.handling.repeats and is_recent and not event.halted:
+    may_repeat = order.request and order.handling.repeats and not order.was_refused
+    if may_repeat and is_recent and not event.halted:
         return replace(order, not_found_at=()), (Repeat(),)
     if event.at - order.not_found_at[0] >= HIDDEN_SECONDS:
+        if order.was_refused:
+            return order, (Withdraw(),)
         return replace(order, state=ManagedState.ABSENT, unseen=False), ()
     return order, ()
 

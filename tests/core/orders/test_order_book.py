@@ -19,6 +19,7 @@ from sellctl.core.orders.order_events import (
     PartiallyFilled,
     Refused,
 )
+from sellctl.core.orders.order_rate import ROW_ENDS_SECONDS
 
 OTHER = "AAPL261218C00210000"
 
@@ -148,22 +149,36 @@ def test_rejects_count_in_a_row(event: OrderEvent) -> None:
     book = a_book(event)
     book.intend(an_exit_order(at=2.0))
     book.record(AN_EXIT, event)
-    assert book.rejects(CALL, 4.0)[0] == 2
+    assert book.rejects(CALL, 4.0).count == 2
     assert book.rejected == (CALL,)
 
 
-def test_a_refusal_with_a_known_next_step_is_no_reject() -> None:
+def test_a_refusal_with_a_known_next_step_counts_in_the_row_and_is_no_failure() -> None:
+    book = a_book(Refused(1.0, counted=True, recovers=True))
+    assert (book.rejects(CALL, 1.0).count, book.rejected) == (1, ())
+
+
+def test_a_block_of_the_account_counts_for_no_symbol() -> None:
     book = a_book(Refused(1.0))
-    assert (book.rejects(CALL, 1.0)[0], book.rejected) == (0, ())
+    assert (book.rejects(CALL, 1.0).count, book.rejected) == (0, ())
+
+
+def test_a_row_of_rejects_ends_a_while_after_the_last() -> None:
+    book = a_book(Refused(1.0, counted=True))
+    assert book.rejects(CALL, 1.0 + ROW_ENDS_SECONDS).count == 1
+    assert book.rejects(CALL, 1.1 + ROW_ENDS_SECONDS).count == 0
+    book.intend(an_exit_order(at=700.0))
+    book.record(AN_EXIT, Refused(700.0, counted=True))
+    assert book.rejects(CALL, 700.0).count == 1
 
 
 def test_acceptance_does_not_end_a_row_of_rejects_and_another_end_does() -> None:
     book = a_book(Refused(1.0, counted=True))
     book.intend(an_exit_order(at=2.0))
     book.record(AN_EXIT, Accepted("b1"))
-    assert book.rejects(CALL, 2.0)[0] == 1
+    assert book.rejects(CALL, 2.0).count == 1
     book.record(AN_EXIT, ended())
-    assert (book.rejects(CALL, 6.0)[0], book.rejected) == (0, (CALL,))
+    assert (book.rejects(CALL, 6.0).count, book.rejected) == (0, (CALL,))
 
 
 def test_a_symbol_counts_as_rejected_until_something_fills() -> None:
@@ -191,7 +206,7 @@ def test_a_backstop_that_is_refused_under_one_option_is_refused_under_all_and_co
     book = a_book(event, order=a_backstop_order())
     assert book.is_refused_a_backstop(a_position(OTHER))
     assert not book.is_refused_a_backstop(a_position("AAPL"))
-    assert (book.rejects(CALL, 1.0)[0], book.rejected) == (0, ())
+    assert (book.rejects(CALL, 1.0).count, book.rejected) == (0, ())
 
 
 # --- cancels ----------------------------------------------------------------------------------------------------------
