@@ -162,7 +162,7 @@ def a_policy(sell: SellModuleConfig | None = None, execution: ExecutionConfig | 
 
 
 def an_exit(
-    urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10", pressing: float = 0
+    urgency: int = 3, *, step: int = 1, seconds: float = 1, limit: str | None = "1.10", due: float | None = None
 ) -> PositionState:
     """The state of an active exit whose last order was sent that many seconds ago."""
     return PositionState(
@@ -173,8 +173,8 @@ def an_exit(
             age=dt.timedelta(seconds=seconds),
             client_order_id="sellctl-abc",
             limit_price=None if limit is None else Decimal(limit),
-            pressing_for=dt.timedelta(seconds=pressing),
-        )
+        ),
+        due_for=None if due is None else dt.timedelta(seconds=due),
     )
 
 

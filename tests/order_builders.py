@@ -43,10 +43,10 @@ def a_backstop_request(symbol: str = CALL) -> SubmitOrder:
 def an_exit_order(*, at: float = 0.0, step: int = 1, urgency: Urgency = Urgency.PROTECTIVE) -> ManagedOrder:
     """An order of an exit that is written down and about to be sent."""
     signal = a_signal(urgency=urgency)
-    return ManagedOrder.of_request(a_request(signal), signal, step, at=at, pressing_since=at)
+    return ManagedOrder.of_request(a_request(signal), signal, step, at=at)
 
 
 def a_backstop_order(*, at: float = 0.0) -> ManagedOrder:
     """A backstop that is written down and about to be sent."""
     signal = a_signal(reason=Reason.BACKSTOP)
-    return ManagedOrder.of_request(a_backstop_request(), signal, 1, at=at, pressing_since=at)
+    return ManagedOrder.of_request(a_backstop_request(), signal, 1, at=at)

@@ -65,7 +65,9 @@ class FakeBroker:
         self.orders: dict[str, Order] = {}
         self.facts = AccountFacts(name, "PA1")
         self.fails: Exception | None = None
+        self.unreadable: Exception | None = None  # raised by every read of the positions
         self.refuses: Exception | None = None  # raised by every submission
+        self.rejects = False  # every order, once it was accepted
         self.is_open = True
         self.requests: list[str] = []
         self.sent: list[SubmitOrder] = []
@@ -83,6 +85,8 @@ class FakeBroker:
 
     async def positions(self) -> Rows[Position]:
         self._asked("positions")
+        if self.unreadable is not None:
+            raise self.unreadable
         if self.gate is not None:
             await self.gate.wait()
         return Rows(self.held)
@@ -113,6 +117,7 @@ class FakeBroker:
             qty=order.qty,
             limit_price=order.limit_price,
             submitted_at=self.host.now(),
+            status="rejected" if self.rejects else "new",
         )
         self.orders[order.client_order_id] = placed
         return placed
@@ -253,6 +258,7 @@ class World:
     options: WatcherOptions = field(default_factory=WatcherOptions)
     requests: ManualRequests = field(default_factory=ManualRequests)
     admit: Callable[[AccountFacts], None] = no_conditions
+    at_later_polls: Callable[[], None] = lambda: None  # what a test changes meanwhile
 
     def __post_init__(self) -> None:
         self.quotes = FakeQuotes(self.clock)

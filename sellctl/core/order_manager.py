@@ -264,8 +264,7 @@ class OrderManager:
         self.journal.intend(self.account, request, self.broker.body(request), signal, step)
         self.positions.sending(signal, now)
         at = self.clock.monotonic()
-        since = self.book.pressing_since(request.symbol, at) if signal.holding.state.exit else at
-        self.book.intend(ManagedOrder.of_request(request, signal, step, at=at, pressing_since=since))
+        self.book.intend(ManagedOrder.of_request(request, signal, step, at=at))
         return await self._send(request, signal.sentence)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:

@@ -9,10 +9,11 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import ExitSignal
+from sellctl.core.model.plan import ExitSignal, Plan, Urgency
 from sellctl.core.model.position import (
     NOTHING_SENT,
     Direction,
+    ExitProgress,
     Holding,
     OrderCount,
     Position,
@@ -42,6 +43,7 @@ class _Memory:
     first_seen: dt.datetime
     absent: int = 0  # polls in a row without it
     qty: Decimal = ZERO
+    due_since: float | None = None  # monotonic seconds; None when no protective or forced exit is due
     fills: Reconciliation = field(default_factory=Reconciliation)
 
 
@@ -202,8 +204,29 @@ class PositionManager:
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
+            due_for=self.due_for(symbol),
         )
         return Holding(position, book.newest if book else None, state)
+
+    # --- what was decided ---------------------------------------------------------------------------------------------
+
+    def decided(self, plan: Plan) -> None:
+        """Store since when each protective or forced exit of a plan has been due."""
+        for decision in plan.decisions:
+            memory = self._memories.get(decision.holding.symbol)
+            if memory is None:
+                continue
+            if not decision.pressing:
+                memory.due_since = None
+            elif memory.due_since is None:
+                memory.due_since = self._clock.monotonic() - _worked_for(decision.holding.state.exit)
+
+    def due_for(self, symbol: str) -> dt.timedelta | None:
+        """How long a protective or forced exit has been due; None when none is."""
+        memory = self._memories.get(symbol)
+        if memory is None or memory.due_since is None:
+            return None
+        return dt.timedelta(seconds=self._clock.monotonic() - memory.due_since)
 
     # --- calls from OrderManager --------------------------------------------------------------------------------------
 
@@ -241,3 +264,8 @@ class PositionManager:
             sentence = memory.fills.explain(memory.qty, memory.direction, orders)
             news += [f"{symbol} {sentence}"] if sentence else []
         return tuple(news)
+
+
+def _worked_for(exit_: ExitProgress | None) -> float:
+    """Seconds that a protective or forced exit has already worked, such as one that was adopted from an earlier run."""
+    return exit_.age.total_seconds() if exit_ is not None and exit_.urgency <= Urgency.PROTECTIVE else 0.0

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.exits import overdue_alerts
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
@@ -210,6 +211,7 @@ class SellWatcher:
         plan = self.decide(snapshot)
         if snapshot.on_tick:
             if plan.acts:
+                self.positions.decided(plan)
                 try:
                     await self._execute(plan, observed_at)
                 finally:
@@ -218,6 +220,7 @@ class SellWatcher:
         if plan.needs_history:
             snapshot = await self._with_history(snapshot, plan)
             plan = self.decide(snapshot)
+        self.positions.decided(plan)
         self._take_plan(snapshot, plan, observed_at)
         if self.options.mode is RunMode.ACT:
             self.journal.plan_made(snapshot, plan)
@@ -375,4 +378,20 @@ class SellWatcher:
         before = self._state.problem
         if before is None or before.sentence != error.sentence:
             self.publish("", EventKind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
+        self._announce_overdue(error)
         self._state = replace(self._state, problem=error, failures=self._state.failures + 1, acted=False)
+
+    def _announce_overdue(self, error: SellctlError) -> None:
+        """Publish the alerts that are due on exits of the last plan, although the account fails now."""
+        plan, market = self._state.plan, self._state.market
+        if plan is None or market is None or market.closes_at is None or self.publish.now() >= market.closes_at:
+            return
+        self._announcer.announce_overdue(
+            replace(
+                decision,
+                overdue=overdue_alerts(self.positions.due_for(decision.holding.symbol)),
+                sentence=f"{decision.sentence}; {error.sentence.removeprefix(f'{self.name}: ')}",
+            )
+            for decision in plan.decisions
+            if decision.pressing
+        )

@@ -1,11 +1,12 @@
 """One account's watcher: what it publishes as its state, what it executes, and what a failure does to it."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from builders import CALL, PUT, a_policy, a_position, at, our_order, replace
+from builders import CALL, PUT, a_policy, a_position, an_order, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
 from sellctl.core.config.schema import SellModuleConfig, StrategyOneConfig
@@ -304,3 +305,95 @@ def test_an_order_that_is_refused_in_whatever_shape_goes_out_three_times_and_the
     assert len([at for at in sent_at if at < 60]) == 3
     assert all(later - earlier >= 60 for earlier, later in pairwise(sent_at[2:]))
     assert len(sent_at) >= 6
+
+
+# --- a stop that stays ------------------------------------------------------------------------------------------------
+
+
+def refused(world: World) -> None:
+    world.broker.refuses = AuthError("main: the broker refuses the key (403: forbidden.).")
+
+
+def out_of_budget(world: World) -> None:
+    world.broker.refuses = RateLimitedError("main: the budget is used up.", answer=ANSWER, is_ours=True)
+
+
+def unanswered(world: World) -> None:
+    world.broker.refuses = UnknownOutcomeError("main: the broker did not answer in time.")
+
+
+def rejecting(world: World) -> None:
+    world.broker.rejects = True
+
+
+def trading_is_blocked(world: World) -> None:
+    world.broker.facts = replace(world.broker.facts, blocked="trading_blocked")
+
+
+def trading_is_refused(world: World) -> None:
+    world.broker.refuses = RequestRejectedError("main: no.", answer=ANSWER, refusal=Refusal.ACCOUNT)
+
+
+def the_users_order_is_in_the_way(world: World) -> None:
+    world.broker.held = (a_position(CALL, "3", available="0"),)
+    world.broker.orders["by-hand"] = an_order(CALL, qty="3", client_order_id="by-hand", time_in_force="gtc")
+
+
+def quotes_end(world: World) -> None:
+    world.broker.refuses = AuthError("main: the broker refuses the key (403: forbidden.).")
+    world.at_later_polls = lambda: world.quoted("", "")
+
+
+def the_account_can_not_be_read(world: World) -> None:
+    world.broker.refuses = AuthError("main: the broker refuses the key (403: forbidden.).")
+    world.at_later_polls = lambda: setattr(world.broker, "unreadable", a_broker_failure())
+
+
+def the_journal_can_not_be_written(world: World) -> None:
+    world.journal.fails = JournalError("The disk is full.")
+
+
+@pytest.mark.parametrize(
+    "what_keeps_it",
+    [
+        refused,
+        out_of_budget,
+        unanswered,
+        rejecting,
+        trading_is_blocked,
+        trading_is_refused,
+        the_users_order_is_in_the_way,
+        quotes_end,
+        the_account_can_not_be_read,
+        the_journal_can_not_be_written,
+    ],
+)
+def test_a_stop_that_stays_is_critical_after_45_s_and_every_three_minutes_whatever_keeps_it(
+    what_keeps_it: Callable[[World], None],
+) -> None:
+    world = World()
+    what_keeps_it(world)
+    begin, began_at = world.clock.seconds, world.clock.now()
+
+    async def eight_minutes() -> None:
+        world.quoted(*OVER_THE_STOP)
+        while world.clock.seconds < begin + 480:
+            if world.clock.seconds == begin + 30:
+                world.at_later_polls()
+            await world.poll()
+            world.clock.seconds += 3
+
+    asyncio.run(eight_minutes())
+    late = [event for event in world.events if event.severity is Severity.CRITICAL and "still not closed" in event.text]
+    assert [(event.at - began_at).total_seconds() for event in late] == pytest.approx([45, 225, 405], abs=5)
+    assert all(event.symbol == CALL for event in late)
+
+
+def test_a_stop_that_is_no_longer_true_is_not_overdue() -> None:
+    world = World()
+    refused(world)
+    for price in (OVER_THE_STOP, ("1.00", "1.02")):
+        polled(world, *[price] * 6)
+    told = world.texts.copy()
+    polled(world, *[("1.00", "1.02")] * 30)
+    assert not any("still not closed" in text for text in world.texts[len(told) :])

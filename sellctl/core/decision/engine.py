@@ -13,7 +13,7 @@ from sellctl.core.config.schema import GuardAction, ShortAction, Style
 from sellctl.core.decision import backstop
 from sellctl.core.decision.confirmation import SECOND_QUOTE, Confirmation, confirmed
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
+from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation, with_overdue
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.risk_checks import wrong_account
@@ -54,6 +54,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     )
     if backstop.needs_attention(context):
         decisions = _with_backstops(decisions, context)
+    decisions = tuple(with_overdue(decision, context) for decision in decisions)
     due = frozenset(d.holding.symbol for d in decisions if d.submit or d.backstop)
     return Plan(
         account=snapshot.account.name,

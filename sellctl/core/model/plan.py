@@ -255,8 +255,8 @@ class PositionDecision:
     cancel before anything can be sent; the order itself then follows from the next poll. `backstop` is the wide stop to
     place at the broker now. `alert` marks a decision that the user is told about at once. `unconfirmed` means that it
     depends on another poll: to confirm a signal or a peak, or to let a fill settle. `step` says which of how many
-    orders of the exit this is about ("2 of 5"); "" when there is none. `overdue` is the number of alerts that are due
-    by now because a protective or forced exit has not filled.
+    orders of the exit this is about ("2 of 5"); "" when there is none. `pressing` means that a protective or forced
+    exit is due, or was when its price became unknown, and `overdue` is the number of alerts on it that are due by now.
     """
 
     holding: Holding
@@ -271,6 +271,7 @@ class PositionDecision:
     unconfirmed: bool = False
     step: str = ""
     backstop: SubmitOrder | None = None
+    pressing: bool = False
     overdue: int = 0
 
     @property
@@ -292,6 +293,7 @@ class PositionDecision:
         return bool(
             self.state is not DecisionState.WATCHING
             or self.alert
+            or self.pressing
             or self.unconfirmed
             or self.submit
             or self.cancel_first

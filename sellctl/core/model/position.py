@@ -54,7 +54,6 @@ class ExitProgress:
     age: dt.timedelta  # since the last one was sent, by the monotonic clock
     client_order_id: str
     limit_price: Decimal | None = None
-    pressing_for: dt.timedelta = dt.timedelta(0)  # since its first order as a protective or forced exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,8 @@ class PositionState:
     the last one `rejected_for` ago; `obstructed` means that something was in the way then that polls show.
     `quarantine` says what about the position is unexplained; "" when nothing is.
     `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
-    `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger.
+    `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger. `due_for` is how
+    long a protective or forced exit has been due, whether or not an order could be sent; None when none is due.
 
     The rest is from the position's episode: `opened_at` is the time of the earliest opening fill in the broker's
     orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none yet),
@@ -118,6 +118,7 @@ class PositionState:
     exit_after: str = ""
     backstop: BackstopState = NO_BACKSTOP
     filled_at: dt.datetime | None = None
+    due_for: dt.timedelta | None = None
 
     @property
     def held_since(self) -> dt.datetime | None:

@@ -126,7 +126,6 @@ class ManagedOrder:
     step: int = 0  # of the exit's price ladder; 0: unknown, or refused before the first step
     limit_price: Decimal | None = None
     why: str = ""  # the exit's sentence, for the user
-    pressing_since: float = 0.0  # when the first order of this exit as a protective or forced one was sent
     sent_at: float = 0.0
     was_refused: bool = False  # the answer to it was a refusal in doubt
     ended_at: float | None = None
@@ -134,9 +133,7 @@ class ManagedOrder:
     cancel: CancelRequest | None = None
 
     @classmethod
-    def of_request(
-        cls, request: SubmitOrder, signal: ExitSignal, step: int, *, at: float, pressing_since: float
-    ) -> "ManagedOrder":
+    def of_request(cls, request: SubmitOrder, signal: ExitSignal, step: int, *, at: float) -> "ManagedOrder":
         """An order about to be sent at `at`, as step `step` of the exit of `signal`."""
         return cls(
             client_order_id=request.client_order_id,
@@ -149,7 +146,6 @@ class ManagedOrder:
             step=step,
             limit_price=request.limit_price,
             why=signal.sentence,
-            pressing_since=pressing_since,
             sent_at=at,
         )
 

@@ -11,7 +11,6 @@ from decimal import Decimal
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.intent import OpenOrder
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NO_BACKSTOP, BackstopState, ExitProgress, OrderCount, Position
 from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_events import (
@@ -98,7 +97,6 @@ class OrderBook:
         last = self._exits.get(symbol)
         if last is None or (last.ended_at is not None and now - last.ended_at > EXIT_OVER_SECONDS):
             return None
-        pressing = now - last.pressing_since if last.urgency <= Urgency.PROTECTIVE else 0
         return ExitProgress(
             reason=last.reason,
             urgency=last.urgency,
@@ -106,15 +104,7 @@ class OrderBook:
             age=dt.timedelta(seconds=now - last.sent_at),
             client_order_id=last.client_order_id,
             limit_price=last.limit_price,
-            pressing_for=dt.timedelta(seconds=pressing),
         )
-
-    def pressing_since(self, symbol: str, now: float) -> float:
-        """Since when the exit under way has been protective or forced; `now` when it is not."""
-        last = self._exits.get(symbol)
-        if last is None or self.exit_progress(symbol, now) is None or last.urgency > Urgency.PROTECTIVE:
-            return now
-        return last.pressing_since
 
     def sent(self, now: float) -> OrderCount:
         """The account's orders of the last minute, not counting backstops."""

@@ -165,8 +165,7 @@ def _returns_to_working(order: ManagedOrder, _event: CancelRefused) -> Result:
 
 
 def _is_adopted(order: ManagedOrder, event: Adopted) -> Result:
-    order_id, at = event.order_id or order.order_id, event.sent_at
-    return replace(_shown(order), order_id=order_id, sent_at=at, pressing_since=at), ()
+    return replace(_shown(order), order_id=event.order_id or order.order_id, sent_at=event.sent_at), ()
 
 
 def _is_restored(order: ManagedOrder, _event: Restarted) -> Result:

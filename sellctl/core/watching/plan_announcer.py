@@ -31,7 +31,7 @@ class PlanAnnouncer:
         for decision in notable:
             self._announce_obstacle(decision)
             self._announce_alert(decision)
-        self._announce_overdue(notable)
+        self.announce_overdue(notable)
         for fault in plan.faults:
             if fault not in self._faults:
                 self._faults.add(fault)
@@ -77,15 +77,13 @@ class PlanAnnouncer:
         elif decision.signal is None:
             self._alerts.pop(symbol, None)
 
-    def _announce_overdue(self, notable: Sequence[PositionDecision]) -> None:
-        """Publish a critical alert per protective or forced exit that isn't filled, again each time its count grows."""
+    def announce_overdue(self, decisions: Iterable[PositionDecision]) -> None:
+        """Publish a critical alert per overdue exit, again each time the count of its alerts grows."""
         announced, self._overdue = self._overdue, {}
-        for decision in notable:
+        for decision in decisions:
             symbol = decision.holding.symbol
             if decision.overdue:
                 self._overdue[symbol] = decision.overdue
                 if announced.get(symbol) != decision.overdue:
                     text = f"still not closed: {decision.sentence}"
                     self.publish(symbol, EventKind.ALERT, text, failed=True, critical=True)
-            elif decision.state is DecisionState.DENIED and symbol in announced:
-                self._overdue[symbol] = announced[symbol]

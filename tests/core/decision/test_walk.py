@@ -219,12 +219,12 @@ def test_a_stop_that_is_not_out_should_be_heard_of_after_45_s_and_every_three_mi
     seconds: float, times: int
 ) -> None:
     working = our_order(SPY, limit="0.63")
-    stop = a_holding(SPY, bid="0.70", ask="0.72", state=an_exit(1, step=9, limit="0.63", pressing=seconds))
+    stop = a_holding(SPY, bid="0.70", ask="0.72", state=an_exit(1, step=9, limit="0.63", due=seconds))
     assert the_decision(a_snapshot(stop, orders=(working,))).overdue == times
 
 
 def test_a_target_that_is_not_out_is_no_emergency() -> None:
-    target = a_holding(SPY, state=an_exit(3, step=9, limit="1.25", pressing=600), **WIDE_TARGET)
+    target = a_holding(SPY, state=an_exit(3, step=9, limit="1.25", due=600), **WIDE_TARGET)
     assert the_decision(a_snapshot(target, orders=(our_order(SPY, limit="1.25"),))).overdue == 0
 
 

@@ -106,12 +106,6 @@ def test_a_refused_step_was_not_taken() -> None:
     assert a_book(Refused(1.0)).exit_progress(CALL, 1.0) is None
 
 
-def test_an_exit_presses_since_its_first_order_as_a_protective_one() -> None:
-    book = a_book(Accepted("b1"), order=an_exit_order(at=2.0))
-    assert book.pressing_since(CALL, 30.0) == 2.0
-    assert OrderBook().pressing_since(CALL, 30.0) == 30.0
-
-
 def test_an_adopted_order_continues_its_exit_at_its_step() -> None:
     book = OrderBook()
     book.add(replace(an_exit_order(step=3), request=None, state=ManagedState.UNKNOWN))

@@ -94,13 +94,6 @@ def test_an_exit_that_is_overdue_is_critical_and_again_with_each_count() -> None
     assert hearing.events[0].text == "still not closed: why"
 
 
-def test_a_denial_in_between_does_not_make_an_overdue_exit_news() -> None:
-    hearing = Hearing()
-    hearing.announce(a_decision(DecisionState.CLOSING, overdue=1, unconfirmed=True))
-    hearing.announce(a_decision(DecisionState.DENIED))
-    assert not hearing.announce(a_decision(DecisionState.CLOSING, overdue=1, unconfirmed=True))
-
-
 def test_a_fault_of_a_strategy_is_published_once() -> None:
     hearing = Hearing()
     assert hearing.announce(faults=("strategy mine: KeyError",)) == ["degraded: strategy mine: KeyError"]
