@@ -95,3 +95,33 @@ def test_a_target_that_does_not_fill_inside_the_spread_ends_at_the_bid() -> None
     (one,) = stage.play("12:00:45")
     assert (one.price, one.steps) == (Decimal("2.10"), 4)
     assert one.against_bid == 0
+
+
+def a_slide_at_market() -> Stage:
+    """A call below its stop, whose price falls a cent every two seconds; exits are market orders."""
+    prices = [(NOON + dt.timedelta(seconds=2 * n), Decimal("0.70") - n * Decimal("0.01")) for n in range(45)]
+    path = Path([Fixed(at, level(mid, Decimal("0.02"))) for at, mid in prices])
+    contract = Contract("main", CALL, Decimal("1.00"), path)
+    return Stage.of([contract], Settings(rate_limit=0), "12:00", Style.MARKET)
+
+
+def test_a_market_order_that_hangs_at_the_broker_while_the_price_falls_is_renewed_and_told() -> None:
+    stage = a_slide_at_market()
+    stage.exchange.faults.inject("O05", times=1)
+    stage.play("12:01")
+    first, second = orders(stage)
+    assert (first.status, second.status) == ("canceled", "filled")
+    assert 15 <= (second.created_at - first.created_at).total_seconds() < 20
+    assert stage.alerts["main"] == 1
+
+
+def test_a_market_order_rests_through_a_trading_halt_and_fills_after_it() -> None:
+    stage = a_slide_at_market()
+    stage.exchange.market.halt(CALL, stage.exchange.now)
+    stage.play("12:05")
+    (resting,) = orders(stage)
+    assert resting.is_open
+    assert [minute for minute, _ in stage.critical] == ["12:00", "12:03"]
+    stage.exchange.market.resume(CALL)
+    stage.play("12:05:30")
+    assert sum(order.filled_qty for order in orders(stage)) == 1

@@ -347,7 +347,10 @@ def _status_of(
     why = _why_wrong_side(signal.holding, ours) or _why_replace(signal, ours[0], price, context)
     cancels = cancellable(ours, why) if why else ()
     if cancels:
-        return f"cancelled {why}", cancels, False
+        return f"cancelled {why}", cancels, why == RENEWED
+    unfilled = _why_unfilled(signal.holding, ours[0], price, context)
+    if unfilled:
+        return f"{describe(ours[0])}; it does not fill{unfilled}", (), True
     if _is_stalled(signal.holding, ours[0]) and _age(ours[0], signal.holding.state.exit, context) >= REPRICE_AFTER:
         return f"{describe(ours[0])}; it could trade at the quote and does not: is trading halted?", (), True
     canceling = any(order.state is OrderState.CANCELING for order in ours)
@@ -370,8 +373,10 @@ def _why_wrong_side(holding: Holding, ours: Iterable[Order]) -> str:
 def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, context: DecisionContext) -> str:
     """Why the working order should be replaced; "" when it should not: no better price, or too early."""
     state = signal.holding.state.exit
-    if price is None or order.type is OrderType.MARKET or (state and signal.urgency > state.urgency):
+    if price is None or (state and signal.urgency > state.urgency):
         return ""
+    if order.type is OrderType.MARKET:
+        return _why_renew(signal, order, price, context)
     if state and signal.urgency < state.urgency:
         return f"for a more urgent reason: {signal.detail}"
     age, walk = _age(order, state, context), context.walks.get(signal.urgency)
@@ -381,6 +386,37 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
         return ""
     rests = price.is_last or (signal.urgency is Urgency.TIME and age < RESTS)
     return "" if price.limit == order.limit_price and rests else "to reprice"
+
+
+def _why_renew(signal: ExitSignal, order: Order, price: PricedStep, context: DecisionContext) -> str:
+    """Why a market order should be replaced; "" when it should stay, as it should for the end of a trading halt."""
+    if not _is_unfilled(order, signal.holding, context) or rate_violation(signal, context.snapshot):
+        return ""
+    if price.limit is not None and signal.holding.exit_price is None:
+        return "because nobody bids for the market order"
+    return "" if _stands_still(signal.holding, order) else RENEWED
+
+
+def _why_unfilled(holding: Holding, order: Order, price: PricedStep | None, context: DecisionContext) -> str:
+    """What the user is told about a market order that stays without a fill; "" when nothing is."""
+    if order.type is not OrderType.MARKET or _age(order, holding.state.exit, context) < MARKET_FILLS_WITHIN:
+        return ""
+    if price is None:
+        return f": {holding.prices.problem}"
+    return " and the quote stands still: is trading halted?" if _stands_still(holding, order) else ""
+
+
+def _is_unfilled(order: Order, holding: Holding, context: DecisionContext) -> bool:
+    """Whether a market order had more than enough time to fill."""
+    state = holding.state.exit
+    orders = min(max(state.step, 1), MARKET_PATIENCE) if state else 1
+    return _age(order, state, context) >= MARKET_FILLS_WITHIN * orders
+
+
+def _stands_still(holding: Holding, order: Order) -> bool:
+    """Whether there is no quote since the order was sent, most likely because trading is halted."""
+    quote, since = holding.quote, order.submitted_at
+    return quote is None or (since is not None and quote.at < since)
 
 
 def _is_stalled(holding: Holding, order: Order) -> bool:

@@ -101,9 +101,9 @@ def test_an_exit_that_can_not_be_priced_anew_is_not_cancelled() -> None:
 
 
 @pytest.mark.parametrize("urgency", [Urgency.FORCED, Urgency.PROTECTIVE, Urgency.TIME])
-def test_a_working_market_order_is_never_replaced(urgency: Urgency) -> None:
+def test_a_working_market_order_is_not_replaced_by_a_limit_while_it_may_fill(urgency: Urgency) -> None:
     sides, clock = WANTED[urgency]
-    holding = a_holding(TODAYS_CALL, state=an_exit(3, seconds=60, limit=None), **sides)  # type: ignore[arg-type]
+    holding = a_holding(TODAYS_CALL, state=an_exit(3, seconds=14, limit=None), **sides)  # type: ignore[arg-type]
     working = our_order(TODAYS_CALL, limit=None)
     assert working.type is OrderType.MARKET
     assert the_decision(a_snapshot(holding, orders=(working,), market=a_market(clock))).cancel_first == ()
@@ -192,3 +192,64 @@ def test_two_orders_of_ours_are_both_ended() -> None:
     orders = (our_order(limit="0.90"), replace(our_order(limit="0.90"), id="other", client_order_id="sellctl-other"))
     holding = a_holding(qty="2", bid="0.70", ask="0.72", state=an_exit(1, seconds=5))
     assert len(the_decision(a_snapshot(holding, orders=orders)).cancel_first) == 2
+
+
+# --- market orders ----------------------------------------------------------------------------------------------------
+
+MARKET_STYLE = a_policy(execution=ExecutionConfig(style=Style.MARKET))
+
+
+def a_market_order_works(
+    seconds: float, *, step: int = 1, quoted: str = "11:59:59", submitted: str = "11:58:00"
+) -> PositionDecision:
+    """The stop's market order was sent so many seconds ago, and has not filled."""
+    state = an_exit(Urgency.PROTECTIVE, step=step, seconds=seconds, limit=None)
+    holding = a_holding(bid="0.70", ask="0.72", available="0", quoted_at=at(quoted), state=state)
+    working = our_order(limit=None, submitted=at(submitted))
+    return the_decision(a_snapshot(holding, orders=(working,)), MARKET_STYLE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step", "renewed"),
+    [(14.9, 1, False), (15, 1, True), (29.9, 2, False), (30, 2, True), (59.9, 9, False), (60, 9, True)],
+)
+def test_a_market_order_that_does_not_fill_while_the_quote_moves_is_renewed_less_and_less_often_and_told(
+    seconds: float, step: int, *, renewed: bool
+) -> None:
+    decision = a_market_order_works(seconds, step=step)
+    assert bool(decision.cancel_first) is decision.alert is renewed
+    if renewed:
+        assert "cancelled because the market order does not fill although the quote moves" in decision.sentence
+
+
+def test_a_market_order_stays_and_is_told_while_the_quote_stands_still_as_in_a_trading_halt() -> None:
+    for seconds in (15, 600):
+        decision = a_market_order_works(seconds, step=1, quoted="11:57:59")
+        assert decision.cancel_first == ()
+        assert decision.alert
+        assert "sell 1 market is working (new); it does not fill and the quote stands still: is trading halted?" in (
+            decision.sentence
+        )
+    assert not a_market_order_works(14.9, quoted="11:57:59").alert
+
+
+def test_a_market_order_is_not_renewed_while_nobody_bids_and_that_is_told() -> None:
+    state = an_exit(Urgency.TIME, seconds=60, limit=None)
+    holding = a_holding(TODAYS_CALL, available="0", bid=None, ask="0.05", state=state)
+    working = our_order(TODAYS_CALL, limit=None, submitted=at("14:54"))
+    decision = the_decision(a_snapshot(holding, orders=(working,), market=a_market("14:56")), MARKET_STYLE)
+    assert decision.cancel_first == ()
+    assert decision.alert
+    assert "it does not fill: no bid" in decision.sentence
+
+
+def test_panics_market_order_becomes_a_limit_of_one_tick_once_nobody_bids() -> None:
+    state = an_exit(Urgency.FORCED, step=5, seconds=60, limit=None)
+    holding = a_holding(available="0", bid=None, ask="0.10", quoted_at=at("11:59:59"), state=state)
+    working = our_order(limit=None, submitted=at("11:58:00"))
+    snapshot = replace(a_snapshot(holding, orders=(working,)), panic=frozenset({holding.symbol}))
+    assert the_decision(snapshot).cancel_first
+    after = replace(a_snapshot(replace(holding, position=a_holding().position)), panic=frozenset({holding.symbol}))
+    order = the_decision(after).submit
+    assert order is not None
+    assert order.limit_price == Decimal("0.05")
