@@ -44,6 +44,7 @@ class _Memory:
     absent: int = 0  # polls in a row without it
     qty: Decimal = ZERO
     due_since: float | None = None  # monotonic seconds; None when no protective or forced exit is due
+    unquoted_since: float | None = None  # monotonic seconds; None when its quotes are usable
     fills: Reconciliation = field(default_factory=Reconciliation)
 
 
@@ -205,13 +206,15 @@ class PositionManager:
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
             due_for=self.due_for(symbol),
+            unquoted_for=_since(memory.unquoted_since, now),
         )
         return Holding(position, book.newest if book else None, state)
 
     # --- what was decided ---------------------------------------------------------------------------------------------
 
     def decided(self, plan: Plan) -> None:
-        """Store since when each protective or forced exit of a plan has been due."""
+        """Store since when each protective or forced exit of a plan has been due, and each quote unusable."""
+        now = self._clock.monotonic()
         for decision in plan.decisions:
             memory = self._memories.get(decision.holding.symbol)
             if memory is None:
@@ -219,14 +222,16 @@ class PositionManager:
             if not decision.pressing:
                 memory.due_since = None
             elif memory.due_since is None:
-                memory.due_since = self._clock.monotonic() - _worked_for(decision.holding.state.exit)
+                memory.due_since = now - _worked_for(decision.holding.state.exit)
+            if not decision.unquoted:
+                memory.unquoted_since = None
+            elif memory.unquoted_since is None:
+                memory.unquoted_since = now
 
     def due_for(self, symbol: str) -> dt.timedelta | None:
         """How long a protective or forced exit has been due; None when none is."""
         memory = self._memories.get(symbol)
-        if memory is None or memory.due_since is None:
-            return None
-        return dt.timedelta(seconds=self._clock.monotonic() - memory.due_since)
+        return _since(memory.due_since, self._clock.monotonic()) if memory else None
 
     # --- calls from OrderManager --------------------------------------------------------------------------------------
 
@@ -264,6 +269,10 @@ class PositionManager:
             sentence = memory.fills.explain(memory.qty, memory.direction, orders)
             news += [f"{symbol} {sentence}"] if sentence else []
         return tuple(news)
+
+
+def _since(at: float | None, now: float) -> dt.timedelta | None:
+    return None if at is None else dt.timedelta(seconds=now - at)
 
 
 def _worked_for(exit_: ExitProgress | None) -> float:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sellctl.core.config.schema import GuardAction
+from sellctl.core.decision.alerts import overdue_alerts
 from sellctl.core.decision.engine import decide
-from sellctl.core.decision.exits import overdue_alerts
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher

@@ -47,6 +47,7 @@ STATE_WORD = {
     DecisionState.BLOCKED: "blocked",
     DecisionState.DENIED: "not sent",
     DecisionState.FAULT: "error",
+    DecisionState.NO_QUOTE: "no quote",
 }
 STATE_TONE = {
     DecisionState.WATCHING: Tone.PLAIN,
@@ -54,6 +55,7 @@ STATE_TONE = {
     DecisionState.BLOCKED: Tone.WARN,
     DecisionState.DENIED: Tone.WARN,
     DecisionState.FAULT: Tone.BAD,
+    DecisionState.NO_QUOTE: Tone.BAD,
 }
 
 
@@ -254,7 +256,7 @@ def state_cell(decision: PositionDecision) -> Cell:
     """
     state = decision.state
     if state is DecisionState.WATCHING and price_rules_suspended(decision):
-        text = "bad quote" if decision.holding.exit_price is None else "wide spread"
+        text = "bad quote" if decision.holding.prices.problem else "wide spread"
         return Cell(text, state.value, Tone.WARN)
     if state is DecisionState.DENIED and decision.is_halted:
         return Cell("halted", state.value, Tone.BAD)
@@ -275,7 +277,7 @@ def state_text(decision: PositionDecision) -> str:
 def price_rules_suspended(decision: PositionDecision) -> bool:
     """Whether a position has price rules and its quote is unusable or its spread too wide for them."""
     holding = decision.holding
-    return bool(decision.triggers) and (holding.prices.wide or holding.exit_price is None)
+    return bool(decision.triggers) and (holding.prices.wide or bool(holding.prices.problem))
 
 
 def nearest(decision: PositionDecision) -> Trigger | None:

@@ -9,7 +9,7 @@ import pytest
 from builders import CALL, PUT, a_policy, a_position, an_order, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
-from sellctl.core.config.schema import SellModuleConfig, StrategyOneConfig
+from sellctl.core.config.schema import AssetKind, SellModuleConfig, StrategyOneConfig
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -25,7 +25,7 @@ from sellctl.core.errors import (
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.plan import Reason
+from sellctl.core.model.plan import DecisionState, Reason
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
@@ -397,3 +397,47 @@ def test_a_stop_that_is_no_longer_true_is_not_overdue() -> None:
     told = world.texts.copy()
     polled(world, *[("1.00", "1.02")] * 30)
     assert not any("still not closed" in text for text in world.texts[len(told) :])
+
+
+# --- lost quotes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "price",
+    [("1.00", ""), ("", "1.02"), ("1.10", "1.02"), ("", ""), None],
+    ids=["no ask", "no bid", "crossed", "no side", "the same old quote"],
+)
+def test_quotes_that_are_lost_for_five_minutes_are_one_alert_and_their_return_is_told(
+    price: tuple[str, str] | None,
+) -> None:
+    world = World()
+    world.broker.held = (a_position("AAPL", "10"),)
+    world.policy = world.watcher.policy = a_policy(
+        SellModuleConfig(strategy_one=StrategyOneConfig(applies_to=(AssetKind.STOCK,)))
+    )
+
+    async def polls(seconds: float) -> None:
+        ends = world.clock.seconds + seconds
+        while world.clock.seconds < ends:
+            await world.poll()
+            world.clock.seconds += 5
+
+    def told() -> list[str]:
+        return [event.kind.value for event in world.events if "quote" in event.text]
+
+    world.quoted("1.00", "1.02", "AAPL")
+    asyncio.run(polls(10))
+    if price is None:
+        world.quotes.prices.clear()
+    else:
+        world.quoted(*price, "AAPL")
+    asyncio.run(polls(290))
+    assert told() == []
+    asyncio.run(polls(900))
+    assert told() == ["alert"]
+    assert world.watcher.state.plan is not None
+    assert [each.state for each in world.watcher.state.plan.decisions] == [DecisionState.NO_QUOTE]
+    world.quoted("1.00", "1.02", "AAPL")
+    asyncio.run(polls(20))
+    assert told() == ["alert", "recovered"]
+    assert [each.state for each in world.watcher.state.plan.decisions] == [DecisionState.WATCHING]

@@ -3,10 +3,11 @@ import unicodedata
 from decimal import Decimal
 
 import pytest
-from builders import at
+from builders import a_holding, a_snapshot, at, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sellctl.core.model.position import PositionState
 from sellctl.ui.formatting import (
     clock,
     counted,
@@ -17,6 +18,7 @@ from sellctl.ui.formatting import (
     price_text,
     profit,
     sanitize,
+    state_cell,
 )
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12)
@@ -73,3 +75,17 @@ def test_a_count_of_one_is_singular() -> None:
 
 def test_times_are_new_yorks() -> None:
     assert clock(at("15:50:01")) == "15:50:01 ET"
+
+
+@pytest.mark.parametrize(
+    ("sides", "text"),
+    [({}, "watching"), ({"ask": None}, "bad quote"), ({"bid": None}, "bad quote"), ({"bid": "1.10"}, "bad quote")],
+)
+def test_a_quote_without_an_ask_is_a_bad_quote_as_one_without_a_bid_is(sides: dict[str, str | None], text: str) -> None:
+    assert state_cell(the_decision(a_snapshot(a_holding(**sides)))).text == text  # type: ignore[arg-type]
+
+
+def test_lost_quotes_are_a_state_of_their_own() -> None:
+    lost = a_holding(ask=None, state=PositionState(unquoted_for=dt.timedelta(minutes=5)))
+    cell = state_cell(the_decision(a_snapshot(lost)))
+    assert (cell.text, cell.data) == ("no quote", "no quote")

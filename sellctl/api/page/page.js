@@ -9,7 +9,7 @@
   const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
   const NAMES = { take_profit: "target", stop_loss: "stop" };
   const STATES = { denied: "not sent", fault: "error" };
-  const TONES = { watching: "", closing: "good", blocked: "warn", denied: "warn", fault: "bad" };
+  const TONES = { watching: "", closing: "good", blocked: "warn", denied: "warn", fault: "bad", "no quote": "bad" };
   const $ = (id) => document.getElementById(id);
 
   let session = null; // {token, role, stopper}

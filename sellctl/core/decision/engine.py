@@ -11,9 +11,10 @@ from decimal import Decimal
 
 from sellctl.core.config.schema import GuardAction, ShortAction, Style
 from sellctl.core.decision import backstop
+from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.confirmation import SECOND_QUOTE, Confirmation, confirmed
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation, with_overdue
+from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.risk_checks import wrong_account
@@ -54,7 +55,9 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     )
     if backstop.needs_attention(context):
         decisions = _with_backstops(decisions, context)
-    decisions = tuple(with_overdue(decision, context) for decision in decisions)
+    decisions = tuple(
+        with_overdue(with_lost_quotes(decision, _quote_problem(decision, context)), context) for decision in decisions
+    )
     due = frozenset(d.holding.symbol for d in decisions if d.submit or d.backstop)
     return Plan(
         account=snapshot.account.name,
@@ -142,6 +145,23 @@ def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDe
 def _error_text(error: Exception) -> str:
     """An error's type and message."""
     return f"{type(error).__name__}: {error}"
+
+
+def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
+    """What is wrong with the quotes that the rules of a position need while the market is open; "" when nothing is."""
+    holding, snapshot = decision.holding, context.snapshot
+    if not snapshot.market.is_open or holding.state.suspended or decision.state is DecisionState.FAULT:
+        return ""
+    if holding.prices.problem and triggers_of(holding, context):
+        return holding.prices.problem
+    option = holding.position.instrument.is_option
+    if not (option and context.policy.needs_underlyings and holding.underlying.problem):
+        return ""
+    if why_not_managed(holding, context):
+        return ""
+    strategy, _ = context.strategy_of(holding)
+    needs_it = strategy is not None and strategy.needs_underlying
+    return f"{holding.position.instrument.underlying}: {holding.underlying.problem}" if needs_it else ""
 
 
 def _fault(holding: Holding, why: str) -> PositionDecision:

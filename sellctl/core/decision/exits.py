@@ -35,41 +35,6 @@ STALLED_FOR = dt.timedelta(seconds=30)
 MARKET_FILLS_WITHIN = dt.timedelta(seconds=15)
 MARKET_PATIENCE = 4
 RENEWED = "because the market order does not fill although the quote moves"
-# When the user is alerted that a position is still held although a protective or forced exit is due: since it became
-# due, whatever keeps it, and then repeatedly.
-OVERDUE_AFTER = dt.timedelta(seconds=45)
-OVERDUE_AGAIN = dt.timedelta(minutes=3)
-
-
-def overdue_alerts(due_for: dt.timedelta | None) -> int:
-    """The number of alerts that are due on a protective or forced exit that has been due for so long."""
-    if due_for is None or due_for < OVERDUE_AFTER:
-        return 0
-    return 1 + (due_for - OVERDUE_AFTER) // OVERDUE_AGAIN
-
-
-def with_overdue(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
-    """The decision, marked as pressing where a protective or forced exit is due, with the alerts on it by now."""
-    if not _is_pressing(decision, context):
-        return decision
-    sentence = decision.sentence or f"an exit was due, and whether it still is can't be told: {_unknown(decision)}"
-    return replace(decision, sentence=sentence, pressing=True, overdue=overdue_alerts(decision.holding.state.due_for))
-
-
-def _is_pressing(decision: PositionDecision, context: DecisionContext) -> bool:
-    """Whether a protective or forced exit is due. One that was stays due while that is unknown, or its order works."""
-    if decision.signal and decision.signal.urgency <= Urgency.PROTECTIVE:
-        return True
-    state = decision.holding.state
-    if state.due_for is None or state.suspended or not context.snapshot.market.is_open:
-        return False
-    works = bool(state.unresolved or context.ours_on(decision.holding.symbol))
-    return bool(_unknown(decision)) or (works and state.exit is not None and state.exit.urgency <= Urgency.PROTECTIVE)
-
-
-def _unknown(decision: PositionDecision) -> str:
-    """Why it can't be told whether an exit is due; "" when it can."""
-    return decision.sentence if decision.state is DecisionState.FAULT else decision.holding.prices.problem
 
 
 def next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:

@@ -18,6 +18,8 @@ from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars, as_percent
 
+_OPEN = frozenset({DecisionState.WATCHING, DecisionState.NO_QUOTE})
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -53,7 +55,7 @@ def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
 
 
 def _explained(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
-    if decision.state is not DecisionState.WATCHING:
+    if decision.state not in _OPEN:
         return decision
     with_triggers = replace(decision, triggers=triggers_of(decision.holding, context))
     return replace(with_triggers, sentence=_sentence(with_triggers, context))
@@ -72,7 +74,9 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
 
 
 def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
-    """Why a position that is only watched stays open, and its backstop."""
+    """Why a position without an exit stays open, and its backstop."""
+    if decision.state is DecisionState.NO_QUOTE:
+        return "; ".join(note for note in (decision.sentence, resting_note(decision, context)) if note)
     warning = rules_warning(decision.holding)
     done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
     notes = (_why_it_stays(decision, context), done, resting_note(decision, context))

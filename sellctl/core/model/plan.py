@@ -226,6 +226,7 @@ class DecisionState(StrEnum):
     BLOCKED = "blocked"  # an order of the user's is in the way
     DENIED = "denied"  # an exit is due, but a check of sellctl refused the order, or it is not confirmed
     FAULT = "fault"  # it could not be evaluated
+    NO_QUOTE = "no quote"  # no exit is due, as far as one can tell: its quotes have been unusable for minutes
 
 
 _HALT = "halted ("
@@ -257,6 +258,7 @@ class PositionDecision:
     depends on another poll: to confirm a signal or a peak, or to let a fill settle. `step` says which of how many
     orders of the exit this is about ("2 of 5"); "" when there is none. `pressing` means that a protective or forced
     exit is due, or was when its price became unknown, and `overdue` is the number of alerts on it that are due by now.
+    `unquoted` says what is wrong with the quotes that its rules need; "" when nothing is.
     """
 
     holding: Holding
@@ -273,6 +275,7 @@ class PositionDecision:
     backstop: SubmitOrder | None = None
     pressing: bool = False
     overdue: int = 0
+    unquoted: str = ""
 
     @property
     def gain(self) -> Decimal | None:

@@ -90,6 +90,7 @@ class PositionState:
     `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
     `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger. `due_for` is how
     long a protective or forced exit has been due, whether or not an order could be sent; None when none is due.
+    `unquoted_for` is how long the quotes that its rules need have been unusable; None when they are usable.
 
     The rest is from the position's episode: `opened_at` is the time of the earliest opening fill in the broker's
     orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none yet),
@@ -119,6 +120,7 @@ class PositionState:
     backstop: BackstopState = NO_BACKSTOP
     filled_at: dt.datetime | None = None
     due_for: dt.timedelta | None = None
+    unquoted_for: dt.timedelta | None = None
 
     @property
     def held_since(self) -> dt.datetime | None:

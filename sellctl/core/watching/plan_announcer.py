@@ -22,6 +22,7 @@ class PlanAnnouncer:
     _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what last prevented its exit
     _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: the subject of the last alert
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
+    _unquoted: set[str] = field(default_factory=set)  # the symbols whose lost quotes were published
     _faults: set[str] = field(default_factory=set)
 
     def announce(self, plan: Plan) -> None:
@@ -31,6 +32,7 @@ class PlanAnnouncer:
         for decision in notable:
             self._announce_obstacle(decision)
             self._announce_alert(decision)
+        self._announce_quotes(plan, notable)
         self.announce_overdue(notable)
         for fault in plan.faults:
             if fault not in self._faults:
@@ -66,7 +68,7 @@ class PlanAnnouncer:
 
     def _announce_alert(self, decision: PositionDecision) -> None:
         """Publish an alert about a position whose exit, if any, isn't blocked, denied or failed."""
-        if decision.state in _ANNOUNCED or decision.unconfirmed:
+        if decision.state in _ANNOUNCED or decision.state is DecisionState.NO_QUOTE or decision.unconfirmed:
             return
         symbol = decision.holding.symbol
         if decision.alert:
@@ -76,6 +78,21 @@ class PlanAnnouncer:
             self._alerts[symbol] = about
         elif decision.signal is None:
             self._alerts.pop(symbol, None)
+
+    def _announce_quotes(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
+        """Publish one alert per symbol whose quotes are lost, and their return."""
+        lost = {each.holding.symbol: each for each in notable if each.state is DecisionState.NO_QUOTE}
+        for symbol in sorted(lost.keys() - self._unquoted):
+            self.publish(symbol, EventKind.ALERT, lost[symbol].sentence, failed=True)
+        self._unquoted |= lost.keys()
+        if not self._unquoted:
+            return
+        for decision in plan.decisions:
+            symbol = decision.holding.symbol
+            if symbol in self._unquoted and not (decision.unquoted or decision.holding.prices.problem):
+                self._unquoted.discard(symbol)
+                self.publish(symbol, EventKind.RECOVERED, "its quotes are usable again")
+        self._unquoted &= {decision.holding.symbol for decision in plan.decisions}
 
     def announce_overdue(self, decisions: Iterable[PositionDecision]) -> None:
         """Publish a critical alert per overdue exit, again each time the count of its alerts grows."""
