@@ -14,7 +14,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
@@ -225,6 +225,9 @@ class FakeStream:
     @property
     def streamed(self) -> frozenset[str]:
         return frozenset(self.subscribed)
+
+    def problems_of(self, _account: str, _assets: Collection[AssetClass]) -> dict[str, str]:
+        return self.problems
 
     def restart(self, why: str) -> None:
         self.restarts.append(why)

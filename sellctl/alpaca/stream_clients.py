@@ -2,7 +2,7 @@
 
 The SDK's clients reconnect forever, report errors only to their log, and stop silently when a subscription is not
 entitled. This module is the only one that uses their private names (pinned to 0.44): `_start_ws`, `_dispatch`, `close`,
-`_handlers`, the two subscription messages, and the endpoint with its keys.
+`_reconnect_delay`, `_handlers`, the two subscription messages, and the endpoint with its keys.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ class _Base:
     _was_up: bool = False
     on_state: Callable[[str], None]  # "" when connected, else the error
     next_endpoint: Callable[[str], "Endpoint"]
+    rounds: Callable[[int], int]  # by the failures in a row, how often every endpoint has failed
 
     async def _start_ws(self) -> None:
         try:
@@ -68,6 +69,10 @@ class _Base:
         """Close the connection; the SDK then opens another."""
         if self._ws is not None:
             await self._ws.close()
+
+    def _reconnect_delay(self, retries: int) -> float:
+        """The delay before the next attempt: the first round through all endpoints is quick."""
+        return float(super()._reconnect_delay(self.rounds(retries)))  # type: ignore[misc]
 
     def set_back_off(self, shortest: float, longest: float) -> None:
         """Set the delay between two attempts, in seconds."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import import_module
@@ -28,7 +28,9 @@ _STOCKS: Final = "stock quotes"
 _OPTIONS: Final = "option quotes"
 # How many symbols one connection may subscribe to, per feed.
 SYMBOL_LIMITS: Final = {"iex": 30, "delayed_sip": 30, "sip": 10_000, "indicative": 200, "opra": 1000}
-BACK_OFF: Final = (1.0, 30.0)  # seconds, jittered by the SDK
+# Seconds, jittered by the SDK. The longest is short, because Alpaca frees the connection of a program that has ended
+# only after a while, and refuses the next one until then.
+BACK_OFF: Final = (1.0, 10.0)
 _NOT_ENTITLED: Final = "(409)"
 _TOO_MANY_SYMBOLS: Final = 405
 
@@ -53,10 +55,18 @@ class _StreamConnection:
             self.endpoints = others if _NOT_ENTITLED in error else [*others, first]
         return self.endpoints[0]
 
+    def rounds(self, failures: int) -> int:
+        """How often every endpoint has failed, at least 1: the wait grows with each round, not with each endpoint."""
+        return max(failures // len(self.endpoints), 1)
+
     @property
     def feed(self) -> str:
         """The feed of the endpoint in use; empty for order updates."""
         return self.endpoints[0].feed
+
+    def anew(self) -> "_StreamConnection":
+        """The same connection before it was first used, with what was learnt about endpoints and symbols."""
+        return _StreamConnection(self.name, self.endpoints, symbol_limit=self.symbol_limit)
 
 
 class AlpacaStreams:
@@ -97,6 +107,12 @@ class AlpacaStreams:
         wanted = [connection for connection in self._quotes.values() if connection.wanted]
         return {connection.name: connection.error for connection in (*self._orders.values(), *wanted)}
 
+    def problems_of(self, account: str, assets: Collection[AssetClass]) -> Mapping[str, str]:
+        """Those of `problems` that concern one account: of its order updates, and of the quotes of these assets."""
+        orders = [self._orders[account]] if account in self._orders else []
+        quotes = [connection for asset, connection in self._quotes.items() if asset in assets and connection.wanted]
+        return {connection.name: connection.error for connection in (*orders, *quotes)}
+
     def start(self, listener: "StreamListener") -> None:
         """Connect, in a thread of its own. Events are delivered on the running event loop."""
         self._listener, self._home = listener, asyncio.get_running_loop()
@@ -120,11 +136,15 @@ class AlpacaStreams:
                 self._in_thread(_reconnect(connection))
 
     async def stop(self) -> None:
-        """Disconnect without waiting for the SDK, which would wait for its next frame."""
+        """Disconnect without waiting for the SDK, which would wait for its next frame. `start` may be called again."""
         if self._loop is not None and self._over is not None and self._thread is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._over.set)
             await asyncio.to_thread(self._thread.join, 5)
+        with self._lock:
+            self._batch = []
+        self._orders = {name: connection.anew() for name, connection in self._orders.items()}
+        self._quotes = {asset: connection.anew() for asset, connection in self._quotes.items()}
 
     # --- the streams' thread
 
@@ -184,6 +204,7 @@ class AlpacaStreams:
         connection.stream = stream
         stream.on_state = lambda error: self._on_state(connection, error)
         stream.next_endpoint = connection.next_endpoint
+        stream.rounds = connection.rounds
         stream.set_back_off(*self._back_off)
         try:
             await stream._run_forever()  # noqa: SLF001  run() would start a loop of its own and print on stdout

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session
 from sellctl.core.model.order import Order
@@ -126,6 +126,9 @@ class Stream(Protocol):
     @property
     def problems(self) -> Mapping[str, str]:
         """For every expected connection, by name, what is wrong with it; "" when nothing is."""
+
+    def problems_of(self, account: str, assets: Collection[AssetClass]) -> Mapping[str, str]:
+        """Those of `problems` that concern one account: of its order updates, and of the quotes of these assets."""
 
     def restart(self, why: str) -> None:
         """Reconnect the quote streams. `why` is reported as their problem until they are connected."""

@@ -65,6 +65,7 @@ class TickHandler:
         executing = [task for task in self._tasks if task.get_name() == _EXECUTING]
         for task in self._tasks.difference(executing):
             task.cancel()
+        self._pending_wakes.clear()  # else those that were cancelled would never be requested again
         await asyncio.gather(*executing, return_exceptions=True)
 
     @property

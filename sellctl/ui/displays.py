@@ -178,14 +178,14 @@ def _realised(watcher: "SellWatcher") -> "Decimal | None":
 def _source(state: "AccountState", runtime: "Runtime") -> str:
     """The source of the account's prices: the stream with the age of its newest quote, or polling and why."""
     tick_handler = runtime.scheduler.tick_handler
-    problems = tick_handler.stream.problems if tick_handler else {}
-    if not problems:
+    if tick_handler is None or not tick_handler.stream.problems:
         return "polling"
+    held = [holding.position.instrument for holding in state.snapshot.holdings] if state.snapshot else []
+    problems = tick_handler.stream.problems_of(state.name, {instrument.asset_class for instrument in held})
     problem = next((problem for problem in problems.values() if problem), "")
     if problem:
         return f"polling: {problem}"
-    held = [holding.symbol for holding in state.snapshot.holdings] if state.snapshot else []
-    age = runtime.scheduler.prices.last_streamed(held)
+    age = runtime.scheduler.prices.last_streamed(instrument.symbol for instrument in held)
     return "stream" if age is None else f"stream {age:.0f} s"
 
 

@@ -16,6 +16,7 @@ from sellctl.alpaca.streams import (
     quote_of_frame,
 )
 from sellctl.core.config.schema import AccountConfig, EndpointsConfig, OptionFeed, StockFeed
+from sellctl.core.model.instrument import AssetClass
 
 AT = dt.datetime(2026, 11, 20, 15, 0, 0, 100_000, tzinfo=dt.UTC)
 FRAME = {"T": "q", "S": "AAPL", "bp": 1.05, "ap": 1.1, "bs": 3, "as": 5, "t": Timestamp.from_datetime(AT)}
@@ -100,3 +101,16 @@ def test_what_is_not_connected_yet_says_so() -> None:
     streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account()}))
     assert streams.problems == {"orders of a": "connecting"}
     assert streams.streamed == frozenset()
+
+
+def test_the_wait_grows_with_each_round_through_all_endpoints_and_not_with_each_key() -> None:
+    many = _StreamConnection("option quotes", [Endpoint(f"ws://{number}", "key", "secret") for number in range(10)])
+    assert [many.rounds(failures) for failures in (1, 9, 10, 19, 20, 35)] == [1, 1, 1, 1, 2, 3]
+    alone = _StreamConnection("option quotes", [Endpoint("ws://0", "key", "secret")])
+    assert [alone.rounds(failures) for failures in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_the_problems_of_an_account_are_those_of_its_own_orders_and_of_no_other_account() -> None:
+    streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account(), "b": an_account()}))
+    assert streams.problems == {"orders of a": "connecting", "orders of b": "connecting"}
+    assert streams.problems_of("a", {AssetClass.OPTION}) == {"orders of a": "connecting"}

@@ -200,6 +200,22 @@ def test_a_bug_while_preparing_is_published_and_ends_no_poll() -> None:
     assert "ZeroDivisionError" in ticks.world.texts[0]
 
 
+def test_a_poll_that_was_requested_when_the_watch_stopped_can_be_requested_in_the_next_one() -> None:
+    ticks = Ticks()
+
+    async def connected() -> None:
+        ticks.handler.connection_changed("option quotes", "")
+        await asyncio.sleep(0)
+
+    async def a_while() -> None:
+        await asyncio.sleep(0.01)
+
+    ticks.play(connected)
+    assert ticks.woken == []
+    ticks.play(connected, a_while)
+    assert ticks.woken == [""]
+
+
 def test_it_is_live_when_every_connection_is_up() -> None:
     ticks = Ticks()
     assert ticks.handler.is_live

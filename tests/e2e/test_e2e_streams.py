@@ -20,8 +20,10 @@ from sellctl.core.config_manager import ConfigManager
 from sellctl.core.errors import RateLimitedError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.order_manager import CANCEL_POLLS
+from sellctl.core.tracking.quote_history import Source
 from sellctl.service.host_clock import RealClock
 from sellctl.service.options import Options
+from sellctl.ui.displays import view_of
 
 if TYPE_CHECKING:
     from sellctl.core.model.event import Event
@@ -54,8 +56,17 @@ class Watch:
 
     def play(self, *acts: Callable[[], object] | Until, seconds: float = 8) -> None:
         """Watch while running the steps one after the other; a step that returns False is repeated."""
+        self.play_each(acts, seconds=seconds)
+
+    def play_each(self, *runs: tuple[Callable[[], object] | Until, ...], seconds: float = 8) -> None:
+        """Watch several times, one after the other, as `POST /stop` and `POST /start` do."""
+
+        async def each() -> None:
+            for acts in runs:
+                await self._play(acts, seconds)
+
         try:
-            asyncio.run(self._play(acts, seconds))
+            asyncio.run(each())
         finally:
             self.runtime.close()
 
@@ -87,6 +98,13 @@ class Watch:
         """Advance the time and move the price."""
         self.stage.server.advance(seconds)
         self.quote(bid, ask)
+
+    def quoted_by_stream(self, bid: str, ask: str) -> bool:
+        """Move the price until the stream brings it; polls are too rare to."""
+        self.quote(bid, ask)
+        book = self.runtime.scheduler.prices.book(CALL)
+        newest = book.newest if book and book.source is Source.STREAM else None
+        return newest is not None and (newest.bid, newest.ask) == (Decimal(bid), Decimal(ask))
 
     def is_ready(self) -> bool:
         """Whether it streams and has read what an order on a tick requires: today's orders and the price increment."""
@@ -391,3 +409,36 @@ def test_the_streams_are_closed_within_a_second(watch: Callable[..., Watch]) -> 
     left: list[dt.datetime] = []
     one.play(lambda: one.ticks_are_live, lambda: left.append(dt.datetime.now(dt.UTC)))
     assert dt.datetime.now(dt.UTC) - left[0] < dt.timedelta(seconds=1.5)
+
+
+def test_a_watch_that_was_stopped_and_starts_again_streams_the_same_symbols_at_once(
+    watch: Callable[..., Watch],
+) -> None:
+    one = watch(SLOW)
+    one.play_each(
+        (lambda: one.ticks_are_live, lambda: one.quoted_by_stream("1.00", "1.03")),
+        (lambda: one.ticks_are_live, lambda: one.quoted_by_stream("1.01", "1.04")),
+    )
+    assert not one.ticks_are_live
+    assert not one.result("polling instead")
+
+
+def test_a_refused_key_of_one_account_is_no_problem_of_another(watch: Callable[..., Watch]) -> None:
+    former = """\
+  former:
+    api_key: a-key-of-the-past
+    secret_key: a-secret-of-the-past
+    endpoints: {trading: URL, data: URL, trading_stream: WS/stream, option_stream: WS/v1beta1/indicative}
+"""
+    stage = watch().stage
+    for name, address in (("URL", stage.server.url), ("WS", stage.server.stream_url)):
+        former = former.replace(name, address)
+    one = Watch(stage, former + SLOW)
+    sources: dict[str, str] = {}
+
+    def shown() -> bool:
+        sources.update({account.facts.name: account.source for account in view_of(one.runtime, (), 0.0).accounts})
+        return "refused" in sources.get("former", "") and sources["main"].startswith("stream")
+
+    one.play(shown)
+    assert sources["main"].startswith("stream")
