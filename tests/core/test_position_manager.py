@@ -13,6 +13,7 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market
 from sellctl.core.model.order import PositionIntent, Side
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.position import BackstopState, Direction, Holding, Position
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
@@ -248,3 +249,15 @@ def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
     assert state.peak == Decimal("3.00")
     desk.poll(legs[0])
     assert desk.positions.structures == {}
+
+
+def test_an_exit_that_an_earlier_run_began_has_been_due_since_its_order_was_sent() -> None:
+    desk = Desk()
+    desk.poll(a_position(CALL, "10"))
+    desk.send()
+    (holding,) = desk.poll(a_position(CALL, "10"), seconds=20)
+    decision = PositionDecision(holding, DecisionState.CLOSING, pressing=True)
+    desk.positions.decided(Plan("main", desk.clock.now(), (decision,)))
+    assert desk.positions.due_for(CALL) == dt.timedelta(seconds=20)
+    desk.positions.decided(Plan("main", desk.clock.now(), (replace(decision, pressing=False),)))
+    assert desk.positions.due_for(CALL) is None
