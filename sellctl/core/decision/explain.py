@@ -20,6 +20,8 @@ from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars, as_percent, as_time_span
 
+_OPEN = frozenset({DecisionState.WATCHING, DecisionState.NO_QUOTE})
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

@@ -1,12 +1,15 @@
 """What of a plan is published, and how often."""
 
+from decimal import Decimal
+
 import pytest
-from builders import CALL, a_holding, at
+from builders import CALL, a_holding, at, replace
 from shell_fakes import FakeJournal
 
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
+from sellctl.core.model.position import Prices
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
 
 HOLDING = a_holding()
@@ -120,3 +123,21 @@ def test_suspended_rules_are_published_and_are_evidence_where_something_may_be_s
         f"{CALL} alert: its rules are suspended: a split of AAPL; `sellctl manage {CALL}` resumes them"
     )
     assert bool(hearing.journal.notes) is is_evidence
+
+
+def test_lost_quotes_are_told_once_and_so_is_their_return() -> None:
+    hearing = Hearing()
+    lost = a_decision(DecisionState.NO_QUOTE, "no usable quote for 5 min", None, alert=True, unquoted="no ask")
+    closing = a_decision(DecisionState.CLOSING, unquoted="no ask")
+    usable = replace(HELD, holding=replace(HOLDING, prices=Prices(Decimal(1), Decimal(1), "")))
+    assert hearing.announce(lost) == [f"{CALL} alert: no usable quote for 5 min"]
+    assert not hearing.announce(replace(lost, sentence="no usable quote for 6 min"))
+    assert not hearing.announce(closing)
+    assert hearing.announce(usable) == [f"{CALL} recovered: its quotes are usable again"]
+    assert hearing.announce(lost)
+
+
+def test_the_lost_quotes_of_a_position_that_is_gone_do_not_return() -> None:
+    hearing = Hearing()
+    hearing.announce(a_decision(DecisionState.NO_QUOTE, "no usable quote", None, alert=True, unquoted="no ask"))
+    assert not hearing.announce()
