@@ -188,7 +188,9 @@ def test_history_and_report_read_it(path: Path) -> None:
     assert not [row for row in rows if {"frozen", "packed"} & row["body"].keys()]
     old_report = json.loads((DATA / "report-d486047.json").read_bytes())
     unknown = {"mode": ""}  # that journal doesn't say which accounts were paper
-    assert program.run("report", "--format", "json").document["exits"] == [each | unknown for each in old_report["exits"]]
+    assert program.run("report", "--format", "json").document["exits"] == [
+        each | unknown for each in old_report["exits"]
+    ]
     assert len(exits(path, Filters())) == len(old_report["exits"]) == 10
 
 

@@ -147,7 +147,7 @@ def test_a_stop_beyond_the_entry_is_reached_only_when_the_price_comes_back_to_it
     bid: str, peak: str, shown: str, *, short: bool
 ) -> None:
     holding = at_price(bid, peak=Decimal(peak), short=short)
-    row = positions_rows([a_plan(holding, policy=TRAIL)])[0]
+    row = positions_rows([listed(a_plan(holding, policy=TRAIL))])[0]
     assert row[POSITION_COLUMNS.index("nearest trigger")] == shown
 
 

@@ -178,23 +178,6 @@ def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
     return f"{holding.position.instrument.underlying}: {holding.underlying.problem}" if needs_it else ""
 
 
-def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
-    """What is wrong with the quotes that the rules of a position need while the market is open; "" when nothing is."""
-    holding, snapshot = decision.holding, context.snapshot
-    if not snapshot.market.is_open or holding.state.suspended or decision.state is DecisionState.FAULT:
-        return ""
-    if holding.prices.problem and triggers_of(holding, context):
-        return holding.prices.problem
-    option = holding.position.instrument.is_option
-    if not (option and context.policy.needs_underlyings and holding.underlying.problem):
-        return ""
-    if why_not_managed(holding, context):
-        return ""
-    strategy, _ = context.strategy_of(holding)
-    needs_it = strategy is not None and strategy.needs_underlying
-    return f"{holding.position.instrument.underlying}: {holding.underlying.problem}" if needs_it else ""
-
-
 def _fault(holding: Holding, why: str) -> PositionDecision:
     return PositionDecision(holding, DecisionState.FAULT, f"it could not be evaluated: {why}", alert=True)
 

@@ -57,7 +57,7 @@ def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
 
 
 def _explained(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
-    if decision.state not in {DecisionState.WATCHING, DecisionState.NO_QUOTE}:
+    if decision.state not in _OPEN:
         return decision
     with_triggers = replace(decision, triggers=triggers_of(decision.holding, context))
     return replace(with_triggers, sentence=_sentence(with_triggers, context))

@@ -33,7 +33,7 @@ class PlanAnnouncer:
         for decision in notable:
             self._announce_obstacle(decision)
             self._announce_alert(decision)
-        self._announce_quotes(plan)
+        self._announce_quotes(plan, notable)
         self.announce_overdue(notable)
         for fault in plan.faults:
             if fault not in self._faults:
@@ -90,14 +90,17 @@ class PlanAnnouncer:
         elif decision.signal is None:
             self._alerts.pop(symbol, None)
 
-    def _announce_quotes(self, plan: Plan) -> None:
+    def _announce_quotes(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
         """Publish one alert per symbol whose quotes are lost, and their return."""
+        lost = {each.holding.symbol: each for each in notable if each.state is DecisionState.NO_QUOTE}
+        for symbol in sorted(lost.keys() - self._unquoted):
+            self.publish(symbol, EventKind.ALERT, lost[symbol].sentence, failed=True)
+        self._unquoted |= lost.keys()
+        if not self._unquoted:
+            return
         for decision in plan.decisions:
             symbol = decision.holding.symbol
-            if decision.state is DecisionState.NO_QUOTE and symbol not in self._unquoted:
-                self._unquoted.add(symbol)
-                self.publish(symbol, EventKind.ALERT, decision.sentence, failed=True)
-            elif symbol in self._unquoted and not (decision.unquoted or decision.holding.prices.problem):
+            if symbol in self._unquoted and not (decision.unquoted or decision.holding.prices.problem):
                 self._unquoted.discard(symbol)
                 self.publish(symbol, EventKind.RECOVERED, "its quotes are usable again")
         self._unquoted &= {decision.holding.symbol for decision in plan.decisions}

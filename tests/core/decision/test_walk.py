@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.config.schema import ExecutionConfig, Style, WalkConfig, WalksConfig
+from sellctl.core.decision.alerts import OVERDUE_AFTER
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
-from sellctl.core.decision.exits import OVERDUE_AFTER
 from sellctl.core.decision.pricing import REPRICE_AFTER, WIDE_WALK, ladder, price_step, tick_of, walk_of
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason, Urgency
