@@ -28,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", nargs="?", choices=tuple(_COMMANDS), default="day")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--days", type=int, default=1, help="how many seeds")
-    parser.add_argument("--family", action="append", help="only these families of faults, such as H or Q")
+    parser.add_argument(
+        "--family", action="append", help="only these families of faults, such as H, or separate draws, such as A07"
+    )
     parser.add_argument("--adapter", action="store_true", help="send requests through the adapter")
     parser.add_argument("--n", type=int, default=len(MUTANTS), help="how many mutants")
     parser.add_argument("--mutant", action="append", help="only these mutants, by name")

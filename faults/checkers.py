@@ -71,6 +71,7 @@ class ExchangeChecker:
     accepted: dict[str, dt.datetime] = field(default_factory=dict)  # client order id -> when
     halted_at: dt.datetime | None = None
     by_symbol: dict[str, list[dt.datetime]] = field(default_factory=dict)
+    arrivals: list[dt.datetime] = field(default_factory=list)  # when orders reached the exchange, accepted or not
 
     def listen(self) -> None:
         """Subscribe to the exchange's events."""
@@ -206,6 +207,7 @@ class ExchangeChecker:
         repeat of an order that the exchange has but does not list yet (O14) is rejected by its id and not checked.
         """
         account = self.exchange.accounts[name]
+        self.arrivals.append(self.exchange.now)
         self._i2_sent(order)
         self._k1(order)
         if order.client_order_id in account.by_client_id:

@@ -129,6 +129,10 @@ class Day:
         """The positions with one of these roles."""
         return tuple(position for position in self.positions if position.role in roles)
 
+    def planned(self, name: str) -> PlannedFault | None:
+        """The first occurrence of a fault; None when the day doesn't have it."""
+        return next((planned for planned in self.faults if planned.fault.name == name), None)
+
     def interval_at(self, now: dt.datetime, polls: int | None = None) -> tuple[dt.timedelta, dt.datetime]:
         """The polling interval at an instant, and until when it applies; `polls` is the number of polls so far."""
         for start, end in self.busy:

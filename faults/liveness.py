@@ -17,7 +17,7 @@ from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_checks import cutoff
 
 PRICE_STAYS_LOW = frozenset({Role.SHORT_LEG, Role.COVERING_LEG, Role.TRAILING})  # their prices don't come back
-REJECTS = frozenset({"H10", "O01", "O02"})  # every other rejection has an automatic recovery
+REJECTS = frozenset({"H10", "H21", "O01", "O02"})  # every other rejection has an automatic recovery
 MIN_POLL_PAIRS = 3  # of polls within a minute: a peak needs a confirming poll, and some polls fail for other reasons
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once per minute (K4)
 
@@ -97,7 +97,9 @@ class LivenessChecker:
         """Whether too few polls could observe its peak, because the broker's clock was down."""
         if position.role is not Role.TRAILING or position.due_at is None:
             return False
-        begins_at, ends_at = position.due_at - PEAK_DURATION + MINUTE, position.due_at - MINUTE
+        addition = self.day.planned("O16")  # the peak arms the stop before it
+        begins_at = position.due_at - PEAK_DURATION + MINUTE
+        ends_at = addition.at if addition else position.due_at - MINUTE
         read = [at for at in self.clock_reads if begins_at <= at <= ends_at]
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < MIN_POLL_PAIRS
 

@@ -144,7 +144,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
         "initial_margin": text(margin),
         "maintenance_margin": text((longs - shorts) * 3 / 10),
         "last_maintenance_margin": "0",
-        "intraday_adjustments": "0",
+        "intraday_adjustments": None if account.transferred is None else text(account.transferred),
         "pending_reg_taf_fees": "0",
         "pending_transfer_in": "0",
         "pending_transfer_out": "0",

@@ -8,7 +8,7 @@ from typing import Any
 
 from builders import replace
 
-from faults.catalogue import CATALOGUE
+from faults.catalogue import CATALOGUE, SEPARATE
 from faults.day import Stage, a_stage
 from faults.generate import Day, PlannedFault, Role, generate_day
 from sellctl.core.config.schema import BackstopConfig
@@ -28,7 +28,7 @@ def with_fault(
     day: Day, name: str, at: dt.datetime, minutes: float = 5, times: int | None = None, **options: Any
 ) -> Day:
     """The day with one more fault, for some minutes or a number of times."""
-    fault = next(each for each in CATALOGUE if each.name == name)
+    fault = next(each for each in (*CATALOGUE, *SEPARATE) if each.name == name)
     planned = PlannedFault(fault, at, at + dt.timedelta(minutes=minutes), times=times, options=options)
     return replace(day, faults=(*day.faults, planned))
 
