@@ -11,6 +11,7 @@ from faults.day import play
 from faults.kill9 import kill_at_random
 from faults.mutants import MUTANTS
 from faults.pairs import differing_seeds
+from faults.pressure import play_pressure
 from faults.program import run_bench, run_mutants
 from faults.steadiness import many_days
 from faults.two import play_pair
@@ -75,6 +76,15 @@ def _two(arguments: argparse.Namespace) -> int:
     )
 
 
+def _pressure(arguments: argparse.Namespace) -> int:
+    broken = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        done = play_pressure(seed)
+        what = f"pressure, seed {seed}: {done.orders} orders, {done.most_requests} requests, {done.slowest:.1f} s"
+        broken += _print_violations(what, done.violations)
+    return 1 if broken else 0
+
+
 def _kill9(arguments: argparse.Namespace) -> int:
     return _print_violations(f"kill -9, seed {arguments.seed}", kill_at_random(arguments.seed).errors)
 
@@ -120,6 +130,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "mutants": _mutants,
     "crash": _crash,
     "two": _two,
+    "pressure": _pressure,
     "kill9": _kill9,
     "memory": _memory,
     "heads": _heads,

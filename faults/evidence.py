@@ -68,6 +68,8 @@ class EvidenceChecker:
     folders: tuple[Path, ...]
     posts: int = 0
     shortcuts: set[str] = field(default_factory=set)
+    requests: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))  # by key and API
+    positions_asked: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))  # by key
 
     def check_intact(self) -> None:
         """R3, A2: the journal is intact; checked after every restart."""

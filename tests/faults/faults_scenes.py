@@ -11,6 +11,7 @@ from builders import replace
 from faults.catalogue import CATALOGUE, SEPARATE
 from faults.day import Stage, a_stage
 from faults.generate import Day, PlannedFault, Role, generate_day
+from faults.network import LoggedRequest
 from sellctl.core.config.schema import BackstopConfig
 
 
@@ -43,3 +44,9 @@ def played(day: Day, folder: Path) -> Stage:
 def found(stage: Stage) -> Sequence[str]:
     """The violations, one sentence each."""
     return [str(violation) for violation in stage.findings.found]
+
+
+def sent(at: dt.datetime, what: str = "sending", kind: str = "", process: int = 1) -> LoggedRequest:
+    """A request about an order of MSFT, or its answer: `kind` says what was refused, "" that it was accepted."""
+    answer = "" if what == "sending" else "refused" if kind else "ok"
+    return LoggedRequest(at, what, "sellctl-1", answer, {"symbol": "MSFT"}, process, kind)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from faults_scenes import a_day, found, played, with_fault
+from faults_scenes import a_day, found, played, sent, with_fault
 
 from faults.catalogue import SEPARATE
 from faults.day import config_of, play
@@ -75,23 +75,21 @@ def test_an_exchange_refuses_orders_as_drawn_and_the_exit_takes_place_afterwards
     assert not found(stage)
 
 
-def sent(second: float, what: str, kind: str = "", process: int = 1) -> LoggedRequest:
-    at = NOON + dt.timedelta(seconds=second)
-    answer = "" if what == "sending" else "refused" if kind else "ok"
-    return LoggedRequest(at, what, "sellctl-1", answer, {"symbol": "MSFT"}, process, kind)
+def after(seconds: float) -> dt.datetime:
+    return NOON + dt.timedelta(seconds=seconds)
 
 
-THREE_REFUSALS = [sent(second, what, "other") for second in (1, 2, 3) for what in ("sending", "submit")]
+THREE_REFUSALS = [sent(after(second), what, "other") for second in (1, 2, 3) for what in ("sending", "submit")]
 
 
 @pytest.mark.parametrize(
     ("then", "violations"),
     [
-        ([sent(4, "sending")], 1),
-        ([sent(62, "sending")], 1),
-        ([sent(63, "sending")], 0),
-        ([sent(4, "sending", process=2)], 0),
-        ([sent(63, "sending"), sent(63, "submit"), sent(64, "sending")], 0),
+        ([sent(after(4), "sending")], 1),
+        ([sent(after(62), "sending")], 1),
+        ([sent(after(63), "sending")], 0),
+        ([sent(after(4), "sending", process=2)], 0),
+        ([sent(after(63), "sending"), sent(after(63), "submit"), sent(after(64), "sending")], 0),
     ],
     ids=["at once", "after 59 s", "after 60 s", "by the next process", "after an acceptance"],
 )
