@@ -13,6 +13,7 @@ from faults.mutants import MUTANTS
 from faults.pairs import differing_seeds
 from faults.pressure import play_pressure
 from faults.program import run_bench, run_mutants
+from faults.real_watch import watch_beside
 from faults.steadiness import many_days
 from faults.two import play_pair
 
@@ -85,6 +86,14 @@ def _pressure(arguments: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
+def _watch(arguments: argparse.Namespace) -> int:
+    broken = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        done = watch_beside(seed)
+        broken += _print_violations(f"real watch, seed {seed}, {done.case}", done.errors)
+    return 1 if broken else 0
+
+
 def _kill9(arguments: argparse.Namespace) -> int:
     return _print_violations(f"kill -9, seed {arguments.seed}", kill_at_random(arguments.seed).errors)
 
@@ -131,6 +140,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "crash": _crash,
     "two": _two,
     "pressure": _pressure,
+    "watch": _watch,
     "kill9": _kill9,
     "memory": _memory,
     "heads": _heads,
