@@ -19,7 +19,7 @@ from faults.process_run import ProcessRun
 from faults.steps import Steps
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
-from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order
+from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order, transfer
 from sellctl.sim.serializers import account_json
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
@@ -193,7 +193,9 @@ class FaultInjector:
 
     def _transfer(self, planned: PlannedFault) -> None:
         """Transfer money (A07). The account's result of the day, without it, stays far below the guard's limits."""
-        self.account.transfer(Decimal(planned.options["amount"]), is_reported=planned.options["known"])
+        transfer(self.account.name, Decimal(planned.options["amount"]))(self.exchange)
+        if not planned.options["known"]:
+            self.account.transfers = None
         self.fired["A07"] += 1
 
     def _foreign_symbol(self, planned: PlannedFault) -> None:

@@ -116,7 +116,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
     equity = account.cash + longs + shorts
     margin = (longs - shorts) / 2
     power = max(equity - margin, ZERO) * 2
-    last = account.last_equity if account.last_equity is not None else equity
+    last = account.last_equity if account.last_equity is not None else equity - (account.transfers or ZERO)
     return {
         "id": account.id,
         "account_number": account.number,
@@ -144,7 +144,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
         "initial_margin": text(margin),
         "maintenance_margin": text((longs - shorts) * 3 / 10),
         "last_maintenance_margin": "0",
-        "intraday_adjustments": None if account.transferred is None else text(account.transferred),
+        "intraday_adjustments": text_or_none(account.transfers),
         "pending_reg_taf_fees": "0",
         "pending_transfer_in": "0",
         "pending_transfer_out": "0",

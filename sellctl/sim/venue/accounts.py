@@ -24,7 +24,10 @@ class PositionLag:
 
 @dataclass(slots=True)
 class SimAccount:
-    """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0."""
+    """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0.
+
+    `transfers` are the day's payments in, less those out; None shows them as null.
+    """
 
     name: str
     key: str
@@ -32,7 +35,7 @@ class SimAccount:
     number: str
     cash: Decimal = Decimal(100_000)
     last_equity: Decimal | None = None
-    transferred: Decimal | None = ZERO  # dollars transferred in (negative: out) today; None: the broker doesn't say
+    transfers: Decimal | None = ZERO
     positions: dict[str, SimPosition] = field(default_factory=dict)
     orders: dict[str, SimOrder] = field(default_factory=dict)
     by_client_id: dict[str, SimOrder] = field(default_factory=dict)
@@ -71,11 +74,6 @@ class SimAccount:
         """The signed quantity held."""
         position = self.positions.get(symbol)
         return position.qty if position else ZERO
-
-    def transfer(self, amount: Decimal, *, is_reported: bool = True) -> None:
-        """Transfer cash in, or out when negative; unless `is_reported`, the account no longer shows its transfers."""
-        self.cash += amount
-        self.transferred = self.transferred + amount if is_reported and self.transferred is not None else None
 
     def add(self, order: SimOrder) -> None:
         """Enter an order and its legs."""

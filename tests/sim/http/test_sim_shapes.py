@@ -1,10 +1,8 @@
 """The exact shape of every answer: its key set pinned, and validated against Alpaca's schemas if at hand."""
 
-import datetime as dt
 import json
 import os
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,7 @@ import jsonschema_rs
 import pytest
 from sim_clients import CALL, SCENARIO, Rest, a_client, a_server
 
-from sellctl.sim.serializers import account_json
 from sellctl.sim.server import SimServer
-from sellctl.sim.venue.accounts import SimAccount
 
 HIGHER = "NVDA261218C00210000"
 TRADING, DATA = "trading-api.json", "market-data-api.json"
@@ -477,12 +473,3 @@ def test_shorts_are_negative_by_default_and_unsigned_by_setting() -> None:
     unsigned = text.replace("rate_limit: 0", "rate_limit: 0, signed_short_qty: false")
     with a_server(unsigned) as server, a_client(server) as client:
         assert client.get("/v2/positions/F")["qty"] == "100"
-
-
-def test_the_account_shows_the_cash_that_was_transferred_today_unless_the_broker_does_not_say() -> None:
-    account, noon = SimAccount("main", "key", "secret", "PA1"), dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
-    account.transfer(Decimal(-40_000))
-    shown = account_json(account, lambda _symbol: None, noon)
-    assert (shown["cash"], shown["intraday_adjustments"]) == ("60000", "-40000")
-    account.transfer(Decimal(1), is_reported=False)
-    assert account_json(account, lambda _symbol: None, noon)["intraday_adjustments"] is None
