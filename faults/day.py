@@ -205,6 +205,7 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
     stage: Stage
     injector = FaultInjector(day, exchange, account, steps, clock, checker, lambda: stage.now)
     network = Network(clock, injector.step, day.latency, _rng(day.seed + 3).random, checker.arrives, checker.cancels)
+    polls = PollChecker(exchange, findings, network, injector.clock_outages)
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -212,10 +213,12 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
         findings=findings,
         steps=steps,
         injector=injector,
-        liveness=LivenessChecker(day, exchange, account, findings, injector.changed_by_others, network.clock_reads),
+        liveness=LivenessChecker(
+            day, exchange, account, findings, injector.changed_by_others, network.clock_reads, polls.decided_at
+        ),
         evidence=evidence,
         network=network,
-        polls=PollChecker(exchange, findings, network, injector.clock_outages),
+        polls=polls,
         clock=clock,
         connections=connections_of(exchange, evidence),
         streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,

@@ -164,14 +164,21 @@ class EvidenceChecker:
                 self._violated("K5", f"a transfer counts as a result: {row.body.get('sentence')}")
 
     def _retries(self, log: Sequence[LoggedRequest]) -> None:
-        """K4: after three refusals in a row an order of a symbol is tried once per minute, by the same process."""
+        """K4: after three refusals in a row an order of a symbol is tried once per minute, by the same process.
+
+        A refusal that can't be recorded is looked up like an unknown outcome, and doesn't count.
+        """
         refused: dict[tuple[int, str], list[dt.datetime]] = defaultdict(list)
+        symbols = {entry.client_order_id: entry.body.get("symbol") for entry in log if entry.what == "sending"}
         for entry in log:
-            row = refused[entry.process, str(entry.body.get("symbol"))]
+            row = refused[entry.process, str(symbols.get(entry.client_order_id))]
             if entry.client_order_id.startswith(BACKSTOP):
                 continue
-            if entry.what == "sending" and len(row) >= REFUSALS_IN_A_ROW and entry.at - row[-1] < RETRY_APART:
-                self._violated("K4", f"{entry.body.get('symbol')} was sent again within a minute after three refusals")
+            if entry.what == "look-up":
+                row[-1:] = []
+            elif entry.what == "sending" and len(row) >= REFUSALS_IN_A_ROW and entry.at - row[-1] < RETRY_APART:
+                text = f"{symbols[entry.client_order_id]} was sent again within a minute after three refusals"
+                self._violated("K4", text)
             elif entry.what == "submit" and entry.kind in _COUNTED:
                 row.append(entry.at)
             elif entry.what == "submit":

@@ -32,6 +32,7 @@ class LivenessChecker:
     findings: Findings
     changed_by_others: set[str]
     clock_reads: Sequence[dt.datetime]  # when the program read the broker's clock, which every decision requires
+    decided_at: Sequence[dt.datetime]  # when a poll led to a decision
     events: list[Event] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -94,13 +95,17 @@ class LivenessChecker:
         return unknowable or self._halted(position) or not self._still_due(position)
 
     def _peak_was_unobservable(self, position: PlannedPosition) -> bool:
-        """Whether too few polls could observe its peak, because the broker's clock was down."""
+        """Whether too few polls could observe its peak, because the broker's clock was down.
+
+        The peak before an addition (O16) lasts for some polls only, which other faults may prevent too.
+        """
         if position.role is not Role.TRAILING or position.due_at is None:
             return False
-        addition = self.day.planned("O16")  # the peak arms the stop before it
+        addition = self.day.planned("O16")
         begins_at = position.due_at - PEAK_DURATION + MINUTE
         ends_at = addition.at if addition else position.due_at - MINUTE
-        read = [at for at in self.clock_reads if begins_at <= at <= ends_at]
+        polls = self.decided_at if addition else self.clock_reads
+        read = [at for at in polls if begins_at <= at <= ends_at]
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < MIN_POLL_PAIRS
 
     def _halted(self, position: PlannedPosition) -> bool:

@@ -1,8 +1,8 @@
-"""Checks after each poll that what was read at the broker led to a decision (T6)."""
+"""Records which polls led to a decision, and checks that those did that could (T6)."""
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faults.findings import Findings
 from faults.loop import seconds
@@ -16,16 +16,25 @@ SETTLED = dt.timedelta(seconds=3)  # an answer as old as this is no longer under
 
 @dataclass(slots=True)
 class PollChecker:
-    """Checks the polls during `outages` of the broker's clock, each from an instant until another one."""
+    """Checks the polls during `outages` of the broker's clock, each from an instant until another one.
+
+    `decided_at` are the instants of the polls that led to a decision on the account.
+    """
 
     exchange: Exchange
     findings: Findings
     network: Network
     outages: Sequence[tuple[dt.datetime, dt.datetime]]
+    decided_at: list[dt.datetime] = field(default_factory=list)
+    _polled_at: float = 0.0
 
     def after_poll(self, runtime: Runtime) -> None:
         """Check one poll, when it has ended."""
         now = self.exchange.now
+        for state in runtime.scheduler.states:
+            if state.problem is None and state.polled_at is not None and state.polled_at != self._polled_at:
+                self._polled_at = state.polled_at
+                self.decided_at.append(now)
         for at, until in self.outages:
             if at < now <= until and self._answers(at, now) >= FEW:
                 self._decided_since(at, runtime)
