@@ -36,7 +36,7 @@ BEGINS = dt.datetime(2026, 11, 24, 16, tzinfo=dt.UTC)  # 11:00 in New York
 ENDS = BEGINS + 5 * MINUTE
 EXPIRES = dt.date(2026, 12, 18)
 STOP_WITHIN = dt.timedelta(seconds=10)  # from due to its first order: a poll, the confirming quote, and some to spare
-STEP_WITHIN = dt.timedelta(seconds=15)  # from one order of a walk to the next, which is due after 6 s
+STEP_WITHIN = dt.timedelta(seconds=20)  # from one order of a walk to the next, which is due after 6 s
 WALKS = 8  # of one account; the requests of more at once don't fit into the budget, so that they take longer
 BLIND_FOR = dt.timedelta(seconds=12)  # at most between two polls of an account, one of which may be late
 MOST_PER_MINUTE = 180

@@ -36,7 +36,7 @@ def test_a_stop_that_never_leaves_is_a_violation() -> None:
     assert len(findings.found) == 1
 
 
-@pytest.mark.parametrize(("gap", "walks", "violations"), [(15, True, 0), (16, True, 1), (16, False, 0)])
+@pytest.mark.parametrize(("gap", "walks", "violations"), [(20, True, 0), (21, True, 1), (21, False, 0)])
 def test_a_walk_that_pauses_is_a_violation_unless_too_many_walk(gap: int, violations: int, *, walks: bool) -> None:
     findings = Findings()
     log = [sent(BEGINS), sent(BEGINS + gap * SECOND)]
