@@ -11,7 +11,9 @@ from faults.day import play
 from faults.kill9 import kill_at_random
 from faults.mutants import MUTANTS
 from faults.pairs import differing_seeds
+from faults.pressure import play_pressure
 from faults.program import run_bench, run_mutants
+from faults.real_watch import watch_beside
 from faults.steadiness import many_days
 from faults.two import play_pair
 
@@ -28,7 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", nargs="?", choices=tuple(_COMMANDS), default="day")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--days", type=int, default=1, help="how many seeds")
-    parser.add_argument("--family", action="append", help="only these families of faults, such as H or Q")
+    parser.add_argument(
+        "--family", action="append", help="only these families of faults, such as H, or separate draws, such as A07"
+    )
     parser.add_argument("--adapter", action="store_true", help="send requests through the adapter")
     parser.add_argument("--n", type=int, default=len(MUTANTS), help="how many mutants")
     parser.add_argument("--mutant", action="append", help="only these mutants, by name")
@@ -71,6 +75,23 @@ def _two(arguments: argparse.Namespace) -> int:
     return _print_violations(
         f"two watchers, seed {arguments.seed}", play_pair(arguments.seed, shared=arguments.seed % 2 == 0).violations
     )
+
+
+def _pressure(arguments: argparse.Namespace) -> int:
+    broken = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        done = play_pressure(seed)
+        what = f"pressure, seed {seed}: {done.orders} orders, {done.most_requests} requests, {done.slowest:.1f} s"
+        broken += _print_violations(what, done.violations)
+    return 1 if broken else 0
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    broken = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        done = watch_beside(seed)
+        broken += _print_violations(f"real watch, seed {seed}, {done.case}", done.errors)
+    return 1 if broken else 0
 
 
 def _kill9(arguments: argparse.Namespace) -> int:
@@ -118,6 +139,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "mutants": _mutants,
     "crash": _crash,
     "two": _two,
+    "pressure": _pressure,
+    "watch": _watch,
     "kill9": _kill9,
     "memory": _memory,
     "heads": _heads,

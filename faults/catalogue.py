@@ -1,10 +1,15 @@
-"""The faults that a day may draw, by their codes (docs/reliability.md), and how each is injected."""
+"""The faults that a day may draw, by their codes (docs/reliability.md), and how each is injected.
+
+What the simulator's faults do is said in its own catalogue (sellctl/sim/faults/catalogue.py).
+"""
 
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
+
+from sellctl.sim.faults.catalogue import CATALOGUE as SIMULATED
 
 Options = Callable[[random.Random], dict[str, Any]]
 
@@ -26,12 +31,22 @@ def _none(_rng: random.Random) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault that a day may draw. `adapter_only`: it changes response bytes, which the in-process broker has not."""
+    """A fault that a day may draw.
+
+    `adapter_only`: it changes response bytes, which the in-process broker has not. `does` says what the bench does; for
+    a fault of the simulator it is empty.
+    """
 
     name: str
     timing: Timing
     options: Options = _none
     adapter_only: bool = False
+    does: str = ""
+
+    @property
+    def text(self) -> str:
+        """What happens, in one sentence without its full stop."""
+        return self.does or SIMULATED[self.name].text
 
     @property
     def family(self) -> str:
@@ -111,30 +126,99 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("W10", Timing.RATE),
     Fault("W11", Timing.RATE),
     Fault("W12", Timing.ONCE, _on(seconds=(1.0, 20.0, 120.0))),
-    Fault("T01", Timing.ALWAYS),
-    Fault("T02", Timing.ONCE),
-    Fault("T07", Timing.ONCE),
-    Fault("P01", Timing.ALWAYS),
-    Fault("P02", Timing.ONCE),
-    Fault("P03", Timing.ONCE),
-    Fault("D01", Timing.ALWAYS),
-    Fault("D02", Timing.ALWAYS),
-    Fault("D03", Timing.ALWAYS),
-    Fault("D04", Timing.ALWAYS),
-    Fault("D05", Timing.ALWAYS),
-    Fault("D06", Timing.ONCE),
-    Fault("K01", Timing.ONCE),
-    Fault("A04", Timing.ONCE),
-    Fault("A08", Timing.ONCE),
+    Fault("T01", Timing.ALWAYS, does="the host's clock is wrong by ten minutes or two hours from the start of the day"),
+    Fault("T02", Timing.ONCE, does="the host's clock steps by ten minutes or two hours"),
+    Fault("T07", Timing.ONCE, does="the host is suspended for up to three hours"),
+    Fault("P01", Timing.ALWAYS, does="the process is killed at a named step, as by SIGKILL"),
+    Fault("P02", Timing.ONCE, does="the process is stopped as by SIGTERM"),
+    Fault("P03", Timing.ONCE, does="the process is suspended for 30 seconds or ten minutes, as by SIGSTOP"),
+    Fault("D01", Timing.ALWAYS, does="writing to the journal fails: the database is locked"),
+    Fault("D02", Timing.ALWAYS, does="writing to the journal fails: the disk is full"),
+    Fault("D03", Timing.ALWAYS, does="writing to the journal fails: disk I/O error"),
+    Fault("D04", Timing.ALWAYS, does="writing to the journal fails: the database is read-only"),
+    Fault("D05", Timing.ALWAYS, does="writing to the journal fails: the database is malformed"),
+    Fault("D06", Timing.ONCE, does="the journal's files are moved away from the running process for some minutes"),
+    Fault("K01", Timing.ONCE, does="an operator halts and, some minutes later, resumes"),
+    Fault("A04", Timing.ONCE, does="the broker blocks trading on the account for some minutes"),
+    Fault("A08", Timing.ONCE, does="the entry price of a position becomes 0"),
 )
+
+
+def _refusal(rng: random.Random) -> dict[str, Any]:
+    """A refusal of orders as status, code and message, by the broker or by a gateway before it."""
+    status, code, message = rng.choice(
+        (
+            (401, None, "unauthorized."),
+            (403, None, "forbidden."),
+            (403, None, "request denied"),
+            (403, 40310000, "options trading level too low"),
+            (400, None, "bad request"),
+            (400, 40010001, "order type is not supported"),
+            (405, None, "method not allowed"),
+            (422, 42210000, "asset is not tradable"),
+            (422, None, ""),
+        )
+    )
+    return {"method": "POST", "path": "/v2/orders", "status": status, "code": code, "message": message}
+
+
+# Each is drawn on a share of the days, from a random stream of its own, so that the rest of a day stays as it is.
+SEPARATE: tuple[Fault, ...] = (
+    Fault(
+        "A07",
+        Timing.ONCE,
+        _on(amount=("-60000", "-40000", "40000", "90000"), known=(True, True, False)),
+        adapter_only=True,
+        does="money is transferred into or out of an account with an account guard, with or without being reported",
+    ),
+    Fault(
+        "A11",
+        Timing.ONCE,
+        _on(
+            symbol=(
+                "XYZ+", "=1+1", "+", "+XYZ", "A|B", "A:B", "A,B", "A/B", "A B", "[red]A[/red]", "{symbol}", "%s", "*",
+                "../A", "'; DROP TABLE audit; --", "A\nB", "\u202eA", "é", "A" * 300, "pair",
+            )
+        ),
+        does="a position appears whose symbol has characters that mean something elsewhere, or two held symbols and +",
+    ),
+    Fault("H21", Timing.WHILE, _refusal),
+    Fault(
+        "O16",
+        Timing.ONCE,
+        _on(rule=("points", "percent", "lock"), share=("0.6", "1", "2")),
+        does="a person adds to a position whose trailing stop or profit lock is armed, far above its average price",
+    ),
+    Fault(
+        "T11",
+        Timing.ONCE,
+        _on(seconds=(45, 60, 120)),
+        does="the broker's clock can't be read for a minute or two, around an exit that becomes due",
+    ),
+)  # fmt: skip
 STREAMS = "W"  # drawn on the days with streams, from a separate seed
 FAMILIES = tuple(dict.fromkeys(fault.family for fault in CATALOGUE if fault.family != STREAMS))
+# What happens to real processes (faults/kill9.py, faults/real_watch.py), by code.
+REAL_PROCESSES: Mapping[str, str] = {
+    "P01": "the process is killed by SIGKILL at a random time",
+    "P06": "nobody reads the log, the JSON lines or the screen",
+    "P07": "a strategy of the user's never returns, sleeps, ends the process, or takes over its signals or its output",
+}
 # Faults that no day draws, with the reason and where they are tested instead.
 NOT_DRAWN: Mapping[str, str] = {
     "Q15": "odd prints: trades confirm stops on IEX quotes only, and the bench has another feed (tests/core)",
     "H17": "truncated pages: a day's orders never fill a page (tests/alpaca)",
     "D07": "a restored backup: its later rows are lost by definition, so only an alert can be checked (tests/journal)",
+    "O11": "the broker's own liquidation: of this kind a day has only that of options that expire today, at its time "
+    "(tests/e2e/test_e2e_structures.py)",
+    "O12": "a busted fill: position and order contradict each other for good, so only an alert can be checked "
+    "(tests/sim/faults)",
+    "O15": "assignment or exercise: it happens overnight, and a day ends at its close "
+    "(tests/e2e/test_e2e_corporate_actions.py)",
+    "Q10": "wide quotes in the opening minute: no price exit is due so early in a day (tests/core/decision)",
 }
+# What a day has besides its faults, and the simulator has as a fault too: manual trades, crashes and slow declines.
+DRAWN_OTHERWISE = frozenset({"O10", "Q16", "Q17"})
 
 
 def drawable(family: str, *, adapter: bool = False) -> list[Fault]:

@@ -70,7 +70,8 @@ class ExchangeChecker:
     held: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     accepted: dict[str, dt.datetime] = field(default_factory=dict)  # client order id -> when
     halted_at: dt.datetime | None = None
-    by_symbol: dict[str, list[dt.datetime]] = field(default_factory=dict)
+    by_symbol: dict[tuple[str, str], list[dt.datetime]] = field(default_factory=dict)  # by account and symbol
+    arrivals: list[dt.datetime] = field(default_factory=list)  # when orders reached the exchange, accepted or not
 
     def listen(self) -> None:
         """Subscribe to the exchange's events."""
@@ -158,18 +159,19 @@ class ExchangeChecker:
         if not calendar.is_open(self.exchange.now):
             self._violated("T3", f"{_names(order)} outside the session")
 
-    def _k2(self, _account: SimAccount, order: SimOrder) -> None:
+    def _k2(self, account: SimAccount, order: SimOrder) -> None:
         now, symbol = self.exchange.now, parts(order)[0].symbol
         if is_backstop(order):
-            self._k2_of_backstops(symbol)
+            self._k2_of_backstops(account, symbol)
             return
-        self.by_symbol.setdefault(symbol, []).append(now)
-        recent = {s: sum(now - at < ONE_MINUTE for at in times) for s, times in self.by_symbol.items()}
+        self.by_symbol.setdefault((account.name, symbol), []).append(now)
+        its = {s: times for (name, s), times in self.by_symbol.items() if name == account.name}
+        recent = {s: sum(now - at < ONE_MINUTE for at in times) for s, times in its.items()}
         if recent[symbol] > MAX_PER_SYMBOL or sum(recent.values()) > MAX_PER_ACCOUNT:
             self._violated("K2", f"{recent[symbol]} orders of {symbol} in a minute, {sum(recent.values())} in all")
 
-    def _k2_of_backstops(self, symbol: str) -> None:
-        times = self.by_symbol.setdefault(BACKSTOP + symbol, [])
+    def _k2_of_backstops(self, account: SimAccount, symbol: str) -> None:
+        times = self.by_symbol.setdefault((account.name, BACKSTOP + symbol), [])
         times.append(self.exchange.now)
         recent = sum(self.exchange.now - at < ONE_MINUTE for at in times)
         if recent > MAX_BACKSTOPS:
@@ -206,6 +208,7 @@ class ExchangeChecker:
         repeat of an order that the exchange has but does not list yet (O14) is rejected by its id and not checked.
         """
         account = self.exchange.accounts[name]
+        self.arrivals.append(self.exchange.now)
         self._i2_sent(order)
         self._k1(order)
         if order.client_order_id in account.by_client_id:

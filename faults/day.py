@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from faults.checkers import ExchangeChecker, is_ours
+from faults.draws import with_draws
 from faults.evidence import EvidenceChecker
 from faults.findings import Findings, Outcome
 from faults.generate import DUE, MUST_STAY, Day, Role, generate_day
@@ -19,15 +20,18 @@ from faults.injector import FaultInjector
 from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
 from faults.network import Network
+from faults.polls import PollChecker
 from faults.process_run import Connections, ProcessRun
 from faults.steps import Steps
 from faults.streams import Streams
 from faults.transport import through_adapter
 from sellctl.core.config.schema import (
     AccountConfig,
+    AccountGuardConfig,
     AssetKind,
     Config,
     ExecutionConfig,
+    LockStep,
     MatchConfig,
     Pullback,
     RulesConfig,
@@ -81,18 +85,33 @@ def exchange_of(day: Day) -> Exchange:
     return Exchange(day.begins_at, [account], market, day.settings)
 
 
-STRATEGIES = (
-    StrategyConfig(
-        "verticals",
-        match=MatchConfig(underlying=("GOOG",), structure=(StructureKind.VERTICAL,)),
-        rules=RulesConfig(stop_loss=Amount(Decimal("0.5"))),
+# What follows the best price. A day on which a person adds to an armed position (O16) draws one; others have points.
+RUNNERS = {
+    "points": RulesConfig(trailing_stop=TrailingStopConfig(Pullback(Decimal("0.15")), Decimal("0.3"))),
+    "percent": RulesConfig(
+        trailing_stop=TrailingStopConfig(Pullback(Decimal("0.1"), of_price=True), Decimal("0.3")),
     ),
-    StrategyConfig(
-        "runners",
-        match=MatchConfig(underlying=("NFLX", "CRM")),
-        rules=RulesConfig(trailing_stop=TrailingStopConfig(Pullback(Decimal("0.15")), Decimal("0.3"))),
-    ),
-)
+    "lock": RulesConfig(profit_lock=(LockStep(at=Decimal("0.3"), keep=Decimal("0.28")),)),
+}
+# Far above what the positions of a day can win or lose, and below what is transferred (A07).
+GUARD = AccountGuardConfig(loss=Amount(Decimal("0.25")), profit=Amount(Decimal("0.25")))
+
+
+def strategies_of(day: Day) -> tuple[StrategyConfig, ...]:
+    """The strategies of that day besides strategy one."""
+    addition = day.planned("O16")
+    return (
+        StrategyConfig(
+            "verticals",
+            match=MatchConfig(underlying=("GOOG",), structure=(StructureKind.VERTICAL,)),
+            rules=RulesConfig(stop_loss=Amount(Decimal("0.5"))),
+        ),
+        StrategyConfig(
+            "runners",
+            match=MatchConfig(underlying=("NFLX", "CRM")),
+            rules=RUNNERS[addition.options["rule"] if addition else "points"],
+        ),
+    )
 
 
 def config_of(day: Day) -> Config:
@@ -101,7 +120,8 @@ def config_of(day: Day) -> Config:
         sell_module=SellModuleConfig(
             strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
             take_over=TakeOver(day.take_over),
-            strategies=STRATEGIES,
+            account_guard=GUARD if day.planned("A07") else AccountGuardConfig(),
+            strategies=strategies_of(day),
         ),
         execution=ExecutionConfig(style=Style(day.style), backstop=day.backstop),
         accounts={ACCOUNT: AccountConfig("key-main", "secret-main")},
@@ -121,6 +141,7 @@ class Stage:
     liveness: LivenessChecker
     evidence: EvidenceChecker
     network: Network
+    polls: PollChecker
     clock: LoopClock
     connections: Connections
     streams: Streams | None = None
@@ -160,6 +181,7 @@ class Stage:
         process = self.now = ProcessRun(
             self.exchange, self.folder, config_of(self.day), self.connections, self.clock, self.network,
             self.injector.step, self.liveness.on_event, self._polling_interval, self.once, self.streams,
+            after_poll=self.polls.after_poll,
         )  # fmt: skip
         try:
             process.run(self.day.ends_at)
@@ -183,6 +205,7 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
     stage: Stage
     injector = FaultInjector(day, exchange, account, steps, clock, checker, lambda: stage.now)
     network = Network(clock, injector.step, day.latency, _rng(day.seed + 3).random, checker.arrives, checker.cancels)
+    polls = PollChecker(exchange, findings, network, injector.clock_outages)
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -190,9 +213,12 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
         findings=findings,
         steps=steps,
         injector=injector,
-        liveness=LivenessChecker(day, exchange, account, findings, injector.changed_by_others, network.clock_reads),
+        liveness=LivenessChecker(
+            day, exchange, account, findings, injector.changed_by_others, network.clock_reads, polls.decided_at
+        ),
         evidence=evidence,
         network=network,
+        polls=polls,
         clock=clock,
         connections=connections_of(exchange, evidence),
         streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,
@@ -220,7 +246,7 @@ def play(
 ) -> Outcome:
     """Run the day of a seed, directly or through the adapter; `report` receives one line per event of the day."""
     started = time.perf_counter()
-    day = generate_day(seed, families, adapter=adapter)
+    day = with_draws(generate_day(seed, families, adapter=adapter), families, adapter=adapter)
     with scratch() as name:
         stage = a_stage(day, Path(name) / "state", through_adapter if adapter else in_process)
         stage.play()
@@ -249,7 +275,8 @@ def _outcome(stage: Stage, seconds: float) -> Outcome:
 def print_events(stage: Stage, report: Callable[[str], None]) -> None:
     """Report in order of time: planned faults, manual trades, exchange events, requests, messages to the user."""
     lines = [
-        (p.at, f"plan  {p.fault.name} rate {p.rate} until {p.until:%H:%M:%S} {p.options}") for p in stage.day.faults
+        (p.at, f"plan  {p.fault.name} ({p.fault.text}) rate {p.rate} until {p.until:%H:%M:%S} {p.options}")
+        for p in stage.day.faults
     ]
     lines += [(d.at, f"human {d.what} {d.symbol} {d.share}") for d in stage.day.human_actions]
     lines += [

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from faults.checkers import ZERO, is_ours
+from faults.checkers import BACKSTOP, ZERO, is_ours
 from faults.findings import Findings
 from faults.network import LoggedRequest
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
+from sellctl.core.errors import Refusal
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import PositionDecision, Reason
@@ -26,8 +27,11 @@ from sellctl.sim.venue.orders import SimOrder
 QUOTE_AHEAD = dt.timedelta(seconds=5)
 _PRICE_REASONS = frozenset({Reason.STOP_LOSS, Reason.TAKE_PROFIT})
 NOT_FOUND_APART = dt.timedelta(seconds=5)
+REFUSALS_IN_A_ROW = 3
+RETRY_APART = dt.timedelta(seconds=60)
 RECORDED_WITHIN = dt.timedelta(seconds=120)
 _ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+_COUNTED = frozenset({"key", Refusal.OTHER.value})  # every other refusal has a next step of its own
 _NOT_AT_BROKER = frozenset({"refused", "never_arrived", "absent", "denied", "not_sent"})
 
 
@@ -64,6 +68,8 @@ class EvidenceChecker:
     folders: tuple[Path, ...]
     posts: int = 0
     shortcuts: set[str] = field(default_factory=set)
+    requests: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))  # by key and API
+    positions_asked: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))  # by key
 
     def check_intact(self) -> None:
         """R3, A2: the journal is intact; checked after every restart."""
@@ -81,6 +87,8 @@ class EvidenceChecker:
         self._fills(journals, orders)
         self._replays(rows, policy)
         self._posts(log)
+        self._guards(rows)
+        self._retries(log)
         self._looked_up_before_repeating(log, {order.client_order_id: order for order in orders})
 
     def _chains(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
@@ -148,6 +156,33 @@ class EvidenceChecker:
             self._violated("I6", f"{self.posts} order requests were sent, more than the program attempted")
         for request in self.shortcuts:
             self._violated("I7", f"{request} was used")
+
+    def _guards(self, rows: Iterable[Row]) -> None:
+        """K5: no day's result reaches the account guard's limits; only transfers exceed them."""
+        for row in rows:
+            if row.kind == "account_guard":
+                self._violated("K5", f"a transfer counts as a result: {row.body.get('sentence')}")
+
+    def _retries(self, log: Sequence[LoggedRequest]) -> None:
+        """K4: after three refusals in a row an order of a symbol is tried once per minute, by the same process.
+
+        A refusal that can't be recorded is looked up like an unknown outcome, and doesn't count.
+        """
+        refused: dict[tuple[int, str], list[dt.datetime]] = defaultdict(list)
+        symbols = {entry.client_order_id: entry.body.get("symbol") for entry in log if entry.what == "sending"}
+        for entry in log:
+            row = refused[entry.process, str(symbols.get(entry.client_order_id))]
+            if entry.client_order_id.startswith(BACKSTOP):
+                continue
+            if entry.what == "look-up":
+                row[-1:] = []
+            elif entry.what == "sending" and len(row) >= REFUSALS_IN_A_ROW and entry.at - row[-1] < RETRY_APART:
+                text = f"{symbols[entry.client_order_id]} was sent again within a minute after three refusals"
+                self._violated("K4", text)
+            elif entry.what == "submit" and entry.kind in _COUNTED:
+                row.append(entry.at)
+            elif entry.what == "submit":
+                row.clear()
 
     def _looked_up_before_repeating(self, log: Sequence[LoggedRequest], there: Mapping[str, SimOrder]) -> None:
         """I3, I5: after an unknown outcome an order is looked up; a repeat needs two definite "not found" answers."""

@@ -25,7 +25,6 @@ LEVELS = (0.0, 0.001, 0.01, 0.1)
 HOUR, MINUTE, SECOND = dt.timedelta(hours=1), dt.timedelta(minutes=1), dt.timedelta(seconds=1)
 IDLE_INTERVAL = dt.timedelta(minutes=10)
 PEAK_DURATION = 30 * MINUTE  # how long a position with a trailing stop stays at its peak
-ADDED_BEFORE = 5 * MINUTE  # how long before it falls its owner may add to it
 WINDOW = 4 * MINUTE  # one before an event, and three for R6's minute, a late retry and a poll after it
 FEWEST_POLLS = 150  # required per day; the busy windows aim at some more
 WANTED_POLLS = 170
@@ -130,6 +129,10 @@ class Day:
         """The positions with one of these roles."""
         return tuple(position for position in self.positions if position.role in roles)
 
+    def planned(self, name: str) -> PlannedFault | None:
+        """The first occurrence of a fault; None when the day doesn't have it."""
+        return next((planned for planned in self.faults if planned.fault.name == name), None)
+
     def interval_at(self, now: dt.datetime, polls: int | None = None) -> tuple[dt.timedelta, dt.datetime]:
         """The polling interval at an instant, and until when it applies; `polls` is the number of polls so far."""
         for start, end in self.busy:
@@ -174,9 +177,7 @@ def generate_day(seed: int, families: Sequence[str] | None = None, *, adapter: b
         settings=_settings(rng, seed, rate_limit=200 if adapter else 0),
         levels=levels,
         faults=_faults(rng, levels, positions, frame, adapter=adapter),
-        human_actions=(
-            (*_human_actions(rng, positions, opens, recovers_at), *additions(positions)) if levels.get("O") else ()
-        ),
+        human_actions=_human_actions(rng, positions, opens, recovers_at) if levels.get("O") else (),
         busy=busy,
         style=rng.choice(("market", *("smart",) * 6)),
         take_over=rng.choice(("forced", "protective")),
@@ -427,15 +428,6 @@ def _human_actions(
             share=Decimal(rng.choice(("0.3", "0.5", "1"))),
         )
         for _ in range(count)
-    )
-
-
-def additions(positions: Sequence[PlannedPosition]) -> tuple[HumanAction, ...]:
-    """Each position with an armed trailing stop is doubled at its peak. The stop must fire all the same."""
-    return tuple(
-        HumanAction(at=position.due_at - ADDED_BEFORE, what="add", symbol=position.symbol, share=Decimal(1))
-        for position in positions
-        if position.role is Role.TRAILING and position.due_at is not None
     )
 
 

@@ -12,16 +12,18 @@ from typing import TypeVar
 
 from faults.catalogue import Timing
 from faults.checkers import ExchangeChecker, is_ours
+from faults.draws import CLOCK_OUTAGE, WRONG_CLOCK
 from faults.generate import PEAK_DURATION, Day, HumanAction, PlannedFault, PlannedPosition, Role
 from faults.loop import LoopClock
 from faults.process_run import ProcessRun
 from faults.steps import Steps
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
-from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order
+from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order, transfer
+from sellctl.sim.serializers import account_json
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.venue.orders import SimEvent
+from sellctl.sim.venue.orders import SimEvent, SimPosition
 from sellctl.sim.ws.hub import TRADING_PATH
 
 T = TypeVar("T")
@@ -61,6 +63,7 @@ class FaultInjector:
     changed_by_others: set[str] = field(default_factory=set)
     recovered: bool = False
     suspensions: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    clock_outages: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     _disk: dict[str, float] = field(default_factory=dict)
     _wrote: bool = False
     _rng: random.Random = field(init=False)
@@ -70,6 +73,7 @@ class FaultInjector:
 
     def plan(self) -> None:
         """Schedule everything on the exchange's timeline."""
+        self.account.last_equity = Decimal(account_json(self.account, self.exchange.quote, self.exchange.now)["equity"])
         for planned in self.day.faults:
             self.exchange.at(planned.at, _scheduled(self._begin, planned))
         for action in self.day.human_actions:
@@ -187,6 +191,46 @@ class FaultInjector:
         """Refuse stream connections for some time (W12)."""
         self.exchange.inject("W12", times=1, **planned.options)
 
+    def _transfer(self, planned: PlannedFault) -> None:
+        """Transfer money (A07). The account's result of the day, without it, stays far below the guard's limits."""
+        transfer(self.account.name, Decimal(planned.options["amount"]))(self.exchange)
+        if not planned.options["known"]:
+            self.account.transfers = None
+        self.fired["A07"] += 1
+
+    def _foreign_symbol(self, planned: PlannedFault) -> None:
+        """A position with a foreign text as its symbol appears (A11); its price stays at its entry."""
+        pair = (position.symbol for position in self.day.positions_with(Role.SHORT_LEG, Role.COVERING_LEG))
+        symbol = "+".join(pair) if planned.options["symbol"] == "pair" else planned.options["symbol"]
+        self.account.positions[symbol] = SimPosition(symbol, Decimal(7), Decimal(30))
+        self.exchange.set_quote(symbol, Decimal("29.99"), Decimal("30.01"))
+        self.checker.must_stay |= {symbol}
+        self.fired["A11"] += 1
+
+    def _add_to_armed(self, planned: PlannedFault) -> None:
+        """A person adds to the armed position (O16), which is not sold until its price falls, and is then (D7)."""
+        position = self.day.positions_with(Role.TRAILING)[0]
+        symbol, held = position.symbol, self.account.qty_of(position.symbol)
+        self.fired["O16"] += 1
+        if not held:
+            return
+        qty = (held * Decimal(planned.options["share"])).to_integral_value(ROUND_UP)
+        body = {"symbol": symbol, "side": "buy", "qty": str(qty), "time_in_force": "day", "type": "market"}
+        manual_order(self.account.name, body)(self.exchange)
+        if symbol not in {action.symbol for action in self.day.human_actions}:
+            self.checker.must_stay |= {symbol}
+            self.exchange.at(planned.until, lambda _exchange: self._may_leave(symbol))
+
+    def _may_leave(self, symbol: str) -> None:
+        self.checker.must_stay -= {symbol}
+
+    def _stop_clock(self, planned: PlannedFault) -> None:
+        """The clock can't be read for some time (T11)."""
+        self.exchange.inject(WRONG_CLOCK, down=True, path="/v2/clock")
+        self.clock_outages.append((planned.at, planned.until))
+        self.fired[planned.fault.name] += 1
+        self.exchange.at(planned.until, lambda exchange: exchange.clear_faults(WRONG_CLOCK))
+
     def _no_entry(self, _planned: PlannedFault) -> None:
         symbol = self._rng.choice(sorted(self.account.positions))
         self.account.positions[symbol].avg_entry_price = Decimal(0)
@@ -243,6 +287,9 @@ class FaultInjector:
         no_occasion = set() if any(at < self.day.recovers_at for at in cancels) else {"H19", "O04"}
         no_occasion |= set() if self._wrote else set(_DISK_ERRORS)
         no_occasion |= {p.fault.name for p in self.day.faults if self._running_since(p.at) < OCCASION_WITHIN}
+        refusing = self.day.planned("H21")
+        if refusing and not any(refusing.at < at < self.day.recovers_at for at in self.checker.arrivals):
+            no_occasion.add("H21")
         held = self.account.positions.keys()
         no_occasion |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - no_occasion))
@@ -260,8 +307,7 @@ class FaultInjector:
         self.fired["O10"] += 1
         if not held:
             return
-        if action.what != "add":
-            self._mark_changed(action.symbol)
+        self._mark_changed(action.symbol)
         if action.what == "cancel":
             manual_cancel(self.account.name, "", action.symbol)(self.exchange)
             return
@@ -272,7 +318,7 @@ class FaultInjector:
         opening = "buy" if held > 0 else "sell"
         share = Decimal(1) if action.what == "close" else action.share
         qty = (abs(held) * share).to_integral_value(ROUND_UP)
-        side = opening if action.what in {"buy", "add"} else closing
+        side = opening if action.what == "buy" else closing
         body = {"symbol": action.symbol, "side": side, "qty": str(qty), "time_in_force": "day", "type": "market"}
         quote = self.exchange.quote(action.symbol)
         if action.what == "bid" and quote:
@@ -312,4 +358,8 @@ _BENCH_FAULTS: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
     "W06": FaultInjector._replay,  # noqa: SLF001  likewise
     "W12": FaultInjector._gap,  # noqa: SLF001  likewise
     "A08": FaultInjector._no_entry,  # noqa: SLF001  likewise
+    "A07": FaultInjector._transfer,  # noqa: SLF001  likewise
+    "A11": FaultInjector._foreign_symbol,  # noqa: SLF001  likewise
+    "O16": FaultInjector._add_to_armed,  # noqa: SLF001  likewise
+    CLOCK_OUTAGE: FaultInjector._stop_clock,  # noqa: SLF001  likewise
 }

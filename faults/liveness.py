@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from faults.checkers import ZERO, is_backstop, ours_on
 from faults.findings import Findings
-from faults.generate import ADDED_BEFORE, DUE, MINUTE, PEAK_DURATION, Day, PlannedPosition, Role
+from faults.generate import DUE, MINUTE, PEAK_DURATION, Day, PlannedPosition, Role
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.venue.accounts import SimAccount
@@ -17,7 +17,7 @@ from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_checks import cutoff
 
 PRICE_STAYS_LOW = frozenset({Role.SHORT_LEG, Role.COVERING_LEG, Role.TRAILING})  # their prices don't come back
-REJECTS = frozenset({"H10", "O01", "O02"})  # every other rejection has an automatic recovery
+REJECTS = frozenset({"H10", "H21", "O01", "O02"})  # every other rejection has an automatic recovery
 MIN_POLL_PAIRS = 3  # of polls within a minute: a peak needs a confirming poll, and some polls fail for other reasons
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once per minute (K4)
 
@@ -32,6 +32,7 @@ class LivenessChecker:
     findings: Findings
     changed_by_others: set[str]
     clock_reads: Sequence[dt.datetime]  # when the program read the broker's clock, which every decision requires
+    decided_at: Sequence[dt.datetime]  # when a poll led to a decision
     events: list[Event] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -94,11 +95,17 @@ class LivenessChecker:
         return unknowable or self._halted(position) or not self._still_due(position)
 
     def _peak_was_unobservable(self, position: PlannedPosition) -> bool:
-        """Whether too few polls could observe its peak, because the broker's clock was down."""
+        """Whether too few polls could observe its peak, because the broker's clock was down.
+
+        The peak before an addition (O16) lasts for some polls only, which other faults may prevent too.
+        """
         if position.role is not Role.TRAILING or position.due_at is None:
             return False
-        begins_at, ends_at = position.due_at - PEAK_DURATION + MINUTE, position.due_at - ADDED_BEFORE
-        read = [at for at in self.clock_reads if begins_at <= at <= ends_at]
+        addition = self.day.planned("O16")
+        begins_at = position.due_at - PEAK_DURATION + MINUTE
+        ends_at = addition.at if addition else position.due_at - MINUTE
+        polls = self.decided_at if addition else self.clock_reads
+        read = [at for at in polls if begins_at <= at <= ends_at]
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < MIN_POLL_PAIRS
 
     def _halted(self, position: PlannedPosition) -> bool:

@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 from faults.loop import LoopClock
 from faults.steps import Step
-from sellctl.core.errors import BrokerError, NotFoundError, UnknownOutcomeError
+from sellctl.core.errors import (
+    AuthError,
+    BrokerError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRejectedError,
+    UnknownOutcomeError,
+)
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import BrokerClock, Quote, Session
 from sellctl.core.model.order import Order
@@ -24,7 +31,10 @@ TIMEOUT = 5.0  # seconds until a client gives up waiting for a response
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request about an order and its answer as the program received it: ok, not found, refused or unknown."""
+    """One request about an order and its answer as the program received it: ok, not found, refused or unknown.
+
+    `kind` says what was refused: the key, the request budget, or the order, in the words of core.errors.Refusal.
+    """
 
     at: dt.datetime
     what: str
@@ -32,6 +42,7 @@ class LoggedRequest:
     answer: str
     body: Mapping[str, str] = field(default_factory=dict)
     process: int = 0
+    kind: str = ""
 
 
 @dataclass(slots=True)
@@ -49,17 +60,24 @@ class Network:
     polls: int = 0  # counted by requests for positions, one per poll
     process: int = 0
     clock_reads: list[dt.datetime] = field(default_factory=list)  # when the broker's clock was read
+    positions_read: list[dt.datetime] = field(default_factory=list)  # when a request for positions was answered
+    orders_read: list[dt.datetime] = field(default_factory=list)  # likewise for open orders
+
+    @property
+    def at(self) -> dt.datetime:
+        """The instant, without the error of the host's clock."""
+        return self.clock.now() - self.clock.skew
 
     async def travel(self) -> None:
         """Wait for the latency of one direction."""
         if self.latency:
             await self.clock.sleep(self.latency * self.rng())
 
-    def log_request(self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None) -> None:
+    def log_request(
+        self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None, kind: str = ""
+    ) -> None:
         """Add one request to the log."""
-        self.log.append(
-            LoggedRequest(self.clock.now() - self.clock.skew, what, client_order_id, answer, body or {}, self.process)
-        )
+        self.log.append(LoggedRequest(self.at, what, client_order_id, answer, body or {}, self.process, kind))
 
 
 class ProbedBroker:
@@ -81,11 +99,15 @@ class ProbedBroker:
     async def positions(self) -> Rows[Position]:
         """Count a poll and delegate."""
         self._network.polls += 1
-        return await self._read(self._inner.positions)
+        rows = await self._read(self._inner.positions)
+        self._network.positions_read.append(self._network.at)
+        return rows
 
     async def open_orders(self) -> Rows[Order]:
         """Delegate with latency."""
-        return await self._read(self._inner.open_orders)
+        rows = await self._read(self._inner.open_orders)
+        self._network.orders_read.append(self._network.at)
+        return rows
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
         """Delegate with latency."""
@@ -127,7 +149,7 @@ class ProbedBroker:
     async def clock(self) -> BrokerClock:
         """Delegate with latency."""
         clock = await self._read(self._inner.clock)
-        self._network.clock_reads.append(self._network.clock.now() - self._network.clock.skew)
+        self._network.clock_reads.append(self._network.at)
         return clock
 
     async def sessions(self, start: dt.date, end: dt.date) -> tuple[Session, ...]:
@@ -158,7 +180,7 @@ class ProbedBroker:
         except BrokerError as error:
             network.step(f"broker.{what}.failed")
             await network.clock.sleep(TIMEOUT * network.rng() if isinstance(error, UnknownOutcomeError) else 0.0)
-            network.log_request(what, name, _answer_kind(error), body)
+            network.log_request(what, name, _answer_kind(error), body, _refusal_kind(error))
             raise
         network.step(f"broker.{what}.arrived")
         await network.travel()
@@ -171,6 +193,14 @@ def _answer_kind(error: BrokerError) -> str:
     if isinstance(error, NotFoundError):
         return "not found"
     return "unknown" if isinstance(error, UnknownOutcomeError) else "refused"
+
+
+def _refusal_kind(error: BrokerError) -> str:
+    if isinstance(error, AuthError):
+        return "key"
+    if isinstance(error, RateLimitedError):
+        return "budget"
+    return error.refusal.value if isinstance(error, RequestRejectedError) else ""
 
 
 class ProbedQuotes:

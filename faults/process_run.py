@@ -55,6 +55,7 @@ class ProcessRun:
     polling_interval: PollingInterval
     once: bool = False  # run-once instead of watch
     streams: Streams | None = None  # None: prices and orders are only fetched
+    after_poll: Callable[[Runtime], None] = lambda _runtime: None
     runtime: Runtime | None = None
     loop: VirtualLoop | None = None
     _stop: asyncio.Event | None = field(default=None)
@@ -93,12 +94,13 @@ class ProcessRun:
     async def watch(self, until: dt.datetime) -> None:
         """Run the process: poll until an instant or SIGTERM, or one run-once."""
         self._stop = asyncio.Event()
-        scheduler = cast("Runtime", self.runtime).scheduler
+        runtime = cast("Runtime", self.runtime)
+        scheduler = runtime.scheduler
         if self.once:
             await scheduler.run_once()
             return
         setting_interval = asyncio.ensure_future(self._set_interval(until))
-        watching = asyncio.ensure_future(scheduler.watch(self._stop, ignore))
+        watching = asyncio.ensure_future(scheduler.watch(self._stop, lambda _seconds: self.after_poll(runtime)))
         ticking = asyncio.ensure_future(self.streams.keep_ticking(self.polling_interval)) if self.streams else None
         await asyncio.wait({setting_interval, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
@@ -170,7 +172,3 @@ class ProcessRun:
             if inspect.iscoroutine(coroutine):
                 with suppress(BaseException):
                     coroutine.close()
-
-
-def ignore(_event: Any) -> None:
-    """Ignore an event."""

@@ -21,6 +21,8 @@ from faults.generate import FEWEST_POLLS
 from faults.kill9 import KillRun, kill_at_random
 from faults.mutants import MUTANTS, Mutant, SearchResult, search_for
 from faults.pairs import differing_seeds
+from faults.pressure import PressureRun, play_pressure
+from faults.real_watch import CASES, WatchRun, watch_beside
 from faults.steadiness import Steadiness, many_days
 from faults.two import Pair, play_pair
 
@@ -41,17 +43,20 @@ class Programme:
     adapter_days: int
     matrix_seeds: int
     pairs: int
+    pressures: int
     kills: int
+    watches: int
     mutants: int
     seed_pairs: int
 
 
 SHORT = Programme(
-    days=500, steady_days=100, adapter_days=30, matrix_seeds=1, pairs=10, kills=6, mutants=6, seed_pairs=4
+    days=500, steady_days=100, adapter_days=30, matrix_seeds=1, pairs=10, pressures=10, kills=6, watches=len(CASES),
+    mutants=6, seed_pairs=4,
 )  # fmt: skip
 FULL = Programme(
-    days=4000, steady_days=100, adapter_days=300, matrix_seeds=20, pairs=200, kills=260, mutants=len(MUTANTS),
-    seed_pairs=50,
+    days=4000, steady_days=100, adapter_days=300, matrix_seeds=20, pairs=200, pressures=100, kills=260,
+    watches=4 * len(CASES), mutants=len(MUTANTS), seed_pairs=50,
 )  # fmt: skip
 PROGRAMMES = {"short": SHORT, "full": FULL}
 
@@ -87,9 +92,12 @@ def _parts(programme: Programme, workers: "Workers") -> Iterator[Row]:
     all_cases = (case for seed in _first(programme.matrix_seeds) for case in cases(seed))
     yield _crashes(workers.each(crash, all_cases), workers.report)
     yield _pairs(workers.each(_pair, _first(programme.pairs)), workers.report)
+    yield _pressures(workers.each(play_pressure, _first(programme.pressures)), workers.report)
     with multiprocessing.get_context("spawn").Pool(KILL_WORKERS, _ignore_unawaited) as pool:
         kill_workers = Workers(pool, workers.report)
         row = _kills(kill_workers.each(kill_at_random, _first(programme.kills)), workers.report)
+        yield replace(row, violations=row.violations + kill_workers.take_errors())
+        row = _watches(kill_workers.each(watch_beside, _first(programme.watches)), workers.report)
         yield replace(row, violations=row.violations + kill_workers.take_errors())
     yield _seed_pairs(programme.seed_pairs, workers.report)
     yield _mutants(
@@ -252,6 +260,19 @@ def _pairs(pairs: Iterable[Pair], report: Report) -> Row:
     return Row("two watchers at once", count, detail, broken, time.perf_counter() - started)
 
 
+def _pressures(runs: Iterable[PressureRun], report: Report) -> Row:
+    started, count, orders, most, slowest, broken = time.perf_counter(), 0, 0, 0, 0.0, 0
+    for run in runs:
+        count, orders = count + 1, orders + run.orders
+        most, slowest = max(most, run.most_requests), max(slowest, run.slowest)
+        if run.violations:
+            broken += 1
+            replay = f"python -m faults pressure --seed {run.seed}"
+            _report_failure(f"budget pressure, seed {run.seed}", run.violations, replay, report)
+    detail = f"{orders} orders, at most {most} requests of a key in a minute, each stop sent within {slowest:.1f} s"
+    return Row("budget pressure", count, detail, broken, time.perf_counter() - started)
+
+
 def _kills(runs: Iterable[KillRun], report: Report) -> Row:
     started, count, died, broken = time.perf_counter(), 0, 0, 0
     for run in runs:
@@ -262,6 +283,19 @@ def _kills(runs: Iterable[KillRun], report: Report) -> Row:
             _report_failure(f"kill -9, seed {run.seed}", run.errors, replay, report)
     detail = f"{died} real processes killed over HTTP"
     return Row("kill -9 at random times", count, detail, broken, time.perf_counter() - started)
+
+
+def _watches(runs: Iterable[WatchRun], report: Report) -> Row:
+    started, count, cases, broken = time.perf_counter(), 0, set[str](), 0
+    for run in runs:
+        count += 1
+        cases.add(run.case)
+        if run.errors:
+            broken += 1
+            replay = f"python -m faults watch --seed {run.seed}"
+            _report_failure(f"real watch, seed {run.seed}, {run.case}", run.errors, replay, report)
+    detail = f"{len(cases)} kinds of unread output and of hostile strategies"
+    return Row("real watch", count, detail, broken, time.perf_counter() - started)
 
 
 def _seed_pairs(count: int, report: Report) -> Row:

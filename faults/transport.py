@@ -26,6 +26,8 @@ from sellctl.sim.venue.exchange import Exchange
 
 BASE_URL = "http://127.0.0.1:1"
 _CLIENT = ("127.0.0.1", 1)
+_KEY = "APCA-API-KEY-ID"
+_DATA = ("/v2/stocks", "/v1beta1/", "/v1beta3/")  # data has a budget of its own
 Message = MutableMapping[str, Any]
 
 
@@ -100,9 +102,13 @@ class InProcessTransport:
         """Nothing is open."""
 
     def _note(self, request: HttpRequest) -> None:
-        """Record what I6 and I7 are checked against."""
+        """Record what I6, I7, K3 and R8 are checked against."""
         path = request.target.partition("?")[0]
         self._evidence.posts += request.method == "POST"
+        key, now = dict(request.headers)[_KEY], self._app.host.exchange.now
+        self._evidence.requests[f"{key} {'data' if path.startswith(_DATA) else 'trading'}"].append(now)
+        if path == "/v2/positions":
+            self._evidence.positions_asked[key].append(now)
         everything = request.method == "DELETE" and not path.startswith("/v2/orders/")
         if everything or request.method in {"PATCH", "PUT"}:
             self._evidence.shortcuts.add(f"{request.method} {path}")

@@ -8,9 +8,10 @@ from typing import Any
 
 from builders import replace
 
-from faults.catalogue import CATALOGUE
+from faults.catalogue import CATALOGUE, SEPARATE
 from faults.day import Stage, a_stage
 from faults.generate import Day, PlannedFault, Role, generate_day
+from faults.network import LoggedRequest
 from sellctl.core.config.schema import BackstopConfig
 
 
@@ -28,7 +29,7 @@ def with_fault(
     day: Day, name: str, at: dt.datetime, minutes: float = 5, times: int | None = None, **options: Any
 ) -> Day:
     """The day with one more fault, for some minutes or a number of times."""
-    fault = next(each for each in CATALOGUE if each.name == name)
+    fault = next(each for each in (*CATALOGUE, *SEPARATE) if each.name == name)
     planned = PlannedFault(fault, at, at + dt.timedelta(minutes=minutes), times=times, options=options)
     return replace(day, faults=(*day.faults, planned))
 
@@ -43,3 +44,9 @@ def played(day: Day, folder: Path) -> Stage:
 def found(stage: Stage) -> Sequence[str]:
     """The violations, one sentence each."""
     return [str(violation) for violation in stage.findings.found]
+
+
+def sent(at: dt.datetime, what: str = "sending", kind: str = "", process: int = 1) -> LoggedRequest:
+    """A request about an order of MSFT, or its answer: `kind` says what was refused, "" that it was accepted."""
+    answer = "" if what == "sending" else "refused" if kind else "ok"
+    return LoggedRequest(at, what, "sellctl-1", answer, {"symbol": "MSFT"}, process, kind)

@@ -7,13 +7,14 @@ import pytest
 from builders import replace
 from faults_scenes import a_day, found, played, with_fault
 
-from faults.catalogue import CATALOGUE, NOT_DRAWN
+from faults.catalogue import CATALOGUE, DRAWN_OTHERWISE, NOT_DRAWN, SEPARATE
 from faults.checkers import is_ours, parts
 from faults.crash import Case, crash
 from faults.day import play
 from faults.generate import DUE, Role, generate_day
 from faults.mutants import MUTANTS, search_for
 from faults.two import play_pair
+from sellctl.sim.faults.catalogue import CATALOGUE as SIMULATED
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 
@@ -104,8 +105,19 @@ def test_there_are_at_least_thirty_mutants_with_unique_names() -> None:
 
 
 def test_each_fault_that_is_not_drawn_has_a_reason() -> None:
-    assert not NOT_DRAWN.keys() & {fault.name for fault in CATALOGUE}
+    assert not NOT_DRAWN.keys() & {fault.name for fault in (*CATALOGUE, *SEPARATE)}
     assert all(NOT_DRAWN.values())
+
+
+def test_each_fault_of_the_simulator_is_drawn_or_has_a_reason_why_not() -> None:
+    drawn = {fault.name for fault in (*CATALOGUE, *SEPARATE)} | DRAWN_OTHERWISE
+    assert SIMULATED.keys() <= drawn | NOT_DRAWN.keys()
+
+
+def test_each_drawn_fault_says_in_one_sentence_what_happens() -> None:
+    texts = {fault.name: fault.text for fault in (*CATALOGUE, *SEPARATE)}
+    assert all(texts.values())
+    assert not {name for name, text in texts.items() if text.endswith(".")}
 
 
 def test_order_faults_count_as_unfired_only_if_there_was_an_order() -> None:

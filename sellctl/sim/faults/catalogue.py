@@ -65,6 +65,12 @@ _KINDS = (
         "clock and calendar (or only the one at path) are wrong by skew seconds, or down",
         {"skew": 3600, "down": False},
     ),
+    FaultKind(
+        "H21",
+        "a refusal with this status and message, and with this code or none",
+        {"status": 403, "code": None, "message": "forbidden."},
+        1,
+    ),
     FaultKind("O01", "orders are rejected at once", {}, 1),
     FaultKind("O02", "orders are accepted, then rejected", {}, 1),
     FaultKind("O03", "orders fill in parts of this size", {"qty": 1}),

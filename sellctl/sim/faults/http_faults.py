@@ -34,6 +34,7 @@ PAUSE_BEFORE_RESET = 0.05  # seconds, so that the client has received the first 
 UNKNOWN_ORDER = "00000000-0000-4000-8000-000000000000"
 FAULT_NAMES = (
     "H01", "H02", "H03", "H04", "H05", "H06", "H07", "H08", "H09", "H10", "H11", "H12", "H13", "H14", "H15", "H16",
+    "H21",
 )  # fmt: skip
 
 
@@ -117,12 +118,18 @@ def _wash_trade_or_other(fault: Fault) -> RejectionError:
     return unprocessable(str(fault["message"]))
 
 
+def _as_given(fault: Fault) -> RejectionError:
+    code = {} if fault["code"] is None else {"code": int(fault["code"])}
+    return RejectionError(int(fault["status"]), {**code, "message": str(fault["message"])})
+
+
 _REJECTIONS: dict[str, Callable[[Fault], RejectionError]] = {
     "H06": lambda _fault: rate_limited(),
     "H07": lambda fault: unauthorized() if int(fault["status"]) == 401 else forbidden(),  # noqa: PLR2004  HTTP
     "H08": lambda _fault: insufficient_qty("AAPL", Decimal(1), Decimal(1), Decimal(1), [UNKNOWN_ORDER]),
     "H09": lambda fault: duplicate_id(int(fault["status"])),
     "H10": _wash_trade_or_other,
+    "H21": _as_given,
 }
 
 
@@ -181,6 +188,7 @@ BEFORE: dict[str, Before] = {
     "H10": _reject,
     "H14": _redirect,
     "H15": _reset,
+    "H21": _reject,
 }
 AFTER: dict[str, After] = {
     "H02": _never_answer,

@@ -55,6 +55,23 @@ def test_a_server_error_comes_as_json_or_html_before_or_after(
     assert orders(server) == int(after)
 
 
+@pytest.mark.parametrize(
+    ("options", "status", "body"),
+    [
+        ({}, 403, {"message": "forbidden."}),
+        ({"status": 401, "message": "unauthorized."}, 401, {"message": "unauthorized."}),
+        ({"status": 400, "code": 40010000, "message": "no"}, 400, {"code": 40010000, "message": "no"}),
+    ],
+)
+def test_a_refusal_has_the_status_the_message_and_the_code_or_none_as_asked_for(
+    server: SimServer, client: Rest, options: dict[str, Any], status: int, body: dict[str, Any]
+) -> None:
+    answer = sent_with(server, client, "H21", method="POST", **options)
+    assert answer.status_code == status
+    assert answer.json() == body
+    assert orders(server) == 0
+
+
 @pytest.mark.parametrize(("reset", "offset"), [("none", None), ("now", 0), ("past", -3600), ("far", 86400)])
 def test_too_many_requests_comes_with_every_kind_of_reset(
     server: SimServer, client: Rest, reset: str, offset: int | None
@@ -214,4 +231,4 @@ def test_a_fault_applies_per_account_and_by_chance_and_is_counted(server: SimSer
 
 
 def test_every_name_of_the_family_is_in_the_catalogue() -> None:
-    assert {name for name in CATALOGUE if name[0] == "H"} == {f"H{number:02d}" for number in range(1, 21)}
+    assert {name for name in CATALOGUE if name[0] == "H"} == {f"H{number:02d}" for number in range(1, 22)}
