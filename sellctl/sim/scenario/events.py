@@ -109,17 +109,6 @@ def transfer(account: str, amount: Decimal) -> ScenarioEvent:
     return apply
 
 
-def transfer(account: str, amount: Decimal) -> ScenarioEvent:
-    """Cash is paid in, or out when the amount is below zero."""
-
-    def apply(exchange: Exchange) -> None:
-        owner = exchange.accounts[account]
-        owner.cash += amount
-        owner.transfers = (owner.transfers or Decimal(0)) + amount
-
-    return apply
-
-
 def set_account(account: str, values: Mapping[str, Any]) -> ScenarioEvent:
     """An account changes: its key is refused, or its trading is blocked."""
 
