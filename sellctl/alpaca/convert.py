@@ -271,13 +271,20 @@ def _entry_contradiction(
     basis = _known_or_none(row, "cost_basis")
     if basis is not None:
         paid = basis if direction is Direction.LONG else basis.copy_abs()
-        # The entry price may be rounded in its last digit, or to cents, and the basis to cents.
-        rounded = min(Decimal(1).scaleb(_exponent(entry)), _CENT) / 2 * shares
-        if abs(paid - cost) > max(cost * _SAME_COST, rounded) + _CENT:
+        if not _is_same_cost(paid, cost, entry, shares):
             return f"{shares:f} shares at its entry price {entry:f} don't cost its cost basis {basis:f}"
     if value and profit is not None and not any(_is_same_size(value + sign * profit, cost) for sign in (1, -1)):
         return f"its entry price {entry:f} contradicts its profit {profit:f} at a market value of {value:f}"
     return ""
+
+
+def _is_same_cost(paid: Decimal, cost: Decimal, entry: Decimal, shares: Decimal) -> bool:
+    """Whether a cost basis is that of an entry price, which may be rounded to cents or in its last digit."""
+    difference = abs(paid - cost)
+    if difference <= _CENT:
+        return True
+    rounded = min(Decimal(1).scaleb(_exponent(entry)), _CENT) / 2 * shares
+    return difference <= max(cost * _SAME_COST, rounded) + _CENT
 
 
 def _exponent(number: Decimal) -> int:
@@ -288,8 +295,8 @@ def _exponent(number: Decimal) -> int:
 
 def _is_same_size(one: Decimal, other: Decimal) -> bool:
     """Whether two amounts may be the same although they are of different instants: prices move, and sizes don't."""
-    small, large = sorted((one.copy_abs(), other.copy_abs()))
-    return large <= small * _SAME_SIZE
+    one, other = one.copy_abs(), other.copy_abs()
+    return one <= other * _SAME_SIZE and other <= one * _SAME_SIZE
 
 
 # --- orders

@@ -177,7 +177,7 @@ class StateFolder:
 
     def _halt_drafts(self) -> list[Path]:
         try:
-            return [path for path in self.path.iterdir() if path.name.startswith(_HALT_DRAFT)]
+            return [self.path / name for name in os.listdir(self.path) if name.startswith(_HALT_DRAFT)]  # noqa: PTH208
         except FileNotFoundError:
             return []
         except OSError:

@@ -22,6 +22,7 @@ _USUAL = tuple(
 )
 _EXACTLY = Decimal("0.02")  # how far a move may be from a usual split's, as a share of it
 _ONE = Decimal(1)
+_LEAST_MOVE = min(_USUAL) * (_ONE - _EXACTLY)
 
 
 @dataclass(slots=True)
@@ -77,11 +78,11 @@ def _is_nearer_to_split(move: Decimal, ratio: Decimal) -> bool:
 def usual_split(price: Decimal, before: Iterable[Decimal]) -> Decimal | None:
     """The usual split that exactly explains the move from an earlier price; None when none does."""
     for each in before:
-        move = each / price
-        for usual in _USUAL:
-            for ratio in (usual, _ONE / usual):
-                if abs(move / ratio - 1) <= _EXACTLY:
-                    return ratio
+        is_reverse = each < price
+        size = price / each if is_reverse else each / price
+        for ratio in _USUAL if size > _LEAST_MOVE else ():
+            if abs(size / ratio - 1) <= _EXACTLY:
+                return _ONE / ratio if is_reverse else ratio
     return None
 
 
