@@ -74,18 +74,23 @@ class ProbedBroker:
         """The account's name in the configuration."""
         return self._inner.name
 
-    async def account(self) -> AccountFacts:
-        """Delegate with latency."""
-        return await self._read(self._inner.account)
+    @property
+    def load(self) -> float:
+        """That of the wrapped broker."""
+        return self._inner.load
 
-    async def positions(self) -> Rows[Position]:
+    async def account(self, *, for_order: bool = False) -> AccountFacts:
+        """Delegate with latency."""
+        return await self._read(lambda: self._inner.account(for_order=for_order))
+
+    async def positions(self, *, for_order: bool = False) -> Rows[Position]:
         """Count a poll and delegate."""
         self._network.polls += 1
-        return await self._read(self._inner.positions)
+        return await self._read(lambda: self._inner.positions(for_order=for_order))
 
-    async def open_orders(self) -> Rows[Order]:
+    async def open_orders(self, *, for_order: bool = False) -> Rows[Order]:
         """Delegate with latency."""
-        return await self._read(self._inner.open_orders)
+        return await self._read(lambda: self._inner.open_orders(for_order=for_order))
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
         """Delegate with latency."""

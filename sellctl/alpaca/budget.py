@@ -27,6 +27,11 @@ class Budget:
             self._forget_old()
             return len(self._sent)
 
+    @property
+    def load(self) -> float:
+        """The share of the budget that the last minute has used, from 0.0 to 1.0."""
+        return self.used / max(int(self._limit * SHARE_USED), 1)
+
     def set_limit(self, per_minute: int | None) -> None:
         """Set the broker's limit as its headers name it; None changes nothing."""
         self._limit = per_minute or self._limit

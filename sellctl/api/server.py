@@ -15,6 +15,7 @@ from sellctl.api.access import check_exposed
 from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
+from sellctl.service.signals import on_first_signal
 from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
@@ -86,11 +87,9 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
         control.begin_to_close()
         server.should_exit = True
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+    on_first_signal(end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, services.reload)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, services.reload)
     background_tasks = [
         asyncio.create_task(_end_on_fault(control.failed, end)),
         asyncio.create_task(_notify_watchdog(control)),

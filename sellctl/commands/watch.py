@@ -87,7 +87,7 @@ def watch(
     _print_what_is_left(runtime)
     if shown is WatchFormat.TABLE and not options.log_file:
         print_problems(runtime.scheduler)
-    raise typer.Exit(status_of(runtime.scheduler))
+    raise typer.Exit(status_of(runtime.scheduler, stopped=True))
 
 
 async def _until_signal(
@@ -96,9 +96,10 @@ async def _until_signal(
     """Watch until SIGINT or SIGTERM; SIGHUP reloads the configuration."""
     import asyncio
 
+    from sellctl.service.signals import on_first_signal
+
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_first_signal(stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hup)
     await watching(runtime, display, stop, notifier.after_poll)

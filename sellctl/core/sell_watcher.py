@@ -1,4 +1,8 @@
-"""Watches one account: observe, decide, record, execute. Polls and ticks share one path from a snapshot to orders."""
+"""Watches one account: observe, decide, record, execute.
+
+A poll reads the account and decides. Between polls, a look decides on all newer quotes and a tick on those of one
+underlying, both with the positions and orders of the last poll.
+"""
 
 import asyncio
 import datetime as dt
@@ -11,7 +15,7 @@ from typing import TypeVar
 from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import RateLimitedError, SellctlError
+from sellctl.core.errors import RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
@@ -73,6 +77,7 @@ class SellWatcher:
     requests: ManualRequests = field(default_factory=ManualRequests)
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
+    _seen: AccountObservation | None = None  # the one that the state's plan was made from
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
     # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
@@ -101,14 +106,18 @@ class SellWatcher:
 
     # --- a poll -------------------------------------------------------------------------------------------------------
 
-    async def observe(self) -> AccountObservation | None:
-        """Positions and open orders, with our orders updated; None after a failure, which is then in `state`."""
+    async def observe(self, *, for_order: bool = False) -> AccountObservation | None:
+        """Positions and open orders, with our orders updated; None after a failure, which is then in `state`.
+
+        With `for_order`, an urgent order waits for it: it may use the request budget that is kept for orders.
+        """
         policy = self.policy
         return await self._contain(
             self.observer.observe(
                 self.options.mode,
                 with_equity=policy.guards_the_account,
                 with_underlyings=policy.needs_underlyings,
+                for_order=for_order,
             )
         )
 
@@ -124,17 +133,21 @@ class SellWatcher:
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
+        self._seen = seen
+        if seen.at > max(self._acted_at.values(), default=float("-inf")):
+            self._state = replace(self._state, acted=False, awaits_read=False)
         await self._decide_and_execute(snapshot, seen.at)
         return True
 
-    def _snapshot(self, seen: AccountObservation, market: Market) -> Snapshot:
+    def _snapshot(self, seen: AccountObservation, market: Market, *, again: bool = False) -> Snapshot:
+        """The account by an observation, with the newest quotes; `again` when a snapshot of it was made before."""
         requests, rows = self.requests, seen.positions.rows
         if self._state.plan is not None or requests.panic_is_pending:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         resumed = self.options.resumed()
         if resumed:
             self.positions.episodes.thaw(resumed)
-        holdings = self.positions.holdings(rows, market)
+        holdings = self.positions.holdings(rows, market, again=again)
         self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
@@ -154,23 +167,66 @@ class SellWatcher:
             structures=self.positions.structures,
         )
 
+    # --- a look -------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_executing(self) -> bool:
+        """Whether a plan is being carried out: a read that begins now would not show its end."""
+        return any(lock.locked() for lock in self._locks.values())
+
+    @property
+    def may_look(self) -> bool:
+        """Whether newer quotes may act on the last poll's positions and orders.
+
+        Not while the account fails, except for a while: a read that fails for a moment, or for which the request budget
+        is used up, says nothing about orders, and the decision refuses positions that are too old.
+        """
+        state = self._state
+        if state.mode is not RunMode.ACT or state.only is not None or self.requests.panic_is_pending:
+            return False
+        if state.problem is not None and not isinstance(state.problem, RateLimitedError | UnknownOutcomeError):
+            return False
+        return self._seen is not None and state.snapshot is not None and state.polled_at is not None
+
+    async def look(self, market: Market) -> None:
+        """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
+        if self._seen is not None and self.may_look:
+            await self._contain(self._look(self._seen, market))
+
+    async def _look(self, seen: AccountObservation, market: Market) -> None:
+        snapshot = replace(self._snapshot(seen, market, again=True), on_tick=True)
+        plan = self.decide(snapshot)
+        due = self._on_current_views(plan)
+        if due.needs_history:
+            snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+            plan = self.decide(snapshot)
+            due = self._on_current_views(plan)
+        if self._seen is not seen or self._state.plan is None:
+            return  # a poll has decided meanwhile
+        shown = replace(snapshot, on_tick=False)
+        self._state = replace(self._state, plan=self._state.plan.updated_by(due), snapshot=shown)
+        if due.acts and not due.needs_history:
+            try:
+                await self._execute(due, seen.at)
+            finally:
+                self.journal.plan_made(snapshot, plan)
+
+    def _on_current_views(self, plan: Plan) -> Plan:
+        """The plan without the underlyings on which something is being sent, or was since they were read."""
+        symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
+        return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
+
     # --- a tick -------------------------------------------------------------------------------------------------------
 
     def accepts_ticks(self, underlying: str) -> bool:
         """Whether a tick on this underlying may act on the last poll's positions.
 
-        Not while a plan for it is being carried out, nor after one until the next poll; nor while the account fails. A
-        used-up request budget for reads is no failure: orders have a budget of their own, and the decision refuses
-        positions that are too old.
+        Not while a plan for it is being carried out, nor after one until the next poll.
         """
-        state = self._state
-        if state.mode is not RunMode.ACT or state.only is not None or self.requests.panic_is_pending:
+        polled_at = self._state.polled_at
+        if not self.may_look or polled_at is None:
             return False
-        if state.problem is not None and not isinstance(state.problem, RateLimitedError):
-            return False
-        if state.snapshot is None or state.polled_at is None:
-            return False
-        return not self._locks[underlying].locked() and not self._is_expired(underlying, state.polled_at)
+        return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
 
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
@@ -237,11 +293,12 @@ class SellWatcher:
 
     async def _execute(self, plan: Plan, observed_at: float) -> None:
         """Carry out a plan. No underlying waits for another's cancel."""
-        acted = await self._executed(plan, observed_at)
-        self._state = replace(self._state, acted=acted)
+        if await self._executed(plan, observed_at):
+            awaits_read = self._state.awaits_read or bool(plan.cancels)
+            self._state = replace(self._state, acted=True, awaits_read=awaits_read)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow at once."""
+        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow soon."""
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
@@ -275,9 +332,9 @@ class SellWatcher:
         history, is_news = await asyncio.gather(
             self.observer.history(symbols), self.observer.load_price_increments(symbols)
         )
-        if is_news:  # joined again; this also counts absences a second time
+        if is_news:
             positions = [holding.position for holding in snapshot.holdings]
-            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market))
+            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market, again=True))
         return snapshot.with_history(history)
 
     def _with_price_increment(self, holding: Holding) -> Holding:
@@ -376,3 +433,7 @@ class SellWatcher:
         if before is None or before.sentence != error.sentence:
             self.publish("", EventKind.DEGRADED, str(error).removeprefix(f"{self.name}: "), failed=True)
         self._state = replace(self._state, problem=error, failures=self._state.failures + 1, acted=False)
+
+
+def _underlying(holding: Holding) -> str:
+    return holding.position.instrument.underlying

@@ -27,6 +27,7 @@ from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
+from sellctl.core.watching.poll_schedule import EASY_LOAD
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
@@ -73,6 +74,10 @@ class TickHandler:
         problems = self.stream.problems
         return bool(problems) and not any(problems.values())
 
+    def streams_orders_of(self, account: str) -> bool:
+        """Whether the updates of the account's orders are being streamed."""
+        return self.stream.problems.get(f"orders of {account}") == ""
+
     # --- after each poll ----------------------------------------------------------------------------------------------
 
     async def polled(self) -> None:
@@ -110,15 +115,19 @@ class TickHandler:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
 
     async def _load_ahead(self) -> None:
-        """Load what an order on a tick needs: today's orders with one request per account, and price increments."""
+        """Load what an order on a tick needs: today's orders with one request per account, and price increments.
+
+        Not for an account that has used much of its request budget: a look loads them when an order needs them.
+        """
         market = self._market()
         if market is None or not market.is_open:
             return
         if self._orders_of != market.today:
             self._orders_of = market.today
             self._todays_orders.clear()
-        await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in self.watchers))
-        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in self.watchers))
+        eased = [watcher for watcher in self.watchers if watcher.broker.load < EASY_LOAD]
+        await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in eased))
+        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
 
     async def _load_todays_orders(self, watcher: SellWatcher) -> None:
         """Load those that are missing; a symbol with an open order is loaded again once that order has ended."""

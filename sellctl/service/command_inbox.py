@@ -1,4 +1,7 @@
-"""Requests between processes: the process that holds an account accepts them, usually within a second."""
+"""Requests between processes: the process that holds an account carries them out within a second.
+
+So it does for a halt and an exemption, which are flags in the state folder.
+"""
 
 import asyncio
 import time
@@ -18,12 +21,16 @@ async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
     watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     for _ in state.take_requests(tuple(watchers)):
         pass  # discard requests left for a process that has ended
+    flags = state.halted(), state.exempt()
     while True:
         for request in state.take_requests(tuple(watchers)):
-            for name in request.accounts:
-                if name in watchers:
-                    watchers[name].take_request(request)
-            scheduler.wake()
+            asked = [name for name in request.accounts if name in watchers]
+            for name in asked:
+                watchers[name].take_request(request)
+            scheduler.read_at_once(asked)
+        before, flags = flags, (state.halted(), state.exempt())
+        if flags != before:
+            scheduler.read_at_once(watchers)
         await asyncio.sleep(CHECK_EVERY_SECONDS)
 
 

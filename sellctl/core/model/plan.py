@@ -1,7 +1,7 @@
 """A plan: one decision per position, and the orders and cancels that follow from them."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -298,6 +298,12 @@ class PositionDecision:
         )
 
 
+def most_urgent_first(decisions: Iterable[PositionDecision]) -> tuple[PositionDecision, ...]:
+    """The decisions by urgency and symbol; those without a signal come last."""
+    least = len(Urgency)
+    return tuple(sorted(decisions, key=lambda d: (d.signal.urgency if d.signal else least, d.holding.symbol)))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Every position exactly once, most urgent first, and the stale orders to cancel.
@@ -338,6 +344,22 @@ class Plan:
     def is_unconfirmed(self) -> bool:
         """Whether a decision depends on another poll."""
         return any(decision.unconfirmed for decision in self.decisions)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether an exit waits until the positions show a fill."""
+        return any(each.unconfirmed and each.state is DecisionState.CLOSING for each in self.decisions)
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether a protective or forced exit is due, confirmed or not. The most urgent decision comes first."""
+        signal = self.decisions[0].signal if self.decisions else None
+        return signal is not None and signal.urgency <= Urgency.PROTECTIVE
+
+    def updated_by(self, later: "Plan") -> "Plan":
+        """This plan with the decisions of a later one on some of its positions."""
+        news = {decision.holding.symbol: decision for decision in later.decisions}
+        return replace(self, decisions=most_urgent_first(news.get(d.holding.symbol, d) for d in self.decisions))
 
     def confirmed_by(self, later: "Plan") -> "Plan":
         """This plan, with each unconfirmed decision replaced by that of a later plan."""

@@ -56,11 +56,18 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
 
-    async def observe(self, mode: RunMode, *, with_equity: bool, with_underlyings: bool) -> AccountObservation:
-        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again."""
+    async def observe(
+        self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, for_order: bool = False
+    ) -> AccountObservation:
+        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again.
+
+        With `for_order`, an urgent order waits for it.
+        """
         at = self.clock.monotonic()
-        await self._read_account(again=with_equity)
-        positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
+        await self._read_account(again=with_equity, for_order=for_order)
+        positions, orders = await asyncio.gather(
+            self.broker.positions(for_order=for_order), self.broker.open_orders(for_order=for_order)
+        )
         known = await self._settle(orders.rows) if mode is RunMode.ACT else orders.rows
         return AccountObservation(positions, known, orders, at, with_underlyings)
 
@@ -119,11 +126,11 @@ class AccountObserver:
             self.positions.contracts[symbol] = None
         return self.positions.contracts[symbol] is not None
 
-    async def _read_account(self, *, again: bool) -> None:
+    async def _read_account(self, *, again: bool, for_order: bool) -> None:
         """Read the key's account and check that it may be traded: once, and again while it is blocked or if `again`."""
         trading_block = self.orders.trading_block
         if self.facts is None or self.facts.blocked or trading_block.row or again:
-            facts = await self.broker.account()
+            facts = await self.broker.account(for_order=for_order)
             self.admit(facts)
             if facts.blocked:
                 trading_block.lift()  # from now on the account itself shows the block and its end
