@@ -79,18 +79,18 @@ class ProbedBroker:
         """That of the wrapped broker."""
         return self._inner.load
 
-    async def account(self, *, for_order: bool = False) -> AccountFacts:
+    async def account(self, *, urgent: bool = False) -> AccountFacts:
         """Delegate with latency."""
-        return await self._read(lambda: self._inner.account(for_order=for_order))
+        return await self._read(lambda: self._inner.account(urgent=urgent))
 
-    async def positions(self, *, for_order: bool = False) -> Rows[Position]:
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:
         """Count a poll and delegate."""
         self._network.polls += 1
-        return await self._read(lambda: self._inner.positions(for_order=for_order))
+        return await self._read(lambda: self._inner.positions(urgent=urgent))
 
-    async def open_orders(self, *, for_order: bool = False) -> Rows[Order]:
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Delegate with latency."""
-        return await self._read(lambda: self._inner.open_orders(for_order=for_order))
+        return await self._read(lambda: self._inner.open_orders(urgent=urgent))
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
         """Delegate with latency."""

@@ -91,8 +91,8 @@ class BudgetedBroker(SimBroker):
         self._clock, self._note = clock, note
         self.budget = Budget(clock.monotonic)
 
-    async def _spend(self, method: str, path: str, symbol: str = "", *, for_order: bool = False) -> None:
-        if self.budget.take(for_order=for_order):
+    async def _spend(self, method: str, path: str, symbol: str = "", **priority: bool) -> None:
+        if self.budget.take(**{"for_order": False, **priority}):
             raise RateLimitedError(f"{self.name}: used up", answer=BrokerAnswer(429, None, "sellctl's own budget"))
         seconds = (self.exchange.now - after(0)).total_seconds()
         self._note(Sent(seconds, method, path, symbol))
@@ -102,16 +102,16 @@ class BudgetedBroker(SimBroker):
     def load(self) -> float:
         return self.budget.load
 
-    async def account(self, *, for_order: bool = False) -> AccountFacts:
-        await self._spend("GET", "account", for_order=for_order)
+    async def account(self, *, urgent: bool = False) -> AccountFacts:
+        await self._spend("GET", "account", urgent=urgent)
         return await super().account()
 
-    async def positions(self, *, for_order: bool = False) -> Rows[Position]:
-        await self._spend("GET", "positions", for_order=for_order)
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:
+        await self._spend("GET", "positions", urgent=urgent)
         return await super().positions()
 
-    async def open_orders(self, *, for_order: bool = False) -> Rows[Order]:
-        await self._spend("GET", "orders", for_order=for_order)
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
+        await self._spend("GET", "orders", urgent=urgent)
         return await super().open_orders()
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:

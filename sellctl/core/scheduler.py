@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sellctl.core.decision.quote_checks import price_exits_paused
@@ -23,12 +24,13 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.sell_watcher import SellWatcher
+from sellctl.core.sell_watcher import LoadedOrders, SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
 from sellctl.core.watching.poll_schedule import (
     AT_ONCE_SECONDS,
     CLOCK_SECONDS,
+    EASY_LOAD,
     FOLLOW_UP_SECONDS,
     HURRIED_SECONDS,
     LOOK_SECONDS,
@@ -149,7 +151,9 @@ class AccountScheduler:
         self._quoted_at |= dict.fromkeys((watcher.name for watcher in quoting), self.clock.monotonic())
         observed = {watcher.name for watcher, _ in seen}
         work = [watcher.act_on_poll(observation, market) for watcher, observation in seen]
-        work += [watcher.look(market) for watcher in looking if watcher.name not in observed]
+        work += [
+            watcher.look(market, self._loaded(watcher.name)) for watcher in looking if watcher.name not in observed
+        ]
         plans = [self._start(each) for each in work]
         if self.tick_handler and seen:
             self._start(self._prepare_ticks(self.tick_handler, plans))
@@ -160,17 +164,23 @@ class AccountScheduler:
         await asyncio.gather(*plans)
         await tick_handler.polled()
 
+    def _loaded(self, account: str) -> LoadedOrders:
+        """The account's orders of today that were loaded for ticks."""
+        if self.tick_handler is None:
+            return LoadedOrders()
+        return LoadedOrders(self.tick_handler.todays_orders(account), partial(self.tick_handler.forget_orders, account))
+
     def _start_reading(self, watcher: SellWatcher, now: float) -> asyncio.Task[AccountObservation | None]:
         state, name = watcher.state, watcher.name
         is_overdue = state.polled_at is None or now - state.polled_at >= SLOWEST_SECONDS
-        for_order = name in self._at_once or state.is_pressing or is_overdue
+        urgent = name in self._at_once or state.is_pressing or is_overdue
         self._requested.discard(name)
         self._at_once.discard(name)
         self._read_at[name] = now
 
         async def read() -> AccountObservation | None:
             try:
-                return await watcher.observe(for_order=for_order)
+                return await watcher.observe(urgent=urgent)
             finally:
                 self._read_ended_at[name] = self.clock.monotonic()
 
@@ -221,7 +231,7 @@ class AccountScheduler:
 
     def _looks(self) -> list[tuple[SellWatcher, float]]:
         """The accounts that decide on newer quotes before their next read, and when each needs them."""
-        requests = quote_requests(self._held_by(each for each in self.watchers if each.state.is_following))
+        requests = quote_requests(self._held_by(each for each in self.watchers if each.state.is_expedited))
         found = []
         for watcher in self.watchers:
             gap = look_gap(watcher.state, self._conditions(watcher), requests)
@@ -266,7 +276,10 @@ class AccountScheduler:
         observation is thrown away.
         """
         try:
-            is_known = self.market_clock.age < (CLOCK_SECONDS if ordinary else float("inf"))
+            is_busy = any(watcher.broker.load >= EASY_LOAD for watcher in self.watchers)
+            fresh_for = 0.0 if self._ordinary_requested else CLOCK_SECONDS[is_busy]
+            is_known = self.market_clock.age < (fresh_for if ordinary else float("inf"))
+            self._ordinary_requested &= not ordinary
             self._market = self.market_clock.now() if is_known else await self.market_clock.read()
         except BrokerError as error:
             if self.market_clock.instant is None:
@@ -368,7 +381,6 @@ class AccountScheduler:
             self._wake_up.clear()
             next_ordinary = self._last_ordinary + self.interval.total_seconds()
             ordinary = self._ordinary_requested or self.clock.monotonic() >= next_ordinary
-            self._ordinary_requested = False
             if await self._is_worth_a_poll():
                 plans = await self._poll(ordinary=ordinary, patient=False)
                 await self._wait_at_most(EXECUTION_SECONDS, plans)

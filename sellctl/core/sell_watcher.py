@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
+from sellctl.core.watching.poll_schedule import EASY_LOAD
 
 T = TypeVar("T")
 
@@ -51,6 +52,14 @@ class WatcherOptions:
     exempt: Callable[[], frozenset[str]] = frozenset
     resumed: Callable[[], frozenset[str]] = frozenset
     halt: Callable[[str], None] = lambda _why: None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedOrders:
+    """Orders of today by symbol that were loaded ahead of need. `forget` discards those that are about to change."""
+
+    by_symbol: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
+    forget: Callable[[Collection[str]], None] = lambda _symbols: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +115,10 @@ class SellWatcher:
 
     # --- a poll -------------------------------------------------------------------------------------------------------
 
-    async def observe(self, *, for_order: bool = False) -> AccountObservation | None:
+    async def observe(self, *, urgent: bool = False) -> AccountObservation | None:
         """Positions and open orders, with our orders updated; None after a failure, which is then in `state`.
 
-        With `for_order`, an urgent order waits for it: it may use the request budget that is kept for orders.
+        With `urgent`, the reads may use a part of the request budget that is kept for orders.
         """
         policy = self.policy
         return await self._contain(
@@ -117,7 +126,7 @@ class SellWatcher:
                 self.options.mode,
                 with_equity=policy.guards_the_account,
                 with_underlyings=policy.needs_underlyings,
-                for_order=for_order,
+                urgent=urgent,
             )
         )
 
@@ -188,13 +197,13 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def look(self, market: Market) -> None:
+    async def look(self, market: Market, loaded: LoadedOrders | None = None) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
         if self._seen is not None and self.may_look:
-            await self._contain(self._look(self._seen, market))
+            await self._contain(self._look(self._seen, market, loaded or LoadedOrders()))
 
-    async def _look(self, seen: AccountObservation, market: Market) -> None:
-        snapshot = replace(self._snapshot(seen, market, again=True), on_tick=True)
+    async def _look(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
+        snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
         if due.needs_history:
@@ -206,6 +215,7 @@ class SellWatcher:
         shown = replace(snapshot, on_tick=False)
         self._state = replace(self._state, plan=self._state.plan.updated_by(due), snapshot=shown)
         if due.acts and not due.needs_history:
+            loaded.forget(due.symbols_acting)
             try:
                 await self._execute(due, seen.at)
             finally:
@@ -329,8 +339,10 @@ class SellWatcher:
     async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
         """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
         symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
+        # The coarser increment serves while the request budget is needed for more.
+        unknown = symbols if self.broker.load < EASY_LOAD else ()
         history, is_news = await asyncio.gather(
-            self.observer.history(symbols), self.observer.load_price_increments(symbols)
+            self.observer.history(symbols), self.observer.load_price_increments(unknown)
         )
         if is_news:
             positions = [holding.position for holding in snapshot.holdings]
@@ -338,7 +350,7 @@ class SellWatcher:
         return snapshot.with_history(history)
 
     def _with_price_increment(self, holding: Holding) -> Holding:
-        penny = self.positions.contracts.get(holding.symbol)
+        penny = self.positions.penny.get(_underlying(holding))
         return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
 
     def _apply_account_guard(self, plan: Plan) -> None:

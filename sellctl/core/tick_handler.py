@@ -27,7 +27,7 @@ from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
-from sellctl.core.watching.poll_schedule import EASY_LOAD
+from sellctl.core.watching.poll_schedule import LOW_LOAD
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
@@ -125,9 +125,20 @@ class TickHandler:
         if self._orders_of != market.today:
             self._orders_of = market.today
             self._todays_orders.clear()
-        eased = [watcher for watcher in self.watchers if watcher.broker.load < EASY_LOAD]
+        for watcher in self.watchers:
+            self.forget_orders(watcher.name, {order.symbol for order in watcher.state.open_orders})
+        eased = [watcher for watcher in self.watchers if watcher.broker.load < LOW_LOAD]
         await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in eased))
         await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
+
+    def todays_orders(self, account: str) -> Mapping[str, tuple[Order, ...]]:
+        """The orders of today by symbol, as far as they are loaded."""
+        return dict(self._todays_orders[account])
+
+    def forget_orders(self, account: str, symbols: Collection[str]) -> None:
+        """Discard the loaded orders of these symbols, because one of them changes."""
+        for symbol in symbols:
+            self._todays_orders[account].pop(symbol, None)
 
     async def _load_todays_orders(self, watcher: SellWatcher) -> None:
         """Load those that are missing; a symbol with an open order is loaded again once that order has ended."""
@@ -135,8 +146,6 @@ class TickHandler:
         if state.snapshot is None or state.problem is not None or not self.stream.streamed:
             return
         unsettled = {order.symbol for order in state.open_orders}
-        for symbol in unsettled:
-            known.pop(symbol, None)
         underlyings = {h.symbol: h.position.instrument.underlying for h in state.snapshot.holdings}
         missing = {symbol for symbol in underlyings if symbol in self._held_by}
         missing -= known.keys() | unsettled | set(state.working)
@@ -222,9 +231,7 @@ class TickHandler:
         return replace(holding, quote=prices.newest(symbol), state=state)
 
     def _execute(self, watcher: SellWatcher, underlying: str, view: TickView, plan: Plan) -> None:
-        for decision in plan.notable:
-            if decision.submit or decision.cancel_first:
-                self._todays_orders[watcher.name].pop(decision.holding.symbol, None)
+        self.forget_orders(watcher.name, plan.symbols_acting)
 
         async def execute() -> None:
             await watcher.act_on_tick(underlying, view)

@@ -69,7 +69,7 @@ class SimBroker:
         """Always 0.0: the exchange itself has no request budget."""
         return 0.0
 
-    async def account(self, *, for_order: bool = False) -> AccountFacts:  # noqa: ARG002  there is no budget
+    async def account(self, *, urgent: bool = False) -> AccountFacts:  # noqa: ARG002  there is no budget
         """Number, paper or live, and whether it may trade."""
 
         def facts(account: SimAccount) -> AccountFacts:
@@ -78,7 +78,7 @@ class SimBroker:
 
         return self._call("GET", "/v2/account", facts)
 
-    async def positions(self, *, for_order: bool = False) -> Rows[Position]:  # noqa: ARG002  there is no budget
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:  # noqa: ARG002  there is no budget
         """Every position."""
 
         def rows(account: SimAccount) -> Rows[Position]:
@@ -89,7 +89,7 @@ class SimBroker:
             return Rows(())
         return self._call("GET", "/v2/positions", rows)
 
-    async def open_orders(self, *, for_order: bool = False) -> Rows[Order]:  # noqa: ARG002  there is no budget
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:  # noqa: ARG002  there is no budget
         """Every open order."""
         return self._call("GET", "/v2/orders", lambda account: self._rows(list(account.open_orders.values())))
 

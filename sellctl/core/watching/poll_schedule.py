@@ -19,15 +19,15 @@ EXPEDITED_SECONDS = 1.5  # between reads of an account with an order working
 STREAMED_SECONDS = 3.0  # the same while its order stream lives, whose events ask for reads of their own
 SLOWEST_SECONDS = 5.0  # the same while its request budget is almost used up
 HURRIED_SECONDS = 2.5  # the same while an order waits for the read, or a protective exit is to be repriced soon
-EASY_LOAD, FULL_LOAD = (
-    0.5,
-    0.75,
-)  # shares of the budget: from the first on reads slow down, at the second they are slowest
+LOW_LOAD = 0.3  # share of the budget from which on nothing is read ahead of need
+EASY_LOAD = 0.5  # from which on reads slow down
+BUSY_LOAD = 0.6  # from which on those slow down that an order waits for
+FULL_LOAD = 0.75  # at which they are slowest: the rest of the budget is kept for orders
 LOOK_SECONDS = 0.5  # between decisions on newer quotes while an exit is under way, per request that the quotes take
 SYMBOLS_PER_REQUEST = 100
 AT_ONCE_SECONDS = 0.25  # before run-once polls again an account that has not answered yet
 SHORTEST_SECONDS = 0.05  # between two rounds of the scheduler
-CLOCK_SECONDS = 4.0  # the broker's clock isn't read again earlier
+CLOCK_SECONDS = (4.0, 30.0)  # the broker's clock isn't read again earlier; the second while a budget isn't easy
 CLOSED_SECONDS = 60.0  # between reads of the clock while the market is closed
 BUDGET_SECONDS = 3.0  # before an account whose request budget is used up is polled again
 TRANSIENT_SECONDS = (1.0, 2.0, 5.0)  # between polls of an account that fails, by failures in a row
@@ -58,11 +58,12 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
     further the more of the request budget is used, so that no account is ever without reads for the rest of a minute.
     """
     if state.awaits_read:
-        return FOLLOW_UP_SECONDS if state.is_pressing or conditions.load < FULL_LOAD else HURRIED_SECONDS
+        load = 0.0 if state.is_pressing else conditions.load
+        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=HURRIED_SECONDS)
     if not conditions.looks and (conditions.has_jump or state.is_unconfirmed):
         return conditions.second_quote_in
     if state.is_pressing and (state.acted or state.is_following):
-        return min(slowed(EXPEDITED_SECONDS, conditions.load), HURRIED_SECONDS)
+        return slowed(EXPEDITED_SECONDS, conditions.load, slowest=HURRIED_SECONDS)
     if conditions.is_requested:
         return slowed(FOLLOW_UP_SECONDS, conditions.load)
     if state.acted or state.is_following:
@@ -74,7 +75,7 @@ def look_gap(state: AccountState, conditions: PollConditions, requests: int) -> 
     """Seconds from one decision on newer quotes to the next, which take so many requests; None when none is needed."""
     if not conditions.looks:
         return None
-    if state.is_following:
+    if state.is_following or state.is_pressing:
         return LOOK_SECONDS * requests
     return conditions.second_quote_in if conditions.has_jump or state.is_unconfirmed else None
 
@@ -87,10 +88,10 @@ def quote_requests(instruments: Iterable[Instrument]) -> int:
     return max(sum(-(-len(each) // SYMBOLS_PER_REQUEST) for each in symbols.values()), 1)
 
 
-def slowed(least: float, load: float) -> float:
-    """Seconds between two reads: `least` while the load is easy, then more, up to SLOWEST_SECONDS."""
-    share = min(max((load - EASY_LOAD) / (FULL_LOAD - EASY_LOAD), 0.0), 1.0)
-    return least + (SLOWEST_SECONDS - least) * share
+def slowed(least: float, load: float, *, easy: float = EASY_LOAD, slowest: float = SLOWEST_SECONDS) -> float:
+    """Seconds between two reads: `least` while the load is easy, then more, up to `slowest`."""
+    share = min(max((load - easy) / (FULL_LOAD - easy), 0.0), 1.0)
+    return least + (slowest - least) * share
 
 
 def back_off(state: AccountState) -> float:

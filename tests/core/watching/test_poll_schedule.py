@@ -107,6 +107,7 @@ def test_an_account_is_read_again_after(state: AccountState, given: dict[str, ob
         (QUIET, {"has_jump": True}, SECOND_QUOTE),
         (UNCONFIRMED, {}, SECOND_QUOTE),
         (WORKING, {}, 3 * LOOK_SECONDS),
+        (AccountState("stop", plan=a_plan(unconfirmed=True, urgency=Urgency.PROTECTIVE)), {}, 3 * LOOK_SECONDS),
         (WORKING, {"looks": False}, None),
     ],
 )
