@@ -86,6 +86,7 @@ class AccountScheduler:
     _last_ordinary: float = float("-inf")  # when the last ordinary poll began
     _well_at: dict[str, float] = field(default_factory=dict)  # when an account last worked, or the last alert about it
     _wake_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_watching: bool = False  # a single run only decides on reads: each of its decisions is recorded
     _ordinary_requested: bool = False
     _requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
     _look_requested: set[str] = field(default_factory=set)  # accounts to decide again now, on the quotes that there are
@@ -131,7 +132,7 @@ class AccountScheduler:
         started = [self._start_reading(watcher, now) for watcher in due]
         quoting = self._due_to_look(now)
         looking = [each for each in self.watchers if each in quoting or (each.name in self._look_requested)]
-        looking = [each for each in looking if each not in due and each.may_look]
+        looking = [each for each in looking if each not in due and self._is_watching and each.may_look]
         unquoted = [each for each in due if self._quoted_at.get(each.name, float("-inf")) <= now - LOOK_SECONDS]
         quoting = [each for each in self.watchers if each in quoting or each in unquoted]
         requested = self._held_by(quoting) if self._needs_quotes() else []
@@ -248,7 +249,7 @@ class AccountScheduler:
             load=watcher.broker.load,
             orders_streamed=self.tick_handler is not None and self.tick_handler.streams_orders_of(watcher.name),
             is_requested=watcher.name in self._requested,
-            looks=watcher.may_look,
+            looks=self._is_watching and watcher.may_look,
         )
 
     def _next_in(self, *, ordinary: bool = True) -> float:
@@ -377,6 +378,7 @@ class AccountScheduler:
         """Poll until `stop` is set. `after_poll` is called after each poll with the seconds until the next one."""
         if self.tick_handler:
             self.tick_handler.open(self.wake)
+        self._is_watching = True
         while not stop.is_set():
             self._wake_up.clear()
             next_ordinary = self._last_ordinary + self.interval.total_seconds()
@@ -390,6 +392,7 @@ class AccountScheduler:
             wait = self._next_in()
             after_poll(wait)
             await self._sleep(wait, stop)
+        self._is_watching = False
         await asyncio.gather(*self._executing)
         if self.tick_handler:
             await self.tick_handler.close()

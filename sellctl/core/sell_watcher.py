@@ -212,8 +212,9 @@ class SellWatcher:
             due = self._on_current_views(plan)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll has decided meanwhile
-        shown = replace(snapshot, on_tick=False)
-        self._state = replace(self._state, plan=self._state.plan.updated_by(due), snapshot=shown)
+        shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
+        self._state = replace(self._state, plan=updated, snapshot=shown)
+        self._announcer.announce(updated)
         if due.acts and not due.needs_history:
             loaded.forget(due.symbols_acting)
             try:

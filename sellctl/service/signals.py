@@ -8,16 +8,17 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def on_first_signal(end: Callable[[], object]) -> None:
-    """Call `end` on the running event loop at the first SIGINT or SIGTERM; further ones change nothing.
+    """Call `end` on the running event loop at the first SIGINT or SIGTERM; from then on this thread gets no more.
 
     The handlers of an event loop end with it: a signal during the last clean-up would kill the process.
     """
     loop = asyncio.get_running_loop()
 
     def request_end(*_: object) -> None:
-        for number in ENDING:
-            signal.signal(number, signal.SIG_IGN)
-        loop.call_soon_threadsafe(end)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(end)
 
     for number in ENDING:
         signal.signal(number, request_end)
