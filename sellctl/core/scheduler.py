@@ -86,6 +86,8 @@ class AccountScheduler:
     _last_ordinary: float = float("-inf")  # when the last ordinary poll began
     _well_at: dict[str, float] = field(default_factory=dict)  # when an account last worked, or the last alert about it
     _wake_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _jumped: frozenset[str] = frozenset()  # symbols whose price has jumped without a second quote yet
+    _second_quote_in: float = 0.0
     _is_watching: bool = False  # a single run only decides on reads: each of its decisions is recorded
     _ordinary_requested: bool = False
     _requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
@@ -125,6 +127,7 @@ class AccountScheduler:
     async def _poll(self, *, ordinary: bool, patient: bool) -> list[asyncio.Task[None]]:
         """Read, decide, and start to carry out the plans. Unless `patient`, the first answer is not waited for long."""
         self._alert_unwatched()
+        self._look_for_jumps()
         now = self.clock.monotonic()
         if ordinary:
             self._last_ordinary = now
@@ -240,12 +243,15 @@ class AccountScheduler:
                 found.append((watcher, self._quoted_at.get(watcher.name, float("-inf")) + gap))
         return found
 
+    def _look_for_jumps(self) -> None:
+        """Once per round, because it goes through every symbol of all accounts."""
+        self._jumped, self._second_quote_in = self.prices.jumped, self.prices.second_quote_in
+
     def _conditions(self, watcher: SellWatcher) -> PollConditions:
-        prices, held = self.prices, self._instruments.get(watcher.name, {})
         return PollConditions(
             interval=self.interval.total_seconds(),
-            second_quote_in=prices.second_quote_in,
-            has_jump=not prices.jumped.isdisjoint(held),
+            second_quote_in=self._second_quote_in,
+            has_jump=not self._jumped.isdisjoint(self._instruments.get(watcher.name, {})),
             load=watcher.broker.load,
             orders_streamed=self.tick_handler is not None and self.tick_handler.streams_orders_of(watcher.name),
             is_requested=watcher.name in self._requested,
@@ -257,6 +263,7 @@ class AccountScheduler:
         rest = rest_while_closed(self._market, self.market_clock.next_open)
         if rest is not None and not self._at_once and not any(state.acted for state in self.states):
             return rest
+        self._look_for_jumps()
         now, interval = self.clock.monotonic(), self.interval.total_seconds()
         times = [self._read_due_at(watcher) for watcher in self.watchers]
         times += [due_at for _, due_at in self._looks()]
