@@ -247,6 +247,11 @@ class _Metered(SimBroker):
         self._on_request(method)
         return super()._call(method, path, action)
 
+    @property
+    def load(self) -> float:
+        """The share of the budget that the last minute has used."""
+        return self._budget.load
+
     def body(self, order: SubmitOrder) -> dict[str, str]:
         """The fields of the request that submits an order."""
         return {key: str(value) for key, value in body_of(order).items()}

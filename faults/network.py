@@ -92,20 +92,25 @@ class ProbedBroker:
         """The account's name in the configuration."""
         return self._inner.name
 
-    async def account(self) -> AccountFacts:
-        """Delegate with latency."""
-        return await self._read(self._inner.account)
+    @property
+    def load(self) -> float:
+        """That of the wrapped broker."""
+        return self._inner.load
 
-    async def positions(self) -> Rows[Position]:
+    async def account(self, *, urgent: bool = False) -> AccountFacts:
+        """Delegate with latency."""
+        return await self._read(lambda: self._inner.account(urgent=urgent))
+
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:
         """Count a poll and delegate."""
         self._network.polls += 1
-        rows = await self._read(self._inner.positions)
+        rows = await self._read(lambda: self._inner.positions(urgent=urgent))
         self._network.positions_read.append(self._network.at)
         return rows
 
-    async def open_orders(self) -> Rows[Order]:
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Delegate with latency."""
-        rows = await self._read(self._inner.open_orders)
+        rows = await self._read(lambda: self._inner.open_orders(urgent=urgent))
         self._network.orders_read.append(self._network.at)
         return rows
 

@@ -35,6 +35,7 @@ from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.manual_requests import ManualRequests
 
 NOON = at("12:00")
+TURNS = 60  # of the event loop, after which everybody else waits for the time too
 
 
 class FakeClock:
@@ -52,7 +53,8 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         """Let everybody else run; then the time has passed."""
         ends = self.seconds + seconds
-        await asyncio.sleep(0.001)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         self.seconds = max(self.seconds, ends)
 
 
@@ -74,17 +76,19 @@ class FakeBroker:
         self.sent: list[SubmitOrder] = []
         self.cancelled: list[str] = []
         self.gate: asyncio.Event | None = None  # positions wait for it
+        self.load = 0.0
+        self.clock_fails: Exception | None = None
 
     def _asked(self, what: str) -> None:
         self.requests.append(what)
         if self.fails is not None:
             raise self.fails
 
-    async def account(self) -> AccountFacts:
+    async def account(self, **_priority: bool) -> AccountFacts:
         self._asked("account")
         return self.facts
 
-    async def positions(self) -> Rows[Position]:
+    async def positions(self, **_priority: bool) -> Rows[Position]:
         self._asked("positions")
         if self.unreadable is not None:
             raise self.unreadable
@@ -92,7 +96,7 @@ class FakeBroker:
             await self.gate.wait()
         return Rows(self.held)
 
-    async def open_orders(self) -> Rows[Order]:
+    async def open_orders(self, **_priority: bool) -> Rows[Order]:
         self._asked("orders")
         return Rows(tuple(order for order in self.orders.values() if not order.is_terminal))
 
@@ -136,6 +140,8 @@ class FakeBroker:
 
     async def clock(self) -> BrokerClock:
         self._asked("clock")
+        if self.clock_fails is not None:
+            raise self.clock_fails
         return BrokerClock(self.host.now(), self.is_open, next_open=at("09:30", HALF_DAY), next_close=at("16:00"))
 
     async def sessions(self, _start: dt.date, _end: dt.date) -> tuple[Session, ...]:

@@ -56,10 +56,15 @@ class AlpacaBroker:
         """How many requests this account's trading key has sent in the last minute."""
         return self._client.budget.used
 
-    async def account(self) -> AccountFacts:
+    @property
+    def load(self) -> float:
+        """The share of the trading key's request budget that the last minute has used, from 0.0 to 1.0."""
+        return self._client.budget.load
+
+    async def account(self, *, urgent: bool = False) -> AccountFacts:
         """Number, paper or live, equity, and whether the broker blocks trading."""
         parse = partial(account_of, name=self.name, paper=self._paper)
-        return await self._client.request(ApiRequest("reading the account", "/account"), parse)
+        return await self._client.request(ApiRequest("reading the account", "/account", urgent=urgent), parse)
 
     async def privileges(self) -> Privileges:
         """Options level and short selling; None where Alpaca's answer lacks them."""
@@ -73,19 +78,20 @@ class AlpacaBroker:
             no_shorting=no_shorting if isinstance(no_shorting, bool) else None,
         )
 
-    async def positions(self) -> Rows[Position]:
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:
         """Every open position."""
         parse = partial(rows_of, read=position_of)
-        return await self._client.request(ApiRequest("reading the positions", "/positions"), parse)
+        return await self._client.request(ApiRequest("reading the positions", "/positions", urgent=urgent), parse)
 
-    async def open_orders(self) -> Rows[Order]:
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Every open order, multi-leg ones with their legs."""
-        return await self._read_orders("open", None, "")
+        return await self._read_orders("open", None, "", urgent=urgent)
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
         """Every order of these symbols, whatever its state, submitted at or after `start`."""
         wanted = frozenset(symbols)
-        parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches_of(sorted(wanted))]
+        batches = batches_of(sorted(wanted))
+        parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches]
         return Rows(
             _distinct(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
             _distinct(row for part in parts for row in part.invalid if not row.symbol or row.symbol in wanted),
@@ -135,15 +141,18 @@ class AlpacaBroker:
         request = ApiRequest("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
         return await self._client.request(request, penny_of)
 
-    async def _read_orders(self, status: str, start: dt.datetime | None, symbols: str) -> Rows[Order]:
+    async def _read_orders(
+        self, status: str, start: dt.datetime | None, symbols: str, *, urgent: bool = False
+    ) -> Rows[Order]:
+        page = partial(self._order_page, urgent=urgent)
         try:
-            return rows_of(await all_orders(self._order_page, status, start, symbols), order_of)
+            return rows_of(await all_orders(page, status, start, symbols), order_of)
         except UnreadableError as error:
             raise UnknownOutcomeError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
-    async def _order_page(self, query: Mapping[str, str]) -> list[object]:
+    async def _order_page(self, query: Mapping[str, str], *, urgent: bool) -> list[object]:
         for_order = query.get("status") == "all"  # the history of our orders, on which the next one depends
-        request = ApiRequest(_READING_ORDERS, "/orders", query, for_order=for_order)
+        request = ApiRequest(_READING_ORDERS, "/orders", query, for_order=for_order, urgent=urgent)
         return await self._client.request(request, list_of)
 
 

@@ -8,6 +8,7 @@ MINUTE = 60.0
 SHARE_USED = 0.9  # of the broker's limit; the rest is for the user's other programs
 DEFAULT_LIMIT = 200  # requests per minute, until the broker's headers name another limit
 KEPT_FOR_ORDERS = 0.25
+KEPT_FROM_URGENT_READS = 0.2  # of the part that is kept for orders
 
 
 class Budget:
@@ -27,13 +28,22 @@ class Budget:
             self._forget_old()
             return len(self._sent)
 
+    @property
+    def load(self) -> float:
+        """The share of the budget that the last minute has used, from 0.0 to 1.0."""
+        return self.used / max(int(self._limit * SHARE_USED), 1)
+
     def set_limit(self, per_minute: int | None) -> None:
         """Set the broker's limit as its headers name it; None changes nothing."""
         self._limit = per_minute or self._limit
 
-    def take(self, *, for_order: bool) -> float:
-        """Take one request and return 0.0, or return the seconds until one is available."""
-        available = int(self._limit * SHARE_USED * (1 if for_order else 1 - self._kept))
+    def take(self, *, for_order: bool, urgent: bool = False) -> float:
+        """Take one request and return 0.0, or return the seconds until one is available.
+
+        Ordinary reads leave the part that is kept for orders, `urgent` ones a piece of it.
+        """
+        kept = 0.0 if for_order else self._kept * (KEPT_FROM_URGENT_READS if urgent else 1)
+        available = int(self._limit * SHARE_USED * (1 - kept))
         with self._lock:
             self._forget_old()
             if len(self._sent) < available:

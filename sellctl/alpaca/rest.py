@@ -64,6 +64,7 @@ class ApiRequest:
     operation: Operation = Operation.READ
     version: str = "v2"
     for_order: bool = False  # a read that an order waits for may use the part of the budget that is kept for orders
+    urgent: bool = False  # a read that may use a piece of that part
 
     @property
     def target(self) -> str:
@@ -121,7 +122,7 @@ class RestClient:
         """Take one request of the minute's budget. RateLimitedError, and nothing is sent, when there is none left."""
         self.budget.set_limit(self.rate_limit.limit if self.rate_limit else None)
         is_read = request.operation is Operation.READ
-        wait = self.budget.take(for_order=request.for_order or not is_read)
+        wait = self.budget.take(for_order=request.for_order or not is_read, urgent=request.urgent)
         if wait:
             raise RateLimitedError(
                 f"{self.account}: {request.action} waits: this minute's request budget is used up for {wait:.0f} s.",

@@ -209,7 +209,7 @@ class Control:
         since = self.runtime.clock.monotonic()
         polled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((since, polled))
-        self.runtime.scheduler.wake()
+        self.runtime.scheduler.read_at_once(watcher.name for watcher in self.runtime.scheduler.watchers)
         done, _ = await asyncio.wait({polled}, timeout=POLL_SECONDS)
         return bool(done)
 
@@ -219,8 +219,6 @@ class Control:
         for waiting in [each for each in self._waiting if self._has_polled_since(each[0])]:
             self._waiting.remove(waiting)
             waiting[1].set_result(None)
-        if self._waiting:
-            self.runtime.scheduler.wake()
         self.hub.announce("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
 
     def _has_polled_since(self, since: float) -> bool:

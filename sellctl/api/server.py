@@ -18,6 +18,7 @@ from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.service.reload import in_background
+from sellctl.service.signals import on_first_signal
 from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
@@ -97,11 +98,9 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
         control.begin_to_close()
         server.should_exit = True
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+    on_first_signal(end)
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, in_background(services.reload))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, in_background(services.reload))
     background_tasks = [
         asyncio.create_task(_end_on_fault(control.failed, end)),
         asyncio.create_task(_notify_watchdog(control)),

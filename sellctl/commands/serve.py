@@ -40,7 +40,7 @@ def serve(
             asyncio.run(served(services, listening, tls))
         finally:
             services.close()
-    status = status_of(services.control.runtime.scheduler)
+    status = status_of(services.control.runtime.scheduler, stopped=True)
     raise typer.Exit(ExitCode.FAILED if services.control.fault else status)
 
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.core.errors import BusyError, ConfigError, JournalError, SafetyRefusalError, SellctlError
+from sellctl.core.errors import (
+    BusyError,
+    ConfigError,
+    JournalError,
+    RateLimitedError,
+    SafetyRefusalError,
+    SellctlError,
+    UnknownOutcomeError,
+)
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
@@ -217,9 +225,16 @@ def _held(accounts: "Iterable[AccountListing]") -> set[str]:
     return {decision.holding.symbol for each in accounts if each.plan for decision in each.plan.decisions}
 
 
-def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False) -> ExitCode:
-    """The exit status of a run over all accounts. Their problems aren't printed, because they were published before."""
+def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False, stopped: bool = False) -> ExitCode:
+    """The exit status of a run over all accounts. Their problems aren't printed, because they were published before.
+
+    A watcher that was `stopped` by the user has not failed because of a problem that it would have outlasted.
+    """
     problems = [state.problem for state in scheduler.states if state.problem is not None]
+    if stopped:
+        problems = [problem for problem in problems if not isinstance(problem, RateLimitedError | UnknownOutcomeError)]
+        if isinstance(scheduler.problem, RateLimitedError | UnknownOutcomeError) and not problems:
+            return ExitCode.OK
     counted = [problem for problem in problems if not (busy_is_fine and isinstance(problem, BusyError))]
     if scheduler.problem is not None and not counted and len(problems) < len(scheduler.watchers):
         typer.echo(f"sellctl: {scheduler.problem}", err=True)

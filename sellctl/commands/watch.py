@@ -88,7 +88,7 @@ def watch(
     if display.problem:
         typer.echo(f"sellctl: nothing is watched any more: stdout can't be written: {display.problem}.", err=True)
         raise typer.Exit(ExitCode.FAILED)
-    raise typer.Exit(status_of(runtime.scheduler))
+    raise typer.Exit(status_of(runtime.scheduler, stopped=True))
 
 
 async def _until_signal(
@@ -101,10 +101,10 @@ async def _until_signal(
     import asyncio
 
     from sellctl.service.reload import in_background
+    from sellctl.service.signals import on_first_signal
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_first_signal(stop.set)
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, in_background(on_hup))
     await watching(runtime, display, stop, notifier.after_poll)

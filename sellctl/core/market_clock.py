@@ -40,7 +40,7 @@ class MarketClock:
         if self._read is None:
             raise BrokerError("The broker's clock is not known yet.")
         passed = dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
-        return market_at(_advanced(self._read, passed), self._calendar)
+        return market_at(_advanced(self._read, passed, self._calendar), self._calendar)
 
     @property
     def instant(self) -> dt.datetime | None:
@@ -48,6 +48,11 @@ class MarketClock:
         if self._read is None:
             return None
         return self._read.now + dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the broker's clock was last read; infinite before the first answer."""
+        return float("inf") if self._read is None else self._clock.monotonic() - self._read_at
 
     @property
     def next_open(self) -> dt.datetime | None:
@@ -87,8 +92,18 @@ class MarketClock:
         return self._calendar is not None and self.now().confirmed
 
 
-def _advanced(read: BrokerClock, passed: dt.timedelta) -> BrokerClock:
-    """The broker's clock `passed` after it was read; the market opens and closes at the times that it had then."""
+def _advanced(read: BrokerClock, passed: dt.timedelta, calendar: Calendar | None) -> BrokerClock:
+    """The broker's clock `passed` after it was read.
+
+    The market opens and closes at the times that the clock had then. After both of them, the calendar says whether it
+    is open; without a calendar it counts as closed.
+    """
     now = read.now + passed
-    turns_at = read.next_close if read.is_open else read.next_open
-    return replace(read, now=now, is_open=read.is_open != (now >= turns_at))
+    turns = sorted(((read.next_open, True), (read.next_close, False)))
+    over = [opens for at, opens in turns if now >= at]
+    if len(over) < len(turns):
+        return replace(read, now=now, is_open=over[-1] if over else read.is_open)
+    session = calendar.session(now.astimezone(NEW_YORK).date()) if calendar else None
+    if session is None or not session.opens_at <= now < session.closes_at:
+        return replace(read, now=now, is_open=False)
+    return replace(read, now=now, is_open=True, next_close=session.closes_at)

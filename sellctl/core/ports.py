@@ -31,20 +31,26 @@ class Clock(Protocol):
 class Broker(Protocol):
     """One account at the broker. Methods raise BrokerError or a subclass; a failed read never returns an empty result.
 
-    Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are complete.
+    Reads may raise AuthError, RequestRejectedError, RateLimitedError and UnknownOutcomeError. Lists are complete. An
+    `urgent` read may use a piece of the request budget that is kept for orders: a protective exit waits for it, or the
+    account was not read for a while.
     """
 
     @property
     def name(self) -> str:
         """The name of the account in the configuration."""
 
-    async def account(self) -> AccountFacts:
+    @property
+    def load(self) -> float:
+        """The share of the account's request budget that the last minute has used, from 0.0 to 1.0."""
+
+    async def account(self, *, urgent: bool = False) -> AccountFacts:
         """The account's number, paper or live, equity, and whether the broker blocks trading."""
 
-    async def positions(self) -> Rows[Position]:
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:
         """Every position."""
 
-    async def open_orders(self) -> Rows[Order]:
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Every open order; multi-leg orders include their legs."""
 
     async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:

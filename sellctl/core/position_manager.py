@@ -82,7 +82,7 @@ class PositionManager:
         self._keeps_pairs = pairs
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}
-        self.contracts: dict[str, bool | None] = {}  # by option, once read: is it in the Penny Interval Program?
+        self.penny: dict[str, bool | None] = {}  # by underlying, once read: is it in the Penny Interval Program?
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
@@ -210,7 +210,7 @@ class PositionManager:
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
             last_trade=book.last_trade if book else None,
-            penny=self.contracts.get(symbol),
+            penny=self.penny.get(position.instrument.underlying),
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
             peak=facts.peak,

@@ -1,10 +1,14 @@
-"""Watches one account: observe, decide, record, execute. Polls and ticks share one path from a snapshot to orders."""
+"""Watches one account: observe, decide, record, execute.
+
+A poll reads the account and decides. Between polls, a look decides on all newer quotes and a tick on those of one
+underlying, both with the positions and orders of the last poll.
+"""
 
 import asyncio
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -12,7 +16,7 @@ from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.alerts import overdue_alerts
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import RateLimitedError, SellctlError
+from sellctl.core.errors import RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
@@ -28,6 +32,7 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
+from sellctl.core.watching.poll_schedule import EASY_LOAD
 
 T = TypeVar("T")
 
@@ -49,6 +54,14 @@ class WatcherOptions:
     exempt: Callable[[], frozenset[str]] = frozenset
     resumed: Callable[[], frozenset[str]] = frozenset
     halt: Callable[[str], object] = lambda _why: None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedOrders:
+    """Orders of today by symbol that were loaded ahead of need. `forget` discards those that are about to change."""
+
+    by_symbol: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
+    forget: Callable[[Collection[str]], None] = lambda _symbols: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ class SellWatcher:
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
     _knows_resumed: bool = False
+    _seen: AccountObservation | None = None  # the one that the state's plan was made from
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
     # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
@@ -104,14 +118,18 @@ class SellWatcher:
 
     # --- a poll -------------------------------------------------------------------------------------------------------
 
-    async def observe(self) -> AccountObservation | None:
-        """Positions and open orders, with our orders updated; None after a failure, which is then in `state`."""
+    async def observe(self, *, urgent: bool = False) -> AccountObservation | None:
+        """Positions and open orders, with our orders updated; None after a failure, which is then in `state`.
+
+        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        """
         policy = self.policy
         return await self._contain(
             self.observer.observe(
                 self.options.mode,
                 with_equity=policy.guards_the_account,
                 with_underlyings=policy.needs_underlyings,
+                urgent=urgent,
             )
         )
 
@@ -127,15 +145,19 @@ class SellWatcher:
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
+        self._seen = seen
+        if seen.at > max(self._acted_at.values(), default=float("-inf")):
+            self._state = replace(self._state, acted=False, awaits_read=False)
         await self._decide_and_execute(snapshot, seen.at)
         return True
 
-    def _snapshot(self, seen: AccountObservation, market: Market) -> Snapshot:
+    def _snapshot(self, seen: AccountObservation, market: Market, *, again: bool = False) -> Snapshot:
+        """The account by an observation, with the newest quotes; `again` when a snapshot of it was made before."""
         requests, rows = self.requests, seen.positions.rows
         if self._state.plan is not None or requests.panic_is_pending:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         self._resume_rules(market)
-        holdings = self.positions.holdings(rows, market)
+        holdings = self.positions.holdings(rows, market, again=again)
         self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
@@ -167,23 +189,68 @@ class SellWatcher:
             for symbol in sorted(resumed):
                 self.journal.note(self.name, _RESUMED, {"symbol": symbol})
 
+    # --- a look -------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_executing(self) -> bool:
+        """Whether a plan is being carried out: a read that begins now would not show its end."""
+        return any(lock.locked() for lock in self._locks.values())
+
+    @property
+    def may_look(self) -> bool:
+        """Whether newer quotes may act on the last poll's positions and orders.
+
+        Not while the account fails, except for a while: a read that fails for a moment, or for which the request budget
+        is used up, says nothing about orders, and the decision refuses positions that are too old.
+        """
+        state = self._state
+        if state.mode is not RunMode.ACT or state.only is not None or self.requests.panic_is_pending:
+            return False
+        if state.problem is not None and not isinstance(state.problem, RateLimitedError | UnknownOutcomeError):
+            return False
+        return self._seen is not None and state.snapshot is not None and state.polled_at is not None
+
+    async def look(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+        """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
+        if self._seen is not None and self.may_look:
+            await self._contain(self._look(self._seen, market, loaded or LoadedOrders()))
+
+    async def _look(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
+        snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
+        plan = self.decide(snapshot)
+        due = self._on_current_views(plan)
+        if due.needs_history:
+            snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+            plan = self.decide(snapshot)
+            due = self._on_current_views(plan)
+        if self._seen is not seen or self._state.plan is None:
+            return  # a poll has decided meanwhile
+        shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
+        self._state = replace(self._state, plan=updated, snapshot=shown)
+        self._announcer.announce(updated)
+        if due.acts and not due.needs_history:
+            loaded.forget(due.symbols_acting)
+            try:
+                await self._execute(due, seen.at)
+            finally:
+                self.journal.plan_made(snapshot, plan)
+
+    def _on_current_views(self, plan: Plan) -> Plan:
+        """The plan without the underlyings on which something is being sent, or was since they were read."""
+        symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
+        return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
+
     # --- a tick -------------------------------------------------------------------------------------------------------
 
     def accepts_ticks(self, underlying: str) -> bool:
         """Whether a tick on this underlying may act on the last poll's positions.
 
-        Not while a plan for it is being carried out, nor after one until the next poll; nor while the account fails. A
-        used-up request budget for reads is no failure: orders have a budget of their own, and the decision refuses
-        positions that are too old.
+        Not while a plan for it is being carried out, nor after one until the next poll.
         """
-        state = self._state
-        if state.mode is not RunMode.ACT or state.only is not None or self.requests.panic_is_pending:
+        polled_at = self._state.polled_at
+        if not self.may_look or polled_at is None:
             return False
-        if state.problem is not None and not isinstance(state.problem, RateLimitedError):
-            return False
-        if state.snapshot is None or state.polled_at is None:
-            return False
-        return not self._locks[underlying].locked() and not self._is_expired(underlying, state.polled_at)
+        return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
 
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
@@ -254,11 +321,12 @@ class SellWatcher:
 
     async def _execute(self, plan: Plan, observed_at: float) -> None:
         """Carry out a plan. No underlying waits for another's cancel."""
-        acted = await self._executed(plan, observed_at)
-        self._state = replace(self._state, acted=acted)
+        if await self._executed(plan, observed_at):
+            awaits_read = self._state.awaits_read or bool(plan.cancels)
+            self._state = replace(self._state, acted=True, awaits_read=awaits_read)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow at once."""
+        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow soon."""
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
@@ -289,16 +357,18 @@ class SellWatcher:
     async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
         """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
         symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
+        # The coarser increment serves while the request budget is needed for more.
+        unknown = symbols if self.broker.load < EASY_LOAD else ()
         history, is_news = await asyncio.gather(
-            self.observer.history(symbols), self.observer.load_price_increments(symbols)
+            self.observer.history(symbols), self.observer.load_price_increments(unknown)
         )
-        if is_news:  # joined again; this also counts absences a second time
+        if is_news:
             positions = [holding.position for holding in snapshot.holdings]
-            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market))
+            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market, again=True))
         return snapshot.with_history(history)
 
     def _with_price_increment(self, holding: Holding) -> Holding:
-        penny = self.positions.contracts.get(holding.symbol)
+        penny = self.positions.penny.get(_underlying(holding))
         return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
 
     def _apply_account_guard(self, plan: Plan) -> None:
@@ -409,3 +479,7 @@ class SellWatcher:
             for decision in plan.decisions
             if decision.pressing
         )
+
+
+def _underlying(holding: Holding) -> str:
+    return holding.position.instrument.underlying

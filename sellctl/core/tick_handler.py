@@ -27,6 +27,7 @@ from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
+from sellctl.core.watching.poll_schedule import LOW_LOAD
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
@@ -74,6 +75,10 @@ class TickHandler:
         problems = self.stream.problems
         return bool(problems) and not any(problems.values())
 
+    def streams_orders_of(self, account: str) -> bool:
+        """Whether the updates of the account's orders are being streamed."""
+        return self.stream.problems.get(f"orders of {account}") == ""
+
     # --- after each poll ----------------------------------------------------------------------------------------------
 
     async def polled(self) -> None:
@@ -111,15 +116,30 @@ class TickHandler:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
 
     async def _load_ahead(self) -> None:
-        """Load what an order on a tick needs: today's orders with one request per account, and price increments."""
+        """Load what an order on a tick needs: today's orders with one request per account, and price increments.
+
+        Not for an account that has used much of its request budget: a look loads them when an order needs them.
+        """
         market = self._market()
         if market is None or not market.is_open:
             return
         if self._orders_of != market.today:
             self._orders_of = market.today
             self._todays_orders.clear()
-        await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in self.watchers))
-        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in self.watchers))
+        for watcher in self.watchers:
+            self.forget_orders(watcher.name, {order.symbol for order in watcher.state.open_orders})
+        eased = [watcher for watcher in self.watchers if watcher.broker.load < LOW_LOAD]
+        await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in eased))
+        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
+
+    def todays_orders(self, account: str) -> Mapping[str, tuple[Order, ...]]:
+        """The orders of today by symbol, as far as they are loaded."""
+        return dict(self._todays_orders[account])
+
+    def forget_orders(self, account: str, symbols: Collection[str]) -> None:
+        """Discard the loaded orders of these symbols, because one of them changes."""
+        for symbol in symbols:
+            self._todays_orders[account].pop(symbol, None)
 
     async def _load_todays_orders(self, watcher: SellWatcher) -> None:
         """Load those that are missing; a symbol with an open order is loaded again once that order has ended."""
@@ -127,8 +147,6 @@ class TickHandler:
         if state.snapshot is None or state.problem is not None or not self.stream.streamed:
             return
         unsettled = {order.symbol for order in state.open_orders}
-        for symbol in unsettled:
-            known.pop(symbol, None)
         underlyings = {h.symbol: h.position.instrument.underlying for h in state.snapshot.holdings}
         missing = {symbol for symbol in underlyings if symbol in self._held_by}
         missing -= known.keys() | unsettled | set(state.working)
@@ -214,9 +232,7 @@ class TickHandler:
         return replace(holding, quote=prices.newest(symbol), state=state)
 
     def _execute(self, watcher: SellWatcher, underlying: str, view: TickView, plan: Plan) -> None:
-        for decision in plan.notable:
-            if decision.submit or decision.cancel_first:
-                self._todays_orders[watcher.name].pop(decision.holding.symbol, None)
+        self.forget_orders(watcher.name, plan.symbols_acting)
 
         async def execute() -> None:
             await watcher.act_on_tick(underlying, view)

@@ -1,4 +1,7 @@
-"""Requests between processes: the process that holds an account accepts them, usually within a second."""
+"""Requests between processes: the process that holds an account carries them out within a second.
+
+So it does for a halt and an exemption, which are flags in the state folder.
+"""
 
 import asyncio
 import time
@@ -27,16 +30,28 @@ async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
     """
     watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     is_first = True  # what is there at the start was left for a process that has ended
+    flags = _flags(state)
     while True:
         requests, discarded = state.take_requests(tuple(watchers))
         for why in discarded:
             scheduler.publish("", EventKind.NOTE, why, failed=True)
         for request in () if is_first else requests:
             _pass_on(request, watchers)
-            scheduler.wake()
+            scheduler.read_at_once([name for name in request.accounts if name in watchers])
+        before, flags = flags, _flags(state)
+        if flags != before:
+            scheduler.read_at_once(watchers)
         if not is_first:
             await asyncio.sleep(CHECK_EVERY_SECONDS)
         is_first = False
+
+
+def _flags(state: "StateFolder") -> "tuple[str, frozenset[str] | str]":
+    """The halt and the exempt symbols; instead of these, why they can't be read."""
+    try:
+        return state.halted(), state.exempt()
+    except SellctlError as error:
+        return state.halted(), str(error)
 
 
 def _pass_on(request: "CommandRequest", watchers: "Mapping[str, SellWatcher]") -> None:

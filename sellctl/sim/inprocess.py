@@ -64,7 +64,12 @@ class SimBroker:
         """The account's name in the configuration."""
         return self._name
 
-    async def account(self) -> AccountFacts:
+    @property
+    def load(self) -> float:
+        """Always 0.0: the exchange itself has no request budget."""
+        return 0.0
+
+    async def account(self, *, urgent: bool = False) -> AccountFacts:  # noqa: ARG002  there is no budget
         """Number, paper or live, and whether it may trade."""
 
         def facts(account: SimAccount) -> AccountFacts:
@@ -73,7 +78,7 @@ class SimBroker:
 
         return self._call("GET", "/v2/account", facts)
 
-    async def positions(self) -> Rows[Position]:
+    async def positions(self, *, urgent: bool = False) -> Rows[Position]:  # noqa: ARG002  there is no budget
         """Every position."""
 
         def rows(account: SimAccount) -> Rows[Position]:
@@ -84,7 +89,7 @@ class SimBroker:
             return Rows(())
         return self._call("GET", "/v2/positions", rows)
 
-    async def open_orders(self) -> Rows[Order]:
+    async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:  # noqa: ARG002  there is no budget
         """Every open order."""
         return self._call("GET", "/v2/orders", lambda account: self._rows(list(account.open_orders.values())))
 

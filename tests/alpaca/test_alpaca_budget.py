@@ -14,8 +14,18 @@ class Time:
 def test_reads_stop_at_three_quarters_and_orders_at_the_whole_budget() -> None:
     budget = Budget(Time())
     reads = sum(budget.take(for_order=False) == 0 for _ in range(200))
+    assert budget.load == 0.75
     orders = sum(budget.take(for_order=True) == 0 for _ in range(200))
     assert (reads, orders) == (135, 45)
+    assert budget.load == 1.0
+
+
+def test_urgent_reads_use_a_piece_of_what_is_kept_for_orders_and_never_all_of_it() -> None:
+    budget = Budget(Time())
+    reads = sum(budget.take(for_order=False) == 0 for _ in range(200))
+    urgent = sum(budget.take(for_order=False, urgent=True) == 0 for _ in range(200))
+    orders = sum(budget.take(for_order=True) == 0 for _ in range(200))
+    assert (reads, urgent, orders) == (135, 36, 9)
 
 
 def test_no_window_of_sixty_seconds_holds_more_than_the_budget() -> None:

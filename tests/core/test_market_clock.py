@@ -60,3 +60,22 @@ def test_a_calendar_that_contradicts_the_clock_is_asked_again_once_a_minute() ->
     exchange = Exchange(dt.timedelta(minutes=10))
     assert polled(exchange, [0, 5, CALENDAR_AGAIN_SECONDS + 1, 600]) == [False, False, True, True]
     assert exchange.asked == 2
+
+
+def test_between_two_reads_the_market_opens_and_closes_by_the_last_answer_and_then_by_the_calendar() -> None:
+    class Once(Exchange):
+        async def sessions(self, _start: dt.date, _end: dt.date) -> tuple[Session, ...]:
+            days = (regular_session(TUESDAY + dt.timedelta(days=days)) for days in range(4))
+            return tuple(session for session in days if session)
+
+    host = Host()
+    market_clock = MarketClock([cast("Broker", Once(dt.timedelta(0)))], cast("Clock", host))
+    asyncio.run(market_clock.read())  # Tuesday at noon; by this clock the next open is on Friday
+    days = {"15:59": True, "16:00": False}
+    for clock, is_open in days.items():
+        host.seconds = (at(clock) - at("12:00")).total_seconds()
+        assert market_clock.now().is_open is is_open
+    for clock, is_open in {"09:29": False, "09:30": True, "15:59": True, "16:00": False}.items():
+        host.seconds = (at(clock, HALF_DAY) - at("12:00")).total_seconds()
+        assert market_clock.now().is_open is is_open, clock
+    assert market_clock.age == host.seconds

@@ -3,15 +3,16 @@
 import asyncio
 import datetime as dt
 
+import pytest
 from builders import CALL, PUT, a_position, at
-from shell_fakes import FakeBroker, World, a_broker_failure
+from shell_fakes import NOON, FakeBroker, World, a_broker_failure
 
 from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.scheduler import RUN_ONCE_SECONDS, UNWATCHED_SECONDS, AccountScheduler
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
-from sellctl.core.watching.poll_schedule import AT_ONCE_SECONDS, CLOSED_SECONDS, EXPEDITED_SECONDS
+from sellctl.core.watching.poll_schedule import CLOSED_SECONDS, EXPEDITED_SECONDS, FOLLOW_UP_SECONDS, LOOK_SECONDS
 
 DUE = ("1.20", "1.22")
 
@@ -68,40 +69,73 @@ def test_a_slow_account_keeps_no_other_waiting_and_is_used_by_a_later_poll() -> 
     assert world.broker.requests.count("positions") == 2
 
 
-def test_an_account_that_fails_is_polled_ever_more_rarely_and_the_others_are_not() -> None:
+def watched_for(world: World, scheduler: AccountScheduler, seconds: float, *, each: object = None) -> None:
+    """Watch for so many seconds."""
+    stop = asyncio.Event()
+    rounds: list[float] = []
+
+    def after_poll(wait: float) -> None:
+        rounds.append(wait)
+        if callable(each):
+            each(len(rounds))
+        if world.clock.seconds >= 1000 + seconds:
+            stop.set()
+
+    asyncio.run(scheduler.watch(stop, after_poll))
+
+
+def test_an_account_that_fails_for_a_moment_is_tried_again_every_five_seconds_at_most_and_the_others_go_on() -> None:
     world, other, scheduler = two_accounts()
     other.fails = a_broker_failure()
-    watched(world, scheduler, 6)
-    assert world.broker.requests.count("positions") == 6
-    assert other.requests.count("account") == 4  # after 1, 5 and 15 seconds, polled every 5
+    watched_for(world, scheduler, 120)
+    assert 120 / 5 <= other.requests.count("account") <= 120 / 5 + 3  # after 1, 2 and then always 5 seconds
+    assert 120 / 5 <= world.broker.requests.count("positions") <= 120 / 5 + 1
 
 
-def test_after_an_order_the_next_poll_follows_at_once_and_then_expedited() -> None:
+def test_an_account_whose_key_is_refused_is_tried_ever_more_rarely() -> None:
+    world, other, scheduler = two_accounts()
+    other.fails = AuthError("The key is refused.")
+    watched_for(world, scheduler, 200)
+    assert other.requests.count("account") == 6  # after 1, 5, 15 and then always 60 seconds
+
+
+def test_after_an_order_the_account_decides_on_newer_quotes_twice_a_second_and_is_read_more_rarely() -> None:
     world = World()
     world.quoted(*DUE)
-    assert watched(world, world.a_scheduler(), 3)[:2] == [AT_ONCE_SECONDS, EXPEDITED_SECONDS]
+    assert watched(world, world.a_scheduler(), 2) == [LOOK_SECONDS, LOOK_SECONDS]
+    again = World()
+    again.quoted(*DUE)
+    watched_for(again, again.a_scheduler(), 4)
+    assert again.broker.requests.count("positions") == 3  # at once, and after 1.5 seconds each
 
 
 def test_an_expedited_poll_asks_only_the_account_with_something_under_way_and_no_clock() -> None:
     world, other, scheduler = two_accounts()
     world.quoted(*DUE)
-    watched(world, scheduler, 2)
+    watched_for(world, scheduler, EXPEDITED_SECONDS + 1)
     assert world.broker.requests.count("positions") == 2
     assert other.requests.count("positions") == 1
     assert world.broker.requests.count("clock") == 1
 
 
-def test_waking_one_account_polls_it_alone_and_waking_all_polls_all() -> None:
+def test_a_slow_account_delays_no_other_accounts_next_read() -> None:
+    world, other, scheduler = two_accounts()
+    other.gate = asyncio.Event()
+    watched_for(world, scheduler, 31)
+    assert world.broker.requests.count("positions") >= 6
+    assert other.requests.count("positions") == 1
+
+
+def test_waking_one_account_reads_it_alone_and_waking_all_reads_all_but_none_twice_a_second() -> None:
     for account, polls in (("other", (1, 2)), ("", (2, 2))):
         world, other, scheduler = two_accounts()
 
         def wake(polled: int, scheduler: AccountScheduler = scheduler, account: str = account) -> None:
-            if polled == 1:
+            if polled <= 3:
                 scheduler.wake(account)
 
-        watched(world, scheduler, 2, each=wake)
+        watched_for(world, scheduler, FOLLOW_UP_SECONDS, each=wake)
         assert (world.broker.requests.count("positions"), other.requests.count("positions")) == polls
-        assert world.clock.seconds < 1005
 
 
 def test_while_the_market_is_closed_only_the_clock_is_read_once_per_minute() -> None:
@@ -131,7 +165,7 @@ def test_a_price_that_jumps_is_polled_a_second_time_soon() -> None:
         world.quoted("9.00", "9.02") if polled == 1 else None
 
     waits = watched(world, scheduler, 2, each=jump)
-    assert waits == [5.0, scheduler.prices.second_quote_in]
+    assert waits == pytest.approx([5.0, scheduler.prices.second_quote_in])
     assert world.broker.sent == []
 
 
@@ -157,6 +191,64 @@ def test_an_account_that_goes_on_failing_alerts_again_and_a_key_that_never_worke
         heard = [event for event in world.events if event.kind is EventKind.ALERT]
         assert [event.severity for event in heard] == [Severity.CRITICAL] * alerts
         assert all(event.text == "still not watched: The key is refused." for event in heard)
+
+
+def test_a_manual_request_is_carried_out_at_once_also_while_its_account_backs_off() -> None:
+    world = World()
+    scheduler = world.a_scheduler()
+    asked_at: list[float] = []
+
+    def fail_and_ask(polled: int) -> None:
+        if polled == 1:
+            world.broker.fails = AuthError("The key is refused.")
+        if world.broker.requests.count("positions") + world.broker.requests.count("account") == 5 and not asked_at:
+            world.broker.fails = None
+            asked_at.append(world.clock.seconds)
+            world.watcher.take_request(CommandRequest("1", Verb.CLOSE, CALL, ("main",)))
+            scheduler.read_at_once(["main"])
+
+    watched_for(world, scheduler, 40, each=fail_and_ask)
+    assert [order.symbol for order in world.broker.sent][:1] == [CALL]
+    first = next(order for order in world.broker.orders.values())
+    assert first.submitted_at is not None
+    assert (first.submitted_at - NOON).total_seconds() + 1000 - asked_at[0] < 1
+
+
+# --- the broker's clock -----------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_fails_is_told_once_and_bridged_so_that_no_observation_is_thrown_away() -> None:
+    world = World()
+    scheduler = world.a_scheduler()
+
+    async def polls() -> None:
+        await scheduler.poll()
+        world.broker.clock_fails = UnknownOutcomeError("status 503")
+        world.quoted(*DUE)
+        for _ in range(3):
+            world.clock.seconds += 20
+            await scheduler.poll()
+        world.broker.clock_fails = None
+        world.clock.seconds += 20
+        await scheduler.poll()
+
+    asyncio.run(polls())
+    assert [order.symbol for order in world.broker.sent][:1] == [CALL]
+    assert scheduler.problem is None
+    told = [event.text for event in world.events if "clock" in event.text]
+    assert told == [
+        "the broker's clock can't be read, its last answer and the calendar are used: status 503",
+        "the broker's clock can be read again",
+    ]
+
+
+def test_a_clock_that_was_never_read_is_told_once() -> None:
+    world = World()
+    world.broker.fails = UnknownOutcomeError("status 503")
+    watched_for(world, world.a_scheduler(), 20)
+    assert [event.text for event in world.events if "clock" in event.text] == [
+        "the broker's clock can't be read: status 503"
+    ]
 
 
 # --- once -------------------------------------------------------------------------------------------------------------
@@ -200,7 +292,7 @@ def test_a_request_that_comes_while_watching_is_executed_by_the_poll_that_it_wak
     def close(polled: int) -> None:
         if polled == 1:
             world.watcher.take_request(CommandRequest("1", Verb.CLOSE, CALL, ("main",)))
-            scheduler.wake()
+            scheduler.read_at_once(["main"])
 
     watched(world, scheduler, 2, each=close)
     assert [order.symbol for order in world.broker.sent] == [CALL]

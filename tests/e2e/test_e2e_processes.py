@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from alternative_broker import AlternativeBroker, position
-from stage import Play, Program, end_of
+from stage import Play, Program, end_of, three_calls
 
 if TYPE_CHECKING:
     import subprocess
@@ -97,6 +97,29 @@ def test_a_watch_that_is_stopped_ends_cleanly_and_lists_the_working_orders(
     assert result.status == 0, result.err
     assert f"Still open at the broker: sellctl's order for {CALL} in account main." in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_storm_of_signals_ends_a_watch_as_one_does(tmp_path: Path) -> None:
+    with one_stop(bid=1.0, ask=1.02) as broker:
+        program = program_for(broker, tmp_path)
+        process = program.spawn("watch")
+        until((program.state / "account-ALT1.holder").exists)
+        while process.poll() is None:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                process.send_signal(number)
+            time.sleep(0.001)
+        result = end_of(process)
+    assert result.status == 0, result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_watch_that_is_stopped_while_it_waits_for_the_request_budget_ends_with_0(play: Play) -> None:
+    stage = play(three_calls() + "settings: {rate_limit: 5}\n")
+    process = stage.spawn("watch")
+    assert process.stderr
+    said = next(line for line in process.stderr if "request budget is used up" in line)
+    process.send_signal(signal.SIGTERM)
+    assert end_of(process).status == 0, said
 
 
 # --- two at once

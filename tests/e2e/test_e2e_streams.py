@@ -1,6 +1,7 @@
 """The real watcher with the simulator's streams: a tick sells, and polling continues under every stream fault."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import signal
 import textwrap
@@ -182,19 +183,26 @@ def test_a_tick_sells_while_a_poll_waits_for_a_cancel_on_another_symbol(watch: C
     assert sold < requests("GET", LOOK_UP)[CANCEL_POLLS - 2]
 
 
-def test_a_tick_sells_while_polls_wait_for_the_request_budget(watch: Callable[..., Watch]) -> None:
-    one = watch(QUICK, three_calls() + "settings: {rate_limit: 24}\n")
+def test_a_tick_sells_when_reads_have_used_up_their_share_of_the_request_budget(watch: Callable[..., Watch]) -> None:
+    one = watch(QUICK, three_calls() + "settings: {rate_limit: 40}\n")
     (watcher,) = one.runtime.scheduler.watchers
-    waits: list[int] = []
+    used_up: list[int] = []
+
+    async def use_up() -> None:
+        with contextlib.suppress(RateLimitedError):
+            while True:
+                await watcher.broker.clock()
+        used_up.append(len(one.stage.server.requests))
+
+    tasks: list[asyncio.Task[None]] = []
     one.play(
         one.is_ready,
-        lambda: isinstance(watcher.state.problem, RateLimitedError),
-        lambda: waits.append(len(one.stage.server.requests)),
+        lambda: tasks.append(asyncio.ensure_future(use_up())),
+        lambda: bool(used_up),
         lambda: one.quote("1.20", "1.22"),
         one.is_sold,
-        seconds=15,
     )
-    assert ("POST", "/v2/orders") in {(r.method, r.path) for r in one.stage.server.requests[waits[0] :]}
+    assert ("POST", "/v2/orders") in {(r.method, r.path) for r in one.stage.server.requests[used_up[0] :]}
 
 
 def test_a_ticks_order_is_on_the_price_increment_although_the_quote_is_not(watch: Callable[..., Watch]) -> None:

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from builders import CALL
 from shell_fakes import World
 
 from sellctl.core.errors import JournalError
 from sellctl.core.watching.manual_requests import Verb
-from sellctl.service.command_inbox import serve, was_accepted
+from sellctl.service.command_inbox import CHECK_EVERY_SECONDS, serve, was_accepted
 from sellctl.service.state_folder import StateFolder
 
 
@@ -67,3 +68,58 @@ def test_a_request_is_carried_out_although_the_journal_cannot_record_it(state: S
     asyncio.run(ask_a_running_inbox())
     assert world.watcher.requests.panic_is_pending
     assert any("the disk is full" in text for text in world.texts)
+
+
+# --- which accounts are read at once ----------------------------------------------------------------------------------
+
+
+class Noted:
+    """A scheduler that only notes which accounts are to be read at once."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.watchers = [self.world.watcher]
+        self.at_once: list[list[str]] = []
+
+    def read_at_once(self, accounts: object) -> None:
+        self.at_once.append(list(accounts))  # type: ignore[call-overload]
+
+    def publish(self, *_what: object, **_more: object) -> None: ...
+
+
+def noted_while(state: StateFolder, act: object) -> Noted:
+    """Serve while somebody acts on the state folder."""
+    noted = Noted()
+
+    async def serving() -> None:
+        inbox = asyncio.create_task(serve(noted, state))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert callable(act)
+        act()
+        await asyncio.sleep(CHECK_EVERY_SECONDS * 1.5)
+        inbox.cancel()
+
+    state.make()
+    asyncio.run(serving())
+    return noted
+
+
+def test_a_request_makes_its_account_due_at_once(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    noted = noted_while(state, lambda: state.ask(Verb.CLOSE, symbol=CALL, accounts=("main",)))
+    assert noted.at_once == [["main"]]
+    assert noted.world.watcher.requests.closing == {CALL}
+
+
+def test_a_halt_and_an_exemption_make_every_account_due_at_once(tmp_path: Path) -> None:
+    for name, act in (("halt", StateFolder.halt), ("exempt", StateFolder.set_exempt)):
+        state = StateFolder(tmp_path / name)
+
+        def change(state: StateFolder = state, act: object = act) -> None:
+            act(state, "earnings", "me") if act is StateFolder.halt else state.set_exempt(CALL, wanted=True)  # type: ignore[operator]
+
+        assert noted_while(state, change).at_once == [["main"]], name
+
+
+def test_nothing_asked_makes_no_account_due(tmp_path: Path) -> None:
+    assert noted_while(StateFolder(tmp_path), lambda: None).at_once == []

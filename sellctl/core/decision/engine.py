@@ -34,6 +34,7 @@ from sellctl.core.model.plan import (
     Reason,
     Trigger,
     Urgency,
+    most_urgent_first,
 )
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
@@ -51,7 +52,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     evaluated = [_evaluate_or_fault(holding, context) for holding in context.holdings]
     patient = sum(1 for each in evaluated if each.signal and each.signal.urgency >= Urgency.TIME)
     context = context.with_walks_for(patient)
-    decisions = _most_urgent_first(
+    decisions = most_urgent_first(
         _step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated
     )
     if backstop.needs_attention(context):
@@ -74,11 +75,6 @@ def _faults(context: DecisionContext) -> tuple[str, ...]:
     """What of the account can't be judged at all."""
     rows = (f"{row.symbol or 'a row'} could not be read: {row.why}" for row in context.snapshot.invalid)
     return (*rows, context.guard_problem) if context.guard_problem else tuple(rows)
-
-
-def _most_urgent_first(decisions: Iterable[PositionDecision]) -> tuple[PositionDecision, ...]:
-    least = len(Urgency)
-    return tuple(sorted(decisions, key=lambda d: (d.signal.urgency if d.signal else least, d.holding.symbol)))
 
 
 def _with_backstops(decisions: Iterable[PositionDecision], context: DecisionContext) -> tuple[PositionDecision, ...]:

@@ -35,7 +35,8 @@ class AccountState:
     first_plan: Plan | None = None
     snapshot: Snapshot | None = None
     polled_at: float | None = None  # when the snapshot's positions and orders were requested, in monotonic seconds
-    acted: bool = False  # whether the last poll or tick sent or cancelled anything
+    acted: bool = False  # whether the last poll, look or tick sent or cancelled anything
+    awaits_read: bool = False  # whether it cancelled an order, so that the next one waits for a read of the account
     problem: SellctlError | None = None
     failures: int = 0
     working: tuple[str, ...] = ()  # symbols with an exit order of ours that isn't terminal
@@ -73,8 +74,20 @@ class AccountState:
         """Whether the next poll should come early: an exit is under way, or a decision is unconfirmed."""
         if self.plan is None or self.mode is RunMode.STALE_ONLY:
             return False
-        if self.plan.is_unconfirmed or self.mode is RunMode.DRY_RUN:
-            return self.plan.is_unconfirmed
+        return self.plan.is_unconfirmed or self.is_following
+
+    @property
+    def is_following(self) -> bool:
+        """Whether an exit is followed to its end: an order works or is about to, or a fill has not settled yet."""
+        if self.plan is None or self.mode is not RunMode.ACT:
+            return False
+        if self.plan.is_settling:
+            return True
         if self.only is None:
             return bool(self.working or self.plan.acts)
         return self.plan.only(self.only).acts or not self.only.isdisjoint(self.working)
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether a protective or forced exit is under way or about to be, so that its reads come before all others."""
+        return self.plan is not None and self.plan.is_pressing and (self.acted or self.is_expedited)

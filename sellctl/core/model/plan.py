@@ -1,7 +1,7 @@
 """A plan: one decision per position, and the orders and cancels that follow from them."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -316,6 +316,12 @@ class PositionDecision:
         )
 
 
+def most_urgent_first(decisions: Iterable[PositionDecision]) -> tuple[PositionDecision, ...]:
+    """The decisions by urgency and symbol; those without a signal come last."""
+    least = len(Urgency)
+    return tuple(sorted(decisions, key=lambda d: (d.signal.urgency if d.signal else least, d.holding.symbol)))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Every position exactly once, most urgent first, and the stale orders to cancel.
@@ -363,6 +369,22 @@ class Plan:
         """Whether a decision depends on another poll."""
         return any(decision.unconfirmed for decision in self.decisions)
 
+    @property
+    def is_settling(self) -> bool:
+        """Whether an exit waits until the positions show a fill."""
+        return any(each.unconfirmed and each.state is DecisionState.CLOSING for each in self.decisions)
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether a protective or forced exit is due, confirmed or not. The most urgent decision comes first."""
+        signal = self.decisions[0].signal if self.decisions else None
+        return signal is not None and signal.urgency <= Urgency.PROTECTIVE
+
+    def updated_by(self, later: "Plan") -> "Plan":
+        """This plan with the decisions of a later one on some of its positions."""
+        news = {decision.holding.symbol: decision for decision in later.decisions}
+        return replace(self, decisions=most_urgent_first(news.get(d.holding.symbol, d) for d in self.decisions))
+
     def confirmed_by(self, later: "Plan") -> "Plan":
         """This plan, with each unconfirmed decision replaced by that of a later plan."""
         waiting = {decision.holding.symbol for decision in self.decisions if decision.unconfirmed}
@@ -386,6 +408,11 @@ class Plan:
     def acts(self) -> bool:
         """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)
+
+    @property
+    def symbols_acting(self) -> frozenset[str]:
+        """The symbols of the decisions that send or cancel an order."""
+        return frozenset(d.holding.symbol for d in self.decisions if d.submit or d.cancel_first)
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
         for decision in self.decisions:

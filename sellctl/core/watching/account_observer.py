@@ -10,7 +10,7 @@ from sellctl.core.errors import BrokerError, RateLimitedError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.instrument import Instrument, a_stock
+from sellctl.core.model.instrument import Instrument, a_stock, underlying_of
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order
 from sellctl.core.model.position import Position
@@ -56,11 +56,18 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
 
-    async def observe(self, mode: RunMode, *, with_equity: bool, with_underlyings: bool) -> AccountObservation:
-        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again."""
+    async def observe(
+        self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, urgent: bool = False
+    ) -> AccountObservation:
+        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again.
+
+        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        """
         at = self.clock.monotonic()
-        await self._read_account(again=with_equity)
-        positions, orders = await asyncio.gather(self.broker.positions(), self.broker.open_orders())
+        await self._read_account(again=with_equity, urgent=urgent)
+        positions, orders = await asyncio.gather(
+            self.broker.positions(urgent=urgent), self.broker.open_orders(urgent=urgent)
+        )
         known = await self._settle(orders.rows) if mode is RunMode.ACT else orders.rows
         return AccountObservation(positions, known, orders, at, with_underlyings)
 
@@ -101,29 +108,30 @@ class AccountObserver:
         return True
 
     async def load_price_increments(self, symbols: Iterable[str]) -> bool:
-        """Read once per option whether it trades in pennies. Return whether there was any new answer."""
-        missing = [symbol for symbol in symbols if self.lacks_price_increment(symbol)]
-        return any(await asyncio.gather(*(self._load_price_increment(symbol) for symbol in missing)))
+        """Read once per underlying whether its options trade in pennies. Return whether there was any new answer."""
+        missing = {underlying_of(symbol): symbol for symbol in symbols if self.lacks_price_increment(symbol)}
+        return any(await asyncio.gather(*(self._load_price_increment(symbol) for symbol in missing.values())))
 
     def lacks_price_increment(self, symbol: str) -> bool:
         """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
-        return needs_price_increment(symbol) and symbol not in self.positions.contracts
+        return needs_price_increment(symbol) and underlying_of(symbol) not in self.positions.penny
 
     async def _load_price_increment(self, symbol: str) -> bool:
         """After a failure the coarser increment is used; it is read again only if the request budget was used up."""
+        penny, underlying = self.positions.penny, underlying_of(symbol)
         try:
-            self.positions.contracts[symbol] = await self.broker.is_penny(symbol)
+            penny[underlying] = await self.broker.is_penny(symbol)
         except RateLimitedError:
             return False
         except BrokerError:
-            self.positions.contracts[symbol] = None
-        return self.positions.contracts[symbol] is not None
+            penny[underlying] = None
+        return penny[underlying] is not None
 
-    async def _read_account(self, *, again: bool) -> None:
+    async def _read_account(self, *, again: bool, urgent: bool) -> None:
         """Read the key's account and check that it may be traded: once, and again while it is blocked or if `again`."""
         trading_block = self.orders.trading_block
         if self.facts is None or self.facts.blocked or trading_block.row or again:
-            facts = await self.broker.account()
+            facts = await self.broker.account(urgent=urgent)
             self.admit(facts)
             if facts.blocked:
                 trading_block.lift()  # from now on the account itself shows the block and its end

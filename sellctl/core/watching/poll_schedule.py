@@ -1,58 +1,97 @@
-"""When to poll next, and which accounts. Pure. All durations and instants are in seconds."""
+"""When an account is read next, and when it decides on newer quotes only. Pure. All durations are in seconds.
+
+A read is a request for an account's positions and one for its open orders; a look decides on newer quotes with the last
+read. An ordinary poll reads every account.
+"""
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sellctl.core.errors import RateLimitedError, SellctlError, UnknownOutcomeError
+from sellctl.core.errors import AuthError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.model.account_state import AccountState
+from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Market
 
-EXPEDITED_SECONDS = 1.5  # between polls of an account with an order working
-AT_ONCE_SECONDS = 0.25  # before the poll that follows an order or a cancel
+FOLLOW_UP_SECONDS = 1.0  # least time between two reads of an account, however many of its exits are under way
+EXPEDITED_SECONDS = 1.5  # between reads of an account with an order working
+STREAMED_SECONDS = 3.0  # the same while its order stream lives, whose events ask for reads of their own
+SLOWEST_SECONDS = 5.0  # the same while its request budget is almost used up
+HURRIED_SECONDS = 2.5  # the same while an order waits for the read, or a protective exit is to be repriced soon
+LOW_LOAD = 0.3  # share of the budget from which on nothing is read ahead of need
+EASY_LOAD = 0.5  # from which on reads slow down
+BUSY_LOAD = 0.6  # from which on those slow down that an order waits for
+FULL_LOAD = 0.75  # at which they are slowest: the rest of the budget is kept for orders
+LOOK_SECONDS = 0.5  # between decisions on newer quotes while an exit is under way, per request that the quotes take
+SYMBOLS_PER_REQUEST = 100
+AT_ONCE_SECONDS = 0.25  # before run-once polls again an account that has not answered yet
+SHORTEST_SECONDS = 0.05  # between two rounds of the scheduler
+CLOCK_SECONDS = (4.0, 30.0)  # the broker's clock isn't read again earlier; the second while a budget isn't easy
 CLOSED_SECONDS = 60.0  # between reads of the clock while the market is closed
 BUDGET_SECONDS = 3.0  # before an account whose request budget is used up is polled again
-BACK_OFF_SECONDS = (1.0, 5.0, 15.0, 60.0)  # between polls of an account that fails, by failures in a row
+TRANSIENT_SECONDS = (1.0, 2.0, 5.0)  # between polls of an account that fails, by failures in a row
+REFUSED_SECONDS = (1.0, 5.0, 15.0, 60.0)  # the same when its key is refused
 TRIES = 2  # attempts of run-once after failures that may be temporary
 
 
 @dataclass(frozen=True, slots=True)
 class PollConditions:
-    """What the time of the next poll depends on, besides the accounts."""
+    """What the time of an account's next poll depends on, besides its state.
+
+    `load` is the share of its request budget that the last minute has used.
+    """
 
     interval: float  # between ordinary polls
     second_quote_in: float  # after which a second quote can confirm a stop or a jump
-    has_jump: bool = False  # whether any price has jumped without a second quote yet
-    rests_for: float | None = None  # before the clock is read again while the market is closed; None: don't rest
+    has_jump: bool = False  # whether a price of the account has jumped without a second quote yet
+    load: float = 0.0
+    orders_streamed: bool = False
+    is_requested: bool = False  # whether news about its orders, or a tick, asked for a read
+    looks: bool = True  # whether it may decide on newer quotes without a read
 
 
-def next_poll(states: Sequence[AccountState], conditions: PollConditions) -> float:
-    """Seconds to wait before the next poll."""
-    if any(state.acted for state in states):
-        return AT_ONCE_SECONDS
-    if conditions.rests_for is not None:
-        return conditions.rests_for
-    if conditions.has_jump or any(state.is_unconfirmed for state in states):
-        return conditions.second_quote_in
-    if any(state.is_expedited for state in states):
-        return EXPEDITED_SECONDS
-    return conditions.interval
+def read_gap(state: AccountState, conditions: PollConditions) -> float:
+    """Seconds from one read of an account's positions and orders to the next.
 
-
-def accounts_to_poll(
-    states: Sequence[AccountState],
-    now: float,
-    not_before: Mapping[str, float],
-    expedited_only: Collection[str] | None = None,
-) -> list[str]:
-    """The names of the accounts to poll now: those that don't back off.
-
-    With `expedited_only`, just those of them that have something under way or are named there.
+    Every exit of the account shares these reads. Those that an order waits for come soonest. All others are spread the
+    further the more of the request budget is used, so that no account is ever without reads for the rest of a minute.
     """
-    due = [state for state in states if now >= not_before.get(state.name, 0.0)]
-    if expedited_only is not None:
-        due = [state for state in due if state.is_expedited or state.name in expedited_only]
-    return [state.name for state in due]
+    if state.awaits_read:
+        load = 0.0 if state.is_pressing else conditions.load
+        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=HURRIED_SECONDS)
+    if not conditions.looks and (conditions.has_jump or state.is_unconfirmed):
+        return conditions.second_quote_in
+    if state.is_pressing and (state.acted or state.is_following):
+        return slowed(EXPEDITED_SECONDS, conditions.load, slowest=HURRIED_SECONDS)
+    if conditions.is_requested:
+        return slowed(FOLLOW_UP_SECONDS, conditions.load)
+    if state.acted or state.is_following:
+        return slowed(STREAMED_SECONDS if conditions.orders_streamed else EXPEDITED_SECONDS, conditions.load)
+    return max(conditions.interval, slowed(FOLLOW_UP_SECONDS, conditions.load))
+
+
+def look_gap(state: AccountState, conditions: PollConditions, requests: int) -> float | None:
+    """Seconds from one decision on newer quotes to the next, which take so many requests; None when none is needed."""
+    if not conditions.looks:
+        return None
+    if state.is_following or state.is_pressing:
+        return LOOK_SECONDS * requests
+    return conditions.second_quote_in if conditions.has_jump or state.is_unconfirmed else None
+
+
+def quote_requests(instruments: Iterable[Instrument]) -> int:
+    """How many requests the quotes of these instruments take, at least one."""
+    symbols: defaultdict[AssetClass, set[str]] = defaultdict(set)
+    for instrument in instruments:
+        symbols[instrument.asset_class].add(instrument.symbol)
+    return max(sum(-(-len(each) // SYMBOLS_PER_REQUEST) for each in symbols.values()), 1)
+
+
+def slowed(least: float, load: float, *, easy: float = EASY_LOAD, slowest: float = SLOWEST_SECONDS) -> float:
+    """Seconds between two reads: `least` while the load is easy, then more, up to `slowest`."""
+    share = min(max((load - easy) / (FULL_LOAD - easy), 0.0), 1.0)
+    return least + (slowest - least) * share
 
 
 def back_off(state: AccountState) -> float:
@@ -61,7 +100,8 @@ def back_off(state: AccountState) -> float:
         return BUDGET_SECONDS
     if not state.failures:
         return 0.0
-    return BACK_OFF_SECONDS[min(state.failures, len(BACK_OFF_SECONDS)) - 1]
+    seconds = REFUSED_SECONDS if isinstance(state.problem, AuthError) else TRANSIENT_SECONDS
+    return seconds[min(state.failures, len(seconds)) - 1]
 
 
 def rest_while_closed(market: Market | None, next_open: dt.datetime | None) -> float | None:

@@ -1,10 +1,10 @@
-"""When to poll next, and which accounts, as tables."""
+"""When an account is read next and when it decides on newer quotes, as tables."""
 
 import datetime as dt
 from decimal import Decimal
 
 import pytest
-from builders import CALL, HALF_DAY, a_market, at
+from builders import CALL, HALF_DAY, a_market, at, replace
 
 from sellctl.core.errors import (
     AuthError,
@@ -15,77 +15,117 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.model.account_state import AccountState, RunMode
-from sellctl.core.model.instrument import an_option
+from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
+from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.core.watching.poll_schedule import (
-    AT_ONCE_SECONDS,
     BUDGET_SECONDS,
     CLOSED_SECONDS,
     EXPEDITED_SECONDS,
+    FOLLOW_UP_SECONDS,
+    HURRIED_SECONDS,
+    LOOK_SECONDS,
+    SLOWEST_SECONDS,
+    STREAMED_SECONDS,
     PollConditions,
-    accounts_to_poll,
     back_off,
+    look_gap,
     may_recover,
-    next_poll,
+    quote_requests,
+    read_gap,
     rest_while_closed,
 )
 
 INTERVAL, SECOND_QUOTE = 5.0, 1.6
 
 
-def a_plan(*, unconfirmed: bool = False) -> Plan:
+def a_plan(*, unconfirmed: bool = False, urgency: Urgency | None = None) -> Plan:
     instrument = an_option(CALL)
     assert instrument is not None
     holding = Holding(Position(instrument, Direction.LONG, Decimal(1), Decimal(1), Decimal(1)))
-    return Plan("main", at("12:00"), (PositionDecision(holding, DecisionState.WATCHING, "", unconfirmed=unconfirmed),))
+    signal = urgency and ExitSignal(holding, Decimal(1), Reason.STOP_LOSS, "a stop", urgency)
+    decision = PositionDecision(holding, DecisionState.WATCHING, "", unconfirmed=unconfirmed, signal=signal or None)
+    return Plan("main", at("12:00"), (decision,))
 
 
+STOP = a_plan(urgency=Urgency.PROTECTIVE)
 QUIET = AccountState("quiet", plan=a_plan())
-ACTED = AccountState("acted", plan=a_plan(), acted=True)
+ACTED = AccountState("acted", plan=a_plan(), acted=True, working=(CALL,))
+CANCELLED = AccountState("cancelled", plan=a_plan(), acted=True, awaits_read=True)
 WORKING = AccountState("working", plan=a_plan(), working=(CALL,))
 UNCONFIRMED = AccountState("unconfirmed", plan=a_plan(unconfirmed=True))
+STOPPED = AccountState("stopped", plan=STOP, acted=True, working=(CALL,))
+STOPPING = AccountState("stopping", plan=STOP, working=(CALL,))
 NEVER = AccountState("never")
 DRY = AccountState("dry", RunMode.DRY_RUN, plan=a_plan(), working=(CALL,))
 STALE = AccountState("stale", RunMode.STALE_ONLY, plan=a_plan(), working=(CALL,))
 OTHERS = AccountState("others", only=frozenset({"MSFT"}), plan=a_plan(), working=(CALL,))
 
 
-@pytest.mark.parametrize(
-    ("states", "conditions", "seconds"),
-    [
-        ([QUIET], {}, INTERVAL),
-        ([], {}, INTERVAL),
-        ([NEVER], {}, INTERVAL),
-        ([QUIET, ACTED, UNCONFIRMED], {}, AT_ONCE_SECONDS),
-        ([ACTED], {"rests_for": 60.0}, AT_ONCE_SECONDS),
-        ([WORKING, UNCONFIRMED], {"rests_for": 60.0}, 60.0),
-        ([WORKING, UNCONFIRMED], {}, SECOND_QUOTE),
-        ([QUIET], {"has_jump": True}, SECOND_QUOTE),
-        ([QUIET, WORKING], {}, EXPEDITED_SECONDS),
-        ([DRY, STALE, OTHERS], {}, INTERVAL),
-    ],
-)
-def test_the_next_poll_comes_after(states: list[AccountState], conditions: dict[str, float], seconds: float) -> None:
-    given = PollConditions(INTERVAL, SECOND_QUOTE, **conditions)  # type: ignore[arg-type]
-    assert next_poll(states, given) == seconds
+def conditions(**given: object) -> PollConditions:
+    return PollConditions(INTERVAL, SECOND_QUOTE, **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("expedited_only", "names"),
+    ("state", "given", "seconds"),
     [
-        (None, ["quiet", "working", "unconfirmed"]),
-        ((), ["working", "unconfirmed"]),
-        (("quiet",), ["quiet", "working", "unconfirmed"]),
-        (("acted",), ["working", "unconfirmed"]),  # it backs off
+        (QUIET, {}, INTERVAL),
+        (NEVER, {}, INTERVAL),
+        (DRY, {}, INTERVAL),
+        (STALE, {}, INTERVAL),
+        (OTHERS, {}, INTERVAL),
+        (CANCELLED, {}, FOLLOW_UP_SECONDS),
+        (CANCELLED, {"load": 1.0}, HURRIED_SECONDS),  # the next order waits for it
+        (replace(STOPPED, awaits_read=True), {"load": 1.0}, FOLLOW_UP_SECONDS),
+        (STOPPED, {}, EXPEDITED_SECONDS),
+        (STOPPED, {"load": 1.0}, HURRIED_SECONDS),
+        (STOPPING, {"load": 1.0}, HURRIED_SECONDS),
+        (WORKING, {}, EXPEDITED_SECONDS),
+        (ACTED, {}, EXPEDITED_SECONDS),
+        (WORKING, {"load": 0.5}, EXPEDITED_SECONDS),
+        (WORKING, {"load": 0.625}, (EXPEDITED_SECONDS + SLOWEST_SECONDS) / 2),
+        (WORKING, {"load": 0.75}, SLOWEST_SECONDS),
+        (WORKING, {"load": 1.0}, SLOWEST_SECONDS),
+        (WORKING, {"orders_streamed": True}, STREAMED_SECONDS),
+        (WORKING, {"orders_streamed": True, "is_requested": True}, FOLLOW_UP_SECONDS),
+        (QUIET, {"is_requested": True}, FOLLOW_UP_SECONDS),
+        (QUIET, {"is_requested": True, "load": 0.75}, SLOWEST_SECONDS),
+        (UNCONFIRMED, {}, INTERVAL),  # looks confirm it
+        (UNCONFIRMED, {"looks": False}, SECOND_QUOTE),
+        (QUIET, {"has_jump": True, "looks": False}, SECOND_QUOTE),
     ],
 )
-def test_the_accounts_to_poll_are_those_that_do_not_back_off(
-    expedited_only: tuple[str, ...] | None, names: list[str]
+def test_an_account_is_read_again_after(state: AccountState, given: dict[str, object], seconds: float) -> None:
+    assert read_gap(state, conditions(**given)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("state", "given", "seconds"),
+    [
+        (QUIET, {}, None),
+        (QUIET, {"has_jump": True}, SECOND_QUOTE),
+        (UNCONFIRMED, {}, SECOND_QUOTE),
+        (WORKING, {}, 3 * LOOK_SECONDS),
+        (AccountState("stop", plan=a_plan(unconfirmed=True, urgency=Urgency.PROTECTIVE)), {}, 3 * LOOK_SECONDS),
+        (WORKING, {"looks": False}, None),
+    ],
+)
+def test_an_account_decides_on_newer_quotes_after(
+    state: AccountState, given: dict[str, object], seconds: float | None
 ) -> None:
-    states = [QUIET, ACTED, WORKING, UNCONFIRMED]
-    assert accounts_to_poll(states, 100.0, {"acted": 100.1, "working": 100.0}, expedited_only) == names
+    assert look_gap(state, conditions(**given), requests=3) == seconds
+
+
+def test_a_short_interval_slows_down_before_the_budget_is_used_up() -> None:
+    given = replace(conditions(load=0.6), interval=1.0)
+    assert 1.0 < read_gap(QUIET, given) < SLOWEST_SECONDS
+
+
+def test_quotes_take_a_request_per_hundred_symbols_of_each_asset_class() -> None:
+    options = [an_option(f"AAPL261218C{strike:08d}") for strike in range(1000, 152_000, 1000)]
+    assert quote_requests([]) == 1
+    assert quote_requests([*filter(None, options), a_stock("AAPL"), a_stock("AAPL")]) == 3
 
 
 @pytest.mark.parametrize(
@@ -93,7 +133,9 @@ def test_the_accounts_to_poll_are_those_that_do_not_back_off(
     [
         (None, 0, 0.0),
         (BrokerError("down"), 1, 1.0),
-        (BrokerError("down"), 2, 5.0),
+        (BrokerError("down"), 2, 2.0),
+        (UnknownOutcomeError("503"), 3, 5.0),
+        (UnknownOutcomeError("503"), 400, 5.0),
         (AuthError("401"), 3, 15.0),
         (AuthError("401"), 4, 60.0),
         (AuthError("401"), 400, 60.0),

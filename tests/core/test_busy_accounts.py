@@ -1,0 +1,76 @@
+"""Accounts with many exits under way: the request budget lasts, stops leave in time, and walks keep their rhythm."""
+
+from itertools import pairwise
+
+import pytest
+from busy_accounts import BusyAccounts, Change, after
+
+BUDGET, READS = 180, 135  # requests per minute of a key, and the part that is not kept for orders
+STEP = 6.0  # seconds between two prices of a walk
+TARGET, STOP, BACK = ("1.20", "1.40"), ("0.70", "0.72"), ("1.00", "1.02")
+polled_or_streamed = pytest.mark.parametrize("streams", [True, False], ids=["streamed", "polled"])
+
+
+@polled_or_streamed
+def test_ten_accounts_with_four_walking_targets_each_keep_their_steps_and_their_reads(*, streams: bool) -> None:
+    begins = {number: 20 + number % 4 * 0.9 + number // 4 * 0.7 for number in range(40)}
+    held = {f"a{account}": range(4 * account, 4 * account + 4) for account in range(10)}
+    changes = {number: [Change(seconds, *TARGET)] for number, seconds in begins.items()}
+    busy = BusyAccounts(held, changes, streams=streams).watch(80)
+    for account, numbers in held.items():
+        for number in numbers:
+            steps = busy.sent(account, number)
+            assert len(steps) == 3, number  # the third is at the bid, and fills
+            late = [later - earlier - STEP for earlier, later in pairwise(steps)]
+            assert max(late) < 2, (number, steps)
+        assert busy.longest_gap(account) < 6
+        assert busy.shortest_gap(account) > 0.9
+        assert busy.busiest_minute(account) < READS
+    assert busy.problems == []
+
+
+def test_stops_four_seconds_apart_leave_in_time_while_eight_targets_walk_in_an_account_of_forty_positions() -> None:
+    stops = {number: 20.0 + 4 * (number - 8) for number in range(8, 16)}
+    changes = {number: [Change(20 + number, *TARGET)] for number in range(8)}
+    changes |= {number: [Change(seconds, *STOP)] for number, seconds in stops.items()}
+    busy = BusyAccounts({"main": range(40)}, changes).watch(80)
+    assert {number: busy.sent("main", number)[0] - at < 2.5 for number, at in stops.items()} == dict.fromkeys(
+        stops, True
+    )
+    assert all(len(busy.sent("main", number)) == 3 for number in range(8))
+    assert busy.longest_gap("main") < 6
+    assert busy.busiest_minute("main") <= BUDGET
+
+
+def test_stops_leave_in_time_while_a_target_is_reached_twice_a_second_for_a_minute() -> None:
+    stops = {number: 20.0 + 4 * (number - 25) for number in range(25, 40)}
+    turns = [(0.0, TARGET), (12.5, BACK), (25.0, TARGET), (37.5, BACK), (50.0, TARGET)]
+    changes = {n: [Change(20 + 0.5 * n + seconds, *quote) for seconds, quote in turns] for n in range(25)}
+    changes |= {number: [Change(seconds, *STOP)] for number, seconds in stops.items()}
+    busy = BusyAccounts({"main": range(40)}, changes).watch(90)
+    assert {number: busy.sent("main", number)[0] - at < 2.5 for number, at in stops.items()} == dict.fromkeys(
+        stops, True
+    )
+    assert busy.busiest_minute("main") <= BUDGET
+
+
+def test_checks_every_second_without_a_stream_slow_down_a_little_and_never_stop() -> None:
+    busy = BusyAccounts({"main": [1]}, interval=1.0, streams=False).watch(240)
+    assert busy.longest_gap("main") < 4
+    assert len(busy.reads("main")) > 240 / 2
+    assert busy.busiest_minute("main") < READS
+    assert busy.problems == []
+
+
+def test_a_stop_on_a_busy_account_finds_requests_left_for_its_own_reads() -> None:
+    busy = BusyAccounts({"main": range(2)}, {1: [Change(30, *STOP)]})
+    budget = busy.brokers["main"].budget
+
+    def use_up() -> None:
+        while budget.take(for_order=False) == 0:
+            pass
+
+    busy.exchange.schedule(after(12), use_up)
+    busy.watch(60)
+    assert busy.sent("main", 1)[0] < 30 + 2.5
+    assert busy.longest_gap("main") < 6
