@@ -81,7 +81,7 @@ class Runtime:
         self.loaded = loaded
         self.scheduler.set_interval(loaded.config.sell_module.check_interval)
         self.scheduler.prices.confirm_after(loaded.config.guards.confirm)
-        self.scheduler.wake()
+        self.scheduler.read_at_once(watcher.name for watcher in self.scheduler.watchers)
 
     def close(self) -> None:
         """Close connections and files, and release locks."""
