@@ -159,8 +159,8 @@ def _exchange(plan: PressurePlan, exits: Sequence[PlannedExit], seed: int) -> Ex
     for each in exits:
         entry, to = (Decimal(5), Decimal(3)) if each.is_stop else (Decimal(2), Decimal("2.40"))
         moves_at = each.due_at - FALL if each.is_stop else each.due_at - SECOND
-        segments = [Fixed(BEGINS - HOUR, level(entry, SPREAD)), Linear(moves_at, each.due_at, level(to, SPREAD))]
-        paths[each.symbol] = PricePath(segments)
+        move = Linear(moves_at, each.due_at, level(to, SPREAD))
+        paths[each.symbol] = PricePath([Fixed(BEGINS - HOUR, level(entry, SPREAD)), move])
         held[each.account][each.symbol] = SimPosition(each.symbol, Decimal(3), entry)
     for index, symbol in enumerate(_staying(plan)):
         paths[symbol] = PricePath([Fixed(BEGINS - HOUR, level(Decimal(4), SPREAD))])
