@@ -25,7 +25,7 @@ from faults.steps import Steps
 from faults.transport import through_adapter
 from sellctl.core.config.schema import AccountConfig, Config
 from sellctl.sim.market.market import Market
-from sellctl.sim.market.price_paths import Fixed, Linear, Segment, level
+from sellctl.sim.market.price_paths import Fixed, Linear, level
 from sellctl.sim.market.price_paths import Path as PricePath
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
@@ -159,11 +159,8 @@ def _exchange(plan: PressurePlan, exits: Sequence[PlannedExit], seed: int) -> Ex
     for each in exits:
         entry, to = (Decimal(5), Decimal(3)) if each.is_stop else (Decimal(2), Decimal("2.40"))
         moves_at = each.due_at - FALL if each.is_stop else each.due_at - SECOND
-        segments: list[Segment] = [
-            Fixed(BEGINS - HOUR, level(entry, SPREAD)),
-            Linear(moves_at, each.due_at, level(to, SPREAD)),
-        ]
-        paths[each.symbol] = PricePath(segments)
+        move = Linear(moves_at, each.due_at, level(to, SPREAD))
+        paths[each.symbol] = PricePath([Fixed(BEGINS - HOUR, level(entry, SPREAD)), move])
         held[each.account][each.symbol] = SimPosition(each.symbol, Decimal(3), entry)
     for index, symbol in enumerate(_staying(plan)):
         paths[symbol] = PricePath([Fixed(BEGINS - HOUR, level(Decimal(4), SPREAD))])
