@@ -22,6 +22,7 @@ from benchmarks.sampling import sampled
 
 BATCH = 100
 PROFILED = 12  # polls
+BETWEEN_POLLS = 5.0  # seconds, the default `check_interval`
 Poll = Callable[[], Awaitable[None]]
 
 
@@ -47,6 +48,25 @@ class Shape:
         return [("k0", "/v2/clock"), *quotes, *((f"k{n}", path) for n in range(self.accounts) for path in paths)]
 
 
+class _SkippingClock:
+    """The host's clock, with a monotonic time that skips what passes between polls: the watcher paces its reads."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def now(self) -> dt.datetime:
+        """The host's wall clock."""
+        return dt.datetime.now(dt.UTC)
+
+    def monotonic(self) -> float:
+        """Seconds, with those that were skipped."""
+        return time.monotonic() + self.skipped
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for real."""
+        await asyncio.sleep(seconds)
+
+
 def sellctl(url: str, shape: Shape) -> Poll:
     """A poll of the real watcher with its journal. Targets rest at their price, so that all polls do the same work."""
     from sellctl.bootstrap import RunOptions, assemble  # noqa: PLC0415  likewise
@@ -65,11 +85,13 @@ def sellctl(url: str, shape: Shape) -> Poll:
     )
     folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
     options = Options(None, folder, live=False, debug=False, log_file=None)
+    clock = _SkippingClock()
     runtime = assemble(
-        LoadedConfig(config, None, {}, ()), options, RunOptions("bench", RunMode.ACT), lambda _event: None
+        LoadedConfig(config, None, {}, ()), options, RunOptions("bench", RunMode.ACT), lambda _event: None, clock
     )
 
     async def poll() -> None:
+        clock.skipped += BETWEEN_POLLS
         await runtime.scheduler.poll()
         problems = [state.problem for state in runtime.scheduler.states if state.problem or not state.plan]
         if problems:

@@ -5,8 +5,9 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import (
     AccountConfig,

@@ -5,6 +5,8 @@ import datetime as dt
 from decimal import Decimal
 from typing import TypeVar
 
+import msgspec
+
 from sellctl.core.config.schema import AccountConfig, Config, ExecutionConfig, SellModuleConfig
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.explain import explained
@@ -28,7 +30,9 @@ TODAYS_SPY_CALL = "SPY261124C00600000"
 
 
 def replace(value: T, **changes: object) -> T:
-    """A copy of a frozen value with changed fields."""
+    """A copy of a value with changed fields."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(value, **changes)
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]
 
 

@@ -13,9 +13,10 @@ SellctlError                    one sentence, a hint at what to do, and an exit 
     └── UnknownOutcomeError     time-out, reset, 5xx, unreadable body: the request may have been carried out
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from sellctl.core.exit_codes import ExitCode
 
@@ -82,8 +83,7 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerAnswer:
+class BrokerAnswer(Struct, frozen=True):
     """The answer of a refusal: HTTP status, Alpaca's code (None when absent), its message and its other fields."""
 
     status: int

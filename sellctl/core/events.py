@@ -3,8 +3,9 @@
 import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from sellctl.core.model.event import Event, EventKind, Severity
 
@@ -18,8 +19,7 @@ class EvidenceLog(Protocol):
         """Write one piece of evidence. JournalError when it can't be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventPublisher:
+class EventPublisher(Struct, frozen=True):
     """Publishes the events of one account, or of all accounts when `account` is "".
 
     `now` is the broker's time, or the host's until the broker has answered.

@@ -2,8 +2,11 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
@@ -50,8 +53,7 @@ class _Memory:
     fills: Reconciliation = field(default_factory=Reconciliation)
 
 
-@dataclass(frozen=True, slots=True)
-class _OrderView:
+class _OrderView(Struct, frozen=True):
     """The order book's values at one instant, read once per poll."""
 
     now: float

@@ -9,8 +9,11 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.alerts import overdue_alerts
@@ -41,8 +44,7 @@ _RESUMED = "resumed"  # the journal's note on a symbol or underlying whose rules
 _BUG_HINT = "Please report it; --debug logs where it happened."
 
 
-@dataclass(frozen=True, slots=True)
-class WatcherOptions:
+class WatcherOptions(Struct, frozen=True):
     """How one account's watcher runs.
 
     `only` limits what is executed to these symbols. `exempt` returns the symbols and underlyings that are not traded,
@@ -56,16 +58,14 @@ class WatcherOptions:
     halt: Callable[[str], object] = lambda _why: None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedOrders:
+class LoadedOrders(Struct, frozen=True):
     """Orders of today by symbol that were loaded ahead of need. `forget` discards those that are about to change."""
 
     by_symbol: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
     forget: Callable[[Collection[str]], None] = lambda _symbols: None
 
 
-@dataclass(frozen=True, slots=True)
-class TickView:
+class TickView(Struct, frozen=True):
     """One underlying at the last poll, for a decision on newer quotes."""
 
     snapshot: Snapshot

@@ -11,8 +11,10 @@ import datetime as dt
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.errors import BrokerError
 from sellctl.core.events import EventPublisher

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from msgspec import Struct
+
 GENESIS = "0" * 64
 # The cells that a row's hash covers after its number, in this order. The order can never change.
 CELLS = ("at", "account", "kind", "symbol", "reason", "client_order_id", "day", "body", "prev_hash")
@@ -23,6 +25,8 @@ def plain(value: object) -> object:
     """The value in a form that JSON can express. Never fails: a value without a JSON form becomes its text."""
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, Struct):
+        value = {name: getattr(value, name) for name in value.__struct_fields__}
     if dataclasses.is_dataclass(value):
         value = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
     if isinstance(value, set | frozenset):

@@ -7,7 +7,8 @@ that sends nothing while nothing of ours changed.
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision

@@ -6,11 +6,12 @@ order for another reason follows, or when nothing was sent or filled for OVER.
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from sellctl.core.model.exit_record import Exit, Part, Point
 from sellctl.core.model.plan import STOPS, Plan, PositionDecision, Reason

@@ -1,11 +1,11 @@
 """What the journal recorded of exits since a given row, by any process; read without a lock."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from sellctl.core.model.exit_record import ExitsSince
 from sellctl.core.model.plan import Reason

@@ -6,9 +6,10 @@ start. A stop that would fire later than before is published as an alert.
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.decision.policy import Policy, compile_policy

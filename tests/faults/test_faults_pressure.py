@@ -1,9 +1,9 @@
 """Budget pressure: what a seed draws, and what its checks see."""
 
 import datetime as dt
-from dataclasses import replace
 
 import pytest
+from builders import replace
 from faults_scenes import sent
 
 from faults import pressure

@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders import replace
 from faults_scenes import a_day, found, played, with_fault
 
 from faults.catalogue import CATALOGUE, STREAMS

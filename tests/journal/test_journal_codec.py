@@ -1,6 +1,5 @@
 """Snapshots and plans come back from their text as they were."""
 
-import dataclasses
 import datetime as dt
 import types
 import typing
@@ -9,6 +8,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 from builders import replace
 from hypothesis import HealthCheck, given, settings
@@ -40,7 +40,7 @@ def any_of(kind: Any) -> Any:
         return st.dictionaries(st.text(max_size=4), any_of(arguments[1]), max_size=2)
     if origin in {types.UnionType, typing.Union}:
         return st.none() | any_of(arguments[0])
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{name: st.deferred(lambda hint=hint: any_of(hint)) for name, hint in hints.items()})
     return SCALARS[kind] if kind in SCALARS else st.from_type(kind)
@@ -62,8 +62,8 @@ def in_full(value: Any) -> str:
         return f"{{{' '.join(sorted(f'{key!r}: {in_full(each)}' for key, each in value.items()))}}}"
     if isinstance(value, tuple):
         return f"({' '.join(map(in_full, value))})"
-    if dataclasses.is_dataclass(value):
-        fields = (in_full(getattr(value, each.name)) for each in dataclasses.fields(value))
+    if isinstance(value, msgspec.Struct):
+        fields = (in_full(getattr(value, each)) for each in value.__struct_fields__)
         return f"{type(value).__name__}({' '.join(fields)})"
     return repr(value)
 

@@ -1,7 +1,8 @@
 """What the user is told of a position for which nothing can be done: an overdue exit, or lost quotes. Pure."""
 
 import datetime as dt
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency

@@ -6,8 +6,9 @@ It protects a position while this host is down, so it is no exit: nothing waits 
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.exits import cancellable, why_settling

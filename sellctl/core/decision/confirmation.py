@@ -7,8 +7,10 @@ don't depend on a price.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.decision.quote_checks import judge_quote
 from sellctl.core.model.instrument import AssetClass
@@ -24,8 +26,7 @@ Evaluate = Callable[[Holding], ExitSignal | None]
 AtThePrice = Callable[[Holding], Holding | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Struct, frozen=True):
     """`signal` is confirmed; `unconfirmed` isn't yet, and `waits_for` says what is missing."""
 
     signal: ExitSignal | None

@@ -3,7 +3,9 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import PutAction, WalkConfig
 from sellctl.core.decision.confirmation import at_the_best, at_the_worst
@@ -23,8 +25,7 @@ from sellctl.core.structures.coverage import Cover, cover_of
 from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionContext:
+class DecisionContext(Struct, frozen=True):
     """A snapshot and a policy, with the values that every step of a decision derives from them.
 
     `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
@@ -138,7 +139,10 @@ class DecisionContext:
         limit = MAX_PATIENT_ORDERS_PER_MINUTE[1]
         if all(exits * walk.steps <= limit for walk in self.walks.values()):
             return self
-        short = {u: replace(walk, steps=max(min(walk.steps, limit // exits), 1)) for u, walk in self.walks.items()}
+        short = {
+            urgency: WalkConfig(max(min(walk.steps, limit // exits), 1), walk.every, walk.final)
+            for urgency, walk in self.walks.items()
+        }
         return replace(self, walks=short)
 
     def may_be_covered_by_unreadable(self, holding: Holding) -> bool:

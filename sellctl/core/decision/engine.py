@@ -6,8 +6,10 @@ open.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import GuardAction, ShortAction, Style
 from sellctl.core.decision import backstop
@@ -116,8 +118,7 @@ def _handled(decision: PositionDecision, context: DecisionContext) -> tuple[Orde
 # --- one position -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PendingExit:
+class PendingExit(Struct, frozen=True):
     """An exit that is due: its next step depends on how many others are due with it.
 
     `problem` says what else about the position could not be evaluated; "" when there is nothing.
@@ -283,8 +284,7 @@ def rules_warning(holding: Holding) -> str:
 # --- which rules are true ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyResult:
+class StrategyResult(Struct, frozen=True):
     """The result of the strategy that manages a position; `taken` says whether one does.
 
     `signals` are confirmed. `unconfirmed` is a signal that isn't confirmed yet, and `waits_for` says what is missing.

@@ -2,7 +2,9 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import SECOND_QUOTE
@@ -119,8 +121,7 @@ def _walk_on_a_wide_spread(signal: ExitSignal, context: DecisionContext) -> Walk
 # --- an exit without an order of ours ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Obstacles:
+class _Obstacles(Struct, frozen=True):
     """The user's orders that prevent an exit from being sent in full: they hold its quantity, or are opposite to it."""
 
     holders: tuple[Order, ...]

@@ -1,7 +1,9 @@
 """Why each position stays open or is closed: the sentence, the trigger prices, the rules. Pure."""
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import ShortAction
 from sellctl.core.decision.backstop import resting_note
@@ -23,8 +25,7 @@ from sellctl.core.text import as_dollars, as_percent, as_time_span
 _OPEN = frozenset({DecisionState.WATCHING, DecisionState.NO_QUOTE})
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """One position explained.
 
     `gain` is the gain on entry at the price one could get now, as a ratio; None when unknown. `strategy` has the rules

@@ -2,9 +2,10 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from sellctl.core.config.schema import (
     AccountGuardConfig,
@@ -33,8 +34,7 @@ NO_OWN: OwnStrategies = MappingProxyType({})
 _PREEMPT_FROM = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The settings of one account. `zero_day` and `backstop` are None when they are switched off."""
 
     account: str

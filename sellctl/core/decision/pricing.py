@@ -6,9 +6,11 @@ then follows the rungs of its class.
 """
 
 import datetime as dt
-from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.config.schema import Style, WalkConfig
 from sellctl.core.model.instrument import AssetClass, an_option
@@ -59,8 +61,7 @@ class NoPriceError(Exception):
     """The exit needs a price and none is usable; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class PricedStep:
+class PricedStep(Struct, frozen=True):
     """The price of step `step` of `of`: a limit, or None for a market order.
 
     `repeats` marks a walk that starts again after its last step; `walked`, that the previous step was part of a walk.

@@ -2,8 +2,9 @@
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.pricing import CENT, reference_price
@@ -69,8 +70,7 @@ ACCOUNT_CHECKS: tuple[Callable[[Snapshot, Policy], str | None], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RiskContext:
+class RiskContext(Struct, frozen=True):
     """What a check uses besides the order: the exit that the order is for, and the inputs of its decision.
 
     `account_violations` forbid every order of the account; `open_orders` are those for the order's symbol.

@@ -1,6 +1,6 @@
 """The strategy of a position and the state of each of its rules. Pure."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from sellctl.core.config.schema import MatchConfig
 from sellctl.core.decision.context import DecisionContext
@@ -12,8 +12,7 @@ from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars
 
 
-@dataclass(frozen=True, slots=True)
-class RuleState:
+class RuleState(Struct, frozen=True):
     """One rule: its label, the price at which it fires (None: it has none now), and whether it is true."""
 
     label: str
@@ -27,8 +26,7 @@ class RuleState:
         return f"{self.label}{at}{' (met)' if self.is_true else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyState:
+class StrategyState(Struct, frozen=True):
     """The strategy of a position: its name, which positions it manages, the symbol or pair evaluated, and its rules."""
 
     name: str

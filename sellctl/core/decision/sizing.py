@@ -1,8 +1,9 @@
 """How much of a position an exit may close now (S8), and what limits it. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+
+from msgspec import Struct
 
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.risk_checks import covering_violation, remaining_qty
@@ -16,8 +17,7 @@ from sellctl.core.orders.claims import claim
 STEP = {AssetClass.OPTION: Decimal(1), AssetClass.STOCK: Decimal("1e-9")}
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(Struct, frozen=True):
     """`wanted` is the quantity to close, `qty` the part of it that is free now; `why` says what limits them, or is "".
 
     Both are multiples of the asset's STEP, and 0 <= qty <= wanted <= held.
@@ -28,8 +28,7 @@ class Size:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(Struct, frozen=True):
     qty: Decimal
     why: str
 

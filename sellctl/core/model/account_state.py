@@ -1,7 +1,8 @@
 """The state of one account, as one immutable value that the screen, the API and the commands read."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.market import Market
@@ -18,8 +19,7 @@ class RunMode(StrEnum):
     STALE_ONLY = "stale only"  # cancel stale orders and nothing else
 
 
-@dataclass(frozen=True, slots=True)
-class AccountState:
+class AccountState(Struct, frozen=True):
     """One account at one instant. Each poll creates a new value.
 
     `plan` is the plan that the last successful poll made from `snapshot`; `first_plan` is that of the first poll, with

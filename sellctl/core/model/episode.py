@@ -1,14 +1,14 @@
 """Stored facts about a position while it is held."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from sellctl.core.model.position import Direction, PastAverage
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(Struct, frozen=True):
     """One position from its opening until it is flat, or a pair of option legs under both their symbols.
 
     `qty` and `entry_price` are the broker's latest. `opened_at` is the time of the earliest opening fill in the

@@ -2,8 +2,9 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class EventKind(StrEnum):
@@ -33,8 +34,7 @@ class Severity(StrEnum):
     CRITICAL = "critical"  # the user has to act now
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One event. `at` is by the broker's clock; `account` and `symbol` are "" when it concerns none.
 
     `evidence` is the kind of the journal's note that records it with `detail`; "" when the journal doesn't record it.

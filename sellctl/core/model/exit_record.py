@@ -1,8 +1,9 @@
 """A recorded exit: the position when it was decided, its orders and its fills."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
@@ -11,8 +12,7 @@ CONTRACT = Decimal(100)  # shares per contract, as in the broker's profit and lo
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """The quote at one instant, in dollars per share; None for an unknown side."""
 
     at: dt.datetime
@@ -20,8 +20,7 @@ class Point:
     ask: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One fill: its quantity, and its price in dollars per share."""
 
     at: dt.datetime
@@ -29,8 +28,7 @@ class Part:
     price: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """One exit. Prices are dollars per share; slippage is a cost: above zero when the fill was worse."""
 
     account: str
@@ -110,8 +108,7 @@ class Exit:
         return (self.parts[-1].at - self.began).total_seconds() if self.parts and not rests else None
 
 
-@dataclass(frozen=True, slots=True)
-class ExitsSince:
+class ExitsSince(Struct, frozen=True):
     """What was recorded about the orders of one symbol since some row of the journal.
 
     `price` is the average of the fills; None without one, or when a fill came without a price. `sent` says whether an

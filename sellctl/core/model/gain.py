@@ -1,8 +1,9 @@
 """Prices and gains that rules compare. Prices are dollars per share; a price equal to a threshold has reached it."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.model.position import Holding, Position
 
@@ -25,8 +26,7 @@ class Per(StrEnum):
     PRICE = "price"  # the price itself, in dollars per share
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(Struct, frozen=True):
     """How far a target or a stop is from entry; always positive, since the rule determines the direction."""
 
     value: Decimal

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
 _STRIKE_SCALE = 1000
@@ -54,8 +55,7 @@ class StructureKind(StrEnum):
     SHORT_PUT = "short_put"
 
 
-@dataclass(frozen=True, slots=True)
-class OptionContract:
+class OptionContract(Struct, frozen=True):
     """The terms of an OCC symbol. `strike` is in dollars per share; `expires` is an exchange date.
 
     `expires` isn't always the last trading day: see `holding_time.last_trading_day`.
@@ -77,8 +77,7 @@ class OptionContract:
         return self.root in _SETTLED_IN_THE_MORNING
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(Struct, frozen=True):
     """One symbol. `underlying` is the symbol whose price moves it; for stocks the symbol itself."""
 
     symbol: str

@@ -2,12 +2,12 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+
+class Intent(Struct, frozen=True):
     """One recorded order and the exit it belongs to. `at` is by the broker's clock; `urgency` is the exit's class."""
 
     client_order_id: str
@@ -20,16 +20,14 @@ class Intent:
     at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """One journal entry about an order: its kind, such as accepted or fill, and its facts."""
 
     kind: str
     detail: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOrder:
+class OpenOrder(Struct, frozen=True):
     """An intent without a recorded end, and the entries that followed it, oldest first."""
 
     intent: Intent

@@ -2,18 +2,18 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 NEW_YORK = ZoneInfo("America/New_York")
 _OPENS, _CLOSES = dt.time(9, 30), dt.time(16)
 _SATURDAY = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Struct, frozen=True):
     """Best bid and ask in dollars per share; None for an inactive side (Alpaca: 0). `at` is the exchange's time."""
 
     symbol: str
@@ -35,16 +35,14 @@ class Quote:
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The highest and the lowest bid and ask of a symbol within the time for which a stop has to be confirmed."""
 
     high: Quote
     low: Quote
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """A split of a stock: `ratio` new shares per old one (2 is 2:1, 0.1 is 1:10), traded so from `ex_date` on."""
 
     symbol: str
@@ -52,8 +50,7 @@ class Split:
     ex_date: dt.date
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One trading day of the exchange: its date in New York and its hours in UTC (half days close early)."""
 
     date: dt.date
@@ -61,8 +58,7 @@ class Session:
     closes_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Struct, frozen=True):
     """The exchange's sessions from `since` on, as exceptions to Monday to Friday, 09:30 to 16:00 in New York.
 
     `closed` are weekdays without a session, `odd` the sessions with other hours. Every snapshot contains it.
@@ -97,8 +93,7 @@ def calendar_of(sessions: Iterable[Session], since: dt.date, until: dt.date) -> 
     return Calendar(since, closed, odd)
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerClock:
+class BrokerClock(Struct, frozen=True):
     """The answer of /v2/clock. All instants in UTC."""
 
     now: dt.datetime
@@ -107,8 +102,7 @@ class BrokerClock:
     next_close: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
+class Market(Struct, frozen=True):
     """The market at one instant of the broker's clock. All instants in UTC.
 
     `closes_at` is today's close (None when the market is closed). `opened_at` comes from the calendar (None when that

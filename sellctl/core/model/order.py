@@ -1,9 +1,10 @@
 """Orders as the broker reports them, and the state that each of its statuses stands for."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 OUR_PREFIX = "sellctl-"
 BACKSTOP_PREFIX = "sellctl-backstop-"
@@ -69,8 +70,7 @@ STATE_OF_STATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """An order as the broker reports it. Quantities are contracts or shares, prices dollars per share, times UTC."""
 
     id: str

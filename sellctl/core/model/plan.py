@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
@@ -46,8 +48,7 @@ class Reason(StrEnum):
     BACKSTOP = "backstop"
 
 
-@dataclass(frozen=True, slots=True)
-class Precedence:
+class Precedence(Struct, frozen=True):
     """A reason's row in REASONS: its precedence, the urgency classes that it may have, and its meaning."""
 
     order: int
@@ -110,8 +111,7 @@ PRICE_REASONS = STOPS | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ExitSignal:
+class ExitSignal(Struct, frozen=True):
     """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
 
     `also` are the details of every other true reason. `floor` is the price that a target's limit never goes below
@@ -139,8 +139,7 @@ class SizeError(ValueError):
     """An order outside 0 < qty <= free <= held was requested. This is a bug in sellctl; nothing is sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOrder:
+class SubmitOrder(Struct, frozen=True):
     """An order about to be sent, built by `closing` or `backstop`, which check its size."""
 
     client_order_id: str
@@ -201,8 +200,7 @@ def _check_size(position: Position, qty: Decimal, free: Decimal) -> None:
         raise SizeError(f"{position.symbol}: {qty} is not above 0 and within {free} free of {position.qty} held")
 
 
-@dataclass(frozen=True, slots=True)
-class StopTerms:
+class StopTerms(Struct, frozen=True):
     """The terms of a backstop: a stop price in dollars per share, or a trail in percent below the best price."""
 
     time_in_force: str
@@ -210,8 +208,7 @@ class StopTerms:
     trail_percent: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(Struct, frozen=True):
     """An order about to be cancelled, and why: "to reprice", "because the target is no longer met"."""
 
     order: Order
@@ -237,8 +234,7 @@ def halt_violation(why: str) -> str:
     return f"{_HALT}{why})"
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """A price at which a rule would become true, on the side of the quote that the rule uses."""
 
     reason: Reason
@@ -258,8 +254,7 @@ class Trigger:
         return self.distance <= 0 if rising else self.distance >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class PositionDecision:
+class PositionDecision(Struct, frozen=True):
     """The decision for one position.
 
     `sentence` says what is done or refused and why; "" when nothing is done or refused: `explain` then says why the
@@ -322,8 +317,7 @@ def most_urgent_first(decisions: Iterable[PositionDecision]) -> tuple[PositionDe
     return tuple(sorted(decisions, key=lambda d: (d.signal.urgency if d.signal else least, d.holding.symbol)))
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Every position exactly once, most urgent first, and the stale orders to cancel.
 
     `needs_history` has the symbols with an order to send whose orders of today were not in the snapshot: they have to

@@ -1,9 +1,10 @@
 """A holding: the position as the broker reports it, its newest quote, and its stored state."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.model.instrument import Instrument, StructureKind
 from sellctl.core.model.market import Quote, Window
@@ -16,8 +17,7 @@ class Direction(StrEnum):
     SHORT = "short"
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """One position as the broker reports it.
 
     `qty` is always positive; `direction` carries the sign. Prices are dollars per share (the premium, for options).
@@ -47,8 +47,7 @@ class Position:
         return self.direction is Direction.LONG
 
 
-@dataclass(frozen=True, slots=True)
-class ExitProgress:
+class ExitProgress(Struct, frozen=True):
     """An exit that is under way: its reason, its urgency class, and how many of its orders were sent."""
 
     reason: str
@@ -59,8 +58,7 @@ class ExitProgress:
     limit_price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OrderCount:
+class OrderCount(Struct, frozen=True):
     """The number of orders sent in the last minute for a symbol or an account: all, and those of class 2-3."""
 
     all: int = 0
@@ -70,8 +68,7 @@ class OrderCount:
 NOTHING_SENT = OrderCount()
 
 
-@dataclass(frozen=True, slots=True)
-class BackstopState:
+class BackstopState(Struct, frozen=True):
     """Whether the broker refuses a backstop for a position, and whether the next one has to wait."""
 
     refused: bool = False
@@ -81,16 +78,14 @@ class BackstopState:
 NO_BACKSTOP = BackstopState()
 
 
-@dataclass(frozen=True, slots=True)
-class PastAverage:
+class PastAverage(Struct, frozen=True):
     """An earlier average entry price of a position, and the peak when it changed: what was armed then stays armed."""
 
     entry_price: Decimal
     peak: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class PositionState:
+class PositionState(Struct, frozen=True):
     """The stored state of a position.
 
     `qty_left` is the quantity left by the ledger of our own fills, which the position may not show yet; None when the
@@ -141,8 +136,7 @@ class PositionState:
         return self.opened_at or self.first_seen
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """The usable sides of a quote, in dollars per share; an unusable side is None, and `problem` says why.
 
     `wide` marks a spread that is too wide for its mid to be reliable; `wide_settled`, one that has been wide for so
@@ -164,8 +158,7 @@ class Prices:
 NO_PRICES = Prices()
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True):
     """A position with its newest quote (None: there is none), the usable prices of it, and its stored state.
 
     `underlying` has the usable prices of the underlying and `structure` the structure that an option is part of, where

@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
@@ -13,24 +15,21 @@ from sellctl.core.model.position import NOTHING_SENT, Holding, OrderCount, Posit
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidRow:
+class InvalidRow(Struct, frozen=True):
     """A row that could not be read; the others are still used. `symbol` is "" when the symbol was unreadable too."""
 
     symbol: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rows(Generic[T]):
+class Rows(Struct, Generic[T], frozen=True):
     """A complete list from the broker, and those of its rows that could not be read."""
 
     rows: tuple[T, ...]
     invalid: tuple[InvalidRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFacts:
+class AccountFacts(Struct, frozen=True):
     """An account: its name in the configuration, its number at the broker, and whether the broker blocks trading."""
 
     name: str
@@ -42,16 +41,14 @@ class AccountFacts:
     transfers: Decimal | None = None  # dollars paid in since then, below zero when paid out; None when unknown
 
 
-@dataclass(frozen=True, slots=True)
-class Privileges:
+class Privileges(Struct, frozen=True):
     """An account's options level, and whether short selling is disabled; None where that is unknown."""
 
     options_level: int | None = None
     no_shorting: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One account at one instant of the broker's clock.
 
     `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked up;

@@ -1,9 +1,10 @@
 """What the live screen and the listing commands show, as immutable values."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.model.event import Event
 from sellctl.core.model.market import Market
@@ -19,8 +20,7 @@ class Mode(StrEnum):
     DRY_RUN = "dry run"  # decides, sends nothing
 
 
-@dataclass(frozen=True, slots=True)
-class AccountView:
+class AccountView(Struct, frozen=True):
     """One account as it was last polled. `market` and `plan` are None until a poll has succeeded.
 
     `age` is how long ago that poll was, None before it. `problem` says what is wrong now; "" when nothing is.
@@ -43,8 +43,7 @@ class AccountView:
     halted: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountListing:
+class AccountListing(Struct, frozen=True):
     """One account in a listing command: its plan, explained, or without one the problem that prevented it."""
 
     account: str
@@ -54,8 +53,7 @@ class AccountListing:
     in_use: bool = False  # the problem is that another process has locked the account
 
 
-@dataclass(frozen=True, slots=True)
-class WatchView:
+class WatchView(Struct, frozen=True):
     """The contents of the screen at one instant of the broker's clock. `events` are oldest first."""
 
     now: dt.datetime

@@ -4,9 +4,10 @@ The changes of that state are in `transitions`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ZERO, Order, is_backstop
@@ -51,8 +52,7 @@ class Purpose(StrEnum):
         return cls.BACKSTOP if is_backstop(client_order_id) else cls.EXIT
 
 
-@dataclass(frozen=True, slots=True)
-class Handling:
+class Handling(Struct, frozen=True):
     """The differences in how orders of one purpose are handled."""
 
     label: str  # the prefix of messages about it
@@ -86,16 +86,14 @@ HANDLING: Mapping[Purpose, Handling] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(Struct, frozen=True):
     """One symbol of an order. `ratio` is its quantity per unit of the order."""
 
     symbol: str
     ratio: Decimal = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequest:
+class CancelRequest(Struct, frozen=True):
     """When the broker was asked to cancel an order, in monotonic seconds, and whether the user was alerted."""
 
     first_at: float
@@ -103,8 +101,7 @@ class CancelRequest:
     alerted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ManagedOrder:
+class ManagedOrder(Struct, frozen=True):
     """One order of ours. Times are monotonic seconds of this process.
 
     `request` is the order that this process sends; None for an order that another process sent. `filled` is cumulative.

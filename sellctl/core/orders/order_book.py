@@ -5,8 +5,9 @@ Only `OrderManager` changes the orders in the book, by events; other modules rea
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.intent import OpenOrder

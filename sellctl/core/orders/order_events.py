@@ -1,7 +1,8 @@
 """The events of an order of ours, and the effects that they require."""
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from sellctl.core.model.order import Order
 from sellctl.core.orders.managed_order import ManagedState
@@ -9,20 +10,17 @@ from sellctl.core.orders.managed_order import ManagedState
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class IntentRecorded:
+class IntentRecorded(Struct, frozen=True):
     """Its intent is on disk; it has not been sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The broker has it, as shown by an answer, a list or a look-up."""
 
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The broker definitely refused it. `counted`: it counts in the row of refusals after which orders are paused.
 
     `recovers`: the next poll sees what was in the way, so that it is no failure of the run.
@@ -33,8 +31,7 @@ class Refused:
     recovers: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeUnknown:
+class OutcomeUnknown(Struct, frozen=True):
     """A time-out, a reset, a server error, an unreadable answer, or "this id exists": the broker may have it.
 
     `is_refusal`: the answer says that it was refused; if look-ups don't find it, it was.
@@ -43,36 +40,31 @@ class OutcomeUnknown:
     is_refusal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(Struct, frozen=True):
     """The broker definitely has no such id, as of `at` in monotonic seconds. Under a halt nothing is sent again."""
 
     at: float
     halted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PartiallyFilled:
+class PartiallyFilled(Struct, frozen=True):
     """A part or all of it has filled; `filled` is cumulative."""
 
     filled: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
+class CancelRequested(Struct, frozen=True):
     """Its cancel was requested at `at`, in monotonic seconds. Only an order that the broker showed can be cancelled."""
 
     order_id: str
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRefused:
+class CancelRefused(Struct, frozen=True):
     """The broker refused the cancel, and not because the order has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The broker showed at `at`, in monotonic seconds, that it has ended. `filled` is cumulative."""
 
     state: ManagedState
@@ -80,8 +72,7 @@ class Ended:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """The broker shows it, and another process sent it, at `sent_at` by this process's monotonic clock.
 
     `order_id` is "" in a replay of the journal, whose entry doesn't have the broker's id.
@@ -91,8 +82,7 @@ class Adopted:
     sent_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Restarted:
+class Restarted(Struct, frozen=True):
     """The process that sent it has ended; its state since the last entry in the journal is unknown."""
 
 
@@ -113,28 +103,23 @@ OrderEvent = (
 # --- effects ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(Struct, frozen=True):
     """Look it up by its client order id, before any other request about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Struct, frozen=True):
     """Send it again, with the same id and body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(Struct, frozen=True):
     """Withdraw it as refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """Ask the broker to cancel it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """Alert the user."""
 
     sentence: str

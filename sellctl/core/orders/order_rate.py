@@ -1,7 +1,10 @@
 """The number of orders in the last minute, of rejects in a row, and a block of the whole account."""
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, OrderCount
@@ -13,8 +16,7 @@ RETRY_AFTER_SECONDS = (5.0, 15.0, 60.0)
 ROW_ENDS_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class RejectRow:
+class RejectRow(Struct, frozen=True):
     """Orders for a symbol that were refused or rejected in a row: how many, and the seconds since the last one.
 
     `obstructed`: something was in the way of the last one that the next poll shows.

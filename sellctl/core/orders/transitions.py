@@ -5,8 +5,9 @@ sellctl disagree alert the user.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState
 from sellctl.core.orders.order_events import (

@@ -6,9 +6,10 @@ a subclass only computes the threshold. All prices are dollars per share.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from sellctl.core.model.gain import Amount, Basis, Per, is_at_or_above, is_at_or_below, price_on, side_name
 from sellctl.core.model.market import Market

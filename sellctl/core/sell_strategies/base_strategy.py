@@ -1,9 +1,11 @@
 """The base class of strategies: rules for one position. A strategy receives values and returns signals."""
 
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from sellctl.core.config.units import value_text
 from sellctl.core.model.market import Market

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct
+
 from sellctl.core.model.instrument import AssetClass, Instrument, OptionContract, Right
 from sellctl.core.model.position import Holding
 
@@ -17,8 +19,7 @@ ONE = Decimal(1)
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Cover:
+class Cover(Struct, frozen=True):
     """Which longs cover which shorts, by symbol.
 
     `uncovered`: naked contracts per short option. `by_options`: contracts per short that long options cover.

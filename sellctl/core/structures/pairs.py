@@ -7,8 +7,10 @@ Its prices are the net prices of both legs; its option is that of the short leg,
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind, an_option
 from sellctl.core.model.position import Direction, Holding, Position, PositionState, Prices
@@ -18,8 +20,7 @@ _JOINER = "+"
 PAIRS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """A short leg, the long leg that covers it, and both as one holding."""
 
     kind: StructureKind

@@ -6,8 +6,9 @@ position, or one that its orders show to have been flat between two polls, begin
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option, underlying_of

@@ -3,9 +3,12 @@
 import datetime as dt
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.decision.pricing import believable
 from sellctl.core.decision.quote_checks import is_wide
@@ -28,8 +31,7 @@ class Source(StrEnum):
     STREAM = "stream"
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteSample:
+class QuoteSample(Struct, frozen=True):
     """A quote's plausible sides (None for others), and when it arrived, in monotonic seconds."""
 
     bid: Decimal | None

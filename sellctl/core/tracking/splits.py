@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct
+
 from sellctl.core.decision.pricing import believable
 from sellctl.core.model.market import Split
 from sellctl.core.model.position import Position
@@ -96,8 +98,7 @@ def ratio_text(ratio: Decimal) -> str:
     return f"{ratio:.4f}:1"
 
 
-@dataclass(frozen=True, slots=True)
-class SuspectedSplit:
+class SuspectedSplit(Struct, frozen=True):
     """Why the rules of a symbol rest; `is_certain` when the split is known, not only a price that looks like one."""
 
     why: str

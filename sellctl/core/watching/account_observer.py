@@ -3,7 +3,10 @@
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.errors import BrokerError, RateLimitedError
@@ -23,8 +26,7 @@ from sellctl.core.position_manager import PositionManager
 OPENINGS_WITHIN = dt.timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountObservation:
+class AccountObservation(Struct, frozen=True):
     """The broker's answer about one account, without quotes."""
 
     positions: Rows[Position]

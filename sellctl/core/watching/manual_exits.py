@@ -4,9 +4,10 @@ Every surface that closes positions by hand shows a ProposedExit before it asks,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import Struct
 
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.exit_record import CONTRACT, ExitsSince
@@ -15,8 +16,7 @@ from sellctl.core.model.plan import DecisionState, PositionDecision, Reason
 from sellctl.core.model.view import AccountListing
 
 
-@dataclass(frozen=True, slots=True)
-class ProposedExit:
+class ProposedExit(Struct, frozen=True):
     """One position and what closing it now would bring.
 
     The estimates are at the price one could get now: the bid for a long, the ask for a short. They are None while that
@@ -98,8 +98,7 @@ class Result(StrEnum):
     UNKNOWN = "unknown"  # the account can't be read
 
 
-@dataclass(frozen=True, slots=True)
-class ExitOutcome:
+class ExitOutcome(Struct, frozen=True):
     """What became of one exit. `why` says what it waits for, or what is in the way; "" when it is done."""
 
     proposed: ProposedExit

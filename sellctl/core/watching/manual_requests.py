@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 
 class Verb(StrEnum):
     """What a command can request of a running watcher. A halt needs no request: its flag is read before every order."""
@@ -11,8 +13,7 @@ class Verb(StrEnum):
     PANIC = "panic"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRequest:
+class CommandRequest(Struct, frozen=True):
     """One request. `accounts` are names of the configuration, empty for all; `symbol` is "" when none is meant."""
 
     id: str

@@ -7,7 +7,8 @@ read. An ordinary poll reads every account.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sellctl.core.errors import AuthError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.model.account_state import AccountState
@@ -35,8 +36,7 @@ REFUSED_SECONDS = (1.0, 5.0, 15.0, 60.0)  # the same when its key is refused
 TRIES = 2  # attempts of run-once after failures that may be temporary
 
 
-@dataclass(frozen=True, slots=True)
-class PollConditions:
+class PollConditions(Struct, frozen=True):
     """What the time of an account's next poll depends on, besides its state.
 
     `load` is the share of its request budget that the last minute has used.
