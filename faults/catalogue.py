@@ -168,7 +168,6 @@ SEPARATE: tuple[Fault, ...] = (
         "A07",
         Timing.ONCE,
         _on(amount=("-60000", "-40000", "40000", "90000"), known=(True, True, False)),
-        adapter_only=True,
         does="money is transferred into or out of an account with an account guard, with or without being reported",
     ),
     Fault(

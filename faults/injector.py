@@ -20,7 +20,6 @@ from faults.steps import Steps
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order, transfer
-from sellctl.sim.serializers import account_json
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.orders import SimEvent, SimPosition
@@ -73,7 +72,7 @@ class FaultInjector:
 
     def plan(self) -> None:
         """Schedule everything on the exchange's timeline."""
-        self.account.last_equity = Decimal(account_json(self.account, self.exchange.quote, self.exchange.now)["equity"])
+        self.account.last_equity = self.account.equity(self.exchange.quote)
         for planned in self.day.faults:
             self.exchange.at(planned.at, _scheduled(self._begin, planned))
         for action in self.day.human_actions:

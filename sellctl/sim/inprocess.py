@@ -70,11 +70,19 @@ class SimBroker:
         return 0.0
 
     async def account(self, *, urgent: bool = False) -> AccountFacts:  # noqa: ARG002  there is no budget
-        """Number, paper or live, and whether it may trade."""
+        """Number, paper or live, whether it may trade, and what the day's result follows from."""
 
         def facts(account: SimAccount) -> AccountFacts:
             blocked = "trading is blocked" if account.trading_blocked or account.account_blocked else ""
-            return AccountFacts(self._name, account.number, blocked=blocked)
+            equity = account.equity(self.exchange.quote)
+            return AccountFacts(
+                self._name,
+                account.number,
+                blocked=blocked,
+                equity=equity,
+                last_equity=account.equity_before(equity),
+                transfers=account.transfers,
+            )
 
         return self._call("GET", "/v2/account", facts)
 

@@ -1,7 +1,6 @@
 """Orders, positions, accounts, quotes and contracts as Alpaca's JSON, with exactly its keys and types."""
 
 import datetime as dt
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +10,9 @@ from sellctl.sim.market.market import SimSplit
 from sellctl.sim.market.price_paths import Level, ShownQuote
 from sellctl.sim.numbers import ZERO, number, stable_id, stamp, text, text_or_none
 from sellctl.sim.settings import Settings
-from sellctl.sim.venue.accounts import SimAccount
+from sellctl.sim.venue.accounts import Quotes, SimAccount
 from sellctl.sim.venue.orders import SimOrder, SimPosition
 
-Quotes = Callable[[str], Level | None]
 Json = dict[str, Any]
 # The fields that Alpaca removed from accounts on 2026-07-06.
 DAY_TRADING: Json = {"daytrade_count": 0, "daytrading_buying_power": "0", "pattern_day_trader": False}
@@ -113,11 +111,10 @@ def position_json(account: SimAccount, position: SimPosition, quote: Level | Non
 
 def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
     """The account, without the day-trading fields that ended on 2026-07-06."""
-    longs, shorts = _values(account, quotes)
+    longs, shorts = account.market_values(quotes)
     equity = account.cash + longs + shorts
     margin = (longs - shorts) / 2
     power = max(equity - margin, ZERO) * 2
-    last = account.last_equity if account.last_equity is not None else equity - (account.transfers or ZERO)
     return {
         "id": account.id,
         "account_number": account.number,
@@ -138,7 +135,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
         ),
         "portfolio_value": text(equity),
         "equity": text(equity),
-        "last_equity": text(last),
+        "last_equity": text(account.equity_before(equity)),
         "long_market_value": text(longs),
         "short_market_value": text(shorts),
         "position_market_value": text(longs - shorts),
@@ -165,17 +162,6 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
 
 def _balance_date(now: dt.datetime) -> dt.date:
     return calendar.exchange_date(calendar.last_close(now))
-
-
-def _values(account: SimAccount, quotes: Quotes) -> tuple[Decimal, Decimal]:
-    """Market value of the longs, and of the shorts (negative)."""
-    longs = shorts = ZERO
-    for position in account.positions.values():
-        quote = quotes(position.symbol)
-        price = quote.mid if quote and quote.mid > 0 else position.avg_entry_price
-        value = position.qty * position.asset.multiplier * price
-        longs, shorts = (longs + value, shorts) if value > 0 else (longs, shorts + value)
-    return longs, shorts
 
 
 def clock_json(now: dt.datetime) -> Json:

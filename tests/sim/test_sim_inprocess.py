@@ -23,7 +23,9 @@ from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction
 from sellctl.core.ports import Broker, Clock, QuoteSource
+from sellctl.core.rules.account_guard import result_of_day
 from sellctl.sim.inprocess import SimBroker, SimQuotes
+from sellctl.sim.scenario.events import transfer
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.virtual_clock import VirtualClock
 
@@ -44,7 +46,7 @@ def the_ports(venue: Exchange) -> tuple[Broker, QuoteSource, Clock]:
 
 def an_exit(qty: str = "1", limit: str | None = "2.00", client_id: str = "sellctl-1", **fields: object) -> SubmitOrder:
     """A closing order of ours."""
-    from dataclasses import replace  # noqa: PLC0415  only this builder needs it
+    from msgspec.structs import replace  # noqa: PLC0415  only this builder needs it
 
     instrument = an_option(CALL)
     assert instrument is not None
@@ -82,6 +84,16 @@ def test_account_clock_and_sessions() -> None:
     assert (clock.now, clock.is_open, clock.next_close) == (at("11:00"), True, at("16:00"))
     days = run(broker.sessions(dt.date(2026, 11, 25), dt.date(2026, 11, 27)))
     assert [day.date.day for day in days] == [25, 27]
+
+
+def test_the_result_of_the_day_is_what_changed_since_the_previous_close_without_transfers() -> None:
+    venue = a_venue((CALL, "2", "1.50"))
+    account = venue.accounts["main"]
+    account.last_equity = account.equity(venue.quote) - 100
+    transfer("main", Decimal(-400))(venue)
+    facts = run(SimBroker(venue, "main").account())
+    assert facts.transfers == -400
+    assert result_of_day(facts) == 100
 
 
 def test_open_orders_and_todays_orders() -> None:

@@ -2,16 +2,19 @@
 
 import copy
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import asset_of
+from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import ZERO, stable_id, stamp, text
 from sellctl.sim.venue.fills import Fill
 from sellctl.sim.venue.orders import SimOrder, SimPosition
+
+Quotes = Callable[[str], Level | None]
 
 
 @dataclass(slots=True)
@@ -26,6 +29,7 @@ class PositionLag:
 class SimAccount:
     """One account at the simulated broker. `refused` is the HTTP status for its key (401 or 403), or 0.
 
+    `last_equity` is the equity at the previous close; None until the first one means that the day has no result.
     `transfers` are the day's payments in, less those out; None shows them as null.
     """
 
@@ -74,6 +78,24 @@ class SimAccount:
         """The signed quantity held."""
         position = self.positions.get(symbol)
         return position.qty if position else ZERO
+
+    def market_values(self, quotes: Quotes) -> tuple[Decimal, Decimal]:
+        """Market value of the longs, and of the shorts (negative)."""
+        longs = shorts = ZERO
+        for position in self.positions.values():
+            quote = quotes(position.symbol)
+            price = quote.mid if quote and quote.mid > 0 else position.avg_entry_price
+            value = position.qty * position.asset.multiplier * price
+            longs, shorts = (longs + value, shorts) if value > 0 else (longs, shorts + value)
+        return longs, shorts
+
+    def equity(self, quotes: Quotes) -> Decimal:
+        """Cash and the market value of all positions."""
+        return sum(self.market_values(quotes), self.cash)
+
+    def equity_before(self, equity: Decimal) -> Decimal:
+        """The equity at the previous close as the broker shows it, from the equity now."""
+        return equity - (self.transfers or ZERO) if self.last_equity is None else self.last_equity
 
     def add(self, order: SimOrder) -> None:
         """Enter an order and its legs."""

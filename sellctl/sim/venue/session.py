@@ -117,9 +117,7 @@ def _change_day(venue: VenueState, account: SimAccount) -> None:
         if quote:
             position.lastday_price = quote.mid
         position.intraday_base = None
-    if account.last_equity is not None:
-        account.last_equity += account.transfers or ZERO
-    account.transfers = ZERO
+    account.last_equity, account.transfers = account.equity(venue.quote), ZERO
 
 
 def liquidate_expiring(venue: VenueState, date: dt.date) -> None:

@@ -20,6 +20,7 @@ from sellctl.sim.scenario.reader import Expectation, load_scenario, packaged, pa
 from sellctl.sim.scenario.schema import scenario_schema
 from sellctl.sim.serializers import account_json
 from sellctl.sim.settings import Settings
+from sellctl.sim.venue.orders import SimPosition
 
 START = 'start: "2026-11-25 11:00"\n'
 ACCOUNT = START + "accounts: {main: {}}\n"
@@ -120,6 +121,17 @@ def test_a_transfer_moves_cash_and_is_shown_as_the_adjustment_of_the_day() -> No
     shown = account_json(account, exchange.quote, exchange.now)
     assert (shown["cash"], shown["intraday_adjustments"]) == ("99600", "-400")
     assert Decimal(shown["last_equity"]) - Decimal(shown["equity"]) == 400
+
+
+def test_after_a_close_the_previous_equity_is_the_one_of_that_close_and_transfers_begin_anew() -> None:
+    exchange = parse_scenario(
+        ACCOUNT + "prices: {F: 15}\nevents: [{at: +1m, transfer: {account: main, amount: -400}}]\n"
+    ).exchange()
+    account = exchange.accounts["main"]
+    account.positions["F"] = SimPosition("F", Decimal(10), Decimal(12))
+    exchange.advance_to(at("16:30"))
+    shown = account_json(account, exchange.quote, exchange.now)
+    assert (shown["last_equity"], shown["intraday_adjustments"]) == ("99750", "0")
 
 
 def test_a_jump_by_a_ratio_keeps_the_spread() -> None:
