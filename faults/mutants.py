@@ -17,10 +17,13 @@ from msgspec.structs import replace
 from faults.crash import cases, crash
 from faults.day import play
 from faults.patching import patched
+from faults.pressure import play_pressure
+from faults.real_watch import watch_beside
 from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
+from sellctl.core import position_manager, scheduler
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -35,15 +38,20 @@ from sellctl.core.orders.managed_order import ManagedState
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Ended
 from sellctl.core.orders.stale_orders import stale_orders
+from sellctl.core.rules import account_guard
 from sellctl.core.rules.base import PeakRule
 from sellctl.core.rules.zero_day import ZeroDay
-from sellctl.core.tracking import quote_history
+from sellctl.core.scheduler import AccountScheduler
+from sellctl.core.sell_strategies import isolated
+from sellctl.core.sell_strategies.loading import load
+from sellctl.core.tracking import episodes, quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal.audit_log import AuditLog, Entry
 from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.derived import FILL
 from sellctl.journal.store import SqliteJournal
+from sellctl.service import logs
 from sellctl.service.state_folder import StateFolder
 
 Patch = tuple[Any, str, Any]
@@ -112,6 +120,30 @@ def by_crash(seed: int) -> tuple[str, ...]:
 def by_pair(seed: int) -> tuple[str, ...]:
     """Two watchers, with a shared state folder on even seeds and with one each on odd seeds."""
     return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
+
+
+def by_draw(name: str) -> Search:
+    """A day on which nothing goes wrong but one fault that is drawn separately."""
+    return lambda seed: tuple(map(str, play(seed, (name,)).violations))
+
+
+def by_pressure(seed: int) -> tuple[str, ...]:
+    """One seed of budget pressure."""
+    return tuple(map(str, play_pressure(seed).violations))
+
+
+def by_watch(name: str, case: str) -> Search:
+    """A real watcher with the mutant of a name, in the one case that reveals it."""
+    main = f"from faults.mutants import run_mutated; run_mutated({name!r})"
+    return lambda seed: watch_beside(seed, main, case).errors
+
+
+def run_mutated(name: str) -> None:
+    """Run the program with the mutant of a name, in a process of its own."""
+    from sellctl.app import main  # noqa: PLC0415  only the mutant's own process needs it
+
+    with mutated(next(mutant for mutant in MUTANTS if mutant.name == name)):
+        main()
 
 
 # --- the mutants ------------------------------------------------------------------------------------------------------
@@ -313,6 +345,47 @@ def _next_step_as_if_resolved(signal: Any, context: DecisionContext) -> Any:
     return _NEXT_STEP(replace(signal, holding=replace(signal.holding, state=state)), context)
 
 
+def _with_transfers(facts: Any) -> Decimal | None:
+    return None if facts.equity is None or facts.last_equity is None else Decimal(facts.equity - facts.last_equity)
+
+
+def _has_a_plus(name: str) -> bool:
+    return "+" in name
+
+
+def _has_a_qty(position: Any) -> bool:
+    return bool(position.qty.is_finite() and position.qty > 0)
+
+
+_WITHDRAW = OrderManager._withdraw
+
+
+def _withdraw_uncounted(
+    self: OrderManager, request: Any, detail: Any, *rest: Any, counted: bool, **options: Any
+) -> None:
+    _WITHDRAW(self, request, detail, *rest, counted=counted and detail.get("refusal") != "key", **options)
+
+
+async def _read_or_discard(self: AccountScheduler, *, ordinary: bool) -> Market | None:
+    try:
+        self._market = await self.market_clock.read() if ordinary else self.market_clock.now()
+    except BrokerError:
+        return None
+    return self._market
+
+
+def _unpaced(*_args: Any) -> float:
+    return 0.25
+
+
+def _false(*_args: Any) -> bool:
+    return False
+
+
+def _in_this_process(entries: Any) -> tuple[Any, ...]:
+    return tuple(load(entry, places) for entry, places in entries)
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("random ids", "client order ids are random", ((exits, "client_order_id", _random_id),), by_day),
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
@@ -343,7 +416,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "_uncovered", _zero),), by_day),
     Mutant("zero day forgotten", "options that expire today are not closed", ((ZeroDay, "evaluate", _none),), by_day),
     Mutant("stops never fire", "a stop is always paused", ((engine, "_is_paused", _stops_paused),), by_day),
-    Mutant("addition disarms", "an addition to a position disarms its trailing stop", ((PeakRule, "_armed_before", _nothing),), by_day),
+    Mutant("addition disarms", "an addition to a position disarms its trailing stop", ((PeakRule, "_armed_before", _nothing),), by_draw("O16")),
     Mutant("targets never fire", "a target is always paused", ((engine, "_is_paused", _targets_paused),), by_day),
     Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
     Mutant("intents forgotten", "a restart ignores the intents in the journal", ((SqliteJournal, "open_intents", _nothing),), by_crash),
@@ -364,4 +437,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("hidden retry", "the HTTP client repeats a failed request", ((rest.RestClient, "_send", _send_again),), by_adapter),
     Mutant("unknown is rejected", "a timeout counts as a rejection", ((rest, "map_error", _unknown_is_rejected),), by_adapter),
     Mutant("cancel all", "all orders are cancelled (DELETE /orders) instead of one", ((alpaca_broker.AlpacaBroker, "cancel", _cancel_everything),), by_adapter),
+    Mutant("transfer is a result", "a transfer counts as the day's profit or loss", ((account_guard, "result_of_day", _with_transfers),), by_draw("A07")),
+    Mutant("plus is a pair", "a symbol with a plus in it counts as the name of a pair",
+        ((position_manager, "_may_have_an_episode", _has_a_qty), (position_manager, "is_pair_name", _has_a_plus), (episodes, "is_pair_name", _has_a_plus)), by_draw("A11")),
+    Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_withdraw", _withdraw_uncounted),), by_draw("H21")),
+    Mutant("retried at once", "after three refusals in a row an order is sent again at once", ((risk_checks, "RETRY_AFTER_REJECTS", dt.timedelta(0)),), by_draw("H21")),
+    Mutant("no poll without a clock", "a poll is discarded when the broker's clock can't be read", ((AccountScheduler, "_read_market", _read_or_discard),), by_draw("T11")),
+    Mutant("unpaced reads", "the reads of exits under way are not paced", ((scheduler, "read_gap", _unpaced),), by_pressure),
+    Mutant("log waits", "the log waits for its reader", ((logs, "may_stall", _false),), by_watch("log waits", "log")),
+    Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
 )  # fmt: skip

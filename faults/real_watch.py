@@ -84,10 +84,10 @@ class WatchRun:
     errors: tuple[str, ...]
 
 
-def watch_beside(seed: int, main: str = MAIN) -> WatchRun:
-    """Run the case of a seed. `main` is the program of the process."""
+def watch_beside(seed: int, main: str = MAIN, case: str = "") -> WatchRun:
+    """Run the case of a seed, or the one that is named. `main` is the program of the process."""
     rng = random.Random(f"{seed} watch")  # noqa: S311  a bench's seed, not a secret
-    case, falls_at = CASES[seed % len(CASES)], rng.choice((4, 8))
+    case, falls_at = case or CASES[seed % len(CASES)], rng.choice((4, 8))
     scenario = parse_scenario(SCENARIO.format(falls_at=falls_at, fallen_at=falls_at + 1))
     with scratch() as name, SimServer(scenario, speed=1.0) as server:
         folder = Path(name)

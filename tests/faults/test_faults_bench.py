@@ -120,7 +120,12 @@ def test_each_drawn_fault_says_in_one_sentence_what_happens() -> None:
     assert not {name for name, text in texts.items() if text.endswith(".")}
 
 
-def test_order_faults_count_as_unfired_only_if_there_was_an_order() -> None:
-    outcome = play(2958)  # the host is suspended from the open until the disk fails
-    assert not outcome.faults["O08"]
-    assert not outcome.unfired
+@pytest.mark.parametrize(("suspended", "unfired"), [(True, ()), (False, ("O08",))])
+def test_order_faults_count_as_unfired_only_if_there_could_be_an_order(
+    tmp_path: Path, *, suspended: bool, unfired: tuple[str, ...]
+) -> None:
+    day = a_day(Role.UNTRIGGERED, hours=2)
+    day = with_fault(replace(day, recovers_at=day.begins_at + dt.timedelta(hours=1)), "O08", day.begins_at)
+    if suspended:  # for longer than the faults last
+        day = with_fault(day, "T07", day.begins_at + dt.timedelta(minutes=1))
+    assert played(day, tmp_path).injector.unfired == unfired
