@@ -44,7 +44,7 @@ def the_ports(venue: Exchange) -> tuple[Broker, QuoteSource, Clock]:
 
 def an_exit(qty: str = "1", limit: str | None = "2.00", client_id: str = "sellctl-1", **fields: object) -> SubmitOrder:
     """A closing order of ours."""
-    from dataclasses import replace  # noqa: PLC0415  only this builder needs it
+    from msgspec.structs import replace  # noqa: PLC0415  only this builder needs it
 
     instrument = an_option(CALL)
     assert instrument is not None
