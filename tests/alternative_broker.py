@@ -71,7 +71,7 @@ class AlternativeBroker:
         broker = self
 
         class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_words: object) -> None:  # type: ignore[override]
+            def log_message(self, *_args: object) -> None:  # type: ignore[override]
                 pass
 
             def answer(self) -> None:

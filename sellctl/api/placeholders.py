@@ -22,6 +22,6 @@ _WORDS = (
 _ANY_WORD = re.compile("|".join(sorted(_WORDS.split(), key=len, reverse=True)), re.IGNORECASE)
 
 
-def without_words(secret: str) -> str:
+def without_placeholders(secret: str) -> str:
     """The secret without words that placeholders consist of: nothing random is left of a placeholder."""
     return _ANY_WORD.sub("", secret)

@@ -12,7 +12,7 @@ from math import log2
 
 import jwt
 
-from sellctl.api.placeholders import PUBLISHED, without_words
+from sellctl.api.placeholders import PUBLISHED, without_placeholders
 from sellctl.core.errors import ConfigError, SafetyRefusalError
 
 ALGORITHM = "HS256"
@@ -65,7 +65,7 @@ def check_secret(secret: str) -> None:
     """
     if len(secret.encode()) < _MIN_BYTES:
         raise SafetyRefusalError(f"api.secret is shorter than {_MIN_BYTES} bytes.", hint=_FRESH)
-    if secret in PUBLISHED or _is_guessable(without_words(secret)):
+    if secret in PUBLISHED or _is_guessable(without_placeholders(secret)):
         raise SafetyRefusalError("api.secret is not random enough: it can be guessed.", hint=_FRESH)
 
 

@@ -145,6 +145,8 @@ class AccountScheduler:
         market, _ = await asyncio.gather(self._read_market(ordinary=ordinary), self.prices.refresh(requested))
         seen = await self._arrived(started, patient=patient)
         if market is None:
+            if seen:  # an account that fails too has told why
+                self._publish_change("clock", f"the broker's clock can't be read: {self._problem}", _CLOCK_IS_BACK)
             return []
         self._ask_for_splits(seen, market)
         if self._needs_quotes():
@@ -303,7 +305,6 @@ class AccountScheduler:
             if self.market_clock.instant is None:
                 self._problem = error
                 self._clock_failures += 1
-                self._publish_change("clock", f"the broker's clock can't be read: {error}", _CLOCK_IS_BACK)
                 return None
             self._market = self.market_clock.now()
             if not isinstance(error, RateLimitedError):  # of our own budget: the clock was read moments ago

@@ -61,7 +61,7 @@ class WatcherOptions(Struct, frozen=True):
 class LoadedOrders(Struct, frozen=True):
     """Orders of today by symbol that were loaded ahead of need. `forget` discards those that are about to change."""
 
-    by_symbol: Mapping[str, tuple[Order, ...]] = field(default_factory=dict)
+    by_symbol: Mapping[str, tuple[Order, ...]] = {}
     forget: Callable[[Collection[str]], None] = lambda _symbols: None
 
 

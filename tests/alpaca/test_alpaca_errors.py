@@ -228,7 +228,7 @@ def test_a_feed_that_is_not_granted_is_no_bad_key(stand_in: StandIn, message: st
     assert isinstance(refused(stand_in, read, Answer({"message": message}, 403)), FeedNotGrantedError)
 
 
-def test_foreign_words_can_not_break_a_line_or_color_a_terminal(stand_in: StandIn) -> None:
+def test_foreign_text_can_not_break_a_line_or_color_a_terminal(stand_in: StandIn) -> None:
     error = refused(stand_in, read, Answer({"code": 42210000, "message": "a\n\x1b[31mb" + "c" * 1000}, 422))
     assert "\x1b" not in str(error)
     assert "\n" not in str(error)
@@ -281,7 +281,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("foreign", "sentence"), SENTENCES)
-def test_a_request_without_an_answer_is_told_in_plain_words(foreign: Exception, sentence: str) -> None:
+def test_a_request_without_an_answer_is_told_in_plain_language(foreign: Exception, sentence: str) -> None:
     assert str(map_error(foreign, CONTEXT)).startswith(f"main: reading the positions failed: {sentence}.")
 
 

@@ -222,7 +222,7 @@ def test_an_order_that_waits_for_our_own_budget_was_not_refused() -> None:
 
 
 @pytest.mark.parametrize("error", [REFUSED_IN_OTHER_WORDS, refusal(Refusal.DUPLICATE_ID)], ids=["no body", "id"])
-def test_an_order_that_was_refused_in_unclear_words_counts_once_two_look_ups_do_not_find_it(error: Exception) -> None:
+def test_an_order_that_was_refused_unclearly_counts_once_two_look_ups_do_not_find_it(error: Exception) -> None:
     desk = Desk(FakeBroker(answers=[error]))
     desk.send()
     desk.settle(seconds=6)

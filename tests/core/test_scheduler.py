@@ -244,11 +244,18 @@ def test_a_clock_that_fails_is_told_once_and_bridged_so_that_no_observation_is_t
 
 def test_a_clock_that_was_never_read_is_told_once() -> None:
     world = World()
-    world.broker.fails = UnknownOutcomeError("status 503")
+    world.broker.clock_fails = UnknownOutcomeError("status 503")
     watched_for(world, world.a_scheduler(), 20)
     assert [event.text for event in world.events if "clock" in event.text] == [
         "the broker's clock can't be read: status 503"
     ]
+
+
+def test_a_host_that_cannot_be_reached_is_told_by_its_account_and_not_again_by_the_clock() -> None:
+    world = World()
+    world.broker.fails = UnknownOutcomeError("can't be reached")
+    watched_for(world, world.a_scheduler(), 20)
+    assert [event.text for event in world.events] == ["can't be reached"]
 
 
 # --- once -------------------------------------------------------------------------------------------------------------

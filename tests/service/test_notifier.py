@@ -54,7 +54,7 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
             box.arrived.append(what)
             box.came.release()
 
-        def log_message(self, *_words: object) -> None:
+        def log_message(self, *_args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -44,7 +44,7 @@ def test_every_holding_has_its_row_and_nothing_is_cut(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_colour_only_repeats_what_the_words_say(width: int) -> None:
+def test_colour_only_repeats_what_the_text_says(width: int) -> None:
     plain = drawn(WatchScreen(a_view()), width, height=60)
     coloured = drawn(WatchScreen(a_view()), width, colour=True, height=60)
     assert "\x1b[" in coloured

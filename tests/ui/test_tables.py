@@ -74,7 +74,7 @@ def test_no_symbol_and_no_number_is_ever_cut(
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_colour_only_repeats_what_the_words_say(
+def test_colour_only_repeats_what_the_text_says(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     columns, rows = LISTS[1]

@@ -66,8 +66,9 @@ class Episodes:
                 self.news.append((symbol, after.suspended))
             if before and (after.first_seen, after.entry_price) != (before.first_seen, before.entry_price):
                 self._looked_up.discard(symbol)  # it may have been closed and opened again between two polls
-        for underlying, why in settled:
-            self._freeze(underlying, why, held)
+        for symbol, why in settled:
+            self._freeze(underlying_of(symbol), why, held)
+        self.forget(symbol for symbol, _ in settled)  # so that it suspends nothing again after the user's `manage`
 
     def peaked(self, symbol: str, price: Decimal) -> None:
         """Move the peak to a confirmed price, if that is better and the rules aren't suspended."""
@@ -121,7 +122,7 @@ class Episodes:
         self._freeze(underlying, why, held)
 
     def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
-        """Underlyings of options that were assigned, exercised or renamed, each with the reason.
+        """The options that were assigned, exercised or renamed, each with what happened.
 
         An option whose shares came or went at the same time was assigned or exercised.
         """
@@ -129,9 +130,9 @@ class Episodes:
             if symbol not in held and an_option(symbol):
                 underlying = underlying_of(symbol)
                 if self._shares_moved(underlying, episode, held):
-                    yield underlying, f"{symbol} was assigned or exercised"
+                    yield symbol, f"{symbol} was assigned or exercised"
                 elif self._was_renamed(symbol, held):
-                    yield underlying, f"{symbol} was renamed or adjusted"
+                    yield symbol, f"{symbol} was renamed or adjusted"
 
     def _shares_moved(self, underlying: str, episode: Episode, held: Mapping[str, Position]) -> bool:
         before, now = self.known.get(underlying), held.get(underlying)

@@ -65,6 +65,7 @@ class QuoteBook:
     last_trade: Decimal | None = None
     polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
     closed_at: Decimal | None = None  # the price before the last night
+    reopened_at: Decimal | None = None  # the first price after it
     jumped_from: Decimal | None = None  # the price before the last confirmed jump
     window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
     _heard: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
@@ -85,7 +86,7 @@ class QuoteBook:
             return False
         self._compare_with_stream(quote, source)
         if self._level is not None and quote.at - self._stamp >= NIGHT:
-            self.closed_at = self._level.price
+            self.closed_at, self.reopened_at = self._level.price, None
         if not future:
             self._stamp = quote.at
         sample = QuoteSample(believable(quote.bid), believable(quote.ask), now)
@@ -98,6 +99,8 @@ class QuoteBook:
         if sample.has_a_price and not future:
             self._level = sample
             self._remember(sample)
+            if self.reopened_at is None and self.closed_at is not None:
+                self.reopened_at = sample.price
         self.window = self._window()
         return True
 

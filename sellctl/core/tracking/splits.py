@@ -125,8 +125,9 @@ def suspected_split(position: Position, book: QuoteBook, splits: SplitsOfDay) ->
         if not has_jumped_by(ratio, price, before):
             return None
         return SuspectedSplit(f"today's {ratio_text(ratio)} split of {stock} may not be booked yet", is_certain=True)
-    closed_at = position.lastday_price if is_stock or splits.is_asked else None
-    usual = usual_split(price, _known(book.closed_at, closed_at))
+    usual = usual_split(book.reopened_at, _known(book.closed_at)) if book.reopened_at else None
+    if usual is None and (is_stock or splits.is_asked):
+        usual = usual_split(price, _known(position.lastday_price))
     if usual is None:
         return None
     why = f"its price moved over night by exactly a {ratio_text(usual)} split, and whether there was one is unknown"

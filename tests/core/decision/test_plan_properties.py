@@ -168,7 +168,7 @@ def test_every_position_stands_in_the_plan_exactly_once_and_what_is_not_merely_w
 
 
 @given(snapshots(), policies())
-def test_every_position_is_explained_in_whole_words(snapshot: Snapshot, policy: Policy) -> None:
+def test_every_position_is_explained_in_whole_sentences(snapshot: Snapshot, policy: Policy) -> None:
     explanations = explain_all(snapshot, policy)
     assert explanations.keys() == {holding.symbol for holding in snapshot.holdings}
     for explanation in explanations.values():

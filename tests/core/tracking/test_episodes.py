@@ -116,6 +116,15 @@ def test_an_assignment_freezes_what_is_left_on_the_underlying() -> None:
     assert "assigned" in episodes.known[other].suspended
 
 
+def test_an_assignment_suspends_nothing_again_after_manage() -> None:
+    other, held = "AAPL261218P00150000", a_position("AAPL261218P00150000")
+    episodes = seen((a_position("AAPL", "200"), a_position(CALL, "2", short=True), held), (held,))
+    episodes.thaw(frozenset({other}))
+    for _ in range(2):
+        episodes.seen((held,), at("12:30"))
+        assert not episodes.known[other].suspended
+
+
 def test_an_option_that_was_sold_freezes_nothing() -> None:
     other = "AAPL261218P00150000"
     episodes = seen((a_position("AAPL", "200"), a_position(CALL, "2"), a_position(other)), (a_position("AAPL", "200"),))

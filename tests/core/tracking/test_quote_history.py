@@ -134,3 +134,18 @@ def test_a_stream_whose_quote_is_not_stored_is_heard_all_the_same(stamp: float) 
     quote = a_quote(CALL, "1.03", "1.05", at("12:00") + dt.timedelta(seconds=stamp))
     assert not book.take(quote, 2.1, Source.STREAM, future=future)
     assert (book.polls_ahead, book.streamed_at) == (0, 2.1)
+
+
+def test_the_prices_on_both_sides_of_the_last_night_are_kept_whatever_follows() -> None:
+    morning = 18 * 3600
+    book = a_book((0, "1.00", "1.02"), (morning, "1.10", "1.12"), (morning + 60, "2.00", "2.04"))
+    take(book, morning + 62, "2.00", "2.04")
+    assert (book.closed_at, book.reopened_at) == (Decimal("1.01"), Decimal("1.11"))
+
+
+def test_a_jump_over_night_is_the_first_price_once_it_is_confirmed() -> None:
+    morning = 18 * 3600
+    book = a_book((0, "1.00", "1.02"), (morning, "0.40", "0.42"))
+    assert book.reopened_at is None
+    take(book, morning + 2, "0.40", "0.42")
+    assert (book.closed_at, book.reopened_at) == (Decimal("1.01"), Decimal("0.41"))

@@ -27,10 +27,12 @@ def suspected(
     entry: str | None = None,
     lastday: str | None = None,
     closed: str | None = None,
+    reopened: str | None = None,
     symbol: str = "AAPL",
 ) -> bool:
     book = QuoteBook(AssetClass.STOCK, 1.5, newest=a_quote(symbol, price, price))
-    book.closed_at = None if closed is None else Decimal(closed)
+    if closed is not None:
+        book.closed_at, book.reopened_at = Decimal(closed), Decimal(reopened or price)
     position = replace(a_position(symbol, "10", entry), lastday_price=None if lastday is None else Decimal(lastday))
     return suspected_split(position, book, splits) is not None
 
@@ -53,6 +55,11 @@ def test_a_price_that_has_not_moved_by_a_known_split_is_none(ratio: str, price: 
 
 def test_a_position_that_shows_the_split_is_not_suspected() -> None:
     assert not suspected(the_answer("2"), "52", entry="50", lastday="50")
+
+
+def test_without_an_answer_a_price_that_halves_during_the_day_is_a_loss() -> None:
+    assert not suspected(the_answer(asked=False), "50", closed="100", reopened="101", symbol=CALL)
+    assert suspected(the_answer(asked=False), "49", closed="100", reopened="50", symbol=CALL)
 
 
 def test_without_a_split_today_a_price_that_halves_is_a_loss() -> None:

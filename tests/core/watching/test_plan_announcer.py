@@ -62,7 +62,7 @@ def test_an_obstacle_is_published_by_its_urgency(
     assert hearing.events[0].severity is severity
 
 
-def test_an_obstacle_is_published_once_until_its_reason_changes_whatever_its_words_are() -> None:
+def test_an_obstacle_is_published_once_until_its_reason_changes_however_it_is_worded() -> None:
     hearing = Hearing()
     assert hearing.announce(a_decision(DecisionState.DENIED, "quote is 61 s old"))
     assert not hearing.announce(a_decision(DecisionState.DENIED, "quote is 62 s old"))
