@@ -131,7 +131,7 @@ def test_after_a_close_the_previous_equity_is_the_one_of_that_close_and_transfer
     account.positions["F"] = SimPosition("F", Decimal(10), Decimal(12))
     exchange.advance_to(at("16:30"))
     shown = account_json(account, exchange.quote, exchange.now)
-    assert (shown["last_equity"], shown["intraday_adjustments"]) == ("99750", "0")
+    assert (shown["last_equity"], shown["intraday_adjustments"]) == ("99750.05", "0")
 
 
 def test_a_jump_by_a_ratio_keeps_the_spread() -> None:
