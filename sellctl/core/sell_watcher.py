@@ -279,9 +279,8 @@ class SellWatcher:
     # --- polls and ticks ----------------------------------------------------------------------------------------------
 
     def decide(self, snapshot: Snapshot) -> Plan:
-        """The plan for a snapshot under the account's policy; only polls cancel stale orders."""
-        plan = decide(snapshot, self.policy)
-        return replace(plan, stale=()) if snapshot.on_tick else plan
+        """The plan for a snapshot under the account's policy."""
+        return decide(snapshot, self.policy)
 
     async def _decide_and_execute(self, snapshot: Snapshot, observed_at: float) -> None:
         """The only path from a snapshot to orders.

@@ -93,9 +93,9 @@ def _with_backstop(decision: PositionDecision, context: DecisionContext) -> Posi
 
 
 def _stale(decisions: Iterable[PositionDecision], context: DecisionContext) -> tuple[CancelOrder, ...]:
-    """Cancels for stale orders of managed symbols, except orders that an exit already handles."""
+    """Cancels for stale orders of managed symbols, except orders that an exit already handles; none on a tick."""
     snapshot, policy = context.snapshot, context.policy
-    if not snapshot.orders or wrong_account(snapshot, policy):
+    if not snapshot.orders or snapshot.on_tick or wrong_account(snapshot, policy):
         return ()
     active = [d for d in decisions if d.signal or d.cancel_first or d.holding.state.exit]
     spared = {order.id for decision in active for order in _handled(decision, context)}

@@ -25,6 +25,12 @@ def test_an_order_is_stale_at_its_age(submitted: dt.datetime, expected: list[str
     assert stale(a_snapshot(a_holding(), orders=(an_order(submitted=submitted),))) == expected
 
 
+def test_only_polls_cancel_stale_orders() -> None:
+    snapshot = a_snapshot(a_holding(), orders=(an_order(submitted=OLD),))
+    assert stale(snapshot) == ["by-hand"]
+    assert stale(replace(snapshot, on_tick=True)) == []  # the plan that is recorded says the same
+
+
 def test_the_age_counts_from_the_open_for_orders_sent_before_it() -> None:
     overnight = an_order(submitted=at("04:00"))
     assert stale(a_snapshot(a_holding(), orders=(overnight,), market=a_market("09:32:59"))) == []
