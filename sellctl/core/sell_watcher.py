@@ -1,7 +1,7 @@
 """Watches one account: observe, decide, record, execute.
 
-A poll reads the account and decides. Between polls, a look decides on all newer quotes and a tick on those of one
-underlying, both with the positions and orders of the last poll.
+A poll reads the account and decides. Between polls, a re-evaluation decides on all newer quotes and a tick on those of
+one underlying, both with the positions and orders of the last poll.
 """
 
 import asyncio
@@ -189,7 +189,7 @@ class SellWatcher:
             for symbol in sorted(resumed):
                 self.journal.note(self.name, _RESUMED, {"symbol": symbol})
 
-    # --- a look -------------------------------------------------------------------------------------------------------
+    # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
     @property
     def is_executing(self) -> bool:
@@ -197,7 +197,7 @@ class SellWatcher:
         return any(lock.locked() for lock in self._locks.values())
 
     @property
-    def may_look(self) -> bool:
+    def may_reevaluate(self) -> bool:
         """Whether newer quotes may act on the last poll's positions and orders.
 
         Not while the account fails, except for a while: a read that fails for a moment, or for which the request budget
@@ -210,12 +210,12 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def look(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+    async def reevaluate(self, market: Market, loaded: LoadedOrders | None = None) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
-        if self._seen is not None and self.may_look:
-            await self._contain(self._look(self._seen, market, loaded or LoadedOrders()))
+        if self._seen is not None and self.may_reevaluate:
+            await self._contain(self._reevaluate(self._seen, market, loaded or LoadedOrders()))
 
-    async def _look(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
+    async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
         snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
@@ -248,7 +248,7 @@ class SellWatcher:
         Not while a plan for it is being carried out, nor after one until the next poll.
         """
         polled_at = self._state.polled_at
-        if not self.may_look or polled_at is None:
+        if not self.may_reevaluate or polled_at is None:
             return False
         return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
 
