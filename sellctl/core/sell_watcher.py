@@ -175,14 +175,14 @@ class SellWatcher:
             tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
-            unbooked_splits=self.positions.unbooked_splits,
+            unbooked_splits=self.positions.splits.underlyings,
         )
 
     def _resume_rules(self, market: Market) -> None:
         """Resume the rules that the user wants resumed. Later processes keep them through today's splits too."""
         if not self._knows_resumed:
             self._knows_resumed = True
-            self.positions.accept_splits(self.journal.noted_today(self.name, _RESUMED), market.today)
+            self.positions.splits.accept(self.journal.noted_today(self.name, _RESUMED), market.today)
         resumed = self.options.resumed()
         if resumed:
             self.positions.resume(resumed, market.today)
@@ -258,8 +258,8 @@ class SellWatcher:
         if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
-        if self.positions.suspects_split((holding.position for holding in group), state.snapshot.market):
-            return None  # the next poll rests its rules
+        if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
+            return None  # the next poll suspends its rules
         snapshot = replace(
             state.snapshot,
             holdings=tuple(self._with_price_increment(holding) for holding in group),

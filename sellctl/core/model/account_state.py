@@ -61,7 +61,7 @@ class AccountState(Struct, frozen=True):
 
     @property
     def may_lack_split(self) -> bool:
-        """Whether the rules of a position rested at the last successful poll, because it may not show a split."""
+        """Whether a position may not show a split at the last successful poll, so that its rules were suspended."""
         return self.snapshot is not None and bool(self.snapshot.unbooked_splits)
 
     @property
