@@ -1,7 +1,7 @@
 """Watches one account: observe, decide, record, execute.
 
-A poll reads the account and decides. Between polls, a look decides on all newer quotes and a tick on those of one
-underlying, both with the positions and orders of the last poll.
+A poll reads the account and decides. Between polls, a re-evaluation decides on all newer quotes and a tick on those of
+one underlying, both with the positions and orders of the last poll.
 """
 
 import asyncio
@@ -158,7 +158,8 @@ class SellWatcher:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         self._resume_rules(market)
         holdings = self.positions.holdings(rows, market, again=again)
-        self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
+        suspended = self.positions.episodes.take_newly_suspended()
+        self._announcer.announce_suspended(suspended, is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
             account=self.observer.facts or AccountFacts(self.name, ""),
@@ -175,21 +176,21 @@ class SellWatcher:
             tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
-            unbooked_splits=self.positions.unbooked_splits,
+            unbooked_splits=self.positions.splits.underlyings,
         )
 
     def _resume_rules(self, market: Market) -> None:
         """Resume the rules that the user wants resumed. Later processes keep them through today's splits too."""
         if not self._knows_resumed:
             self._knows_resumed = True
-            self.positions.accept_splits(self.journal.noted_today(self.name, _RESUMED), market.today)
+            self.positions.splits.accept(self.journal.noted_today(self.name, _RESUMED), market.today)
         resumed = self.options.resumed()
         if resumed:
             self.positions.resume(resumed, market.today)
             for symbol in sorted(resumed):
                 self.journal.note(self.name, _RESUMED, {"symbol": symbol})
 
-    # --- a look -------------------------------------------------------------------------------------------------------
+    # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
     @property
     def is_executing(self) -> bool:
@@ -197,7 +198,7 @@ class SellWatcher:
         return any(lock.locked() for lock in self._locks.values())
 
     @property
-    def may_look(self) -> bool:
+    def may_reevaluate(self) -> bool:
         """Whether newer quotes may act on the last poll's positions and orders.
 
         Not while the account fails, except for a while: a read that fails for a moment, or for which the request budget
@@ -210,12 +211,12 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def look(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+    async def reevaluate(self, market: Market, loaded: LoadedOrders | None = None) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
-        if self._seen is not None and self.may_look:
-            await self._contain(self._look(self._seen, market, loaded or LoadedOrders()))
+        if self._seen is not None and self.may_reevaluate:
+            await self._contain(self._reevaluate(self._seen, market, loaded or LoadedOrders()))
 
-    async def _look(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
+    async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
         snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
@@ -248,7 +249,7 @@ class SellWatcher:
         Not while a plan for it is being carried out, nor after one until the next poll.
         """
         polled_at = self._state.polled_at
-        if not self.may_look or polled_at is None:
+        if not self.may_reevaluate or polled_at is None:
             return False
         return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
 
@@ -258,8 +259,8 @@ class SellWatcher:
         if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
-        if self.positions.suspects_split((holding.position for holding in group), state.snapshot.market):
-            return None  # the next poll rests its rules
+        if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
+            return None  # the next poll suspends its rules
         snapshot = replace(
             state.snapshot,
             holdings=tuple(self._with_price_increment(holding) for holding in group),
@@ -394,7 +395,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.mind(basis, pairs=policy.uses_structures)
+        self.positions.configure(basis, pairs=policy.uses_structures)
 
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""

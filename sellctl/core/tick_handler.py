@@ -120,7 +120,7 @@ class TickHandler:
     async def _load_ahead(self) -> None:
         """Load what an order on a tick needs: today's orders with one request per account, and price increments.
 
-        Not for an account that has used much of its request budget: a look loads them when an order needs them.
+        Not for an account that has used much of its request budget: a re-evaluation loads them when an order is due.
         """
         market = self._market()
         if market is None or not market.is_open:

@@ -10,9 +10,15 @@ from shell_fakes import NOON, FakeBroker, World, a_broker_failure
 from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.scheduler import RUN_ONCE_SECONDS, UNWATCHED_SECONDS, AccountScheduler
+from sellctl.core.scheduler import RUN_ONCE_SECONDS, AccountScheduler
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
-from sellctl.core.watching.poll_schedule import CLOSED_SECONDS, EXPEDITED_SECONDS, FOLLOW_UP_SECONDS, LOOK_SECONDS
+from sellctl.core.watching.poll_schedule import (
+    CLOSED_SECONDS,
+    EXPEDITED_SECONDS,
+    FOLLOW_UP_SECONDS,
+    REEVALUATION_SECONDS,
+)
+from sellctl.core.watching.problem_alerts import UNWATCHED_SECONDS
 
 DUE = ("1.20", "1.22")
 
@@ -102,7 +108,7 @@ def test_an_account_whose_key_is_refused_is_tried_ever_more_rarely() -> None:
 def test_after_an_order_the_account_decides_on_newer_quotes_twice_a_second_and_is_read_more_rarely() -> None:
     world = World()
     world.quoted(*DUE)
-    assert watched(world, world.a_scheduler(), 2) == [LOOK_SECONDS, LOOK_SECONDS]
+    assert watched(world, world.a_scheduler(), 2) == [REEVALUATION_SECONDS, REEVALUATION_SECONDS]
     again = World()
     again.quoted(*DUE)
     watched_for(again, again.a_scheduler(), 4)

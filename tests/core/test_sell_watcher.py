@@ -477,26 +477,26 @@ def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
     assert world.watcher.state.problem is None
 
 
-# --- looks ------------------------------------------------------------------------------------------------------------
+# --- re-evaluations ---------------------------------------------------------------------------------------------------
 
 
-def looked(world: World, *quotes: tuple[str, str]) -> None:
-    """Poll once at a price that fires nothing; then a look at each of these quotes, 1.6 seconds apart."""
+def reevaluated(world: World, *quotes: tuple[str, str]) -> None:
+    """Poll once at a price that fires nothing; then re-evaluate at each of these quotes, 1.6 seconds apart."""
 
-    async def looks() -> None:
+    async def reevaluations() -> None:
         await world.poll()
         for bid, ask in quotes:
             world.clock.seconds += 1.6
             world.quoted(bid, ask)
             await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.look(world.market_clock.now())
+            await world.watcher.reevaluate(world.market_clock.now())
 
-    asyncio.run(looks())
+    asyncio.run(reevaluations())
 
 
 def test_a_look_sends_what_newer_quotes_make_due_without_reading_the_account() -> None:
     world = World()
-    looked(world, DUE)
+    reevaluated(world, DUE)
     assert [order.symbol for order in world.broker.sent] == [CALL]
     assert world.broker.requests.count("positions") == 1
     assert world.watcher.state.acted
@@ -504,17 +504,17 @@ def test_a_look_sends_what_newer_quotes_make_due_without_reading_the_account() -
 
 def test_a_look_confirms_a_stop_with_its_second_quote() -> None:
     world = World()
-    looked(world, ("0.70", "0.72"))
+    reevaluated(world, ("0.70", "0.72"))
     assert world.broker.sent == []
     assert world.watcher.state.is_pressing
     again = World()
-    looked(again, ("0.70", "0.72"), ("0.70", "0.71"))
+    reevaluated(again, ("0.70", "0.72"), ("0.70", "0.71"))
     assert [order.symbol for order in again.broker.sent] == [CALL]
 
 
 def test_after_an_order_a_look_does_nothing_more_until_the_account_was_read() -> None:
     world = World()
-    looked(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"))
+    reevaluated(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"))
     assert len(world.broker.sent) == 1
 
 
@@ -530,7 +530,7 @@ def test_a_look_acts_while_a_read_fails_for_a_moment_and_not_while_the_key_is_re
             world.quoted(*DUE)
             world.clock.seconds += 2
             await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.look(world.market_clock.now())
+            await world.watcher.reevaluate(world.market_clock.now())
 
         asyncio.run(failing())
         assert len(world.broker.sent) == sent
