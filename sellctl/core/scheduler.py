@@ -161,9 +161,7 @@ class AccountScheduler:
         self._quoted_at |= dict.fromkeys((watcher.name for watcher in quoting), self.clock.monotonic())
         observed = {watcher.name for watcher, _ in seen}
         work = [watcher.act_on_poll(observation, market) for watcher, observation in seen]
-        work += [
-            watcher.look(market, self._loaded(watcher.name)) for watcher in looking if watcher.name not in observed
-        ]
+        work += [watcher.look(market, self._loaded(watcher)) for watcher in looking if watcher.name not in observed]
         plans = [self._start(each) for each in work]
         if self.tick_handler and seen:
             self._start(self._prepare_ticks(self.tick_handler, plans))
@@ -180,11 +178,16 @@ class AccountScheduler:
         await asyncio.gather(*plans)
         await tick_handler.polled()
 
-    def _loaded(self, account: str) -> LoadedOrders:
-        """The account's orders of today that were loaded for ticks."""
-        if self.tick_handler is None:
-            return LoadedOrders()
-        return LoadedOrders(self.tick_handler.todays_orders(account), partial(self.tick_handler.forget_orders, account))
+    def _loaded(self, watcher: SellWatcher) -> LoadedOrders:
+        """The account's orders of today that were loaded for ticks; without these, that its last poll or look read."""
+        ticks, snapshot = self.tick_handler, watcher.state.snapshot
+        if ticks is None:
+            return LoadedOrders(snapshot.history if snapshot else {})
+        return LoadedOrders(
+            ticks.todays_orders(watcher.name),
+            forget=partial(ticks.forget_orders, watcher.name),
+            keep=partial(ticks.keep_orders, watcher.name),
+        )
 
     def _start_reading(self, watcher: SellWatcher, now: float) -> asyncio.Task[AccountObservation | None]:
         state, name = watcher.state, watcher.name

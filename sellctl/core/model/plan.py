@@ -404,6 +404,11 @@ class Plan(Struct, frozen=True):
         return bool(self.submits or self.cancels)
 
     @property
+    def symbols(self) -> frozenset[str]:
+        """The symbols of all decisions."""
+        return frozenset(decision.holding.symbol for decision in self.decisions)
+
+    @property
     def symbols_acting(self) -> frozenset[str]:
         """The symbols of the decisions that send or cancel an order."""
         return frozenset(d.holding.symbol for d in self.decisions if d.submit or d.cancel_first)
