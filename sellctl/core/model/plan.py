@@ -246,6 +246,11 @@ class Trigger(Struct, frozen=True):
         """Whether its rule takes a profit; every other rule with a price is a stop."""
         return REASONS[self.reason].urgency is Urgency.PROFIT
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether its amounts are numbers."""
+        return self.price.is_finite() and (self.distance is None or self.distance.is_finite())
+
     def is_reached(self, position: Position) -> bool:
         """Whether the price is at or beyond it: above a long's target, below its stop; mirrored for a short."""
         if self.distance is None:
