@@ -240,8 +240,8 @@ class SellWatcher:
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
         self._state = replace(self._state, plan=updated, snapshot=shown)
         self._announcer.announce(updated)
-        if due.acts and not due.needs_history:
-            loaded.forget(due.symbols_acting)
+        if due.sendable.acts:
+            loaded.forget(due.sendable.symbols_acting)
             try:
                 await self._execute(due, seen.at)
             finally:
@@ -348,7 +348,7 @@ class SellWatcher:
         if self.options.mode is RunMode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
         only = self.options.only
-        groups = (plan if only is None else plan.only(only)).by_underlying
+        groups = (plan if only is None else plan.only(only)).sendable.by_underlying
         steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
         ends = await asyncio.gather(*steps, return_exceptions=True)
         for end in ends:

@@ -605,3 +605,28 @@ def test_of_looks_at_the_same_time_one_reads_todays_orders() -> None:
     asyncio.run(looks())
     assert world.broker.requests.count("history") == 1
     assert len(world.broker.sent) == 1
+
+
+def test_an_exit_that_falls_due_while_another_ones_data_is_read_waits_until_its_own_orders_are_known() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.quoted("1.00", "1.02", PUT)
+    ended = our_order(PUT, status="canceled")
+    world.broker.orders[ended.client_order_id] = ended
+
+    async def due_meanwhile() -> None:
+        await world.poll()
+        world.clock.seconds += 5
+        world.quoted(*DUE)
+        reading = world.broker.history_gate = asyncio.Event()
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        world.clock.seconds += 1
+        world.quoted(*DUE, PUT)
+        await world.prices.refresh([a_position(PUT, "1").instrument])
+        reading.set()
+        await poll
+
+    asyncio.run(due_meanwhile())
+    assert [order.symbol for order in world.broker.sent] == [CALL]

@@ -359,6 +359,15 @@ class Plan(Struct, frozen=True):
         return tuple(decision for decision in self.decisions if decision.submit)
 
     @property
+    def sendable(self) -> "Plan":
+        """This plan without the exit orders of symbols whose orders of today are not known yet."""
+        unknown = self.needs_history
+        if not unknown:
+            return self
+        decisions = (replace(d, submit=None) if d.holding.symbol in unknown else d for d in self.decisions)
+        return replace(self, decisions=tuple(decisions))
+
+    @property
     def backstops(self) -> tuple[PositionDecision, ...]:
         """The decisions with a backstop to place for which today's orders are known."""
         return tuple(d for d in self.decisions if d.backstop and d.holding.symbol not in self.needs_history)
