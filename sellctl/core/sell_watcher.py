@@ -93,6 +93,7 @@ class SellWatcher:
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
     _knows_resumed: bool = False
+    _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today a look is reading
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
@@ -188,11 +189,22 @@ class SellWatcher:
         if not self._knows_resumed:
             self._knows_resumed = True
             self.positions.accept_splits(self.journal.noted_today(self.name, _RESUMED), market.today)
-        resumed = self.options.resumed()
+        resumed = self._take_resumed()
         if resumed:
             self.positions.resume(resumed, market.today)
             for symbol in sorted(resumed):
                 self.journal.note(self.name, _RESUMED, {"symbol": symbol})
+
+    def _take_resumed(self) -> frozenset[str]:
+        """The symbols to resume. When these can't be read nothing is resumed, which is published and stops nothing."""
+        try:
+            resumed, problem = self.options.resumed(), ""
+        except SellctlError as error:
+            resumed, problem = frozenset(), f"suspended rules can't be resumed: {error.sentence}"
+        before, self._resume_problem = self._resume_problem, problem
+        if problem and problem != before:
+            self.publish("", EventKind.ALERT, problem, failed=True)
+        return resumed
 
     # --- a look -------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from sellctl.core.errors import (
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    SellctlError,
     UnknownOutcomeError,
 )
 from sellctl.core.model.account_state import RunMode
@@ -630,3 +631,12 @@ def test_an_exit_that_falls_due_while_another_ones_data_is_read_waits_until_its_
 
     asyncio.run(due_meanwhile())
     assert [order.symbol for order in world.broker.sent] == [CALL]
+
+
+def test_a_list_of_rules_to_resume_that_can_not_be_read_is_told_once_and_stops_no_exit() -> None:
+    def unreadable() -> frozenset[str]:
+        raise SellctlError("thawed-main.json can't be read: Permission denied.")
+
+    world = polled(World(options=WatcherOptions(resumed=unreadable)), ("1.00", "1.02"), DUE, DUE)
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert len([text for text in world.texts if "suspended rules can't be resumed" in text]) == 1
