@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
@@ -237,7 +238,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
             mode=run_options.mode,
             only=run_options.only,
             exempt=state.exempt,
-            resumed=state.take_rules_to_resume if run_options.acts else frozenset,
+            resumed=partial(state.take_rules_to_resume, name) if run_options.acts else frozenset,
             halt=lambda why: state.halt(why, "sellctl"),
         ),
         requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic),

@@ -145,7 +145,7 @@ class AccountScheduler:
         reevaluated = [each for each in self.watchers if each.name in due.reevaluations - observed]
         return [
             *(watcher.act_on_poll(observation, market) for watcher, observation in seen),
-            *(watcher.reevaluate(market, self._loaded(watcher.name)) for watcher in reevaluated),
+            *(watcher.reevaluate(market, self._loaded(watcher)) for watcher in reevaluated),
         ]
 
     def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
@@ -159,11 +159,16 @@ class AccountScheduler:
         await asyncio.gather(*plans)
         await tick_handler.polled()
 
-    def _loaded(self, account: str) -> LoadedOrders:
-        """The account's orders of today that were loaded for ticks."""
-        if self.tick_handler is None:
-            return LoadedOrders()
-        return LoadedOrders(self.tick_handler.todays_orders(account), partial(self.tick_handler.forget_orders, account))
+    def _loaded(self, watcher: SellWatcher) -> LoadedOrders:
+        """The account's orders of today that were loaded for ticks; without these, that its last poll or look read."""
+        ticks, snapshot = self.tick_handler, watcher.state.snapshot
+        if ticks is None:
+            return LoadedOrders(snapshot.history if snapshot else {})
+        return LoadedOrders(
+            ticks.todays_orders(watcher.name),
+            forget=partial(ticks.forget_orders, watcher.name),
+            keep=partial(ticks.keep_orders, watcher.name),
+        )
 
     def _start_reading(self, watcher: SellWatcher, now: float) -> asyncio.Task[AccountObservation | None]:
         urgent = self._accounts.read_began(watcher, now)

@@ -59,10 +59,14 @@ class WatcherOptions(Struct, frozen=True):
 
 
 class LoadedOrders(Struct, frozen=True):
-    """Orders of today by symbol that were loaded ahead of need. `forget` discards those that are about to change."""
+    """Orders of today by symbol that were loaded before.
+
+    `forget` discards those that are about to change, `keep` stores those that a look has read.
+    """
 
     by_symbol: Mapping[str, tuple[Order, ...]] = {}
     forget: Callable[[Collection[str]], None] = lambda _symbols: None
+    keep: Callable[[Mapping[str, tuple[Order, ...]]], None] = lambda _orders: None
 
 
 class TickView(Struct, frozen=True):
@@ -89,7 +93,9 @@ class SellWatcher:
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
     _knows_resumed: bool = False
-    _seen: AccountObservation | None = None  # the one that the state's plan was made from
+    _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
+    _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
+    _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today a look is reading
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
     # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
@@ -141,11 +147,11 @@ class SellWatcher:
             self._state = replace(self._state, problem=None, failures=0)
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
+        self._seen = seen  # from now on also for looks: an older view would undo what changes in the episodes
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
-        self._seen = seen
         if seen.at > max(self._acted_at.values(), default=float("-inf")):
             self._state = replace(self._state, acted=False, awaits_read=False)
         await self._decide_and_execute(snapshot, seen.at)
@@ -184,11 +190,22 @@ class SellWatcher:
         if not self._knows_resumed:
             self._knows_resumed = True
             self.positions.splits.accept(self.journal.noted_today(self.name, _RESUMED), market.today)
-        resumed = self.options.resumed()
+        resumed = self._take_resumed()
         if resumed:
             self.positions.resume(resumed, market.today)
             for symbol in sorted(resumed):
                 self.journal.note(self.name, _RESUMED, {"symbol": symbol})
+
+    def _take_resumed(self) -> frozenset[str]:
+        """The symbols to resume. When these can't be read nothing is resumed, which is published and stops nothing."""
+        try:
+            resumed, problem = self.options.resumed(), ""
+        except SellctlError as error:
+            resumed, problem = frozenset(), f"suspended rules can't be resumed: {error.sentence}"
+        before, self._resume_problem = self._resume_problem, problem
+        if problem and problem != before:
+            self.publish("", EventKind.ALERT, problem, failed=True)
+        return resumed
 
     # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
@@ -220,25 +237,36 @@ class SellWatcher:
         snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
-        if due.needs_history:
-            snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+        read = due.needs_history
+        if read:
+            self._reading_orders |= read
+            try:
+                snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+            finally:
+                self._reading_orders -= read
             plan = self.decide(snapshot)
             due = self._on_current_views(plan)
         if self._seen is not seen or self._state.plan is None:
-            return  # a poll has decided meanwhile
+            return  # a poll decides on a newer view
+        loaded.keep({symbol: snapshot.history[symbol] for symbol in read & due.symbols})
+        self.positions.decided(due)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
         self._state = replace(self._state, plan=updated, snapshot=shown)
         self._announcer.announce(updated)
-        if due.acts and not due.needs_history:
-            loaded.forget(due.symbols_acting)
+        if due.sendable.acts:
+            loaded.forget(due.sendable.symbols_acting)
             try:
                 await self._execute(due, seen.at)
             finally:
                 self.journal.plan_made(snapshot, plan)
 
     def _on_current_views(self, plan: Plan) -> Plan:
-        """The plan without the underlyings on which something is being sent, or was since they were read."""
+        """The plan without the underlyings on which something is being sent, or was since they were read.
+
+        Nor has it the symbols whose orders an earlier look is reading: that look acts on them.
+        """
         symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
+        symbols -= self._reading_orders
         return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
 
     # --- a tick -------------------------------------------------------------------------------------------------------
@@ -333,7 +361,7 @@ class SellWatcher:
         if self.options.mode is RunMode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
         only = self.options.only
-        groups = (plan if only is None else plan.only(only)).by_underlying
+        groups = (plan if only is None else plan.only(only)).sendable.by_underlying
         steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
         ends = await asyncio.gather(*steps, return_exceptions=True)
         for end in ends:

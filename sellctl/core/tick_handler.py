@@ -138,6 +138,10 @@ class TickHandler:
         """The orders of today by symbol, as far as they are loaded."""
         return dict(self._todays_orders[account])
 
+    def keep_orders(self, account: str, orders: Mapping[str, tuple[Order, ...]]) -> None:
+        """Store orders of today that a look has read."""
+        self._todays_orders[account].update(orders)
+
     def forget_orders(self, account: str, symbols: Collection[str]) -> None:
         """Discard the loaded orders of these symbols, because one of them changes."""
         for symbol in symbols:
