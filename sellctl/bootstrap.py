@@ -19,7 +19,6 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.scheduler import AccountScheduler
-from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
@@ -30,6 +29,7 @@ from sellctl.core.watching.split_reader import SplitReader
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
+from sellctl.user_strategies.entries import own_strategies
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -70,8 +70,8 @@ def check(context: typer.Context) -> None:
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.core.sell_strategies.plugins import own_strategies
     from sellctl.ui.render import write
+    from sellctl.user_strategies.entries import own_strategies
 
     loaded = ConfigManager(options_of(context).config).load()
     own_strategies(loaded)

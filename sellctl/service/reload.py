@@ -15,9 +15,9 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
-from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.text import as_dollars
 from sellctl.core.watching.trigger_prices import stops
+from sellctl.user_strategies.entries import own_strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -21,10 +21,10 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import StrategyError, StrategyOutError
-from sellctl.core.sell_strategies.isolated import ALLOWANCE, IsolatedStrategy, isolated
-from sellctl.core.sell_strategies.loading import Places
+from sellctl.user_strategies.isolated import ALLOWANCE, IsolatedStrategy, isolated
+from sellctl.user_strategies.loading import Places
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 CODE = """
     import asyncio, os, re, signal, sys, threading, time
     from dataclasses import dataclass
@@ -205,8 +205,8 @@ def test_the_process_of_a_strategy_ends_with_its_strategy_and_with_its_parent(wr
     entry = write("pass", "open('pid', 'w').write(str(os.getpid()))")
     script = f"""
 from sellctl.core.config.schema import StrategyConfig
-from sellctl.core.sell_strategies.isolated import isolated
-from sellctl.core.sell_strategies.loading import Places
+from sellctl.user_strategies.isolated import isolated
+from sellctl.user_strategies.loading import Places
 kept = isolated([(StrategyConfig(name="mine", use={entry.use!r}), Places(".", "config.yml", {{}}))])
 print("ready", flush=True)
 input()
