@@ -91,7 +91,7 @@ class PositionManager:
         self.splits = SplitGuard(splits, episodes, prices.book)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
-    def mind(self, basis: Basis, *, pairs: bool) -> None:
+    def configure(self, basis: Basis, *, pairs: bool) -> None:
         """Apply another configuration's `basis` and `pairs` from the next poll on."""
         self._basis, self._keeps_pairs = basis, pairs
 
@@ -119,7 +119,8 @@ class PositionManager:
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._book.exit_progress(p.symbol, now))
+        shorts = (position.symbol for position in seen if not position.is_long)
+        self.episodes.unmark_exit_after(symbol for symbol in shorts if not self._book.exit_progress(symbol, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
         whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
@@ -142,14 +143,9 @@ class PositionManager:
         quotes = ((name, self._prices.newest(name)) for name in names)
         return {name: quote for name, quote in quotes if quote is not None}
 
-    def frozen_news(self) -> list[tuple[str, str]]:
-        """The symbols whose rules were suspended since the last call, each with the reason."""
-        news, self.episodes.news = self.episodes.news, []
-        return news
-
     def resume(self, symbols: frozenset[str], today: dt.date) -> None:
         """Resume the suspended rules of these symbols or underlyings, and keep them through today's splits."""
-        self.episodes.thaw(symbols)
+        self.episodes.resume(symbols)
         self.splits.accept(symbols, today)
 
     def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
@@ -259,7 +255,7 @@ class PositionManager:
         position = signal.holding.position
         self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
         if signal.then_close:
-            self.episodes.lead(position.symbol, signal.then_close, signal.detail)
+            self.episodes.mark_exit_after(position.symbol, signal.then_close, signal.detail)
 
     def filled(self, order: ManagedOrder, cumulative: Decimal, at: dt.datetime) -> None:
         """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""

@@ -158,7 +158,8 @@ class SellWatcher:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         self._resume_rules(market)
         holdings = self.positions.holdings(rows, market, again=again)
-        self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
+        suspended = self.positions.episodes.take_newly_suspended()
+        self._announcer.announce_suspended(suspended, is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
             account=self.observer.facts or AccountFacts(self.name, ""),
@@ -394,7 +395,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.mind(basis, pairs=policy.uses_structures)
+        self.positions.configure(basis, pairs=policy.uses_structures)
 
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""

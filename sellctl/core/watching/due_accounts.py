@@ -16,9 +16,9 @@ from sellctl.core.ports import Broker
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.watching.poll_schedule import (
     FOLLOW_UP_SECONDS,
-    HURRIED_SECONDS,
     REEVALUATION_SECONDS,
     SLOWEST_SECONDS,
+    SLOWEST_URGENT_SECONDS,
     PollConditions,
     back_off,
     quote_requests,
@@ -134,7 +134,7 @@ class DueAccounts:
         if name in self._at_once:
             return True
         read_at = self._read_at.get(name, _LONG_AGO)
-        if now < read_at + (HURRIED_SECONDS if account.is_executing else 0.0):
+        if now < read_at + (SLOWEST_URGENT_SECONDS if account.is_executing else 0.0):
             return False
         if ordinary:
             rested = read_at + slowed(FOLLOW_UP_SECONDS, account.broker.load)
@@ -149,7 +149,7 @@ class DueAccounts:
             return _LONG_AGO
         if account.state.failures:
             return self._backs_off_until(account)
-        gap = HURRIED_SECONDS if account.is_executing else read_gap(account.state, self._conditions(account))
+        gap = SLOWEST_URGENT_SECONDS if account.is_executing else read_gap(account.state, self._conditions(account))
         return max(self._read_at.get(account.name, _LONG_AGO) + gap, self._backs_off_until(account))
 
     def _backs_off_until(self, account: ScheduledAccount) -> float:

@@ -19,11 +19,11 @@ FOLLOW_UP_SECONDS = 1.0  # least time between two reads of an account, however m
 EXPEDITED_SECONDS = 1.5  # between reads of an account with an order working
 STREAMED_SECONDS = 3.0  # the same while its order stream lives, whose events ask for reads of their own
 SLOWEST_SECONDS = 5.0  # the same while its request budget is almost used up
-HURRIED_SECONDS = 2.5  # the same while an order waits for the read, or a protective exit is to be repriced soon
+SLOWEST_URGENT_SECONDS = 2.5  # the same where an order waits for the read, or a protective exit is soon repriced
 LOW_LOAD = 0.3  # share of the budget from which on nothing is read ahead of need
-EASY_LOAD = 0.5  # from which on reads slow down
-BUSY_LOAD = 0.6  # from which on those slow down that an order waits for
-FULL_LOAD = 0.75  # at which they are slowest: the rest of the budget is kept for orders
+EASY_LOAD = 0.5  # share from which on reads slow down
+BUSY_LOAD = 0.6  # share from which on those reads slow down too that an order waits for
+FULL_LOAD = 0.75  # share from which on all reads are slowest: the rest of the budget is kept for orders
 REEVALUATION_SECONDS = 0.5  # between re-evaluations while an exit is under way, per request that the quotes take
 SYMBOLS_PER_REQUEST = 100
 AT_ONCE_SECONDS = 0.25  # before run-once polls again an account that has not answered yet
@@ -59,11 +59,11 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
     """
     if state.awaits_read:
         load = 0.0 if state.is_pressing else conditions.load
-        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=HURRIED_SECONDS)
+        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=SLOWEST_URGENT_SECONDS)
     if not conditions.may_reevaluate and (conditions.has_jump or state.is_unconfirmed):
         return conditions.second_quote_in
     if state.is_pressing and (state.acted or state.is_following):
-        return slowed(EXPEDITED_SECONDS, conditions.load, slowest=HURRIED_SECONDS)
+        return slowed(EXPEDITED_SECONDS, conditions.load, slowest=SLOWEST_URGENT_SECONDS)
     if conditions.is_requested:
         return slowed(FOLLOW_UP_SECONDS, conditions.load)
     if state.acted or state.is_following:
