@@ -196,7 +196,7 @@ class PositionManager:
         symbol, now = position.instrument.symbol, orders.now
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
-        row = self._book.rejects(symbol, now)
+        rejects = self._book.rejects(symbol, now)
         state = PositionState(
             first_seen=facts.first_seen,
             qty_left=memory.fills.ledger.left(now),
@@ -204,9 +204,9 @@ class PositionManager:
             exit=self._book.exit_progress(symbol, now),
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
             sent=orders.sent.get(symbol, NOTHING_SENT),
-            rejects=row.count,
-            rejected_for=dt.timedelta(seconds=row.seconds),
-            obstructed=row.obstructed,
+            rejects=rejects.count,
+            rejected_for=dt.timedelta(seconds=rejects.seconds),
+            obstructed=rejects.obstructed,
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
             last_trade=book.last_trade if book else None,

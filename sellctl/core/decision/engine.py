@@ -238,7 +238,7 @@ def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
 def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ...]:
     """The prices at which the rules of a position would become true.
 
-    Empty when no strategy manages it, while its rules are suspended, or when its strategy fails.
+    None when no strategy manages it, while its rules are suspended, or when its strategy fails.
     """
     if holding.symbol in context.invalid or why_not_managed(holding, context):
         return ()
