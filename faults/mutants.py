@@ -23,7 +23,7 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
-from sellctl.core import position_manager, scheduler
+from sellctl.core import position_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -42,10 +42,9 @@ from sellctl.core.rules import account_guard
 from sellctl.core.rules.base import PeakRule
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.scheduler import AccountScheduler
-from sellctl.core.sell_strategies import isolated
-from sellctl.core.sell_strategies.loading import load
 from sellctl.core.tracking import episodes, quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.core.watching import due_accounts
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal.audit_log import AuditLog, Entry
 from sellctl.journal.chain import START, ChainLink
@@ -53,6 +52,8 @@ from sellctl.journal.derived import FILL
 from sellctl.journal.store import SqliteJournal
 from sellctl.service import logs
 from sellctl.service.state_folder import StateFolder
+from sellctl.user_strategies import isolated
+from sellctl.user_strategies.loading import load
 
 Patch = tuple[Any, str, Any]
 Search = Callable[[int], tuple[str, ...]]
@@ -443,7 +444,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_withdraw", _withdraw_uncounted),), by_draw("H21")),
     Mutant("retried at once", "after three refusals in a row an order is sent again at once", ((risk_checks, "RETRY_AFTER_REJECTS", dt.timedelta(0)),), by_draw("H21")),
     Mutant("no poll without a clock", "a poll is discarded when the broker's clock can't be read", ((AccountScheduler, "_read_market", _read_or_discard),), by_draw("T11")),
-    Mutant("unpaced reads", "the reads of exits under way are not paced", ((scheduler, "read_gap", _unpaced),), by_pressure),
+    Mutant("unpaced reads", "the reads of exits under way are not paced", ((due_accounts, "read_gap", _unpaced),), by_pressure),
     Mutant("log waits", "the log waits for its reader", ((logs, "may_stall", _false),), by_watch("log waits", "log")),
     Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
 )  # fmt: skip

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
@@ -19,7 +20,6 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.scheduler import AccountScheduler
-from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
@@ -30,6 +30,7 @@ from sellctl.core.watching.split_reader import SplitReader
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
+from sellctl.user_strategies.entries import own_strategies
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -237,7 +238,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
             mode=run_options.mode,
             only=run_options.only,
             exempt=state.exempt,
-            resumed=state.take_rules_to_resume if run_options.acts else frozenset,
+            resumed=partial(state.take_rules_to_resume, name) if run_options.acts else frozenset,
             halt=lambda why: state.halt(why, "sellctl"),
         ),
         requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic),

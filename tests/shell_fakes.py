@@ -76,6 +76,8 @@ class FakeBroker:
         self.sent: list[SubmitOrder] = []
         self.cancelled: list[str] = []
         self.gate: asyncio.Event | None = None  # positions wait for it
+        self.is_listed: Callable[[Order], bool] = lambda _order: True  # whether the list of open orders shows it
+        self.history_gate: asyncio.Event | None = None  # and orders of any state for this
         self.load = 0.0
         self.clock_fails: Exception | None = None
 
@@ -98,10 +100,12 @@ class FakeBroker:
 
     async def open_orders(self, **_priority: bool) -> Rows[Order]:
         self._asked("orders")
-        return Rows(tuple(order for order in self.orders.values() if not order.is_terminal))
+        return Rows(tuple(order for order in self.orders.values() if not order.is_terminal and self.is_listed(order)))
 
     async def orders_since(self, _start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
         self._asked("history")
+        if self.history_gate is not None:
+            await self.history_gate.wait()
         return Rows(tuple(order for order in self.orders.values() if order.symbol in symbols))
 
     async def order_by_client_id(self, client_order_id: str) -> Order:

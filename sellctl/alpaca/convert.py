@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from sellctl.core.model.gain import SHARES_PER_CONTRACT
-from sellctl.core.model.instrument import Instrument, instrument_of
+from sellctl.alpaca.position_checks import RowAmounts, entry_contradiction, price_contradiction, shares_of
+from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
@@ -28,9 +28,6 @@ _LARGEST_EXPONENT = 15  # larger than a quadrillion or smaller than a quintillio
 _SMALLEST_EXPONENT = -18
 _LONGEST_SYMBOL = 64
 _LONGEST_REPR = 40
-_CENT = Decimal("0.01")
-_SAME_COST = Decimal("0.01")  # how far the cost by the entry price may be from the cost basis, as a share of it
-_SAME_SIZE = 5  # how many times as large one amount may be as another one that depends on the price of the moment
 
 # Flags of GET /v2/account that block all orders, and what each means.
 _BLOCKS = {
@@ -219,9 +216,16 @@ def position_of(row: Row) -> Position:
     entry = _known_or_none(row, "avg_entry_price")
     entry = entry if entry and not entry.is_signed() else None
     price = _known_or_none(row, "current_price")
-    shares = _shares_of(instrument, qty)
-    wrong_price = _price_contradiction(price, value, shares)
-    wrong_entry = _entry_contradiction(row, entry, value, shares, direction)
+    amounts = RowAmounts(
+        direction=direction,
+        shares=shares_of(instrument, qty),
+        price=price,
+        entry=entry,
+        value=value,
+        cost_basis=_known_or_none(row, "cost_basis"),
+        profit=_known_or_none(row, "unrealized_pl"),
+    )
+    wrong_price, wrong_entry = price_contradiction(amounts), entry_contradiction(amounts)
     available = _known_or_none(row, "qty_available")
     return Position(
         instrument=instrument,
@@ -245,58 +249,6 @@ def _direction_of(row: Row, qty: Decimal, value: Decimal | None) -> Direction:
         amounts = f"qty {truncate_repr(row.get('qty'))} and market_value {truncate_repr(row.get('market_value'))}"
         raise UnreadableError(f"it is long and short at once: side {truncate_repr(row.get('side'))}, {amounts}")
     return Direction.LONG
-
-
-def _shares_of(instrument: Instrument, qty: Decimal) -> Decimal | None:
-    """How many shares the prices of a row count for; None for an adjusted contract, whose multiplier isn't known."""
-    if instrument.option is None:
-        return qty.copy_abs()
-    return None if instrument.option.is_adjusted else qty.copy_abs() * SHARES_PER_CONTRACT
-
-
-def _price_contradiction(price: Decimal | None, value: Decimal | None, shares: Decimal | None) -> str:
-    """How current price and market value contradict each other; "" when they don't, or when one isn't known."""
-    if not price or not value or shares is None or _is_same_size(price * shares, value):
-        return ""
-    return f"{shares:f} shares at its current price {price:f} aren't worth its market value {value:f}"
-
-
-def _entry_contradiction(
-    row: Row, entry: Decimal | None, value: Decimal | None, shares: Decimal | None, direction: Direction
-) -> str:
-    """How the entry price contradicts cost basis or profit; "" when it doesn't, or when neither is known."""
-    if entry is None or shares is None:
-        return ""
-    cost, profit = entry * shares, _known_or_none(row, "unrealized_pl")
-    basis = _known_or_none(row, "cost_basis")
-    if basis is not None:
-        paid = basis if direction is Direction.LONG else basis.copy_abs()
-        if not _is_same_cost(paid, cost, entry, shares):
-            return f"{shares:f} shares at its entry price {entry:f} don't cost its cost basis {basis:f}"
-    if value and profit is not None and not any(_is_same_size(value + sign * profit, cost) for sign in (1, -1)):
-        return f"its entry price {entry:f} contradicts its profit {profit:f} at a market value of {value:f}"
-    return ""
-
-
-def _is_same_cost(paid: Decimal, cost: Decimal, entry: Decimal, shares: Decimal) -> bool:
-    """Whether a cost basis is that of an entry price, which may be rounded to cents or in its last digit."""
-    difference = abs(paid - cost)
-    if difference <= _CENT:
-        return True
-    rounded = min(Decimal(1).scaleb(_exponent(entry)), _CENT) / 2 * shares
-    return difference <= max(cost * _SAME_COST, rounded) + _CENT
-
-
-def _exponent(number: Decimal) -> int:
-    """The power of ten of a finite number's last digit."""
-    exponent = number.as_tuple().exponent
-    return exponent if isinstance(exponent, int) else 0
-
-
-def _is_same_size(one: Decimal, other: Decimal) -> bool:
-    """Whether two amounts may be the same although they are of different instants: prices move, and sizes don't."""
-    one, other = one.copy_abs(), other.copy_abs()
-    return one <= other * _SAME_SIZE and other <= one * _SAME_SIZE
 
 
 # --- orders

@@ -17,8 +17,7 @@ from sellctl.api.access import check_exposed
 from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
-from sellctl.service.reload import in_background
-from sellctl.service.signals import on_first_signal
+from sellctl.service.signals import in_background, on_first_signal
 from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
@@ -193,12 +192,12 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._made_at = self.loop.time()
         self._start_deadline()
-        everybody: list[Any] = list(self.connections)  # all of this class
-        neighbours = [each for each in everybody if _address_of(each) == _address_of(self)]
-        if len(neighbours) > self.limits.connections_per_address:
-            _close_oldest(neighbours)
-        elif len(everybody) > self.limits.connections:
-            _close_oldest(everybody)
+        connections: list[Any] = list(self.connections)  # all of this class
+        of_this_address = [each for each in connections if _address_of(each) == _address_of(self)]
+        if len(of_this_address) > self.limits.connections_per_address:
+            _close_oldest(of_this_address)
+        elif len(connections) > self.limits.connections:
+            _close_oldest(connections)
 
     @property
     def is_idle(self) -> bool:

@@ -20,6 +20,7 @@ from sellctl.commands.session import (
     first_listings,
     not_held,
     options_of,
+    print_halt,
     status_of,
     symbol_of,
 )
@@ -62,8 +63,10 @@ def close(
         show_proposed(runtime, found, wanted, output)
     if not possible:
         if not dry_run:
+            print_halt(runtime.state)
             outcomes = [ExitOutcome(each, Result.NOT_SENT, why=each.decision.sentence) for each in found]
             print_outcomes(runtime, outcomes, wanted, output)
+        _print_exemption(name, runtime.state.exempt())
         raise typer.Exit(ExitCode.REFUSED)
     if dry_run:
         raise typer.Exit(code or (ExitCode.OK if len(possible) == len(found) else ExitCode.PARTLY))
@@ -72,3 +75,11 @@ def close(
         confirm(f"Close {quantities} {name} of {accounts_text([each.account for each in possible])}?")
     done = carry_out(options, runtime, found, wanted, output)
     raise typer.Exit(done or code)
+
+
+def _print_exemption(symbol: str, exempt: frozenset[str]) -> None:
+    """Print how to end the exemption of a symbol or of its underlying, if there is one."""
+    from sellctl.core.model.instrument import underlying_of
+
+    for each in sorted({symbol, underlying_of(symbol)} & exempt):
+        typer.echo(f"To close it, end the exemption first: sellctl manage {each}", err=True)

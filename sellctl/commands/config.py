@@ -24,12 +24,12 @@ def show(
     Secrets are masked.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.ui.render import emit
+    from sellctl.ui.render import VERSION, emit
 
     loaded = ConfigManager(options_of(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
     values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    document = {"version": 1, "file": str(loaded.path) if loaded.path else None, "values": values}
+    document = {"version": VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
     emit(_COLUMNS, rows, output, title="Configuration", document=document)
 
 
@@ -70,8 +70,8 @@ def check(context: typer.Context) -> None:
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.core.sell_strategies.plugins import own_strategies
     from sellctl.ui.render import write
+    from sellctl.user_strategies.entries import own_strategies
 
     loaded = ConfigManager(options_of(context).config).load()
     own_strategies(loaded)

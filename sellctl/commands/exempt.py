@@ -40,15 +40,16 @@ def manage(context: typer.Context, symbol: SymbolArgument) -> None:
 
     Ends its exemption, and resumes rules that were suspended after a split or an assignment.
     """
-    from sellctl.bootstrap import state_of
+    from sellctl.bootstrap import load, state_of
 
     options, name = options_of(context), symbol_of(symbol)
+    accounts = load(options).config.accounts
     state = state_of(options)
     exempted = state.exempt()
     if name not in exempted:
         known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
         check_is_held(options, name, known, exempted)
     was_exempt = state.set_exempt(name, wanted=False)
-    state.resume_rules(name)
+    state.resume_rules(name, accounts)
     record(state, "manage", {"symbol": name})
     typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check.", err=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("row", "at", "account", "mode", "symbol", "what", "reason", "detail", "order")
 # A row's detail is the value of the first of these keys in its body; without one the whole body is shown.
-_SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels")
+_SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels", "reason")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -126,7 +126,7 @@ def _show(path: "Path", filters: "Filters", recorded: "Recorded", fmt: "OutputFo
     if fmt == "csv":
         cells = [[sanitize(cell) for cell in row] for row in cells]
     documents = [{**row.document(), "mode": mode} for row, mode in zip(rows, modes, strict=True)]
-    emit(COLUMNS, cells, fmt, title="history", document=documents)
+    emit(COLUMNS, cells, fmt, title="History", document=documents)
     if len(rows) == filters.limit:
         typer.echo(f"More: sellctl history --before {rows[-1].seq}", err=True)
 

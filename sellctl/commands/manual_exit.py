@@ -97,7 +97,7 @@ def carry_out(
     wanted: ManualExit,
     output: "OutputFormat | None",
 ) -> ExitCode:
-    """Pass the request to the watchers that hold accounts, do the rest here, print the outcome. The exit status."""
+    """Pass the request to the watchers that hold accounts, do the rest here, print the outcome. Returns the status."""
     from sellctl.core.watching import manual_exits
     from sellctl.journal.exits_since import exits_since, newest_row
 
@@ -165,7 +165,7 @@ def _was_passed_on(runtime: "Runtime", account: str, wanted: ManualExit) -> bool
 def _followed(
     options: "Options", proposed: "Sequence[ProposedExit]", wanted: ManualExit, since: "Callable[[str], Since]"
 ) -> "dict[str, AccountListing]":
-    """Wait for what a watcher makes of these exits; the accounts as they are afterwards.
+    """Wait for what a watcher makes of these exits. Returns the accounts as they are afterwards, by name.
 
     Waits until every position is filled, but not longer than _FOLLOWED_SECONDS, nor when no order was sent in time.
     """
@@ -185,5 +185,5 @@ def _followed(
         typer.echo("sellctl: interrupted. The running watcher goes on.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     names = tuple(dict.fromkeys(each.account.account for each in proposed))
-    look = run(options, replace(wanted.run_options, accounts=names, mode=RunMode.DRY_RUN))
-    return {each.account: each for each in listings(look)}
+    afterwards = run(options, replace(wanted.run_options, accounts=names, mode=RunMode.DRY_RUN))
+    return {each.account: each for each in listings(afterwards)}

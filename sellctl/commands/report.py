@@ -53,9 +53,9 @@ def report(
     documents = [{**_document(one), "mode": recorded.mode_at(one.account, one.row)} for one in found]
     if each:
         rows = [_row(one, recorded.mode_at(one.account, one.row).upper()) for one in found]
-        emit(EACH, rows, fmt, title="exits", document=documents)
+        emit(EACH, rows, fmt, title="Exits", document=documents)
     else:
-        emit(SUMMARY, summary(found), fmt, title="report", document={"exits": documents, "groups": _groups(found)})
+        emit(SUMMARY, summary(found), fmt, title="Report", document={"exits": documents, "groups": _groups(found)})
     if not found:
         typer.echo("No exits recorded for these filters.", err=True)
 

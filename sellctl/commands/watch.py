@@ -100,8 +100,7 @@ async def _until_signal(
     """Watch until SIGINT or SIGTERM; SIGHUP reloads the configuration."""
     import asyncio
 
-    from sellctl.service.reload import in_background
-    from sellctl.service.signals import on_first_signal
+    from sellctl.service.signals import in_background, on_first_signal
 
     stop = asyncio.Event()
     on_first_signal(stop.set)

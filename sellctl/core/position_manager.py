@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Plan, Urgency
@@ -33,7 +32,8 @@ from sellctl.core.structures.pairs import Pair, is_pair_name, pairs_of
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
-from sellctl.core.tracking.splits import SplitsOfDay, SuspectedSplit, suspected_split
+from sellctl.core.tracking.split_guard import SplitGuard
+from sellctl.core.tracking.splits import SplitsOfDay
 
 # A position is forgotten after this many polls in a row without it: one empty answer doesn't prove it closed.
 ABSENCES = 3
@@ -88,13 +88,10 @@ class PositionManager:
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
-        self._splits = splits
-        self._resting: dict[str, str] = {}  # by symbol: why its rules rest in this poll
-        self._accepted: set[str] = set()  # symbols or underlyings whose rules the user has resumed today
-        self._accepted_on: dt.date | None = None
+        self.splits = SplitGuard(splits, episodes, prices.book)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
-    def mind(self, basis: Basis, *, pairs: bool) -> None:
+    def configure(self, basis: Basis, *, pairs: bool) -> None:
         """Apply another configuration's `basis` and `pairs` from the next poll on."""
         self._basis, self._keeps_pairs = basis, pairs
 
@@ -122,17 +119,18 @@ class PositionManager:
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        self.episodes.stay(p.symbol for p in seen if not p.is_long and not self._book.exit_progress(p.symbol, now))
+        shorts = (position.symbol for position in seen if not position.is_long)
+        self.episodes.unmark_exit_after(symbol for symbol in shorts if not self._book.exit_progress(symbol, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
         whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
         self.episodes.forget(s for s in tuple(self.episodes.known) if is_pair_name(s) and s not in whole_pairs)
-        self._rest_on_splits(seen, market)
+        self.splits.check(seen, market)
         known = self.episodes.known
         episodes = {symbol: known[symbol] for symbol in valid}
         held = tuple([self._holding(p, episodes.get(p.instrument.symbol), orders) for p in seen])
         if peaks_move(market):
-            moving = valid.keys() - self._resting.keys()
+            moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(pairs, market)
         self.episodes.save()
@@ -145,10 +143,10 @@ class PositionManager:
         quotes = ((name, self._prices.newest(name)) for name in names)
         return {name: quote for name, quote in quotes if quote is not None}
 
-    def frozen_news(self) -> list[tuple[str, str]]:
-        """The symbols whose rules were suspended since the last call, each with the reason."""
-        news, self.episodes.news = self.episodes.news, []
-        return news
+    def resume(self, symbols: frozenset[str], today: dt.date) -> None:
+        """Resume the suspended rules of these symbols or underlyings, and keep them through today's splits."""
+        self.episodes.resume(symbols)
+        self.splits.accept(symbols, today)
 
     def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
         fit = tuple(holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0)
@@ -163,7 +161,7 @@ class PositionManager:
 
     def _move_peaks_of(self, pairs: Iterable[Pair], market: Market) -> None:
         for pair in pairs:
-            if not self._resting.keys().isdisjoint({pair.short.symbol, pair.long.symbol}):
+            if not self.splits.suspended.keys().isdisjoint({pair.short.symbol, pair.long.symbol}):
                 continue
             price = peak_of_pair(pair, market, self._basis)
             if price is not None:
@@ -198,7 +196,7 @@ class PositionManager:
         symbol, now = position.instrument.symbol, orders.now
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
-        row = self._book.rejects(symbol, now)
+        rejects = self._book.rejects(symbol, now)
         state = PositionState(
             first_seen=facts.first_seen,
             qty_left=memory.fills.ledger.left(now),
@@ -206,9 +204,9 @@ class PositionManager:
             exit=self._book.exit_progress(symbol, now),
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
             sent=orders.sent.get(symbol, NOTHING_SENT),
-            rejects=row.count,
-            rejected_for=dt.timedelta(seconds=row.seconds),
-            obstructed=row.obstructed,
+            rejects=rejects.count,
+            rejected_for=dt.timedelta(seconds=rejects.seconds),
+            obstructed=rejects.obstructed,
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
             last_trade=book.last_trade if book else None,
@@ -218,7 +216,7 @@ class PositionManager:
             peak=facts.peak,
             past_averages=_past_averages(position, facts),
             original_qty=facts.original_qty,
-            suspended=facts.suspended or self._resting.get(symbol, ""),
+            suspended=facts.suspended or self.splits.suspended.get(symbol, ""),
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
@@ -250,59 +248,6 @@ class PositionManager:
         memory = self._memories.get(symbol)
         return _since(memory.due_since, self._clock.monotonic()) if memory else None
 
-    # --- splits that the broker may not have booked -------------------------------------------------------------------
-
-    @property
-    def unbooked_splits(self) -> tuple[str, ...]:
-        """The underlyings of which a position may not show today's split yet, so that it has a wrong value."""
-        return tuple(sorted({underlying_of(symbol) for symbol in self._resting}))
-
-    def resume(self, symbols: frozenset[str], today: dt.date) -> None:
-        """Resume the suspended rules of these symbols or underlyings, and keep them through today's splits."""
-        self.episodes.thaw(symbols)
-        self.accept_splits(symbols, today)
-
-    def accept_splits(self, symbols: Iterable[str], today: dt.date) -> None:
-        """Let no split of today suspend the rules of these symbols or underlyings."""
-        if self._accepted_on != today:
-            self._accepted.clear()
-            self._accepted_on = today
-        self._accepted.update(symbols)
-
-    def suspects_split(self, positions: Iterable[Position], market: Market) -> bool:
-        """Whether the newest price of any of these positions may be that after a split that it doesn't show."""
-        return any(self._suspected(position, market) for position in positions)
-
-    def _rest_on_splits(self, held: tuple[Position, ...], market: Market) -> None:
-        """Rest the rules of everything on an underlying of which a position may not show today's split.
-
-        A known split suspends them until the user resumes them; one that is only suspected, for this poll.
-        """
-        self._resting = {}
-        suspected = [(p.instrument.underlying, found) for p in held if (found := self._suspected(p, market))]
-        for underlying, found in suspected:
-            group = [
-                p.symbol for p in held if p.instrument.underlying == underlying and not self._is_accepted(p, market)
-            ]
-            self._resting |= dict.fromkeys(group, found.why)
-            if found.is_certain:
-                self.episodes.suspend(underlying, found.why, group)
-
-    def _suspected(self, position: Position, market: Market) -> SuspectedSplit | None:
-        book = self._prices.book(position.symbol)
-        if self._splits is None or book is None or book.newest is None or not market.is_open:
-            return None
-        if self._splits.day != market.today or self._is_accepted(position, market):
-            return None
-        opened, bought = market.opened_at, self.episodes.known.get(position.symbol)
-        if opened and (book.newest.at < opened or (bought and bought.opened_at and bought.opened_at >= opened)):
-            return None
-        return suspected_split(position, book, self._splits)
-
-    def _is_accepted(self, position: Position, market: Market) -> bool:
-        accepted = self._accepted if self._accepted_on == market.today else ()
-        return position.symbol in accepted or position.instrument.underlying in accepted
-
     # --- calls from OrderManager --------------------------------------------------------------------------------------
 
     def sending(self, signal: ExitSignal, at: dt.datetime) -> None:
@@ -310,7 +255,7 @@ class PositionManager:
         position = signal.holding.position
         self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
         if signal.then_close:
-            self.episodes.lead(position.symbol, signal.then_close, signal.detail)
+            self.episodes.mark_exit_after(position.symbol, signal.then_close, signal.detail)
 
     def filled(self, order: ManagedOrder, cumulative: Decimal, at: dt.datetime) -> None:
         """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""

@@ -2,8 +2,8 @@
 
 An ordinary poll concurrently reads the clock, the quotes of the known positions and each account's positions and
 orders; then it reads missing quotes, decides and executes per account. Between two ordinary polls, an account with an
-exit under way is read at its own pace (`watching.poll_schedule`) and decides on newer quotes. A slow account's answer
-is used by a later poll; an account that fails is polled less often.
+exit under way is read at its own pace and re-evaluated on newer quotes: `watching.due_accounts` says when. A slow
+account's answer is used by a later poll; an account that fails is polled less often.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from sellctl.core.decision.quote_checks import price_exits_paused
-from sellctl.core.errors import AuthError, BrokerError, RateLimitedError, SellctlError
+from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import AccountState, RunMode
@@ -27,31 +27,22 @@ from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import LoadedOrders, SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
+from sellctl.core.watching.due_accounts import Due, DueAccounts
 from sellctl.core.watching.poll_schedule import (
     AT_ONCE_SECONDS,
     CLOCK_SECONDS,
     EASY_LOAD,
-    FOLLOW_UP_SECONDS,
-    HURRIED_SECONDS,
-    LOOK_SECONDS,
     SHORTEST_SECONDS,
-    SLOWEST_SECONDS,
     TRIES,
-    PollConditions,
-    back_off,
-    look_gap,
     may_recover,
-    quote_requests,
-    read_gap,
     rest_while_closed,
-    slowed,
 )
+from sellctl.core.watching.problem_alerts import ProblemAlerts
 from sellctl.core.watching.split_reader import SplitReader
 
 PATIENCE_SECONDS = 2.0  # how long a poll waits for a slow account once another is ready
 EXECUTION_SECONDS = 0.1  # how long `watch` waits for plans to be carried out before it goes on beside them
 RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
-UNWATCHED_SECONDS = 300.0  # between alerts that an account still fails
 GRACE_SECONDS = 2.0  # extra time in run-once for an exit that has cancelled and not sent yet
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
@@ -79,24 +70,15 @@ class AccountScheduler:
     _market: Market | None = None
     _problem: SellctlError | None = None
     _clock_failures: int = 0
-    _instruments: dict[str, dict[str, Instrument]] = field(default_factory=dict)  # by account and symbol
     _under_way: dict[str, asyncio.Task[AccountObservation | None]] = field(default_factory=dict)
     _executing: set[asyncio.Task[None]] = field(default_factory=set)
-    # By account, in monotonic seconds: when its last read began and ended, and when it last got newer quotes.
-    _read_at: dict[str, float] = field(default_factory=dict)
-    _read_ended_at: dict[str, float] = field(default_factory=dict)
-    _quoted_at: dict[str, float] = field(default_factory=dict)
-    _last_ordinary: float = float("-inf")  # when the last ordinary poll began
-    _well_at: dict[str, float] = field(default_factory=dict)  # when an account last worked, or the last alert about it
     _wake_up: asyncio.Event = field(default_factory=asyncio.Event)
-    _jumped: frozenset[str] = frozenset()  # symbols whose price has jumped without a second quote yet
-    _second_quote_in: float = 0.0
-    _is_watching: bool = False  # a single run only decides on reads: each of its decisions is recorded
-    _ordinary_requested: bool = False
-    _requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
-    _look_requested: set[str] = field(default_factory=set)  # accounts to decide again now, on the quotes that there are
-    _at_once: set[str] = field(default_factory=set)  # accounts to be read by the next poll in any case
-    _published: dict[str, str] = field(default_factory=dict)  # the last problem published, by subject
+    _accounts: DueAccounts = field(init=False)
+    _alerts: ProblemAlerts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._accounts = DueAccounts(self.watchers, self.prices, self.interval.total_seconds(), self._streams_orders_of)
+        self._alerts = ProblemAlerts(self.publish)
 
     @property
     def states(self) -> list[AccountState]:
@@ -129,45 +111,42 @@ class AccountScheduler:
 
     async def _poll(self, *, ordinary: bool, patient: bool) -> list[asyncio.Task[None]]:
         """Read, decide, and start to carry out the plans. Unless `patient`, the first answer is not waited for long."""
-        self._alert_unwatched()
-        self._look_for_jumps()
         now = self.clock.monotonic()
-        if ordinary:
-            self._last_ordinary = now
-        due = [watcher for watcher in self.watchers if self._is_due(watcher, now, ordinary=ordinary)]
-        started = [self._start_reading(watcher, now) for watcher in due]
-        quoting = self._due_to_look(now)
-        looking = [each for each in self.watchers if each in quoting or (each.name in self._look_requested)]
-        looking = [each for each in looking if each not in due and self._is_watching and each.may_look]
-        unquoted = [each for each in due if self._quoted_at.get(each.name, float("-inf")) <= now - LOOK_SECONDS]
-        quoting = [each for each in self.watchers if each in quoting or each in unquoted]
-        requested = self._held_by(quoting) if self._needs_quotes() else []
+        self._alert_unwatched(now)
+        due = self._accounts.due(now, ordinary=ordinary)
+        started = [self._start_reading(watcher, now) for watcher in self.watchers if watcher.name in due.reads]
+        requested = self._accounts.instruments_of(due.quotes) if self._needs_quotes() else []
         market, _ = await asyncio.gather(self._read_market(ordinary=ordinary), self.prices.refresh(requested))
         seen = await self._arrived(started, patient=patient)
         if market is None:
             if seen:  # an account that fails too has told why
-                self._publish_change("clock", f"the broker's clock can't be read: {self._problem}", _CLOCK_IS_BACK)
+                self._alerts.publish_change(
+                    "clock", f"the broker's clock can't be read: {self._problem}", _CLOCK_IS_BACK
+                )
             return []
         self._ask_for_splits(seen, market)
         if self._needs_quotes():
             await self.prices.refresh(_missing(seen, requested))
         self._remember(seen)
         market = self._market = self.market_clock.now()
-        self._publish_change("quotes", self.prices.problem, "quotes are available again")
-        self._publish_change(
+        self._alerts.publish_change("quotes", self.prices.problem, "quotes are available again")
+        self._alerts.publish_change(
             "hours", "" if market.confirmed else price_exits_paused(market), "clock and calendar agree again"
         )
-        self._look_requested.difference_update(watcher.name for watcher in (*due, *looking))
-        self._quoted_at |= dict.fromkeys((watcher.name for watcher in quoting), self.clock.monotonic())
-        observed = {watcher.name for watcher, _ in seen}
-        work = [watcher.act_on_poll(observation, market) for watcher, observation in seen]
-        work += [
-            watcher.look(market, self._loaded(watcher.name)) for watcher in looking if watcher.name not in observed
-        ]
-        plans = [self._start(each) for each in work]
+        self._accounts.quoted(due, self.clock.monotonic())
+        plans = [self._start(each) for each in self._decisions(due, seen, market)]
         if self.tick_handler and seen:
             self._start(self._prepare_ticks(self.tick_handler, plans))
         return plans
+
+    def _decisions(self, due: Due, seen: Sequence[Observed], market: Market) -> list[Coroutine[Any, Any, None]]:
+        """Decide and execute: on the accounts that were read, and on those that are re-evaluated without a read."""
+        observed = {watcher.name for watcher, _ in seen}
+        reevaluated = [each for each in self.watchers if each.name in due.reevaluations - observed]
+        return [
+            *(watcher.act_on_poll(observation, market) for watcher, observation in seen),
+            *(watcher.reevaluate(market, self._loaded(watcher)) for watcher in reevaluated),
+        ]
 
     def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
         if self.split_reader and market.is_open:
@@ -180,27 +159,27 @@ class AccountScheduler:
         await asyncio.gather(*plans)
         await tick_handler.polled()
 
-    def _loaded(self, account: str) -> LoadedOrders:
-        """The account's orders of today that were loaded for ticks."""
-        if self.tick_handler is None:
-            return LoadedOrders()
-        return LoadedOrders(self.tick_handler.todays_orders(account), partial(self.tick_handler.forget_orders, account))
+    def _loaded(self, watcher: SellWatcher) -> LoadedOrders:
+        """The account's orders of today that were loaded for ticks; without these, that its last poll or look read."""
+        ticks, snapshot = self.tick_handler, watcher.state.snapshot
+        if ticks is None:
+            return LoadedOrders(snapshot.history if snapshot else {})
+        return LoadedOrders(
+            ticks.todays_orders(watcher.name),
+            forget=partial(ticks.forget_orders, watcher.name),
+            keep=partial(ticks.keep_orders, watcher.name),
+        )
 
     def _start_reading(self, watcher: SellWatcher, now: float) -> asyncio.Task[AccountObservation | None]:
-        state, name = watcher.state, watcher.name
-        is_overdue = state.polled_at is None or now - state.polled_at >= SLOWEST_SECONDS
-        urgent = name in self._at_once or state.is_pressing or is_overdue
-        self._requested.discard(name)
-        self._at_once.discard(name)
-        self._read_at[name] = now
+        urgent = self._accounts.read_began(watcher, now)
 
         async def read() -> AccountObservation | None:
             try:
                 return await watcher.observe(urgent=urgent)
             finally:
-                self._read_ended_at[name] = self.clock.monotonic()
+                self._accounts.read_ended(watcher.name, self.clock.monotonic())
 
-        task = self._under_way[name] = asyncio.create_task(read())
+        task = self._under_way[watcher.name] = asyncio.create_task(read())
         return task
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -209,80 +188,17 @@ class AccountScheduler:
         task.add_done_callback(self._executing.discard)
         return task
 
-    # --- who is due ---------------------------------------------------------------------------------------------------
+    # --- the time until the next poll ---------------------------------------------------------------------------------
 
-    def _is_due(self, watcher: SellWatcher, now: float, *, ordinary: bool) -> bool:
-        """Whether to read an account now: not while it is being read, backs off, or was read a moment ago."""
-        name = watcher.name
-        if name in self._under_way:
-            return False
-        if name in self._at_once:
-            return True
-        if now < self._read_at.get(name, float("-inf")) + (HURRIED_SECONDS if watcher.is_executing else 0.0):
-            return False
-        if ordinary:
-            rested = self._read_at.get(name, float("-inf")) + slowed(FOLLOW_UP_SECONDS, watcher.broker.load)
-            return now >= max(min(rested, self._read_due_at(watcher)), self._backs_off_until(watcher))
-        return now >= self._read_due_at(watcher)
-
-    def _read_due_at(self, watcher: SellWatcher) -> float:
-        """When the account is read unless an ordinary poll comes first; infinite while it is being read."""
-        if watcher.name in self._under_way:
-            return float("inf")
-        if watcher.name in self._at_once:
-            return float("-inf")
-        if watcher.state.failures:
-            return self._backs_off_until(watcher)
-        read_at = self._read_at.get(watcher.name, float("-inf"))
-        gap = HURRIED_SECONDS if watcher.is_executing else read_gap(watcher.state, self._conditions(watcher))
-        return max(read_at + gap, self._backs_off_until(watcher))
-
-    def _backs_off_until(self, watcher: SellWatcher) -> float:
-        return self._read_ended_at.get(watcher.name, float("-inf")) + back_off(watcher.state)
-
-    def _due_to_look(self, now: float) -> list[SellWatcher]:
-        """The accounts that need newer quotes: all that want any once one is due, so that they share the requests."""
-        looks = self._looks()
-        return [watcher for watcher, _ in looks] if any(due_at <= now for _, due_at in looks) else []
-
-    def _looks(self) -> list[tuple[SellWatcher, float]]:
-        """The accounts that decide on newer quotes before their next read, and when each needs them."""
-        requests = quote_requests(self._held_by(each for each in self.watchers if each.state.is_expedited))
-        found = []
-        for watcher in self.watchers:
-            gap = look_gap(watcher.state, self._conditions(watcher), requests)
-            if gap is not None:
-                found.append((watcher, self._quoted_at.get(watcher.name, float("-inf")) + gap))
-        return found
-
-    def _look_for_jumps(self) -> None:
-        """Once per round, because it goes through every symbol of all accounts."""
-        self._jumped, self._second_quote_in = self.prices.jumped, self.prices.second_quote_in
-
-    def _conditions(self, watcher: SellWatcher) -> PollConditions:
-        return PollConditions(
-            interval=self.interval.total_seconds(),
-            second_quote_in=self._second_quote_in,
-            has_jump=not self._jumped.isdisjoint(self._instruments.get(watcher.name, {})),
-            load=watcher.broker.load,
-            orders_streamed=self.tick_handler is not None and self.tick_handler.streams_orders_of(watcher.name),
-            is_requested=watcher.name in self._requested,
-            looks=self._is_watching and watcher.may_look,
-        )
+    def _streams_orders_of(self, account: str) -> bool:
+        return self.tick_handler is not None and self.tick_handler.streams_orders_of(account)
 
     def _next_in(self, *, ordinary: bool = True) -> float:
-        """Seconds until the next poll or look; with `ordinary`, at most until the next ordinary poll."""
+        """Seconds until an account is read or re-evaluated; with `ordinary`, at most until the next ordinary poll."""
         rest = rest_while_closed(self._market, self.market_clock.next_open)
-        if rest is not None and not self._at_once and not any(state.acted for state in self.states):
+        if rest is not None and not self._accounts.any_at_once and not any(state.acted for state in self.states):
             return rest
-        self._look_for_jumps()
-        now, interval = self.clock.monotonic(), self.interval.total_seconds()
-        times = [self._read_due_at(watcher) for watcher in self.watchers]
-        times += [due_at for _, due_at in self._looks()]
-        soonest = min(times, default=float("inf"))
-        if ordinary or soonest == float("inf"):
-            soonest = min(soonest, self._last_ordinary + interval)
-        return max(soonest - now, SHORTEST_SECONDS)
+        return max(self._accounts.next_at(ordinary=ordinary) - self.clock.monotonic(), SHORTEST_SECONDS)
 
     def _needs_quotes(self) -> bool:
         """Whether quotes are requested: while the market is closed, only for a dry run, which displays them."""
@@ -297,9 +213,10 @@ class AccountScheduler:
         """
         try:
             is_busy = any(watcher.broker.load >= EASY_LOAD for watcher in self.watchers)
-            fresh_for = 0.0 if self._ordinary_requested else CLOCK_SECONDS[is_busy]
-            is_known = self.market_clock.age < (fresh_for if ordinary else float("inf"))
-            self._ordinary_requested &= not ordinary
+            fresh_for = float("inf")
+            if ordinary:
+                fresh_for = 0.0 if self._accounts.take_ordinary_request() else CLOCK_SECONDS[is_busy]
+            is_known = self.market_clock.age < fresh_for
             self._market = self.market_clock.now() if is_known else await self.market_clock.read()
         except BrokerError as error:
             if self.market_clock.instant is None:
@@ -309,11 +226,11 @@ class AccountScheduler:
             self._market = self.market_clock.now()
             if not isinstance(error, RateLimitedError):  # of our own budget: the clock was read moments ago
                 text = f"the broker's clock can't be read, its last answer and the calendar are used: {error}"
-                self._publish_change("clock", text, _CLOCK_IS_BACK)
+                self._alerts.publish_change("clock", text, _CLOCK_IS_BACK)
             return self._market
         self._problem, self._clock_failures = None, 0
         if not is_known:
-            self._publish_change("clock", "", _CLOCK_IS_BACK)
+            self._alerts.publish_change("clock", "", _CLOCK_IS_BACK)
         return self._market
 
     async def _arrived(
@@ -327,6 +244,7 @@ class AccountScheduler:
             task = self._under_way.get(watcher.name)
             if task and task.done():
                 del self._under_way[watcher.name]
+                self._accounts.read_used(watcher.name)
                 observation = task.result()
                 arrived += [(watcher, observation)] if observation else []
         return arrived
@@ -354,41 +272,16 @@ class AccountScheduler:
             waiting = {task for task in waiting if not task.done()}
         time_is_up.cancel()
 
-    def _held_by(self, watchers: Iterable[SellWatcher]) -> list[Instrument]:
-        return [i for watcher in watchers for i in self._instruments.get(watcher.name, {}).values()]
-
     def _remember(self, seen: Iterable[Observed]) -> None:
         for watcher, observation in seen:
-            self._instruments[watcher.name] = {i.symbol: i for i in observation.instruments}
-        self.prices.keep_only({symbol for known in self._instruments.values() for symbol in known})
+            self._accounts.holds(watcher.name, observation.instruments)
+        self.prices.keep_only(self._accounts.symbols)
 
-    # --- alerts -------------------------------------------------------------------------------------------------------
-
-    def _publish_change(self, about: str, problem: str, well: str) -> None:
-        """Publish a problem that concerns all accounts once, and once more when it is over."""
-        published = self._published.get(about, "")
-        if problem and problem != published:
-            self.publish("", EventKind.DEGRADED, problem, failed=True)
-        elif published and not problem:
-            self.publish("", EventKind.RECOVERED, well)
-        self._published[about] = problem
-
-    def _alert_unwatched(self) -> None:
-        """Alert repeatedly while an account fails and the market is open: nothing protects its positions.
-
-        Not for a key that has never worked: its refusal was published, and it has protected nothing so far.
-        """
-        now, is_open = self.clock.monotonic(), self._market is not None and self._market.is_open
+    def _alert_unwatched(self, now: float) -> None:
+        alerts = self._alerts.unwatched(self.states, now, is_open=self._market is not None and self._market.is_open)
         for watcher in self.watchers:
-            state = watcher.state
-            since = self._well_at.setdefault(state.name, now)
-            never_worked = state.plan is None and isinstance(state.problem, AuthError)
-            if state.problem is None or never_worked or not is_open:
-                self._well_at[state.name] = now
-            elif now - since >= UNWATCHED_SECONDS:
-                self._well_at[state.name] = now
-                text = f"still not watched: {state.problem.sentence.removeprefix(f'{state.name}: ')}"
-                watcher.publish("", EventKind.ALERT, text, failed=True, critical=True)
+            if watcher.name in alerts:
+                watcher.publish("", EventKind.ALERT, alerts[watcher.name], failed=True, critical=True)
 
     # --- watch --------------------------------------------------------------------------------------------------------
 
@@ -396,21 +289,20 @@ class AccountScheduler:
         """Poll until `stop` is set. `after_poll` is called after each poll with the seconds until the next one."""
         if self.tick_handler:
             self.tick_handler.open(self.wake)
-        self._is_watching = True
+        self._accounts.set_reevaluates(reevaluates=True)
         while not stop.is_set():
             self._wake_up.clear()
-            next_ordinary = self._last_ordinary + self.interval.total_seconds()
-            ordinary = self._ordinary_requested or self.clock.monotonic() >= next_ordinary
+            ordinary = self._accounts.is_ordinary_due(self.clock.monotonic())
             if await self._is_worth_a_poll():
                 plans = await self._poll(ordinary=ordinary, patient=False)
                 await self._wait_at_most(EXECUTION_SECONDS, plans)
                 self._wake_when_done(plans)
             elif ordinary:
-                self._last_ordinary = self.clock.monotonic()
+                self._accounts.ordinary_began(self.clock.monotonic())
             wait = self._next_in()
             after_poll(wait)
             await self._sleep(wait, stop)
-        self._is_watching = False
+        self._accounts.set_reevaluates(reevaluates=False)
         await asyncio.gather(*self._executing)
         if self.tick_handler:
             await self.tick_handler.close()
@@ -418,27 +310,27 @@ class AccountScheduler:
 
     def wake(self, account: str = "") -> None:
         """Make a running `watch` read all accounts soon, or only this one: at its pace, and not while it backs off."""
-        accounts = [account] if account else [watcher.name for watcher in self.watchers]
-        self._requested.update(accounts)
-        self._look_requested.update(accounts)
-        self._ordinary_requested |= not account
+        self._accounts.request([account] if account else [watcher.name for watcher in self.watchers])
+        if not account:
+            self._accounts.request_ordinary()
         self._wake_up.set()
 
     def read_at_once(self, accounts: Iterable[str]) -> None:
         """Make a running `watch` read these accounts now, also those that back off: a user waits for it."""
-        self._at_once.update(accounts)
+        self._accounts.request_at_once(accounts)
         self._wake_up.set()
 
     def set_interval(self, interval: dt.timedelta) -> None:
         """Set the time between ordinary polls."""
         self.interval = interval
+        self._accounts.set_interval(interval.total_seconds())
 
     async def _is_worth_a_poll(self) -> bool:
         """Whether to poll now. While the market is closed, only the clock is read, once every account was polled.
 
         An order of ours that is still working is followed to its end in any case: it may have filled at the close.
         """
-        if self._market is None or self._market.is_open or not self._all_have_polled() or self._at_once:
+        if self._market is None or self._market.is_open or not self._all_have_polled() or self._accounts.any_at_once:
             return True
         if any(state.working for state in self.states):
             return True
@@ -455,8 +347,9 @@ class AccountScheduler:
 
     def _abandon_observations(self) -> None:
         """Cancel unfinished observations, so that a later run can't use them."""
-        for task in self._under_way.values():
+        for account, task in self._under_way.items():
             task.cancel()
+            self._accounts.read_used(account)
         self._under_way.clear()
         if self.split_reader:
             self.split_reader.stop()

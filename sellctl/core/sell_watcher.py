@@ -1,7 +1,7 @@
 """Watches one account: observe, decide, record, execute.
 
-A poll reads the account and decides. Between polls, a look decides on all newer quotes and a tick on those of one
-underlying, both with the positions and orders of the last poll.
+A poll reads the account and decides. Between polls, a re-evaluation decides on all newer quotes and a tick on those of
+one underlying, both with the positions and orders of the last poll.
 """
 
 import asyncio
@@ -59,10 +59,14 @@ class WatcherOptions(Struct, frozen=True):
 
 
 class LoadedOrders(Struct, frozen=True):
-    """Orders of today by symbol that were loaded ahead of need. `forget` discards those that are about to change."""
+    """Orders of today by symbol that were loaded before.
+
+    `forget` discards those that are about to change, `keep` stores those that a look has read.
+    """
 
     by_symbol: Mapping[str, tuple[Order, ...]] = {}
     forget: Callable[[Collection[str]], None] = lambda _symbols: None
+    keep: Callable[[Mapping[str, tuple[Order, ...]]], None] = lambda _orders: None
 
 
 class TickView(Struct, frozen=True):
@@ -89,7 +93,9 @@ class SellWatcher:
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
     _knows_resumed: bool = False
-    _seen: AccountObservation | None = None  # the one that the state's plan was made from
+    _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
+    _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
+    _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today a look is reading
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
     # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
@@ -141,11 +147,11 @@ class SellWatcher:
             self._state = replace(self._state, problem=None, failures=0)
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
+        self._seen = seen  # from now on also for looks: an older view would undo what changes in the episodes
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
-        self._seen = seen
         if seen.at > max(self._acted_at.values(), default=float("-inf")):
             self._state = replace(self._state, acted=False, awaits_read=False)
         await self._decide_and_execute(snapshot, seen.at)
@@ -158,7 +164,8 @@ class SellWatcher:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         self._resume_rules(market)
         holdings = self.positions.holdings(rows, market, again=again)
-        self._announcer.announce_suspended(self.positions.frozen_news(), is_evidence=self.options.mode is RunMode.ACT)
+        suspended = self.positions.episodes.take_newly_suspended()
+        self._announcer.announce_suspended(suspended, is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
             account=self.observer.facts or AccountFacts(self.name, ""),
@@ -175,21 +182,32 @@ class SellWatcher:
             tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
-            unbooked_splits=self.positions.unbooked_splits,
+            unbooked_splits=self.positions.splits.underlyings,
         )
 
     def _resume_rules(self, market: Market) -> None:
         """Resume the rules that the user wants resumed. Later processes keep them through today's splits too."""
         if not self._knows_resumed:
             self._knows_resumed = True
-            self.positions.accept_splits(self.journal.noted_today(self.name, _RESUMED), market.today)
-        resumed = self.options.resumed()
+            self.positions.splits.accept(self.journal.noted_today(self.name, _RESUMED), market.today)
+        resumed = self._take_resumed()
         if resumed:
             self.positions.resume(resumed, market.today)
             for symbol in sorted(resumed):
                 self.journal.note(self.name, _RESUMED, {"symbol": symbol})
 
-    # --- a look -------------------------------------------------------------------------------------------------------
+    def _take_resumed(self) -> frozenset[str]:
+        """The symbols to resume. When these can't be read nothing is resumed, which is published and stops nothing."""
+        try:
+            resumed, problem = self.options.resumed(), ""
+        except SellctlError as error:
+            resumed, problem = frozenset(), f"suspended rules can't be resumed: {error.sentence}"
+        before, self._resume_problem = self._resume_problem, problem
+        if problem and problem != before:
+            self.publish("", EventKind.ALERT, problem, failed=True)
+        return resumed
+
+    # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
     @property
     def is_executing(self) -> bool:
@@ -197,7 +215,7 @@ class SellWatcher:
         return any(lock.locked() for lock in self._locks.values())
 
     @property
-    def may_look(self) -> bool:
+    def may_reevaluate(self) -> bool:
         """Whether newer quotes may act on the last poll's positions and orders.
 
         Not while the account fails, except for a while: a read that fails for a moment, or for which the request budget
@@ -210,34 +228,45 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def look(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+    async def reevaluate(self, market: Market, loaded: LoadedOrders | None = None) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
-        if self._seen is not None and self.may_look:
-            await self._contain(self._look(self._seen, market, loaded or LoadedOrders()))
+        if self._seen is not None and self.may_reevaluate:
+            await self._contain(self._reevaluate(self._seen, market, loaded or LoadedOrders()))
 
-    async def _look(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
+    async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
         snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
-        if due.needs_history:
-            snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+        read = due.needs_history
+        if read:
+            self._reading_orders |= read
+            try:
+                snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+            finally:
+                self._reading_orders -= read
             plan = self.decide(snapshot)
             due = self._on_current_views(plan)
         if self._seen is not seen or self._state.plan is None:
-            return  # a poll has decided meanwhile
+            return  # a poll decides on a newer view
+        loaded.keep({symbol: snapshot.history[symbol] for symbol in read & due.symbols})
+        self.positions.decided(due)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
         self._state = replace(self._state, plan=updated, snapshot=shown)
         self._announcer.announce(updated)
-        if due.acts and not due.needs_history:
-            loaded.forget(due.symbols_acting)
+        if due.sendable.acts:
+            loaded.forget(due.sendable.symbols_acting)
             try:
                 await self._execute(due, seen.at)
             finally:
                 self.journal.plan_made(snapshot, plan)
 
     def _on_current_views(self, plan: Plan) -> Plan:
-        """The plan without the underlyings on which something is being sent, or was since they were read."""
+        """The plan without the underlyings on which something is being sent, or was since they were read.
+
+        Nor has it the symbols whose orders an earlier look is reading: that look acts on them.
+        """
         symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
+        symbols -= self._reading_orders
         return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
 
     # --- a tick -------------------------------------------------------------------------------------------------------
@@ -248,7 +277,7 @@ class SellWatcher:
         Not while a plan for it is being carried out, nor after one until the next poll.
         """
         polled_at = self._state.polled_at
-        if not self.may_look or polled_at is None:
+        if not self.may_reevaluate or polled_at is None:
             return False
         return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
 
@@ -258,8 +287,8 @@ class SellWatcher:
         if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
-        if self.positions.suspects_split((holding.position for holding in group), state.snapshot.market):
-            return None  # the next poll rests its rules
+        if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
+            return None  # the next poll suspends its rules
         snapshot = replace(
             state.snapshot,
             holdings=tuple(self._with_price_increment(holding) for holding in group),
@@ -331,7 +360,7 @@ class SellWatcher:
         if self.options.mode is RunMode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
         only = self.options.only
-        groups = (plan if only is None else plan.only(only)).by_underlying
+        groups = (plan if only is None else plan.only(only)).sendable.by_underlying
         steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
         ends = await asyncio.gather(*steps, return_exceptions=True)
         for end in ends:
@@ -393,7 +422,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.mind(basis, pairs=policy.uses_structures)
+        self.positions.configure(basis, pairs=policy.uses_structures)
 
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""

@@ -120,7 +120,7 @@ class TickHandler:
     async def _load_ahead(self) -> None:
         """Load what an order on a tick needs: today's orders with one request per account, and price increments.
 
-        Not for an account that has used much of its request budget: a look loads them when an order needs them.
+        Not for an account that has used much of its request budget: a re-evaluation loads them when an order is due.
         """
         market = self._market()
         if market is None or not market.is_open:
@@ -137,6 +137,10 @@ class TickHandler:
     def todays_orders(self, account: str) -> Mapping[str, tuple[Order, ...]]:
         """The orders of today by symbol, as far as they are loaded."""
         return dict(self._todays_orders[account])
+
+    def keep_orders(self, account: str, orders: Mapping[str, tuple[Order, ...]]) -> None:
+        """Store orders of today that a look has read."""
+        self._todays_orders[account].update(orders)
 
     def forget_orders(self, account: str, symbols: Collection[str]) -> None:
         """Discard the loaded orders of these symbols, because one of them changes."""

@@ -15,12 +15,12 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
-from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.core.text import as_dollars
 from sellctl.core.watching.trigger_prices import stops
+from sellctl.user_strategies.entries import own_strategies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from pathlib import Path
 
     from sellctl.bootstrap import Runtime
@@ -28,23 +28,6 @@ if TYPE_CHECKING:
     from sellctl.core.sell_watcher import SellWatcher
 
 _AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.")
-
-
-def in_background(work: "Callable[[], Coroutine[object, object, None]]") -> "Callable[[], None]":
-    """A callback for a signal: it starts the work as a task. Several run one after the other."""
-    tasks: set[asyncio.Task[None]] = set()
-    lock = asyncio.Lock()
-
-    async def in_turn() -> None:
-        async with lock:
-            await work()
-
-    def start() -> None:
-        task = asyncio.create_task(in_turn())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    return start
 
 
 async def reload(

@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM end the process in order, however many of them arrive."""
+"""Signals: SIGINT and SIGTERM end the process in order, however many of them arrive; others start work in the loop."""
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,3 +22,20 @@ def on_first_signal(end: Callable[[], object]) -> None:
 
     for number in ENDING:
         signal.signal(number, request_end)
+
+
+def in_background(work: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
+    """A callback for a signal: it starts the work as a task. Several run one after the other."""
+    tasks: set[asyncio.Task[None]] = set()
+    lock = asyncio.Lock()
+
+    async def in_turn() -> None:
+        async with lock:
+            await work()
+
+    def start() -> None:
+        task = asyncio.create_task(in_turn())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    return start

@@ -30,7 +30,6 @@ _HALT = "halted"
 _HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being written when its process ended
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
-_RULES_TO_RESUME = "thawed.json"
 _LIVE = "live-confirmed"
 
 
@@ -209,16 +208,25 @@ class StateFolder:
         _write(self.path / _EXEMPT, {"symbols": sorted(known | {symbol} if wanted else known - {symbol})})
         return changed
 
-    def resume_rules(self, symbol: str) -> None:
-        """Record that the next process that acts is to resume the suspended rules of a symbol or underlying."""
+    def resume_rules(self, symbol: str, accounts: Iterable[str]) -> None:
+        """Record for each account that the next process that acts is to resume a symbol's or underlying's rules."""
         self.make()
-        _write(self.path / _RULES_TO_RESUME, {"symbols": sorted({*self._symbols(_RULES_TO_RESUME), symbol})})
+        for account in accounts:
+            name = _rules_to_resume(account)
+            _write(self.path / name, {"symbols": sorted({*self._symbols(name), symbol})})
 
-    def take_rules_to_resume(self) -> frozenset[str]:
-        """The symbols whose suspended rules are to be resumed; each is returned once."""
-        found = frozenset(self._symbols(_RULES_TO_RESUME))
+    def take_rules_to_resume(self, account: str) -> frozenset[str]:
+        """The symbols whose suspended rules are to be resumed in an account; each is returned once.
+
+        SellctlError when they can't be read, or not be removed.
+        """
+        name = _rules_to_resume(account)
+        found = frozenset(self._symbols(name))
         if found:
-            (self.path / _RULES_TO_RESUME).unlink(missing_ok=True)
+            try:
+                (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise SellctlError(f"{self.path / name} can't be removed: {error.strerror}.") from None
         return found
 
     def _symbols(self, name: str) -> list[str]:
@@ -282,9 +290,13 @@ def _request_of(file: Path) -> CommandRequest:
     return CommandRequest(file.stem, Verb(str(content.get("verb"))), symbol, tuple(names), by)
 
 
-def _as_name(number: str) -> str:
-    """An account number as a part of a file's name: it is the broker's text."""
-    return quote(number, safe="")
+def _as_name(text: str) -> str:
+    """An account's number or name as a part of a file's name: it is the broker's or the user's text."""
+    return quote(text, safe="")
+
+
+def _rules_to_resume(account: str) -> str:
+    return f"thawed-{_as_name(account)}.json"
 
 
 def _make(folder: Path) -> None:

@@ -295,13 +295,13 @@ def test_on_the_day_of_a_split_the_rules_of_its_underlying_rest_until_the_user_r
     put = a_position(PUT, "1", "1.00")
     held = desk.poll(TEN, put)
     assert all("today's 2:1 split of AAPL may not be booked yet" in each.state.suspended for each in held)
-    assert [symbol for symbol, _ in desk.positions.frozen_news()] == [CALL, PUT]
-    assert desk.positions.unbooked_splits == ("AAPL",)
-    assert desk.positions.suspects_split([TEN], a_market())
+    assert [symbol for symbol, _ in desk.positions.episodes.take_newly_suspended()] == [CALL, PUT]
+    assert desk.positions.splits.underlyings == ("AAPL",)
+    assert desk.positions.splits.suspects([TEN], a_market())
     desk.positions.resume(frozenset({"AAPL"}), TUESDAY)
     assert [each.state.suspended for each in desk.poll(TEN, put)] == ["", ""]
-    assert not desk.positions.suspects_split([TEN], a_market())
-    assert desk.positions.unbooked_splits == ()
+    assert not desk.positions.splits.suspects([TEN], a_market())
+    assert desk.positions.splits.underlyings == ()
 
 
 def test_a_suspected_split_rests_the_rules_only_until_the_answer() -> None:
@@ -312,7 +312,7 @@ def test_a_suspected_split_rests_the_rules_only_until_the_answer() -> None:
     assert "whether there was one is unknown" in desk.poll(ten)[0].state.suspended
     desk.splits.answered(["AAPL"], [])
     assert desk.poll(ten)[0].state.suspended == ""
-    assert desk.positions.frozen_news() == []
+    assert desk.positions.episodes.take_newly_suspended() == ()
 
 
 @pytest.mark.parametrize("answered", [True, False])

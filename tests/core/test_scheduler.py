@@ -2,17 +2,27 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
-from builders import CALL, PUT, a_position, at
-from shell_fakes import NOON, FakeBroker, World, a_broker_failure
+from builders import CALL, PUT, a_position, at, our_order
+from shell_fakes import NOON, FakeBroker, FakeStream, World, a_broker_failure
 
 from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
+from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.scheduler import RUN_ONCE_SECONDS, UNWATCHED_SECONDS, AccountScheduler
+from sellctl.core.scheduler import RUN_ONCE_SECONDS, AccountScheduler
+from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
-from sellctl.core.watching.poll_schedule import CLOSED_SECONDS, EXPEDITED_SECONDS, FOLLOW_UP_SECONDS, LOOK_SECONDS
+from sellctl.core.watching.poll_schedule import (
+    CLOSED_SECONDS,
+    EXPEDITED_SECONDS,
+    FOLLOW_UP_SECONDS,
+    REEVALUATION_SECONDS,
+)
+from sellctl.core.watching.problem_alerts import UNWATCHED_SECONDS
 
 DUE = ("1.20", "1.22")
 
@@ -102,7 +112,7 @@ def test_an_account_whose_key_is_refused_is_tried_ever_more_rarely() -> None:
 def test_after_an_order_the_account_decides_on_newer_quotes_twice_a_second_and_is_read_more_rarely() -> None:
     world = World()
     world.quoted(*DUE)
-    assert watched(world, world.a_scheduler(), 2) == [LOOK_SECONDS, LOOK_SECONDS]
+    assert watched(world, world.a_scheduler(), 2) == [REEVALUATION_SECONDS, REEVALUATION_SECONDS]
     again = World()
     again.quoted(*DUE)
     watched_for(again, again.a_scheduler(), 4)
@@ -312,3 +322,38 @@ def test_an_interval_holds_from_the_next_poll_on() -> None:
     scheduler.set_interval(dt.timedelta(seconds=7))
     assert watched(world, scheduler, 1) == [7.0]
     assert at("12:00") <= world.clock.now()
+
+
+def is_unlisted_work(world: World) -> None:
+    """An order of ours works that the list of open orders doesn't show: today's orders keep the exit waiting."""
+    working = our_order(CALL, status="done_for_day")
+    world.broker.orders[working.client_order_id] = working
+    world.broker.is_listed = lambda order: order is not working
+
+
+def has_just_sold(world: World) -> None:
+    """Another watcher's order has filled, and the positions don't show it yet: the exit waits for that."""
+    sold = our_order(CALL, filled_qty=Decimal(1), status="filled", filled_at=at("12:00") + dt.timedelta(seconds=9))
+    world.broker.orders[sold.client_order_id] = sold
+
+
+@pytest.mark.parametrize("waits", [is_unlisted_work, has_just_sold])
+@pytest.mark.parametrize("streams", [True, False], ids=["streamed", "polled"])
+def test_ticks_and_looks_on_an_exit_that_todays_orders_keep_waiting_do_not_read_them_again_and_again(
+    waits: Callable[[World], None], *, streams: bool
+) -> None:
+    world, stream = World(), FakeStream()
+    waits(world)
+    world.broker.load = 0.4  # nothing is read ahead of need
+    publish = EventPublisher("", world.clock.now, world.events.append, world.journal)
+    ticks = TickHandler([world.watcher], stream, world.prices, world.market_clock, world.clock, publish)
+
+    def next_tick(_round: int) -> None:
+        world.clock.seconds += 0.1
+        world.quoted("0.70", "0.72")
+        if streams:
+            ticks.quotes_received([world.quotes.quote()])
+
+    watched_for(world, world.a_scheduler(tick_handler=ticks if streams else None), 15, each=next_tick)
+    assert world.broker.sent == []
+    assert world.broker.requests.count("history") <= world.broker.requests.count("positions") + 1

@@ -9,7 +9,15 @@ import pytest
 from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
 from shell_fakes import World, a_broker_failure
 
-from sellctl.core.config.schema import AssetKind, SellModuleConfig, StrategyOneConfig
+from sellctl.core.config.schema import (
+    AssetKind,
+    Pullback,
+    RulesConfig,
+    SellModuleConfig,
+    StrategyConfig,
+    StrategyOneConfig,
+    TrailingStopConfig,
+)
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -20,6 +28,7 @@ from sellctl.core.errors import (
     RateLimitedError,
     Refusal,
     RequestRejectedError,
+    SellctlError,
     UnknownOutcomeError,
 )
 from sellctl.core.model.account_state import RunMode
@@ -477,26 +486,26 @@ def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
     assert world.watcher.state.problem is None
 
 
-# --- looks ------------------------------------------------------------------------------------------------------------
+# --- re-evaluations ---------------------------------------------------------------------------------------------------
 
 
-def looked(world: World, *quotes: tuple[str, str]) -> None:
-    """Poll once at a price that fires nothing; then a look at each of these quotes, 1.6 seconds apart."""
+def reevaluated(world: World, *quotes: tuple[str, str]) -> None:
+    """Poll once at a price that fires nothing; then re-evaluate at each of these quotes, 1.6 seconds apart."""
 
-    async def looks() -> None:
+    async def reevaluations() -> None:
         await world.poll()
         for bid, ask in quotes:
             world.clock.seconds += 1.6
             world.quoted(bid, ask)
             await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.look(world.market_clock.now())
+            await world.watcher.reevaluate(world.market_clock.now())
 
-    asyncio.run(looks())
+    asyncio.run(reevaluations())
 
 
 def test_a_look_sends_what_newer_quotes_make_due_without_reading_the_account() -> None:
     world = World()
-    looked(world, DUE)
+    reevaluated(world, DUE)
     assert [order.symbol for order in world.broker.sent] == [CALL]
     assert world.broker.requests.count("positions") == 1
     assert world.watcher.state.acted
@@ -504,17 +513,17 @@ def test_a_look_sends_what_newer_quotes_make_due_without_reading_the_account() -
 
 def test_a_look_confirms_a_stop_with_its_second_quote() -> None:
     world = World()
-    looked(world, ("0.70", "0.72"))
+    reevaluated(world, ("0.70", "0.72"))
     assert world.broker.sent == []
     assert world.watcher.state.is_pressing
     again = World()
-    looked(again, ("0.70", "0.72"), ("0.70", "0.71"))
+    reevaluated(again, ("0.70", "0.72"), ("0.70", "0.71"))
     assert [order.symbol for order in again.broker.sent] == [CALL]
 
 
 def test_after_an_order_a_look_does_nothing_more_until_the_account_was_read() -> None:
     world = World()
-    looked(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"))
+    reevaluated(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"))
     assert len(world.broker.sent) == 1
 
 
@@ -530,7 +539,104 @@ def test_a_look_acts_while_a_read_fails_for_a_moment_and_not_while_the_key_is_re
             world.quoted(*DUE)
             world.clock.seconds += 2
             await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.look(world.market_clock.now())
+            await world.watcher.reevaluate(world.market_clock.now())
 
         asyncio.run(failing())
         assert len(world.broker.sent) == sent
+
+
+def test_a_stop_that_a_reevaluation_has_sent_is_critical_after_45_s_although_no_read_comes_through() -> None:
+    world = World()
+    reevaluated(world, OVER_THE_STOP, ("0.70", "0.71"))
+    assert len(world.broker.sent) == 1
+
+    async def minute() -> None:
+        world.broker.fails = UnknownOutcomeError("status 503")
+        for _ in range(30):
+            world.clock.seconds += 2
+            assert await world.watcher.observe() is None
+
+    asyncio.run(minute())
+    assert len([text for text in world.texts if "still not closed" in text]) == 1
+
+
+A_TRAIL = SellModuleConfig(
+    strategies=(StrategyConfig(rules=RulesConfig(trailing_stop=TrailingStopConfig(Pullback(Decimal("0.2"))))),)
+)
+
+
+def test_a_look_during_the_search_for_openings_uses_the_newer_read_and_changes_no_episode() -> None:
+    world = World(policy=a_policy(A_TRAIL))
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.quoted("1.00", "1.02", PUT)
+    episodes = world.watcher.positions.episodes
+
+    async def reduced_by_hand() -> None:
+        await world.poll()
+        world.broker.held = (a_position(CALL, "2", "1.01"), a_position(PUT, "1"))
+        world.clock.seconds += 2
+        searching = world.broker.history_gate = asyncio.Event()
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await world.watcher.reevaluate(world.market_clock.now())
+        searching.set()
+        await poll
+
+    asyncio.run(reduced_by_hand())
+    after = episodes.known[CALL]
+    assert (after.qty, after.original_qty) == (Decimal(2), Decimal(3))
+
+
+def test_of_looks_at_the_same_time_one_reads_todays_orders() -> None:
+    world = World()
+
+    async def looks() -> None:
+        await world.poll()
+        world.quoted(*DUE)
+        world.clock.seconds += 2
+        await world.prices.refresh([a_position(CALL, "3").instrument])
+        reading = world.broker.history_gate = asyncio.Event()
+        under_way = [asyncio.ensure_future(world.watcher.reevaluate(world.market_clock.now())) for _ in range(5)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        reading.set()
+        await asyncio.gather(*under_way)
+
+    asyncio.run(looks())
+    assert world.broker.requests.count("history") == 1
+    assert len(world.broker.sent) == 1
+
+
+def test_an_exit_that_falls_due_while_another_ones_data_is_read_waits_until_its_own_orders_are_known() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.quoted("1.00", "1.02", PUT)
+    ended = our_order(PUT, status="canceled")
+    world.broker.orders[ended.client_order_id] = ended
+
+    async def due_meanwhile() -> None:
+        await world.poll()
+        world.clock.seconds += 5
+        world.quoted(*DUE)
+        reading = world.broker.history_gate = asyncio.Event()
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        world.clock.seconds += 1
+        world.quoted(*DUE, PUT)
+        await world.prices.refresh([a_position(PUT, "1").instrument])
+        reading.set()
+        await poll
+
+    asyncio.run(due_meanwhile())
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+
+
+def test_a_list_of_rules_to_resume_that_can_not_be_read_is_told_once_and_stops_no_exit() -> None:
+    def unreadable() -> frozenset[str]:
+        raise SellctlError("thawed-main.json can't be read: Permission denied.")
+
+    world = polled(World(options=WatcherOptions(resumed=unreadable)), ("1.00", "1.02"), DUE, DUE)
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert len([text for text in world.texts if "suspended rules can't be resumed" in text]) == 1

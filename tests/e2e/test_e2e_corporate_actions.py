@@ -91,6 +91,24 @@ def test_the_rules_of_the_affected_underlying_are_suspended_until_manage_and_oth
     assert reasons(stage, suspended) == {"take_profit"}
 
 
+def test_rules_are_resumed_in_every_account_that_holds_the_symbol(play: Play) -> None:
+    day = a_day({SHARES: (100, "200.00")}, {SHARES: at("199.00", "199.02")})
+    account = day[day.index("      main:") : day.index("    prices:")]
+    other = account.replace("main:", "other:").replace("key: k", "key: k2").replace("PA1", "PA2")
+    stage = play(day.replace(account, account + other), ruled("take_profit: 50%", "{asset: [option, stock]}"))
+    stage.run("run-once")
+    two_for_one(stage)
+    stage.run("run-once")
+    assert stage.run("manage", SHARES).status == 0
+    stage.server.advance(30)
+    stage.run("run-once")
+    rise(stage, SHARES)
+    for _ in range(2):
+        stage.server.advance(30)
+        stage.run("run-once")
+    assert [stage.held(SHARES, name) for name in ("main", "other")] == [0, 0]
+
+
 # --- a split that the broker has not booked yet -----------------------------------------------------------------------
 
 STOP = ruled("stop_loss: 20%, take_profit: 50%", "{asset: [option, stock]}")

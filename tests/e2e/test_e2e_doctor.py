@@ -35,6 +35,14 @@ def test_doctor_checks_everything_and_changes_nothing(play: Play) -> None:
     assert not stage.state.exists()
 
 
+def test_doctor_does_not_compare_a_simulated_clock_with_this_machine(play: Play) -> None:
+    stage = play(HELD)
+    stage.write(f"simulator: true\n{stage.config.read_text()}")
+    clock = examined(stage, 0)["clock"]
+    assert (clock["state"], clock["to do"]) == ("ok", "")
+    assert clock["found"].startswith("simulated: ")
+
+
 def test_doctor_names_a_key_that_is_refused(play: Play) -> None:
     stage = play(HELD)
     stage.write(stage.config.read_text().replace("secret_key: s", "secret_key: wrong"))

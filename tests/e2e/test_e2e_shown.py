@@ -3,6 +3,8 @@
 import pytest
 from stage import CALL, Play, Program, three_calls
 
+from sellctl.ui.render import VERSION
+
 TARGET = three_calls("1.10", "1.12")
 QUIET = three_calls()
 READS = [["positions"], ["positions", CALL], ["run-once", "--dry-run"], ["run-once"]]
@@ -98,3 +100,14 @@ def test_a_broker_that_cannot_be_reached_is_a_problem_in_the_document(play: Play
     assert document["accounts"] == []
     assert (problem["account"], problem["mode"]) == ("main", "paper")
     assert "reached" in problem["problem"]
+
+
+def test_the_history_tells_the_reason_of_a_halt_once(play: Play) -> None:
+    stage = play(QUIET)
+    stage.run("halt", "--reason", "fed day")
+    assert "reason: fed day" not in stage.run("history", "--format", "csv").out
+
+
+def test_the_document_of_the_configuration_has_the_version_of_every_document(play: Play) -> None:
+    stage = play(QUIET)
+    assert stage.run("config", "show", "--format", "json").document["version"] == VERSION

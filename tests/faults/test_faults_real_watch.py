@@ -8,9 +8,9 @@ import pytest
 
 from faults.real_watch import BEHAVIOURS, CASES, SCENARIO, configure, full_pipe
 from sellctl.core.config_manager import ConfigManager
-from sellctl.core.sell_strategies.plugins import own_strategies
 from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
+from sellctl.user_strategies.entries import own_strategies
 
 
 @pytest.mark.parametrize("case", CASES)

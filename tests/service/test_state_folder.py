@@ -203,11 +203,11 @@ def test_whatever_is_in_the_place_of_the_flag_halts_without_waiting(state: State
     assert state.halted() == "the halt flag can't be read"
 
 
-@pytest.mark.parametrize("name", ["exempt.json", "thawed.json"])
+@pytest.mark.parametrize("name", ["exempt.json", "thawed-main.json"])
 def test_a_fifo_in_the_place_of_a_list_of_symbols_is_an_error_without_waiting(state: StateFolder, name: str) -> None:
     os.mkfifo(state.path / name)
     with pytest.raises(SellctlError, match="it is not a regular file"):
-        state.exempt() if name == "exempt.json" else state.take_rules_to_resume()
+        state.exempt() if name == "exempt.json" else state.take_rules_to_resume("main")
 
 
 def test_a_list_of_exempt_symbols_that_others_can_write_is_not_trusted(state: StateFolder) -> None:
@@ -256,3 +256,10 @@ def test_a_halt_that_cannot_be_written_at_all_halts_this_process_and_is_written_
     assert StateFolder(state.path).halted() == "account guard of main"
     state.resume()
     assert state.halted() == ""
+
+
+def test_every_account_takes_the_rules_to_resume_once(state: StateFolder) -> None:
+    state.resume_rules("AAPL", ["main", "in/come"])
+    state.resume_rules("TSLA", ["main"])
+    taken = [state.take_rules_to_resume(account) for account in ("main", "main", "in/come", "in/come", "other")]
+    assert taken == [{"AAPL", "TSLA"}, set(), {"AAPL"}, set(), set()]

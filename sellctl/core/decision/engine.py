@@ -238,7 +238,8 @@ def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
 def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ...]:
     """The prices at which the rules of a position would become true.
 
-    None when no strategy manages it, while its rules are suspended, or when its strategy fails.
+    Empty when no strategy manages it, while its rules are suspended, or when its strategy fails. One of a user-defined
+    strategy that is no number is left out: nothing could compare it.
     """
     if holding.symbol in context.invalid or why_not_managed(holding, context):
         return ()
@@ -246,7 +247,7 @@ def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ..
         strategy, subject = context.strategy_of(holding)
         if strategy is None or holding.state.suspended or subject.state.suspended:
             return ()
-        return strategy.triggers(subject, context.snapshot.market)
+        return tuple(each for each in strategy.triggers(subject, context.snapshot.market) if each.is_finite)
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return ()
 
@@ -342,19 +343,21 @@ def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyRe
 
 
 class SignalError(ValueError):
-    """A strategy's signal has a reason, urgency or quantity that isn't allowed."""
+    """A strategy's signal has a reason, urgency, quantity or floor that isn't allowed."""
 
 
 def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
     """A strategy's signal, with `subject` as its holding.
 
-    Raises SignalError when its reason, urgency or quantity isn't allowed.
+    Raises SignalError when its reason, urgency, quantity or floor isn't allowed.
     """
-    reason, qty = signal.reason, signal.qty
+    reason, qty, floor = signal.reason, signal.qty, signal.floor
     if reason in ENGINE_REASONS or signal.urgency not in REASONS[reason].classes:
         raise SignalError(f"a strategy can't close for {reason} with urgency {signal.urgency}")
     if not (qty.is_finite() and qty > 0):
         raise SignalError(f"a strategy can't close a quantity of {qty}")
+    if floor is not None and not floor.is_finite():
+        raise SignalError(f"a strategy can't close at a price of {floor} or better")
     return replace(signal, holding=subject)
 
 

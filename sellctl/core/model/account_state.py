@@ -35,7 +35,7 @@ class AccountState(Struct, frozen=True):
     first_plan: Plan | None = None
     snapshot: Snapshot | None = None
     polled_at: float | None = None  # when the snapshot's positions and orders were requested, in monotonic seconds
-    acted: bool = False  # whether the last poll, look or tick sent or cancelled anything
+    acted: bool = False  # whether the last poll, re-evaluation or tick sent or cancelled anything
     awaits_read: bool = False  # whether it cancelled an order, so that the next one waits for a read of the account
     problem: SellctlError | None = None
     failures: int = 0
@@ -61,7 +61,7 @@ class AccountState(Struct, frozen=True):
 
     @property
     def may_lack_split(self) -> bool:
-        """Whether the rules of a position rested at the last successful poll, because it may not show a split."""
+        """Whether a position may not show a split at the last successful poll, so that its rules were suspended."""
         return self.snapshot is not None and bool(self.snapshot.unbooked_splits)
 
     @property

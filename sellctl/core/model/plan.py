@@ -246,6 +246,11 @@ class Trigger(Struct, frozen=True):
         """Whether its rule takes a profit; every other rule with a price is a stop."""
         return REASONS[self.reason].urgency is Urgency.PROFIT
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether its amounts are numbers."""
+        return self.price.is_finite() and (self.distance is None or self.distance.is_finite())
+
     def is_reached(self, position: Position) -> bool:
         """Whether the price is at or beyond it: above a long's target, below its stop; mirrored for a short."""
         if self.distance is None:
@@ -354,6 +359,15 @@ class Plan(Struct, frozen=True):
         return tuple(decision for decision in self.decisions if decision.submit)
 
     @property
+    def sendable(self) -> "Plan":
+        """This plan without the exit orders of symbols whose orders of today are not known yet."""
+        unknown = self.needs_history
+        if not unknown:
+            return self
+        decisions = (replace(d, submit=None) if d.holding.symbol in unknown else d for d in self.decisions)
+        return replace(self, decisions=tuple(decisions))
+
+    @property
     def backstops(self) -> tuple[PositionDecision, ...]:
         """The decisions with a backstop to place for which today's orders are known."""
         return tuple(d for d in self.decisions if d.backstop and d.holding.symbol not in self.needs_history)
@@ -402,6 +416,11 @@ class Plan(Struct, frozen=True):
     def acts(self) -> bool:
         """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The symbols of all decisions."""
+        return frozenset(decision.holding.symbol for decision in self.decisions)
 
     @property
     def symbols_acting(self) -> frozenset[str]:

@@ -23,7 +23,7 @@ from sellctl.core.orders.order_events import (
     OrderEvent,
     Refused,
 )
-from sellctl.core.orders.order_rate import OrderRate, RejectRow, TradingBlock
+from sellctl.core.orders.order_rate import OrderRate, RejectStreak, TradingBlock
 from sellctl.core.orders.replay import restored
 from sellctl.core.orders.transitions import apply, ask_to_cancel
 
@@ -115,7 +115,7 @@ class OrderBook:
         """The orders of the last minute by symbol, not counting backstops; symbols without any are absent."""
         return self._rate.sent_of_each(now)
 
-    def rejects(self, symbol: str, now: float) -> RejectRow:
+    def rejects(self, symbol: str, now: float) -> RejectStreak:
         """The orders for a symbol that were refused or rejected in a row."""
         return self._rate.rejects(symbol, now)
 

@@ -21,7 +21,7 @@ class Accepted(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The broker definitely refused it. `counted`: it counts in the row of refusals after which orders are paused.
+    """The broker definitely refused it. `counted`: it counts in the streak of refusals after which orders are paused.
 
     `recovers`: the next poll sees what was in the way, so that it is no failure of the run.
     """

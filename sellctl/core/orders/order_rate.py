@@ -12,11 +12,11 @@ from sellctl.core.model.position import NOTHING_SENT, OrderCount
 MINUTE = 60.0
 # Seconds until the next try, by the number of refusals in a row because the account may not trade.
 RETRY_AFTER_SECONDS = (5.0, 15.0, 60.0)
-# A row of refusals is over this long after the last one. While an exit is due, it is tried once per minute.
-ROW_ENDS_SECONDS = 600.0
+# A streak of refusals is over this long after the last one. While an exit is due, it is tried once per minute.
+STREAK_ENDS_SECONDS = 600.0
 
 
-class RejectRow(Struct, frozen=True):
+class RejectStreak(Struct, frozen=True):
     """Orders for a symbol that were refused or rejected in a row: how many, and the seconds since the last one.
 
     `obstructed`: something was in the way of the last one that the next poll shows.
@@ -27,7 +27,7 @@ class RejectRow(Struct, frozen=True):
     obstructed: bool = False
 
 
-NO_REJECTS = RejectRow()
+NO_REJECTS = RejectStreak()
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class OrderRate:
     """The orders of one account in the last minute, and its rejects. Times are monotonic seconds."""
 
     _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
-    _rejects: dict[str, tuple[RejectRow, float]] = field(default_factory=dict)  # with the instant of the last one
+    _rejects: dict[str, tuple[RejectStreak, float]] = field(default_factory=dict)  # with the instant of the last one
 
     def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
         """Count an order that is about to be sent."""
@@ -43,7 +43,7 @@ class OrderRate:
 
     def rejected(self, symbol: str, now: float, *, obstructed: bool = False) -> None:
         """Count an order that was refused or rejected, for whatever reason."""
-        self._rejects[symbol] = (RejectRow(self.rejects(symbol, now).count + 1, obstructed=obstructed), now)
+        self._rejects[symbol] = (RejectStreak(self.rejects(symbol, now).count + 1, obstructed=obstructed), now)
 
     def ended_well(self, symbol: str) -> None:
         """Reset the rejects in a row, because an order has ended without one.
@@ -68,10 +68,10 @@ class OrderRate:
             self._sent.popleft()
         return [(symbol, urgency) for _, symbol, urgency in self._sent]
 
-    def rejects(self, symbol: str, now: float) -> RejectRow:
+    def rejects(self, symbol: str, now: float) -> RejectStreak:
         """The orders that were refused or rejected in a row."""
-        row, at = self._rejects.get(symbol, (NO_REJECTS, now))
-        return NO_REJECTS if now - at > ROW_ENDS_SECONDS else replace(row, seconds=now - at)
+        streak, at = self._rejects.get(symbol, (NO_REJECTS, now))
+        return NO_REJECTS if now - at > STREAK_ENDS_SECONDS else replace(streak, seconds=now - at)
 
 
 def _counted(urgencies: list[Urgency]) -> OrderCount:
@@ -85,21 +85,21 @@ class TradingBlock:
     """A pause after the broker refused an order because the account may not trade. Times are monotonic seconds."""
 
     why: str = ""
-    row: int = 0  # refusals in a row
+    refusals: int = 0  # in a row
     until: float = 0.0
 
     def refused(self, why: str, now: float) -> bool:
         """Count a refusal. Returns whether it is the first in a row."""
-        is_first = self.row == 0
+        is_first = self.refusals == 0
         if now >= self.until:  # orders that were refused at the same time count once
-            self.until = now + RETRY_AFTER_SECONDS[min(self.row, len(RETRY_AFTER_SECONDS) - 1)]
-            self.row += 1
+            self.until = now + RETRY_AFTER_SECONDS[min(self.refusals, len(RETRY_AFTER_SECONDS) - 1)]
+            self.refusals += 1
         self.why = why
         return is_first
 
     def lift(self) -> None:
         """End the pause: the broker accepted an order, or showed whether the account may trade."""
-        self.why, self.row, self.until = "", 0, 0.0
+        self.why, self.refusals, self.until = "", 0, 0.0
 
     def holds(self, now: float) -> str:
         """Why no order may be sent now; "" when one may."""

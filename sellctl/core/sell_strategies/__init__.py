@@ -1,1 +1,1 @@
-"""Strategies: which positions they manage, and by which rules. Pure, except for loading plugins."""
+"""Strategies: which positions they manage, and by which rules. Pure."""

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import AssetClass, Instrument, OptionContract, Right
 from sellctl.core.model.position import Holding
 
-SHARES_PER_CONTRACT = Decimal(100)
 ONE = Decimal(1)
 ZERO = Decimal(0)
 
@@ -107,7 +107,7 @@ def _candidates(contract: OptionContract, longs: Iterable[Holding]) -> Iterator[
     suitable = [(option.expires, h.symbol, h) for option, h in options if option and _covers(option, contract)]
     yield from ((holding, ONE) for _, _, holding in sorted(suitable, key=lambda row: row[:2]))
     if contract.right is Right.CALL and not contract.is_adjusted:
-        yield from ((h, SHARES_PER_CONTRACT) for h in longs if _is_stock(h.position.instrument))
+        yield from ((h, Decimal(SHARES_PER_CONTRACT)) for h in longs if _is_stock(h.position.instrument))
 
 
 def _is_stock(instrument: Instrument) -> bool:

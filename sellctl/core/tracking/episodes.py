@@ -11,6 +11,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from sellctl.core.model.episode import Episode
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.position import Direction, PastAverage, Position, PositionState
@@ -21,7 +22,6 @@ from sellctl.core.structures.pairs import is_pair_name, legs_of
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
 SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave the cost within the tolerance
-_SHARES_PER_CONTRACT = 100
 
 
 class Episodes:
@@ -32,7 +32,7 @@ class Episodes:
         self._memory = memory
         self._known: dict[str, Episode] | None = None
         self._looked_up: set[str] = set()
-        self.news: list[tuple[str, str]] = []  # suspended since `news` was last read: symbol, reason
+        self._newly_suspended: list[tuple[str, str]] = []  # symbol and reason
 
     @property
     def known(self) -> dict[str, Episode]:
@@ -63,11 +63,11 @@ class Episodes:
                 continue
             known[symbol] = after
             if before and after.suspended and not before.suspended:
-                self.news.append((symbol, after.suspended))
+                self._newly_suspended.append((symbol, after.suspended))
             if before and (after.first_seen, after.entry_price) != (before.first_seen, before.entry_price):
                 self._looked_up.discard(symbol)  # it may have been closed and opened again between two polls
         for symbol, why in settled:
-            self._freeze(underlying_of(symbol), why, held)
+            self.suspend(underlying_of(symbol), why, held)
         self.forget(symbol for symbol, _ in settled)  # so that it suspends nothing again after the user's `manage`
 
     def peaked(self, symbol: str, price: Decimal) -> None:
@@ -97,29 +97,39 @@ class Episodes:
                 self.known[name] = _fresh(self.known[name], opening.filled_at)
         self.known[symbol] = replace(episode, opened_at=opening.filled_at, opening_order_id=opening.client_order_id)
 
-    def lead(self, short: str, longs: Iterable[str], why: str) -> None:
+    def mark_exit_after(self, short: str, longs: Iterable[str], why: str) -> None:
         """The short leg is being closed: mark these long legs to be closed after it."""
         for symbol in longs:
             if symbol in self.known:
                 self.known[symbol] = replace(self.known[symbol], exit_after=f"{short} {why}")
         self.save()
 
-    def stay(self, held_without_exit: Iterable[str]) -> None:
+    def unmark_exit_after(self, held_without_exit: Iterable[str]) -> None:
         """Unmark long legs whose short leg is held and isn't being closed."""
         idle = set(held_without_exit)
         for symbol, episode in self.known.items():
             if episode.exit_after and episode.exit_after.split(" ", 1)[0] in idle:
                 self.known[symbol] = replace(episode, exit_after="")
 
-    def thaw(self, symbols: frozenset[str]) -> None:
+    def resume(self, symbols: frozenset[str]) -> None:
         """Resume the suspended rules of these symbols or underlyings, with new peaks."""
         for symbol, episode in self.known.items():
             if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
                 self.known[symbol] = _fresh(episode, episode.first_seen, episode.exit_after)
 
     def suspend(self, underlying: str, why: str, held: Iterable[str]) -> None:
-        """Suspend the rules of those of these symbols that are on an underlying."""
-        self._freeze(underlying, why, held)
+        """Suspend the rules of the held symbols on an underlying, also of delivered shares and a renamed contract."""
+        for symbol in held:
+            episode = self.known.get(symbol)
+            if episode and not episode.suspended and _root_underlying(symbol) == underlying:
+                self.known[symbol] = replace(episode, suspended=why)
+                self._newly_suspended.append((symbol, why))
+
+    def take_newly_suspended(self) -> tuple[tuple[str, str], ...]:
+        """The symbols whose rules were suspended since the last call, each with the reason."""
+        news = tuple(self._newly_suspended)
+        self._newly_suspended.clear()
+        return news
 
     def _settled(self, held: Mapping[str, Position]) -> Iterator[tuple[str, str]]:
         """The options that were assigned, exercised or renamed, each with what happened.
@@ -137,7 +147,7 @@ class Episodes:
     def _shares_moved(self, underlying: str, episode: Episode, held: Mapping[str, Position]) -> bool:
         before, now = self.known.get(underlying), held.get(underlying)
         moved = _signed(now) - (ZERO if before is None else _signed_qty(before.qty, before.direction))
-        return abs(moved) == episode.qty * _SHARES_PER_CONTRACT
+        return abs(moved) == episode.qty * SHARES_PER_CONTRACT
 
     def _was_renamed(self, symbol: str, held: Mapping[str, Position]) -> bool:
         was = an_option(symbol)
@@ -148,14 +158,6 @@ class Episodes:
                 if root == was.option.root and option.option.expires == was.option.expires:
                     return True
         return False
-
-    def _freeze(self, underlying: str, why: str, held: Iterable[str]) -> None:
-        """Suspend everything on that underlying, also the delivered shares and the renamed contract."""
-        for symbol in held:
-            episode = self.known.get(symbol)
-            if episode and not episode.suspended and _root_underlying(symbol) == underlying:
-                self.known[symbol] = replace(episode, suspended=why)
-                self.news.append((symbol, why))
 
 
 def state_of_episode(episode: Episode) -> PositionState:

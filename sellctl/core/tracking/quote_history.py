@@ -68,7 +68,7 @@ class QuoteBook:
     reopened_at: Decimal | None = None  # the first price after it
     jumped_from: Decimal | None = None  # the price before the last confirmed jump
     window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
-    _heard: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
+    _last_sides: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
     _stamp: dt.datetime = _NEVER  # older quotes are ignored
@@ -171,10 +171,10 @@ class QuoteBook:
     def _compare_with_stream(self, quote: Quote, source: Source) -> None:
         """Count the polls in a row that brought a new price before the stream did; a single one is normal.
 
-        A price is not new when it was heard before, even if it is held back as a jump.
+        A price is not new when it came before, even if it is held back as a jump.
         """
-        heard, self._heard = self._heard, (quote.bid, quote.ask)
-        if source is Source.POLL and heard not in {None, self._heard}:
+        before, self._last_sides = self._last_sides, (quote.bid, quote.ask)
+        if source is Source.POLL and before not in {None, self._last_sides}:
             self.polls_ahead += 1
 
     def _track_width(self, quote: Quote, now: float) -> None:

@@ -99,7 +99,7 @@ def ratio_text(ratio: Decimal) -> str:
 
 
 class SuspectedSplit(Struct, frozen=True):
-    """Why the rules of a symbol rest; `is_certain` when the split is known, not only a price that looks like one."""
+    """Why a symbol's rules are suspended; `is_certain` when a split is known, not only a price that looks like one."""
 
     why: str
     is_certain: bool

@@ -132,7 +132,7 @@ class AccountObserver:
     async def _read_account(self, *, again: bool, urgent: bool) -> None:
         """Read the key's account and check that it may be traded: once, and again while it is blocked or if `again`."""
         trading_block = self.orders.trading_block
-        if self.facts is None or self.facts.blocked or trading_block.row or again:
+        if self.facts is None or self.facts.blocked or trading_block.refusals or again:
             facts = await self.broker.account(urgent=urgent)
             self.admit(facts)
             if facts.blocked:

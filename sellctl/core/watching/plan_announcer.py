@@ -67,10 +67,12 @@ class PlanAnnouncer:
 
     def _announce_obstacle(self, decision: PositionDecision) -> None:
         """Publish an exit that is blocked, denied or failed."""
+        if decision.state in _ANNOUNCED and decision.unconfirmed:
+            return  # it isn't refused yet, and if it is with the second quote, that is news
         symbol, signal = decision.holding.symbol, decision.signal
         obstacle = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else f"{decision.state}"
         known, self._obstacles[symbol] = self._obstacles.get(symbol), obstacle
-        if decision.state not in _ANNOUNCED or decision.unconfirmed or known == obstacle:
+        if decision.state not in _ANNOUNCED or known == obstacle:
             return
         urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
         failed = urgent or decision.state is DecisionState.FAULT

@@ -1,7 +1,7 @@
-"""When an account is read next, and when it decides on newer quotes only. Pure. All durations are in seconds.
+"""How long after its last read an account is read again, or re-evaluated. Pure. All durations are in seconds.
 
-A read is a request for an account's positions and one for its open orders; a look decides on newer quotes with the last
-read. An ordinary poll reads every account.
+A read requests an account's positions and its open orders. A re-evaluation requests no more than newer quotes, and
+decides on them with the positions and orders of the last read. An ordinary poll reads every account.
 """
 
 import datetime as dt
@@ -19,12 +19,12 @@ FOLLOW_UP_SECONDS = 1.0  # least time between two reads of an account, however m
 EXPEDITED_SECONDS = 1.5  # between reads of an account with an order working
 STREAMED_SECONDS = 3.0  # the same while its order stream lives, whose events ask for reads of their own
 SLOWEST_SECONDS = 5.0  # the same while its request budget is almost used up
-HURRIED_SECONDS = 2.5  # the same while an order waits for the read, or a protective exit is to be repriced soon
+SLOWEST_URGENT_SECONDS = 2.5  # the same where an order waits for the read, or a protective exit is soon repriced
 LOW_LOAD = 0.3  # share of the budget from which on nothing is read ahead of need
-EASY_LOAD = 0.5  # from which on reads slow down
-BUSY_LOAD = 0.6  # from which on those slow down that an order waits for
-FULL_LOAD = 0.75  # at which they are slowest: the rest of the budget is kept for orders
-LOOK_SECONDS = 0.5  # between decisions on newer quotes while an exit is under way, per request that the quotes take
+EASY_LOAD = 0.5  # share from which on reads slow down
+BUSY_LOAD = 0.6  # share from which on those reads slow down too that an order waits for
+FULL_LOAD = 0.75  # share from which on all reads are slowest: the rest of the budget is kept for orders
+REEVALUATION_SECONDS = 0.5  # between re-evaluations while an exit is under way, per request that the quotes take
 SYMBOLS_PER_REQUEST = 100
 AT_ONCE_SECONDS = 0.25  # before run-once polls again an account that has not answered yet
 SHORTEST_SECONDS = 0.05  # between two rounds of the scheduler
@@ -48,7 +48,7 @@ class PollConditions(Struct, frozen=True):
     load: float = 0.0
     orders_streamed: bool = False
     is_requested: bool = False  # whether news about its orders, or a tick, asked for a read
-    looks: bool = True  # whether it may decide on newer quotes without a read
+    may_reevaluate: bool = True
 
 
 def read_gap(state: AccountState, conditions: PollConditions) -> float:
@@ -59,11 +59,11 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
     """
     if state.awaits_read:
         load = 0.0 if state.is_pressing else conditions.load
-        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=HURRIED_SECONDS)
-    if not conditions.looks and (conditions.has_jump or state.is_unconfirmed):
+        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=SLOWEST_URGENT_SECONDS)
+    if not conditions.may_reevaluate and (conditions.has_jump or state.is_unconfirmed):
         return conditions.second_quote_in
     if state.is_pressing and (state.acted or state.is_following):
-        return slowed(EXPEDITED_SECONDS, conditions.load, slowest=HURRIED_SECONDS)
+        return slowed(EXPEDITED_SECONDS, conditions.load, slowest=SLOWEST_URGENT_SECONDS)
     if conditions.is_requested:
         return slowed(FOLLOW_UP_SECONDS, conditions.load)
     if state.acted or state.is_following:
@@ -71,12 +71,12 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
     return max(conditions.interval, slowed(FOLLOW_UP_SECONDS, conditions.load))
 
 
-def look_gap(state: AccountState, conditions: PollConditions, requests: int) -> float | None:
-    """Seconds from one decision on newer quotes to the next, which take so many requests; None when none is needed."""
-    if not conditions.looks:
+def reevaluation_gap(state: AccountState, conditions: PollConditions, requests: int) -> float | None:
+    """Seconds from one re-evaluation to the next, whose quotes take so many requests; None when none is needed."""
+    if not conditions.may_reevaluate:
         return None
     if state.is_following or state.is_pressing:
-        return LOOK_SECONDS * requests
+        return REEVALUATION_SECONDS * requests
     return conditions.second_quote_in if conditions.has_jump or state.is_unconfirmed else None
 
 

@@ -61,9 +61,8 @@ class SplitReader:
         """Publish a failure once until an answer comes."""
         before, self._problem = self._problem, problem
         if problem and not before:
-            text = (
-                f"today's splits are unknown; a price that moves over night by exactly one rests its rules ({problem})"
-            )
+            consequence = "a price that moves over night by exactly one suspends its rules"
+            text = f"today's splits are unknown; {consequence} ({problem})"
             self.publish("", EventKind.DEGRADED, text, failed=True)
         elif before and not problem:
             self.publish("", EventKind.RECOVERED, "today's splits are known again")

@@ -36,12 +36,12 @@ def test_outside_the_session_nothing_is_sent(clock: str) -> None:
 
 
 @pytest.mark.parametrize("sides", [TARGET, STOP])
-def test_a_clock_and_a_calendar_that_disagree_freeze_price_exits(sides: dict[str, str]) -> None:
+def test_a_clock_and_a_calendar_that_disagree_pause_price_exits(sides: dict[str, str]) -> None:
     decision = the_decision(a_snapshot(a_holding(**sides), market=a_market(confirmed=False)))  # type: ignore[arg-type]
     assert decision.sentence == "clock and calendar disagree: price exits are paused"
 
 
-def test_they_do_not_freeze_the_cover_of_an_uncovered_short() -> None:
+def test_they_do_not_pause_the_cover_of_an_uncovered_short() -> None:
     assert the_decision(a_snapshot(a_holding(short=True), market=a_market(confirmed=False))).submit is not None
 
 

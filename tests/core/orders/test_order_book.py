@@ -19,7 +19,7 @@ from sellctl.core.orders.order_events import (
     PartiallyFilled,
     Refused,
 )
-from sellctl.core.orders.order_rate import ROW_ENDS_SECONDS
+from sellctl.core.orders.order_rate import STREAK_ENDS_SECONDS
 
 OTHER = "AAPL261218C00210000"
 
@@ -159,8 +159,8 @@ def test_a_block_of_the_account_counts_for_no_symbol() -> None:
 
 def test_a_row_of_rejects_ends_a_while_after_the_last() -> None:
     book = a_book(Refused(1.0, counted=True))
-    assert book.rejects(CALL, 1.0 + ROW_ENDS_SECONDS).count == 1
-    assert book.rejects(CALL, 1.1 + ROW_ENDS_SECONDS).count == 0
+    assert book.rejects(CALL, 1.0 + STREAK_ENDS_SECONDS).count == 1
+    assert book.rejects(CALL, 1.1 + STREAK_ENDS_SECONDS).count == 0
     book.intend(an_exit_order(at=700.0))
     book.record(AN_EXIT, Refused(700.0, counted=True))
     assert book.rejects(CALL, 700.0).count == 1

@@ -1,4 +1,4 @@
-"""Position memory from flat to flat: what begins an episode, what carries over, what freezes its rules."""
+"""Position memory from flat to flat: what begins an episode, what carries over, what suspends its rules."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -86,11 +86,11 @@ def test_selling_a_part_keeps_everything_and_remembers_the_whole() -> None:
 
 
 @pytest.mark.parametrize(("qty", "entry"), [("20", "0.50"), ("1", "10"), ("5", "2")])
-def test_a_split_freezes_the_rules_and_the_peak(qty: str, entry: str) -> None:
+def test_a_split_suspends_the_rules_and_the_peak(qty: str, entry: str) -> None:
     kept = Kept({"AAPL": peaked(a_position("AAPL", "10"), "1.50")})
     episodes = seen((a_position("AAPL", qty, entry),), kept=kept)
     assert "split" in episodes.known["AAPL"].suspended
-    assert [symbol for symbol, _ in episodes.news] == ["AAPL"]
+    assert [symbol for symbol, _ in episodes.take_newly_suspended()] == ["AAPL"]
     episodes.peaked("AAPL", D(9))
     assert episodes.known["AAPL"].peak == D("1.50")
 
@@ -101,15 +101,15 @@ def test_a_small_trade_of_a_large_position_is_no_split(qty: str, entry: str) -> 
     assert (after.suspended, after.peak) == ("", D("1.50"))
 
 
-def test_a_person_thaws_what_was_frozen_with_a_fresh_peak() -> None:
+def test_suspended_rules_are_resumed_with_a_fresh_peak() -> None:
     episodes = seen((a_position("AAPL", "10"),), (a_position("AAPL", "20", "0.50"),))
-    episodes.thaw(frozenset({"MSFT"}))
+    episodes.resume(frozenset({"MSFT"}))
     assert episodes.known["AAPL"].suspended
-    episodes.thaw(frozenset({"AAPL"}))
+    episodes.resume(frozenset({"AAPL"}))
     assert (episodes.known["AAPL"].suspended, episodes.known["AAPL"].original_qty) == ("", 20)
 
 
-def test_an_assignment_freezes_what_is_left_on_the_underlying() -> None:
+def test_an_assignment_suspends_what_is_left_on_the_underlying() -> None:
     other = "AAPL261218P00150000"
     before = (a_position("AAPL", "200"), a_position(CALL, "2", short=True), a_position(other))
     episodes = seen(before, (a_position(other),))
@@ -119,19 +119,19 @@ def test_an_assignment_freezes_what_is_left_on_the_underlying() -> None:
 def test_an_assignment_suspends_nothing_again_after_manage() -> None:
     other, held = "AAPL261218P00150000", a_position("AAPL261218P00150000")
     episodes = seen((a_position("AAPL", "200"), a_position(CALL, "2", short=True), held), (held,))
-    episodes.thaw(frozenset({other}))
+    episodes.resume(frozenset({other}))
     for _ in range(2):
         episodes.seen((held,), at("12:30"))
         assert not episodes.known[other].suspended
 
 
-def test_an_option_that_was_sold_freezes_nothing() -> None:
+def test_an_option_that_was_sold_suspends_nothing() -> None:
     other = "AAPL261218P00150000"
     episodes = seen((a_position("AAPL", "200"), a_position(CALL, "2"), a_position(other)), (a_position("AAPL", "200"),))
     assert all(not episode.suspended for episode in episodes.known.values())
 
 
-def test_an_adjusted_symbol_freezes_its_rules() -> None:
+def test_an_adjusted_symbol_suspends_its_rules() -> None:
     adjusted = CALL.replace("AAPL", "AAPL1")
     episodes = seen((a_position(CALL), a_position("AAPL", "7")), (a_position(adjusted), a_position("AAPL", "7")))
     assert "renamed" in episodes.known["AAPL"].suspended
@@ -198,9 +198,9 @@ def test_a_position_that_its_opening_order_is_still_filling_stays_armed() -> Non
 def test_a_long_leg_follows_its_short_until_nobody_closes_that() -> None:
     other = "AAPL261218C00210000"
     episodes = seen((a_position(CALL, short=True), a_position(other)))
-    episodes.lead(CALL, (other,), "vertical: stop")
+    episodes.mark_exit_after(CALL, (other,), "vertical: stop")
     assert episodes.known[other].exit_after == f"{CALL} vertical: stop"
-    episodes.stay([CALL])
+    episodes.unmark_exit_after([CALL])
     assert not episodes.known[other].exit_after
 
 

@@ -141,3 +141,11 @@ def test_the_lost_quotes_of_a_position_that_is_gone_do_not_return() -> None:
     hearing = Hearing()
     hearing.announce(a_decision(DecisionState.NO_QUOTE, "no usable quote", None, alert=True, unquoted="no ask"))
     assert not hearing.announce()
+
+
+def test_an_exit_that_is_refused_right_after_its_second_quote_is_published() -> None:
+    hearing = Hearing()
+    hearing.announce(a_decision(DecisionState.DENIED, "confirming the stop", unconfirmed=True))
+    assert hearing.announce(a_decision(DecisionState.DENIED, "not sent: halted")) == [
+        f"{CALL} denied: not sent: halted"
+    ]

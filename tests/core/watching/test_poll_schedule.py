@@ -24,16 +24,16 @@ from sellctl.core.watching.poll_schedule import (
     CLOSED_SECONDS,
     EXPEDITED_SECONDS,
     FOLLOW_UP_SECONDS,
-    HURRIED_SECONDS,
-    LOOK_SECONDS,
+    REEVALUATION_SECONDS,
     SLOWEST_SECONDS,
+    SLOWEST_URGENT_SECONDS,
     STREAMED_SECONDS,
     PollConditions,
     back_off,
-    look_gap,
     may_recover,
     quote_requests,
     read_gap,
+    reevaluation_gap,
     rest_while_closed,
 )
 
@@ -76,11 +76,11 @@ def conditions(**given: object) -> PollConditions:
         (STALE, {}, INTERVAL),
         (OTHERS, {}, INTERVAL),
         (CANCELLED, {}, FOLLOW_UP_SECONDS),
-        (CANCELLED, {"load": 1.0}, HURRIED_SECONDS),  # the next order waits for it
+        (CANCELLED, {"load": 1.0}, SLOWEST_URGENT_SECONDS),  # the next order waits for it
         (replace(STOPPED, awaits_read=True), {"load": 1.0}, FOLLOW_UP_SECONDS),
         (STOPPED, {}, EXPEDITED_SECONDS),
-        (STOPPED, {"load": 1.0}, HURRIED_SECONDS),
-        (STOPPING, {"load": 1.0}, HURRIED_SECONDS),
+        (STOPPED, {"load": 1.0}, SLOWEST_URGENT_SECONDS),
+        (STOPPING, {"load": 1.0}, SLOWEST_URGENT_SECONDS),
         (WORKING, {}, EXPEDITED_SECONDS),
         (ACTED, {}, EXPEDITED_SECONDS),
         (WORKING, {"load": 0.5}, EXPEDITED_SECONDS),
@@ -91,9 +91,9 @@ def conditions(**given: object) -> PollConditions:
         (WORKING, {"orders_streamed": True, "is_requested": True}, FOLLOW_UP_SECONDS),
         (QUIET, {"is_requested": True}, FOLLOW_UP_SECONDS),
         (QUIET, {"is_requested": True, "load": 0.75}, SLOWEST_SECONDS),
-        (UNCONFIRMED, {}, INTERVAL),  # looks confirm it
-        (UNCONFIRMED, {"looks": False}, SECOND_QUOTE),
-        (QUIET, {"has_jump": True, "looks": False}, SECOND_QUOTE),
+        (UNCONFIRMED, {}, INTERVAL),  # re-evaluations confirm it
+        (UNCONFIRMED, {"may_reevaluate": False}, SECOND_QUOTE),
+        (QUIET, {"has_jump": True, "may_reevaluate": False}, SECOND_QUOTE),
     ],
 )
 def test_an_account_is_read_again_after(state: AccountState, given: dict[str, object], seconds: float) -> None:
@@ -106,15 +106,15 @@ def test_an_account_is_read_again_after(state: AccountState, given: dict[str, ob
         (QUIET, {}, None),
         (QUIET, {"has_jump": True}, SECOND_QUOTE),
         (UNCONFIRMED, {}, SECOND_QUOTE),
-        (WORKING, {}, 3 * LOOK_SECONDS),
-        (AccountState("stop", plan=a_plan(unconfirmed=True, urgency=Urgency.PROTECTIVE)), {}, 3 * LOOK_SECONDS),
-        (WORKING, {"looks": False}, None),
+        (WORKING, {}, 3 * REEVALUATION_SECONDS),
+        (AccountState("stop", plan=a_plan(unconfirmed=True, urgency=Urgency.PROTECTIVE)), {}, 3 * REEVALUATION_SECONDS),
+        (WORKING, {"may_reevaluate": False}, None),
     ],
 )
 def test_an_account_decides_on_newer_quotes_after(
     state: AccountState, given: dict[str, object], seconds: float | None
 ) -> None:
-    assert look_gap(state, conditions(**given), requests=3) == seconds
+    assert reevaluation_gap(state, conditions(**given), requests=3) == seconds
 
 
 def test_a_short_interval_slows_down_before_the_budget_is_used_up() -> None:

@@ -24,8 +24,8 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule, StrategyError, StrategyOutError
-from sellctl.core.sell_strategies.loading import Places, name_of
-from sellctl.core.sell_strategies.worker import (
+from sellctl.user_strategies.loading import Places, name_of
+from sellctl.user_strategies.worker import (
     LENGTH,
     EvaluateRequest,
     LoadedStrategy,
@@ -53,7 +53,7 @@ class StrategyProcess:
     def __init__(self, request: LoadRequest) -> None:
         """Start it, and request that it loads the strategy."""
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from sellctl.core.sell_strategies.worker import main; main()"],
+            [sys.executable, "-P", "-c", "from sellctl.user_strategies.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

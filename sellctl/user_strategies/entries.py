@@ -1,4 +1,4 @@
-"""User-defined strategies: the entries of `sell_module.strategies` with `use`.
+"""The strategies that a configuration names: the entries of `sell_module.strategies` with `use`.
 
 A strategy receives values and returns signals; it has no access to the broker, and it runs in a process of its own.
 """
@@ -14,8 +14,8 @@ def own_strategies(loaded: LoadedConfig) -> Mapping[int, BaseStrategy]:
     entries = {index: entry for index, entry in enumerate(loaded.config.sell_module.strategies) if entry.use}
     if not entries:
         return {}
-    from sellctl.core.sell_strategies.isolated import isolated  # noqa: PLC0415  most configurations have no such entry
-    from sellctl.core.sell_strategies.loading import Places  # noqa: PLC0415  likewise
+    from sellctl.user_strategies.isolated import isolated  # noqa: PLC0415  most configurations have no such entry
+    from sellctl.user_strategies.loading import Places  # noqa: PLC0415  likewise
 
     wanted = [(entry, Places.of_entry(loaded, index)) for index, entry in entries.items()]
     return dict(zip(entries, isolated(wanted), strict=True))

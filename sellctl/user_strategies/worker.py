@@ -22,7 +22,7 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason, Trigger, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
-from sellctl.core.sell_strategies.loading import Places, load
+from sellctl.user_strategies.loading import Places, load
 
 LENGTH = struct.Struct("!I")  # precedes each message
 ABANDONED_SECONDS = 60  # after which the system ends a process whose request still runs, also without its parent

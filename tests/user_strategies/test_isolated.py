@@ -10,7 +10,19 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from builders import CALL, HALF_DAY, PUT, TODAYS_CALL, a_config, a_holding, a_market, a_policy, a_snapshot, the_decision
+from builders import (
+    CALL,
+    HALF_DAY,
+    PUT,
+    TODAYS_CALL,
+    a_config,
+    a_holding,
+    a_market,
+    a_policy,
+    a_snapshot,
+    replace,
+    the_decision,
+)
 
 from sellctl.core.config.schema import SellModuleConfig, StrategyConfig
 from sellctl.core.decision.context import DecisionContext
@@ -21,10 +33,11 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import StrategyError, StrategyOutError
-from sellctl.core.sell_strategies.isolated import ALLOWANCE, IsolatedStrategy, isolated
-from sellctl.core.sell_strategies.loading import Places
+from sellctl.core.watching.trigger_prices import FARTHEST, distances, stops
+from sellctl.user_strategies.isolated import ALLOWANCE, IsolatedStrategy, isolated
+from sellctl.user_strategies.loading import Places
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 CODE = """
     import asyncio, os, re, signal, sys, threading, time
     from dataclasses import dataclass
@@ -205,8 +218,8 @@ def test_the_process_of_a_strategy_ends_with_its_strategy_and_with_its_parent(wr
     entry = write("pass", "open('pid', 'w').write(str(os.getpid()))")
     script = f"""
 from sellctl.core.config.schema import StrategyConfig
-from sellctl.core.sell_strategies.isolated import isolated
-from sellctl.core.sell_strategies.loading import Places
+from sellctl.user_strategies.isolated import isolated
+from sellctl.user_strategies.loading import Places
 kept = isolated([(StrategyConfig(name="mine", use={entry.use!r}), Places(".", "config.yml", {{}}))])
 print("ready", flush=True)
 input()
@@ -232,3 +245,31 @@ def is_gone(pid: int) -> bool:
         if state == "Z":
             return True
     return False
+
+
+@pytest.mark.parametrize(
+    ("price", "distance"), [("NaN", "NaN"), ("sNaN", "0.1"), ("Infinity", "Infinity"), ("1.10", "NaN")]
+)
+def test_a_trigger_that_is_no_number_is_left_out_and_spoils_no_other_position(
+    write: Write, price: str, distance: str
+) -> None:
+    trigger = f"Trigger(Reason.OWN_RULE, Decimal('{price}'), Decimal('{distance}'))"
+    strange = f"from sellctl.core.model.plan import Trigger; BaseStrategy.triggers = lambda *_: ({trigger},)"
+    policy = policy_with(write("return None", strange))
+    snapshot = a_snapshot(a_holding(CALL))
+    assert dict(distances(snapshot, policy)) == {CALL: FARTHEST}
+    assert dict(stops(snapshot, policy)) == {}
+    assert the_decision(snapshot, policy, CALL).state is DecisionState.WATCHING
+
+
+@pytest.mark.parametrize("floor", ["NaN", "sNaN", "Infinity"])
+def test_a_signal_with_a_floor_that_is_no_price_spoils_no_panic(write: Write, floor: str) -> None:
+    policy = policy_with(
+        write(
+            f"return ExitSignal(holding, Decimal(1), Reason.TAKE_PROFIT, 'x', Urgency.PROFIT, floor=Decimal('{floor}'))"
+        )
+    )
+    quiet = the_decision(a_snapshot(a_holding(CALL)), policy, CALL)
+    assert (quiet.state, quiet.submit) == (DecisionState.FAULT, None)
+    panic = replace(a_snapshot(a_holding(CALL)), panic=frozenset({CALL}))
+    assert the_decision(panic, policy, CALL).submit is not None
