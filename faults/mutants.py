@@ -32,6 +32,7 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
 from sellctl.core.model.plan import Reason
+from sellctl.core.model.position import Holding
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders import transitions
 from sellctl.core.orders.managed_order import ManagedState
@@ -241,6 +242,10 @@ def _nothing(*_args: Any, **_kwargs: Any) -> tuple[()]:
     return ()
 
 
+def _all_of_it(holding: Holding) -> Decimal:
+    return holding.position.qty
+
+
 def _no_quantities(*_args: Any) -> dict[str, Decimal]:
     return {}
 
@@ -411,7 +416,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("naive now", "the host's clock is used instead of the broker's", ((MarketClock, "now", _by_the_host),), by_day),
     Mutant("always open", "the market always counts as open", ((MarketClock, "now", _always_open),), by_day),
     Mutant("own orders ignored", "the next order is sent before the previous one has ended",
-        ((DecisionContext, "ours_on", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working))), by_day),
+        (
+            (DecisionContext, "ours_on", _nothing), (sizing, "_claims", _nothing), (exits, "free", _all_of_it),
+            (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working)),
+        ), by_day),
     Mutant("legs alone", "a long that covers a short is sold alone",
         ((sizing, "_reserves", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._covering_legs))), by_day),
     Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "_uncovered", _zero),), by_day),
