@@ -70,7 +70,8 @@ def test_a_reader_of_the_json_lines_that_stalls_is_told_in_the_log_and_so_is_wha
         assert [event.text for event in events] == ["nobody reads stdout: its newest lines are dropped"]
         while not out.drain(0):
             end.read1()
-        lines.update(5.0)
-        lines.update(5.0)
+        for _ in range(2):
+            lines.update(5.0)
+            assert out.drain()
     assert [event.text for event in events[1:]] == [f"stdout is read again: {out.dropped} lines were dropped"]
     runtime.close()
