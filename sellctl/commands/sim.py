@@ -1,5 +1,6 @@
 """`sellctl sim`: serve a simulated Alpaca on loopback and write a configuration that points at it."""
 
+import secrets
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.session import options_of
+
+_BUILT_IN = "PASIM"  # the account numbers of the scenarios that come with sellctl
 
 
 def sim(
@@ -53,6 +56,8 @@ def sim(
 
     if shortage := ensure_descriptors(len(loaded.accounts)):
         typer.echo(f"sellctl: {shortage}", err=True)
+    for account in loaded.accounts:
+        account.number = _numbered_anew(account.number)
     folder = state_dir(options_of(context).state_dir, simulator=True)
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
@@ -66,3 +71,12 @@ def sim(
         )
         typer.echo(message, err=True)
         server.serve_here()
+
+
+def _numbered_anew(number: str) -> str:
+    """An account's number for this start; one that the scenario's author chose stays.
+
+    Each start is a new world. Under the same number its orders would get the ids of the world before, whose fills the
+    journal has already.
+    """
+    return f"{number}{secrets.token_hex(4).upper()}" if number.startswith(_BUILT_IN) else number

@@ -1,7 +1,9 @@
 """The simulator's journal, halt and exempt symbols are apart from the real ones, whatever names the state folder."""
 
+import json
 import subprocess
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from stage import MAIN, CommandResult, clean_environment, end_of
@@ -99,18 +101,33 @@ def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None: 
     assert "simulator is true, but account main has no endpoints.trading on this machine" in result.err
 
 
-def test_the_first_line_of_the_simulator_names_its_state_folder(tmp_path: Path) -> None:
+def started(folder: Path) -> "tuple[str, str]":
+    """Start the simulator and end it: its first line, and the number of its account."""
     process = subprocess.Popen(  # noqa: S603  our own interpreter
         [*MAIN, "sim", "--port", "0"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=tmp_path,
-        env=clean_environment(tmp_path),
+        cwd=folder,
+        env=clean_environment(folder),
     )
     assert process.stderr
     line = process.stderr.readline()
+    url = line.split(": ")[0].rpartition(" ")[2]
+    keys = {"APCA-API-KEY-ID": "sim-main", "APCA-API-SECRET-KEY": "sim-secret"}
+    with urlopen(Request(f"{url}/v2/account", headers=keys)) as answer:  # noqa: S310  loopback
+        number = json.load(answer)["account_number"]
     process.terminate()
     end_of(process)
+    return line, number
+
+
+def test_the_first_line_of_the_simulator_names_its_state_folder(tmp_path: Path) -> None:
+    line, _ = started(tmp_path)
     assert line.startswith("A simulated Alpaca listens on http://127.0.0.1:")
     assert line.endswith(f": its state is apart from the real one, in {tmp_path}/xdg-state/sellctl/simulator\n")
+
+
+def test_each_start_has_account_numbers_of_its_own_so_that_no_order_id_repeats(tmp_path: Path) -> None:
+    (_, first), (_, second) = started(tmp_path), started(tmp_path)
+    assert first != second
