@@ -32,7 +32,6 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
 from sellctl.core.model.plan import Reason
-from sellctl.core.model.position import Holding
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders import transitions
 from sellctl.core.orders.managed_order import ManagedState
@@ -240,10 +239,6 @@ def _always_open(self: MarketClock) -> Market:
 
 def _nothing(*_args: Any, **_kwargs: Any) -> tuple[()]:
     return ()
-
-
-def _all_of_it(holding: Holding) -> Decimal:
-    return holding.position.qty
 
 
 def _no_quantities(*_args: Any) -> dict[str, Decimal]:
