@@ -20,7 +20,7 @@ from sellctl.core.model.market import BrokerClock, Quote, Session, regular_sessi
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Rows, Snapshot
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import StreamListener
@@ -80,6 +80,7 @@ class FakeBroker:
         self.history_gate: asyncio.Event | None = None  # and orders of any state for this
         self.load = 0.0
         self.clock_fails: Exception | None = None
+        self.unreadable_orders: tuple[InvalidRow, ...] = ()
 
     def _asked(self, what: str) -> None:
         self.requests.append(what)
@@ -106,7 +107,8 @@ class FakeBroker:
         self._asked("history")
         if self.history_gate is not None:
             await self.history_gate.wait()
-        return Rows(tuple(order for order in self.orders.values() if order.symbol in symbols))
+        invalid = tuple(row for row in self.unreadable_orders if row.symbol in {"", *symbols})
+        return Rows(tuple(order for order in self.orders.values() if order.symbol in symbols), invalid)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         if client_order_id not in self.orders:

@@ -237,18 +237,20 @@ class SellWatcher:
         snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
-        read = due.needs_history
+        read = due.needs_history - self.observer.unreadable  # polls try these again
         if read:
             self._reading_orders |= read
             try:
-                snapshot = replace(await self._with_history(snapshot, due), sent=self.positions.sent)
+                snapshot = await self._with_history(snapshot, replace(due, needs_history=read))
+                snapshot = replace(snapshot, sent=self.positions.sent)
             finally:
                 self._reading_orders -= read
             plan = self.decide(snapshot)
             due = self._on_current_views(plan)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
-        loaded.keep({symbol: snapshot.history[symbol] for symbol in read & due.symbols})
+        was_read = read & due.symbols & snapshot.history.keys()
+        loaded.keep({symbol: snapshot.history[symbol] for symbol in was_read})
         self.positions.decided(due)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
         self._state = replace(self._state, plan=updated, snapshot=shown)

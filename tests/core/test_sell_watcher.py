@@ -36,7 +36,7 @@ from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Split
 from sellctl.core.model.plan import DecisionState, Reason
-from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
 
@@ -302,6 +302,22 @@ def test_an_order_of_ours_that_the_broker_shows_is_adopted() -> None:
     assert world.watcher.state.working == (CALL,)
     assert [event.kind for event in world.events] == [EventKind.ADOPTED]
     assert [event.severity for event in world.events] == [Severity.INFO]
+
+
+@pytest.mark.parametrize(("unreadable", "sent"), [(CALL, [PUT]), ("", [])])
+def test_an_unreadable_order_of_today_holds_back_its_own_symbol_or_all_when_it_names_none(
+    unreadable: str, sent: list[str]
+) -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "3"))
+    world.broker.unreadable_orders = (InvalidRow(unreadable, "its status is not text"),)
+    world.quoted(*DUE, CALL)
+    world.quoted(*DUE, PUT)
+    for _ in range(3):
+        asyncio.run(world.poll())
+        world.clock.seconds += 5
+    assert [order.symbol for order in world.broker.sent] == sent
+    assert len([text for text in world.texts if "rder of today can't be read" in text]) == 1
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

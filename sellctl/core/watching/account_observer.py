@@ -57,6 +57,7 @@ class AccountObserver:
     publish: EventPublisher
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
+    unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
 
     async def observe(
         self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, urgent: bool = False
@@ -79,13 +80,21 @@ class AccountObserver:
             self.admit(self.facts)
 
     async def history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders by symbol. BrokerError also for an unreadable row, which could belong to any symbol."""
+        """Today's orders by symbol, without the symbols that have an unreadable row, which is published.
+
+        BrokerError also for an unreadable row without a symbol: it could belong to any.
+        """
         wanted = sorted(symbols)
         rows = await self.broker.orders_since(self._midnight(), wanted)
-        if rows.invalid:
-            why = rows.invalid[0].why
-            raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
-        return {symbol: tuple(o for o in rows.rows if o.symbol == symbol) for symbol in wanted}
+        unreadable = {row.symbol: row.why for row in rows.invalid}
+        if "" in unreadable:
+            raise BrokerError(f"An order of today can't be read ({unreadable['']}): nothing is sent until it can.")
+        for symbol in sorted(unreadable.keys() - self.unreadable):
+            text = f"an order of today can't be read ({unreadable[symbol]}): nothing is sent for it until it can"
+            self.publish(symbol, EventKind.DEGRADED, text, failed=True)
+        self.unreadable = self.unreadable.difference(wanted).union(unreadable)
+        readable = [symbol for symbol in wanted if symbol not in unreadable]
+        return {symbol: tuple(order for order in rows.rows if order.symbol == symbol) for symbol in readable}
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's readable orders of one symbol, in any state."""
