@@ -120,11 +120,15 @@ class AlpacaQuotes:
         return {quote.symbol: quote for part in fetched for quote in part.rows.rows}
 
     async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
-        """The splits of these stocks whose ex-date is `day`, from the first key that answers about all of them."""
+        """The splits of these stocks whose ex-date is `day`, from the first key that answers about all of them.
+
+        Strange symbols are left out: Alpaca may refuse the whole request for one of them.
+        """
         error: BrokerError | None = None
+        ordinary = sorted(filter(is_ordinary_symbol, symbols))
         for key in self._keys_to_try():
             try:
-                parts = [await _splits(key.client, batch, day) for batch in batches_of(sorted(symbols))]
+                parts = [await _splits(key.client, batch, day) for batch in batches_of(ordinary)]
             except BrokerError as failed:
                 error = failed
             else:

@@ -269,6 +269,13 @@ def test_an_answer_about_splits_that_cannot_be_read_to_its_end_is_an_error(stand
         assert isinstance(caught(adapters.quotes.splits(["S000"], DAY)), BrokerError)
 
 
+def test_a_strange_symbol_is_not_in_the_request_for_splits(stand_in: StandIn) -> None:
+    stand_in.on(ACTIONS, a_page())
+    with connected(stand_in.url) as adapters:
+        assert run(adapters.quotes.splits(["S000", "XYZ+", "=1+1"], DAY)) == ()
+    assert [request.symbols for request in stand_in.to(ACTIONS)] == [["S000"]]
+
+
 def test_another_key_is_asked_for_splits_when_one_fails(stand_in: StandIn) -> None:
     refused = Answer({"message": "forbidden."}, 403)
     stand_in.on(ACTIONS, lambda request: refused if keys([request]) == ["b"] else a_page())

@@ -47,9 +47,9 @@ class SplitReader:
     async def _ask(self, missing: frozenset[str], today: dt.date) -> None:
         try:
             found = await self.source.splits(sorted(missing), today)
-        except BrokerError as error:
+        except Exception as error:  # noqa: BLE001  a bug here must not be repeated at every poll, and untold
             self._not_before = self.clock.monotonic() + ASK_AGAIN_SECONDS
-            self._report(error.sentence)
+            self._report(error.sentence if isinstance(error, BrokerError) else f"internal error: {error!r}")
             return
         finally:
             self.splits.is_asked = False

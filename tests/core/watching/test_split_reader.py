@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Collection
 from decimal import Decimal
 
+import pytest
 from builders import TUESDAY, at
 from shell_fakes import FakeClock, FakeJournal
 
@@ -23,7 +24,7 @@ class FakeActions:
     def __init__(self) -> None:
         self.asked: list[tuple[list[str], dt.date]] = []
         self.answers = asyncio.Event()
-        self.fails: BrokerError | None = None
+        self.fails: Exception | None = None
 
     async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
         self.asked.append((list(symbols), day))
@@ -75,11 +76,12 @@ def test_each_stock_is_asked_for_once_a_day() -> None:
     asyncio.run(play())
 
 
-def test_a_failure_is_told_once_and_asked_again_after_a_while() -> None:
+@pytest.mark.parametrize("failure", [BrokerError("It is down."), TypeError("a bug")])
+def test_a_failure_is_told_once_and_asked_again_after_a_while(failure: Exception) -> None:
     async def play() -> None:
         desk = Desk()
         desk.source.answers.set()
-        desk.source.fails = BrokerError("It is down.")
+        desk.source.fails = failure
         await desk.ask("AAPL")
         await desk.ask("AAPL")
         assert (len(desk.source.asked), desk.texts) == (1, ["today's splits are unknown"])
