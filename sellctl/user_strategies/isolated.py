@@ -38,10 +38,10 @@ from sellctl.user_strategies.worker import (
 )
 
 ALLOWANCE = 0.5  # seconds that a strategy's code may take at a time, for all positions together
-REFILL = 0.1  # of each second that passes is added to what is left of the allowance
+REFILL = 0.25  # of each second that passes is added to what is left of the allowance
 LOAD_SECONDS = 10.0  # until a strategy must have been loaded
 _LONGEST_REPLY = 1_000_000  # bytes
-_TOO_LONG = f"it takes too long (more than {ALLOWANCE} s at a time, or a tenth of the time)"
+_TOO_LONG = f"it takes too long (more than {ALLOWANCE} s at a time, or a quarter of the time)"
 _ENDED = "its process ended"
 
 T = TypeVar("T")

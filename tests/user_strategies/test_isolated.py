@@ -122,7 +122,7 @@ def test_a_strategy_whose_process_ends_is_out_for_the_day(write: Write, does: st
 def test_a_strategy_that_is_always_slow_is_out_for_the_day(write: Write) -> None:
     strategy = started(write("time.sleep(ALLOWANCE / 4)", f"ALLOWANCE = {ALLOWANCE}"))
     assert [details(strategy, CALL) for _ in range(2)] == [["mine: mine"]] * 2
-    with pytest.raises(StrategyOutError, match="a tenth of the time"):
+    with pytest.raises(StrategyOutError, match="a quarter of the time"):
         [details(strategy, CALL) for _ in range(4)]
 
 
