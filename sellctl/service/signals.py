@@ -1,7 +1,9 @@
 """Signals: SIGINT and SIGTERM end the process in order, however many of them arrive; others start work in the loop."""
 
 import asyncio
+import atexit
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -10,7 +12,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 def on_first_signal(end: Callable[[], object]) -> None:
     """Call `end` on the running event loop at the first SIGINT or SIGTERM; from then on this thread gets no more.
 
-    The handlers of an event loop end with it: a signal during the last clean-up would kill the process.
+    The handlers of an event loop end with it, and all others when the interpreter ends, while other threads may still
+    receive signals: one during the last clean-up would kill the process.
     """
     loop = asyncio.get_running_loop()
 
@@ -22,6 +25,14 @@ def on_first_signal(end: Callable[[], object]) -> None:
 
     for number in ENDING:
         signal.signal(number, request_end)
+    atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    """Ignore the signals while the interpreter ends, and Python's report of one that arrives at this very instant."""
+    sys.unraisablehook = lambda _report: None
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def in_background(work: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
