@@ -160,7 +160,7 @@ class AccountScheduler:
         await tick_handler.polled()
 
     def _loaded(self, watcher: SellWatcher) -> LoadedOrders:
-        """The account's orders of today that were loaded for ticks; without these, that its last poll or look read."""
+        """The account's orders of today that were loaded for ticks; without these, those last read for it."""
         ticks, snapshot = self.tick_handler, watcher.state.snapshot
         if ticks is None:
             return LoadedOrders(snapshot.history if snapshot else {})

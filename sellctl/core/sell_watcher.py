@@ -61,7 +61,7 @@ class WatcherOptions(Struct, frozen=True):
 class LoadedOrders(Struct, frozen=True):
     """Orders of today by symbol that were loaded before.
 
-    `forget` discards those that are about to change, `keep` stores those that a look has read.
+    `forget` discards those that are about to change, `keep` stores those that were read.
     """
 
     by_symbol: Mapping[str, tuple[Order, ...]] = {}
@@ -95,7 +95,7 @@ class SellWatcher:
     _knows_resumed: bool = False
     _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
-    _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today a look is reading
+    _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
     # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
     _acted_at: dict[str, float] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class SellWatcher:
             self._state = replace(self._state, problem=None, failures=0)
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
-        self._seen = seen  # from now on also for looks: an older view would undo what changes in the episodes
+        self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
@@ -265,7 +265,7 @@ class SellWatcher:
     def _on_current_views(self, plan: Plan) -> Plan:
         """The plan without the underlyings on which something is being sent, or was since they were read.
 
-        Nor has it the symbols whose orders an earlier look is reading: that look acts on them.
+        Symbols whose orders an earlier re-evaluation is reading are left out too: that one acts on them.
         """
         symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
         symbols -= self._reading_orders

@@ -139,7 +139,7 @@ class TickHandler:
         return dict(self._todays_orders[account])
 
     def keep_orders(self, account: str, orders: Mapping[str, tuple[Order, ...]]) -> None:
-        """Store orders of today that a look has read."""
+        """Store orders of today that a re-evaluation has read."""
         self._todays_orders[account].update(orders)
 
     def forget_orders(self, account: str, symbols: Collection[str]) -> None:

@@ -373,7 +373,7 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
 
 
 def _why_renew(signal: ExitSignal, order: Order, price: PricedStep, context: DecisionContext) -> str:
-    """Why a market order should be replaced; "" when it should stay, as it should for the end of a trading halt."""
+    """Why a market order should be replaced; "" when it should stay, as during a trading halt."""
     if not _is_unfilled(order, signal.holding, context) or rate_violation(signal, context.snapshot):
         return ""
     if price.limit is not None and signal.holding.exit_price is None:
