@@ -7,8 +7,8 @@ out. An event that can't be recorded is read from the broker again; only an acce
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sellctl.core.decision.backstop import as_signal, terms_of
@@ -51,8 +51,6 @@ from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
 
-CANCEL_POLLS = 8
-CANCEL_POLL_SECONDS = 0.25
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
 # The positions may not show fills of an earlier process yet that are more recent than this.
 LATE_FILLS = dt.timedelta(seconds=20)
@@ -70,6 +68,7 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
+    _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
 
@@ -82,6 +81,12 @@ class OrderManager:
     def symbols_working(self) -> tuple[str, ...]:
         """The symbols of those orders."""
         return self.book.symbols_working
+
+    @property
+    def shown(self) -> tuple[Order, ...]:
+        """Our exit orders that work, each as the broker has last shown it, without those that are being cancelled."""
+        shown = ((self.book.get(client_order_id), order) for client_order_id, order in self._shown.items())
+        return tuple(order for managed, order in shown if managed and managed.is_work and not managed.cancel)
 
     @property
     def symbols_guarded(self) -> tuple[str, ...]:
@@ -126,7 +131,13 @@ class OrderManager:
         found = await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
         self.book.seen({order.client_order_id for order in known})
+        self.book.cancels_seen({order.id for order in open_orders})
         return known
+
+    def follow(self, orders: Iterable[Order]) -> None:
+        """Update those of our orders that are among these."""
+        for order in orders:
+            self._update(order)
 
     def _restore(self, now: dt.datetime) -> None:
         """Restore an earlier process's open orders, and its fills that the positions may not show yet."""
@@ -194,7 +205,9 @@ class OrderManager:
             if isinstance(event, Ended):
                 self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
             self._record(order.client_order_id, event)
+        self._shown[order.client_order_id] = order
         if order.is_terminal:
+            del self._shown[order.client_order_id]
             self.book.cancel_ended(order)
         if order.status == "rejected":
             self._report_rejected(managed)
@@ -367,7 +380,7 @@ class OrderManager:
         return any(requested)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel, unless one is under way, and wait briefly for the order to end.
+        """Request a cancel, unless one is under way; the account's next read shows whether the order has ended (I4).
 
         Return False when nothing was requested or the request failed.
         """
@@ -388,7 +401,6 @@ class OrderManager:
         except BrokerError as error:
             self._report_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
-        await self._await_end(order)
         return True
 
     def _report_cancel(self, cancel: CancelOrder) -> None:
@@ -400,21 +412,6 @@ class OrderManager:
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
         self.report(order.symbol, kind, text, failed=True)
-
-    async def _await_end(self, order: Order) -> None:
-        """Re-read a cancelled order until it is terminal; a 204 only confirms the request (I4)."""
-        for _ in range(CANCEL_POLLS):
-            try:
-                seen = await self.broker.order_by_client_id(order.client_order_id)
-            except RateLimitedError:
-                return
-            except BrokerError:
-                seen = order
-            if seen.is_terminal:
-                self.book.cancel_ended(seen)
-                self._update(seen)
-                return
-            await self.clock.sleep(CANCEL_POLL_SECONDS)
 
     # --- events and effects -------------------------------------------------------------------------------------------
 

@@ -115,8 +115,12 @@ class AccountScheduler:
         self._alert_unwatched(now)
         due = self._accounts.due(now, ordinary=ordinary)
         started = [self._start_reading(watcher, now) for watcher in self.watchers if watcher.name in due.reads]
-        requested = self._accounts.instruments_of(due.quotes) if self._needs_quotes() else []
-        market, _ = await asyncio.gather(self._read_market(ordinary=ordinary), self.prices.refresh(requested))
+        requested = self._accounts.instruments_due(due) if self._needs_quotes() else []
+        market, *_ = await asyncio.gather(
+            self._read_market(ordinary=ordinary), self.prices.refresh(requested), *self._follow(due, now)
+        )
+        self._accounts.quoted(due, self.clock.monotonic())
+        plans = self._reevaluate(due) if market else []
         seen = await self._arrived(started, patient=patient)
         if market is None:
             if seen:  # an account that fails too has told why
@@ -126,27 +130,35 @@ class AccountScheduler:
             return []
         self._ask_for_splits(seen, market)
         if self._needs_quotes():
-            await self.prices.refresh(_missing(seen, requested))
+            await self.prices.refresh(self._missing(seen, requested))
         self._remember(seen)
         market = self._market = self.market_clock.now()
         self._alerts.publish_change("quotes", self.prices.problem, "quotes are available again")
         self._alerts.publish_change(
             "hours", "" if market.confirmed else price_exits_paused(market), "clock and calendar agree again"
         )
-        self._accounts.quoted(due, self.clock.monotonic())
-        plans = [self._start(each) for each in self._decisions(due, seen, market)]
+        plans += [self._start(watcher.act_on_poll(observation, market)) for watcher, observation in seen]
         if self.tick_handler and seen:
             self._start(self._prepare_ticks(self.tick_handler, plans))
         return plans
 
-    def _decisions(self, due: Due, seen: Sequence[Observed], market: Market) -> list[Coroutine[Any, Any, None]]:
-        """Decide and execute: on the accounts that were read, and on those that are re-evaluated without a read."""
-        observed = {watcher.name for watcher, _ in seen}
-        reevaluated = [each for each in self.watchers if each.name in due.reevaluations - observed]
-        return [
-            *(watcher.act_on_poll(observation, market) for watcher, observation in seen),
-            *(watcher.reevaluate(market, self._loaded(watcher)) for watcher in reevaluated),
-        ]
+    def _reevaluate(self, due: Due) -> list[asyncio.Task[None]]:
+        """Decide and execute on the accounts that are re-evaluated: they don't wait for any that is read."""
+        market = self._market = self.market_clock.now()
+        arrived = {account for account, task in self._under_way.items() if task.done()}
+        reevaluated = [each for each in self.watchers if each.name in due.reevaluations - arrived]
+        return [self._start(watcher.reevaluate(market, self._loaded(watcher))) for watcher in reevaluated]
+
+    def _follow(self, due: Due, now: float) -> list[Coroutine[Any, Any, None]]:
+        """Ask what became of the working orders of the accounts that are followed without a read."""
+        self._accounts.followed(due.follows, now)
+        return [watcher.follow() for watcher in self.watchers if watcher.name in due.follows]
+
+    def _missing(self, seen: Iterable[Observed], requested: Iterable[Instrument]) -> list[Instrument]:
+        """Instruments in these observations that have no new quotes yet: this poll hasn't requested them."""
+        lately = self._accounts.quoted_lately(self.clock.monotonic())
+        known = {instrument.symbol for instrument in (*requested, *self._accounts.instruments_of(lately))}
+        return [i for _, observation in seen for i in observation.instruments if i.symbol not in known]
 
     def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
         if self.split_reader and market.is_open:
@@ -288,8 +300,8 @@ class AccountScheduler:
     async def watch(self, stop: asyncio.Event, after_poll: Callable[[float], None]) -> None:
         """Poll until `stop` is set. `after_poll` is called after each poll with the seconds until the next one."""
         if self.tick_handler:
-            self.tick_handler.open(self.wake)
-        self._accounts.set_reevaluates(reevaluates=True)
+            self.tick_handler.open(self.wake, self.requote)
+        self._accounts.set_single_run(single_run=False)
         while not stop.is_set():
             self._wake_up.clear()
             ordinary = self._accounts.is_ordinary_due(self.clock.monotonic())
@@ -302,7 +314,7 @@ class AccountScheduler:
             wait = self._next_in()
             after_poll(wait)
             await self._sleep(wait, stop)
-        self._accounts.set_reevaluates(reevaluates=False)
+        self._accounts.set_single_run(single_run=True)
         await asyncio.gather(*self._executing)
         if self.tick_handler:
             await self.tick_handler.close()
@@ -313,6 +325,11 @@ class AccountScheduler:
         self._accounts.request([account] if account else [watcher.name for watcher in self.watchers])
         if not account:
             self._accounts.request_ordinary()
+        self._wake_up.set()
+
+    def requote(self, account: str) -> None:
+        """Make a running `watch` decide on newer quotes of this account now."""
+        self._accounts.request_quotes([account])
         self._wake_up.set()
 
     def read_at_once(self, accounts: Iterable[str]) -> None:
@@ -359,6 +376,7 @@ class AccountScheduler:
     async def run_once(self) -> None:
         """Poll until nothing more is to be done, for about 45 s at most; then cancel the open orders of targets."""
         ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
+        self._accounts.set_single_run(single_run=True)
         await self.poll()
         while self._is_unfinished() and self.clock.monotonic() < ends_at + self._grace():
             again = self._may_recover()
@@ -371,8 +389,8 @@ class AccountScheduler:
         self._abandon_observations()
 
     def _grace(self) -> float:
-        """Extra seconds when an account acted in its last poll: a cancelled order may not have been replaced yet."""
-        return GRACE_SECONDS if any(state.acted for state in self.states) else 0.0
+        """Extra seconds while an exit waits for the end of a cancel, because its next order has not been sent yet."""
+        return GRACE_SECONDS if any(state.awaits_read for state in self.states) else 0.0
 
     def _is_unfinished(self) -> bool:
         if self._may_recover():
@@ -391,8 +409,3 @@ class AccountScheduler:
     def _all_have_polled(self) -> bool:
         return all(state.has_polled for state in self.states)
 
-
-def _missing(seen: Iterable[Observed], requested: Iterable[Instrument]) -> list[Instrument]:
-    """Instruments in these observations whose quotes this poll hasn't requested."""
-    known = {instrument.symbol for instrument in requested}
-    return [i for _, observation in seen for i in observation.instruments if i.symbol not in known]

@@ -29,6 +29,25 @@ def test_ten_accounts_with_four_walking_targets_each_keep_their_steps_and_their_
     assert busy.problems == []
 
 
+@pytest.mark.parametrize("quote", [("2.40", "2.80"), ("0.70", "0.76")], ids=["targets", "stops"])
+def test_a_single_run_takes_few_requests_although_each_exit_takes_four_steps_and_nothing_fills(
+    quote: tuple[str, str],
+) -> None:
+    accounts, each = 10, 20
+    held = {f"a{account}": range(each * account, each * (account + 1)) for account in range(accounts)}
+    due = {account: numbers[:2] for account, numbers in held.items()}
+    changes = {number: [Change(-60, *quote)] for numbers in due.values() for number in numbers}
+    busy = BusyAccounts(held, changes, streams=False, fills=False)
+    for account, numbers in held.items():
+        busy.with_a_stale_order(account, numbers[-1])
+    busy.run_once()
+    sent = [busy.sent(account, number) for account, numbers in due.items() for number in numbers]
+    assert {len(steps) for steps in sent} == {4}
+    assert busy.requests_until(max(steps[0] for steps in sent)) <= 7 * accounts + 50
+    assert busy.requests_until() <= 31 * accounts + 50
+    assert not any(order.is_open for account in busy.exchange.accounts.values() for order in account.orders.values())
+
+
 def test_stops_four_seconds_apart_leave_in_time_while_eight_targets_walk_in_an_account_of_forty_positions() -> None:
     stops = {number: 20.0 + 4 * (number - 8) for number in range(8, 16)}
     changes = {number: [Change(20 + number, *TARGET)] for number in range(8)}
