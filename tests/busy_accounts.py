@@ -119,8 +119,11 @@ class BudgetedBroker(SimBroker):
         await self._spend("GET", "orders", urgent=urgent)
         return await super().open_orders()
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        await self._spend("GET", "history", for_order=True)
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
+        what = "all orders" if symbols is None else "history"
+        await self._spend("GET", what, for_order=for_order, urgent=urgent)
         return await super().orders_since(start, symbols)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:

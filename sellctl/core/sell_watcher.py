@@ -130,7 +130,8 @@ class SellWatcher:
     async def observe(self, *, urgent: bool = False) -> AccountObservation | None:
         """Positions and open orders, with our orders updated; None after a failure, which is then in `state`.
 
-        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        Today's orders are read with them the first time, and while an exit is under way. With `urgent`, the reads may
+        use a part of the request budget that is kept for orders.
         """
         policy = self.policy
         return await self._contain(
@@ -138,9 +139,16 @@ class SellWatcher:
                 self.options.mode,
                 with_equity=policy.guards_the_account,
                 with_underlyings=policy.needs_underlyings,
+                in_full=self._needs_todays_orders(),
                 urgent=urgent,
             )
         )
+
+    def _needs_todays_orders(self) -> bool:
+        """Whether the next read is to show today's orders too: the first one, and those that an order may follow."""
+        state = self.state
+        is_first = state.snapshot is None
+        return is_first or state.acted or state.is_following or state.is_pressing or bool(self.orders.hanging)
 
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
@@ -183,6 +191,7 @@ class SellWatcher:
             holdings=holdings,
             orders=seen.orders,
             positions_at=market.now - age,
+            history=seen.history,
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
             manual_closes=requests.closing,
             panic=requests.panic,
@@ -296,6 +305,7 @@ class SellWatcher:
                 )
             finally:
                 self.journal.plan_made(snapshot, plan)
+            await self._load_increments_behind(due)
 
     def _orders_by_now(self, seen: AccountObservation) -> tuple[Order, ...]:
         """The open orders of an observation, and those of ours that the broker has accepted since."""
@@ -391,6 +401,7 @@ class SellWatcher:
         self._apply_account_guard(plan)
         self._announcer.announce(plan)
         await self._execute(plan, observed_at)
+        await self._load_increments_behind(plan)
 
     def _take_plan(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
         first = self._state.first_plan
@@ -451,17 +462,17 @@ class SellWatcher:
         return observed_at <= self._acted_at.get(underlying, float("-inf"))
 
     async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
-        """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
-        symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
-        # The coarser increment serves while the request budget is needed for more.
-        unknown = symbols if self.broker.load < EASY_LOAD else ()
-        history, is_news = await asyncio.gather(
-            self.observer.history(symbols), self.observer.load_price_increments(unknown)
-        )
-        if is_news:
-            positions = [holding.position for holding in snapshot.holdings]
-            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market, again=True))
-        return snapshot.with_history(history)
+        """The same snapshot with today's orders of the symbols for which its plan lacks them."""
+        return snapshot.with_history(await self.observer.history(plan.needs_history))
+
+    async def _load_increments_behind(self, plan: Plan) -> None:
+        """Load the price increments of a plan's orders for the next ones. No order waits for them.
+
+        The coarser increment serves while the request budget is needed for more.
+        """
+        due = [decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop]
+        if due and self.broker.load < EASY_LOAD:
+            await self.observer.load_price_increments(due)
 
     def _with_price_increment(self, holding: Holding) -> Holding:
         penny = self.positions.penny.get(_underlying(holding))

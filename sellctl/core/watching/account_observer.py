@@ -2,8 +2,8 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from sellctl.core.model.snapshot import AccountFacts, Rows
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock
 from sellctl.core.position_manager import PositionManager
+from sellctl.core.watching.order_lists import AccountOrders, OrderLists
 
 # How far back the orders that opened the positions are searched for.
 OPENINGS_WITHIN = dt.timedelta(days=30)
@@ -34,6 +35,7 @@ class AccountObservation(Struct, frozen=True):
     invalid_orders: Rows[Order]
     at: float  # monotonic seconds when it was requested
     with_underlyings: bool = False  # whether rules need the prices of underlyings
+    history: Mapping[str, tuple[Order, ...]] = {}  # today's orders of held symbols, where these were read with it
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -58,21 +60,28 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
     unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
+    _lists: OrderLists = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lists = OrderLists(self.broker)
 
     async def observe(
-        self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, urgent: bool = False
+        self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, in_full: bool = False, urgent: bool = False
     ) -> AccountObservation:
-        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again.
+        """Positions and open orders, with our orders updated; `in_full` with today's orders, all requested at once.
 
-        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        The first read requests the account too, `with_equity` each one. Of an account that isn't admitted, nothing is
+        used. With `urgent`, the reads may use a part of the request budget that is kept for orders.
         """
-        at = self.clock.monotonic()
-        await self._read_account(again=with_equity, urgent=urgent)
-        positions, orders = await asyncio.gather(
-            self.broker.positions(urgent=urgent), self.broker.open_orders(urgent=urgent)
+        at, midnight = self.clock.monotonic(), self._midnight()
+        reading = self._lists.read_all(midnight, urgent=urgent) if in_full else self._lists.read_open(urgent=urgent)
+        _, positions, orders = await asyncio.gather(
+            self._read_account(again=with_equity, urgent=urgent), self.broker.positions(urgent=urgent), reading
         )
-        known = await self._settle(orders.rows) if mode is RunMode.ACT else orders.rows
-        return AccountObservation(positions, known, orders, at, with_underlyings)
+        self._lists.taken(orders, midnight)
+        history = self._readable(orders.since_midnight, (each.symbol for each in positions.rows), midnight)
+        known = await self._settle(orders, history) if mode is RunMode.ACT else orders.open.rows
+        return AccountObservation(positions, known, orders.open, at, with_underlyings, history)
 
     def admit_again(self) -> None:
         """Check again that the account may be traded, if it has been read. SafetyRefusalError or BusyError if not."""
@@ -84,17 +93,34 @@ class AccountObserver:
 
         BrokerError also for an unreadable row without a symbol: it could belong to any.
         """
-        wanted = sorted(symbols)
-        rows = await self.broker.orders_since(self._midnight(), wanted)
-        unreadable = {row.symbol: row.why for row in rows.invalid}
-        if "" in unreadable:
-            raise BrokerError(f"An order of today can't be read ({unreadable['']}): nothing is sent until it can.")
+        wanted, midnight = sorted(symbols), self._midnight()
+        rows = await self.broker.orders_since(midnight, wanted)
+        why = next((row.why for row in rows.invalid if not row.symbol), "")
+        if why:
+            raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
+        return self._readable(rows, wanted, midnight)
+
+    def _readable(
+        self, rows: Rows[Order] | None, symbols: Iterable[str], midnight: dt.datetime
+    ) -> dict[str, tuple[Order, ...]]:
+        """Those of the rows by symbol that were submitted since midnight; none while a row could be any symbol's.
+
+        A symbol with an unreadable row is left out, which is published once.
+        """
+        unreadable = {row.symbol: row.why for row in rows.invalid} if rows else {}
+        if rows is None or "" in unreadable:
+            return {}
+        wanted = frozenset(symbols)
+        unreadable = {symbol: why for symbol, why in unreadable.items() if symbol in wanted}
         for symbol in sorted(unreadable.keys() - self.unreadable):
             text = f"an order of today can't be read ({unreadable[symbol]}): nothing is sent for it until it can"
             self.publish(symbol, EventKind.DEGRADED, text, failed=True)
         self.unreadable = self.unreadable.difference(wanted).union(unreadable)
-        readable = [symbol for symbol in wanted if symbol not in unreadable]
-        return {symbol: tuple(order for order in rows.rows if order.symbol == symbol) for symbol in readable}
+        found: dict[str, list[Order]] = {symbol: [] for symbol in wanted if symbol not in unreadable}
+        for order in rows.rows:
+            if order.symbol in found and (order.submitted_at is None or order.submitted_at >= midnight):
+                found[order.symbol].append(order)
+        return {symbol: tuple(orders) for symbol, orders in found.items()}
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's readable orders of one symbol, in any state."""
@@ -148,15 +174,22 @@ class AccountObserver:
                 trading_block.lift()  # from now on the account itself shows the block and its end
             self.facts = replace(facts, blocked=facts.blocked or trading_block.holds(self.clock.monotonic()))
 
-    async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
-        """Update our orders, and check that the broker's positions agree with our fills (S5)."""
-        known = await self.orders.settle(orders, self.publish.now())
+    async def _settle(self, orders: AccountOrders, history: Mapping[str, tuple[Order, ...]]) -> tuple[Order, ...]:
+        """Update our orders, and check that the broker's positions agree with our fills (S5). Return the open orders.
+
+        Orders of ours whose end was read too need no look-up.
+        """
+        ended = {order.id: order for order in orders.ended if order.is_ours}
+        opened = (order for order in orders.open.rows if order.id not in ended)
+        known = await self.orders.settle((*opened, *ended.values()), self.publish.now())
         doubtful = self.positions.in_doubt()
         if doubtful:
-            for sentence in self.positions.explain(await self.history(doubtful)):
+            unknown = frozenset(doubtful) - history.keys()
+            todays = {**history, **(await self.history(unknown) if unknown else {})}
+            for sentence in self.positions.explain({symbol: todays[symbol] for symbol in doubtful if symbol in todays}):
                 detail = {"sentence": sentence}
                 self.publish("", EventKind.ALERT, sentence, evidence="quarantine", detail=detail)
-        return known
+        return tuple(order for order in known if order.id not in ended)
 
     def _midnight(self) -> dt.datetime:
         """The start of the exchange's day, in UTC."""
