@@ -96,6 +96,7 @@ class BudgetedBroker(SimBroker):
         super().__init__(exchange, account)
         self._clock, self._note = clock, note
         self.budget = Budget(clock.monotonic)
+        self.slow_by = 0.0  # seconds that its positions take longer than anything else
 
     async def _spend(self, method: str, path: str, symbol: str = "", **priority: bool) -> None:
         if self.budget.take(**{"for_order": False, **priority}):
@@ -113,6 +114,7 @@ class BudgetedBroker(SimBroker):
 
     async def positions(self, *, urgent: bool = False) -> Rows[Position]:
         await self._spend("GET", "positions", urgent=urgent)
+        await self._clock.sleep(self.slow_by)
         return await super().positions()
 
     async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:

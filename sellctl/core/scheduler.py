@@ -40,7 +40,8 @@ from sellctl.core.watching.poll_schedule import (
 from sellctl.core.watching.problem_alerts import ProblemAlerts
 from sellctl.core.watching.split_reader import SplitReader
 
-PATIENCE_SECONDS = 2.0  # how long a poll waits for a slow account once another is ready
+PATIENCE_SECONDS = 2.0  # how long a poll of run-once waits for a slow account once another is ready
+ROUND_SECONDS = 0.5  # how long `watch` waits for reads: a later round uses an answer that comes then
 EXECUTION_SECONDS = 0.1  # how long `watch` waits for plans to be carried out before it goes on beside them
 RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
 GRACE_SECONDS = 2.0  # extra time in run-once for an exit that has cancelled and not sent yet
@@ -262,10 +263,10 @@ class AccountScheduler:
         return arrived
 
     async def _wait_for_reads(self, waiting: "set[asyncio.Task[AccountObservation | None]]", *, patient: bool) -> None:
-        """Wait until all are done, or for PATIENCE_SECONDS; when `patient`, these begin with the first that is done."""
+        """Wait until all are done; when `patient`, at most PATIENCE_SECONDS from the first on, else ROUND_SECONDS."""
         if patient and waiting:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        await self._wait_at_most(PATIENCE_SECONDS, waiting)
+        await self._wait_at_most(PATIENCE_SECONDS if patient else ROUND_SECONDS, waiting, patient=patient)
 
     def _wake_when_done(self, tasks: "Iterable[asyncio.Task[Any]]") -> None:
         """Continue `watch` as soon as one of the tasks that are not done yet is."""
@@ -273,16 +274,26 @@ class AccountScheduler:
             if not task.done():
                 task.add_done_callback(lambda _task: self._wake_up.set())
 
-    async def _wait_at_most(self, seconds: float, tasks: "Iterable[asyncio.Task[Any]]") -> None:
-        """Wait until all tasks are done or the time is up."""
+    async def _wait_at_most(self, seconds: float, tasks: "Iterable[asyncio.Task[Any]]", *, patient: bool) -> None:
+        """Wait until all tasks are done or the time is up. Unless `patient`, the time is up once an account is due."""
         waiting = {task for task in tasks if not task.done()}
         if not waiting:
             return
-        time_is_up = asyncio.ensure_future(self.clock.sleep(seconds))
-        while waiting and not time_is_up.done():
-            await asyncio.wait({*waiting, time_is_up}, return_when=asyncio.FIRST_COMPLETED)
+        ends_at = self.clock.monotonic() + seconds
+        while waiting and (left := ends_at - self.clock.monotonic()) > 0:
+            timers: set[asyncio.Future[Any]] = set()
+            if not patient:
+                left = min(left, self._next_in())
+                timers.add(asyncio.ensure_future(self._wake_up.wait()))
+            timers.add(asyncio.ensure_future(self.clock.sleep(left)))
+            await asyncio.wait({*waiting, *timers}, return_when=asyncio.FIRST_COMPLETED)
+            for timer in timers:
+                timer.cancel()
             waiting = {task for task in waiting if not task.done()}
-        time_is_up.cancel()
+            if not patient and self._accounts.next_at(ordinary=True) <= self.clock.monotonic():
+                return
+            if waiting and not patient:
+                self._wake_up.clear()
 
     def _remember(self, seen: Iterable[Observed]) -> None:
         for watcher, observation in seen:
@@ -307,7 +318,7 @@ class AccountScheduler:
             ordinary = self._accounts.is_ordinary_due(self.clock.monotonic())
             if await self._is_worth_a_poll():
                 plans = await self._poll(ordinary=ordinary, patient=False)
-                await self._wait_at_most(EXECUTION_SECONDS, plans)
+                await self._wait_at_most(EXECUTION_SECONDS, plans, patient=False)
                 self._wake_when_done(plans)
             elif ordinary:
                 self._accounts.ordinary_began(self.clock.monotonic())

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from busy_accounts import BusyAccounts, Change, after
+from busy_accounts import LATENCY, BusyAccounts, Change, after
 
 BUDGET, READS = 180, 135  # requests per minute of a key, and the part that is not kept for orders
 STEP = 6.0  # seconds between two prices of a walk
@@ -29,9 +29,11 @@ def test_ten_accounts_with_four_walking_targets_each_keep_their_steps_and_their_
     assert busy.problems == []
 
 
-@pytest.mark.parametrize("quote", [("2.40", "2.80"), ("0.70", "0.76")], ids=["targets", "stops"])
+@pytest.mark.parametrize(
+    ("quote", "left_open"), [(("2.40", "2.80"), 0), (("0.70", "0.76"), 2)], ids=["targets", "stops"]
+)
 def test_a_single_run_takes_few_requests_although_each_exit_takes_four_steps_and_nothing_fills(
-    quote: tuple[str, str],
+    quote: tuple[str, str], left_open: int
 ) -> None:
     accounts, each = 10, 20
     held = {f"a{account}": range(each * account, each * (account + 1)) for account in range(accounts)}
@@ -45,7 +47,21 @@ def test_a_single_run_takes_few_requests_although_each_exit_takes_four_steps_and
     assert {len(steps) for steps in sent} == {4}
     assert busy.requests_until(max(steps[0] for steps in sent)) <= 7 * accounts + 50
     assert busy.requests_until() <= 31 * accounts + 50
-    assert not any(order.is_open for account in busy.exchange.accounts.values() for order in account.orders.values())
+    assert {len(account.open_orders) for account in busy.exchange.accounts.values()} == {left_open}
+
+
+@pytest.mark.parametrize("falls_at", [20.0, 21.3, 22.9, 24.45])
+@pytest.mark.parametrize("slow_by", [0.0, 3.0])
+def test_stops_that_fall_at_once_leave_with_their_second_quote_whatever_else_is_read_then(
+    falls_at: float, slow_by: float
+) -> None:
+    held = {f"a{account}": range(4 * account, 4 * account + 4) for account in range(6)}
+    stops = [(account, number) for account, numbers in held.items() if account != "a0" for number in numbers[:2]]
+    busy = BusyAccounts(held, {number: [Change(falls_at, *STOP)] for _, number in stops})
+    busy.brokers["a0"].slow_by = slow_by
+    busy.watch(30)
+    took = {busy.sent(account, number)[0] - falls_at for account, number in stops}
+    assert 1.5 < min(took) <= max(took) <= 1.6 + 3 * LATENCY  # a streamed quote, a polled one, and the order
 
 
 def test_stops_four_seconds_apart_leave_in_time_while_eight_targets_walk_in_an_account_of_forty_positions() -> None:

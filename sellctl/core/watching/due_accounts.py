@@ -107,10 +107,12 @@ class DueAccounts:
             self.ordinary_began(now)
         reads = frozenset(each.name for each in self.accounts if self._is_due(each, now, ordinary=ordinary))
         quotes = self._quotes_due(now)
-        wanted = (quotes | self._reevaluation_requested) - reads
-        able = (each.name for each in self.accounts if each.name in wanted and each.may_reevaluate)
+        wanted = (quotes | self._reevaluation_requested) - (reads - self._confirming())
+        able = frozenset(each.name for each in self.accounts if each.name in wanted and each.may_reevaluate)
         follows = (each.name for each in self.accounts if each.name not in reads and self._follow_due_at(each) <= now)
-        return Due(reads, frozenset(able), quotes | (reads - self.quoted_lately(now)), frozenset(follows))
+        self._read_requested |= self._quotes_requested - able
+        self._quotes_requested.clear()
+        return Due(reads, able, quotes | (reads - self.quoted_lately(now)), frozenset(follows))
 
     def next_at(self, *, ordinary: bool) -> float:
         """When the next account is due; with `ordinary`, at the latest when the next ordinary poll is."""
@@ -176,6 +178,11 @@ class DueAccounts:
         """The accounts that need newer quotes: all that want any once one is due, so that they share the requests."""
         times = self._reevaluations()
         return frozenset(name for name, _ in times) if any(due_at <= now for _, due_at in times) else frozenset()
+
+    def _confirming(self) -> frozenset[str]:
+        """The accounts on which a second quote decides: they act on it even while they are being read."""
+        waiting = (each for each in self.accounts if each.state.is_unconfirmed or self._conditions(each).has_jump)
+        return frozenset(self._quotes_requested.union(each.name for each in waiting))
 
     def _reevaluations(self) -> list[tuple[str, float]]:
         """The accounts that are re-evaluated before their next read, and when each is."""
@@ -282,7 +289,6 @@ class DueAccounts:
     def quoted(self, due: Due, now: float) -> None:
         """The quotes of a round have come, and its accounts decide on them."""
         self._reevaluation_requested.difference_update(due.reads, due.reevaluations)
-        self._quotes_requested -= due.quotes
         self._quoted_at |= dict.fromkeys(due.quotes, now)
 
     # --- what the accounts hold ---------------------------------------------------------------------------------------
