@@ -48,6 +48,7 @@ from sellctl.sim.venue.orders import SimEvent, SimPosition
 T = TypeVar("T")
 STARTS = "12:00"
 LATENCY = 0.05  # seconds that each request takes
+_OWN_BUDGET = BrokerAnswer(429, None, "sellctl's own budget")
 ORDERS = frozenset({"POST", "DELETE"})
 
 
@@ -100,7 +101,7 @@ class BudgetedBroker(SimBroker):
 
     async def _spend(self, method: str, path: str, symbol: str = "", **priority: bool) -> None:
         if self.budget.take(**{"for_order": False, **priority}):
-            raise RateLimitedError(f"{self.name}: used up", answer=BrokerAnswer(429, None, "sellctl's own budget"))
+            raise RateLimitedError(f"{self.name}: used up", answer=_OWN_BUDGET, is_ours=True)
         self._note(Sent(seconds_of(self.exchange), method, path, symbol))
         await self._clock.sleep(LATENCY)
 
@@ -169,7 +170,7 @@ class BudgetedQuotes(SimQuotes):
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         self.requests += [seconds_of(self.exchange)] * quote_requests(instruments)
         if self.budget.take(for_order=False):
-            raise RateLimitedError("quotes: used up", answer=BrokerAnswer(429, None, "sellctl's own budget"))
+            raise RateLimitedError("quotes: used up", answer=_OWN_BUDGET, is_ours=True)
         await self._clock.sleep(LATENCY)
         return await super().latest(instruments)
 
@@ -328,6 +329,11 @@ class BusyAccounts:
         """The most requests of the account in any 60 seconds."""
         times = [one.seconds for one in self.requests[account]]
         return max(sum(start <= other < start + 60 for other in times) for start in times)
+
+    def most_reads(self, account: str, seconds: float) -> int:
+        """The most reads of the account within so many seconds."""
+        reads = self.reads(account)
+        return max(sum(start <= other < start + seconds for other in reads) for start in reads)
 
     def longest_gap(self, account: str) -> float:
         """The longest time between two reads of the account."""

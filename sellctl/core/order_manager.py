@@ -84,9 +84,9 @@ class OrderManager:
 
     @property
     def shown(self) -> tuple[Order, ...]:
-        """Our exit orders that work, each as the broker has last shown it, without those that are being cancelled."""
+        """Our exit orders that work, each as the broker has last shown it."""
         shown = ((self.book.get(client_order_id), order) for client_order_id, order in self._shown.items())
-        return tuple(order for managed, order in shown if managed and managed.is_work and not managed.cancel)
+        return tuple(order for managed, order in shown if managed and managed.is_work)
 
     @property
     def symbols_guarded(self) -> tuple[str, ...]:
@@ -132,6 +132,7 @@ class OrderManager:
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
         self.book.seen({order.client_order_id for order in known})
         self.book.cancels_seen({order.id for order in open_orders})
+        self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
 
     def follow(self, orders: Iterable[Order]) -> None:

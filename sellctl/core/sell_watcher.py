@@ -314,7 +314,8 @@ class SellWatcher:
 
     def _repriced(self, plan: Plan) -> Plan:
         """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
-        working = {order.symbol: order.id for order in self.orders.shown}
+        hanging = self.orders.hanging
+        working = {order.symbol: order.id for order in self.orders.shown if order.id not in hanging}
         symbols = {
             decision.holding.symbol
             for decision in plan.decisions

@@ -1,9 +1,12 @@
 """Accounts with many exits under way: the request budget lasts, stops leave in time, and walks keep their rhythm."""
 
+import datetime as dt
 from itertools import pairwise
 
 import pytest
 from busy_accounts import LATENCY, BusyAccounts, Change, after
+
+from sellctl.sim.settings import Settings
 
 BUDGET, READS = 180, 135  # requests per minute of a key, and the part that is not kept for orders
 STEP = 6.0  # seconds between two prices of a walk
@@ -25,6 +28,7 @@ def test_ten_accounts_with_four_walking_targets_each_keep_their_steps_and_their_
             assert max(late) < 2, (number, steps)
         assert busy.longest_gap(account) < 6
         assert busy.shortest_gap(account) > 0.9
+        assert busy.most_reads(account, 10) <= 10
         assert busy.busiest_minute(account) < READS
     assert busy.problems == []
 
@@ -86,7 +90,25 @@ def test_stops_leave_in_time_while_a_target_is_reached_twice_a_second_for_a_minu
     assert {number: busy.sent("main", number)[0] - at < 2.5 for number, at in stops.items()} == dict.fromkeys(
         stops, True
     )
+    assert busy.longest_gap("main") < 6
+    assert busy.most_reads("main", 10) <= 10
     assert busy.busiest_minute("main") <= BUDGET
+
+
+@polled_or_streamed
+@pytest.mark.parametrize("cancels_after", [0.0, 0.3, 0.8, 3.0])
+def test_each_price_of_a_stop_follows_soon_after_the_cancel_of_the_one_before_has_ended(
+    cancels_after: float, *, streams: bool
+) -> None:
+    settings = Settings(rate_limit=0, cancel_delay=dt.timedelta(seconds=cancels_after))
+    busy = BusyAccounts(
+        {"main": range(2)}, {1: [Change(20, *STOP)]}, streams=streams, fills=False, settings=settings
+    ).watch(60)
+    steps = busy.sent("main", 1)
+    assert len(steps) == 4
+    assert max(later - earlier for earlier, later in pairwise(steps)) < 3 + cancels_after + 1.7
+    assert busy.most_reads("main", 10) <= 11  # the end of a stop's cancel may be looked for once in between
+    assert not any(one.path == "look-up" for one in busy.requests["main"])
 
 
 def test_checks_every_second_without_a_stream_slow_down_a_little_and_never_stop() -> None:

@@ -369,7 +369,7 @@ def test_a_cancel_is_written_down_and_asked_for_and_the_next_read_shows_its_end(
     assert desk.broker.requests[1:] == ["cancel"]
     assert desk.journal.kinds == ["intent", "accepted", "cancel"]
     assert desk.sentences[-1] == f"{CALL} canceled: it is old"
-    assert (desk.manager.working, desk.manager.shown) == (1, ())
+    assert (desk.manager.working, desk.manager.hanging) == (1, {desk.broker.orders[AN_EXIT].id})
     desk.manager.follow(desk.broker.orders.values())
     assert desk.journal.kinds[-1] == "canceled"
     assert desk.manager.working == 0

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from sellctl.core.errors import RateLimitedError
 from sellctl.core.model.account_state import AccountState
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.ports import Broker
@@ -85,6 +86,7 @@ class DueAccounts:
     _instruments: dict[str, dict[str, Instrument]] = field(default_factory=dict)  # by account and symbol
     _reading: set[str] = field(default_factory=set)  # accounts whose read has begun and isn't used yet
     _read_at: dict[str, float] = field(default_factory=dict)  # by account: when its last read began
+    _read_before: dict[str, float] = field(default_factory=dict)  # by account: when the read before that began
     _read_ended_at: dict[str, float] = field(default_factory=dict)
     _quoted_at: dict[str, float] = field(default_factory=dict)  # by account: when it last got newer quotes
     _followed_at: dict[str, float] = field(default_factory=dict)  # by account: when its orders were last asked for
@@ -160,7 +162,10 @@ class DueAccounts:
         if account.state.failures:
             return self._backs_off_until(account)
         gap = SLOWEST_URGENT_SECONDS if account.is_executing else read_gap(account.state, self._conditions(account))
-        return max(self._read_at.get(account.name, _LONG_AGO) + gap, self._backs_off_until(account))
+        due_at = max(self._read_at.get(account.name, _LONG_AGO) + gap, self._backs_off_until(account))
+        if account.state.is_pressing:
+            return due_at
+        return max(due_at, self._read_before.get(account.name, _LONG_AGO) + 2 * FOLLOW_UP_SECONDS)
 
     def _follow_due_at(self, account: ScheduledAccount) -> float:
         """When its working orders are asked for without a read; infinite where reads show them."""
@@ -172,7 +177,12 @@ class DueAccounts:
         return max(asked_at + gap, self._backs_off_until(account))
 
     def _backs_off_until(self, account: ScheduledAccount) -> float:
-        return self._read_ended_at.get(account.name, _LONG_AGO) + back_off(account.state)
+        state, ended_at = account.state, self._read_ended_at.get(account.name, _LONG_AGO)
+        rest = back_off(state)
+        if isinstance(state.problem, RateLimitedError) and state.problem.is_ours and state.polled_at is not None:
+            overdue_in = state.polled_at + SLOWEST_SECONDS - ended_at  # it may then use what is kept for orders
+            rest = min(rest, max(overdue_in, FOLLOW_UP_SECONDS))
+        return ended_at + rest
 
     def _quotes_due(self, now: float) -> frozenset[str]:
         """The accounts that need newer quotes: all that want any once one is due, so that they share the requests."""
@@ -265,6 +275,7 @@ class DueAccounts:
         is_urgent = name in self._at_once or state.is_pressing or is_overdue
         self._read_requested.discard(name)
         self._at_once.discard(name)
+        self._read_before[name] = self._read_at.get(name, _LONG_AGO)
         self._read_at[name] = now
         self._reading.add(name)
         return is_urgent
