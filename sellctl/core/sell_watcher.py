@@ -19,7 +19,7 @@ from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.alerts import overdue_alerts
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import RateLimitedError, SellctlError, UnknownOutcomeError
+from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
@@ -153,9 +153,13 @@ class SellWatcher:
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
         if await self._contain(self._act_on_poll(seen, market)):
-            if self._state.problem is not None:
-                self.publish("", EventKind.RECOVERED, "the account responds again")
-            self._state = replace(self._state, problem=None, failures=0)
+            self._recover()
+
+    def _recover(self) -> None:
+        """The account has responded."""
+        if self._state.problem is not None:
+            self.publish("", EventKind.RECOVERED, "the account responds again")
+        self._state = replace(self._state, problem=None, failures=0)
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
@@ -230,9 +234,10 @@ class SellWatcher:
 
     async def follow(self) -> None:
         """Ask what became of our working orders. What has ended is soon read, together with the positions."""
-        await self._contain(self._follow())
+        if await self._contain(self._follow()):
+            self._recover()
 
-    async def _follow(self) -> None:
+    async def _follow(self) -> bool:
         working = set(self.orders.symbols_working)
         todays = await self.observer.history(working)
         self.orders.follow(order for orders in todays.values() for order in orders)
@@ -240,6 +245,7 @@ class SellWatcher:
         if ended:  # the last read's view of them has expired
             self._acted_at |= dict.fromkeys(map(underlying_of, ended), self.clock.monotonic())
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
+        return True
 
     # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
@@ -444,7 +450,10 @@ class SellWatcher:
             if self.orders.hanging.isdisjoint(cancel.order.id for cancel in cancels):
                 break
             await self.clock.sleep(seconds)
-            listed = await self.broker.open_orders(urgent=False)
+            try:
+                listed = await self.broker.open_orders()
+            except BrokerError:
+                continue
             self.orders.book.cancels_seen({order.id for order in listed.rows})
         return requested
 
