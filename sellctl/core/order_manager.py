@@ -8,7 +8,7 @@ out. An event that can't be recorded is read from the broker again; only an acce
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sellctl.core.decision.backstop import as_signal, terms_of
@@ -50,6 +50,7 @@ from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
+from sellctl.core.tracking.todays_orders import TodaysOrders
 
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
@@ -70,6 +71,7 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
+    todays: TodaysOrders = field(default_factory=TodaysOrders)
     _restored: bool = False
     _refused_backstops_restored: bool = False
 
@@ -183,6 +185,7 @@ class OrderManager:
 
     def _update(self, order: Order) -> None:
         """Update one of our orders from the broker's view. If recording fails, the next poll repeats it (A1)."""
+        self.todays.put(order)
         managed = self.book.get(order.client_order_id)
         if managed is None:
             return
