@@ -188,6 +188,8 @@ class SimStream(FakeStream):
 
     def start(self, listener: StreamListener) -> None:
         super().start(listener)
+        for name in self.problems:
+            listener.connection_changed(name, "")
         self._streaming = asyncio.ensure_future(self._stream())
 
     async def _stream(self) -> None:

@@ -50,6 +50,7 @@ from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
+from sellctl.core.tracking.todays_orders import TodaysOrders
 
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
 # The positions may not show fills of an earlier process yet that are more recent than this.
@@ -68,6 +69,7 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
+    todays: TodaysOrders = field(default_factory=TodaysOrders)
     _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
@@ -195,6 +197,7 @@ class OrderManager:
 
     def _update(self, order: Order) -> None:
         """Update one of our orders from the broker's view. If recording fails, the next poll repeats it (A1)."""
+        self.todays.put(order)
         managed = self.book.get(order.client_order_id)
         if managed is None:
             return

@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -58,17 +58,6 @@ class WatcherOptions(Struct, frozen=True):
     exempt: Callable[[], frozenset[str]] = frozenset
     resumed: Callable[[], frozenset[str]] = frozenset
     halt: Callable[[str], object] = lambda _why: None
-
-
-class LoadedOrders(Struct, frozen=True):
-    """Orders of today by symbol that were loaded before.
-
-    `forget` discards those that are about to change, `keep` stores those that were read.
-    """
-
-    by_symbol: Mapping[str, tuple[Order, ...]] = {}
-    forget: Callable[[Collection[str]], None] = lambda _symbols: None
-    keep: Callable[[Mapping[str, tuple[Order, ...]]], None] = lambda _orders: None
 
 
 class TickView(Struct, frozen=True):
@@ -145,10 +134,14 @@ class SellWatcher:
         )
 
     def _needs_todays_orders(self) -> bool:
-        """Whether the next read is to show today's orders too: the first one, and those that an order may follow."""
+        """Whether the next read is to show today's orders too: the first one, and those that an order may follow.
+
+        So is a read that makes them certain again for what is held, so that a tick's order needs no request.
+        """
         state = self.state
-        is_first = state.snapshot is None
-        return is_first or state.acted or state.is_following or state.is_pressing or bool(self.orders.hanging)
+        if state.snapshot is None or state.acted or state.is_following or state.is_pressing or self.orders.hanging:
+            return True
+        return self.observer.lacks_orders(holding.symbol for holding in state.snapshot.holdings)
 
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
@@ -195,7 +188,7 @@ class SellWatcher:
             holdings=holdings,
             orders=seen.orders,
             positions_at=market.now - age,
-            history=seen.history,
+            history=self.observer.known_orders((holding.symbol for holding in holdings), seen.read),
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
             manual_closes=requests.closing,
             panic=requests.panic,
@@ -239,7 +232,7 @@ class SellWatcher:
 
     async def _follow(self) -> bool:
         working = set(self.orders.symbols_working)
-        todays = await self.observer.history(working)
+        todays = await self.observer.read_orders(working)
         self.orders.follow(order for orders in todays.values() for order in orders)
         ended = working.difference(self.orders.symbols_working)
         if ended:  # the last read's view of them has expired
@@ -268,25 +261,21 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def reevaluate(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+    async def reevaluate(self, market: Market) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
         if self._seen is not None and self.may_reevaluate:
-            await self._contain(self._reevaluate(self._seen, market, loaded or LoadedOrders()))
+            await self._contain(self._reevaluate(self._seen, market))
 
-    async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
-        snapshot = replace(
-            self._snapshot(seen, market, again=True),
-            orders=self._orders_by_now(seen),
-            history=loaded.by_symbol,
-            on_tick=True,
-        )
+    async def _reevaluate(self, seen: AccountObservation, market: Market) -> None:
+        """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
+        snapshot = replace(self._snapshot(seen, market, again=True), orders=self._orders_by_now(seen), on_tick=True)
         plan = self.decide(snapshot)
         due = self._on_current_views(plan)
-        read = due.needs_history - self.observer.unreadable  # polls try these again
+        read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again
         if read:
             self._reading_orders |= read
             try:
-                snapshot = await self._with_history(snapshot, replace(due, needs_history=read))
+                snapshot = snapshot.with_history(await self.observer.read_orders(read))
                 snapshot = replace(snapshot, sent=self.positions.sent)
             finally:
                 self._reading_orders -= read
@@ -294,8 +283,7 @@ class SellWatcher:
             due = self._on_current_views(plan)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
-        was_read = read & due.symbols & snapshot.history.keys()
-        loaded.keep({symbol: snapshot.history[symbol] for symbol in was_read})
+        due = replace(due, needs_history=due.needs_history | (self.lacks_certain_orders(due) - read))
         self.positions.decided(due)
         repriced = self._repriced(plan)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due).updated_by(repriced)
@@ -304,11 +292,8 @@ class SellWatcher:
         self._state = replace(self._state, plan=updated, first_plan=first, snapshot=shown)
         self._announcer.announce(updated)
         if due.sendable.acts or repriced.acts:
-            loaded.forget(due.sendable.symbols_acting | repriced.symbols)
             try:
-                await asyncio.gather(
-                    self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic())
-                )
+                await asyncio.gather(self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic()))
             finally:
                 self.journal.plan_made(snapshot, plan)
             await self._load_increments_behind(due)
@@ -331,6 +316,11 @@ class SellWatcher:
             and {cancel.order.id for cancel in decision.cancel_first} == {working.get(decision.holding.symbol)}
         }
         return replace(plan.only(frozenset(symbols)), stale=())
+
+    def lacks_certain_orders(self, plan: Plan) -> frozenset[str]:
+        """The symbols with an order to send whose orders of today aren't certain now."""
+        due = {decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop}
+        return plan.needs_history | (due - self.observer.known_orders(due).keys()) if due else plan.needs_history
 
     def _on_current_views(self, plan: Plan) -> Plan:
         """The plan without the underlyings on which something is being sent, or was since they were read.
@@ -356,7 +346,7 @@ class SellWatcher:
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
         state = self._state
-        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
+        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None or not self._seen:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
         if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
@@ -364,6 +354,7 @@ class SellWatcher:
         snapshot = replace(
             state.snapshot,
             holdings=tuple(self._with_price_increment(holding) for holding in group),
+            history=self.observer.known_orders((holding.symbol for holding in group), self._seen.read),
             halted=self.orders.halted(),
             sent=self.positions.sent,
             on_tick=True,
@@ -373,8 +364,9 @@ class SellWatcher:
     async def act_on_tick(self, underlying: str, view: TickView) -> None:
         """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
         if self.accepts_ticks(underlying):
-            # Orders sent meanwhile count: their number per minute is limited (K2).
-            snapshot = replace(view.snapshot, sent=self.positions.sent)
+            # Orders sent meanwhile count: their number per minute is limited (K2). News since may void what was known.
+            known = self.observer.known_orders(view.snapshot.history)
+            snapshot = replace(view.snapshot, sent=self.positions.sent, history=known)
             await self._contain(self._decide_and_execute(snapshot, view.observed_at))
 
     # --- polls and ticks ----------------------------------------------------------------------------------------------
@@ -399,7 +391,7 @@ class SellWatcher:
                     self.journal.plan_made(snapshot, plan)
             return
         if plan.needs_history:
-            snapshot = await self._with_history(snapshot, plan)
+            snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
             plan = self.decide(snapshot)
         self.positions.decided(plan)
         self._take_plan(snapshot, plan, observed_at)
@@ -471,10 +463,6 @@ class SellWatcher:
         """Whether something was sent or cancelled on an underlying since it was observed."""
         return observed_at <= self._acted_at.get(underlying, float("-inf"))
 
-    async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
-        """The same snapshot with today's orders of the symbols for which its plan lacks them."""
-        return snapshot.with_history(await self.observer.history(plan.needs_history))
-
     async def _load_increments_behind(self, plan: Plan) -> None:
         """Load the price increments of a plan's orders for the next ones. No order waits for them.
 
@@ -528,9 +516,13 @@ class SellWatcher:
         """Clear the problem: the process that holds the account has accepted the request."""
         self._state = replace(self._state, problem=None)
 
-    async def load_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders by symbol, loaded in advance; empty after a failure, which is then in `state`."""
-        return await self._contain(self.observer.history(symbols)) or {}
+    def orders_streamed(self, *, is_connected: bool) -> None:
+        """The stream of the account's orders was connected, or has ended."""
+        self.observer.todays.streamed(is_connected=is_connected)
+
+    def order_changed(self, symbol: str) -> None:
+        """An order of this symbol has changed, or one of any when it is ""."""
+        self.observer.todays.changed(symbol)
 
     async def load_price_increments(self, symbols: Iterable[str]) -> None:
         """Load in advance whether these options trade in pennies."""

@@ -423,16 +423,6 @@ class Plan(Struct, frozen=True):
         """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)
 
-    @property
-    def symbols(self) -> frozenset[str]:
-        """The symbols of all decisions."""
-        return frozenset(decision.holding.symbol for decision in self.decisions)
-
-    @property
-    def symbols_acting(self) -> frozenset[str]:
-        """The symbols of the decisions that send or cancel an order."""
-        return frozenset(d.holding.symbol for d in self.decisions if d.submit or d.cancel_first)
-
     def _in_the_way(self) -> Iterator[CancelOrder]:
         for decision in self.decisions:
             yield from decision.cancel_first

@@ -71,6 +71,11 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
         return conditions.second_quote_in
     if conditions.single_run and conditions.may_reevaluate:
         return _single_run_gap(state)
+    return _watched_gap(state, conditions)
+
+
+def _watched_gap(state: AccountState, conditions: PollConditions) -> float:
+    """The same where nothing waits for the read in particular."""
     if state.is_pressing and (state.acted or state.is_following):
         return slowed(EXPEDITED_SECONDS, conditions.load, slowest=SLOWEST_URGENT_SECONDS)
     if conditions.is_requested:
@@ -81,7 +86,7 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
 
 
 def _single_run_gap(state: AccountState) -> float:
-    """The same in run-once: orders that work are followed by `follow_gap`, and read once a cancel makes way."""
+    """The same in run-once: orders that work are followed by `follow_gap`; a read comes once their cancel is awaited."""
     if state.is_settling:
         return EXPEDITED_SECONDS
     if state.working:

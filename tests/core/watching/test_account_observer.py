@@ -3,17 +3,21 @@
 import asyncio
 import datetime as dt
 from collections.abc import Collection
+from decimal import Decimal
 from itertools import groupby
 
-from builders import CALL, PUT, a_position, an_order, at, our_order, replace
+import pytest
+from builders import CALL, PUT, TUESDAY, a_position, an_order, at, our_order, replace
 from shell_fakes import FakeBroker, FakeQuotes, World
 
+from sellctl.core.errors import BrokerAnswer, Refusal, RequestRejectedError
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Rows
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
+from sellctl.core.orders.client_order_ids import client_order_id
 from sellctl.core.price_tracker import PriceTracker
 
 DUE = ("1.20", "1.22")  # over the target of 10%
@@ -176,3 +180,122 @@ def test_an_order_of_another_host_that_ended_today_counts_in_the_first_orders_id
     yesterday = replace(ended, submitted_at=at("12:00") - dt.timedelta(days=1))
     assert first_id(ended) != first_id()
     assert first_id(yesterday) == first_id()
+
+
+# --- orders of others, and refused ids
+
+
+def sold_elsewhere(world: World) -> None:
+    """Another program's order has just filled; the positions don't show it yet."""
+    now = world.clock.now()
+    fill = an_order(CALL, qty="3", status="filled", filled_qty=Decimal(3), submitted=now, filled_at=now, id="elsewhere")
+    world.broker.orders["elsewhere"] = fill
+
+
+@pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "polled"])
+def test_a_foreign_fill_between_two_quiet_polls_while_positions_lag_sells_nothing_twice(*, is_streamed: bool) -> None:
+    world = World()
+    watcher = world.watcher
+    requests: list[str] = []
+
+    async def polls() -> None:
+        watcher.orders_streamed(is_connected=is_streamed)
+        for _ in range(2):
+            await world.poll()
+            world.clock.seconds += 5
+        sold_elsewhere(world)
+        if is_streamed:
+            watcher.order_changed(CALL)
+        world.clock.seconds += 1
+        world.quoted(*DUE)
+        world.broker.requests.clear()
+        await world.poll()
+        requests.extend(world.broker.requests)
+        await watcher.reevaluate(world.market_clock.now())
+
+    asyncio.run(polls())
+    assert world.broker.sent == []
+    assert watcher.state.plan is not None
+    assert watcher.state.plan.is_settling
+    expected = ["positions", "all orders"] if is_streamed else ["positions", "orders", "history"]
+    assert requests == ["clock", *expected]
+
+
+def test_a_foreign_fill_after_the_last_poll_is_seen_before_a_reevaluation_sells() -> None:
+    world = World()
+
+    async def polls() -> None:
+        await world.poll()
+        world.clock.seconds += 2
+        sold_elsewhere(world)
+        world.quoted(*DUE)
+        await world.prices.refresh([a_position(CALL).instrument])
+        await world.watcher.reevaluate(world.market_clock.now())
+
+    asyncio.run(polls())
+    assert world.broker.sent == []
+
+
+def test_a_refused_id_that_exists_is_looked_up_and_the_next_order_has_another() -> None:
+    """Its order was missed: the stream was silent. Without another list the number of the attempt is right again."""
+    world = World()
+    watcher = world.watcher
+    ids: list[str] = []
+
+    async def polls() -> None:
+        watcher.orders_streamed(is_connected=True)
+        await world.poll()
+        world.clock.seconds += 5
+        await world.poll()
+        missed = client_order_id("PA1", CALL, TUESDAY, 1)
+        world.broker.orders[missed] = replace(our_order(CALL, status="canceled"), client_order_id=missed, id="missed")
+        world.broker.refuses = RequestRejectedError(
+            "the id must be unique", answer=BrokerAnswer(422, 40010001, "unique"), refusal=Refusal.DUPLICATE_ID
+        )
+        world.quoted(*DUE)
+        await world.poll()
+        world.broker.refuses = None
+        ids.extend(order.client_order_id for order in world.broker.sent)
+        assert missed in {order.client_order_id for order in watcher.observer.known_orders([CALL])[CALL]}
+        world.clock.seconds += 5
+        await world.poll()
+
+    asyncio.run(polls())
+    assert ids == [client_order_id("PA1", CALL, TUESDAY, 1)]
+    assert [order.client_order_id for order in world.broker.sent[1:]] == [client_order_id("PA1", CALL, TUESDAY, 2)]
+
+
+def test_with_the_order_stream_connected_an_exit_that_falls_due_needs_no_request_for_todays_orders() -> None:
+    world, broker = on_a_slow_network()
+    world.watcher.orders_streamed(is_connected=True)
+    _, second, third = waits_of(world, broker, ("1.00", "1.02"), ("1.00", "1.02"), DUE)
+    assert second[0] == {"positions", "open orders"}
+    assert third == [{"positions", "open orders"}, {"quotes"}, {"order"}, {"contract"}]
+
+
+def test_a_read_after_the_stream_was_connected_makes_todays_orders_certain_without_a_request_more() -> None:
+    world, broker = on_a_slow_network()
+    (_,) = waits_of(world, broker, ("1.00", "1.02"))
+    world.watcher.orders_streamed(is_connected=True)
+    second, third = waits_of(world, broker, ("1.00", "1.02"), ("1.00", "1.02"))
+    assert (second[0], third[0]) == ({"positions", "all orders"}, {"positions", "open orders"})
+
+
+@pytest.mark.parametrize(("symbol", "sold"), [(CALL, [PUT]), (PUT, [CALL]), ("", [])])
+def test_an_unreadable_order_of_today_in_the_first_read_stops_its_symbol_or_all_if_it_may_be_any(
+    symbol: str, sold: list[str]
+) -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.broker.unreadable_orders = (InvalidRow(symbol, "qty is 'NaN'"),)
+    world.quoted(*DUE)
+    world.quoted(*DUE, PUT)
+
+    async def polls() -> None:
+        for _ in range(2):
+            await world.poll()
+            world.clock.seconds += 5
+
+    asyncio.run(polls())
+    assert [order.symbol for order in world.broker.sent] == sold
+    assert sum("can't be read" in text for text in world.texts) == 1
