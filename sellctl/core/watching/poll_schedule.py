@@ -86,7 +86,7 @@ def _watched_gap(state: AccountState, conditions: PollConditions) -> float:
 
 
 def _single_run_gap(state: AccountState) -> float:
-    """The same in run-once: orders that work are followed by `follow_gap`; a read comes once their cancel is awaited."""
+    """The same in run-once, where working orders are followed by `follow_gap` and read once a cancel is awaited."""
     if state.is_settling:
         return EXPEDITED_SECONDS
     if state.working:
