@@ -98,7 +98,7 @@ def follow_gap(state: AccountState, conditions: PollConditions, followed: int) -
     """Seconds until run-once asks what became of an account's working orders, which it has asked so often before."""
     if not (conditions.single_run and conditions.may_reevaluate and state.working) or state.is_settling:
         return float("inf")
-    return FOLLOWED_SECONDS * RARER**followed
+    return FOLLOWED_SECONDS * float(RARER**followed)
 
 
 def reevaluation_gap(state: AccountState, conditions: PollConditions, requests: int) -> float | None:
