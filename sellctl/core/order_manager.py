@@ -201,7 +201,7 @@ class OrderManager:
 
     def _fill(self, managed: ManagedOrder, order: Order) -> None:
         """Count, record and report a fill, exactly once however often the broker shows it (I8)."""
-        self.positions.filled(managed, order.filled_qty, order.filled_at or order.updated_at or self.report.now())
+        self.positions.filled(managed, order.filled_qty, order.last_fill_at or self.report.now())
         price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
