@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.model.exit_record import CONTRACT
-from sellctl.core.model.intent import Intent, OpenOrder, Outcome
-from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder, Outcome
+from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
@@ -65,22 +65,15 @@ class SqliteJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
-        """Record an order about to be sent, as step `step` of an exit; on disk when this returns. Ids may repeat."""
-        detail = {
-            "body": body,
-            "why": signal.sentence,
-            "qty": str(order.qty),
-            "limit_price": None if order.limit_price is None else str(order.limit_price),
-            "urgency": signal.urgency,
-            "step": step,
-            **_cost_basis(signal.holding),
-        }
+    def intend(self, account: str, orders: Sequence[IntendedOrder]) -> None:
+        """Record the orders of one decision, all in one transaction; on disk when this returns. Ids may repeat."""
         with self.appending() as batch:
-            row = batch.append(Entry(account, INTENT, detail, order.symbol, signal.reason, order.client_order_id))
-            self.database.raw.execute(
-                _REMEMBER_INTENT, (account, order.client_order_id, row.seq, order.symbol, signal.reason)
-            )
+            for order in orders:
+                entry = _entry_of_intent(account, order)
+                row = batch.append(entry)
+                self.database.raw.execute(
+                    _REMEMBER_INTENT, (account, entry.client_order_id, row.seq, entry.symbol, entry.reason)
+                )
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The newest intent of an order of ours, by any process; None when there is none."""
@@ -183,6 +176,20 @@ class SqliteJournal(AuditLog):
 
 def _is_order(account: str, client_order_id: str) -> sa.ColumnElement[bool]:
     return (unresolved.c.account == account) & (unresolved.c.client_order_id == client_order_id)
+
+
+def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
+    request, signal = order.request, order.signal
+    detail = {
+        "body": order.body,
+        "why": signal.sentence,
+        "qty": str(request.qty),
+        "limit_price": None if request.limit_price is None else str(request.limit_price),
+        "urgency": signal.urgency,
+        "step": order.step,
+        **_cost_basis(signal.holding),
+    }
+    return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
 
 
 def _entry_of_order(
