@@ -77,6 +77,7 @@ class FakeBroker:
         self.cancelled: list[str] = []
         self.cancel_takes = 0.0  # seconds until a cancel is answered
         self.gate: asyncio.Event | None = None  # positions wait for it
+        self.order_gates: dict[str, asyncio.Event] = {}  # by symbol: what the answer to an order waits for
         self.is_listed: Callable[[Order], bool] = lambda _order: True  # whether the list of open orders shows it
         self.history_gate: asyncio.Event | None = None  # and orders of any state for this
         self.load = 0.0
@@ -122,6 +123,8 @@ class FakeBroker:
     async def submit(self, order: SubmitOrder) -> Order:
         self.requests.append("submit")
         self.sent.append(order)
+        if order.symbol in self.order_gates:
+            await self.order_gates[order.symbol].wait()
         if self.refuses is not None:
             raise self.refuses
         placed = replace(

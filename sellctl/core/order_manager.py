@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from sellctl.core.decision.backstop import as_signal, terms_of
 from sellctl.core.errors import (
@@ -301,10 +302,10 @@ class OrderManager:
 
     def _sending(self, order: IntendedOrder) -> Awaitable[bool]:
         request = order.request
-        return self.executions.sending(request.symbol, self._send(request, order.signal.sentence))
+        return self.executions.sending(request.symbol, partial(self._send, request, order.signal.sentence))
 
     def _cancelling(self, symbol: str, cancel: CancelOrder) -> Awaitable[bool]:
-        return self.executions.cancelling(symbol, self.cancel(cancel))
+        return self.executions.cancelling(symbol, partial(self.cancel, cancel))
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""

@@ -211,6 +211,11 @@ class SellWatcher:
         return self.orders.executions.is_any_under_way
 
     @property
+    def is_sending(self) -> bool:
+        """Whether an order is being sent: the read that follows it, once, comes after the last of several."""
+        return self.orders.executions.is_sending
+
+    @property
     def may_reevaluate(self) -> bool:
         """Whether newer quotes may act on the last poll's positions and orders.
 

@@ -242,7 +242,8 @@ class TickHandler:
 
         async def execute() -> None:
             await watcher.act_on_tick(underlying, view)
-            self._wake(watcher.name)
+            if not watcher.is_sending:  # else the last order asks for the read, which then shows them all
+                self._wake(watcher.name)
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 

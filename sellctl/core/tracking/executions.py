@@ -5,7 +5,7 @@ A cancel changes nothing that other symbols depend on, so only its own symbol wa
 """
 
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -42,13 +42,18 @@ class Executions:
         """Whether anything is being sent or cancelled."""
         return bool(self._sends.under_way or self._cancels.under_way)
 
-    def sending(self, symbol: str, work: Awaitable[T]) -> Awaitable[T]:
-        """The same work, which sends an order for this symbol: under way from now on until it has ended."""
-        return self._tracked(self._sends, underlying_of(symbol), work)
+    @property
+    def is_sending(self) -> bool:
+        """Whether an order is being sent."""
+        return bool(self._sends.under_way)
 
-    def cancelling(self, symbol: str, work: Awaitable[T]) -> Awaitable[T]:
-        """The same work, which cancels an order for this symbol: under way from now on until it has ended."""
-        return self._tracked(self._cancels, symbol, work)
+    def sending(self, symbol: str, send: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """`send` an order for this symbol: under way from now on, before it is awaited, until it has ended."""
+        return self._tracked(self._sends, underlying_of(symbol), send)
+
+    def cancelling(self, symbol: str, cancel: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """`cancel` an order for this symbol: under way from now on, before it is awaited, until it has ended."""
+        return self._tracked(self._cancels, symbol, cancel)
 
     def view_holds(self, symbol: str, seen_at: float) -> bool:
         """Whether an order may be sent for a symbol by what was read at `seen_at`."""
@@ -62,12 +67,12 @@ class Executions:
         """Whether no order was sent on an underlying since it was read at `seen_at`."""
         return not self._sends.happened_since(underlying, seen_at)
 
-    def _tracked(self, actions: _Actions, name: str, work: Awaitable[T]) -> Awaitable[T]:
+    def _tracked(self, actions: _Actions, name: str, act: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         actions.under_way[name] += 1
 
         async def tracked() -> T:
             try:
-                return await work
+                return await act()
             finally:
                 actions.under_way[name] -= 1
                 if not actions.under_way[name]:

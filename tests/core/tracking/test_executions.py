@@ -22,7 +22,7 @@ def during_and_after(kind: Callable[[Executions], Callable[..., object]]) -> tup
 
     async def scene() -> tuple[list[bool], list[bool], list[bool]]:
         answer = asyncio.Event()
-        work = asyncio.ensure_future(kind(executions)(CALL, answer.wait()))  # type: ignore[arg-type]
+        work = asyncio.ensure_future(kind(executions)(CALL, answer.wait))  # type: ignore[arg-type]
         assert executions.is_any_under_way
         during = holds(executions, 100.0)
         clock.seconds = 5.0
@@ -51,7 +51,7 @@ def test_an_action_counts_from_the_moment_it_is_announced_until_the_last_of_its_
 
     async def scene() -> None:
         first, second = asyncio.Event(), asyncio.Event()
-        works = [executions.sending(symbol, event.wait()) for symbol, event in ((CALL, first), (PUT, second))]
+        works = [executions.sending(symbol, event.wait) for symbol, event in ((CALL, first), (PUT, second))]
         assert not executions.underlying_holds("AAPL", 1.0)
         both = asyncio.gather(*works)
         first.set()
