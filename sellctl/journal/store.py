@@ -27,8 +27,22 @@ from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, pag
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
-# On the order path, so compiled once, as the audit log's statements are.
-_REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(dialect=dialect()))
+
+
+def _compiled(statement: sa.ClauseElement) -> str:
+    return str(statement.compile(dialect=dialect()))
+
+
+# On the order path, so compiled once, as the audit log's statements are. One about an order takes its account and its
+# client order id; one about its fills takes its account and the broker's id.
+_ORDER = (unresolved.c.account == sa.bindparam("a")) & (unresolved.c.client_order_id == sa.bindparam("b"))
+_FILLS = (fills.c.account == sa.bindparam("a")) & (fills.c.order_id == sa.bindparam("b"))
+_REMEMBER_INTENT = _compiled(sa.insert(unresolved).prefix_with("OR REPLACE"))
+_OPEN_INTENT = _compiled(sa.select(unresolved.c.symbol, unresolved.c.reason).where(_ORDER))
+_END_INTENT = _compiled(sa.delete(unresolved).where(_ORDER))
+_FILLED = _compiled(sa.select(fills.c.filled_qty).where(_FILLS))
+_FORGET_FILLS = _compiled(sa.delete(fills).where(_FILLS))
+_REMEMBER_FILLS = _compiled(sa.insert(fills))
 
 
 class SqliteJournal(AuditLog):
@@ -88,9 +102,15 @@ class SqliteJournal(AuditLog):
             self.record_fill(account, client_order_id, detail)
             return
         with self.appending() as batch:
-            batch.append(_entry_of_order(batch.tx, account, client_order_id, kind, detail))
+            batch.append(self._entry_of_order(account, client_order_id, kind, detail))
             if kind in FINAL_OUTCOMES:
-                batch.tx.execute(sa.delete(unresolved).where(_is_order(account, client_order_id)))
+                self.database.raw.execute(_END_INTENT, (account, client_order_id))
+
+    def _entry_of_order(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> Entry:
+        """An entry about an order, with the symbol and reason of its intent while that is open."""
+        intent = self.database.raw.execute(_OPEN_INTENT, (account, client_order_id)).fetchone()
+        symbol, reason = intent or ("", "")
+        return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
         """Record other evidence. History can be filtered by `symbol`, `reason` and `client_order_id` of the detail."""
@@ -143,15 +163,16 @@ class SqliteJournal(AuditLog):
         the first two, so doubled and reordered events change nothing (I8).
         """
         order_id, total = str(detail["order_id"]), Decimal(str(detail["filled_qty"]))
-        same_order = (fills.c.account == account) & (fills.c.order_id == order_id)
+        raw = self.database.raw
         with self.appending() as batch:
-            new = total - Decimal(batch.tx.scalar(sa.select(fills.c.filled_qty).where(same_order)) or 0)
+            before = raw.execute(_FILLED, (account, order_id)).fetchone()
+            new = total - Decimal(before[0] if before else 0)
             if new <= 0:
                 return Decimal(0)
-            entry = _entry_of_order(batch.tx, account, client_order_id, FILL, {**detail, "new": new})
+            entry = self._entry_of_order(account, client_order_id, FILL, {**detail, "new": new})
             batch.append(entry)
-            batch.tx.execute(sa.delete(fills).where(same_order))
-            batch.tx.execute(sa.insert(fills).values(_fill_row(entry, order_id, total, exchange_day(self._now()))))
+            raw.execute(_FORGET_FILLS, (account, order_id))
+            raw.execute(_REMEMBER_FILLS, _fill_row(entry, order_id, total, exchange_day(self._now())))
         self._realised.clear()
         return new
 
@@ -174,10 +195,6 @@ class SqliteJournal(AuditLog):
             batch.tx.execute(sa.insert(runs).values(at=utc_text(self._now()), pid=os.getpid(), **detail))
 
 
-def _is_order(account: str, client_order_id: str) -> sa.ColumnElement[bool]:
-    return (unresolved.c.account == account) & (unresolved.c.client_order_id == client_order_id)
-
-
 def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
     request, signal = order.request, order.signal
     detail = {
@@ -192,25 +209,10 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
     return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
 
 
-def _entry_of_order(
-    tx: sa.Connection, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]
-) -> Entry:
-    """An entry about an order, with the symbol and reason of its intent while that is open."""
-    intent = sa.select(unresolved.c.symbol, unresolved.c.reason).where(_is_order(account, client_order_id))
-    symbol, reason = tx.execute(intent).first() or ("", "")
-    return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
-
-
-def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> dict[str, str]:
-    return {
-        "account": entry.account,
-        "order_id": order_id,
-        "client_order_id": entry.client_order_id,
-        "symbol": entry.symbol,
-        "filled_qty": str(total),
-        "price": str(entry.body.get("filled_avg_price") or ""),
-        "day": day,
-    }
+def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> tuple[str, ...]:
+    """The values of a row in `fills`, in the order of its columns."""
+    price = str(entry.body.get("filled_avg_price") or "")
+    return entry.account, order_id, entry.client_order_id, entry.symbol, str(total), price, day
 
 
 def _intent(row: AuditRow) -> Intent:
