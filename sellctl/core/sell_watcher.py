@@ -7,7 +7,6 @@ one underlying, both with the positions and orders of the last poll.
 import asyncio
 import datetime as dt
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -97,9 +96,6 @@ class SellWatcher:
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
-    # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
-    _acted_at: dict[str, float] = field(default_factory=dict)
-    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._state = AccountState(self.name, self.options.mode, self.options.only)
@@ -152,7 +148,7 @@ class SellWatcher:
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
-        if seen.at > max(self._acted_at.values(), default=float("-inf")):
+        if seen.at > self.orders.executions.last_ended_at:
             self._state = replace(self._state, acted=False, awaits_read=False)
         await self._decide_and_execute(snapshot, seen.at)
         return True
@@ -212,7 +208,12 @@ class SellWatcher:
     @property
     def is_executing(self) -> bool:
         """Whether a plan is being carried out: a read that begins now would not show its end."""
-        return any(lock.locked() for lock in self._locks.values())
+        return self.orders.executions.is_any_under_way
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an order is being sent: the read that follows it, once, comes after the last of several."""
+        return self.orders.executions.is_sending
 
     @property
     def may_reevaluate(self) -> bool:
@@ -236,7 +237,7 @@ class SellWatcher:
     async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
         snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
         plan = self.decide(snapshot)
-        due = self._on_current_views(plan)
+        due = self._due(plan, seen.at)
         read = due.needs_history - self.observer.unreadable  # polls try these again
         if read:
             self._reading_orders |= read
@@ -246,7 +247,7 @@ class SellWatcher:
             finally:
                 self._reading_orders -= read
             plan = self.decide(snapshot)
-            due = self._on_current_views(plan)
+            due = self._due(plan, seen.at)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
         was_read = read & due.symbols & snapshot.history.keys()
@@ -262,26 +263,17 @@ class SellWatcher:
             finally:
                 self.journal.plan_made(snapshot, plan)
 
-    def _on_current_views(self, plan: Plan) -> Plan:
-        """The plan without the underlyings on which something is being sent, or was since they were read.
-
-        Symbols whose orders an earlier re-evaluation is reading are left out too: that one acts on them.
-        """
-        symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
-        symbols -= self._reading_orders
-        return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
-
     # --- a tick -------------------------------------------------------------------------------------------------------
 
     def accepts_ticks(self, underlying: str) -> bool:
         """Whether a tick on this underlying may act on the last poll's positions.
 
-        Not while a plan for it is being carried out, nor after one until the next poll.
+        Not while an order is being sent on it, nor after one until the next poll.
         """
         polled_at = self._state.polled_at
         if not self.may_reevaluate or polled_at is None:
             return False
-        return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
+        return self.orders.executions.underlying_holds(underlying, polled_at)
 
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
@@ -299,6 +291,10 @@ class SellWatcher:
             on_tick=True,
         )
         return TickView(snapshot, state.polled_at)
+
+    def decide_on_tick(self, view: TickView) -> Plan:
+        """The plan for a view, without symbols on which an order is being cancelled, or was since the poll."""
+        return self._with_views_that_hold(self.decide(view.snapshot), view.observed_at)
 
     async def act_on_tick(self, underlying: str, view: TickView) -> None:
         """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
@@ -321,10 +317,11 @@ class SellWatcher:
         """
         plan = self.decide(snapshot)
         if snapshot.on_tick:
-            if plan.acts:
-                self.positions.decided(plan)
+            due = self._with_views_that_hold(plan, observed_at)
+            if due.acts:
+                self.positions.decided(due)
                 try:
-                    await self._execute(plan, observed_at)
+                    await self._execute(due, observed_at)
                 finally:
                     self.journal.plan_made(snapshot, plan)
             return
@@ -350,39 +347,41 @@ class SellWatcher:
         )
 
     async def _execute(self, plan: Plan, observed_at: float) -> None:
-        """Carry out a plan. No underlying waits for another's cancel."""
+        """Carry out a plan."""
         if await self._executed(plan, observed_at):
             awaits_read = self._state.awaits_read or bool(plan.cancels)
             self._state = replace(self._state, acted=True, awaits_read=awaits_read)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow soon."""
+        """Carry out a plan, except for symbols of which the view has expired: a later poll decides on these again.
+
+        Return whether a poll should follow soon: anything was sent, cancelled or left out.
+        """
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
             return await self.orders.cancel_all(plan.stale)
         only = self.options.only
-        groups = (plan if only is None else plan.only(only)).sendable.by_underlying
-        steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
-        ends = await asyncio.gather(*steps, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        return any(ends)
+        wanted = (plan if only is None else plan.only(only)).sendable
+        due = self._with_views_that_hold(wanted, observed_at)
+        acted = await self.orders.carry_out(due)
+        return acted or due.symbols_touched != wanted.symbols_touched
 
-    async def _execute_group(self, underlying: str, plan: Plan, observed_at: float) -> bool:
-        """Execute the plan for one underlying, one plan at a time, unless its view has expired."""
-        async with self._locks[underlying]:
-            if self._is_expired(underlying, observed_at):
-                return True
-            try:
-                return await self.orders.carry_out(plan)
-            finally:
-                self._acted_at[underlying] = self.clock.monotonic()
+    def _with_views_that_hold(self, plan: Plan, observed_at: float) -> Plan:
+        """The plan without the symbols of which the view has expired: nothing may be sent by it any more."""
+        executions = self.orders.executions
+        symbols = plan.symbols | plan.symbols_touched
+        held = frozenset(symbol for symbol in symbols if executions.view_holds(symbol, observed_at))
+        return plan if held == symbols else replace(plan.only(held), needs_history=plan.needs_history & held)
 
-    def _is_expired(self, underlying: str, observed_at: float) -> bool:
-        """Whether something was sent or cancelled on an underlying since it was observed."""
-        return observed_at <= self._acted_at.get(underlying, float("-inf"))
+    def _due(self, plan: Plan, observed_at: float) -> Plan:
+        """What a re-evaluation may act on.
+
+        Symbols whose orders an earlier re-evaluation is reading are left out: that one acts on them.
+        """
+        due = self._with_views_that_hold(plan, observed_at) if self.may_reevaluate else plan.only(frozenset())
+        symbols = due.symbols - self._reading_orders
+        return replace(due.only(symbols), needs_history=due.needs_history & symbols)
 
     async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
         """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
