@@ -114,9 +114,11 @@ class ProbedBroker:
         self._network.orders_read.append(self._network.at)
         return rows
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
         """Delegate with latency."""
-        return await self._read(lambda: self._inner.orders_since(start, symbols))
+        return await self._read(lambda: self._inner.orders_since(start, symbols, for_order=for_order, urgent=urgent))
 
     async def is_penny(self, symbol: str) -> bool | None:
         """Delegate with latency."""

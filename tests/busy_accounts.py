@@ -114,8 +114,11 @@ class BudgetedBroker(SimBroker):
         await self._spend("GET", "orders", urgent=urgent)
         return await super().open_orders()
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        await self._spend("GET", "history", for_order=True)
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
+        what = "all orders" if symbols is None else "history"
+        await self._spend("GET", what, for_order=for_order, urgent=urgent)
         return await super().orders_since(start, symbols)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
@@ -175,6 +178,8 @@ class SimStream(FakeStream):
 
     def start(self, listener: StreamListener) -> None:
         super().start(listener)
+        for name in self.problems:
+            listener.connection_changed(name, "")
         self._streaming = asyncio.ensure_future(self._stream())
 
     async def _stream(self) -> None:

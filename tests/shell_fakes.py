@@ -9,7 +9,7 @@ from decimal import Decimal
 from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_order, at, replace
 
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError
+from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
@@ -83,6 +83,7 @@ class FakeBroker:
         self.load = 0.0
         self.clock_fails: Exception | None = None
         self.unreadable_orders: tuple[InvalidRow, ...] = ()
+        self.unlisted = False  # whether the list of all of today's orders fails
 
     def _asked(self, what: str) -> None:
         self.requests.append(what)
@@ -105,12 +106,15 @@ class FakeBroker:
         self._asked("orders")
         return Rows(tuple(order for order in self.orders.values() if not order.is_terminal and self.is_listed(order)))
 
-    async def orders_since(self, _start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        self._asked("history")
-        if self.history_gate is not None:
+    async def orders_since(self, start: dt.datetime, symbols: Collection[str] | None, **_priority: bool) -> Rows[Order]:
+        self._asked("history" if symbols is not None else "all orders")
+        if symbols is None and self.unlisted:
+            raise UnknownOutcomeError("no answer to the list of all orders")
+        if self.history_gate is not None and symbols is not None:
             await self.history_gate.wait()
-        invalid = tuple(row for row in self.unreadable_orders if row.symbol in {"", *symbols})
-        return Rows(tuple(order for order in self.orders.values() if order.symbol in symbols), invalid)
+        invalid = tuple(row for row in self.unreadable_orders if symbols is None or row.symbol in {"", *symbols})
+        since = (order for order in self.orders.values() if order.submitted_at is None or order.submitted_at >= start)
+        return Rows(tuple(order for order in since if symbols is None or order.symbol in symbols), invalid)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         if client_order_id not in self.orders:

@@ -85,16 +85,18 @@ class AlpacaBroker:
 
     async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Every open order, multi-leg ones with their legs."""
-        return await self._read_orders("open", None, "", urgent=urgent)
+        return await self._read_orders("open", None, "", for_order=False, urgent=urgent)
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols, whatever its state, submitted at or after `start`."""
-        wanted = frozenset(symbols)
-        batches = batches_of(sorted(wanted))
-        parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches]
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
+        """Every order of these symbols, or of all when None, whatever its state, submitted at or after `start`."""
+        read = partial(self._read_orders, "all", start, for_order=for_order, urgent=urgent)
+        wanted = None if symbols is None else frozenset(symbols)
+        parts = [await read("")] if wanted is None else [await read(",".join(b)) for b in batches_of(sorted(wanted))]
         return Rows(
             _distinct(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
-            _distinct(row for part in parts for row in part.invalid if not row.symbol or row.symbol in wanted),
+            _distinct(row for part in parts for row in part.invalid if wanted is None or row.symbol in {"", *wanted}),
         )
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
@@ -142,16 +144,15 @@ class AlpacaBroker:
         return await self._client.request(request, penny_of)
 
     async def _read_orders(
-        self, status: str, start: dt.datetime | None, symbols: str, *, urgent: bool = False
+        self, status: str, start: dt.datetime | None, symbols: str, *, for_order: bool, urgent: bool
     ) -> Rows[Order]:
-        page = partial(self._order_page, urgent=urgent)
+        page = partial(self._order_page, for_order=for_order, urgent=urgent)
         try:
             return rows_of(await all_orders(page, status, start, symbols), order_of)
         except UnreadableError as error:
             raise UnknownOutcomeError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
-    async def _order_page(self, query: Mapping[str, str], *, urgent: bool) -> list[object]:
-        for_order = query.get("status") == "all"  # the history of our orders, on which the next one depends
+    async def _order_page(self, query: Mapping[str, str], *, for_order: bool, urgent: bool) -> list[object]:
         request = ApiRequest(_READING_ORDERS, "/orders", query, for_order=for_order, urgent=urgent)
         return await self._client.request(request, list_of)
 
@@ -168,10 +169,10 @@ def _expected_order(answer: object, client_order_id: str, symbol: str = "") -> O
     return order
 
 
-def _is_wanted(order: Order, symbols: frozenset[str], start: dt.datetime) -> bool:
+def _is_wanted(order: Order, symbols: frozenset[str] | None, start: dt.datetime) -> bool:
     """Whether an order matches the query, for a server that ignores its filters."""
-    its_symbols = {order.symbol, *(leg.symbol for leg in order.legs)}
-    return bool(its_symbols & symbols) and (order.submitted_at is None or order.submitted_at >= start)
+    is_one_of_them = symbols is None or not symbols.isdisjoint({order.symbol, *(leg.symbol for leg in order.legs)})
+    return is_one_of_them and (order.submitted_at is None or order.submitted_at >= start)
 
 
 def _distinct(items: Iterable[T]) -> tuple[T, ...]:

@@ -53,6 +53,7 @@ from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
 from sellctl.core.tracking.executions import Executions
+from sellctl.core.tracking.todays_orders import TodaysOrders
 
 CANCEL_POLLS = 8
 CANCEL_POLL_SECONDS = 0.25
@@ -77,6 +78,7 @@ class OrderManager:
     report: EventPublisher
     halted: Callable[[], str]
     executions: Executions = field(init=False)
+    todays: TodaysOrders = field(default_factory=TodaysOrders)
     _restored: bool = False
     _refused_backstops_restored: bool = False
 
@@ -193,6 +195,7 @@ class OrderManager:
 
     def _update(self, order: Order) -> None:
         """Update one of our orders from the broker's view. If recording fails, the next poll repeats it (A1)."""
+        self.todays.put(order)
         managed = self.book.get(order.client_order_id)
         if managed is None:
             return

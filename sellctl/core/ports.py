@@ -53,8 +53,13 @@ class Broker(Protocol):
     async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Every open order; multi-leg orders include their legs."""
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols, in any state, submitted at or after `start`."""
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
+        """Every order of these symbols, or of all when None, in any state, submitted at or after `start`.
+
+        `for_order`: an order waits for it, so that it may use all of the request budget.
+        """
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with this client order id. NotFoundError when the broker definitely has no such order."""

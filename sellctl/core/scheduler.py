@@ -10,7 +10,6 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from sellctl.core.decision.quote_checks import price_exits_paused
@@ -24,7 +23,7 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import QUOTED, PriceTracker
-from sellctl.core.sell_watcher import LoadedOrders, SellWatcher
+from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
 from sellctl.core.watching.due_accounts import Due, DueAccounts
@@ -145,7 +144,7 @@ class AccountScheduler:
         reevaluated = [each for each in self.watchers if each.name in due.reevaluations - observed]
         return [
             *(watcher.act_on_poll(observation, market) for watcher, observation in seen),
-            *(watcher.reevaluate(market, self._loaded(watcher)) for watcher in reevaluated),
+            *(watcher.reevaluate(market) for watcher in reevaluated),
         ]
 
     def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
@@ -158,17 +157,6 @@ class AccountScheduler:
     async def _prepare_ticks(tick_handler: TickHandler, plans: Iterable[asyncio.Task[None]]) -> None:
         await asyncio.gather(*plans)
         await tick_handler.polled()
-
-    def _loaded(self, watcher: SellWatcher) -> LoadedOrders:
-        """The account's orders of today that were loaded for ticks; without these, those last read for it."""
-        ticks, snapshot = self.tick_handler, watcher.state.snapshot
-        if ticks is None:
-            return LoadedOrders(snapshot.history if snapshot else {})
-        return LoadedOrders(
-            ticks.todays_orders(watcher.name),
-            forget=partial(ticks.forget_orders, watcher.name),
-            keep=partial(ticks.keep_orders, watcher.name),
-        )
 
     def _start_reading(self, watcher: SellWatcher, now: float) -> asyncio.Task[AccountObservation | None]:
         urgent = self._accounts.read_began(watcher, now)

@@ -7,7 +7,7 @@ one underlying, both with the positions and orders of the last poll.
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -55,17 +55,6 @@ class WatcherOptions(Struct, frozen=True):
     exempt: Callable[[], frozenset[str]] = frozenset
     resumed: Callable[[], frozenset[str]] = frozenset
     halt: Callable[[str], object] = lambda _why: None
-
-
-class LoadedOrders(Struct, frozen=True):
-    """Orders of today by symbol that were loaded before.
-
-    `forget` discards those that are about to change, `keep` stores those that were read.
-    """
-
-    by_symbol: Mapping[str, tuple[Order, ...]] = {}
-    forget: Callable[[Collection[str]], None] = lambda _symbols: None
-    keep: Callable[[Mapping[str, tuple[Order, ...]]], None] = lambda _orders: None
 
 
 class TickView(Struct, frozen=True):
@@ -123,7 +112,8 @@ class SellWatcher:
     async def observe(self, *, urgent: bool = False) -> AccountObservation | None:
         """Positions and open orders, with our orders updated; None after a failure, which is then in `state`.
 
-        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        Today's orders are read with them the first time, and while an exit is under way. With `urgent`, the reads may
+        use a part of the request budget that is kept for orders.
         """
         policy = self.policy
         return await self._contain(
@@ -131,9 +121,20 @@ class SellWatcher:
                 self.options.mode,
                 with_equity=policy.guards_the_account,
                 with_underlyings=policy.needs_underlyings,
+                in_full=self._needs_todays_orders(),
                 urgent=urgent,
             )
         )
+
+    def _needs_todays_orders(self) -> bool:
+        """Whether the next read is to show today's orders too: the first one, and those that an order may follow.
+
+        So is a read that makes them certain again for what is held, so that a tick's order needs no request.
+        """
+        state = self.state
+        if state.snapshot is None or state.acted or state.is_following or state.is_pressing or self.orders.hanging:
+            return True
+        return self.observer.lacks_orders(holding.symbol for holding in state.snapshot.holdings)
 
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
@@ -169,6 +170,7 @@ class SellWatcher:
             holdings=holdings,
             orders=seen.orders,
             positions_at=market.now - age,
+            history=self.observer.known_orders((holding.symbol for holding in holdings), seen.read),
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
             manual_closes=requests.closing,
             panic=requests.panic,
@@ -229,20 +231,21 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def reevaluate(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+    async def reevaluate(self, market: Market) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
         if self._seen is not None and self.may_reevaluate:
-            await self._contain(self._reevaluate(self._seen, market, loaded or LoadedOrders()))
+            await self._contain(self._reevaluate(self._seen, market))
 
-    async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
-        snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
+    async def _reevaluate(self, seen: AccountObservation, market: Market) -> None:
+        """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
+        snapshot = replace(self._snapshot(seen, market, again=True), on_tick=True)
         plan = self.decide(snapshot)
         due = self._due(plan, seen.at)
-        read = due.needs_history - self.observer.unreadable  # polls try these again
+        read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again
         if read:
             self._reading_orders |= read
             try:
-                snapshot = await self._with_history(snapshot, replace(due, needs_history=read))
+                snapshot = snapshot.with_history(await self.observer.read_orders(read))
                 snapshot = replace(snapshot, sent=self.positions.sent)
             finally:
                 self._reading_orders -= read
@@ -250,18 +253,22 @@ class SellWatcher:
             due = self._due(plan, seen.at)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
-        was_read = read & due.symbols & snapshot.history.keys()
-        loaded.keep({symbol: snapshot.history[symbol] for symbol in was_read})
+        due = replace(due, needs_history=due.needs_history | (self.lacks_certain_orders(due) - read))
         self.positions.decided(due)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
         self._state = replace(self._state, plan=updated, snapshot=shown)
         self._announcer.announce(updated)
         if due.sendable.acts:
-            loaded.forget(due.sendable.symbols_acting)
             try:
                 await self._execute(due, seen.at)
             finally:
                 self.journal.plan_made(snapshot, plan)
+            await self._load_increments_behind(due)
+
+    def lacks_certain_orders(self, plan: Plan) -> frozenset[str]:
+        """The symbols with an order to send whose orders of today aren't certain now."""
+        due = {decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop}
+        return plan.needs_history | (due - self.observer.known_orders(due).keys()) if due else plan.needs_history
 
     # --- a tick -------------------------------------------------------------------------------------------------------
 
@@ -278,7 +285,7 @@ class SellWatcher:
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
         state = self._state
-        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
+        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None or not self._seen:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
         if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
@@ -286,6 +293,7 @@ class SellWatcher:
         snapshot = replace(
             state.snapshot,
             holdings=tuple(self._with_price_increment(holding) for holding in group),
+            history=self.observer.known_orders((holding.symbol for holding in group), self._seen.read),
             halted=self.orders.halted(),
             sent=self.positions.sent,
             on_tick=True,
@@ -299,8 +307,9 @@ class SellWatcher:
     async def act_on_tick(self, underlying: str, view: TickView) -> None:
         """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
         if self.accepts_ticks(underlying):
-            # Orders sent meanwhile count: their number per minute is limited (K2).
-            snapshot = replace(view.snapshot, sent=self.positions.sent)
+            # Orders sent meanwhile count: their number per minute is limited (K2). News since may void what was known.
+            known = self.observer.known_orders(view.snapshot.history)
+            snapshot = replace(view.snapshot, sent=self.positions.sent, history=known)
             await self._contain(self._decide_and_execute(snapshot, view.observed_at))
 
     # --- polls and ticks ----------------------------------------------------------------------------------------------
@@ -326,7 +335,7 @@ class SellWatcher:
                     self.journal.plan_made(snapshot, plan)
             return
         if plan.needs_history:
-            snapshot = await self._with_history(snapshot, plan)
+            snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
             plan = self.decide(snapshot)
         self.positions.decided(plan)
         self._take_plan(snapshot, plan, observed_at)
@@ -335,6 +344,7 @@ class SellWatcher:
         self._apply_account_guard(plan)
         self._announcer.announce(plan)
         await self._execute(plan, observed_at)
+        await self._load_increments_behind(plan)
 
     def _take_plan(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
         first = self._state.first_plan
@@ -383,18 +393,14 @@ class SellWatcher:
         symbols = due.symbols - self._reading_orders
         return replace(due.only(symbols), needs_history=due.needs_history & symbols)
 
-    async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
-        """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
-        symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
-        # The coarser increment serves while the request budget is needed for more.
-        unknown = symbols if self.broker.load < EASY_LOAD else ()
-        history, is_news = await asyncio.gather(
-            self.observer.history(symbols), self.observer.load_price_increments(unknown)
-        )
-        if is_news:
-            positions = [holding.position for holding in snapshot.holdings]
-            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market, again=True))
-        return snapshot.with_history(history)
+    async def _load_increments_behind(self, plan: Plan) -> None:
+        """Load the price increments of a plan's orders for the next ones. No order waits for them.
+
+        The coarser increment serves while the request budget is needed for more.
+        """
+        due = [decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop]
+        if due and self.broker.load < EASY_LOAD:
+            await self.observer.load_price_increments(due)
 
     def _with_price_increment(self, holding: Holding) -> Holding:
         penny = self.positions.penny.get(_underlying(holding))
@@ -440,9 +446,13 @@ class SellWatcher:
         """Clear the problem: the process that holds the account has accepted the request."""
         self._state = replace(self._state, problem=None)
 
-    async def load_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders by symbol, loaded in advance; empty after a failure, which is then in `state`."""
-        return await self._contain(self.observer.history(symbols)) or {}
+    def orders_streamed(self, *, is_connected: bool) -> None:
+        """The stream of the account's orders was connected, or has ended."""
+        self.observer.todays.streamed(is_connected=is_connected)
+
+    def order_changed(self, symbol: str) -> None:
+        """An order of this symbol has changed, or one of any when it is ""."""
+        self.observer.todays.changed(symbol)
 
     async def load_price_increments(self, symbols: Iterable[str]) -> None:
         """Load in advance whether these options trade in pennies."""

@@ -1,15 +1,13 @@
 """Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
 
-A decision on a tick uses the last poll's positions and orders, the newest quotes, and today's orders, which are loaded
-in advance so that no request precedes the order. Once an order was sent on an underlying, its view has expired until
-the next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting
-for. Without streams, only polls decide.
+A decision on a tick uses the last poll's positions and orders, the newest quotes, and what is certain of today's
+orders, so that no request precedes the order. Once an order was sent on an underlying, its view has expired until the
+next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting for.
+Without streams, only polls decide.
 """
 
 import asyncio
-import datetime as dt
 import heapq
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,8 +20,6 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market, Quote
-from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
@@ -51,8 +47,6 @@ class TickHandler:
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
-    _todays_orders: dict[str, dict[str, tuple[Order, ...]]] = field(default_factory=lambda: defaultdict(dict))
-    _orders_of: dt.date | None = None  # the day whose orders those are
     _disconnected: set[str] = field(default_factory=set)
     _pending_wakes: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -70,6 +64,8 @@ class TickHandler:
             task.cancel()
         self._pending_wakes.clear()  # else those that were cancelled would never be requested again
         await asyncio.gather(*executing, return_exceptions=True)
+        for watcher in self.watchers:
+            watcher.orders_streamed(is_connected=False)
 
     @property
     def is_live(self) -> bool:
@@ -79,7 +75,7 @@ class TickHandler:
 
     def streams_orders_of(self, account: str) -> bool:
         """Whether the updates of the account's orders are being streamed."""
-        return self.stream.problems.get(f"orders of {account}") == ""
+        return self.stream.problems.get(_orders_of(account)) == ""
 
     # --- after each poll ----------------------------------------------------------------------------------------------
 
@@ -92,7 +88,7 @@ class TickHandler:
             self.publish("", EventKind.DEGRADED, text, failed=True)
 
     async def _prepare(self) -> None:
-        """Update which account holds which symbol, stream those nearest to their triggers, and load today's orders."""
+        """Update which account holds which symbol, and stream those nearest to their triggers."""
         nearest: dict[str, Decimal] = {}
         held_by: dict[str, tuple[SellWatcher, ...]] = {}
         self._distances = {watcher.name: _distances_of(watcher) for watcher in self.watchers}
@@ -118,47 +114,12 @@ class TickHandler:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
 
     async def _load_ahead(self) -> None:
-        """Load what an order on a tick needs: today's orders with one request per account, and price increments.
-
-        Not for an account that has used much of its request budget: a re-evaluation loads them when an order is due.
-        """
+        """Load price increments, except of an account that has used much of its request budget."""
         market = self._market()
         if market is None or not market.is_open:
             return
-        if self._orders_of != market.today:
-            self._orders_of = market.today
-            self._todays_orders.clear()
-        for watcher in self.watchers:
-            self.forget_orders(watcher.name, {order.symbol for order in watcher.state.open_orders})
         eased = [watcher for watcher in self.watchers if watcher.broker.load < LOW_LOAD]
-        await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in eased))
         await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
-
-    def todays_orders(self, account: str) -> Mapping[str, tuple[Order, ...]]:
-        """The orders of today by symbol, as far as they are loaded."""
-        return dict(self._todays_orders[account])
-
-    def keep_orders(self, account: str, orders: Mapping[str, tuple[Order, ...]]) -> None:
-        """Store orders of today that a re-evaluation has read."""
-        self._todays_orders[account].update(orders)
-
-    def forget_orders(self, account: str, symbols: Collection[str]) -> None:
-        """Discard the loaded orders of these symbols, because one of them changes."""
-        for symbol in symbols:
-            self._todays_orders[account].pop(symbol, None)
-
-    async def _load_todays_orders(self, watcher: SellWatcher) -> None:
-        """Load those that are missing; a symbol with an open order is loaded again once that order has ended."""
-        known, state = self._todays_orders[watcher.name], watcher.state
-        if state.snapshot is None or state.problem is not None or not self.stream.streamed:
-            return
-        unsettled = {order.symbol for order in state.open_orders}
-        underlyings = {h.symbol: h.position.instrument.underlying for h in state.snapshot.holdings}
-        missing = {symbol for symbol in underlyings if symbol in self._held_by}
-        missing -= known.keys() | unsettled | set(state.working)
-        if missing and not state.acted:
-            history = await watcher.load_history(missing)
-            known.update({s: orders for s, orders in history.items() if watcher.accepts_ticks(underlyings[s])})
 
     async def _load_price_increments(self, watcher: SellWatcher) -> None:
         """Load those of the contracts nearest to their triggers, so that an order on a tick has a valid price."""
@@ -191,13 +152,17 @@ class TickHandler:
         self.prices.traded(symbol, price)
 
     def order_changed(self, account: str, symbol: str) -> None:
-        """An order changed: discard the loaded orders of its symbol and poll the account."""
-        known = self._todays_orders[account]
-        known.pop(symbol, None) if symbol else known.clear()
+        """An order changed: what is known of its symbol's orders isn't certain any more. Poll the account."""
+        for watcher in self.watchers:
+            if watcher.name == account:
+                watcher.order_changed(symbol)
         self._wake_in(ORDER_NEWS_SECONDS, account, account)
 
     def connection_changed(self, name: str, problem: str) -> None:
         """A connection came up or went down; polling continues in either case."""
+        for watcher in self.watchers:
+            if name == _orders_of(watcher.name):
+                watcher.orders_streamed(is_connected=not problem)
         if problem:
             self._disconnected.add(name)
             self.publish("", EventKind.DEGRADED, f"{name}: {problem}; polling instead", failed=True)
@@ -214,22 +179,20 @@ class TickHandler:
         if view is None:
             return
         plan = watcher.decide_on_tick(view)
-        if plan.needs_history:
+        if watcher.lacks_certain_orders(plan):
             self._wake(watcher.name)
         elif plan.acts:
-            self._execute(watcher, underlying, view, plan)
+            self._execute(watcher, underlying, view)
         if plan.is_unconfirmed:
             self._poll_for_second_quote(f"{watcher.name} {underlying}", (watcher,))
 
     def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
-        """The last poll's view with the newest quotes and today's orders; None while no tick may act."""
+        """The last poll's view with the newest quotes; None while no tick may act."""
         view = watcher.view_for_tick(underlying)
         if view is None:
             return None
-        known = self._todays_orders[watcher.name]
         holdings = tuple(self._with_newest_quote(holding) for holding in view.snapshot.holdings)
-        history = {h.symbol: known[h.symbol] for h in holdings if h.symbol in known}
-        return replace(view, snapshot=replace(view.snapshot, market=market, holdings=holdings, history=history))
+        return replace(view, snapshot=replace(view.snapshot, market=market, holdings=holdings))
 
     def _with_newest_quote(self, holding: Holding) -> Holding:
         symbol, prices = holding.symbol, self.prices
@@ -237,9 +200,7 @@ class TickHandler:
         state = replace(holding.state, window=window, wide_for=wide, last_trade=trade)
         return replace(holding, quote=prices.newest(symbol), state=state)
 
-    def _execute(self, watcher: SellWatcher, underlying: str, view: TickView, plan: Plan) -> None:
-        self.forget_orders(watcher.name, plan.symbols_acting)
-
+    def _execute(self, watcher: SellWatcher, underlying: str, view: TickView) -> None:
         async def execute() -> None:
             await watcher.act_on_tick(underlying, view)
             if not watcher.is_sending:  # else the last order asks for the read, which then shows them all
@@ -274,6 +235,11 @@ class TickHandler:
             return self.market_clock.now()
         except BrokerError:
             return None
+
+
+def _orders_of(account: str) -> str:
+    """The name of the connection that streams an account's order updates."""
+    return f"orders of {account}"
 
 
 def _distances_of(watcher: SellWatcher) -> Mapping[str, Decimal]:

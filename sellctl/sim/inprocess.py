@@ -101,15 +101,21 @@ class SimBroker:
         """Every open order."""
         return self._call("GET", "/v2/orders", lambda account: self._rows(list(account.open_orders.values())))
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols submitted at or after `start`."""
-        return self._call(
-            "GET",
-            "/v2/orders",
-            lambda account: self._rows(
-                [one for one in account.orders.values() if one.created_at >= start and one.symbol in symbols]
-            ),
-        )
+    async def orders_since(
+        self,
+        start: dt.datetime,
+        symbols: Collection[str] | None,
+        *,
+        for_order: bool = True,  # noqa: ARG002  there is no budget
+        urgent: bool = False,  # noqa: ARG002  there is no budget
+    ) -> Rows[Order]:
+        """Every order of these symbols, or of all when None, submitted at or after `start`."""
+
+        def rows(account: SimAccount) -> Rows[Order]:
+            found = (one for one in account.orders.values() if one.created_at >= start)
+            return self._rows([one for one in found if symbols is None or one.symbol in symbols])
+
+        return self._call("GET", "/v2/orders", rows)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with this client order id."""

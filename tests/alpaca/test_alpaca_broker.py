@@ -143,6 +143,33 @@ def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(
     )
 
 
+def test_todays_orders_of_all_symbols_are_one_list_without_a_filter_by_symbol(stand_in: StandIn) -> None:
+    rows = [
+        an_order_row(1),
+        an_order_row(2, symbol="MSFT"),
+        an_order_row(3, symbol="MSFT", qty="NaN"),
+        an_order_row(4, submitted_at="2026-11-20T04:59:59Z"),
+    ]
+    stand_in.on("/v2/orders", Answer(rows))
+    with connected(stand_in.url) as adapters:
+        answer = run(adapters.brokers["a"].orders_since(START, None, for_order=False))
+    (request,) = stand_in.requests
+    assert "symbols" not in request.query
+    assert request.query["status"] == "all"
+    assert [order.id for order in answer.rows] == ["id-0001", "id-0002"]
+    assert [row.symbol for row in answer.invalid] == ["MSFT"]
+
+
+def test_more_than_500_orders_of_today_are_read_page_by_page(stand_in: StandIn) -> None:
+    stamps = [(START + dt.timedelta(seconds=number)).isoformat().replace("+00:00", "Z") for number in range(620)]
+    rows = [an_order_row(number, submitted_at=stamp) for number, stamp in enumerate(stamps)]
+    stand_in.on("/v2/orders", Answer(rows[:500]), Answer(rows[499:]))
+    with connected(stand_in.url) as adapters:
+        answer = run(adapters.brokers["a"].orders_since(START, None, for_order=False))
+    assert len(answer.rows) == 620
+    assert len(stand_in.requests) == 2
+
+
 def test_the_history_of_no_symbols_asks_nothing(stand_in: StandIn) -> None:
     with connected(stand_in.url) as adapters:
         assert run(adapters.brokers["a"].orders_since(START, [])).rows == ()

@@ -104,11 +104,18 @@ def test_what_works_is_not_sent_again() -> None:
     assert len(world.broker.sent) == 1
 
 
-def test_todays_orders_and_price_increments_are_asked_for_only_when_an_order_is_due() -> None:
-    quiet, due = polled(World()), polled(World(), DUE)
+def test_after_the_first_read_todays_orders_are_asked_for_only_when_an_order_is_due() -> None:
+    quiet, due = polled(World(), *[("1.00", "1.02")] * 3), polled(World(), ("1.00", "1.02"), DUE)
+    assert quiet.broker.requests.count("all orders") == 1
     assert "history" not in quiet.broker.requests
-    assert (due.broker.requests.count("history"), due.broker.requests.count("contract")) == (1, 1)
+    assert due.broker.requests.count("history") == 1
     assert due.broker.requests.index("history") < due.broker.requests.index("submit")
+
+
+def test_a_price_increment_is_read_behind_the_order_and_only_when_one_was_due() -> None:
+    quiet, due = polled(World()), polled(World(), DUE)
+    assert "contract" not in quiet.broker.requests
+    assert due.broker.requests.index("submit") < due.broker.requests.index("contract")
 
 
 def test_a_stop_waits_for_a_second_quote_and_the_first_plan_is_told_as_confirmed() -> None:
@@ -147,13 +154,18 @@ def test_stale_only_sends_no_exit() -> None:
     assert not world.watcher.state.is_expedited
 
 
-def test_an_account_that_may_not_be_acted_on_is_a_problem_and_nothing_is_asked_after() -> None:
+def test_of_an_account_that_may_not_be_acted_on_nothing_is_used() -> None:
     def busy(_facts: AccountFacts) -> None:
         raise BusyError("PA1 is in use by sellctl watch.")
 
-    world = polled(World(admit=busy), DUE)
-    assert isinstance(world.watcher.state.problem, BusyError)
-    assert "positions" not in [request for request in world.broker.requests if request != "clock"]
+    world = World(admit=busy)
+    working = our_order(CALL)
+    world.broker.orders[working.client_order_id] = working
+    polled(world, DUE)
+    state = world.watcher.state
+    assert isinstance(state.problem, BusyError)
+    assert (state.facts, state.snapshot, state.working) == (None, None, ())
+    assert (world.broker.sent, world.journal.notes, world.journal.plans) == ([], [], [])
     world.watcher.handed_over()
     assert world.watcher.state.problem is None
 

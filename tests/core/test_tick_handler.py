@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from builders import CALL, PUT, a_position
 from shell_fakes import FakeStream, World
 
@@ -42,10 +43,11 @@ class Ticks:
             await asyncio.sleep(0)
 
     def play(self, *acts: Callable[[], Awaitable[None]]) -> None:
-        """Open, poll twice so that all that is loaded ahead of need is there, act, close."""
+        """Open with the order stream connected, poll twice so that all that is loaded ahead is there, act, close."""
 
         async def everything() -> None:
             self.handler.open(self.woken.append)
+            self.world.watcher.orders_streamed(is_connected=True)
             await self.poll()
             self.world.clock.seconds += 5
             await self.poll()
@@ -168,7 +170,7 @@ def test_a_quote_of_what_nobody_holds_is_ignored() -> None:
     assert ticks.world.prices.newest(PUT) is None
 
 
-def test_an_order_that_changes_wakes_a_poll_and_its_history_is_loaded_anew() -> None:
+def test_an_order_that_changes_wakes_one_poll_which_reads_todays_orders_without_a_request_more() -> None:
     ticks = Ticks()
 
     async def change() -> None:
@@ -178,7 +180,79 @@ def test_an_order_that_changes_wakes_a_poll_and_its_history_is_loaded_anew() -> 
 
     ticks.play(change, ticks.poll)
     assert ticks.woken == ["main"]
-    assert ticks.world.broker.requests.count("history") == 1
+    assert ticks.world.broker.requests == ["clock", "positions", "all orders"]
+
+
+def test_a_tick_after_news_of_its_symbols_orders_sends_nothing_until_a_poll_has_read_them() -> None:
+    ticks = Ticks()
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", CALL)
+
+    ticks.play(change, lambda: ticks.quote(*DUE))
+    assert (ticks.sent, ticks.world.broker.requests) == ([], [])
+    assert ticks.woken[0] == "main"
+
+
+def test_a_tick_after_news_of_another_symbols_orders_sends() -> None:
+    ticks = Ticks()
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", PUT)
+
+    ticks.play(change, lambda: ticks.quote(*DUE))
+    assert ticks.sent == [CALL]
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_after_a_break_of_the_order_stream_a_tick_sends_nothing_until_todays_orders_were_read(*, is_back: bool) -> None:
+    ticks = Ticks()
+
+    async def breaks() -> None:
+        ticks.handler.connection_changed("orders of main", "the connection was cut")
+        if is_back:
+            ticks.handler.connection_changed("orders of main", "")
+
+    async def next_poll() -> None:
+        ticks.world.quoted("1.00", "1.02")
+        await ticks.poll()
+        requests.extend(ticks.world.broker.requests)
+
+    requests: list[str] = []
+    ticks.play(breaks, lambda: ticks.quote(*DUE), next_poll, lambda: ticks.quote(*DUE))
+    assert requests == ["clock", "positions", "all orders" if is_back else "orders"]
+    assert ticks.sent == ([CALL] if is_back else [])
+
+
+def test_a_reevaluation_without_an_order_stream_asks_once_for_the_orders_of_all_that_is_due() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.quoted("1.00", "1.02", PUT)
+    ticks = Ticks(world)
+
+    async def due() -> None:
+        world.watcher.orders_streamed(is_connected=False)
+        world.clock.seconds += 2
+        world.quoted(*DUE)
+        world.quoted(*DUE, PUT)
+        await world.prices.refresh([position.instrument for position in world.broker.held])
+        await world.watcher.reevaluate(world.market_clock.now())
+
+    ticks.play(due)
+    assert world.broker.requests[:3] == ["history", "submit", "submit"]
+
+
+def test_a_reevaluation_with_the_order_stream_connected_needs_no_request_before_the_order() -> None:
+    ticks = Ticks()
+
+    async def due() -> None:
+        ticks.world.clock.seconds += 2
+        ticks.world.quoted(*DUE)
+        await ticks.world.prices.refresh([a_position(CALL).instrument])
+        await ticks.world.watcher.reevaluate(ticks.world.market_clock.now())
+
+    ticks.play(due)
+    assert ticks.world.broker.requests[0] == "submit"
 
 
 def test_a_connection_is_published_when_it_changes_and_all_accounts_are_polled_once_it_is_up() -> None:

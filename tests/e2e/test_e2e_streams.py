@@ -109,9 +109,9 @@ class Watch:
 
     def is_ready(self) -> bool:
         """Whether it streams and has read what an order on a tick requires: today's orders and the price increment."""
-        requests = self.stage.server.requests
-        has_orders = any(r.path == "/v2/orders" and "status=all" in r.query for r in requests)
-        return self.ticks_are_live and has_orders and any("/options/contracts/" in r.path for r in requests)
+        has_orders = all(watcher.observer.known_orders([CALL]) for watcher in self.runtime.scheduler.watchers)
+        has_increment = any("/options/contracts/" in r.path for r in self.stage.server.requests)
+        return self.ticks_are_live and has_orders and has_increment
 
     def is_sold(self) -> bool:
         return self.stage.held(CALL) == 0

@@ -104,6 +104,7 @@ def test_open_orders_and_todays_orders() -> None:
     assert [order.id for order in run(broker.open_orders()).rows] == [resting.id]
     assert len(run(broker.orders_since(at("09:30"), [CALL])).rows) == 2
     assert run(broker.orders_since(at("11:30"), [CALL])).rows == ()
+    assert len(run(broker.orders_since(at("09:30"), None)).rows) == 2
     run(broker.cancel(resting.id))
     assert run(broker.order_by_client_id("b")).status == "canceled"
 
