@@ -230,6 +230,7 @@ def test_a_stale_order_whose_cancel_takes_long_holds_up_no_exit_of_another_symbo
 
 def test_while_a_stale_order_is_being_cancelled_ticks_act_on_every_other_symbol() -> None:
     world = with_a_stale_order()
+    world.watcher.orders_streamed(is_connected=True)
 
     async def scene() -> None:
         poll = asyncio.ensure_future(world.poll())
@@ -253,7 +254,7 @@ async def tick(world: World, symbol: str) -> None:
     view = world.watcher.view_for_tick("AAPL")
     assert view is not None
     newest = [replace(h, quote=world.prices.newest(h.symbol)) for h in view.snapshot.holdings]
-    snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest), history={symbol: ()})
+    snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest))
     await world.watcher.act_on_tick("AAPL", replace(view, snapshot=snapshot))
 
 
