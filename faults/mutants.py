@@ -31,7 +31,7 @@ from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, Request
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
-from sellctl.core.model.plan import Reason
+from sellctl.core.model.plan import CancelOrder, Reason
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders import transitions
 from sellctl.core.orders.managed_order import ManagedState
@@ -160,8 +160,14 @@ async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
     await self._send(order, "again")
 
 
-async def _call_it_canceled(self: OrderManager, order: Order, *_rest: Any) -> None:
-    self._update(replace(order, status="canceled"))
+_cancel = OrderManager.cancel
+
+
+async def _call_it_canceled(self: OrderManager, cancel: CancelOrder) -> bool:
+    requested = await _cancel(self, cancel)
+    if requested:
+        self._update(replace(cancel.order, status="canceled"))
+    return requested
 
 
 def _as_terminal(self: Order) -> OrderState:
@@ -392,7 +398,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
     Mutant("retry", "after a timeout the order is sent again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
     Mutant("204 is canceled", "a 204 response to a cancel counts as the order's end",
-        ((OrderManager, "_await_end", _call_it_canceled),), by_day),
+        ((OrderManager, "cancel", _call_it_canceled),), by_day),
     Mutant("available ignored", "qty is used instead of qty_available",
         ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
     Mutant("floats", "quantities are converted to floats", ((sizing, "_floored", _floats),), by_day),

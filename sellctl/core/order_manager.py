@@ -55,8 +55,6 @@ from sellctl.core.text import as_dollars
 from sellctl.core.tracking.executions import Executions
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
-CANCEL_POLLS = 8
-CANCEL_POLL_SECONDS = 0.25
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
 # The positions may not show fills of an earlier process yet that are more recent than this.
 LATE_FILLS = dt.timedelta(seconds=20)
@@ -79,6 +77,7 @@ class OrderManager:
     halted: Callable[[], str]
     executions: Executions = field(init=False)
     todays: TodaysOrders = field(default_factory=TodaysOrders)
+    _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
 
@@ -94,6 +93,12 @@ class OrderManager:
     def symbols_working(self) -> tuple[str, ...]:
         """The symbols of those orders."""
         return self.book.symbols_working
+
+    @property
+    def shown(self) -> tuple[Order, ...]:
+        """Our exit orders that work, each as the broker has last shown it."""
+        shown = ((self.book.get(client_order_id), order) for client_order_id, order in self._shown.items())
+        return tuple(order for managed, order in shown if managed and managed.is_work)
 
     @property
     def symbols_guarded(self) -> tuple[str, ...]:
@@ -138,7 +143,14 @@ class OrderManager:
         found = await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
         self.book.seen({order.client_order_id for order in known})
+        self.book.cancels_seen({order.id for order in open_orders})
+        self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
+
+    def follow(self, orders: Iterable[Order]) -> None:
+        """Update those of our orders that are among these."""
+        for order in orders:
+            self._update(order)
 
     def _restore(self, now: dt.datetime) -> None:
         """Restore an earlier process's open orders, and its fills that the positions may not show yet."""
@@ -207,7 +219,9 @@ class OrderManager:
             if isinstance(event, Ended):
                 self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
             self._record(order.client_order_id, event)
+        self._shown[order.client_order_id] = order
         if order.is_terminal:
+            del self._shown[order.client_order_id]
             self.book.cancel_ended(order)
         if order.status == "rejected":
             self._report_rejected(managed)
@@ -410,7 +424,7 @@ class OrderManager:
         return any(requested)
 
     async def cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel, unless one is under way, and wait briefly for the order to end.
+        """Request a cancel, unless one is under way; the account's next read shows whether the order has ended (I4).
 
         Return False when nothing was requested or the request failed.
         """
@@ -431,7 +445,6 @@ class OrderManager:
         except BrokerError as error:
             self._report_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
-        await self._await_end(order)
         return True
 
     def _report_cancel(self, cancel: CancelOrder) -> None:
@@ -443,21 +456,6 @@ class OrderManager:
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
         self.report(order.symbol, kind, text, failed=True)
-
-    async def _await_end(self, order: Order) -> None:
-        """Re-read a cancelled order until it is terminal; a 204 only confirms the request (I4)."""
-        for _ in range(CANCEL_POLLS):
-            try:
-                seen = await self.broker.order_by_client_id(order.client_order_id)
-            except RateLimitedError:
-                return
-            except BrokerError:
-                seen = order
-            if seen.is_terminal:
-                self.book.cancel_ended(seen)
-                self._update(seen)
-                return
-            await self.clock.sleep(CANCEL_POLL_SECONDS)
 
     # --- events and effects -------------------------------------------------------------------------------------------
 

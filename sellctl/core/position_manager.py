@@ -105,6 +105,11 @@ class PositionManager:
         """Symbols that are held, or were in one of the last polls."""
         return frozenset(self._memories)
 
+    def exits(self, symbols: Iterable[str]) -> tuple[ExitProgress, ...]:
+        """The exits under way of these symbols."""
+        now = self._clock.monotonic()
+        return tuple(filter(None, (self._book.exit_progress(symbol, now) for symbol in symbols)))
+
     # --- joining ------------------------------------------------------------------------------------------------------
 
     def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:

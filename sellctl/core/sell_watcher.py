@@ -18,11 +18,12 @@ from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.alerts import overdue_alerts
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import RateLimitedError, SellctlError, UnknownOutcomeError
+from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.gain import Basis
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
@@ -34,11 +35,12 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
-from sellctl.core.watching.poll_schedule import EASY_LOAD
+from sellctl.core.watching.poll_schedule import AWAITED_SECONDS, EASY_LOAD
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
+ENDS_WITHIN = (0.0, 0.25, 1.0)  # seconds between the looks for the end of a cancel at the end of a run
 _RESUMED = "resumed"  # the journal's note on a symbol or underlying whose rules the user has resumed
 _BUG_HINT = "Please report it; --debug logs where it happened."
 
@@ -84,6 +86,7 @@ class SellWatcher:
     _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
+    _awaited: frozenset[str] = frozenset()  # the broker's ids of orders whose cancel an exit waits for
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
 
     def __post_init__(self) -> None:
@@ -139,9 +142,13 @@ class SellWatcher:
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
         if await self._contain(self._act_on_poll(seen, market)):
-            if self._state.problem is not None:
-                self.publish("", EventKind.RECOVERED, "the account responds again")
-            self._state = replace(self._state, problem=None, failures=0)
+            self._recover()
+
+    def _recover(self) -> None:
+        """The account has responded."""
+        if self._state.problem is not None:
+            self.publish("", EventKind.RECOVERED, "the account responds again")
+        self._state = replace(self._state, problem=None, failures=0)
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
@@ -150,9 +157,16 @@ class SellWatcher:
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
         if seen.at > self.orders.executions.last_ended_at:
-            self._state = replace(self._state, acted=False, awaits_read=False)
+            self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
         return True
+
+    def _see_cancels(self, seen: AccountObservation) -> None:
+        """A read has shown what the last plans brought about; a cancel that is pending is soon looked for again."""
+        self._awaited &= self.orders.hanging & {order.id for order in seen.orders}
+        in_vain = self._state.reads_in_vain + 1 if self._awaited else 0
+        awaits_read = 0 < in_vain < len(AWAITED_SECONDS)
+        self._state = replace(self._state, acted=False, awaits_read=awaits_read, reads_in_vain=in_vain)
 
     def _snapshot(self, seen: AccountObservation, market: Market, *, again: bool = False) -> Snapshot:
         """The account by an observation, with the newest quotes; `again` when a snapshot of it was made before."""
@@ -205,6 +219,23 @@ class SellWatcher:
             self.publish("", EventKind.ALERT, problem, failed=True)
         return resumed
 
+    # --- working orders ----------------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Ask what became of our working orders. What has ended is soon read, together with the positions."""
+        if await self._contain(self._follow()):
+            self._recover()
+
+    async def _follow(self) -> bool:
+        working = set(self.orders.symbols_working)
+        todays = await self.observer.read_orders(working)
+        self.orders.follow(order for orders in todays.values() for order in orders)
+        ended = working.difference(self.orders.symbols_working)
+        if ended:  # the last read's view of them has expired
+            self._acted_at |= dict.fromkeys(map(underlying_of, ended), self.clock.monotonic())
+            self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
+        return True
+
     # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
     @property
@@ -238,7 +269,7 @@ class SellWatcher:
 
     async def _reevaluate(self, seen: AccountObservation, market: Market) -> None:
         """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
-        snapshot = replace(self._snapshot(seen, market, again=True), on_tick=True)
+        snapshot = replace(self._snapshot(seen, market, again=True), orders=self._orders_by_now(seen), on_tick=True)
         plan = self.decide(snapshot)
         due = self._due(plan, seen.at)
         read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again
@@ -255,15 +286,37 @@ class SellWatcher:
             return  # a poll decides on a newer view
         due = replace(due, needs_history=due.needs_history | (self.lacks_certain_orders(due) - read))
         self.positions.decided(due)
-        shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
-        self._state = replace(self._state, plan=updated, snapshot=shown)
+        repriced = self._repriced(plan)
+        shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due).updated_by(repriced)
+        first = self._state.first_plan
+        first = first.confirmed_by(updated) if first else updated
+        self._state = replace(self._state, plan=updated, first_plan=first, snapshot=shown)
         self._announcer.announce(updated)
-        if due.sendable.acts:
+        if due.sendable.acts or repriced.acts:
             try:
-                await self._execute(due, seen.at)
+                await asyncio.gather(self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic()))
             finally:
                 self.journal.plan_made(snapshot, plan)
             await self._load_increments_behind(due)
+
+    def _orders_by_now(self, seen: AccountObservation) -> tuple[Order, ...]:
+        """The open orders of an observation, and those of ours that the broker has accepted since."""
+        known = {order.client_order_id for order in seen.orders}
+        return (*seen.orders, *(order for order in self.orders.shown if order.client_order_id not in known))
+
+    def _repriced(self, plan: Plan) -> Plan:
+        """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
+        hanging = self.orders.hanging
+        working = {order.symbol: order.id for order in self.orders.shown if order.id not in hanging}
+        symbols = {
+            decision.holding.symbol
+            for decision in plan.decisions
+            if decision.cancel_first
+            and not self._locks[_underlying(decision.holding)].locked()
+            and not self.accepts_ticks(_underlying(decision.holding))
+            and {cancel.order.id for cancel in decision.cancel_first} == {working.get(decision.holding.symbol)}
+        }
+        return replace(plan.only(frozenset(symbols)), stale=())
 
     def lacks_certain_orders(self, plan: Plan) -> frozenset[str]:
         """The symbols with an order to send whose orders of today aren't certain now."""
@@ -359,8 +412,10 @@ class SellWatcher:
     async def _execute(self, plan: Plan, observed_at: float) -> None:
         """Carry out a plan."""
         if await self._executed(plan, observed_at):
-            awaits_read = self._state.awaits_read or bool(plan.cancels)
-            self._state = replace(self._state, acted=True, awaits_read=awaits_read)
+            awaited = frozenset(cancel.order.id for cancel in plan.awaited_cancels)
+            self._awaited |= awaited
+            again = {"awaits_read": True, "reads_in_vain": 0} if awaited else {}
+            self._state = replace(self._state, acted=True, **again)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
         """Carry out a plan, except for symbols of which the view has expired: a later poll decides on these again.
@@ -370,12 +425,26 @@ class SellWatcher:
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
-            return await self.orders.cancel_all(plan.stale)
+            return await self._cancel_stale(plan.stale)
         only = self.options.only
         wanted = (plan if only is None else plan.only(only)).sendable
         due = self._with_views_that_hold(wanted, observed_at)
         acted = await self.orders.carry_out(due)
         return acted or due.symbols_touched != wanted.symbols_touched
+
+    async def _cancel_stale(self, cancels: Sequence[CancelOrder]) -> bool:
+        """Cancel stale orders, and wait briefly until none of them is listed as open any more."""
+        requested = await self.orders.cancel_all(cancels)
+        for seconds in ENDS_WITHIN:
+            if self.orders.hanging.isdisjoint(cancel.order.id for cancel in cancels):
+                break
+            await self.clock.sleep(seconds)
+            try:
+                listed = await self.broker.open_orders()
+            except BrokerError:
+                continue
+            self.orders.book.cancels_seen({order.id for order in listed.rows})
+        return requested
 
     def _with_views_that_hold(self, plan: Plan, observed_at: float) -> Plan:
         """The plan without the symbols of which the view has expired: nothing may be sent by it any more."""
@@ -467,19 +536,24 @@ class SellWatcher:
         return await self._contain(self.observer.todays_orders(symbol)) or ()
 
     async def cancel_targets(self, why: str) -> None:
-        """Cancel the open orders of profit targets."""
-        if self.options.mode is RunMode.ACT:
-            await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in self._target_orders()))
+        """Cancel the open orders of profit targets, and wait briefly for their end."""
+        targets = self._target_orders() if self.options.mode is RunMode.ACT else ()
+        await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in targets))
+        for seconds in ENDS_WITHIN:
+            if self.orders.hanging.isdisjoint(order.id for order in targets):
+                return
+            await self.clock.sleep(seconds)
+            await self.follow()
 
     def _target_orders(self) -> Sequence[Order]:
         snapshot, only = self._state.snapshot, self.options.only
-        if snapshot is None:
+        if snapshot is None or self._seen is None:
             return ()
-        exits = [h.state.exit for h in snapshot.holdings if h.state.exit and h.state.exit.urgency >= Urgency.PROFIT]
-        ids = {exit_.client_order_id for exit_ in exits}
+        exits = self.positions.exits(holding.symbol for holding in snapshot.holdings)
+        ids = {exit_.client_order_id for exit_ in exits if exit_.urgency >= Urgency.PROFIT}
         return [
             order
-            for order in snapshot.orders
+            for order in self._orders_by_now(self._seen)
             if order.client_order_id in ids and not order.is_terminal and (only is None or order.symbol in only)
         ]
 

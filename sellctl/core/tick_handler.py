@@ -44,6 +44,7 @@ class TickHandler:
     clock: Clock
     publish: EventPublisher
     _wake: Callable[[str], None] = lambda _account: None
+    _requote: Callable[[str], None] = lambda _account: None
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
@@ -51,9 +52,13 @@ class TickHandler:
     _pending_wakes: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, wake: Callable[[str], None]) -> None:
-        """Start the streams; `wake` requests an early poll of an account, or of all when its name is ""."""
-        self._wake = wake
+    def open(self, wake: Callable[[str], None], requote: Callable[[str], None]) -> None:
+        """Start the streams.
+
+        `wake` requests an early read of an account, or of all when its name is "", and `requote` a decision on its
+        newest quotes.
+        """
+        self._wake, self._requote = wake, requote
         self.stream.start(self)
 
     async def close(self) -> None:
@@ -211,10 +216,14 @@ class TickHandler:
     def _poll_for_second_quote(self, what: str, watchers: Collection[SellWatcher]) -> None:
         """Poll for a second quote, which confirms or refutes the first, in case none is streamed."""
         for watcher in watchers:
-            self._wake_in(self.prices.second_quote_in, f"second quote of {what}", watcher.name)
+            self._call_in(self.prices.second_quote_in, f"second quote of {what}", self._requote, watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
-        """Request one early poll; requests with the same `what` are ignored until it is due."""
+        """Request one early read."""
+        self._call_in(seconds, what, self._wake, account)
+
+    def _call_in(self, seconds: float, what: str, call: Callable[[str], None], account: str) -> None:
+        """Call once; further calls with the same `what` are ignored until then."""
         if what in self._pending_wakes:
             return
         self._pending_wakes.add(what)
@@ -222,7 +231,7 @@ class TickHandler:
         async def wake() -> None:
             await self.clock.sleep(seconds)
             self._pending_wakes.discard(what)
-            self._wake(account)
+            call(account)
 
         self._keep(asyncio.create_task(wake()))
 

@@ -439,14 +439,25 @@ def test_fills_of_an_earlier_process_are_waited_for_in_the_positions() -> None:
 # --- cancelling (I4) --------------------------------------------------------------------------------------------------
 
 
-def test_a_cancel_is_written_down_asked_for_and_waited_for() -> None:
+def test_a_cancel_is_written_down_and_asked_for_and_the_next_read_shows_its_end() -> None:
     desk = Desk()
     desk.send()
     assert desk.cancel(desk.broker.orders[AN_EXIT])
-    assert desk.broker.requests[1:] == ["cancel", "look up"]
-    assert desk.journal.kinds == ["intent", "accepted", "cancel", "canceled"]
+    assert desk.broker.requests[1:] == ["cancel"]
+    assert desk.journal.kinds == ["intent", "accepted", "cancel"]
     assert desk.sentences[-1] == f"{CALL} canceled: it is old"
+    assert (desk.manager.working, desk.manager.hanging) == (1, {desk.broker.orders[AN_EXIT].id})
+    desk.manager.follow(desk.broker.orders.values())
+    assert desk.journal.kinds[-1] == "canceled"
     assert desk.manager.working == 0
+
+
+def test_the_broker_s_last_answer_on_each_working_order_is_at_hand() -> None:
+    desk = Desk()
+    desk.send()
+    assert desk.manager.shown == (desk.broker.orders[AN_EXIT],)
+    desk.manager.follow([desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10))])
+    assert desk.manager.shown == ()
 
 
 def test_a_cancel_that_was_taken_is_no_end() -> None:
@@ -466,6 +477,7 @@ def test_an_order_that_can_not_be_cancelled_any_more_is_read_to_its_end() -> Non
     desk.send()
     order = desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10))
     assert desk.cancel(order)
+    desk.manager.follow([order])
     assert desk.journal.kinds[-1] == "filled"
 
 
@@ -488,13 +500,17 @@ def test_a_cancel_that_fails_is_told_and_one_without_an_answer_is_waited_for(
     assert ("cancel_unknown" in desk.journal.kinds) is asked
 
 
-def test_a_persons_order_that_is_cancelled_is_not_followed() -> None:
+def test_a_persons_order_that_is_cancelled_is_over_once_the_broker_lists_it_no_more() -> None:
     desk = Desk()
     theirs = an_order(CALL)
     desk.broker.orders[theirs.client_order_id] = theirs
     assert desk.cancel(theirs)
     assert desk.journal.rows == [("cancel", CALL)]
-    assert (desk.book.open, desk.manager.hanging) == ((), frozenset())
+    assert (desk.book.open, desk.manager.hanging) == ((), {theirs.id})
+    desk.settle(theirs)
+    assert desk.manager.hanging == {theirs.id}
+    desk.settle()
+    assert desk.manager.hanging == frozenset()
 
 
 # --- backstops --------------------------------------------------------------------------------------------------------

@@ -621,10 +621,74 @@ def test_a_look_confirms_a_stop_with_its_second_quote() -> None:
     assert [order.symbol for order in again.broker.sent] == [CALL]
 
 
-def test_after_an_order_a_look_does_nothing_more_until_the_account_was_read() -> None:
+def test_after_an_order_a_re_evaluation_sends_nothing_more_until_the_account_was_read() -> None:
     world = World()
-    reevaluated(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"))
+    reevaluated(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"), ("1.50", "1.52"), ("1.60", "1.62"))
     assert len(world.broker.sent) == 1
+
+
+def test_a_re_evaluation_cancels_an_order_that_is_to_be_repriced_once_although_no_read_has_shown_it_yet() -> None:
+    world = World()
+    reevaluated(world, DUE, *(7 * [("1.30", "1.32")]))
+    assert world.broker.cancelled == [world.broker.orders[world.broker.sent[0].client_order_id].id]
+    assert world.watcher.state.awaits_read
+    assert world.journal.plans[-1].cancels  # on record, as every decision that acts
+    assert [order.limit_price for order in world.watcher.state.open_orders] == [world.broker.sent[0].limit_price]
+
+
+def test_the_first_plan_shows_what_a_re_evaluation_has_confirmed() -> None:
+    world = World()
+
+    async def run() -> None:
+        world.quoted("0.70", "0.72")
+        await world.poll()
+        world.clock.seconds += 1.6
+        await world.prices.refresh([a_position(CALL, "3").instrument])
+        await world.watcher.reevaluate(world.market_clock.now())
+
+    asyncio.run(run())
+    first = world.watcher.state.first_plan
+    assert first is not None
+    assert [decision.submit is not None for decision in first.decisions] == [True]
+
+
+# --- working orders ---------------------------------------------------------------------------------------------------
+
+
+def test_orders_that_are_followed_cost_one_request_and_a_read_is_awaited_once_one_has_ended() -> None:
+    world = polled(World(), DUE)
+    world.broker.requests.clear()
+    asyncio.run(world.watcher.follow())
+    assert (world.broker.requests, world.watcher.state.awaits_read) == (["history"], False)
+    (name, order), *_ = world.broker.orders.items()
+    world.broker.orders[name] = replace(order, status="filled", filled_qty=order.qty)
+    asyncio.run(world.watcher.follow())
+    assert (world.watcher.state.working, world.watcher.state.awaits_read) == ((), True)
+    assert not world.watcher.accepts_ticks("AAPL")
+
+
+def test_a_cancel_that_an_exit_waits_for_is_looked_for_until_it_has_been_pending_for_five_reads() -> None:
+    world = World()
+    reevaluated(world, DUE, *(7 * [("1.30", "1.32")]))
+    (name, order), *_ = world.broker.orders.items()
+    world.broker.orders[name] = replace(order, status="pending_cancel")
+    awaited = []
+    for _ in range(7):
+        polled(world, ("1.30", "1.32"))
+        awaited.append((world.watcher.state.awaits_read, world.watcher.state.reads_in_vain))
+    assert awaited == [(True, 1), (True, 2), (True, 3), (True, 4), (True, 5), (False, 6), (False, 7)]
+
+
+def test_no_exit_waits_for_the_cancel_of_a_stale_order_of_another_symbol() -> None:
+    for symbol, waits in ((PUT, False), (CALL, True)):
+        world = World()
+        world.broker.held = (a_position(PUT, "1"), a_position(CALL, "1"))
+        world.quoted("1.00", "1.02", PUT)
+        stale = replace(an_order(symbol), submitted_at=at("11:00"), limit_price=Decimal(9))
+        world.broker.orders[stale.client_order_id] = stale
+        polled(world, DUE)
+        assert world.broker.cancelled == [stale.id]
+        assert world.watcher.state.awaits_read is waits
 
 
 def test_a_look_acts_while_a_read_fails_for_a_moment_and_not_while_the_key_is_refused() -> None:

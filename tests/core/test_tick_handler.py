@@ -21,6 +21,7 @@ class Ticks:
         self.world = world or World()
         self.stream = FakeStream()
         self.woken: list[str] = []
+        self.requoted: list[str] = []
         self.handler = TickHandler(
             [self.world.watcher],
             self.stream,
@@ -46,7 +47,7 @@ class Ticks:
         """Open with the order stream connected, poll twice so that all that is loaded ahead is there, act, close."""
 
         async def everything() -> None:
-            self.handler.open(self.woken.append)
+            self.handler.open(self.woken.append, self.requoted.append)
             self.world.watcher.orders_streamed(is_connected=True)
             await self.poll()
             self.world.clock.seconds += 5
@@ -136,24 +137,24 @@ def test_a_stop_needs_two_ticks_far_enough_apart() -> None:
     assert again.sent == [CALL]
 
 
-def test_a_stop_that_waits_for_a_second_quote_wakes_a_poll_once() -> None:
+def test_a_stop_that_waits_for_a_second_quote_asks_for_one_once_and_for_no_read() -> None:
     ticks = Ticks()
 
     async def time_passes() -> None:
         await asyncio.sleep(0.02)
 
     ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), time_passes)
-    assert ticks.woken == ["main"]
+    assert (ticks.requoted, ticks.woken) == (["main"], [])
 
 
-def test_a_jump_sends_nothing_and_wakes_a_poll() -> None:
+def test_a_jump_sends_nothing_and_asks_for_a_second_quote() -> None:
     ticks = Ticks()
 
     async def time_passes() -> None:
         await asyncio.sleep(0.02)
 
     ticks.play(lambda: ticks.quote("9.00", "9.02"), time_passes)
-    assert (ticks.sent, ticks.woken) == ([], ["main"])
+    assert (ticks.sent, ticks.requoted, ticks.woken) == ([], ["main"], [])
 
 
 def test_no_tick_acts_while_the_market_is_closed() -> None:

@@ -413,6 +413,12 @@ class Plan(Struct, frozen=True):
         return tuple(reversed(by_id.values()))
 
     @property
+    def awaited_cancels(self) -> tuple[CancelOrder, ...]:
+        """The cancels whose end an exit waits for: those in its way, and the stale orders of its symbol."""
+        due = {decision.holding.symbol for decision in self.decisions if decision.signal}
+        return (*self._in_the_way(), *(cancel for cancel in self.stale if cancel.order.symbol in due))
+
+    @property
     def acts(self) -> bool:
         """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)

@@ -185,6 +185,11 @@ class OrderBook:
         """Record that an order whose cancel was requested has ended at the broker."""
         self._cancels_of_others.pop(order.id, None)
 
+    def cancels_seen(self, ids: Collection[str]) -> None:
+        """Forget the cancels of the user's orders, except of these, which the broker still lists as open."""
+        for order_id in self._cancels_of_others.keys() - ids:
+            del self._cancels_of_others[order_id]
+
     def seen(self, client_order_ids: Collection[str]) -> None:
         """Mark as unseen every order of this process except these, which the broker's view shows.
 
