@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from faults.loop import LoopClock
 from faults.steps import Step
@@ -17,12 +17,12 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.model.instrument import Instrument
-from sellctl.core.model.market import BrokerClock, Quote, Session
+from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Rows
-from sellctl.core.ports import Broker, Journal, QuoteSource
+from sellctl.core.ports import Broker, CorporateActions, Journal, QuoteSource
 from sellctl.sim.inprocess import body_of
 
 T = TypeVar("T")
@@ -210,15 +210,19 @@ def _refusal_kind(error: BrokerError) -> str:
     return error.refusal.value if isinstance(error, RequestRejectedError) else ""
 
 
+class MarketData(QuoteSource, CorporateActions, Protocol):
+    """A source of both quotes and corporate actions."""
+
+
 class ProbedQuotes:
-    """A QuoteSource that wraps another one and adds latency."""
+    """Quotes and corporate actions of another source, with latency."""
 
     @property
     def last_problems(self) -> tuple[str, ...]:
         """Those of the wrapped source."""
         return self._inner.last_problems
 
-    def __init__(self, inner: QuoteSource, network: Network) -> None:
+    def __init__(self, inner: MarketData, network: Network) -> None:
         self._inner = inner
         self._network = network
 
@@ -227,6 +231,12 @@ class ProbedQuotes:
         self._network.reads += 1
         await self._network.travel()
         return await self._inner.latest(instruments)
+
+    async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
+        """Delegate with latency."""
+        self._network.reads += 1
+        await self._network.travel()
+        return await self._inner.splits(symbols, day)
 
 
 class ProbedJournal:

@@ -15,10 +15,10 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
 from sellctl.core.model.instrument import AssetClass, Instrument
-from sellctl.core.model.intent import Intent, OpenOrder
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.plan import Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
@@ -75,7 +75,9 @@ class FakeBroker:
         self.requests: list[str] = []
         self.sent: list[SubmitOrder] = []
         self.cancelled: list[str] = []
+        self.cancel_takes = 0.0  # seconds until a cancel is answered
         self.gate: asyncio.Event | None = None  # positions wait for it
+        self.order_gates: dict[str, asyncio.Event] = {}  # by symbol: what the answer to an order waits for
         self.is_listed: Callable[[Order], bool] = lambda _order: True  # whether the list of open orders shows it
         self.history_gate: asyncio.Event | None = None  # and orders of any state for this
         self.load = 0.0
@@ -125,6 +127,8 @@ class FakeBroker:
     async def submit(self, order: SubmitOrder) -> Order:
         self.requests.append("submit")
         self.sent.append(order)
+        if order.symbol in self.order_gates:
+            await self.order_gates[order.symbol].wait()
         if self.refuses is not None:
             raise self.refuses
         placed = replace(
@@ -140,6 +144,8 @@ class FakeBroker:
     async def cancel(self, order_id: str) -> None:
         self.requests.append("cancel")
         self.cancelled.append(order_id)
+        if self.cancel_takes:
+            await self.host.sleep(self.cancel_takes)
         for name, order in self.orders.items():
             if order.id == order_id:
                 self.orders[name] = replace(order, status="canceled")
@@ -165,6 +171,7 @@ class FakeJournal:
     def __init__(self) -> None:
         self.plans: list[Plan] = []
         self.intents: list[str] = []
+        self.decisions: list[tuple[str, ...]] = []  # the symbols whose intents were written together
         self.notes: list[tuple[str, str, Mapping[str, object]]] = []
         self.fails: Exception | None = None
 
@@ -176,11 +183,10 @@ class FakeJournal:
         self._write()
         self.plans.append(plan)
 
-    def intend(
-        self, _account: str, order: SubmitOrder, _body: Mapping[str, str], _signal: ExitSignal, _step: int
-    ) -> None:
+    def intend(self, _account: str, orders: Sequence[IntendedOrder]) -> None:
         self._write()
-        self.intents.append(order.client_order_id)
+        self.decisions.append(tuple(order.request.symbol for order in orders))
+        self.intents += [order.request.client_order_id for order in orders]
 
     def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:
         return None

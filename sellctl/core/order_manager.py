@@ -7,9 +7,10 @@ out. An event that can't be recorded is read from the broker again; only an acce
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from sellctl.core.decision.backstop import as_signal, terms_of
 from sellctl.core.errors import (
@@ -24,8 +25,9 @@ from sellctl.core.errors import (
 )
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
+from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, PositionDecision, Reason, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
 from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import (
@@ -50,6 +52,7 @@ from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
+from sellctl.core.tracking.executions import Executions
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
@@ -59,7 +62,10 @@ LATE_FILLS = dt.timedelta(seconds=20)
 
 @dataclass(slots=True)
 class OrderManager:
-    """Carries out plans for one account and follows each of our orders to its end."""
+    """Carries out plans for one account and follows each of our orders to its end.
+
+    `executions` is what is being sent and cancelled.
+    """
 
     account: str
     broker: Broker
@@ -69,10 +75,14 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
+    executions: Executions = field(init=False)
     todays: TodaysOrders = field(default_factory=TodaysOrders)
     _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
+
+    def __post_init__(self) -> None:
+        self.executions = Executions(self.clock)
 
     @property
     def working(self) -> int:
@@ -218,7 +228,7 @@ class OrderManager:
 
     def _fill(self, managed: ManagedOrder, order: Order) -> None:
         """Count, record and report a fill, exactly once however often the broker shows it (I8)."""
-        self.positions.filled(managed, order.filled_qty, order.filled_at or order.updated_at or self.report.now())
+        self.positions.filled(managed, order.filled_qty, order.last_fill_at or self.report.now())
         price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
         words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
@@ -236,36 +246,47 @@ class OrderManager:
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
     async def carry_out(self, plan: Plan) -> bool:
-        """Carry out the plan's cancels, then its exits, the most urgent first, then its backstops.
+        """Record the orders of a plan in one commit, then send and cancel concurrently, the most urgent first.
 
-        Return whether the next poll should follow at once: an order was cancelled, or an exit sent and not refused.
+        JournalError when they can't be recorded; then nothing is sent or cancelled (A3). No order waits for a cancel:
+        where one has to, the plan only cancels, and a later plan sends. Return whether the next poll should follow at
+        once: an order was cancelled, or an exit sent and not refused.
         """
-        cancelled = await self.cancel_all(plan.cancels)
-        sent = await asyncio.gather(*(self._send_exit(decision, plan.made_at) for decision in plan.submits))
-        if plan.backstops:
-            self._restore_refused_backstops()
-            await asyncio.gather(*(self._send_backstop(decision, plan.made_at) for decision in plan.backstops))
-        return cancelled or any(sent)
+        exits = tuple(self._exits(plan))
+        backstops = tuple(self._backstops(plan))
+        self._intend((*exits, *backstops), plan.made_at)
+        acts = self._in_order_of_urgency(plan, exits)
+        guards = (self._sending(order) for order in backstops)
+        ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
+        for end in ended:
+            if isinstance(end, BaseException):
+                raise end
+        return any(ended[: len(ended) - len(backstops)])
 
-    async def _send_exit(self, decision: PositionDecision, now: dt.datetime) -> bool:
-        """Send the order of an exit, unless a halt began since the decision. Return whether the broker may have it."""
-        order, signal = decision.submit, decision.signal
-        if order is None or signal is None:
-            return False
+    def _exits(self, plan: Plan) -> Iterator[IntendedOrder]:
+        """The orders of the plan's exits, except those that a halt forbids which began since the decision."""
         halted = self.halted()
-        if halted and signal.reason is not Reason.PANIC:
-            self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
-            return False
-        progress = signal.holding.state.exit
-        step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
-        return await self._send_new(order, signal, step, now)
+        for decision in plan.submits:
+            order, signal = decision.submit, decision.signal
+            if order is None or signal is None:
+                continue
+            if halted and signal.reason is not Reason.PANIC:
+                self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
+                continue
+            progress = signal.holding.state.exit
+            step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
+            yield IntendedOrder(order, self.broker.body(order), signal, step)
 
-    async def _send_backstop(self, decision: PositionDecision, now: dt.datetime) -> None:
-        """Send a backstop for a position, unless a halt is set or the broker has refused one for it."""
-        order, holding = decision.backstop, decision.holding
-        if order is None or self.halted() or self.book.is_refused_a_backstop(holding.position):
+    def _backstops(self, plan: Plan) -> Iterator[IntendedOrder]:
+        """The plan's backstops, unless a halt is set; without those of positions for which the broker refused one."""
+        if not plan.backstops or self.halted():
             return
-        await self._send_new(order, as_signal(holding, f"backstop: {terms_of(order)}"), 1, now)
+        self._restore_refused_backstops()
+        for decision in plan.backstops:
+            order, holding = decision.backstop, decision.holding
+            if order is not None and not self.book.is_refused_a_backstop(holding.position):
+                signal = as_signal(holding, f"backstop: {terms_of(order)}")
+                yield IntendedOrder(order, self.broker.body(order), signal, 1)
 
     def _restore_refused_backstops(self) -> None:
         """Restore today's refusals from the journal: a refused backstop is tried once per day, by any process."""
@@ -273,16 +294,35 @@ class OrderManager:
             self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
             self._refused_backstops_restored = True
 
-    async def _send_new(self, request: SubmitOrder, signal: ExitSignal, step: int, now: dt.datetime) -> bool:
-        """Record the intent, then send. JournalError when it can't be recorded; then nothing is sent (A3).
-
-        Return whether the broker accepted the order, or may have.
-        """
-        self.journal.intend(self.account, request, self.broker.body(request), signal, step)
-        self.positions.sending(signal, now)
+    def _intend(self, orders: Sequence[IntendedOrder], now: dt.datetime) -> None:
+        """Record the orders of one decision together, before the first of them is sent (I2)."""
+        if not orders:
+            return
+        self.journal.intend(self.account, orders)
+        for order in orders:
+            self.positions.sending(order.signal, now)
         at = self.clock.monotonic()
-        self.book.intend(ManagedOrder.of_request(request, signal, step, at=at))
-        return await self._send(request, signal.sentence)
+        for order in orders:
+            self.book.intend(ManagedOrder.of_request(order.request, order.signal, order.step, at=at))
+
+    def _in_order_of_urgency(self, plan: Plan, exits: Iterable[IntendedOrder]) -> list[Awaitable[bool]]:
+        """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
+        sends = {order.request.symbol: order for order in exits}
+        cancels = {cancel.order.id: cancel for cancel in plan.cancels}
+        requests = []
+        for decision in plan.decisions:
+            first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
+            requests += [self._cancelling(decision.holding.symbol, cancel) for cancel in first if cancel]
+            if decision.holding.symbol in sends:
+                requests.append(self._sending(sends.pop(decision.holding.symbol)))
+        return requests + [self._cancelling(cancel.order.symbol, cancel) for cancel in cancels.values()]
+
+    def _sending(self, order: IntendedOrder) -> Awaitable[bool]:
+        request = order.request
+        return self.executions.sending(request.symbol, partial(self._send, request, order.signal.sentence))
+
+    def _cancelling(self, symbol: str, cancel: CancelOrder) -> Awaitable[bool]:
+        return self.executions.cancelling(symbol, partial(self.cancel, cancel))
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""

@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import AssetClass, Instrument
-from sellctl.core.model.intent import Intent, OpenOrder
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.plan import Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows, Snapshot
 
@@ -162,8 +162,11 @@ class Journal(Protocol):
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit."""
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
-        """Record an order about to be sent, as step `step` of an exit. It is on disk when this returns."""
+    def intend(self, account: str, orders: Sequence[IntendedOrder]) -> None:
+        """Record the orders of one decision before any is sent: all of them or, after JournalError, none.
+
+        They are on disk when this returns.
+        """
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The recorded intent of one of our orders, from any process; None when this journal has none."""

@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
-from sellctl.core.decision.quote_checks import MAX_AHEAD
 from sellctl.core.errors import BrokerError
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote, Window
@@ -88,7 +87,7 @@ class PriceTracker:
             book = self._books.get(symbol)
             if book is None:
                 book = self._books[symbol] = QuoteBook(instruments[symbol].asset_class, self._confirm)
-            if book.take(quote, now, source, future=latest is not None and quote.at - latest > MAX_AHEAD):
+            if book.take(quote, now, source, latest):
                 taken.add(symbol)
         return frozenset(taken)
 

@@ -7,7 +7,6 @@ one underlying, both with the positions and orders of the last poll.
 import asyncio
 import datetime as dt
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -24,7 +23,6 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
@@ -89,9 +87,6 @@ class SellWatcher:
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
     _awaited: frozenset[str] = frozenset()  # the broker's ids of orders whose cancel an exit waits for
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
-    # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
-    _acted_at: dict[str, float] = field(default_factory=dict)
-    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._state = AccountState(self.name, self.options.mode, self.options.only)
@@ -160,7 +155,7 @@ class SellWatcher:
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
-        if seen.at > max(self._acted_at.values(), default=float("-inf")):
+        if seen.at > self.orders.executions.last_ended_at:
             self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
         return True
@@ -236,7 +231,7 @@ class SellWatcher:
         self.orders.follow(order for orders in todays.values() for order in orders)
         ended = working.difference(self.orders.symbols_working)
         if ended:  # the last read's view of them has expired
-            self._acted_at |= dict.fromkeys(map(underlying_of, ended), self.clock.monotonic())
+            self.orders.executions.expire(ended)
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
         return True
 
@@ -245,7 +240,12 @@ class SellWatcher:
     @property
     def is_executing(self) -> bool:
         """Whether a plan is being carried out: a read that begins now would not show its end."""
-        return any(lock.locked() for lock in self._locks.values())
+        return self.orders.executions.is_any_under_way
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an order is being sent: the read that follows it, once, comes after the last of several."""
+        return self.orders.executions.is_sending
 
     @property
     def may_reevaluate(self) -> bool:
@@ -270,7 +270,7 @@ class SellWatcher:
         """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
         snapshot = replace(self._snapshot(seen, market, again=True), orders=self._orders_by_now(seen), on_tick=True)
         plan = self.decide(snapshot)
-        due = self._on_current_views(plan)
+        due = self._due(plan, seen.at)
         read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again
         if read:
             self._reading_orders |= read
@@ -280,12 +280,12 @@ class SellWatcher:
             finally:
                 self._reading_orders -= read
             plan = self.decide(snapshot)
-            due = self._on_current_views(plan)
+            due = self._due(plan, seen.at)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
         due = replace(due, needs_history=due.needs_history | (self.lacks_certain_orders(due) - read))
         self.positions.decided(due)
-        repriced = self._repriced(plan)
+        repriced = self._repriced(plan, seen.at)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due).updated_by(repriced)
         first = self._state.first_plan
         first = first.confirmed_by(updated) if first else updated
@@ -303,17 +303,18 @@ class SellWatcher:
         known = {order.client_order_id for order in seen.orders}
         return (*seen.orders, *(order for order in self.orders.shown if order.client_order_id not in known))
 
-    def _repriced(self, plan: Plan) -> Plan:
+    def _repriced(self, plan: Plan, observed_at: float) -> Plan:
         """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
-        hanging = self.orders.hanging
+        executions, hanging = self.orders.executions, self.orders.hanging
         working = {order.symbol: order.id for order in self.orders.shown if order.id not in hanging}
+        expired = {symbol for symbol in working if not executions.view_holds(symbol, observed_at)}
         symbols = {
             decision.holding.symbol
             for decision in plan.decisions
             if decision.cancel_first
-            and not self._locks[_underlying(decision.holding)].locked()
-            and not self.accepts_ticks(_underlying(decision.holding))
-            and {cancel.order.id for cancel in decision.cancel_first} == {working.get(decision.holding.symbol)}
+            and decision.holding.symbol in expired
+            and not executions.is_under_way(decision.holding.symbol)
+            and {cancel.order.id for cancel in decision.cancel_first} == {working[decision.holding.symbol]}
         }
         return replace(plan.only(frozenset(symbols)), stale=())
 
@@ -322,26 +323,17 @@ class SellWatcher:
         due = {decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop}
         return plan.needs_history | (due - self.observer.known_orders(due).keys()) if due else plan.needs_history
 
-    def _on_current_views(self, plan: Plan) -> Plan:
-        """The plan without the underlyings on which something is being sent, or was since they were read.
-
-        Symbols whose orders an earlier re-evaluation is reading are left out too: that one acts on them.
-        """
-        symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
-        symbols -= self._reading_orders
-        return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
-
     # --- a tick -------------------------------------------------------------------------------------------------------
 
     def accepts_ticks(self, underlying: str) -> bool:
         """Whether a tick on this underlying may act on the last poll's positions.
 
-        Not while a plan for it is being carried out, nor after one until the next poll.
+        Not while an order is being sent on it, nor after one until the next poll.
         """
         polled_at = self._state.polled_at
         if not self.may_reevaluate or polled_at is None:
             return False
-        return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
+        return self.orders.executions.underlying_holds(underlying, polled_at)
 
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
@@ -360,6 +352,10 @@ class SellWatcher:
             on_tick=True,
         )
         return TickView(snapshot, state.polled_at)
+
+    def decide_on_tick(self, view: TickView) -> Plan:
+        """The plan for a view, without symbols on which an order is being cancelled, or was since the poll."""
+        return self._with_views_that_hold(self.decide(view.snapshot), view.observed_at)
 
     async def act_on_tick(self, underlying: str, view: TickView) -> None:
         """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
@@ -383,10 +379,11 @@ class SellWatcher:
         """
         plan = self.decide(snapshot)
         if snapshot.on_tick:
-            if plan.acts:
-                self.positions.decided(plan)
+            due = self._with_views_that_hold(plan, observed_at)
+            if due.acts:
+                self.positions.decided(due)
                 try:
-                    await self._execute(plan, observed_at)
+                    await self._execute(due, observed_at)
                 finally:
                     self.journal.plan_made(snapshot, plan)
             return
@@ -413,7 +410,7 @@ class SellWatcher:
         )
 
     async def _execute(self, plan: Plan, observed_at: float) -> None:
-        """Carry out a plan. No underlying waits for another's cancel."""
+        """Carry out a plan."""
         if await self._executed(plan, observed_at):
             awaited = frozenset(cancel.order.id for cancel in plan.awaited_cancels)
             self._awaited |= awaited
@@ -421,19 +418,19 @@ class SellWatcher:
             self._state = replace(self._state, acted=True, **again)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow soon."""
+        """Carry out a plan, except for symbols of which the view has expired: a later poll decides on these again.
+
+        Return whether a poll should follow soon: anything was sent, cancelled or left out.
+        """
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
             return await self._cancel_stale(plan.stale)
         only = self.options.only
-        groups = (plan if only is None else plan.only(only)).sendable.by_underlying
-        steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
-        ends = await asyncio.gather(*steps, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        return any(ends)
+        wanted = (plan if only is None else plan.only(only)).sendable
+        due = self._with_views_that_hold(wanted, observed_at)
+        acted = await self.orders.carry_out(due)
+        return acted or due.symbols_touched != wanted.symbols_touched
 
     async def _cancel_stale(self, cancels: Sequence[CancelOrder]) -> bool:
         """Cancel stale orders, and wait briefly until none of them is listed as open any more."""
@@ -449,19 +446,21 @@ class SellWatcher:
             self.orders.book.cancels_seen({order.id for order in listed.rows})
         return requested
 
-    async def _execute_group(self, underlying: str, plan: Plan, observed_at: float) -> bool:
-        """Execute the plan for one underlying, one plan at a time, unless its view has expired."""
-        async with self._locks[underlying]:
-            if self._is_expired(underlying, observed_at):
-                return True
-            try:
-                return await self.orders.carry_out(plan)
-            finally:
-                self._acted_at[underlying] = self.clock.monotonic()
+    def _with_views_that_hold(self, plan: Plan, observed_at: float) -> Plan:
+        """The plan without the symbols of which the view has expired: nothing may be sent by it any more."""
+        executions = self.orders.executions
+        symbols = plan.symbols | plan.symbols_touched
+        held = frozenset(symbol for symbol in symbols if executions.view_holds(symbol, observed_at))
+        return plan if held == symbols else replace(plan.only(held), needs_history=plan.needs_history & held)
 
-    def _is_expired(self, underlying: str, observed_at: float) -> bool:
-        """Whether something was sent or cancelled on an underlying since it was observed."""
-        return observed_at <= self._acted_at.get(underlying, float("-inf"))
+    def _due(self, plan: Plan, observed_at: float) -> Plan:
+        """What a re-evaluation may act on.
+
+        Symbols whose orders an earlier re-evaluation is reading are left out: that one acts on them.
+        """
+        due = self._with_views_that_hold(plan, observed_at) if self.may_reevaluate else plan.only(frozenset())
+        symbols = due.symbols - self._reading_orders
+        return replace(due.only(symbols), needs_history=due.needs_history & symbols)
 
     async def _load_increments_behind(self, plan: Plan) -> None:
         """Load the price increments of a plan's orders for the next ones. No order waits for them.

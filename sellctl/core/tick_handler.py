@@ -1,9 +1,9 @@
 """Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
 
 A decision on a tick uses the last poll's positions and orders, the newest quotes, and what is certain of today's
-orders, so that no request precedes the order. Once something was sent on an underlying, its view has expired until
-the next poll; other underlyings are not affected, whatever a poll or another exit is waiting for. Without streams, only
-polls decide.
+orders, so that no request precedes the order. Once an order was sent on an underlying, its view has expired until the
+next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting for.
+Without streams, only polls decide.
 """
 
 import asyncio
@@ -183,7 +183,7 @@ class TickHandler:
         view = self._view(watcher, underlying, market)
         if view is None:
             return
-        plan = watcher.decide(view.snapshot)
+        plan = watcher.decide_on_tick(view)
         if watcher.lacks_certain_orders(plan):
             self._wake(watcher.name)
         elif plan.acts:
@@ -208,7 +208,8 @@ class TickHandler:
     def _execute(self, watcher: SellWatcher, underlying: str, view: TickView) -> None:
         async def execute() -> None:
             await watcher.act_on_tick(underlying, view)
-            self._wake(watcher.name)
+            if not watcher.is_sending:  # else the last order asks for the read, which then shows them all
+                self._wake(watcher.name)
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 

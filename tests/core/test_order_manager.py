@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 from builders import CALL, a_holding, a_market, a_position, an_order, at, replace
-from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal
+from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal, an_exit_of
 from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes, as_shown, refusal
 
 from sellctl.core.errors import (
@@ -22,10 +22,10 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.events import EventPublisher
-from sellctl.core.model.event import Event
+from sellctl.core.model.event import Event, EventKind
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder, Urgency
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.transitions import CANCEL_ALERT_SECONDS
@@ -34,7 +34,7 @@ from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.tracking.episodes import Episodes
 
 T = TypeVar("T")
-OTHER = "AAPL261218C00210000"
+OTHER, THIRD = "AAPL261218C00210000", "MSFT261218C00400000"
 TIMED_OUT = UnknownOutcomeError("The request timed out.")
 REFUSED_IN_OTHER_WORDS = UnknownOutcomeError("The host answered with status 401.", is_refusal=True)
 TOO_MANY = RateLimitedError("Too many requests.", answer=BrokerAnswer(429, None, "too many requests."))
@@ -65,7 +65,7 @@ class Desk:
             report,
             lambda: self.halted,
         )
-        self.positions.holdings([a_position(CALL, "10")], a_market())
+        self.positions.holdings([a_position(symbol, "10") for symbol in (CALL, OTHER, THIRD)], a_market())
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         async def whole() -> T:
@@ -86,8 +86,8 @@ class Desk:
         holding = a_holding(CALL, "10")
         return self.carry_out(PositionDecision(holding, DecisionState.WATCHING, "", backstop=a_backstop_request()))
 
-    def carry_out(self, decision: PositionDecision) -> bool:
-        return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), (decision,))))
+    def carry_out(self, *decisions: PositionDecision, stale: tuple[CancelOrder, ...] = ()) -> bool:
+        return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), decisions, stale)))
 
     def settle(self, *orders: Order, seconds: float = 0.0) -> tuple[Order, ...]:
         """A later poll that shows these open orders."""
@@ -139,6 +139,83 @@ def test_an_acceptance_that_can_not_be_written_down_holds_all_the_same() -> None
     with pytest.raises(JournalError):
         desk.send()
     assert (desk.manager.working, desk.manager.unknown) == (1, ())
+
+
+# --- several orders of one decision -----------------------------------------------------------------------------------
+
+
+def cancelled_first(order: Order) -> PositionDecision:
+    """An exit that an order is in the way of."""
+    signal = a_signal(order.symbol)
+    cancels = (CancelOrder(order, "to reprice"),)
+    return PositionDecision(signal.holding, DecisionState.CLOSING, signal=signal, cancel_first=cancels)
+
+
+def test_all_orders_of_a_decision_are_written_down_together_before_the_first_is_sent() -> None:
+    desk = Desk()
+    exits = [an_exit_of(symbol) for symbol in (CALL, OTHER, THIRD)]
+    assert desk.carry_out(*exits)
+    assert desk.journal.decisions == [(CALL, OTHER, THIRD)]
+    assert desk.journal.kinds == ["intent"] * 3 + ["accepted"] * 3
+    assert desk.broker.requests == ["submit 10"] * 3
+
+
+def test_where_the_orders_of_a_decision_can_not_be_written_down_nothing_is_sent_or_cancelled() -> None:
+    desk = Desk(journal=FakeJournal(broken={"intent"}))
+    with pytest.raises(JournalError):
+        desk.carry_out(cancelled_first(an_order(CALL)), an_exit_of(OTHER), an_exit_of(THIRD))
+    assert desk.broker.requests == []
+    assert (desk.book.open, desk.manager.hanging) == ((), frozenset())
+    assert desk.manager.executions.view_holds(OTHER, desk.clock.seconds)
+
+
+def test_requests_begin_in_the_order_of_their_urgency_and_with_stale_orders_last() -> None:
+    desk = Desk()
+    desk.carry_out(
+        cancelled_first(an_order(CALL, client_order_id="in-the-way")),
+        an_exit_of(OTHER, "7"),
+        an_exit_of(THIRD, "4", urgency=Urgency.PROFIT),
+        stale=(CancelOrder(an_order(OTHER, client_order_id="old"), "stale"),),
+    )
+    assert [each for each in desk.broker.requests if each != "look up"] == ["cancel", "submit 7", "submit 4", "cancel"]
+    assert [event.symbol for event in desk.told if event.kind is EventKind.CANCELED] == [CALL, OTHER]
+
+
+def test_an_order_whose_cancel_hangs_holds_up_no_order_of_another_symbol() -> None:
+    desk = Desk(FakeBroker(never_answers_cancels=True))
+
+    async def scene() -> None:
+        plan = Plan("main", desk.clock.now(), (cancelled_first(an_order(CALL)), an_exit_of(OTHER)))
+        under_way = asyncio.ensure_future(desk.manager.carry_out(plan))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        executions, later = desk.manager.executions, desk.clock.seconds + 1
+        assert desk.broker.requests == ["cancel", "submit 10"]
+        assert (executions.is_any_under_way, executions.underlying_holds("AAPL", later)) == (True, True)
+        assert (executions.view_holds(CALL, later), executions.view_holds(OTHER, later)) == (False, True)
+        under_way.cancel()
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_can_not_be_written_down_hides_no_other_ones() -> None:
+    desk = Desk(journal=FakeJournal(broken={"accepted"}))
+    with pytest.raises(JournalError):
+        desk.carry_out(an_exit_of(CALL), an_exit_of(OTHER))
+    assert desk.broker.requests == ["submit 10"] * 2
+    assert (desk.manager.symbols_working, desk.manager.unknown) == ((CALL, OTHER), ())
+    assert not desk.manager.executions.is_any_under_way
+
+
+def test_after_a_crash_between_the_commit_and_the_orders_each_intent_is_looked_up() -> None:
+    intents = [replace(INTENT, client_order_id=f"sellctl-{symbol}", symbol=symbol) for symbol in (CALL, OTHER)]
+    desk = Desk(journal=FakeJournal(left_open=tuple(OpenOrder(intent) for intent in intents)))
+    arrived = as_shown(an_exit_of(OTHER).submit)  # type: ignore[arg-type]  it has one
+    desk.broker.orders[intents[1].client_order_id] = replace(arrived, client_order_id=intents[1].client_order_id)
+    desk.settle()
+    assert desk.broker.requests == ["look up", "look up"]
+    assert desk.manager.unknown == (intents[0].client_order_id,)
+    assert desk.book.unresolved().keys() == {CALL}
 
 
 # --- doubtful answers (I3, I5) ----------------------------------------------------------------------------------------

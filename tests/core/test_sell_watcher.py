@@ -38,10 +38,12 @@ from sellctl.core.model.market import Split
 from sellctl.core.model.plan import DecisionState, Reason
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
+from sellctl.core.tracking.quote_history import Source
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
 
 DUE = ("1.20", "1.22")  # over the target of 10%
 OVER_THE_STOP = ("0.70", "0.72")
+MSFT_CALL = "MSFT261218C00400000"
 
 
 def polled(world: World, *prices: tuple[str, str]) -> World:
@@ -196,6 +198,76 @@ def test_without_a_journal_nothing_is_sent() -> None:
     polled(world, DUE)
     assert world.broker.sent == []
     assert isinstance(world.watcher.state.problem, JournalError)
+
+
+def test_a_decision_on_several_underlyings_is_written_down_at_once() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"), a_position(MSFT_CALL, "2"))
+    world.quoted(*DUE, PUT)
+    world.quoted(*DUE, MSFT_CALL)
+    polled(world, DUE)
+    assert world.journal.decisions == [(CALL, PUT, MSFT_CALL)]
+    assert [order.symbol for order in world.broker.sent] == [CALL, PUT, MSFT_CALL]
+
+
+@pytest.mark.parametrize("due", [CALL, MSFT_CALL], ids=["same underlying", "another underlying"])
+def test_a_stale_order_whose_cancel_takes_long_holds_up_no_exit_of_another_symbol(due: str) -> None:
+    world = with_a_stale_order()
+    begin = world.clock.seconds
+    world.quoted(*DUE, due)
+
+    async def scene() -> None:
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(30):
+            await asyncio.sleep(0)
+        assert (len(world.broker.sent), world.clock.seconds) == (1, begin)
+        await poll
+
+    asyncio.run(scene())
+    assert [order.symbol for order in world.broker.sent] == [due]
+    assert world.broker.cancelled == ["id-of-old"]
+
+
+def test_while_a_stale_order_is_being_cancelled_ticks_act_on_every_other_symbol() -> None:
+    world = with_a_stale_order()
+    world.watcher.orders_streamed(is_connected=True)
+
+    async def scene() -> None:
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(30):
+            await asyncio.sleep(0)
+        world.clock.seconds += 1
+        for symbol in (PUT, CALL):
+            await tick(world, symbol)
+        assert not poll.done()
+        await poll
+
+    asyncio.run(scene())
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert world.watcher.state.acted
+
+
+async def tick(world: World, symbol: str) -> None:
+    """A streamed quote over the target, with today's orders known."""
+    world.quoted(*DUE, symbol)
+    world.prices.accept({symbol: world.quotes.quote(symbol)}, {symbol: a_position(symbol).instrument}, Source.STREAM)
+    view = world.watcher.view_for_tick("AAPL")
+    assert view is not None
+    newest = [replace(h, quote=world.prices.newest(h.symbol)) for h in view.snapshot.holdings]
+    snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest))
+    await world.watcher.act_on_tick("AAPL", replace(view, snapshot=snapshot))
+
+
+def with_a_stale_order() -> World:
+    """Three options, none of them due, and an old order for one, whose cancel is answered after eight seconds."""
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"), a_position(MSFT_CALL, "2"))
+    for symbol in (CALL, PUT, MSFT_CALL):
+        world.quoted("1.00", "1.02", symbol)
+    old = an_order(PUT, limit="9.00", client_order_id="old", submitted=at("11:00"))
+    world.broker.orders["old"] = replace(old, id="id-of-old")
+    world.broker.cancel_takes = 8.0
+    return world
 
 
 def test_a_request_to_close_is_evidence_and_the_next_poll_executes_it() -> None:

@@ -11,6 +11,7 @@ from sellctl.core.model.event import EventKind
 from sellctl.core.tick_handler import TickHandler
 
 DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
+MSFT_CALL = "MSFT261218C00400000"
 
 
 class Ticks:
@@ -80,6 +81,29 @@ def test_a_tick_that_meets_a_target_sends_with_no_request_before_the_order() -> 
     assert ticks.sent == [CALL]
     assert ticks.world.broker.requests == ["submit"]
     assert ticks.woken == ["main"]
+
+
+def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(MSFT_CALL, "2"))
+    world.quoted("1.00", "1.02", MSFT_CALL)
+    ticks = Ticks(world)
+
+    async def both() -> None:
+        answered = world.broker.order_gates[MSFT_CALL] = asyncio.Event()
+        world.clock.seconds += 1
+        for symbol in (CALL, MSFT_CALL):
+            world.quoted(*DUE, symbol)
+        ticks.handler.quotes_received([world.quotes.quote(symbol) for symbol in (CALL, MSFT_CALL)])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (ticks.sent, ticks.woken) == ([CALL, MSFT_CALL], [])
+        answered.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert ticks.woken == ["main"]
+
+    ticks.play(both)
 
 
 def test_a_ticks_plan_is_recorded_and_its_intent_too() -> None:

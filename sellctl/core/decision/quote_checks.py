@@ -50,11 +50,16 @@ def _is_wide(bid: Decimal, ask: Decimal, asset: AssetClass) -> bool:
     return spread > WIDE_DOLLARS and asset in WIDE_SHARE and spread > WIDE_SHARE[asset] * (bid + ask) / 2
 
 
+def is_ahead(at: dt.datetime, broker_now: dt.datetime | None) -> bool:
+    """Whether a time is in the future by the broker's clock; false while that clock is unknown."""
+    return broker_now is not None and at - broker_now > MAX_AHEAD
+
+
 def _stamp_problem(quote: Quote, asset: AssetClass, market: Market) -> str:
     age = market.now - quote.at
     if age > MAX_AGE.get(asset, _NO_AGE):
         return f"quote is {int(age.total_seconds())} s old"
-    if age < -MAX_AHEAD:
+    if is_ahead(quote.at, market.now):
         return "quote is stamped in the future"
     if market.opened_at is not None and quote.at < market.opened_at:
         return "quote is from before today's open"

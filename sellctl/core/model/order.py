@@ -119,6 +119,14 @@ class Order(Struct, frozen=True):
         return self.order_class in {"", "simple"} and not self.legs
 
     @property
+    def last_fill_at(self) -> dt.datetime | None:
+        """When its last fill had happened at the latest; None without a fill, or when the broker says neither time.
+
+        Alpaca gives `filled_at` only of an order that has filled completely.
+        """
+        return (self.filled_at or self.updated_at) if self.filled_qty > 0 else None
+
+    @property
     def leaves(self) -> Decimal:
         """The quantity that may still fill; zero once terminal, or when the quantity is unknown (notional)."""
         return ZERO if self.is_terminal or self.qty is None else max(self.qty - self.filled_qty, ZERO)

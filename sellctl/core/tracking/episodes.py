@@ -89,13 +89,14 @@ class Episodes:
         episode = self.known.get(symbol)
         todays = tuple(orders)
         opening = opening_of(episode, todays) if episode else None
-        if episode is None or opening is None or opening.filled_at is None:
+        opened_at = opening.last_fill_at if opening else None
+        if episode is None or opening is None or opened_at is None:
             return
         if was_reopened(episode, opening, todays):
-            episode = _fresh(episode, opening.filled_at)
+            episode = _fresh(episode, opened_at)
             for name in [name for name in self.known if symbol in legs_of(name)]:
-                self.known[name] = _fresh(self.known[name], opening.filled_at)
-        self.known[symbol] = replace(episode, opened_at=opening.filled_at, opening_order_id=opening.client_order_id)
+                self.known[name] = _fresh(self.known[name], opened_at)
+        self.known[symbol] = replace(episode, opened_at=opened_at, opening_order_id=opening.client_order_id)
 
     def mark_exit_after(self, short: str, longs: Iterable[str], why: str) -> None:
         """The short leg is being closed: mark these long legs to be closed after it."""
@@ -233,10 +234,16 @@ def _begun(position: Position, now: dt.datetime) -> Episode:
 
 
 def opening_of(episode: Episode, orders: Iterable[Order]) -> Order | None:
-    """The order that opened the position from flat; None when the orders don't add up to the quantity held."""
-    filled = [(order.filled_at, order.id, order) for order in orders if order.filled_qty > 0 and order.filled_at]
+    """The order that opened the position from flat; None when the orders don't add up to the quantity held.
+
+    None also when it is unknown when one of them filled.
+    """
+    filled = [(order.last_fill_at, order.id, order) for order in orders if order.filled_qty > 0]
+    dated = [(at, order_id, order) for at, order_id, order in filled if at is not None]
+    if len(dated) < len(filled):
+        return None
     held, opening = ZERO, None
-    for _, _, order in sorted(filled, key=lambda row: row[:2]):
+    for _, _, order in sorted(dated, key=lambda row: row[:2]):
         step = -order.filled_qty if closes(order, episode.direction) else order.filled_qty
         if held <= 0 < step:
             held, opening = ZERO, order
@@ -249,13 +256,12 @@ def was_reopened(episode: Episode, opening: Order, orders: Iterable[Order]) -> b
 
     An order that was sent before and has filled since, without a closing fill in between, is still the same opening.
     """
-    since, filled_at = episode.first_seen, opening.filled_at
+    since, filled_at = episode.first_seen, opening.last_fill_at
     if filled_at is None or filled_at <= since:
         return False
     closed = any(
-        closes(order, episode.direction) and order.filled_at and since < order.filled_at <= filled_at
+        closes(order, episode.direction) and order.last_fill_at and since < order.last_fill_at <= filled_at
         for order in orders
-        if order.filled_qty > 0
     )
     return closed or opening.submitted_at is None or opening.submitted_at > since
 

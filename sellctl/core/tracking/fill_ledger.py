@@ -58,7 +58,7 @@ def net_of_others(orders: Iterable[Order], direction: Direction, since: dt.datet
         (
             order.filled_qty if order.side is opening else -order.filled_qty
             for order in orders
-            if not order.is_ours and (order.filled_at or order.updated_at or since) >= since
+            if not order.is_ours and (order.last_fill_at or since) >= since
         ),
         ZERO,
     )

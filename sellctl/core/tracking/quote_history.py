@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.pricing import believable
-from sellctl.core.decision.quote_checks import is_wide
+from sellctl.core.decision.quote_checks import is_ahead, is_wide
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Quote, Window
 
@@ -71,21 +71,25 @@ class QuoteBook:
     _last_sides: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
-    _stamp: dt.datetime = _NEVER  # older quotes are ignored
+    _stamp: dt.datetime = _NEVER  # older quotes are ignored; _NEVER: none is
     _samples: deque[QuoteSample] = field(default_factory=deque)
     _wide_since: float | None = None
 
-    def take(self, quote: Quote, now: float, source: Source, *, future: bool = False) -> bool:
+    def take(self, quote: Quote, now: float, source: Source, broker_now: dt.datetime | None = None) -> bool:
         """Store a quote unless it is older than the newest or an unconfirmed jump. Return whether it is now the newest.
 
-        A quote stamped in the `future` is stored only while there is no other, and never outdates the next.
+        A quote from the future by the broker's clock is stored only while there is no other, and never outdates the
+        next: not even when it came while that clock was wrong. `broker_now` is None while the clock is unknown.
         """
+        future = is_ahead(quote.at, broker_now)
+        if is_ahead(self._stamp, broker_now):
+            self._stamp = _NEVER
         if source is Source.STREAM:
             self.polls_ahead, self.streamed_at = 0, now
         if quote.at < self._stamp or (future and self.newest is not None):
             return False
         self._compare_with_stream(quote, source)
-        if self._level is not None and quote.at - self._stamp >= NIGHT:
+        if self._level is not None and self._stamp != _NEVER and quote.at - self._stamp >= NIGHT:
             self.closed_at, self.reopened_at = self._level.price, None
         if not future:
             self._stamp = quote.at

@@ -166,6 +166,17 @@ def test_the_opening_is_the_last_fill_that_found_it_flat() -> None:
     assert opening_of(replace(episode, qty=D(3)), BOUGHT_TWICE) is None
 
 
+@pytest.mark.parametrize("cancelled_at", ["12:09", None])
+def test_what_was_sold_of_it_by_a_cancelled_order_counts_for_the_opening(cancelled_at: str | None) -> None:
+    added = a_fill("buy", "2", "11:00", "bot-2")
+    sold = replace(a_fill("sell", "3", "12:09", "sellctl-1"), status="canceled", filled_at=None)
+    sold = replace(sold, updated_at=at(cancelled_at) if cancelled_at else None)
+    before = replace(peaked(a_position(qty="2"), "1.50"), first_seen=at("10:05"))
+    episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))
+    episodes.opened(CALL, (added, sold))
+    assert episodes.known[CALL].peak == D("1.50")
+
+
 def test_what_was_flat_while_nobody_looked_starts_afresh() -> None:
     before = replace(peaked(a_position(qty="2"), "1.50"), first_seen=at("10:05"))
     episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))

@@ -94,8 +94,15 @@ def test_a_confirmed_jump_brings_its_own_confirmation() -> None:
 def test_a_quote_of_the_future_never_holds_up_the_next() -> None:
     book = a_book((0, "1.00", "1.02"))
     ahead = at("13:00")
-    assert not book.take(a_quote(CALL, "5.00", "5.02", ahead), 1, Source.POLL, future=True)
+    assert not book.take(a_quote(CALL, "5.00", "5.02", ahead), 1, Source.POLL, at("12:00"))
     assert take(book, 2, "1.01", "1.03")
+
+
+def test_a_quote_that_came_while_the_clock_was_ten_minutes_fast_does_not_hold_up_the_next() -> None:
+    book = a_book((0, "1.00", "1.02"))
+    assert book.take(a_quote(CALL, "1.10", "1.12", at("12:10")), 1, Source.POLL, at("12:10"))
+    assert book.take(a_quote(CALL, "1.05", "1.07", at("12:00")), 2, Source.POLL, at("12:00"))
+    assert (bid_of(book), book.closed_at) == ("1.05", None)
 
 
 def test_an_older_quote_never_replaces_a_newer_one() -> None:
@@ -130,9 +137,8 @@ def test_a_stream_whose_quote_is_not_stored_is_heard_all_the_same(stamp: float) 
     for seconds, price in ((1, "1.01"), (2, "1.02")):
         take(book, seconds, price, "1.04", Source.POLL)
     assert book.polls_ahead == 2
-    future = stamp > 2
     quote = a_quote(CALL, "1.03", "1.05", at("12:00") + dt.timedelta(seconds=stamp))
-    assert not book.take(quote, 2.1, Source.STREAM, future=future)
+    assert not book.take(quote, 2.1, Source.STREAM, at("12:00"))
     assert (book.polls_ahead, book.streamed_at) == (0, 2.1)
 
 
