@@ -81,9 +81,14 @@ class AccountObserver:
         """
         at, midnight, read = self.clock.monotonic(), self._midnight(), self.todays.begin_read()
         reading = self._lists.read_all(midnight, urgent=urgent) if in_full else self._lists.read_open(urgent=urgent)
-        _, positions, orders = await asyncio.gather(
-            self._read_account(again=with_equity, urgent=urgent), self.broker.positions(urgent=urgent), reading
+        account, held, lists = (
+            asyncio.ensure_future(self._read_account(again=with_equity, urgent=urgent)),
+            asyncio.ensure_future(self.broker.positions(urgent=urgent)),
+            asyncio.ensure_future(reading),
         )
+        await asyncio.gather(account, held, lists, return_exceptions=True)  # no request outlives the read
+        account.result()
+        positions, orders = held.result(), lists.result()
         self._lists.taken(orders, midnight)
         if orders.since_midnight is None:
             self.todays.listed(orders.open.rows)

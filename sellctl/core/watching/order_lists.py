@@ -78,16 +78,13 @@ class OrderLists:
 
     async def _read_both(self, midnight: dt.datetime, *, urgent: bool) -> AccountOrders:
         """Both lists at once. No read fails because of today's orders: they are asked for again when one is due."""
-        opened, every = await asyncio.gather(
-            self.broker.open_orders(urgent=urgent), self._since_midnight(midnight, urgent=urgent)
+        opened, every = (
+            asyncio.ensure_future(self.broker.open_orders(urgent=urgent)),
+            asyncio.ensure_future(self.broker.orders_since(midnight, None, for_order=False, urgent=urgent)),
         )
-        return AccountOrders(opened, every)
-
-    async def _since_midnight(self, midnight: dt.datetime, *, urgent: bool) -> Rows[Order] | None:
-        try:
-            return await self.broker.orders_since(midnight, None, for_order=False, urgent=urgent)
-        except BrokerError:
-            return None
+        await asyncio.gather(opened, every, return_exceptions=True)
+        is_missing = isinstance(every.exception(), BrokerError)
+        return AccountOrders(opened.result(), None if is_missing else every.result())
 
     def _leaves_a_doubt(self, every: Rows[Order]) -> bool:
         """Whether a list of every order doesn't show for certain which of them are open."""

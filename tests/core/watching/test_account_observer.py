@@ -10,7 +10,7 @@ import pytest
 from builders import CALL, PUT, TUESDAY, a_position, an_order, at, our_order, replace
 from shell_fakes import FakeBroker, FakeQuotes, World
 
-from sellctl.core.errors import BrokerAnswer, Refusal, RequestRejectedError
+from sellctl.core.errors import AuthError, BrokerAnswer, BrokerError, Refusal, RequestRejectedError
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Quote
 from sellctl.core.model.order import Order
@@ -180,6 +180,23 @@ def test_an_order_of_another_host_that_ended_today_counts_in_the_first_orders_id
     yesterday = replace(ended, submitted_at=at("12:00") - dt.timedelta(days=1))
     assert first_id(ended) != first_id()
     assert first_id(yesterday) == first_id()
+
+
+def test_of_several_failures_the_accounts_own_is_told_and_no_request_outlives_the_read() -> None:
+    world, broker = on_a_slow_network()
+    ended: list[str] = []
+
+    async def refused(**_priority: bool) -> AccountFacts:
+        await broker.travel("account")
+        await broker.travel("account")
+        ended.append("account")
+        raise AuthError("the key is refused")
+
+    broker.account = refused  # type: ignore[method-assign]
+    broker.unreadable = BrokerError("the positions can't be read")
+    waits_of(world, broker, DUE)
+    assert str(world.watcher.state.problem) == "the key is refused"
+    assert ended == ["account"]
 
 
 # --- orders of others, and refused ids
