@@ -459,7 +459,7 @@ class SellWatcher:
     async def cancel_targets(self, why: str) -> None:
         """Cancel the open orders of profit targets."""
         if self.options.mode is RunMode.ACT:
-            await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in self._target_orders()))
+            await self.orders.cancel_all([CancelOrder(order, why) for order in self._target_orders()])
 
     def _target_orders(self) -> Sequence[Order]:
         snapshot, only = self._state.snapshot, self.options.only

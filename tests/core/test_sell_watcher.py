@@ -194,7 +194,7 @@ def test_a_decision_on_several_underlyings_is_written_down_at_once() -> None:
     world.quoted(*DUE, PUT)
     world.quoted(*DUE, MSFT_CALL)
     polled(world, DUE)
-    assert world.journal.decisions == [(CALL, PUT, MSFT_CALL)]
+    assert world.journal.decisions == [(f"send {CALL}", f"send {PUT}", f"send {MSFT_CALL}")]
     assert [order.symbol for order in world.broker.sent] == [CALL, PUT, MSFT_CALL]
 
 
