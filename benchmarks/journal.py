@@ -80,7 +80,7 @@ def _intents(journal: SqliteJournal, count: int) -> Callable[[], None]:
     ready = iter([IntendedOrder(order, _body(order), signal, 1) for order in orders])
 
     def intend() -> None:
-        journal.intend("main", (next(ready),))
+        journal.intend("main", (next(ready),), ())
 
     return intend
 

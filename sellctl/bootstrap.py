@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sellctl.core.config.schema import Config
     from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
-    from sellctl.core.model.plan import Plan
+    from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
     from sellctl.service.options import Options
@@ -332,9 +332,9 @@ class NoJournal:
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
-    def intend(self, account: str, orders: "Sequence[IntendedOrder]") -> None:
-        """Raise AssertionError: a dry run sends nothing, so this must never be called."""
-        raise AssertionError(f"a dry run of {account} tried to send {orders}")
+    def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
+        """Raise AssertionError: a dry run sends and cancels nothing, so this must never be called."""
+        raise AssertionError(f"a dry run of {account} tried to send {orders} and to cancel {cancels}")
 
     def intent_of(self, _account: str, _client_order_id: str) -> "Intent | None":
         """Always None: nothing is recorded."""

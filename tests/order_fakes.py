@@ -15,7 +15,7 @@ from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import SubmitOrder
+from sellctl.core.model.plan import CancelOrder, SubmitOrder
 
 
 @dataclass
@@ -111,6 +111,12 @@ class FakeBroker:
         return self.orders[client_order_id]
 
 
+def as_words(orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> tuple[str, ...]:
+    """What is recorded together: "send SYMBOL", "cancel ID"."""
+    sends = [f"send {order.request.symbol}" for order in orders]
+    return (*sends, *(f"cancel {cancel.order.id}" for cancel in cancels))
+
+
 @dataclass
 class FakeJournal:
     """Rows in memory. `broken` names the kinds that can't be written; `decisions` is what was intended together."""
@@ -133,10 +139,13 @@ class FakeJournal:
             raise JournalError("The disk is full.")
         self.rows.append((kind, about))
 
-    def intend(self, _account: str, orders: Sequence[IntendedOrder]) -> None:
-        for order in orders:
-            self._write("intent", order.request.client_order_id)
-        self.decisions.append(tuple(order.request.symbol for order in orders))
+    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        rows = [("intent", order.request.client_order_id) for order in orders]
+        rows += [("cancel", cancel.order.symbol) for cancel in cancels]
+        if self.broken.intersection(kind for kind, _ in rows):
+            raise JournalError("The disk is full.")
+        self.rows += rows
+        self.decisions.append(as_words(orders, cancels))
 
     def intent_of(self, _account: str, client_order_id: str) -> Intent | None:
         return self.intents.get(client_order_id)

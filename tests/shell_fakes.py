@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_order, at, replace
+from order_fakes import as_words
 
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError, UnknownOutcomeError
@@ -18,7 +19,7 @@ from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
@@ -171,7 +172,7 @@ class FakeJournal:
     def __init__(self) -> None:
         self.plans: list[Plan] = []
         self.intents: list[str] = []
-        self.decisions: list[tuple[str, ...]] = []  # the symbols whose intents were written together
+        self.decisions: list[tuple[str, ...]] = []  # what was written together: send SYMBOL, cancel ID
         self.notes: list[tuple[str, str, Mapping[str, object]]] = []
         self.fails: Exception | None = None
 
@@ -183,9 +184,9 @@ class FakeJournal:
         self._write()
         self.plans.append(plan)
 
-    def intend(self, _account: str, orders: Sequence[IntendedOrder]) -> None:
+    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         self._write()
-        self.decisions.append(tuple(order.request.symbol for order in orders))
+        self.decisions.append(as_words(orders, cancels))
         self.intents += [order.request.client_order_id for order in orders]
 
     def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:

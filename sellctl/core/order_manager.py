@@ -34,7 +34,6 @@ from sellctl.core.orders.order_events import (
     Accepted,
     Adopted,
     Alert,
-    Cancel,
     Effect,
     Ended,
     LookUp,
@@ -246,7 +245,7 @@ class OrderManager:
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
     async def carry_out(self, plan: Plan) -> bool:
-        """Record the orders of a plan in one commit, then send and cancel concurrently, the most urgent first.
+        """Record the requests of a plan in one commit, then send and cancel concurrently, the most urgent first.
 
         JournalError when they can't be recorded; then nothing is sent or cancelled (A3). No order waits for a cancel:
         where one has to, the plan only cancels, and a later plan sends. Return whether the next poll should follow at
@@ -254,8 +253,8 @@ class OrderManager:
         """
         exits = tuple(self._exits(plan))
         backstops = tuple(self._backstops(plan))
-        self._intend((*exits, *backstops), plan.made_at)
-        acts = self._in_order_of_urgency(plan, exits)
+        cancels = self._intend((*exits, *backstops), plan.cancels, plan.made_at)
+        acts = self._in_order_of_urgency(plan, exits, cancels)
         guards = (self._sending(order) for order in backstops)
         ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
         for end in ended:
@@ -294,21 +293,31 @@ class OrderManager:
             self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
             self._refused_backstops_restored = True
 
-    def _intend(self, orders: Sequence[IntendedOrder], now: dt.datetime) -> None:
-        """Record the orders of one decision together, before the first of them is sent (I2)."""
-        if not orders:
-            return
-        self.journal.intend(self.account, orders)
+    def _intend(
+        self, orders: Sequence[IntendedOrder], wanted: Sequence[CancelOrder], now: dt.datetime
+    ) -> tuple[CancelOrder, ...]:
+        """Record the requests of one decision together, before the first of them is sent (I2).
+
+        `now` is the broker's time. Return the cancels to ask for: those that were not asked for a moment ago.
+        """
+        at = self.clock.monotonic()
+        cancels = tuple(cancel for cancel in wanted if self.book.may_request_cancel(cancel.order, at))
+        if orders or cancels:
+            self.journal.intend(self.account, orders, cancels)
         for order in orders:
             self.positions.sending(order.signal, now)
-        at = self.clock.monotonic()
         for order in orders:
             self.book.intend(ManagedOrder.of_request(order.request, order.signal, order.step, at=at))
+        for cancel in wanted:
+            self._report_alerts(cancel.order.symbol, self.book.request_cancel(cancel.order, at))
+        return cancels
 
-    def _in_order_of_urgency(self, plan: Plan, exits: Iterable[IntendedOrder]) -> list[Awaitable[bool]]:
+    def _in_order_of_urgency(
+        self, plan: Plan, exits: Iterable[IntendedOrder], asked: Iterable[CancelOrder]
+    ) -> list[Awaitable[bool]]:
         """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
         sends = {order.request.symbol: order for order in exits}
-        cancels = {cancel.order.id: cancel for cancel in plan.cancels}
+        cancels = {cancel.order.id: cancel for cancel in asked}
         requests = []
         for decision in plan.decisions:
             first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
@@ -322,7 +331,7 @@ class OrderManager:
         return self.executions.sending(request.symbol, partial(self._send, request, order.signal.sentence))
 
     def _cancelling(self, symbol: str, cancel: CancelOrder) -> Awaitable[bool]:
-        return self.executions.cancelling(symbol, partial(self.cancel, cancel))
+        return self.executions.cancelling(symbol, partial(self._cancel, cancel))
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
@@ -419,21 +428,17 @@ class OrderManager:
     # --- cancelling ---------------------------------------------------------------------------------------------------
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
-        """Cancel these orders concurrently. Return whether `cancel` returned True for any of them."""
-        requested = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
-        return any(requested)
+        """Request these cancels concurrently, except those under way.
 
-    async def cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel, unless one is under way; the account's next read shows whether the order has ended (I4).
-
-        Return False when nothing was requested or the request failed.
+        Return whether any was requested and not refused; the account's next read shows whether they have ended (I4).
         """
+        asked = self._intend((), cancels, self.report.now())
+        return any(await asyncio.gather(*(self._cancel(cancel) for cancel in asked)))
+
+    async def _cancel(self, cancel: CancelOrder) -> bool:
+        """Request a cancel that is recorded. Return False when it failed."""
         order = cancel.order
-        effects = self.book.request_cancel(order, self.clock.monotonic())
-        self._report_alerts(order.symbol, effects)
-        if Cancel() not in effects:
-            return False
-        self._report_cancel(cancel)
+        self.report(order.symbol, EventKind.CANCELED, cancel.why)
         try:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
@@ -446,12 +451,6 @@ class OrderManager:
             self._report_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
         return True
-
-    def _report_cancel(self, cancel: CancelOrder) -> None:
-        order = cancel.order
-        detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
-        self.journal.note(self.account, "cancel", detail)
-        self.report(order.symbol, EventKind.CANCELED, cancel.why)
 
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)

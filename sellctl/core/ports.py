@@ -10,7 +10,7 @@ from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows, Snapshot
 
@@ -162,10 +162,10 @@ class Journal(Protocol):
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit."""
 
-    def intend(self, account: str, orders: Sequence[IntendedOrder]) -> None:
-        """Record the orders of one decision before any is sent: all of them or, after JournalError, none.
+    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        """Record what one decision is about to send and to cancel: all of it or, after JournalError, nothing.
 
-        They are on disk when this returns.
+        It is on disk when this returns.
         """
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
@@ -181,7 +181,7 @@ class Journal(Protocol):
         """
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Record any other evidence: a requested cancel, a refusal, an adoption, a halt."""
+        """Record any other evidence: a request of the user, a refusal, a halt."""
 
     def noted_today(self, account: str, kind: str) -> Sequence[str]:
         """The symbols of today's notes of a kind."""

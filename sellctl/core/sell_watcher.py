@@ -538,7 +538,7 @@ class SellWatcher:
     async def cancel_targets(self, why: str) -> None:
         """Cancel the open orders of profit targets, and wait briefly for their end."""
         targets = self._target_orders() if self.options.mode is RunMode.ACT else ()
-        await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in targets))
+        await self.orders.cancel_all([CancelOrder(order, why) for order in targets])
         for seconds in ENDS_WITHIN:
             if self.orders.hanging.isdisjoint(order.id for order in targets):
                 return

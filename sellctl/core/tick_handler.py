@@ -148,7 +148,8 @@ class TickHandler:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
             self._poll_for_second_quote(symbol, self._held_by.get(symbol, ()))
-        groups = {(w.name, self._instruments[s].underlying): w for s in taken for w in self._held_by.get(s, ())}
+        arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
+        groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
             self._decide(watcher, underlying, market)
 

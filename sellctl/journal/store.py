@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder, Outcome
-from sellctl.core.model.plan import Plan
+from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
@@ -79,8 +79,8 @@ class SqliteJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    def intend(self, account: str, orders: Sequence[IntendedOrder]) -> None:
-        """Record the orders of one decision, all in one transaction; on disk when this returns. Ids may repeat."""
+    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        """Record what one decision sends and cancels, in one transaction; on disk when this returns. Ids may repeat."""
         with self.appending() as batch:
             for order in orders:
                 entry = _entry_of_intent(account, order)
@@ -88,6 +88,8 @@ class SqliteJournal(AuditLog):
                 self.database.raw.execute(
                     _REMEMBER_INTENT, (account, entry.client_order_id, row.seq, entry.symbol, entry.reason)
                 )
+            for cancel in cancels:
+                batch.append(_entry_of_cancel(account, cancel))
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The newest intent of an order of ours, by any process; None when there is none."""
@@ -207,6 +209,12 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
         **_cost_basis(signal.holding),
     }
     return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
+
+
+def _entry_of_cancel(account: str, cancel: CancelOrder) -> Entry:
+    order = cancel.order
+    detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
+    return Entry(account, "cancel", detail, order.symbol, client_order_id=order.client_order_id)
 
 
 def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Desk:
         return self.run(lambda: self.manager.settle(orders, self.clock.now()))
 
     def cancel(self, order: Order) -> bool:
-        return self.run(lambda: self.manager.cancel(CancelOrder(order, "it is old")))
+        return self.run(lambda: self.manager.cancel_all([CancelOrder(order, "it is old")]))
 
     @property
     def sentences(self) -> list[str]:
@@ -155,9 +155,19 @@ def test_all_orders_of_a_decision_are_written_down_together_before_the_first_is_
     desk = Desk()
     exits = [an_exit_of(symbol) for symbol in (CALL, OTHER, THIRD)]
     assert desk.carry_out(*exits)
-    assert desk.journal.decisions == [(CALL, OTHER, THIRD)]
+    assert desk.journal.decisions == [(f"send {CALL}", f"send {OTHER}", f"send {THIRD}")]
     assert desk.journal.kinds == ["intent"] * 3 + ["accepted"] * 3
     assert desk.broker.requests == ["submit 10"] * 3
+
+
+def test_the_cancels_of_a_decision_are_written_down_with_its_orders() -> None:
+    desk = Desk()
+    first, old = an_order(CALL, client_order_id="in-the-way"), an_order(OTHER, client_order_id="old")
+    desk.carry_out(cancelled_first(first), an_exit_of(THIRD), stale=(CancelOrder(old, "stale"),))
+    assert desk.journal.decisions == [(f"send {THIRD}", f"cancel {first.id}", f"cancel {old.id}")]
+    desk.clock.seconds += 1
+    assert not desk.carry_out(cancelled_first(first))
+    assert len(desk.journal.decisions) == 1
 
 
 def test_where_the_orders_of_a_decision_can_not_be_written_down_nothing_is_sent_or_cancelled() -> None:

@@ -206,7 +206,7 @@ def test_a_decision_on_several_underlyings_is_written_down_at_once() -> None:
     world.quoted(*DUE, PUT)
     world.quoted(*DUE, MSFT_CALL)
     polled(world, DUE)
-    assert world.journal.decisions == [(CALL, PUT, MSFT_CALL)]
+    assert world.journal.decisions == [(f"send {CALL}", f"send {PUT}", f"send {MSFT_CALL}")]
     assert [order.symbol for order in world.broker.sent] == [CALL, PUT, MSFT_CALL]
 
 
@@ -245,6 +245,34 @@ def test_while_a_stale_order_is_being_cancelled_ticks_act_on_every_other_symbol(
     asyncio.run(scene())
     assert [order.symbol for order in world.broker.sent] == [CALL]
     assert world.watcher.state.acted
+
+
+def test_while_an_order_is_on_its_way_a_later_poll_leaves_its_underlying_out_and_does_not_wait() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"), a_position(MSFT_CALL, "2"))
+    for symbol in (PUT, MSFT_CALL):
+        world.quoted("1.00", "1.02", symbol)
+    answered = world.broker.order_gates[CALL] = asyncio.Event()
+
+    async def scene() -> None:
+        world.quoted(*DUE)
+        first = asyncio.ensure_future(world.poll())
+        for _ in range(30):
+            await asyncio.sleep(0)
+        world.clock.seconds += 2
+        for symbol in (PUT, MSFT_CALL):
+            world.quoted(*DUE, symbol)
+        await world.poll()
+        assert (first.done(), world.watcher.is_executing) == (False, True)
+        assert [order.symbol for order in world.broker.sent] == [CALL, MSFT_CALL]
+        assert world.watcher.state.acted
+        answered.set()
+        await first
+        world.clock.seconds += 2
+        await world.poll()
+
+    asyncio.run(scene())
+    assert [order.symbol for order in world.broker.sent] == [CALL, MSFT_CALL, PUT]
 
 
 async def tick(world: World, symbol: str) -> None:

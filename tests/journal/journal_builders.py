@@ -63,7 +63,7 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
 
 def intend(journal: SqliteJournal, *client_order_ids: str, account: str = "main") -> None:
     """The intents of one decision; by default of one order."""
-    journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)])
+    journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ())
 
 
 def an_intended_order(

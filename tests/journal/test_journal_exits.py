@@ -37,7 +37,7 @@ def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str
     signal = replace(decision.signal, holding=decision.holding, strategy="one")
     journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal)))
     order = an_order(client_order_id)
-    journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),))
+    journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),), ())
 
 
 def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:

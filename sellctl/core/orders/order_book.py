@@ -16,6 +16,7 @@ from sellctl.core.model.position import NO_BACKSTOP, BackstopState, ExitProgress
 from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_events import (
     Adopted,
+    Cancel,
     CancelRefused,
     CancelRequested,
     Effect,
@@ -169,6 +170,12 @@ class OrderBook:
         self._follow_exit(after, event)
         self._count(before, after, event)
         return effects
+
+    def may_request_cancel(self, order: Order, at: float) -> bool:
+        """Whether the broker is to be asked to cancel an order: not again a moment after it was."""
+        known = self._open.get(order.client_order_id)
+        request = known.cancel if known else self._cancels_of_others.get(order.id)
+        return Cancel() in ask_to_cancel(request, at)[1]
 
     def request_cancel(self, order: Order, at: float) -> tuple[Effect, ...]:
         """Request the cancel of any order. The effects include Cancel when the broker is to be asked now."""
