@@ -205,7 +205,7 @@ class PositionManager:
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
             sent=orders.sent.get(symbol, NOTHING_SENT),
             rejects=rejects.count,
-            rejected_for=dt.timedelta(seconds=rejects.seconds),
+            rejected_for=dt.timedelta(seconds=rejects.seconds) if rejects.count else _NOT_AT_ALL,
             obstructed=rejects.obstructed,
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
@@ -220,7 +220,7 @@ class PositionManager:
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
-            due_for=self.due_for(symbol),
+            due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
         )
         return Holding(position, book.newest if book else None, state)
