@@ -216,7 +216,7 @@ class PositionManager:
             peak=facts.peak,
             past_averages=_past_averages(position, facts),
             original_qty=facts.original_qty,
-            suspended=facts.suspended or self.splits.suspended.get(symbol, ""),
+            suspended=facts.suspended or self.splits.why_suspended(symbol),
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),

@@ -34,6 +34,10 @@ class SplitGuard:
         """The symbols whose rules are suspended in this poll, each with the reason."""
         return MappingProxyType(self._suspended)
 
+    def why_suspended(self, symbol: str) -> str:
+        """Why a symbol's rules are suspended in this poll; "" when they are not."""
+        return self._suspended.get(symbol, "")
+
     @property
     def underlyings(self) -> tuple[str, ...]:
         """The underlyings of which a position may not show today's split yet, so that it has a wrong value."""
