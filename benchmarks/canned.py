@@ -1,8 +1,8 @@
 """A broker with negligible cost: prepared responses over persistent HTTP connections, each after a given delay.
 
-It serves what a poll requests (clock, calendar, account, positions, open orders, latest option quotes, contracts) and
-accepts orders, which rest. Prices change with every request, so that a client cannot reuse earlier results. A
-measurement against it shows the client's own cost.
+It serves what a poll requests (clock, calendar, account, positions, open orders, latest option quotes, contracts,
+splits) and accepts orders, which rest. Prices change with every request, so that a client cannot reuse earlier results.
+A measurement against it shows the client's own cost.
 """
 
 import asyncio
@@ -165,6 +165,8 @@ class Book:
             return CALENDAR
         if path == "/v2/account":
             return {"account_number": f"PA{key}", "status": "ACTIVE"}
+        if path == "/v1/corporate-actions":
+            return {"corporate_actions": {}, "next_page_token": None}
         return {"symbol": path.rpartition("/")[2], "ppind": True}
 
     def _accept(self, key: str, order: Mapping[str, str]) -> bytes:
