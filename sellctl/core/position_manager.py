@@ -210,7 +210,7 @@ class PositionManager:
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
             sent=orders.sent.get(symbol, NOTHING_SENT),
             rejects=rejects.count,
-            rejected_for=dt.timedelta(seconds=rejects.seconds),
+            rejected_for=dt.timedelta(seconds=rejects.seconds) if rejects.count else _NOT_AT_ALL,
             obstructed=rejects.obstructed,
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
@@ -221,11 +221,11 @@ class PositionManager:
             peak=facts.peak,
             past_averages=_past_averages(position, facts),
             original_qty=facts.original_qty,
-            suspended=facts.suspended or self.splits.suspended.get(symbol, ""),
+            suspended=facts.suspended or self.splits.why_suspended(symbol),
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
-            due_for=self.due_for(symbol),
+            due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
         )
         return Holding(position, book.newest if book else None, state)
