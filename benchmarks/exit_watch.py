@@ -63,6 +63,11 @@ def _both(market: Market, rounds: list[tuple[str, float]]) -> tuple[Runs, Runs]:
     return bare, ours
 
 
+def one_stop(delay: float) -> Run:
+    """One stop under `watch`."""
+    return session("watch", ONE, [("low", delay)])["low", delay][0]
+
+
 def session(name: str, market: Market, rounds: list[tuple[str, float]]) -> Runs:
     """The runs of one process, to which in each round other options of every account become due."""
     found: Runs = defaultdict(list)
