@@ -130,12 +130,13 @@ class Stage:
 
     def _wait(self, process: subprocess.Popen[str], memory: "_Memory", *, whole: bool) -> None:
         began = time.monotonic()
-        while process.poll() is None:
+        while (running := process.poll() is None) or not whole:
             memory.look()
             if not whole and self.command("state")["arrived"] == self.market.due:
                 return
-            if time.monotonic() - began > _PATIENCE:
-                raise RuntimeError("a program did not come to its end")
+            if not running or time.monotonic() - began > _PATIENCE:
+                said = (self.folder / "programs.log").read_text(encoding="utf-8")
+                raise RuntimeError(f"a program did not sell everything that is due: {said[-500:]}")
             time.sleep(_LOOK_AGAIN)
 
 
