@@ -14,7 +14,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 START = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)  # noon in New York
@@ -23,32 +22,10 @@ _BEGAN = time.monotonic()
 _PRICES = (("1.05", "1.07"), ("1.06", "1.08"))  # bid and ask of a position, in turns; its entry is 1.00
 _DUE_PRICES = (("1.20", "1.22"), ("1.20", "1.22"))  # above the target; constant, because an exit follows its quote
 _HEAD = (
-    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
-    "X-RateLimit-Limit: {limit}\r\n\r\n"
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+    "X-RateLimit-Limit: 1000000\r\n\r\n"  # no limit on the benchmark's polls
 )
 Row = dict[str, object]
-
-
-@dataclass(slots=True)
-class Reply:
-    """A response, and when it was written (seconds of the host's monotonic clock; 0 before)."""
-
-    body: bytes
-    status: str = "200 OK"
-    written: float = 0.0
-
-
-class Served(Protocol):
-    """What a connection serves."""
-
-    delay: float
-    limit: int  # requests per minute and key, as the headers name it
-
-    def command(self, arguments: list[str]) -> bytes:
-        """Execute a command of the benchmark."""
-
-    def answer(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> Reply:
-        """The response to a request."""
 
 
 def symbol_of(number: int) -> str:
@@ -120,7 +97,6 @@ class Book:
     held: int
     symbols: int
     delay: float = 0.0
-    limit: int = 1_000_000  # none on the benchmark's polls
     requests: int = 0
     due: frozenset[str] = frozenset()
     orders: dict[str, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
@@ -139,12 +115,9 @@ class Book:
         requests, self.requests = self.requests, 0
         return str(requests).encode()
 
-    def answer(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> Reply:
-        """The response to a request."""
+    def answer(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> bytes:
+        """The body of the response to a request."""
         self.requests += 1
-        return Reply(self._body(method, path, query, key, body))
-
-    def _body(self, method: str, path: str, query: Mapping[str, list[str]], key: str, body: bytes) -> bytes:
         if method == "POST":
             return self._accept(key, json.loads(body))
         if path == "/v2/positions":
@@ -200,7 +173,7 @@ class Book:
 class CannedConnection(asyncio.Protocol):
     """One connection, which answers requests in order."""
 
-    def __init__(self, book: Served) -> None:
+    def __init__(self, book: Book) -> None:
         self._book = book
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -219,24 +192,22 @@ class CannedConnection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
-            reply = self._answer(head.decode("latin-1"), fields, rest[:length])
+            answer = self._answer(head.decode("latin-1"), fields, rest[:length])
             if self._book.delay:
-                asyncio.get_running_loop().call_later(self._book.delay, self._write, reply)
+                asyncio.get_running_loop().call_later(self._book.delay, self._write, answer)
             else:
-                self._write(reply)
+                self._write(answer)
 
-    def _write(self, reply: Reply) -> None:
+    def _write(self, answer: bytes) -> None:
         if self._transport and not self._transport.is_closing():
-            head = _HEAD.format(status=reply.status, length=len(reply.body), limit=self._book.limit)
-            self._transport.write(head.encode() + reply.body)
-            reply.written = time.perf_counter()
+            self._transport.write(_HEAD.format(length=len(answer)).encode() + answer)
 
-    def _answer(self, head: str, fields: Mapping[str, str], body: bytes) -> Reply:
+    def _answer(self, head: str, fields: Mapping[str, str], body: bytes) -> bytes:
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
         split = urlsplit(target)
         path = unquote(split.path)
         if path.startswith("/bench/"):
-            return Reply(self._book.command(path.split("/")[2:]))
+            return self._book.command(path.split("/")[2:])
         return self._book.answer(method, path, parse_qs(split.query), fields.get("apca-api-key-id", ""), body)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.exchange import QTY, key_of, symbol_of
+from benchmarks.exit_market import QTY, key_of, symbol_of
 
 TARGET = 1.1  # price / entry; every entry is 1.00
 STOP = 0.8
@@ -110,13 +110,13 @@ def _one_account(url: str, account: int) -> None:
         trading.cancel_order_by_id(order.id)
 
 
-def bare(url: str, stream_url: str, accounts: int, held: int) -> None:
+def bare(url: str, accounts: int, held: int) -> None:
     """Commit and post an order for every streamed quote beyond a trigger price, until killed."""
     with tempfile.TemporaryDirectory(prefix="sellctl-bench-") as folder:
-        asyncio.run(_bare(url, stream_url, accounts, held, Path(folder)))
+        asyncio.run(_bare(url, accounts, held, Path(folder)))
 
 
-async def _bare(url: str, stream_url: str, accounts: int, held: int, folder: Path) -> None:
+async def _bare(url: str, accounts: int, held: int, folder: Path) -> None:
     import aiohttp  # noqa: PLC0415  as above
     import msgpack  # type: ignore[import-untyped]  # noqa: PLC0415  it has no stubs
 
@@ -126,9 +126,10 @@ async def _bare(url: str, stream_url: str, accounts: int, held: int, folder: Pat
     apply_pragmas(database)
     database.execute("CREATE TABLE bare (body)")
     owners = {symbol_of(number): key_of(number // held) for number in range(accounts * held)}
+    packed = {"Content-Type": "application/msgpack"}
     async with (
         aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session,
-        session.ws_connect(stream_url, headers={"Content-Type": "application/msgpack"}, max_msg_size=0) as stream,
+        session.ws_connect("/v1beta1/opra", headers=packed, max_msg_size=0) as stream,
     ):
 
         async def post(symbol: str, bid: float) -> None:
@@ -137,7 +138,8 @@ async def _bare(url: str, stream_url: str, accounts: int, held: int, folder: Pat
                 await answer.read()
 
         async def open_connection() -> None:
-            async with session.get("/v2/clock") as answer:
+            headers = {"APCA-API-KEY-ID": "k0", "APCA-API-SECRET-KEY": "s"}
+            async with session.get("/v2/clock", headers=headers) as answer:
                 await answer.read()
 
         await asyncio.gather(*(open_connection() for _ in range(min(accounts * held, 100))))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from benchmarks.load import a_process
 
 _PROGRAM = [sys.executable, "-c", "from sellctl.app import main; main()"]
 _LOOK_AGAIN = 0.05
-_PATIENCE = 90.0
+_PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
@@ -68,69 +67,77 @@ class Stage:
     """A running exchange and a folder for the programs' files."""
 
     market: Market
-    url: str
-    stream_url: str
+    port: int
     folder: Path
+
+    @property
+    def url(self) -> str:
+        """The base of the REST APIs."""
+        return f"http://127.0.0.1:{self.port}"
 
     def command(self, *arguments: object) -> Any:
         """Send a command to the exchange; returns its answer."""
         with urlopen(f"{self.url}/bench/{'/'.join(map(str, arguments))}") as answer:  # noqa: S310  our own
             return json.loads(answer.read())
 
-    def program(self, name: str, state: Path | None = None) -> list[str]:
-        """The command of a program that sells what is due once. `state`: sellctl's state folder."""
+    # --- programs
+
+    def seller(self, name: str) -> list[str]:
+        """The command of a program that sells once what is due."""
         if name == "sellctl":
-            return [*_PROGRAM, *self.options(state or Path(tempfile.mkdtemp(dir=self.folder))), "run-once"]
+            return [*self._sellctl(), "run-once"]
         return [sys.executable, "-m", "benchmarks.exit_contenders", name, self.url, str(self.market.accounts)]
 
-    def options(self, state: Path) -> list[str]:
-        """The options of sellctl with a configuration of all accounts."""
+    def watcher(self, name: str) -> list[str]:
+        """The command of a program that waits on the streams."""
+        if name == "watch":
+            return [*self._sellctl(), "watch", "--format", "log"]
+        numbers = (str(self.market.accounts), str(self.market.held))
+        return [sys.executable, "-m", "benchmarks.exit_contenders", name, self.url, *numbers]
+
+    def _sellctl(self) -> list[str]:
+        """The command with its options and a configuration of all accounts."""
         config = self.folder / "config.yml"
         config.touch(mode=0o600)
         config.write_text(self._config(), encoding="utf-8")
-        return ["--config", str(config), "--state-dir", str(state)]
+        return [*_PROGRAM, "--config", str(config), "--state-dir", str(self.folder / "state")]
 
     def _config(self) -> str:
+        streams = f"ws://127.0.0.1:{self.port}"
         ends = f"trading: '{self.url}', data: '{self.url}'"
-        ends += f", trading_stream: '{self.stream_url}/stream', option_stream: '{self.stream_url}/v1beta1/opra'"
+        ends += f", trading_stream: '{streams}/stream', option_stream: '{streams}/v1beta1/opra'"
         accounts = [
             f"  a{n}: {{api_key: k{n}, secret_key: s, endpoints: {{{ends}}}}}\n" for n in range(self.market.accounts)
         ]
         return f"accounts:\n{''.join(accounts)}"
 
-    def sell(self, name: str, *, whole: bool = False, state: Path | None = None) -> Run:
-        """Run a program once on a new day with one stale order an account.
+    # --- selling
 
-        It is killed once every due option had its first order, unless `whole`.
+    def sell(self, name: str, *, whole: bool = False, earlier: bool = False) -> Run:
+        """Run a program once with one stale order an account. It is killed after the last first order unless `whole`.
+
+        `earlier`: it has run before, when nothing was due or stale, and knows what it remembers of that.
         """
-        self.command("begin", 1)
+        if earlier:
+            with a_program(self.seller(name), self.folder) as process:
+                process.wait()
+        self.command("stale")
         self.command("move", "high", 0, self.market.due_each)
-        with a_program(self.program(name, state), self.folder) as process:
+        with a_program(self.seller(name), self.folder) as process:
             memory = _Memory(process.pid)
             self._wait(process, memory, whole=whole)
         return Run(self.command("report"), memory.peak)
 
     def _wait(self, process: subprocess.Popen[str], memory: "_Memory", *, whole: bool) -> None:
         began = time.monotonic()
-        while process.poll() is None:
+        while (running := process.poll() is None) or not whole:
             memory.look()
             if not whole and self.command("state")["arrived"] == self.market.due:
                 return
-            if time.monotonic() - began > _PATIENCE:
-                raise RuntimeError("a program did not come to its end")
+            if not running or time.monotonic() - began > _PATIENCE:
+                said = (self.folder / "programs.log").read_text(encoding="utf-8")
+                raise RuntimeError(f"a program did not sell everything that is due: {said[-500:]}")
             time.sleep(_LOOK_AGAIN)
-
-    def remembered(self) -> Path:
-        """A state folder with what sellctl remembers of a run in which nothing was due and nothing was stale."""
-        self.command("begin")
-        state = self.folder / "remembered"
-        with a_program(self.program("sellctl", state), self.folder) as process:
-            process.wait()
-        return state
-
-    def copy_of(self, state: Path) -> Path:
-        """A copy of a state folder, for one run."""
-        return Path(shutil.copytree(state, Path(tempfile.mkdtemp(dir=self.folder)) / "state"))
 
 
 @dataclass
@@ -162,12 +169,12 @@ def a_program(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen
 
 
 @contextmanager
-def a_stage(market: Market, *, has_opra: bool = False) -> Iterator[Stage]:
-    """Run the exchange for the duration of the block."""
-    feed = "opra" if has_opra else "indicative"
+def a_stage(market: Market, delay: float = 0.0, *words: str) -> Iterator[Stage]:
+    """Run the exchange for the duration of the block. Words: `opra`, which keys are granted then, and `fills`."""
     with (
         tempfile.TemporaryDirectory(prefix="sellctl-bench-", ignore_cleanup_errors=True) as folder,
-        a_process("benchmarks.exchange_server", market.accounts, market.held, feed) as exchange,
+        a_process("benchmarks.exit_market", market.accounts, market.held, *words) as exchange,
     ):
-        http, stream = json.loads(exchange.stdout.readline())  # type: ignore[union-attr]  # it is a pipe
-        yield Stage(market, f"http://127.0.0.1:{http}", f"ws://127.0.0.1:{stream}", Path(folder))
+        stage = Stage(market, int(exchange.stdout.readline()), Path(folder))  # type: ignore[union-attr]  # it is a pipe
+        stage.command("delay", delay)
+        yield stage
