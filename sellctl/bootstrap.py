@@ -148,10 +148,14 @@ def assemble(
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The journal and the memory of positions. `alarm` is what is wrong with the journal; "" when nothing is."""
+    """The journal and the memory of positions. `alarm` is what is wrong with the journal; "" when nothing is.
+
+    `account_is` is told the number of each account before anything recorded of it is applied (ports.Journal).
+    """
 
     journal: "Journal"
     memory: "Memory"
+    account_is: Callable[[str, str], str]
     alarm: str = ""
 
 
@@ -231,7 +235,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         journal=journal,
         positions=positions,
         orders=orders,
-        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, state, run_options)),
+        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, shared, publish)),
         clock=clock,
         publish=publish,
         options=WatcherOptions(
@@ -245,19 +249,42 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     )
 
 
-def _admission(policy: Policy, state: StateFolder, run_options: RunOptions) -> "Callable[[AccountFacts], None]":
-    """A check that refuses an account whose number isn't the configured one, or that another process has locked."""
+def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Callable[[AccountFacts], None]":
+    """A check of an account's facts before anything of the account is used.
+
+    It refuses an account whose number isn't the configured one or has changed since the first check, or that another
+    process has locked. The first check says whether what was remembered is about this account.
+    """
+    admitted = ""
 
     def admit(facts: "AccountFacts") -> None:
+        nonlocal admitted
         if policy.account_number not in {None, facts.number}:
             raise SafetyRefusalError(
                 f"The key of account {facts.name} belongs to {facts.number}, not to {policy.account_number}.",
                 hint="Correct account_number or the key.",
             )
-        if run_options.acts:
-            state.lock(facts.number, run_options.what)
+        if admitted not in {"", facts.number}:
+            raise SafetyRefusalError(
+                f"The key of account {facts.name} belongs to {facts.number} now, and did to {admitted}.",
+                hint="Start sellctl again to manage the new account.",
+            )
+        if shared.run_options.acts:
+            shared.state.lock(facts.number, shared.run_options.what)
+        if not admitted:
+            before = shared.records.account_is(facts.name, facts.number)
+            if before:
+                publish("", EventKind.ALERT, _another_account(before, facts.number), failed=True, critical=True)
+        admitted = facts.number
 
     return admit
+
+
+def _another_account(before: str, now: str) -> str:
+    return (
+        f"the key of this account belongs to {now} now, and did to {before} until now: nothing that was remembered of "
+        f"{before} is applied to {now}, and orders that work in {before} are not followed"
+    )
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
@@ -311,13 +338,14 @@ def open_records(
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
     if not run_options.acts:
-        return Records(NoJournal(), ReadOnlyMemory(state.journal))
+        memory = ReadOnlyMemory(state.journal)
+        return Records(NoJournal(), memory, memory.account_is)
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
     modes = {name: "paper" if account.paper else "live" for name, account in loaded.config.accounts.items()}
     journal.run_started(__version__, _fingerprint(loaded), modes)
-    return Records(journal, PositionMemory(journal.database), journal.alarm)
+    return Records(journal, PositionMemory(journal.database), journal.account_is, journal.alarm)
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:
@@ -328,6 +356,10 @@ def _fingerprint(loaded: LoadedConfig) -> str:
 
 class NoJournal:
     """The journal of a dry run: nothing is sent, so nothing is written."""
+
+    def account_is(self, _account: str, _number: str) -> str:
+        """Always "": nothing is recorded."""
+        return ""
 
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""

@@ -154,6 +154,13 @@ class Stream(Protocol):
 class Journal(Protocol):
     """The record of decisions and orders. JournalError when it can't be read or written: then nothing new is sent."""
 
+    def account_is(self, account: str, number: str) -> str:
+        """Record which of the broker's accounts the name stands for, before anything recorded of it is applied.
+
+        Return the number of another account that it stood for until now, else "". Nothing recorded of that one is
+        applied from then on.
+        """
+
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit."""
 

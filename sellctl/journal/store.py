@@ -20,6 +20,15 @@ from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
+from sellctl.journal.account_numbers import (
+    CHANGED,
+    OF_ANOTHER_ACCOUNT,
+    AccountNumber,
+    end_intents,
+    exchange_episodes,
+    number_of,
+    save_number,
+)
 from sellctl.journal.audit_log import AuditLog, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
@@ -104,6 +113,34 @@ class SqliteJournal(AuditLog):
         columns = {key: str(detail.get(key, "") or "") for key in ("symbol", "reason", "client_order_id")}
         self.append(Entry(account, kind, detail, **columns))
 
+    def account_is(self, account: str, number: str) -> str:
+        """Record the number of the account that a name's key belongs to, before anything recorded of it is applied.
+
+        Return the old number when another account was behind the name until now, else "". Then nothing recorded of the
+        old account is applied to the new one.
+        """
+        with self.database.reading() as tx:
+            before = number_of(tx, account)
+        if before.number == number:
+            return ""
+        detail = {"from": before.number, "to": number}
+        with self.appending() as batch:
+            if not before.number:
+                save_number(batch.tx, account, AccountNumber(number))
+                return ""
+            row = batch.append(Entry(account, CHANGED, detail))
+            save_number(batch.tx, account, AccountNumber(number, row.seq))
+            end_intents(
+                batch.tx,
+                account,
+                lambda order, symbol: batch.append(
+                    Entry(account, OF_ANOTHER_ACCOUNT, detail, symbol, client_order_id=order)
+                ),
+            )
+            exchange_episodes(batch.tx, account, before.number, number)
+        self._realised.clear()
+        return before.number
+
     def open_intents(self, account: str) -> Sequence[str]:
         """The client order ids of orders with an intent but no recorded end, oldest first."""
         ids = sa.select(unresolved.c.client_order_id).where(unresolved.c.account == account)
@@ -128,7 +165,8 @@ class SqliteJournal(AuditLog):
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
         filters = Filters(account=account, kind=kind, day=exchange_day(self._now()), limit=None)
         with self.database.reading() as tx:
-            return tuple(row.symbol for row in page(tx, filters))
+            since = number_of(tx, account).since
+            return tuple(row.symbol for row in page(tx, filters) if row.seq >= since)
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back."""
@@ -140,6 +178,7 @@ class SqliteJournal(AuditLog):
             audit.c.at >= utc_text(start),
         )
         with self.database.reading() as tx:
+            recent = recent.where(audit.c.seq >= number_of(tx, account).since)
             rows = tx.execute(recent.order_by(audit.c.seq)).all()
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 
