@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
+from sellctl.core.config.secrets import key_mark
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
@@ -26,8 +27,10 @@ from sellctl.core.tracking.episodes import Episodes
 from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.core.watching.remembered_facts import RememberedFacts
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.service.descriptors import ensure_descriptors
+from sellctl.service.facts_file import FactsFile
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
@@ -113,9 +116,10 @@ def assemble(
     config = _chosen(loaded.config, run_options.accounts)
     _require_live_option(config, options, run_options)
     clock = clock or RealClock()
-    connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options, loaded)
-    market_clock = MarketClock(tuple(connected.brokers.values()), clock)
+    facts = RememberedFacts(FactsFile(state.facts) if run_options.acts else None)
+    connected = connect(config, monotonic=clock.monotonic, facts=facts, now=clock.now)
+    market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
@@ -196,13 +200,9 @@ def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunO
     Empty without --live.
     """
     accounts = _chosen(loaded.config, run_options.accounts).accounts
-    hashes = {name: _hash(account.api_key) for name, account in accounts.items() if not account.paper}
+    hashes = {name: key_mark(account.api_key) for name, account in accounts.items() if not account.paper}
     confirmed = state_of(options, loaded).confirmed_live()
     return {name: known for name, known in hashes.items() if known not in confirmed and options.live}
-
-
-def _hash(api_key: str) -> str:
-    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
