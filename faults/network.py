@@ -1,7 +1,7 @@
 """The network between program and exchange: latency, a log of requests about orders, and named steps for kills."""
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -118,9 +118,9 @@ class ProbedBroker:
         """Delegate with latency."""
         return await self._read(lambda: self._inner.orders_since(start, symbols))
 
-    async def is_penny(self, symbol: str) -> bool | None:
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
         """Delegate with latency."""
-        return await self._read(lambda: self._inner.is_penny(symbol))
+        return await self._read(lambda: self._inner.penny_program(contracts))
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """Delegate, and log the request."""

@@ -24,10 +24,11 @@ from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.manual_requests import ManualRequests
-from sellctl.core.watching.remembered_facts import RememberedFacts
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
@@ -129,7 +130,7 @@ def assemble(
     if shortage := ensure_descriptors(len(config.accounts)):
         listener(Event(clock.now(), shortage, severity=Severity.WARNING, kind=EventKind.ALERT))
     splits = SplitsOfDay()
-    shared = _Shared(records, prices, splits, clock, now, listener, state, run_options, own_strategies(loaded))
+    shared = _Shared(records, prices, splits, facts, clock, now, listener, state, run_options, own_strategies(loaded))
     watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
@@ -146,6 +147,7 @@ def assemble(
         publish,
         tick_handler,
         SplitReader(connected.quotes, splits, clock, publish),
+        FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
     )
     return Runtime(loaded, scheduler, clock, state, closers)
 
@@ -170,6 +172,7 @@ class _Shared:
     records: Records
     prices: PriceTracker
     splits: SplitsOfDay
+    facts: RememberedFacts
     clock: "Clock"
     now: "Callable[[], dt.datetime]"
     listener: Callable[[Event], None]
@@ -225,7 +228,14 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     episodes = Episodes(name, shared.records.memory)
     book = OrderBook()
     positions = PositionManager(
-        shared.prices, clock, episodes, book, basis, pairs=policy.uses_structures, splits=shared.splits
+        shared.prices,
+        clock,
+        episodes,
+        book,
+        basis,
+        pairs=policy.uses_structures,
+        splits=shared.splits,
+        facts=shared.facts,
     )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
     orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)

@@ -13,7 +13,7 @@ from sellctl.alpaca.rest import Credentials, RestClient
 from sellctl.alpaca.transport import DEFAULT_LIMITS, Limits
 from sellctl.core.config.schema import AccountConfig, Config
 from sellctl.core.errors import ConfigError
-from sellctl.core.watching.remembered_facts import RememberedFacts
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
 # Copied from the SDK's alpaca.common.enums.BaseURL, whose import would load pydantic and requests in every command.
 PAPER_TRADING_URL: Final = "https://paper-api.alpaca.markets"

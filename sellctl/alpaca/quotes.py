@@ -23,7 +23,7 @@ from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimit
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote, Split
 from sellctl.core.model.snapshot import InvalidRow, Rows
-from sellctl.core.watching.remembered_facts import RememberedFacts
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
 BETTER_FEED_AFTER: Final = dt.timedelta(hours=6)  # how long a refusal of a better feed is believed
 _POLLS_DEFERRED: Final = 12  # polls for which a key that failed is tried last: a minute at the default interval
@@ -307,9 +307,17 @@ def _raise_if_all_failed(fetched: Sequence[_Fetched]) -> None:
 
 def _stocks(feed: StockFeed) -> _Market:
     feeds = (StockFeed.SIP, StockFeed.IEX) if feed is StockFeed.AUTO else (feed,)
-    return _Market(AssetClass.STOCK, "reading stock quotes", "/stocks/quotes/latest", "v2", tuple(each.value for each in feeds))
+    return _Market(
+        AssetClass.STOCK, "reading stock quotes", "/stocks/quotes/latest", "v2", tuple(each.value for each in feeds)
+    )
 
 
 def _options(feed: OptionFeed) -> _Market:
     feeds = (OptionFeed.OPRA, OptionFeed.INDICATIVE) if feed is OptionFeed.AUTO else (feed,)
-    return _Market(AssetClass.OPTION, "reading option quotes", "/options/quotes/latest", "v1beta1", tuple(each.value for each in feeds))
+    return _Market(
+        AssetClass.OPTION,
+        "reading option quotes",
+        "/options/quotes/latest",
+        "v1beta1",
+        tuple(each.value for each in feeds),
+    )

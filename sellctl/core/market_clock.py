@@ -1,8 +1,8 @@
 """The market's time for all accounts: one clock request per poll, one calendar request per day, with any valid key.
 
 A remembered calendar is used at once when it covers today and agrees with the clock; it is refreshed behind. Without
-one, it is requested together with the clock. A calendar that contradicts the clock is requested again, so that one wrong
-answer doesn't suspend all price exits for the day.
+one, it is requested together with the clock. A calendar that contradicts the clock is requested again, so that one
+wrong answer doesn't suspend all price exits for the day.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sellctl.core.errors import BrokerError
 from sellctl.core.model.market import NEW_YORK, BrokerClock, Calendar, Market, calendar_of, market_at
 from sellctl.core.ports import Broker, Clock
-from sellctl.core.watching.remembered_facts import KnownCalendar, RememberedFacts
+from sellctl.core.tracking.remembered_facts import KnownCalendar, RememberedFacts
 
 _DAYS_BACK, _DAYS_AHEAD = 366, 10  # session minutes of a holding are counted over the days back
 CALENDAR_AGAIN_SECONDS = 60.0
@@ -36,10 +36,13 @@ class MarketClock:
         """Read the broker's clock. BrokerError when no account's key gets an answer."""
         today = self._clock.now().astimezone(NEW_YORK).date()  # by the host, until the broker has answered
         early = () if self._calendar(today) else (self._request_calendar(today),)
+        before = self._facts.calendar
         answer, *_ = await asyncio.gather(self._take_clock(), *early, return_exceptions=True)
         if isinstance(answer, BaseException):
             raise answer
-        today = answer.now.astimezone(NEW_YORK).date()
+        today, known = answer.now.astimezone(NEW_YORK).date(), self._facts.calendar
+        if known is not None and known is not before:
+            self._facts.calendar_known(replace(known, asked_on=today))  # the host's date may be another one
         if self._calendar(today) is None or not self.now().confirmed:
             await self._request_calendar(today)
         return self.now()

@@ -35,7 +35,6 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
-from sellctl.core.watching.poll_schedule import EASY_LOAD
 
 T = TypeVar("T")
 
@@ -293,7 +292,7 @@ class SellWatcher:
             return None  # the next poll suspends its rules
         snapshot = replace(
             state.snapshot,
-            holdings=tuple(self._with_price_increment(holding) for holding in group),
+            holdings=tuple(self.positions.with_price_increment(h, state.snapshot.market.today) for h in group),
             halted=self.orders.halted(),
             sent=self.positions.sent,
             on_tick=True,
@@ -385,21 +384,9 @@ class SellWatcher:
         return observed_at <= self._acted_at.get(underlying, float("-inf"))
 
     async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
-        """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
-        symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
-        # The coarser increment serves while the request budget is needed for more.
-        unknown = symbols if self.broker.load < EASY_LOAD else ()
-        history, is_news = await asyncio.gather(
-            self.observer.history(symbols), self.observer.load_price_increments(unknown)
-        )
-        if is_news:
-            positions = [holding.position for holding in snapshot.holdings]
-            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market, again=True))
-        return snapshot.with_history(history)
-
-    def _with_price_increment(self, holding: Holding) -> Holding:
-        penny = self.positions.penny.get(_underlying(holding))
-        return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
+        """The same snapshot with today's orders of the symbols that its plan lacks them for."""
+        # The order of a set differs from process to process.
+        return snapshot.with_history(await self.observer.history(sorted(plan.needs_history)))
 
     def _apply_account_guard(self, plan: Plan) -> None:
         """Keep a reached limit of the account guard for the rest of the day: alert the user, and halt if configured."""
@@ -444,14 +431,6 @@ class SellWatcher:
     async def load_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Today's orders by symbol, loaded in advance; empty after a failure, which is then in `state`."""
         return await self._contain(self.observer.history(symbols)) or {}
-
-    async def load_price_increments(self, symbols: Iterable[str]) -> None:
-        """Load in advance whether these options trade in pennies."""
-        await self._contain(self.observer.load_price_increments(symbols))
-
-    def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
-        return self.observer.lacks_price_increment(symbol)
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's orders of one symbol, in any state, for display; empty after a failure, which is then in `state`."""

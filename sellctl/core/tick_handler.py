@@ -8,7 +8,6 @@ polls decide.
 
 import asyncio
 import datetime as dt
-import heapq
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ from sellctl.core.watching.poll_schedule import LOW_LOAD
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
-INCREMENTS_PER_POLL = 3  # contracts whose price increment is loaded in advance
 _EXECUTING = "executing a tick"
 
 
@@ -118,7 +116,7 @@ class TickHandler:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
 
     async def _load_ahead(self) -> None:
-        """Load what an order on a tick needs: today's orders with one request per account, and price increments.
+        """Load today's orders with one request per account, so that no request precedes an order on a tick.
 
         Not for an account that has used much of its request budget: a re-evaluation loads them when an order is due.
         """
@@ -132,7 +130,6 @@ class TickHandler:
             self.forget_orders(watcher.name, {order.symbol for order in watcher.state.open_orders})
         eased = [watcher for watcher in self.watchers if watcher.broker.load < LOW_LOAD]
         await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in eased))
-        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
 
     def todays_orders(self, account: str) -> Mapping[str, tuple[Order, ...]]:
         """The orders of today by symbol, as far as they are loaded."""
@@ -159,17 +156,6 @@ class TickHandler:
         if missing and not state.acted:
             history = await watcher.load_history(missing)
             known.update({s: orders for s, orders in history.items() if watcher.accepts_ticks(underlyings[s])})
-
-    async def _load_price_increments(self, watcher: SellWatcher) -> None:
-        """Load those of the contracts nearest to their triggers, so that an order on a tick has a valid price."""
-        state = watcher.state
-        if state.problem is not None or state.acted or state.snapshot is None:
-            return
-        streamed = self.stream.streamed
-        held = [holding.symbol for holding in state.snapshot.holdings]
-        missing = [symbol for symbol in held if symbol in streamed and watcher.lacks_price_increment(symbol)]
-        nearest = heapq.nsmallest(INCREMENTS_PER_POLL, missing, key=lambda symbol: self._distance(watcher, symbol))
-        await watcher.load_price_increments(nearest)
 
     # --- events of the streams ----------------------------------------------------------------------------------------
 

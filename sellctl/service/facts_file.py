@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from sellctl.core.watching.remembered_facts import FORMAT, Facts
+from sellctl.core.tracking.remembered_facts import FORMAT, Facts
 from sellctl.private_files import read_private, replace_private
 
 _LOG = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
 from sellctl.core.config.secrets import key_mark
 from sellctl.core.errors import AuthError, BrokerError, UnknownOutcomeError
 from sellctl.core.model.instrument import AssetClass, Instrument, a_stock, an_option, instrument_of
-from sellctl.core.watching.remembered_facts import RememberedFacts
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
 NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 STOCKS = "/v2/stocks/quotes/latest"

@@ -10,7 +10,7 @@ from builders import HALF_DAY, TUESDAY, at, replace
 from sellctl.core.errors import BrokerError
 from sellctl.core.market_clock import CALENDAR_AGAIN_SECONDS, MarketClock
 from sellctl.core.model.market import BrokerClock, Calendar, Session, regular_session
-from sellctl.core.watching.remembered_facts import KnownCalendar, RememberedFacts
+from sellctl.core.tracking.remembered_facts import KnownCalendar, RememberedFacts
 
 if TYPE_CHECKING:
     from sellctl.core.ports import Broker, Clock
@@ -126,7 +126,8 @@ def test_without_a_remembered_calendar_it_is_asked_together_with_the_clock() -> 
     market_clock, facts = a_market_clock(exchange)
     assert asyncio.run(market_clock.read()).confirmed
     assert exchange.log == ["clock asked", "calendar asked", "clock answered"]
-    assert facts.calendar is not None and facts.calendar.asked_on == TUESDAY
+    assert facts.calendar is not None
+    assert facts.calendar.asked_on == TUESDAY
 
 
 def test_a_remembered_calendar_serves_at_once_and_is_refreshed_behind_once_a_day() -> None:
@@ -137,7 +138,8 @@ def test_a_remembered_calendar_serves_at_once_and_is_refreshed_behind_once_a_day
     for _ in range(2):
         asyncio.run(market_clock.refresh_calendar())
     assert exchange.asked == 1
-    assert facts.calendar is not None and facts.calendar.asked_on == TUESDAY
+    assert facts.calendar is not None
+    assert facts.calendar.asked_on == TUESDAY
 
 
 def test_a_remembered_calendar_of_today_is_not_asked_for_again() -> None:

@@ -102,10 +102,10 @@ def test_what_works_is_not_sent_again() -> None:
     assert len(world.broker.sent) == 1
 
 
-def test_todays_orders_and_price_increments_are_asked_for_only_when_an_order_is_due() -> None:
+def test_todays_orders_are_asked_for_only_when_an_order_is_due_and_no_order_waits_for_its_increment() -> None:
     quiet, due = polled(World()), polled(World(), DUE)
     assert "history" not in quiet.broker.requests
-    assert (due.broker.requests.count("history"), due.broker.requests.count("contract")) == (1, 1)
+    assert (due.broker.requests.count("history"), due.broker.requests.count("contract")) == (1, 0)
     assert due.broker.requests.index("history") < due.broker.requests.index("submit")
 
 

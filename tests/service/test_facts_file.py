@@ -9,7 +9,7 @@ import pytest
 
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Calendar, Session
-from sellctl.core.watching.remembered_facts import Facts, GrantedFeed, KnownCalendar, PennyFact, RememberedFacts
+from sellctl.core.tracking.remembered_facts import Facts, GrantedFeed, KnownCalendar, PennyFact, RememberedFacts
 from sellctl.service.facts_file import FactsFile
 
 NAME = "remembered.json"
@@ -32,7 +32,8 @@ def test_what_was_saved_is_loaded_by_the_next_process_and_only_the_owner_can_rea
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"[]", b"null", b"\xff", b'{"format": 2}', b'{"unknown": 1}', b'{"penny": {"AAPL": {"is_penny": 1}}}',
+        b"", b"{", b"[]", b"null", b"\xff", b'{"format": 2}', b'{"unknown": 1}',
+        b'{"penny": {"AAPL": {"is_penny": 1}}}',
         b'{"feeds": {"k option": {"feed": "opra", "at": "2026-11-24T17:00:00"}}}', b"[" * 100_000,
     ],
     ids=range(10),

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sellctl.core.watching.remembered_facts import RememberedFacts
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
 TODAY = dt.date(2026, 11, 24)
 TOMORROW = dt.date(2026, 11, 25)
