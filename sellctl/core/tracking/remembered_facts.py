@@ -110,7 +110,7 @@ class RememberedFacts:
         self._set_penny({underlying: PennyFact(is_penny=False, day=today, is_refused=True)})
         return True
 
-    def _set_penny(self, news: Mapping[str, PennyFact]) -> None:
+    def _set_penny(self, news: dict[str, PennyFact]) -> None:
         self._facts, self._news = (replace(each, penny=each.penny | news) for each in (self._facts, self._news))
 
     # --- the calendar -------------------------------------------------------------------------------------------------

@@ -114,13 +114,14 @@ class FactRefresher:
     async def _load(self, broker: Broker, contracts: Sequence[Instrument], today: dt.date) -> bool:
         """One request. An underlying that its answer lacks is asked for alone, and then not again today.
 
-        Return False when there was no clear answer: then it is asked for again later.
+        Return False when there was no clear answer: then they are asked for alone later.
         """
         names = {contract.underlying for contract in contracts}
         try:
             answer = await broker.penny_program([contract.symbol for contract in contracts])
         except BrokerError as error:
             if not _is_definite(error):
+                self._alone |= names if len(contracts) > 1 else set()
                 self._not_before = self.clock.monotonic() + RETRY_SECONDS
                 return False
             answer = {}

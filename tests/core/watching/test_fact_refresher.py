@@ -186,3 +186,13 @@ def test_what_was_found_out_is_stored_when_a_refresh_is_abandoned() -> None:
 
     asyncio.run(play())
     assert desk.store.facts.penny.keys() == {"AAPL"}
+
+
+def test_after_several_at_once_had_no_clear_answer_each_is_asked_for_alone() -> None:
+    desk = Desk()
+    desk.broker.problem = UnknownOutcomeError("an unusable answer")
+    desk.rounds(options("AAPL", "MSFT"))
+    desk.broker.problem = None
+    desk.clock.seconds += RETRY_SECONDS
+    desk.rounds(options("AAPL", "MSFT"))
+    assert desk.broker.asked == [["AAPL", "MSFT"], ["AAPL"], ["MSFT"]]
