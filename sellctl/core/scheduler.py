@@ -381,7 +381,8 @@ class AccountScheduler:
         why = "the run is over and the target is not filled"
         await asyncio.gather(*(watcher.cancel_targets(why) for watcher in self.watchers))
         if self.fact_refresher:
-            await self._wait_at_most(FACTS_SECONDS, self.fact_refresher.tasks)
+            left = max(ends_at - self.clock.monotonic(), 0.0)
+            await self._wait_at_most(min(FACTS_SECONDS, left), self.fact_refresher.tasks)
         self._abandon_observations()
 
     def _grace(self) -> float:

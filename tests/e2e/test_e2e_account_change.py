@@ -1,16 +1,21 @@
 """Another account behind a key: what was remembered of the old one is never applied to the new one."""
 
+import asyncio
 import datetime as dt
 from decimal import Decimal
 
 from builders import a_holding
 from stage import CALL, Play, Stage, three_calls
 
+from sellctl.bootstrap import RunOptions, assemble, load
+from sellctl.core.errors import SafetyRefusalError
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderType, PositionIntent, Side
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.orders.client_order_ids import client_order_id
 from sellctl.journal.store import SqliteJournal
+from sellctl.service.options import Options
 
 NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 AN_ID = client_order_id("PA1", CALL, NOON.date(), 1)
@@ -78,3 +83,26 @@ def test_a_dry_run_applies_nothing_of_the_old_account_either_and_changes_nothing
     assert before[0].keys() == after[0].keys()
     assert "belongs to" not in stage.run("run-once", "--dry-run").err
     assert "belongs to PA2 now" in stage.run("run-once").err
+
+
+def test_an_account_that_changes_while_a_process_runs_is_not_traded_by_it(play: Play) -> None:
+    stage = play(
+        three_calls("1.10", "1.12"), "sell_module: {account_guard: {loss: 50%}, strategy_one: {profit_rate: 9}}"
+    )
+    options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
+    told: list[str] = []
+    runtime = assemble(
+        load(options), options, RunOptions("watch", RunMode.ACT), lambda event: told.append(event.sentence)
+    )
+
+    async def two_polls() -> None:
+        await runtime.scheduler.poll()
+        another_account(stage)
+        runtime.scheduler.read_at_once(["main"])
+        await runtime.scheduler.poll()
+
+    asyncio.run(two_polls())
+    (state,) = runtime.scheduler.states
+    runtime.close()
+    assert isinstance(state.problem, SafetyRefusalError)
+    assert any("belongs to PA2 now, and did to PA1" in text and "Start sellctl again" in text for text in told)

@@ -60,10 +60,10 @@ class FactRefresher:
         self._task = asyncio.create_task(self._refresh(tuple(after), brokers, tuple(instruments), market))
 
     def stop(self) -> None:
-        """Abandon a refresh that is under way, and store what was found out."""
+        """Abandon a refresh that is under way, and store what was found out, unless no account was ever read."""
         if self._task is not None:
             self._task.cancel()
-        self.facts.save()
+            self.facts.save()
 
     async def _refresh(
         self,
