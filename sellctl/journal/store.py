@@ -5,7 +5,8 @@ Each method is one transaction that is on disk when it returns (WAL, synchronous
 
 import datetime as dt
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
+from sellctl.core.errors import JournalError
 from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
@@ -29,7 +31,7 @@ from sellctl.journal.account_numbers import (
     number_of,
     save_number,
 )
-from sellctl.journal.audit_log import AuditLog, Entry, exchange_day, utc_text
+from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
 from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
@@ -44,9 +46,28 @@ class SqliteJournal(AuditLog):
     """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog."""
 
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
+        self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
+
+    def close(self) -> None:
+        """Close the files; a second call does nothing."""
+        if self._first_numbers:
+            with suppress(JournalError), self.appending():
+                pass
+        super().close()
+
+    @contextmanager
+    def appending(self) -> Iterator[Batch]:
+        """The transaction of the audit log; it also records the numbers of accounts that are new to this journal."""
+        new = dict(self._first_numbers)
+        with super().appending() as batch:
+            for account, number in new.items():
+                save_number(batch.tx, account, AccountNumber(number))
+            yield batch
+        for account in new:
+            self._first_numbers.pop(account, None)
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan with its snapshot, when its actions, denials or working exits differ from the last one's.
@@ -121,13 +142,12 @@ class SqliteJournal(AuditLog):
         """
         with self.database.reading() as tx:
             before = number_of(tx, account)
-        if before.number == number:
+        if not before.number:
+            self._first_numbers[account] = number
+        if before.number in {"", number}:
             return ""
         detail = {"from": before.number, "to": number}
         with self.appending() as batch:
-            if not before.number:
-                save_number(batch.tx, account, AccountNumber(number))
-                return ""
             row = batch.append(Entry(account, CHANGED, detail))
             save_number(batch.tx, account, AccountNumber(number, row.seq))
             end_intents(

@@ -7,6 +7,7 @@ from journal_builders import CALL, NOON, a_journal, intend
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction
+from sellctl.journal.account_numbers import AccountNumber, number_of
 from sellctl.journal.memory import PositionMemory, ReadOnlyMemory
 from sellctl.journal.store import SqliteJournal
 from sellctl.journal.verify import verify
@@ -47,6 +48,15 @@ def test_nothing_of_the_old_account_is_left_for_the_new_one(tmp_path: Path) -> N
     assert journal.noted_today("main", "no_backstop") == ()
     assert journal.realised("main") == 0
     assert PositionMemory(journal.database).load("main") == {}
+
+
+def test_the_first_number_costs_no_commit_of_its_own_and_is_kept_by_a_quiet_process_too(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    assert journal.account_is("main", "PA1") == ""
+    with journal.database.reading() as tx:
+        assert number_of(tx, "main") == AccountNumber()
+    journal.close()
+    assert a_journal(tmp_path).account_is("main", "PA2") == "PA1"
 
 
 def test_other_names_keep_what_is_theirs(tmp_path: Path) -> None:
