@@ -51,6 +51,13 @@ def test_the_second_run_asks_for_the_granted_feed_at_once_and_for_no_calendar_or
     assert facts["calendar"]["asked_on"] == str(TODAY)
 
 
+def test_no_order_waits_for_its_increment(play: Play) -> None:
+    stage = play(three_calls("1.10", "1.12"))
+    assert stage.run("run-once").status == 0
+    paths = [f"{request.method} {request.path}" for request in stage.server.requests]
+    assert paths.index("POST /v2/orders") < paths.index(f"GET /v2/options/contracts/{CALL}")
+
+
 def test_the_file_holds_no_secret(play: Play) -> None:
     stage = play(three_calls().replace("key: k", "key: CANARYKEY12").replace("secret: s", "secret: CANARYSECRET34"))
     stage.run("run-once")
