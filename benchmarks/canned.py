@@ -128,6 +128,8 @@ class Book:
             return json.dumps(rows).encode()
         if path == "/v1beta1/options/quotes/latest":
             return self._quotes(query["symbols"][0].split(","))
+        if path == "/v2/options/contracts":
+            return json.dumps(_contracts(query)).encode()
         return json.dumps(self._fixed(path, key)).encode()
 
     def _fixed(self, path: str, key: str) -> object:
@@ -168,6 +170,13 @@ class Book:
             bid, ask = (_DUE_PRICES if symbol in self.due else _PRICES)[turn]
             rows.append(f'"{symbol}":{{"ap":{ask},"as":9,"ax":"C","bp":{bid},"bs":7,"bx":"C","c":"A","t":"@stamp@"}}')
         return f'{{"quotes":{{{",".join(rows)}}}}}'.replace("@stamp@", now()).encode()
+
+
+def _contracts(query: Mapping[str, list[str]]) -> dict[str, object]:
+    """One contract per underlying, as a page of a few rows."""
+    expires = query["expiration_date"][0].replace("-", "")[2:]
+    names = (f"{root}{expires}C00100000" for root in query["underlying_symbols"][0].split(","))
+    return {"option_contracts": [{"symbol": name, "ppind": True} for name in names], "next_page_token": None}
 
 
 class CannedConnection(asyncio.Protocol):

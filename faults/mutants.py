@@ -23,6 +23,7 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
+from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.core import position_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
@@ -44,6 +45,7 @@ from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.tracking import episodes, quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.watching import due_accounts
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal.audit_log import AuditLog, Entry
@@ -126,6 +128,11 @@ def by_pair(seed: int) -> tuple[str, ...]:
 def by_draw(name: str) -> Search:
     """A day on which nothing goes wrong but one fault that is drawn separately."""
     return lambda seed: tuple(map(str, play(seed, (name,)).violations))
+
+
+def by_adapter_draw(name: str) -> Search:
+    """The same through the adapter."""
+    return lambda seed: tuple(map(str, play(seed, (name,), adapter=True).violations))
 
 
 def by_pressure(seed: int) -> tuple[str, ...]:
@@ -389,6 +396,15 @@ def _false(*_args: Any) -> bool:
     return False
 
 
+def _of_any_day(self: RememberedFacts, underlying: str, _today: dt.date) -> bool | None:
+    fact = self._facts.penny.get(underlying)
+    return None if fact is None else fact.is_penny
+
+
+async def _never(*_args: Any) -> None:
+    return None
+
+
 def _in_this_process(entries: Any) -> tuple[Any, ...]:
     return tuple(load(entry, places) for entry, places in entries)
 
@@ -450,6 +466,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("transfer is a result", "a transfer counts as the day's profit or loss", ((account_guard, "result_of_day", _with_transfers),), by_draw("A07")),
     Mutant("plus is a pair", "a symbol with a plus in it counts as the name of a pair",
         ((position_manager, "_may_have_an_episode", _has_a_qty), (position_manager, "is_pair_name", _has_a_plus), (episodes, "is_pair_name", _has_a_plus)), by_draw("A11")),
+    Mutant("increment of yesterday", "a price increment of an earlier day is used", ((RememberedFacts, "is_penny", _of_any_day),), by_draw("O17")),
+    Mutant("account unnoticed", "what is remembered of another account is applied", ((SqliteJournal, "account_is", _empty),), by_draw("A12")),
+    Mutant("feed for ever", "a feed that was refused once is never tried again", ((AlpacaQuotes, "try_better_feeds", _never),), by_adapter_draw("H22")),
     Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_withdraw", _withdraw_uncounted),), by_draw("H21")),
     Mutant("retried at once", "after three refusals in a row an order is sent again at once", ((risk_checks, "RETRY_AFTER_REJECTS", dt.timedelta(0)),), by_draw("H21")),
     Mutant("no poll without a clock", "a poll is discarded when the broker's clock can't be read", ((AccountScheduler, "_read_market", _read_or_discard),), by_draw("T11")),

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
@@ -150,9 +150,9 @@ class BudgetedBroker(SimBroker):
         await self._spend("GET", "calendar")
         return await super().sessions(start, end)
 
-    async def is_penny(self, symbol: str) -> bool | None:
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
         await self._spend("GET", "contract")
-        return await super().is_penny(symbol)
+        return await super().penny_program(contracts)
 
     def body(self, order: SubmitOrder) -> Mapping[str, str]:
         return {key: str(value) for key, value in body_of(order).items()}

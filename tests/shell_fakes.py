@@ -15,7 +15,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
-from sellctl.core.model.instrument import AssetClass, Instrument
+from sellctl.core.model.instrument import AssetClass, Instrument, underlying_of
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
@@ -151,9 +151,9 @@ class FakeBroker:
             if order.id == order_id:
                 self.orders[name] = replace(order, status="canceled")
 
-    async def is_penny(self, _symbol: str) -> bool | None:
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
         self._asked("contract")
-        return True
+        return {underlying_of(symbol): True for symbol in contracts}
 
     async def clock(self) -> BrokerClock:
         self._asked("clock")

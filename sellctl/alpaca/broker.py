@@ -1,7 +1,7 @@
 """The Broker port on Alpaca's trading API, for one account."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
@@ -13,7 +13,8 @@ from sellctl.alpaca.convert import (
     dict_of,
     list_of,
     order_of,
-    penny_of,
+    penny_of_contract,
+    penny_of_contracts,
     position_of,
     rows_of,
     sessions_of,
@@ -23,6 +24,7 @@ from sellctl.alpaca.orders import order_body
 from sellctl.alpaca.paging import all_orders, batches_of
 from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
 from sellctl.core.errors import UnknownOutcomeError
+from sellctl.core.model.instrument import Right, an_option, underlying_of
 from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
@@ -32,6 +34,7 @@ from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
 T = TypeVar("T")
 
 _READING_ORDERS = "reading the orders"
+_CONTRACTS_PER_PAGE = 1_000  # about half a megabyte
 
 
 class AlpacaBroker:
@@ -138,10 +141,24 @@ class AlpacaBroker:
         request = ApiRequest("reading the calendar", "/calendar", {"start": start.isoformat(), "end": end.isoformat()})
         return await self._client.request(request, partial(sessions_of, start=start, end=end))
 
-    async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option is in the Penny Interval Program (`ppind`); None when Alpaca's answer lacks it."""
-        request = ApiRequest("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
-        return await self._client.request(request, penny_of)
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
+        """Whether the underlyings of these contracts are in the Penny Interval Program (`ppind`), by underlying.
+
+        The list of contracts can't be filtered by symbol, and Alpaca doesn't say in which order a page has several
+        underlyings: those that it lacks are absent.
+        """
+        first = an_option(contracts[0])
+        if len(contracts) == 1 or first is None or first.option is None:
+            request = ApiRequest("reading a contract", f"/options/contracts/{quote(contracts[0], safe='')}")
+            return await self._client.request(request, penny_of_contract)
+        query = {
+            "underlying_symbols": ",".join(sorted({underlying_of(symbol) for symbol in contracts})),
+            "expiration_date": first.option.expires.isoformat(),
+            "type": "call" if first.option.right is Right.CALL else "put",
+            "limit": str(_CONTRACTS_PER_PAGE),
+        }
+        request = ApiRequest("reading contracts", "/options/contracts", query)
+        return await self._client.request(request, penny_of_contracts)
 
     async def _read_orders(
         self, status: str, start: dt.datetime | None, symbols: str, *, for_order: bool, urgent: bool

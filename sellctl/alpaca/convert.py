@@ -5,13 +5,13 @@ An unreadable row becomes an InvalidRow and affects no other row; an unreadable 
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import TypeVar
 
 from sellctl.alpaca.position_checks import RowAmounts, entry_contradiction, price_contradiction, shares_of
-from sellctl.core.model.instrument import instrument_of
+from sellctl.core.model.instrument import an_option, instrument_of
 from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
@@ -428,10 +428,25 @@ def _blocked_by(row: Row) -> str:
     return "; ".join(reasons)
 
 
-def penny_of(answer: object) -> bool | None:
-    """Whether an option is in the Penny Interval Program (`ppind`); None when the answer lacks it."""
-    ppind = dict_of(answer).get("ppind")
-    return ppind if isinstance(ppind, bool) else None
+def penny_of_contract(answer: object) -> Mapping[str, bool]:
+    """GET /v2/options/contracts/{symbol}: whether its underlying is in the Penny Interval Program (`ppind`)."""
+    return _penny_program([answer])
+
+
+def penny_of_contracts(answer: object) -> Mapping[str, bool]:
+    """GET /v2/options/contracts: likewise for every underlying of which the page has a contract."""
+    return _penny_program(list_of(dict_of(answer).get("option_contracts")))
+
+
+def _penny_program(rows: Iterable[object]) -> dict[str, bool]:
+    """By underlying; without those whose rows lack `ppind`, can't be read or contradict each other."""
+    found: dict[str, set[bool]] = {}
+    for row in map(dict_of, rows):
+        symbol, ppind = row.get("symbol"), row.get("ppind")
+        option = an_option(symbol) if isinstance(symbol, str) else None
+        if option is not None and isinstance(ppind, bool):
+            found.setdefault(option.underlying, set()).add(ppind)
+    return {underlying: answers.pop() for underlying, answers in found.items() if len(answers) == 1}
 
 
 def clock_of(answer: object) -> BrokerClock:

@@ -21,6 +21,7 @@ from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.errors import FOREIGN_ERRORS, ErrorStatus, Operation, RequestContext, map_error, whole_number
 from sellctl.alpaca.transport import DEFAULT_LIMITS, HttpRequest, HttpResponse, HttpTransport, Limits, Transport
 from sellctl.core.config import hosts
+from sellctl.core.config.secrets import key_mark
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
 
 T = TypeVar("T")
@@ -43,6 +44,11 @@ class Credentials:
     def secrets(self) -> tuple[str, str]:
         """The texts that no output may contain."""
         return (self.api_key, self.secret_key)
+
+    @property
+    def mark(self) -> str:
+        """What stands for the key in files."""
+        return key_mark(self.api_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class RestClient:
             ("User-Agent", _USER_AGENT),
         )
         self.account = credentials.account
+        self.key_mark = credentials.mark
         self.budget = budget or Budget(time.monotonic)
         self.host = parts.netloc.rpartition("@")[2]
         self.rate_limit: RateLimit | None = None  # from the last answer that had one

@@ -382,8 +382,12 @@ class OrderManager:
             self._hold_back(request, detail, error.sentence)
             return
         kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
-        why = _NEXT_STEP.get(error.refusal, error.sentence)
-        self._withdraw(request, detail, kind, why, counted=_counts(request, error), recovers=_recovers(error))
+        why, recovers = _NEXT_STEP.get(error.refusal, error.sentence), _recovers(error)
+        if error.refusal is Refusal.PRICE_INCREMENT and self.positions.increment_refused(
+            request.symbol, self.report.now()
+        ):
+            why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
+        self._withdraw(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
 
     def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
         """Withdraw an order that sellctl's own request budget held back: the broker has not refused anything."""
@@ -491,11 +495,6 @@ class OrderManager:
 def _recovers(error: RequestRejectedError) -> bool:
     """Whether a refusal has a known next step: the next poll reads what was in the way, or there is budget again."""
     return error.refusal in _NEXT_STEP or isinstance(error, RateLimitedError)
-
-
-def _counts(request: SubmitOrder, error: RequestRejectedError) -> bool:
-    """Whether a refusal counts: every one of an exit; of a backstop, which is then given up, only a final one."""
-    return _is_exit(request) or not _recovers(error)
 
 
 def _is_exit(request: SubmitOrder) -> bool:

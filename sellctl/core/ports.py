@@ -76,8 +76,12 @@ class Broker(Protocol):
         RequestRejectedError with NOT_CANCELABLE when it is terminal already or a cancel is pending.
         """
 
-    async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option contract is in the Penny Interval Program (`ppind`); None when the broker doesn't say."""
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
+        """Whether the underlyings of these contracts are in the Penny Interval Program, by underlying; one request.
+
+        Underlyings about which the answer says nothing are absent. Several contracts have the same expiration date and
+        are all calls or all puts.
+        """
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
@@ -103,6 +107,14 @@ class QuoteSource(Protocol):
     @property
     def last_problems(self) -> tuple[str, ...]:
         """The problems of the last call, such as quotes that could not be fetched, one sentence each."""
+
+
+@runtime_checkable
+class FeedSource(Protocol):
+    """A source of quotes whose keys may be granted a better feed than the one in use."""
+
+    async def try_better_feeds(self) -> None:
+        """Ask for better feeds whose refusal is old, and use what is granted. No error is raised."""
 
 
 @runtime_checkable
@@ -158,6 +170,13 @@ class Stream(Protocol):
 
 class Journal(Protocol):
     """The record of decisions and orders. JournalError when it can't be read or written: then nothing new is sent."""
+
+    def account_is(self, account: str, number: str) -> str:
+        """Record which of the broker's accounts the name stands for, before anything recorded of it is applied.
+
+        Return the number of another account that it stood for until now, else "". Nothing recorded of that one is
+        applied from then on.
+        """
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit."""

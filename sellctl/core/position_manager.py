@@ -8,9 +8,11 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.instrument import underlying_of
+from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Plan, Urgency
 from sellctl.core.model.position import (
@@ -32,6 +34,7 @@ from sellctl.core.structures.pairs import Pair, is_pair_name, pairs_of
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.split_guard import SplitGuard
 from sellctl.core.tracking.splits import SplitsOfDay
 
@@ -57,6 +60,7 @@ class _OrderView(Struct, frozen=True):
     """The order book's values at one instant, read once per poll."""
 
     now: float
+    today: dt.date  # the exchange's
     unresolved: Mapping[str, Decimal]
     sent: Mapping[str, OrderCount]
 
@@ -74,17 +78,19 @@ class PositionManager:
         *,
         pairs: bool = False,
         splits: SplitsOfDay | None = None,
+        facts: RememberedFacts | None = None,
     ) -> None:
         """`basis` is the price on which peaks are measured; with `pairs`, pairs of option legs have episodes too.
 
-        `splits` are those of the day; without them no price is taken for that of a split.
+        `splits` are those of the day; without them no price is taken for that of a split. `facts` has the price
+        increments that are known.
         """
         self._prices = prices
         self._basis = basis
         self._keeps_pairs = pairs
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}
-        self.penny: dict[str, bool | None] = {}  # by underlying, once read: is it in the Penny Interval Program?
+        self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
@@ -118,7 +124,7 @@ class PositionManager:
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
         """
         seen, now = tuple(positions), self._clock.monotonic()
-        orders = _OrderView(now, self._book.unresolved(), self._book.sent_of_each(now))
+        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
         if not again:
             self._forget_the_gone({position.instrument.symbol for position in seen}, orders)
         for position in seen:
@@ -147,6 +153,16 @@ class PositionManager:
         names = {position.instrument.underlying for position in positions if position.instrument.is_option}
         quotes = ((name, self._prices.newest(name)) for name in names)
         return {name: quote for name, quote in quotes if quote is not None}
+
+    def with_price_increment(self, holding: Holding, today: dt.date) -> Holding:
+        """The holding with what is known of its price increment now."""
+        penny = self._facts.is_penny(holding.position.instrument.underlying, today)
+        return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
+
+    def increment_refused(self, symbol: str, at: dt.datetime) -> bool:
+        """The broker refused an order for its price increment. Return whether the next one has a coarser one."""
+        today = at.astimezone(NEW_YORK).date()
+        return needs_price_increment(symbol) and self._facts.increment_refused(underlying_of(symbol), today)
 
     def resume(self, symbols: frozenset[str], today: dt.date) -> None:
         """Resume the suspended rules of these symbols or underlyings, and keep them through today's splits."""
@@ -215,7 +231,7 @@ class PositionManager:
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
             last_trade=book.last_trade if book else None,
-            penny=self.penny.get(position.instrument.underlying),
+            penny=self._facts.is_penny(position.instrument.underlying, orders.today),
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
             peak=facts.peak,

@@ -27,6 +27,7 @@ from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
 from sellctl.core.watching.due_accounts import Due, DueAccounts
+from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.poll_schedule import (
     AT_ONCE_SECONDS,
     CLOCK_SECONDS,
@@ -44,6 +45,7 @@ ROUND_SECONDS = 0.5  # how long `watch` waits for reads: a later round uses an a
 EXECUTION_SECONDS = 0.1  # how long `watch` waits for plans to be carried out before it goes on beside them
 RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
 GRACE_SECONDS = 2.0  # extra time in run-once for an exit that has cancelled and not sent yet
+FACTS_SECONDS = 2.0  # how long the end of run-once waits for facts that the next run remembers
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
 _CLOCK_IS_BACK = "the broker's clock can be read again"
@@ -55,8 +57,8 @@ Observed = tuple[SellWatcher, AccountObservation]
 class AccountScheduler:
     """Polls the watchers of all accounts, once or until stopped.
 
-    `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled, and without a
-    `split_reader` nobody asks for splits.
+    `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled, without a
+    `split_reader` nobody asks for splits, and without a `fact_refresher` remembered facts stay as they are.
     """
 
     watchers: Sequence[SellWatcher]
@@ -67,6 +69,7 @@ class AccountScheduler:
     publish: EventPublisher
     tick_handler: TickHandler | None = None
     split_reader: SplitReader | None = None
+    fact_refresher: FactRefresher | None = None
     _market: Market | None = None
     _problem: SellctlError | None = None
     _clock_failures: int = 0
@@ -140,6 +143,7 @@ class AccountScheduler:
         plans += [self._start(watcher.act_on_poll(observation, market)) for watcher, observation in seen]
         if self.tick_handler and seen:
             self._start(self._prepare_ticks(self.tick_handler, plans))
+        self._refresh_facts(plans, seen, market)
         return plans
 
     def _reevaluate(self, due: Due) -> list[asyncio.Task[None]]:
@@ -165,6 +169,12 @@ class AccountScheduler:
             instruments = (i for _, observation in seen for i in observation.instruments)
             stocks = {i.underlying for i in instruments if i.asset_class in QUOTED}
             self.split_reader.ask(stocks, market.today)
+
+    def _refresh_facts(self, plans: Iterable[asyncio.Task[None]], seen: Sequence[Observed], market: Market) -> None:
+        if self.fact_refresher and seen:
+            brokers = [watcher.broker for watcher, _ in seen]
+            instruments = (i for _, observation in seen for i in observation.instruments)
+            self.fact_refresher.begin(plans, brokers, instruments, market)
 
     @staticmethod
     async def _prepare_ticks(tick_handler: TickHandler, plans: Iterable[asyncio.Task[None]]) -> None:
@@ -369,6 +379,8 @@ class AccountScheduler:
         self._under_way.clear()
         if self.split_reader:
             self.split_reader.stop()
+        if self.fact_refresher:
+            self.fact_refresher.stop()
 
     # --- run once -----------------------------------------------------------------------------------------------------
 
@@ -385,6 +397,9 @@ class AccountScheduler:
         # Orders more urgent than a target stay open, and the next run adopts them.
         why = "the run is over and the target is not filled"
         await asyncio.gather(*(watcher.cancel_targets(why) for watcher in self.watchers))
+        if self.fact_refresher:
+            left = max(ends_at - self.clock.monotonic(), 0.0)
+            await self._wait_at_most(min(FACTS_SECONDS, left), self.fact_refresher.tasks)
         self._abandon_observations()
 
     def _grace(self) -> float:

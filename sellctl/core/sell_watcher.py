@@ -34,7 +34,7 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
-from sellctl.core.watching.poll_schedule import AWAITED_SECONDS, EASY_LOAD
+from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
 
 T = TypeVar("T")
 
@@ -296,7 +296,6 @@ class SellWatcher:
                 await asyncio.gather(self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic()))
             finally:
                 self.journal.plan_made(snapshot, plan)
-            await self._load_increments_behind(due)
 
     def _orders_by_now(self, seen: AccountObservation) -> tuple[Order, ...]:
         """The open orders of an observation, and those of ours that the broker has accepted since."""
@@ -345,7 +344,7 @@ class SellWatcher:
             return None  # the next poll suspends its rules
         snapshot = replace(
             state.snapshot,
-            holdings=tuple(self._with_price_increment(holding) for holding in group),
+            holdings=tuple(self.positions.with_price_increment(h, state.snapshot.market.today) for h in group),
             history=self.observer.known_orders((holding.symbol for holding in group), self._seen.read),
             halted=self.orders.halted(),
             sent=self.positions.sent,
@@ -397,7 +396,6 @@ class SellWatcher:
         self._apply_account_guard(plan)
         self._announcer.announce(plan)
         await self._execute(plan, observed_at)
-        await self._load_increments_behind(plan)
 
     def _take_plan(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
         first = self._state.first_plan
@@ -462,19 +460,6 @@ class SellWatcher:
         symbols = due.symbols - self._reading_orders
         return replace(due.only(symbols), needs_history=due.needs_history & symbols)
 
-    async def _load_increments_behind(self, plan: Plan) -> None:
-        """Load the price increments of a plan's orders for the next ones. No order waits for them.
-
-        The coarser increment serves while the request budget is needed for more.
-        """
-        due = [decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop]
-        if due and self.broker.load < EASY_LOAD:
-            await self.observer.load_price_increments(due)
-
-    def _with_price_increment(self, holding: Holding) -> Holding:
-        penny = self.positions.penny.get(_underlying(holding))
-        return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
-
     def _apply_account_guard(self, plan: Plan) -> None:
         """Keep a reached limit of the account guard for the rest of the day: alert the user, and halt if configured."""
         today = plan.made_at.astimezone(NEW_YORK).date()
@@ -522,14 +507,6 @@ class SellWatcher:
     def order_changed(self, symbol: str) -> None:
         """An order of this symbol has changed, or one of any when it is ""."""
         self.observer.todays.changed(symbol)
-
-    async def load_price_increments(self, symbols: Iterable[str]) -> None:
-        """Load in advance whether these options trade in pennies."""
-        await self._contain(self.observer.load_price_increments(symbols))
-
-    def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
-        return self.observer.lacks_price_increment(symbol)
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's orders of one symbol, in any state, for display; empty after a failure, which is then in `state`."""

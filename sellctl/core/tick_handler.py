@@ -7,7 +7,6 @@ Without streams, only polls decide.
 """
 
 import asyncio
-import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,11 +24,9 @@ from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
-from sellctl.core.watching.poll_schedule import LOW_LOAD
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
-INCREMENTS_PER_POLL = 3  # contracts whose price increment is loaded in advance
 _EXECUTING = "executing a tick"
 
 
@@ -106,7 +103,6 @@ class TickHandler:
         self.stream.subscribe([self._instruments[symbol] for symbol in sorted(nearest, key=lambda s: (nearest[s], s))])
         if self.prices.take_silent(self.stream.streamed):
             self.stream.restart("silent although prices move")
-        await self._load_ahead()
 
     def _quoted(self) -> Iterator[tuple[SellWatcher, Instrument]]:
         for watcher in self.watchers:
@@ -117,25 +113,6 @@ class TickHandler:
 
     def _distance(self, watcher: SellWatcher, symbol: str) -> Decimal:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
-
-    async def _load_ahead(self) -> None:
-        """Load price increments, except of an account that has used much of its request budget."""
-        market = self._market()
-        if market is None or not market.is_open:
-            return
-        eased = [watcher for watcher in self.watchers if watcher.broker.load < LOW_LOAD]
-        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
-
-    async def _load_price_increments(self, watcher: SellWatcher) -> None:
-        """Load those of the contracts nearest to their triggers, so that an order on a tick has a valid price."""
-        state = watcher.state
-        if state.problem is not None or state.acted or state.snapshot is None:
-            return
-        streamed = self.stream.streamed
-        held = [holding.symbol for holding in state.snapshot.holdings]
-        missing = [symbol for symbol in held if symbol in streamed and watcher.lacks_price_increment(symbol)]
-        nearest = heapq.nsmallest(INCREMENTS_PER_POLL, missing, key=lambda symbol: self._distance(watcher, symbol))
-        await watcher.load_price_increments(nearest)
 
     # --- events of the streams ----------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ Each method is one transaction that is on disk when it returns (WAL, synchronous
 
 import datetime as dt
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
@@ -14,13 +15,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
+from sellctl.core.errors import JournalError
 from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder, Outcome
 from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
-from sellctl.journal.audit_log import AuditLog, Entry, exchange_day, utc_text
+from sellctl.journal.account_numbers import (
+    CHANGED,
+    OF_ANOTHER_ACCOUNT,
+    AccountNumber,
+    end_intents,
+    exchange_episodes,
+    number_of,
+    save_number,
+)
+from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
 from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
@@ -49,9 +60,28 @@ class SqliteJournal(AuditLog):
     """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog."""
 
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
+        self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
+
+    def close(self) -> None:
+        """Close the files; a second call does nothing."""
+        if self._first_numbers:
+            with suppress(JournalError), self.appending():
+                pass
+        super().close()
+
+    @contextmanager
+    def appending(self) -> Iterator[Batch]:
+        """The transaction of the audit log; it also records the numbers of accounts that are new to this journal."""
+        new = dict(self._first_numbers)
+        with super().appending() as batch:
+            for account, number in new.items():
+                save_number(batch.tx, account, AccountNumber(number))
+            yield batch
+        for account in new:
+            self._first_numbers.pop(account, None)
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan with its snapshot, when its actions, denials or working exits differ from the last one's.
@@ -119,6 +149,33 @@ class SqliteJournal(AuditLog):
         columns = {key: str(detail.get(key, "") or "") for key in ("symbol", "reason", "client_order_id")}
         self.append(Entry(account, kind, detail, **columns))
 
+    def account_is(self, account: str, number: str) -> str:
+        """Record the number of the account that a name's key belongs to, before anything recorded of it is applied.
+
+        Return the old number when another account was behind the name until now, else "". Then nothing recorded of the
+        old account is applied to the new one.
+        """
+        with self.database.reading() as tx:
+            before = number_of(tx, account)
+        if not before.number:
+            self._first_numbers[account] = number
+        if before.number in {"", number}:
+            return ""
+        detail = {"from": before.number, "to": number}
+        with self.appending() as batch:
+            row = batch.append(Entry(account, CHANGED, detail))
+            save_number(batch.tx, account, AccountNumber(number, row.seq))
+            end_intents(
+                batch.tx,
+                account,
+                lambda order, symbol: batch.append(
+                    Entry(account, OF_ANOTHER_ACCOUNT, detail, symbol, client_order_id=order)
+                ),
+            )
+            exchange_episodes(batch.tx, account, before.number, number)
+        self._realised.clear()
+        return before.number
+
     def open_intents(self, account: str) -> Sequence[str]:
         """The client order ids of orders with an intent but no recorded end, oldest first."""
         ids = sa.select(unresolved.c.client_order_id).where(unresolved.c.account == account)
@@ -143,7 +200,8 @@ class SqliteJournal(AuditLog):
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
         filters = Filters(account=account, kind=kind, day=exchange_day(self._now()), limit=None)
         with self.database.reading() as tx:
-            return tuple(row.symbol for row in page(tx, filters))
+            since = number_of(tx, account).since
+            return tuple(row.symbol for row in page(tx, filters) if row.seq >= since)
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back."""
@@ -155,6 +213,7 @@ class SqliteJournal(AuditLog):
             audit.c.at >= utc_text(start),
         )
         with self.database.reading() as tx:
+            recent = recent.where(audit.c.seq >= number_of(tx, account).since)
             rows = tx.execute(recent.order_by(audit.c.seq)).all()
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 

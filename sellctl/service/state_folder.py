@@ -60,6 +60,11 @@ class StateFolder:
         """The path of the journal."""
         return self.path / "journal.sqlite"
 
+    @property
+    def facts(self) -> Path:
+        """The path of the file with what rarely changes."""
+        return self.path / "remembered.json"
+
     # --- one writer per account ---------------------------------------------------------------------------------------
 
     def lock(self, account_number: str, what: str) -> None:

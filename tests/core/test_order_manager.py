@@ -141,6 +141,19 @@ def test_an_acceptance_that_can_not_be_written_down_holds_all_the_same() -> None
     assert (desk.manager.working, desk.manager.unknown) == (1, ())
 
 
+def test_after_a_refusal_for_its_increment_the_next_order_has_the_coarser_one() -> None:
+    off_grid = refusal(Refusal.PRICE_INCREMENT)
+    desk = Desk(FakeBroker(answers=[off_grid, off_grid]))
+    assert not desk.send()
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert (holding.state.penny, holding.state.obstructed) == (False, True)
+    assert "the next order uses the coarser price increment" in desk.sentences[-1]
+    assert not desk.send()
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert (holding.state.rejects, holding.state.obstructed) == (2, False)
+    assert "coarser" not in desk.sentences[-1]
+
+
 # --- several orders of one decision -----------------------------------------------------------------------------------
 
 

@@ -75,6 +75,27 @@ def test_an_exchange_refuses_orders_as_drawn_and_the_exit_takes_place_afterwards
     assert not found(stage)
 
 
+@pytest.mark.parametrize("adapter", [False, True])
+def test_another_account_behind_the_key_is_told_and_sells_what_is_due(*, adapter: bool) -> None:
+    outcome = play(2, ("A12",), adapter=adapter)
+    assert (outcome.faults["A12"], outcome.processes) == (1, 2)
+    assert not outcome.violations
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_remembered_increments_that_are_wrong_send_no_order_off_the_grid(*, adapter: bool) -> None:
+    outcome = play(3, ("O17",), adapter=adapter)
+    assert outcome.faults["O17"] == 1
+    assert not outcome.violations
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_feeds_that_were_revoked_or_granted_over_night_cost_no_exit(seed: int) -> None:
+    outcome = play(seed, ("H22",), adapter=True)
+    assert outcome.faults["H22"] == 1
+    assert not outcome.violations
+
+
 def after(seconds: float) -> dt.datetime:
     return NOON + dt.timedelta(seconds=seconds)
 

@@ -118,7 +118,7 @@ Act = Callable[[Broker], Awaitable[object]]
         (lambda broker: broker.submit(an_exit(client_id="mine")), Refusal.DUPLICATE_ID),
         (lambda broker: broker.submit(an_exit("2")), Refusal.INSUFFICIENT_QTY),
         (lambda broker: broker.submit(an_exit("3")), Refusal.INTENT_MISMATCH),
-        (lambda broker: broker.submit(an_exit(limit="2.005")), Refusal.OTHER),
+        (lambda broker: broker.submit(an_exit(limit="2.005")), Refusal.PRICE_INCREMENT),
     ],
 )
 def test_a_rejection_names_its_kind(act: Act, refusal: Refusal) -> None:

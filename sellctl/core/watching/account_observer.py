@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sellctl.core.decision.pricing import needs_price_increment
-from sellctl.core.errors import BrokerError, RateLimitedError
+from sellctl.core.errors import BrokerError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.instrument import Instrument, a_stock, underlying_of
+from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order
 from sellctl.core.model.position import Position
@@ -154,26 +153,6 @@ class AccountObserver:
         for symbol in wanted:
             self.positions.episodes.opened(symbol, [order for order in rows.rows if order.symbol == symbol])
         return True
-
-    async def load_price_increments(self, symbols: Iterable[str]) -> bool:
-        """Read once per underlying whether its options trade in pennies. Return whether there was any new answer."""
-        missing = {underlying_of(symbol): symbol for symbol in symbols if self.lacks_price_increment(symbol)}
-        return any(await asyncio.gather(*(self._load_price_increment(symbol) for symbol in missing.values())))
-
-    def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
-        return needs_price_increment(symbol) and underlying_of(symbol) not in self.positions.penny
-
-    async def _load_price_increment(self, symbol: str) -> bool:
-        """After a failure the coarser increment is used; it is read again only if the request budget was used up."""
-        penny, underlying = self.positions.penny, underlying_of(symbol)
-        try:
-            penny[underlying] = await self.broker.is_penny(symbol)
-        except RateLimitedError:
-            return False
-        except BrokerError:
-            penny[underlying] = None
-        return penny[underlying] is not None
 
     async def _read_account(self, *, again: bool, urgent: bool) -> None:
         """Read the key's account and check that it may be traded: once, and again while it is blocked or if `again`."""
