@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from faults.loop import LoopClock, VirtualLoop
-from faults.network import Network, ProbedBroker, ProbedJournal, ProbedQuotes
+from faults.network import MarketData, Network, ProbedBroker, ProbedJournal, ProbedQuotes
 from faults.patching import patched
 from faults.steps import Killed, Step
 from faults.streams import PollingInterval, Streams
@@ -22,11 +22,11 @@ from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
-from sellctl.core.ports import Broker, Journal, QuoteSource
+from sellctl.core.ports import Broker, Journal
 from sellctl.service.options import Options
 from sellctl.sim.venue.exchange import Exchange
 
-Connections = Callable[[Network], tuple[dict[str, Broker], QuoteSource]]
+Connections = Callable[[Network], tuple[dict[str, Broker], MarketData]]
 
 
 @dataclass(frozen=True, slots=True)
