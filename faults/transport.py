@@ -13,12 +13,13 @@ from urllib.parse import unquote
 
 from faults.evidence import EvidenceChecker
 from faults.loop import VirtualSelector, seconds
+from faults.network import MarketData
 from faults.process_run import Connections
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_LIMITS, DisconnectedError, HttpRequest, HttpResponse
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
-from sellctl.core.ports import Broker, QuoteSource
+from sellctl.core.ports import Broker
 from sellctl.sim.host import SimHost
 from sellctl.sim.http.app import SimulatorApp
 from sellctl.sim.sim_time import SimTime
@@ -168,7 +169,7 @@ def through_adapter(exchange: Exchange, evidence: EvidenceChecker) -> Connection
     """Brokers and quotes through the real adapter. Each process run has its own clients to one simulator."""
     app = SimulatorApp(SimHost(exchange, SimTime(exchange.now, 0)))
 
-    def connections(_wire: object) -> tuple[dict[str, Broker], QuoteSource]:
+    def connections(_wire: object) -> tuple[dict[str, Broker], MarketData]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench replaces the network
             client.transport = InProcessTransport(app, evidence)
