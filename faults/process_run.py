@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from faults.loop import LoopClock, VirtualLoop
-from faults.network import Network, ProbedBroker, ProbedJournal, ProbedQuotes
+from faults.network import MarketData, Network, ProbedBroker, ProbedJournal, ProbedQuotes
 from faults.patching import patched
 from faults.steps import Killed, Step
 from faults.streams import PollingInterval, Streams
@@ -22,12 +22,11 @@ from sellctl.core.config.schema import Config
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
-from sellctl.core.ports import Broker, Journal, QuoteSource
-from sellctl.core.tracking.remembered_facts import RememberedFacts
+from sellctl.core.ports import Broker, Journal
 from sellctl.service.options import Options
 from sellctl.sim.venue.exchange import Exchange
 
-Connections = Callable[[RememberedFacts], tuple[dict[str, Broker], QuoteSource]]
+Connections = Callable[[Network], tuple[dict[str, Broker], MarketData]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +132,17 @@ class ProcessRun:
     @contextmanager
     def _replaced_connections(self) -> Iterator[None]:
         """Let the composition root use the bench's connections, clock and journal instead of its own."""
+        brokers, quotes = self.connections(self.network)
+        connected = _Connected(
+            {n: ProbedBroker(b, self.network) for n, b in brokers.items()}, ProbedQuotes(quotes, self.network)
+        )
         with ExitStack() as stack:
-            stack.enter_context(patched(connect_module, "connect", self._connected))
+            stack.enter_context(patched(connect_module, "connect", lambda *_, **__: connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
             stack.enter_context(patched(bootstrap, "open_records", self._probed_records(bootstrap.open_records)))
             if self.streams:
                 stack.enter_context(self.streams.replaced())
             yield
-
-    def _connected(self, *_: object, facts: RememberedFacts, **__: object) -> _Connected:
-        brokers, quotes = self.connections(facts)
-        probed = {name: ProbedBroker(broker, self.network) for name, broker in brokers.items()}
-        return _Connected(probed, ProbedQuotes(quotes, self.network))
 
     def _probed_records(self, opened: Callable[..., Records]) -> Callable[..., Records]:
         def probed(*arguments: Any) -> Records:

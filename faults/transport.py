@@ -13,13 +13,13 @@ from urllib.parse import unquote
 
 from faults.evidence import EvidenceChecker
 from faults.loop import VirtualSelector, seconds
+from faults.network import MarketData
 from faults.process_run import Connections
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_LIMITS, DisconnectedError, HttpRequest, HttpResponse
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
-from sellctl.core.ports import Broker, QuoteSource
-from sellctl.core.tracking.remembered_facts import RememberedFacts
+from sellctl.core.ports import Broker
 from sellctl.sim.host import SimHost
 from sellctl.sim.http.app import SimulatorApp
 from sellctl.sim.sim_time import SimTime
@@ -108,8 +108,6 @@ class InProcessTransport:
         self._evidence.posts += request.method == "POST"
         key, now = dict(request.headers)[_KEY], self._app.host.exchange.now
         self._evidence.requests[f"{key} {'data' if path.startswith(_DATA) else 'trading'}"].append(now)
-        if "/quotes/latest" in path:
-            self._evidence.feeds_asked.append((now, request.target.rpartition("feed=")[2]))
         if path == "/v2/positions":
             self._evidence.positions_asked[key].append(now)
         everything = request.method == "DELETE" and not path.startswith("/v2/orders/")
@@ -171,8 +169,8 @@ def through_adapter(exchange: Exchange, evidence: EvidenceChecker) -> Connection
     """Brokers and quotes through the real adapter. Each process run has its own clients to one simulator."""
     app = SimulatorApp(SimHost(exchange, SimTime(exchange.now, 0)))
 
-    def connections(facts: RememberedFacts) -> tuple[dict[str, Broker], QuoteSource]:
-        connected = connect(_config(exchange), monotonic=_seconds_of(exchange), facts=facts, now=lambda: exchange.now)
+    def connections(_wire: object) -> tuple[dict[str, Broker], MarketData]:
+        connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
         for client in connected._clients:  # noqa: SLF001  the bench replaces the network
             client.transport = InProcessTransport(app, evidence)
         return dict(connected.brokers), connected.quotes
