@@ -217,7 +217,7 @@ class MarketData(QuoteSource, CorporateActions, Protocol):
 
 
 class ProbedQuotes:
-    """Quotes and corporate actions of another source, with latency."""
+    """Passes on quotes and corporate actions of another source, with latency."""
 
     @property
     def last_problems(self) -> tuple[str, ...]:

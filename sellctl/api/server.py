@@ -1,7 +1,6 @@
 """The HTTP server of the control API. It runs in the watcher's event loop and closes slow and excess connections."""
 
 import asyncio
-import signal
 import socket
 import ssl
 from contextlib import nullcontext
@@ -17,7 +16,7 @@ from sellctl.api.access import check_exposed
 from sellctl.api.application import application
 from sellctl.api.control import State
 from sellctl.core.errors import ConfigError, SellctlError
-from sellctl.service.signals import in_background, on_first_signal
+from sellctl.service.signals import on_first_signal, on_hangup
 from sellctl.service.systemd import sd_notify
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ async def serve(services: "ApiServices", listening: socket.socket, context: ssl.
         server.should_exit = True
 
     on_first_signal(end)
-    if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, in_background(services.reload))
+    on_hangup(services.reload)
     background_tasks = [
         asyncio.create_task(_end_on_fault(control.failed, end)),
         asyncio.create_task(_notify_watchdog(control)),

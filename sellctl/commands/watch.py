@@ -1,6 +1,5 @@
 """`sellctl watch`: poll all accounts until a signal stops it; a live screen on a terminal, log lines elsewhere."""
 
-import signal
 import sys
 from collections import deque
 from enum import StrEnum
@@ -100,12 +99,11 @@ async def _until_signal(
     """Watch until SIGINT or SIGTERM; SIGHUP reloads the configuration."""
     import asyncio
 
-    from sellctl.service.signals import in_background, on_first_signal
+    from sellctl.service.signals import on_first_signal, on_hangup
 
     stop = asyncio.Event()
     on_first_signal(stop.set)
-    if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, in_background(on_hup))
+    on_hangup(on_hup)
     await watching(runtime, display, stop, notifier.after_poll)
 
 

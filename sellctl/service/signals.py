@@ -1,4 +1,8 @@
-"""Signals: SIGINT and SIGTERM end the process in order, however many of them arrive; others start work in the loop."""
+"""Signals: SIGINT and SIGTERM end the process in order, however many of them arrive; SIGHUP starts work in the loop.
+
+None is handled by `add_signal_handler`: an event loop that is closed closes the socket of these handlers before it
+takes them back, and a signal between the two makes Python print a traceback.
+"""
 
 import asyncio
 import atexit
@@ -35,8 +39,11 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def in_background(work: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
-    """A callback for a signal: it starts the work as a task. Several run one after the other."""
+def on_hangup(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Start `work` on the running event loop at each SIGHUP, where the system has it; one runs after the other."""
+    if not hasattr(signal, "SIGHUP"):
+        return
+    loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
     lock = asyncio.Lock()
 
@@ -45,8 +52,12 @@ def in_background(work: Callable[[], Coroutine[object, object, None]]) -> Callab
             await work()
 
     def start() -> None:
-        task = asyncio.create_task(in_turn())
+        task = loop.create_task(in_turn())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    return start
+    def on_signal(*_: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(start)
+
+    signal.signal(signal.SIGHUP, on_signal)

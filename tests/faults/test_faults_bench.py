@@ -42,6 +42,11 @@ def test_a_vertical_at_its_stop_is_closed_with_its_short_leg_first(tmp_path: Pat
     assert not found(stage)
 
 
+def test_on_a_day_without_faults_the_program_reports_no_internal_error(tmp_path: Path) -> None:
+    stage = played(a_day(Role.SHORT_LEG, Role.COVERING_LEG), tmp_path)
+    assert not [event.text for event in stage.liveness.events if "internal error" in event.text.lower()]
+
+
 def test_a_trailing_stop_fires_after_its_peak_and_a_position_at_its_peak_stays(tmp_path: Path) -> None:
     stage = played(a_day(Role.TRAILING, Role.AT_PEAK), tmp_path)
     assert [

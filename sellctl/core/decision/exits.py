@@ -247,10 +247,9 @@ def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) 
     if filled_at and _may_be_missing(filled_at, snapshot):
         return JUST_FILLED
     for order in todays:
-        seen_at = order.last_fill_at
-        took = order.filled_qty > 0 and closes(order, holding.position.direction)
-        if took and seen_at and _may_be_missing(seen_at, snapshot):
-            ago = f"{max((snapshot.market.now - seen_at).total_seconds(), 0):.0f} s ago"
+        filled_at = order.last_fill_at
+        if filled_at and closes(order, holding.position.direction) and _may_be_missing(filled_at, snapshot):
+            ago = f"{max((snapshot.market.now - filled_at).total_seconds(), 0):.0f} s ago"
             return f"a fill of {order.filled_qty:f} was {ago}: waiting until the position shows it"
     return ""
 

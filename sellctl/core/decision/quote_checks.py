@@ -51,7 +51,7 @@ def _is_wide(bid: Decimal, ask: Decimal, asset: AssetClass) -> bool:
 
 
 def is_ahead(at: dt.datetime, broker_now: dt.datetime | None) -> bool:
-    """Whether a time is in the future by the broker's clock; false while that clock is unknown."""
+    """Whether a time is more than MAX_AHEAD after the broker's clock; false while that clock is unknown."""
     return broker_now is not None and at - broker_now > MAX_AHEAD
 
 

@@ -120,9 +120,9 @@ class Order(Struct, frozen=True):
 
     @property
     def last_fill_at(self) -> dt.datetime | None:
-        """When its last fill had happened at the latest; None without a fill, or when the broker says neither time.
+        """When it last filled, or a later time if the broker reports only that; None without a fill or any time.
 
-        Alpaca gives `filled_at` only of an order that has filled completely.
+        An order that filled in part and was then cancelled may have no `filled_at`; it changed last after its fill.
         """
         return (self.filled_at or self.updated_at) if self.filled_qty > 0 else None
 

@@ -234,12 +234,12 @@ def _begun(position: Position, now: dt.datetime) -> Episode:
 
 
 def opening_of(episode: Episode, orders: Iterable[Order]) -> Order | None:
-    """The order that opened the position from flat; None when the orders don't add up to the quantity held.
+    """The order that opened the position from flat.
 
-    None also when it is unknown when one of them filled.
+    None when the orders don't add up to the quantity held, or one of them has filled at an unknown time.
     """
-    filled = [(order.last_fill_at, order.id, order) for order in orders if order.filled_qty > 0]
-    dated = [(at, order_id, order) for at, order_id, order in filled if at is not None]
+    filled = [order for order in orders if order.filled_qty > 0]
+    dated = [(at, order.id, order) for order in filled if (at := order.last_fill_at) is not None]
     if len(dated) < len(filled):
         return None
     held, opening = ZERO, None

@@ -71,7 +71,7 @@ class QuoteBook:
     _last_sides: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
     _jump: QuoteSample | None = None  # a jump that isn't confirmed yet
     _level: QuoteSample | None = None
-    _stamp: dt.datetime = _NEVER  # older quotes are ignored; _NEVER: none is
+    _stamp: dt.datetime = _NEVER  # of the newest quote: earlier ones are ignored; _NEVER while none is
     _samples: deque[QuoteSample] = field(default_factory=deque)
     _wide_since: float | None = None
 

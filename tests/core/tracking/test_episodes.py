@@ -167,7 +167,7 @@ def test_the_opening_is_the_last_fill_that_found_it_flat() -> None:
 
 
 @pytest.mark.parametrize("cancelled_at", ["12:09", None])
-def test_what_was_sold_of_it_by_a_cancelled_order_counts_for_the_opening(cancelled_at: str | None) -> None:
+def test_what_a_cancelled_order_sold_counts_in_the_search_for_the_opening_order(cancelled_at: str | None) -> None:
     added = a_fill("buy", "2", "11:00", "bot-2")
     sold = replace(a_fill("sell", "3", "12:09", "sellctl-1"), status="canceled", filled_at=None)
     sold = replace(sold, updated_at=at(cancelled_at) if cancelled_at else None)
