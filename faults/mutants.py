@@ -167,7 +167,7 @@ async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
     await self._send(order, "again")
 
 
-_cancel = OrderManager.cancel
+_cancel = OrderManager._cancel
 
 
 async def _call_it_canceled(self: OrderManager, cancel: CancelOrder) -> bool:
@@ -414,7 +414,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
     Mutant("retry", "after a timeout the order is sent again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
     Mutant("204 is canceled", "a 204 response to a cancel counts as the order's end",
-        ((OrderManager, "cancel", _call_it_canceled),), by_day),
+        ((OrderManager, "_cancel", _call_it_canceled),), by_day),
     Mutant("available ignored", "qty is used instead of qty_available",
         ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
     Mutant("floats", "quantities are converted to floats", ((sizing, "_floored", _floats),), by_day),

@@ -399,7 +399,7 @@ class AccountScheduler:
         await asyncio.gather(*(watcher.cancel_targets(why) for watcher in self.watchers))
         if self.fact_refresher:
             left = max(ends_at - self.clock.monotonic(), 0.0)
-            await self._wait_at_most(min(FACTS_SECONDS, left), self.fact_refresher.tasks)
+            await self._wait_at_most(min(FACTS_SECONDS, left), self.fact_refresher.tasks, patient=True)
         self._abandon_observations()
 
     def _grace(self) -> float:
