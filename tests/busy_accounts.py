@@ -35,7 +35,9 @@ from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.poll_schedule import quote_requests
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
 from sellctl.sim.market.market import Market
@@ -242,7 +244,8 @@ class BusyAccounts:
         self.brokers = {
             name: BudgetedBroker(self.exchange, name, self.clock, self.requests[name].append) for name in self.held
         }
-        market_clock = MarketClock(cast("list[Broker]", list(self.brokers.values())), self.clock)
+        self.facts = RememberedFacts()
+        market_clock = MarketClock(cast("list[Broker]", list(self.brokers.values())), self.clock, self.facts)
         self.quotes = BudgetedQuotes(self.exchange, self.clock)
         prices = PriceTracker(self.quotes, self.clock, broker_now=lambda: market_clock.instant)
         config = Config(
@@ -254,13 +257,20 @@ class BusyAccounts:
         self.stream = SimStream(self.exchange, self.clock, self.changes)
         ticks = TickHandler(watchers, self.stream, prices, market_clock, self.clock, publish) if self.streams else None
         self.scheduler = AccountScheduler(
-            watchers, market_clock, prices, self.clock, dt.timedelta(seconds=self.interval), publish, ticks
+            watchers,
+            market_clock,
+            prices,
+            self.clock,
+            dt.timedelta(seconds=self.interval),
+            publish,
+            ticks,
+            fact_refresher=FactRefresher(self.facts, market_clock, self.quotes, self.clock),
         )
 
     def _watcher(self, config: Config, broker: BudgetedBroker, prices: PriceTracker) -> SellWatcher:
         journal, book = FakeJournal(), OrderBook()
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, journal)
-        positions = PositionManager(prices, self.clock, Episodes(broker.name, NoMemory()), book)
+        positions = PositionManager(prices, self.clock, Episodes(broker.name, NoMemory()), book, facts=self.facts)
         orders = OrderManager(broker.name, broker, journal, book, positions, self.clock, publish, lambda: "")
         return SellWatcher(
             name=broker.name,

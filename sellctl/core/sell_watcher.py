@@ -221,7 +221,7 @@ class SellWatcher:
     # --- working orders ----------------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Ask what became of our working orders. What has ended is soon read, together with the positions."""
+        """Ask what became of our working orders. The account is soon read when one has ended or is not listed."""
         if await self._contain(self._follow()):
             self._recover()
 
@@ -229,7 +229,7 @@ class SellWatcher:
         working = set(self.orders.symbols_working)
         todays = await self.observer.read_orders(working)
         self.orders.follow(order for orders in todays.values() for order in orders)
-        ended = working.difference(self.orders.symbols_working)
+        ended = working.difference(self.orders.symbols_working) | self.observer.unlisted
         if ended:  # the last read's view of them has expired
             self.orders.executions.expire(ended)
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)

@@ -112,12 +112,6 @@ def test_after_the_first_read_todays_orders_are_asked_for_only_when_an_order_is_
     assert due.broker.requests.index("history") < due.broker.requests.index("submit")
 
 
-def test_a_price_increment_is_read_behind_the_order_and_only_when_one_was_due() -> None:
-    quiet, due = polled(World()), polled(World(), DUE)
-    assert "contract" not in quiet.broker.requests
-    assert due.broker.requests.index("submit") < due.broker.requests.index("contract")
-
-
 def test_a_stop_waits_for_a_second_quote_and_the_first_plan_is_told_as_confirmed() -> None:
     world = polled(World(), OVER_THE_STOP)
     assert world.broker.sent == []
@@ -693,6 +687,13 @@ def test_orders_that_are_followed_cost_one_request_and_a_read_is_awaited_once_on
     asyncio.run(world.watcher.follow())
     assert (world.watcher.state.working, world.watcher.state.awaits_read) == ((), True)
     assert not world.watcher.accepts_ticks("AAPL")
+
+
+def test_an_order_that_the_list_of_todays_orders_lacks_is_looked_for_by_a_read() -> None:
+    world = polled(World(), DUE)
+    world.broker.orders.clear()
+    asyncio.run(world.watcher.follow())
+    assert world.watcher.state.awaits_read
 
 
 def test_a_cancel_that_an_exit_waits_for_is_looked_for_until_it_has_been_pending_for_five_reads() -> None:

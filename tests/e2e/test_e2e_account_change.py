@@ -11,6 +11,7 @@ from sellctl.bootstrap import RunOptions, assemble, load
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.order import OrderType, PositionIntent, Side
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.orders.client_order_ids import client_order_id
@@ -45,7 +46,7 @@ def leave_an_intent(stage: Stage) -> None:
     )
     signal = ExitSignal(a_holding(CALL, "3"), Decimal(3), Reason.STOP_LOSS, "stop", Urgency.PROTECTIVE)
     journal = SqliteJournal(stage.state / "journal.sqlite", lambda: NOON)
-    journal.intend("main", order, {"client_order_id": AN_ID}, signal, 1)
+    journal.intend("main", [IntendedOrder(order, {"client_order_id": AN_ID}, signal, 1)], ())
     journal.close()
 
 

@@ -67,6 +67,15 @@ class TodaysOrders:
         self._unreadable = (self._unreadable - wanted) | (unreadable & wanted)
         self._read |= {symbol: max(read, self._read.get(symbol, _NEVER)) for symbol in wanted}
 
+    def lacking_in(self, orders: Iterable[Order], symbols: Iterable[str]) -> frozenset[str]:
+        """Those symbols of which an order is known as open that is not among these orders."""
+        shown = {order.id for order in orders}
+        return frozenset(
+            symbol
+            for symbol in symbols
+            if any(not order.is_terminal and order.id not in shown for order in self._todays(symbol))
+        )
+
     def put(self, order: Order) -> None:
         """Take the broker's view of one order. A view that is older than what is known changes nothing."""
         if self._midnight is not None and not _may_be_since(order, self._midnight):

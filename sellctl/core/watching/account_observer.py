@@ -60,6 +60,7 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
     unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
+    unlisted: frozenset[str] = frozenset()  # see `read_orders`
     _lists: OrderLists = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +114,8 @@ class AccountObserver:
     async def read_orders(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Request today's orders of these symbols; those that have an unreadable row, which is published, are left out.
 
+        Afterwards `unlisted` has the symbols of which the answer lacks an order that is known as open.
+
         BrokerError also for an unreadable row without a symbol: it could belong to any.
         """
         wanted, midnight, read = sorted(symbols), self._midnight(), self.todays.begin_read()
@@ -122,6 +125,7 @@ class AccountObserver:
         if why:
             raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
         self._publish_unreadable(rows, wanted)
+        self.unlisted = self.todays.lacking_in(rows.rows, wanted)
         return self.todays.known(wanted, midnight, read)
 
     def _publish_unreadable(self, rows: Rows[Order], symbols: Collection[str]) -> None:

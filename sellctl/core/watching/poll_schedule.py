@@ -86,8 +86,8 @@ def _watched_gap(state: AccountState, conditions: PollConditions) -> float:
 
 
 def _single_run_gap(state: AccountState) -> float:
-    """The same in run-once, where working orders are followed by `follow_gap` and read once a cancel is awaited."""
-    if state.is_settling:
+    """The same in run-once, where `follow_gap` follows working orders, and a read those with an unknown outcome."""
+    if state.is_settling or state.unknown_orders:
         return EXPEDITED_SECONDS
     if state.working:
         return float("inf")

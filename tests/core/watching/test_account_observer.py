@@ -110,12 +110,12 @@ def waits_of(world: World, broker: SlowBroker, *prices: tuple[str, str]) -> list
     return waits
 
 
-def test_from_nothing_to_the_order_there_are_three_waits_and_the_price_increment_is_read_behind() -> None:
+def test_from_nothing_to_the_order_there_are_three_waits() -> None:
     world, broker = on_a_slow_network()
     broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
     world.quoted(*DUE, PUT)
     (waits,) = waits_of(world, broker, DUE)
-    assert waits == [{"account", "positions", "open orders", "all orders"}, {"quotes"}, {"order"}, {"contract"}]
+    assert waits == [{"account", "positions", "open orders", "all orders"}, {"quotes"}, {"order"}]
     assert {order.symbol for order in broker.sent} == {CALL, PUT}
 
 
@@ -165,7 +165,7 @@ def test_a_first_read_whose_list_of_todays_orders_fails_still_shows_positions_an
     world, broker = on_a_slow_network()
     broker.unlisted = True
     (waits,) = waits_of(world, broker, DUE)
-    assert waits[1:] == [{"quotes"}, {"orders of symbols"}, {"order"}, {"contract"}]
+    assert waits[1:] == [{"quotes"}, {"orders of symbols"}, {"order"}]
     assert world.watcher.state.problem is None
 
 
@@ -287,7 +287,7 @@ def test_with_the_order_stream_connected_an_exit_that_falls_due_needs_no_request
     world.watcher.orders_streamed(is_connected=True)
     _, second, third = waits_of(world, broker, ("1.00", "1.02"), ("1.00", "1.02"), DUE)
     assert second[0] == {"positions", "open orders"}
-    assert third == [{"positions", "open orders"}, {"quotes"}, {"order"}, {"contract"}]
+    assert third == [{"positions", "open orders"}, {"quotes"}, {"order"}]
 
 
 def test_a_read_after_the_stream_was_connected_makes_todays_orders_certain_without_a_request_more() -> None:

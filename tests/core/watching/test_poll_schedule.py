@@ -104,6 +104,7 @@ def conditions(**given: object) -> PollConditions:
         (ACTED, ONCE, NEVER_READ),
         (CANCELLED, ONCE, FOLLOW_UP_SECONDS),
         (UNCONFIRMED, ONCE, STREAMED_SECONDS),
+        (replace(WORKING, unknown_orders=("sellctl-1",)), ONCE, EXPEDITED_SECONDS),  # a read looks it up
         (WORKING, {"single_run": True, "may_reevaluate": False}, EXPEDITED_SECONDS),
     ],
 )
