@@ -204,13 +204,16 @@ def rows_of(answer: object, read: Callable[[Row], T]) -> Rows[T]:
         try:
             good.append(read(dict_of(row)))
         except UnreadableError as error:
-            invalid.append(InvalidRow(_symbol_if_readable(row), str(error)))
+            invalid.append(InvalidRow(_symbol_or_quoted(row), str(error)))
     return Rows(tuple(good), tuple(invalid))
 
 
-def _symbol_if_readable(row: object) -> str:
+def _symbol_or_quoted(row: object) -> str:
+    """The row's symbol; in quotes when it is a text but no symbol, so that it is taken for no other; "" without any."""
     symbol = row.get("symbol") if isinstance(row, dict) else None
-    return symbol if isinstance(symbol, str) and _is_symbol(symbol) else ""
+    if not isinstance(symbol, str) or not symbol:
+        return ""
+    return symbol if _is_symbol(symbol) else truncate_repr(symbol)
 
 
 # --- positions

@@ -7,10 +7,11 @@ out. An event that can't be recorded is read from the broker again; only an acce
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from types import MappingProxyType
 
 from sellctl.core.decision.backstop import as_signal, terms_of
 from sellctl.core.errors import (
@@ -26,8 +27,9 @@ from sellctl.core.errors import (
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.intent import IntendedOrder
-from sellctl.core.model.order import ZERO, Order
+from sellctl.core.model.order import ZERO, Order, Side
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
+from sellctl.core.model.position import Position
 from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import (
@@ -57,6 +59,7 @@ from sellctl.core.tracking.todays_orders import TodaysOrders
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
 # The positions may not show fills of an earlier process yet that are more recent than this.
 LATE_FILLS = dt.timedelta(seconds=20)
+NOTHING_HELD: Mapping[str, Position] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -126,11 +129,14 @@ class OrderManager:
 
     # --- following orders to their end --------------------------------------------------------------------------------
 
-    async def settle(self, open_orders: Sequence[Order], now: dt.datetime) -> tuple[Order, ...]:
+    async def settle(
+        self, open_orders: Sequence[Order], now: dt.datetime, positions: Iterable[Position] = ()
+    ) -> tuple[Order, ...]:
         """Update our orders. Return the open orders, including ours that the list does not show.
 
         The first call is the start-up reconciliation (R2): orders that an earlier process left open are looked up
-        before anything can be sent for their symbols. `now` is the broker's clock.
+        before anything can be sent for their symbols. `now` is the broker's clock. `positions` were just read; without
+        them no order is sent again.
         """
         if not self._restored:
             self._restore(now)
@@ -139,7 +145,8 @@ class OrderManager:
             self._adopt(order, now)
             self._update(order)
         missing = [order.client_order_id for order in self.book.open if order.client_order_id not in shown]
-        found = await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in missing))
+        held = {position.symbol: position for position in positions}
+        found = await asyncio.gather(*(self._look_up(client_order_id, held) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
         self.book.seen({order.client_order_id for order in known})
         self.book.cancels_seen({order.id for order in open_orders})
@@ -178,12 +185,15 @@ class OrderManager:
         intent = self.journal.intent_of(self.account, order.client_order_id)
         return ManagedOrder.of_intent(intent) if intent else ManagedOrder.of_broker_order(order)
 
-    async def _look_up(self, client_order_id: str) -> Order | None:
-        """Read one order by our own id; None when the broker has no such order or gives no answer."""
+    async def _look_up(self, client_order_id: str, held: Mapping[str, Position] = NOTHING_HELD) -> Order | None:
+        """Read one order by our own id; None when the broker has no such order or gives no answer.
+
+        `held` are the positions that were just read, by symbol.
+        """
         try:
             order = await self.broker.order_by_client_id(client_order_id)
         except NotFoundError:
-            await self._not_found(client_order_id)
+            await self._not_found(client_order_id, held)
             return None
         except BrokerError as error:
             self._write("lookup_failed", client_order_id, {"error": error.sentence})
@@ -191,12 +201,13 @@ class OrderManager:
         self._update(order)
         return order
 
-    async def _not_found(self, client_order_id: str) -> None:
+    async def _not_found(self, client_order_id: str, held: Mapping[str, Position]) -> None:
         """The broker has no such order. The consequence is recorded before it is applied."""
         order = self.book.get(client_order_id)
         if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
-        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()))
+        is_held = order.request is not None and _is_free(order.request, held.get(order.symbol))
+        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), is_held=is_held)
         if is_another_not_found(order, event.at):
             self._write("not_found", client_order_id, {"times": len(order.not_found_at) + 1})
         after, _ = apply(order, event)
@@ -495,6 +506,14 @@ class OrderManager:
 def _recovers(error: RequestRejectedError) -> bool:
     """Whether a refusal has a known next step: the next poll reads what was in the way, or there is budget again."""
     return error.refusal in _NEXT_STEP or isinstance(error, RateLimitedError)
+
+
+def _is_free(request: SubmitOrder, position: Position | None) -> bool:
+    """Whether a position still has the quantity of an order that would close it, free of other orders."""
+    if position is None or position.is_long != (request.side is Side.SELL):
+        return False
+    free = position.qty if position.available is None else min(position.qty, position.available)
+    return free >= request.qty
 
 
 def _is_exit(request: SubmitOrder) -> bool:

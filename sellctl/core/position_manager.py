@@ -30,7 +30,7 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.coverage import cover_of
-from sellctl.core.structures.pairs import Pair, is_pair_name, pairs_of
+from sellctl.core.structures.pairs import Pair, is_pair_name, legs_of, pairs_of
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
@@ -145,7 +145,7 @@ class PositionManager:
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(pairs, market)
         self.episodes.save()
-        self.structures = {name: state_of_episode(known[name]) for name in whole_pairs}
+        self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
         return held
 
     def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
@@ -174,11 +174,17 @@ class PositionManager:
         return pairs_of(fit, cover_of(fit), {})
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
+        if holding.symbol in self.episodes.in_question:
+            return holding
         price = peak_of(holding, market, self._basis)
         if price is not None:
             self.episodes.peaked(holding.symbol, price)
         peak = self.episodes.known[holding.symbol].peak
         return holding if peak == holding.state.peak else replace(holding, state=replace(holding.state, peak=peak))
+
+    def _state_of_pair(self, episode: Episode) -> PositionState:
+        may_be_new = not self.episodes.in_question.isdisjoint(legs_of(episode.symbol))
+        return state_of_episode(replace(episode, peak=None) if may_be_new else episode)
 
     def _move_peaks_of(self, pairs: Iterable[Pair], market: Market) -> None:
         for pair in pairs:
@@ -217,6 +223,8 @@ class PositionManager:
         symbol, now = position.instrument.symbol, orders.now
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
+        if symbol in self.episodes.in_question:
+            facts = replace(facts, peak=None, past_averages=())
         rejects = self._book.rejects(symbol, now)
         state = PositionState(
             first_seen=facts.first_seen,

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
@@ -26,6 +26,7 @@ from sellctl.core.model.event import Event, EventKind
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder, Urgency
+from sellctl.core.model.position import Position
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.transitions import CANCEL_ALERT_SECONDS
@@ -49,6 +50,7 @@ class Desk:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[Event] = field(default_factory=list)
     halted: str = ""
+    held: Sequence[Position] = (a_position(CALL, "10"),)
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
@@ -90,9 +92,9 @@ class Desk:
         return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), decisions, stale)))
 
     def settle(self, *orders: Order, seconds: float = 0.0) -> tuple[Order, ...]:
-        """A later poll that shows these open orders."""
+        """A later poll that shows these open orders, and what is held."""
         self.clock.seconds += seconds
-        return self.run(lambda: self.manager.settle(orders, self.clock.now()))
+        return self.run(lambda: self.manager.settle(orders, self.clock.now(), self.held))
 
     def cancel(self, order: Order) -> bool:
         return self.run(lambda: self.manager.cancel_all([CancelOrder(order, "it is old")]))
@@ -262,6 +264,21 @@ def test_an_order_that_did_not_arrive_is_sent_again_after_two_definite_noes_apar
     desk.settle(seconds=2)
     assert desk.broker.requests == ["submit 10", "look up", "look up", "look up", "submit 10"]
     assert desk.journal.kinds == ["intent", "unknown", "not_found", "not_found", "accepted"]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [[], [a_position(CALL, "9")], [a_position(CALL, "10", short=True)], [a_position(CALL, "10", available="4")]],
+    ids=["gone", "fewer", "short", "held by other orders"],
+)
+def test_a_lost_order_is_given_up_when_the_position_has_changed_meanwhile(held: Sequence[Position]) -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT]), held=held)
+    desk.send()
+    desk.settle(seconds=6)
+    desk.settle(seconds=6)
+    assert desk.broker.requests.count("submit 10") == 1
+    assert desk.journal.kinds[-1] == "absent"
+    assert (desk.book.open, desk.unresolved()) == ((), 0)
 
 
 def test_under_a_halt_a_lost_order_is_given_up_instead() -> None:

@@ -95,7 +95,7 @@ class AccountObserver:
         else:
             self.todays.loaded(orders.since_midnight, midnight, read)
             self._publish_unreadable(orders.since_midnight, [position.symbol for position in positions.rows])
-        known = await self._settle(orders, read) if mode is RunMode.ACT else orders.open.rows
+        known = await self._settle(orders, read, positions.rows) if mode is RunMode.ACT else orders.open.rows
         return AccountObservation(positions, known, orders.open, at, with_underlyings, read)
 
     def admit_again(self) -> None:
@@ -155,7 +155,8 @@ class AccountObserver:
         except BrokerError:
             return False
         for symbol in wanted:
-            self.positions.episodes.opened(symbol, [order for order in rows.rows if order.symbol == symbol])
+            orders = [order for order in rows.rows if order.symbol == symbol]
+            self.positions.episodes.opened(symbol, orders, self.publish.now())
         return True
 
     async def _read_account(self, *, again: bool, urgent: bool) -> None:
@@ -168,14 +169,14 @@ class AccountObserver:
                 trading_block.lift()  # from now on the account itself shows the block and its end
             self.facts = replace(facts, blocked=facts.blocked or trading_block.holds(self.clock.monotonic()))
 
-    async def _settle(self, orders: AccountOrders, read: int) -> tuple[Order, ...]:
+    async def _settle(self, orders: AccountOrders, read: int, positions: Iterable[Position]) -> tuple[Order, ...]:
         """Update our orders, and check that the broker's positions agree with our fills (S5). Return the open orders.
 
         Orders of ours whose end was read too need no look-up.
         """
         ended = {order.id: order for order in orders.ended if order.is_ours}
         opened = (order for order in orders.open.rows if order.id not in ended)
-        known = await self.orders.settle((*opened, *ended.values()), self.publish.now())
+        known = await self.orders.settle((*opened, *ended.values()), self.publish.now(), positions)
         doubtful = self.positions.in_doubt()
         if doubtful:
             todays = self.todays.known(doubtful, self._midnight(), read)
