@@ -1,8 +1,8 @@
 """A broker with negligible cost: prepared responses over persistent HTTP connections, each after a given delay.
 
-It serves what a poll requests (clock, calendar, account, positions, open orders, latest option quotes, contracts) and
-accepts orders, which rest. Prices change with every request, so that a client cannot reuse earlier results. A
-measurement against it shows the client's own cost.
+It serves what a poll requests (clock, calendar, account, positions, open orders, latest option quotes, contracts,
+splits) and accepts orders, which rest. Prices change with every request, so that a client cannot reuse earlier results.
+A measurement against it shows the client's own cost.
 """
 
 import asyncio
@@ -128,6 +128,8 @@ class Book:
             return json.dumps(rows).encode()
         if path == "/v1beta1/options/quotes/latest":
             return self._quotes(query["symbols"][0].split(","))
+        if path == "/v2/options/contracts":
+            return json.dumps(_contracts(query)).encode()
         return json.dumps(self._fixed(path, key)).encode()
 
     def _fixed(self, path: str, key: str) -> object:
@@ -138,6 +140,8 @@ class Book:
             return CALENDAR
         if path == "/v2/account":
             return {"account_number": f"PA{key}", "status": "ACTIVE"}
+        if path == "/v1/corporate-actions":
+            return {"corporate_actions": {}, "next_page_token": None}
         return {"symbol": path.rpartition("/")[2], "ppind": True}
 
     def _accept(self, key: str, order: Mapping[str, str]) -> bytes:
@@ -166,6 +170,13 @@ class Book:
             bid, ask = (_DUE_PRICES if symbol in self.due else _PRICES)[turn]
             rows.append(f'"{symbol}":{{"ap":{ask},"as":9,"ax":"C","bp":{bid},"bs":7,"bx":"C","c":"A","t":"@stamp@"}}')
         return f'{{"quotes":{{{",".join(rows)}}}}}'.replace("@stamp@", now()).encode()
+
+
+def _contracts(query: Mapping[str, list[str]]) -> dict[str, object]:
+    """One contract per underlying, as a page of a few rows."""
+    expires = query["expiration_date"][0].replace("-", "")[2:]
+    names = (f"{root}{expires}C00100000" for root in query["underlying_symbols"][0].split(","))
+    return {"option_contracts": [{"symbol": name, "ppind": True} for name in names], "next_page_token": None}
 
 
 class CannedConnection(asyncio.Protocol):

@@ -48,7 +48,7 @@ class Shape:
         return [("k0", "/v2/clock"), *quotes, *((f"k{n}", path) for n in range(self.accounts) for path in paths)]
 
 
-class _SkippingClock:
+class SkippingClock:
     """The host's clock, with a monotonic time that skips what passes between polls: the watcher paces its reads."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def sellctl(url: str, shape: Shape) -> Poll:
     )
     folder = Path(tempfile.mkdtemp(prefix="sellctl-bench-"))
     options = Options(None, folder, live=False, debug=False, log_file=None)
-    clock = _SkippingClock()
+    clock = SkippingClock()
     runtime = assemble(
         LoadedConfig(config, None, {}, ()), options, RunOptions("bench", RunMode.ACT), lambda _event: None, clock
     )

@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.contenders import BETWEEN_POLLS, SkippingClock
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.config_manager import LoadedConfig
@@ -33,23 +34,27 @@ def figures() -> list[tuple[str, str, str]]:
 
 def polls() -> tuple[Counter[str], Counter[str], Counter[str]]:
     """The requests of the first poll, of a later one, and of the first one of the next day."""
+    clock = SkippingClock()
     with SimServer(parse_scenario(_scenario()), speed=0) as server, tempfile.TemporaryDirectory() as folder:
-        runtime = _runtime(server, Path(folder))
+        runtime = _runtime(server, Path(folder), clock)
         try:
-            return asyncio.run(_counted(runtime, server))
+            return asyncio.run(_counted(runtime, server, clock))
         finally:
             runtime.close()
 
 
-async def _counted(runtime: Runtime, server: SimServer) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    first = await _poll(runtime, server)
-    await _poll(runtime, server)
-    steady = await _poll(runtime, server)
+async def _counted(
+    runtime: Runtime, server: SimServer, clock: SkippingClock
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    first = await _poll(runtime, server, clock)
+    await _poll(runtime, server, clock)
+    steady = await _poll(runtime, server, clock)
     server.advance(_ONE_DAY)
-    return first, steady, await _poll(runtime, server)
+    return first, steady, await _poll(runtime, server, clock)
 
 
-async def _poll(runtime: Runtime, server: SimServer) -> Counter[str]:
+async def _poll(runtime: Runtime, server: SimServer, clock: SkippingClock) -> Counter[str]:
+    clock.skipped += BETWEEN_POLLS
     before = len(server.requests)
     await runtime.scheduler.poll()
     problems = [state.problem for state in runtime.scheduler.states if state.problem]
@@ -62,14 +67,14 @@ def _listed(requests: Counter[str]) -> str:
     return ", ".join(f"{count} {what}" for what, count in sorted(requests.items())) or "none"
 
 
-def _runtime(server: SimServer, folder: Path) -> Runtime:
+def _runtime(server: SimServer, folder: Path, clock: SkippingClock) -> Runtime:
     endpoints = EndpointsConfig(trading=server.url, data=server.url)
     accounts = {
         each.name: AccountConfig(each.key, each.secret, endpoints=endpoints) for each in server.scenario.accounts
     }
     options = Options(None, folder, live=False, debug=False, log_file=None)
     loaded = LoadedConfig(Config(accounts=accounts), None, {}, ())
-    return assemble(loaded, options, RunOptions("bench", RunMode.ACT), lambda _event: None)
+    return assemble(loaded, options, RunOptions("bench", RunMode.ACT), lambda _event: None, clock)
 
 
 def _scenario() -> str:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sellctl.core.model.instrument import AssetClass, a_stock
+from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.order import OrderType, PositionIntent, Side
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.model.position import Direction, Holding, Position
@@ -76,11 +77,10 @@ def _intents(journal: SqliteJournal, count: int) -> Callable[[], None]:
     """A function that writes the intent of the next of `count` orders."""
     orders = [_order(number) for number in range(count)]
     signal = ExitSignal(_HOLDING, Decimal(3), Reason.STOP_LOSS, "stop loss: -20.4% reached -20%", Urgency.PROTECTIVE)
-    ready = iter([(order, _body(order)) for order in orders])
+    ready = iter([IntendedOrder(order, _body(order), signal, 1) for order in orders])
 
     def intend() -> None:
-        order, body = next(ready)
-        journal.intend("main", order, body, signal, 1)
+        journal.intend("main", (next(ready),), ())
 
     return intend
 

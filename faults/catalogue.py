@@ -181,12 +181,30 @@ SEPARATE: tuple[Fault, ...] = (
         ),
         does="a position appears whose symbol has characters that mean something elsewhere, or two held symbols and +",
     ),
+    Fault(
+        "A12",
+        Timing.ONCE,
+        does="after an order without an answer the process ends, and another account is behind the key",
+    ),
     Fault("H21", Timing.WHILE, _refusal),
+    Fault(
+        "H22",
+        Timing.ONCE,
+        _on(best=(True, False)),
+        adapter_only=True,
+        does="the remembered feeds of quotes were revoked over night, or better ones were granted",
+    ),
     Fault(
         "O16",
         Timing.ONCE,
         _on(rule=("points", "percent", "lock"), share=("0.6", "1", "2")),
         does="a person adds to a position whose trailing stop or profit lock is armed, far above its average price",
+    ),
+    Fault(
+        "O17",
+        Timing.ONCE,
+        _on(age_in_days=(1, 3, 0)),
+        does="each remembered price increment is wrong: it has changed over night or, once in three times, today",
     ),
     Fault(
         "T11",

@@ -26,6 +26,7 @@ SETTLES_WITHIN = dt.timedelta(seconds=20)
 ONE_SECOND = dt.timedelta(seconds=1)
 ONE_MINUTE = dt.timedelta(minutes=1)
 MAX_PER_SYMBOL, MAX_PER_ACCOUNT, MAX_BACKSTOPS = 20, 120, 4
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)  # when orders of an account that is gone become visible
 _ACCEPTED = frozenset({"pending_new", "accepted", "new"})
 _FAR_FACTOR = Decimal("1.5")  # times the true ask
 _FILLS = frozenset({"fill", "partial_fill"})
@@ -34,6 +35,11 @@ _FILLS = frozenset({"fill", "partial_fill"})
 def is_ours(order: SimOrder) -> bool:
     """Whether sellctl sent the order. Legs are not orders of their own."""
     return order.parent is None and order.client_order_id.startswith(PREFIX)
+
+
+def is_left_behind(order: SimOrder) -> bool:
+    """Whether an order belongs to the account that was behind the key before."""
+    return order.visible_at == NEVER
 
 
 def parts(order: SimOrder) -> list[SimOrder]:

@@ -44,7 +44,10 @@ class Crash:
 
 
 def matrix_day(seed: int) -> Day:
-    """Nine minutes that reach every named step: exits that fill at once, in parts, and late."""
+    """Nine minutes that reach every named step: exits that fill at once, in parts, and late.
+
+    The first two are due at once: their intents are committed together, and a kill may come between their orders.
+    """
     wanted = {Role.UNCOVERED, Role.TARGET, Role.CRASH, Role.UNTRIGGERED}
     days = (generate_day(each, ()) for each in range(1000 * seed, 1000 * seed + 999))
     day = next(day for day in days if wanted <= {position.role for position in day.positions})
@@ -65,11 +68,12 @@ def matrix_day(seed: int) -> Day:
 
 
 def _moved(position: PlannedPosition, begins_at: dt.datetime) -> PlannedPosition:
-    """The position with its move within these nine minutes; the fall is slow, so that exits have to be re-priced."""
+    """The position with its move: up before these nine minutes, or down within them.
+
+    The fall is slow, so that exits have to be re-priced.
+    """
     if position.role is Role.TARGET:
-        move = Linear(
-            begins_at + 70 * SECOND, begins_at + 90 * SECOND, level(position.entry * Decimal("1.2"), Decimal("0.04"))
-        )
+        move = Linear(begins_at - 20 * SECOND, begins_at, level(position.entry * Decimal("1.2"), Decimal("0.04")))
     elif position.role is Role.CRASH:
         move = Linear(
             begins_at + MINUTE, begins_at + 4 * MINUTE, level(position.entry * Decimal("0.5"), Decimal("0.02"))

@@ -22,6 +22,7 @@ from faults.loop import LoopClock
 from faults.network import Network
 from faults.polls import PollChecker
 from faults.process_run import Connections, ProcessRun
+from faults.remembered import ANOTHER_NUMBER, check_another_account, check_feeds_tried, check_increments
 from faults.steps import Steps
 from faults.streams import Streams
 from faults.transport import through_adapter
@@ -67,7 +68,7 @@ def scratch() -> "tempfile.TemporaryDirectory[str]":
 
 def in_process(exchange: Exchange, _evidence: EvidenceChecker) -> Connections:
     """Connections to the exchange without the adapter."""
-    return lambda _wire: (_sim_brokers(exchange), SimQuotes(exchange))
+    return lambda _facts: (_sim_brokers(exchange), SimQuotes(exchange))
 
 
 def _sim_brokers(exchange: Exchange) -> dict[str, Broker]:
@@ -157,13 +158,25 @@ class Stage:
         self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends_at:
             self._run_process()
-            self.injector.restore_journal()
+            self.injector.between_processes()
             self.evidence.check_intact()
             if len(self.findings.found) > MOST_VIOLATIONS or self.processes > MOST_PROCESSES:
                 break
             self.exchange.advance_to(self._next_start())
         self.liveness.at_the_end()
         self.evidence.check_all(compile_policy(config_of(self.day), ACCOUNT), self.network.log)
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        """A6, D8, D9: what was remembered and is wrong by now was noticed."""
+        now = self.exchange.now
+        if planned := self.day.planned("O17"):
+            check_increments(planned, self.injector.outdated, self.network, self.findings)
+        if (planned := self.day.planned("H22")) and self.streams is None:
+            check_feeds_tried(planned, self.evidence, self.processes, now)
+        if since := self.injector.another_account_since:
+            told = [event for event in self.liveness.events if f"belongs to {ANOTHER_NUMBER} now" in event.sentence]
+            check_another_account(since, len(told) if not self.steps.kills else 1, self.network, self.findings)
 
     def _next_start(self) -> dt.datetime:
         """A service manager restarts after two seconds, cron at the next minute."""

@@ -39,6 +39,17 @@ def _any_time(day: Day, _options: dict[str, Any], rng: random.Random) -> tuple[d
     return day.begins_at + rng.random() * (day.recovers_at - day.begins_at), day.recovers_at
 
 
+def _before_the_start(day: Day, _options: dict[str, Any], _rng: random.Random) -> tuple[dt.datetime, dt.datetime]:
+    """Before the first poll."""
+    return day.begins_at - SECOND, day.recovers_at
+
+
+def _before_an_exit(day: Day, _options: dict[str, Any], rng: random.Random) -> tuple[dt.datetime, dt.datetime]:
+    """Shortly before a position is due, for the order of which it waits."""
+    at = _around_an_exit(day, rng)
+    return at, min(at + 5 * MINUTE, day.recovers_at)
+
+
 def _from_early_on(day: Day, _options: dict[str, Any], rng: random.Random) -> tuple[dt.datetime, dt.datetime]:
     """From before the first poll, or from some minutes after it."""
     return day.begins_at + rng.choice((-SECOND, MINUTE, 20 * MINUTE)), day.recovers_at
@@ -80,7 +91,10 @@ def _without_a_clock(day: Day, options: dict[str, Any], rng: random.Random) -> t
 _TIMES: dict[str, Callable[[Day, dict[str, Any], random.Random], tuple[dt.datetime, dt.datetime]]] = {
     "A07": _any_time,
     "A11": _from_early_on,
+    "A12": _before_an_exit,
     "H21": _refusing,
+    "H22": _before_the_start,
     "O16": _while_armed,
+    "O17": _before_the_start,
     CLOCK_OUTAGE: _without_a_clock,
 }

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from faults.checkers import BACKSTOP, ZERO, is_ours
+from faults.checkers import BACKSTOP, ZERO, is_left_behind, is_ours
 from faults.findings import Findings
 from faults.network import LoggedRequest
 from sellctl.core.decision.engine import decide
@@ -32,7 +32,7 @@ RETRY_APART = dt.timedelta(seconds=60)
 RECORDED_WITHIN = dt.timedelta(seconds=120)
 _ENDS = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 _COUNTED = frozenset({"key", Refusal.OTHER.value})  # every other refusal has a next step of its own
-_NOT_AT_BROKER = frozenset({"refused", "never_arrived", "absent", "denied", "not_sent"})
+_NOT_AT_BROKER = frozenset({"refused", "never_arrived", "absent", "denied", "not_sent", "of_another_account"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class EvidenceChecker:
     posts: int = 0
     shortcuts: set[str] = field(default_factory=set)
     requests: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))  # by key and API
+    feeds_asked: list[tuple[dt.datetime, str]] = field(default_factory=list)  # of quotes
     positions_asked: dict[str, list[dt.datetime]] = field(default_factory=lambda: defaultdict(list))  # by key
 
     def check_intact(self) -> None:
@@ -82,8 +83,10 @@ class EvidenceChecker:
         self.check_intact()
         journals = [rows_of(folder) for folder in self.folders]
         rows = [row for rows in journals for row in rows]
-        orders = [o for account in self.exchange.accounts.values() for o in account.orders.values() if is_ours(o)]
-        self._chains(rows, orders)
+        all_orders = [o for account in self.exchange.accounts.values() for o in account.orders.values() if is_ours(o)]
+        orders = [order for order in all_orders if not is_left_behind(order)]
+        left_behind = {order.client_order_id for order in all_orders if is_left_behind(order)}
+        self._chains([row for row in rows if row.client_order_id not in left_behind], orders)
         self._fills(journals, orders)
         self._replays(rows, policy)
         self._posts(log)

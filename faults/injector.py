@@ -16,6 +16,7 @@ from faults.draws import CLOCK_OUTAGE, WRONG_CLOCK
 from faults.generate import PEAK_DURATION, Day, HumanAction, PlannedFault, PlannedPosition, Role
 from faults.loop import LoopClock
 from faults.process_run import ProcessRun
+from faults.remembered import put_another_account, remember_feeds, remember_increments
 from faults.steps import Steps
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
@@ -64,6 +65,9 @@ class FaultInjector:
     recovered: bool = False
     suspensions: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     clock_outages: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+    outdated: set[str] = field(default_factory=set)  # underlyings whose increment is remembered from an earlier day
+    another_account_since: dt.datetime | None = None
+    _next_account: bool = False
     _disk: dict[str, float] = field(default_factory=dict)
     _wrote: bool = False
     _rng: random.Random = field(init=False)
@@ -224,6 +228,44 @@ class FaultInjector:
     def _may_leave(self, symbol: str) -> None:
         self.checker.must_stay -= {symbol}
 
+    def _change_increments(self, planned: PlannedFault) -> None:
+        """The remembered price increments are wrong (O17)."""
+        age, folder = planned.options["age_in_days"], self.checker.folders[0]
+        names = remember_increments(folder, self.account.positions, self.exchange.now, age_in_days=age)
+        self.outdated |= names if age else set()
+        self.fired["O17"] += 1
+
+    def _change_feeds(self, planned: PlannedFault) -> None:
+        """The remembered feeds are not those that the key is granted (H22)."""
+        best = planned.options["best"]
+        self.account.sip = self.account.opra = not best
+        remember_feeds(self.checker.folders[0], self.account.key, self.exchange.now, best=best)
+        self.fired["H22"] += 1
+
+    def _change_account(self, planned: PlannedFault) -> None:
+        """An order of ours gets no answer; then the process ends, and another account is behind the key (A12)."""
+        before = self.exchange.faults.fired["H01"]
+        self.exchange.inject("H01", method="POST", path="/v2/orders", times=1)
+        self._end_process_after(planned, before)
+
+    def _end_process_after(self, planned: PlannedFault, before: int) -> None:
+        now, process = self.exchange.now, self.process()
+        if now < planned.until and not self.recovered and self.exchange.faults.fired["H01"] == before:
+            self.exchange.at(now + SOON, lambda _exchange: self._end_process_after(planned, before))
+            return
+        self._next_account = True
+        self.fired["A12"] += 1
+        if process:
+            process.stop()
+
+    def between_processes(self) -> None:
+        """Put another account behind the key if the process ended for that. Its peaks start anew."""
+        self.restore_journal()
+        if self._next_account:
+            self._next_account, self.another_account_since = False, self.exchange.now
+            put_another_account(self.account, self.exchange.now)
+            self.changed_by_others |= {position.symbol for position in self.day.positions_with(Role.TRAILING)}
+
     def _stop_clock(self, planned: PlannedFault) -> None:
         """The clock can't be read for some time (T11)."""
         self.exchange.inject(WRONG_CLOCK, down=True, path="/v2/clock")
@@ -361,5 +403,8 @@ _BENCH_FAULTS: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
     "A07": FaultInjector._transfer,  # noqa: SLF001  likewise
     "A11": FaultInjector._foreign_symbol,  # noqa: SLF001  likewise
     "O16": FaultInjector._add_to_armed,  # noqa: SLF001  likewise
+    "O17": FaultInjector._change_increments,  # noqa: SLF001  likewise
+    "H22": FaultInjector._change_feeds,  # noqa: SLF001  likewise
+    "A12": FaultInjector._change_account,  # noqa: SLF001  likewise
     CLOCK_OUTAGE: FaultInjector._stop_clock,  # noqa: SLF001  likewise
 }

@@ -23,6 +23,7 @@ from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
+from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.core import position_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
@@ -31,7 +32,7 @@ from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, Request
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import STATE_OF_STATUS, Order, OrderState
-from sellctl.core.model.plan import Reason
+from sellctl.core.model.plan import CancelOrder, Reason
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders import transitions
 from sellctl.core.orders.managed_order import ManagedState
@@ -44,6 +45,7 @@ from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.tracking import episodes, quote_history
 from sellctl.core.tracking.fill_ledger import Ledger
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.watching import due_accounts
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.journal.audit_log import AuditLog, Entry
@@ -128,6 +130,11 @@ def by_draw(name: str) -> Search:
     return lambda seed: tuple(map(str, play(seed, (name,)).violations))
 
 
+def by_adapter_draw(name: str) -> Search:
+    """The same through the adapter."""
+    return lambda seed: tuple(map(str, play(seed, (name,), adapter=True).violations))
+
+
 def by_pressure(seed: int) -> tuple[str, ...]:
     """One seed of budget pressure."""
     return tuple(map(str, play_pressure(seed).violations))
@@ -160,8 +167,14 @@ async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
     await self._send(order, "again")
 
 
-async def _call_it_canceled(self: OrderManager, order: Order, *_rest: Any) -> None:
-    self._update(replace(order, status="canceled"))
+_cancel = OrderManager._cancel
+
+
+async def _call_it_canceled(self: OrderManager, cancel: CancelOrder) -> bool:
+    requested = await _cancel(self, cancel)
+    if requested:
+        self._update(replace(cancel.order, status="canceled"))
+    return requested
 
 
 def _as_terminal(self: Order) -> OrderState:
@@ -383,6 +396,15 @@ def _false(*_args: Any) -> bool:
     return False
 
 
+def _of_any_day(self: RememberedFacts, underlying: str, _today: dt.date) -> bool | None:
+    fact = self._facts.penny.get(underlying)
+    return None if fact is None else fact.is_penny
+
+
+async def _never(*_args: Any) -> None:
+    return None
+
+
 def _in_this_process(entries: Any) -> tuple[Any, ...]:
     return tuple(load(entry, places) for entry, places in entries)
 
@@ -392,7 +414,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
     Mutant("retry", "after a timeout the order is sent again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
     Mutant("204 is canceled", "a 204 response to a cancel counts as the order's end",
-        ((OrderManager, "_await_end", _call_it_canceled),), by_day),
+        ((OrderManager, "_cancel", _call_it_canceled),), by_day),
     Mutant("available ignored", "qty is used instead of qty_available",
         ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
     Mutant("floats", "quantities are converted to floats", ((sizing, "_floored", _floats),), by_day),
@@ -444,10 +466,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("transfer is a result", "a transfer counts as the day's profit or loss", ((account_guard, "result_of_day", _with_transfers),), by_draw("A07")),
     Mutant("plus is a pair", "a symbol with a plus in it counts as the name of a pair",
         ((position_manager, "_may_have_an_episode", _has_a_qty), (position_manager, "is_pair_name", _has_a_plus), (episodes, "is_pair_name", _has_a_plus)), by_draw("A11")),
+    Mutant("increment of yesterday", "a price increment of an earlier day is used", ((RememberedFacts, "is_penny", _of_any_day),), by_draw("O17")),
+    Mutant("account unnoticed", "what is remembered of another account is applied", ((SqliteJournal, "account_is", _empty),), by_draw("A12")),
+    Mutant("feed for ever", "a feed that was refused once is never tried again", ((AlpacaQuotes, "try_better_feeds", _never),), by_adapter_draw("H22")),
     Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_withdraw", _withdraw_uncounted),), by_draw("H21")),
     Mutant("retried at once", "after three refusals in a row an order is sent again at once", ((risk_checks, "RETRY_AFTER_REJECTS", dt.timedelta(0)),), by_draw("H21")),
     Mutant("no poll without a clock", "a poll is discarded when the broker's clock can't be read", ((AccountScheduler, "_read_market", _read_or_discard),), by_draw("T11")),
-    Mutant("unpaced reads", "the reads of exits under way are not paced", ((due_accounts, "read_gap", _unpaced),), by_pressure),
+    Mutant("unpaced reads", "the reads of exits under way are not paced", ((due_accounts, "read_gap", _unpaced), (due_accounts, "FOLLOW_UP_SECONDS", 0.1)), by_pressure),
     Mutant("log waits", "the log waits for its reader", ((logs, "may_stall", _false),), by_watch("log waits", "log")),
     Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """The network between program and exchange: latency, a log of requests about orders, and named steps for kills."""
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,13 +16,13 @@ from sellctl.core.errors import (
     RequestRejectedError,
     UnknownOutcomeError,
 )
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import Instrument, underlying_of
 from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Rows
-from sellctl.core.ports import Broker, CorporateActions, Journal, QuoteSource
+from sellctl.core.ports import Broker, CorporateActions, FeedSource, Journal, QuoteSource
 from sellctl.sim.inprocess import body_of
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Network:
     clock_reads: list[dt.datetime] = field(default_factory=list)  # when the broker's clock was read
     positions_read: list[dt.datetime] = field(default_factory=list)  # when a request for positions was answered
     orders_read: list[dt.datetime] = field(default_factory=list)  # likewise for open orders
+    increments_asked: set[str] = field(default_factory=set)  # underlyings
 
     @property
     def at(self) -> dt.datetime:
@@ -114,13 +115,16 @@ class ProbedBroker:
         self._network.orders_read.append(self._network.at)
         return rows
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
         """Delegate with latency."""
-        return await self._read(lambda: self._inner.orders_since(start, symbols))
+        return await self._read(lambda: self._inner.orders_since(start, symbols, for_order=for_order, urgent=urgent))
 
-    async def is_penny(self, symbol: str) -> bool | None:
-        """Delegate with latency."""
-        return await self._read(lambda: self._inner.is_penny(symbol))
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
+        """Delegate with latency, and record the underlyings."""
+        self._network.increments_asked |= {underlying_of(symbol) for symbol in contracts}
+        return await self._read(lambda: self._inner.penny_program(contracts))
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """Delegate, and log the request."""
@@ -235,6 +239,11 @@ class ProbedQuotes:
         self._network.reads += 1
         await self._network.travel()
         return await self._inner.splits(symbols, day)
+
+    async def try_better_feeds(self) -> None:
+        """Delegate, if the wrapped source has several feeds."""
+        if isinstance(self._inner, FeedSource):
+            await self._inner.try_better_feeds()
 
 
 class ProbedJournal:

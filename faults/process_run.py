@@ -23,10 +23,11 @@ from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.ports import Broker, Journal
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.service.options import Options
 from sellctl.sim.venue.exchange import Exchange
 
-Connections = Callable[[Network], tuple[dict[str, Broker], MarketData]]
+Connections = Callable[[RememberedFacts], tuple[dict[str, Broker], MarketData]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +133,18 @@ class ProcessRun:
     @contextmanager
     def _replaced_connections(self) -> Iterator[None]:
         """Let the composition root use the bench's connections, clock and journal instead of its own."""
-        brokers, quotes = self.connections(self.network)
-        connected = _Connected(
-            {n: ProbedBroker(b, self.network) for n, b in brokers.items()}, ProbedQuotes(quotes, self.network)
-        )
         with ExitStack() as stack:
-            stack.enter_context(patched(connect_module, "connect", lambda *_, **__: connected))
+            stack.enter_context(patched(connect_module, "connect", self._connected))
             stack.enter_context(patched(bootstrap, "RealClock", lambda: self.clock))
             stack.enter_context(patched(bootstrap, "open_records", self._probed_records(bootstrap.open_records)))
             if self.streams:
                 stack.enter_context(self.streams.replaced())
             yield
+
+    def _connected(self, *_: object, facts: RememberedFacts, **__: object) -> _Connected:
+        brokers, quotes = self.connections(facts)
+        probed = {name: ProbedBroker(broker, self.network) for name, broker in brokers.items()}
+        return _Connected(probed, ProbedQuotes(quotes, self.network))
 
     def _probed_records(self, opened: Callable[..., Records]) -> Callable[..., Records]:
         def probed(*arguments: Any) -> Records:

@@ -20,6 +20,7 @@ from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.transport import DEFAULT_LIMITS, DisconnectedError, HttpRequest, HttpResponse
 from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig
 from sellctl.core.ports import Broker
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.sim.host import SimHost
 from sellctl.sim.http.app import SimulatorApp
 from sellctl.sim.sim_time import SimTime
@@ -103,13 +104,15 @@ class InProcessTransport:
         """Nothing is open."""
 
     def _note(self, request: HttpRequest) -> None:
-        """Record what I6, I7, K3 and R8 are checked against."""
+        """Record what D9, I6, I7, K3 and R8 are checked against."""
         path = request.target.partition("?")[0]
         self._evidence.posts += request.method == "POST"
         key, now = dict(request.headers)[_KEY], self._app.host.exchange.now
         self._evidence.requests[f"{key} {'data' if path.startswith(_DATA) else 'trading'}"].append(now)
         if path == "/v2/positions":
             self._evidence.positions_asked[key].append(now)
+        if path.endswith("/quotes/latest"):
+            self._evidence.feeds_asked.append((now, request.target.rpartition("feed=")[2]))
         everything = request.method == "DELETE" and not path.startswith("/v2/orders/")
         if everything or request.method in {"PATCH", "PUT"}:
             self._evidence.shortcuts.add(f"{request.method} {path}")
@@ -169,8 +172,8 @@ def through_adapter(exchange: Exchange, evidence: EvidenceChecker) -> Connection
     """Brokers and quotes through the real adapter. Each process run has its own clients to one simulator."""
     app = SimulatorApp(SimHost(exchange, SimTime(exchange.now, 0)))
 
-    def connections(_wire: object) -> tuple[dict[str, Broker], MarketData]:
-        connected = connect(_config(exchange), monotonic=_seconds_of(exchange))
+    def connections(facts: RememberedFacts) -> tuple[dict[str, Broker], MarketData]:
+        connected = connect(_config(exchange), monotonic=_seconds_of(exchange), facts=facts, now=lambda: exchange.now)
         for client in connected._clients:  # noqa: SLF001  the bench replaces the network
             client.transport = InProcessTransport(app, evidence)
         return dict(connected.brokers), connected.quotes

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
+from sellctl.core.config.secrets import key_mark
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
@@ -23,11 +24,14 @@ from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher, WatcherOptions
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
+from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.manual_requests import ManualRequests
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.service.descriptors import ensure_descriptors
+from sellctl.service.facts_file import FactsFile
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.config.schema import Config
-    from sellctl.core.model.intent import Intent, OpenOrder
-    from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+    from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
+    from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, Journal, Memory
     from sellctl.service.options import Options
@@ -113,9 +117,10 @@ def assemble(
     config = _chosen(loaded.config, run_options.accounts)
     _require_live_option(config, options, run_options)
     clock = clock or RealClock()
-    connected = connect(config, monotonic=clock.monotonic)
     state = state_of(options, loaded)
-    market_clock = MarketClock(tuple(connected.brokers.values()), clock)
+    facts = RememberedFacts(FactsFile(state.facts) if run_options.acts else None)
+    connected = connect(config, monotonic=clock.monotonic, facts=facts, now=clock.now)
+    market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
@@ -125,7 +130,7 @@ def assemble(
     if shortage := ensure_descriptors(len(config.accounts)):
         listener(Event(clock.now(), shortage, severity=Severity.WARNING, kind=EventKind.ALERT))
     splits = SplitsOfDay()
-    shared = _Shared(records, prices, splits, clock, now, listener, state, run_options, own_strategies(loaded))
+    shared = _Shared(records, prices, splits, facts, clock, now, listener, state, run_options, own_strategies(loaded))
     watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
@@ -142,16 +147,21 @@ def assemble(
         publish,
         tick_handler,
         SplitReader(connected.quotes, splits, clock, publish),
+        FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
     )
     return Runtime(loaded, scheduler, clock, state, closers)
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The journal and the memory of positions. `alarm` is what is wrong with the journal; "" when nothing is."""
+    """The journal and the memory of positions. `alarm` is what is wrong with the journal; "" when nothing is.
+
+    `account_is` is told the number of each account before anything recorded of it is applied (ports.Journal).
+    """
 
     journal: "Journal"
     memory: "Memory"
+    account_is: Callable[[str, str], str]
     alarm: str = ""
 
 
@@ -162,6 +172,7 @@ class _Shared:
     records: Records
     prices: PriceTracker
     splits: SplitsOfDay
+    facts: RememberedFacts
     clock: "Clock"
     now: "Callable[[], dt.datetime]"
     listener: Callable[[Event], None]
@@ -192,13 +203,9 @@ def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunO
     Empty without --live.
     """
     accounts = _chosen(loaded.config, run_options.accounts).accounts
-    hashes = {name: _hash(account.api_key) for name, account in accounts.items() if not account.paper}
+    hashes = {name: key_mark(account.api_key) for name, account in accounts.items() if not account.paper}
     confirmed = state_of(options, loaded).confirmed_live()
     return {name: known for name, known in hashes.items() if known not in confirmed and options.live}
-
-
-def _hash(api_key: str) -> str:
-    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
@@ -221,7 +228,14 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     episodes = Episodes(name, shared.records.memory)
     book = OrderBook()
     positions = PositionManager(
-        shared.prices, clock, episodes, book, basis, pairs=policy.uses_structures, splits=shared.splits
+        shared.prices,
+        clock,
+        episodes,
+        book,
+        basis,
+        pairs=policy.uses_structures,
+        splits=shared.splits,
+        facts=shared.facts,
     )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
     orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
@@ -231,7 +245,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         journal=journal,
         positions=positions,
         orders=orders,
-        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, state, run_options)),
+        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, shared, publish)),
         clock=clock,
         publish=publish,
         options=WatcherOptions(
@@ -245,19 +259,42 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     )
 
 
-def _admission(policy: Policy, state: StateFolder, run_options: RunOptions) -> "Callable[[AccountFacts], None]":
-    """A check that refuses an account whose number isn't the configured one, or that another process has locked."""
+def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Callable[[AccountFacts], None]":
+    """A check of an account's facts before anything of the account is used.
+
+    It refuses an account whose number isn't the configured one or has changed since the first check, or that another
+    process has locked. The first check says whether what was remembered is about this account.
+    """
+    admitted = ""
 
     def admit(facts: "AccountFacts") -> None:
+        nonlocal admitted
         if policy.account_number not in {None, facts.number}:
             raise SafetyRefusalError(
                 f"The key of account {facts.name} belongs to {facts.number}, not to {policy.account_number}.",
                 hint="Correct account_number or the key.",
             )
-        if run_options.acts:
-            state.lock(facts.number, run_options.what)
+        if admitted not in {"", facts.number}:
+            raise SafetyRefusalError(
+                f"The key of account {facts.name} belongs to {facts.number} now, and did to {admitted}.",
+                hint="Start sellctl again to manage the new account.",
+            )
+        if shared.run_options.acts:
+            shared.state.lock(facts.number, shared.run_options.what)
+        if not admitted:
+            before = shared.records.account_is(facts.name, facts.number)
+            if before:
+                publish("", EventKind.ALERT, _another_account(before, facts.number), failed=True, critical=True)
+        admitted = facts.number
 
     return admit
+
+
+def _another_account(before: str, now: str) -> str:
+    return (
+        f"the key of this account belongs to {now} now, and did to {before} until now: nothing that was remembered of "
+        f"{before} is applied to {now}, and orders that work in {before} are not followed"
+    )
 
 
 def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.datetime]":
@@ -311,13 +348,14 @@ def open_records(
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
     if not run_options.acts:
-        return Records(NoJournal(), ReadOnlyMemory(state.journal))
+        memory = ReadOnlyMemory(state.journal)
+        return Records(NoJournal(), memory, memory.account_is)
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
     modes = {name: "paper" if account.paper else "live" for name, account in loaded.config.accounts.items()}
     journal.run_started(__version__, _fingerprint(loaded), modes)
-    return Records(journal, PositionMemory(journal.database), journal.alarm)
+    return Records(journal, PositionMemory(journal.database), journal.account_is, journal.alarm)
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:
@@ -329,14 +367,16 @@ def _fingerprint(loaded: LoadedConfig) -> str:
 class NoJournal:
     """The journal of a dry run: nothing is sent, so nothing is written."""
 
+    def account_is(self, _account: str, _number: str) -> str:
+        """Always "": nothing is recorded."""
+        return ""
+
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
-    def intend(
-        self, account: str, order: "SubmitOrder", body: Mapping[str, str], signal: "ExitSignal", step: int
-    ) -> None:
-        """Raise AssertionError: a dry run sends nothing, so this must never be called."""
-        raise AssertionError(f"a dry run tried to send {order.symbol} of {account}: {body}, {signal}, {step}")
+    def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
+        """Raise AssertionError: a dry run sends and cancels nothing, so this must never be called."""
+        raise AssertionError(f"a dry run of {account} tried to send {orders} and to cancel {cancels}")
 
     def intent_of(self, _account: str, _client_order_id: str) -> "Intent | None":
         """Always None: nothing is recorded."""

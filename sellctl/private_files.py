@@ -54,17 +54,19 @@ def read_private(path: Path) -> str:
     return content.decode("utf-8")
 
 
-def replace_private(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all; it is on disk when this returns."""
+def replace_private(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file completely or not at all; unless `durable` is false, it is on disk when this returns."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600, never an existing file
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except OSError:
         with suppress(OSError):
             draft.unlink()

@@ -4,7 +4,15 @@ from decimal import Decimal
 
 from builders import CALL, a_holding
 
-from sellctl.core.model.plan import ExitSignal, Reason, StopTerms, SubmitOrder, Urgency
+from sellctl.core.model.plan import (
+    DecisionState,
+    ExitSignal,
+    PositionDecision,
+    Reason,
+    StopTerms,
+    SubmitOrder,
+    Urgency,
+)
 from sellctl.core.orders.client_order_ids import backstop_id, client_order_id
 from sellctl.core.orders.managed_order import ManagedOrder
 
@@ -31,6 +39,13 @@ def a_request(signal: ExitSignal | None = None, *, limit: str | None = "0.70", o
     position = (signal or a_signal()).holding.position
     price = None if limit is None else Decimal(limit)
     return SubmitOrder.closing(position, position.qty, position.qty, client_order_id=order_id, limit_price=price)
+
+
+def an_exit_of(symbol: str, qty: str = "10", *, urgency: Urgency = Urgency.PROTECTIVE) -> PositionDecision:
+    """A decision that closes a position now."""
+    signal = a_signal(symbol, qty, urgency=urgency)
+    request = a_request(signal, order_id=f"sellctl-exit-of-{symbol}")
+    return PositionDecision(signal.holding, DecisionState.CLOSING, signal=signal, submit=request)
 
 
 def a_backstop_request(symbol: str = CALL) -> SubmitOrder:

@@ -1,5 +1,6 @@
 """A broker, a journal and a clock in memory, for tests of what drives the order book."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +12,10 @@ from builders import at, replace
 from sellctl.core.errors import BrokerAnswer, JournalError, NotFoundError, Refusal, RequestRejectedError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
-from sellctl.core.model.intent import Intent, OpenOrder
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import ExitSignal, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, SubmitOrder
 
 
 @dataclass
@@ -70,6 +71,7 @@ class FakeBroker:
     look_up_answers: list[Exception] = field(default_factory=list)
     arrives: bool = False  # what is answered by an error arrives all the same
     ends_on_cancel: bool = True
+    never_answers_cancels: bool = False
     requests: list[str] = field(default_factory=list)
 
     def body(self, order: SubmitOrder) -> Mapping[str, str]:
@@ -94,6 +96,8 @@ class FakeBroker:
 
     async def cancel(self, order_id: str) -> None:
         self.requests.append("cancel")
+        if self.never_answers_cancels:
+            await asyncio.Event().wait()
         if self.cancel_answers:
             raise self.cancel_answers.pop(0)
         for client_order_id, order in self.orders.items():
@@ -107,12 +111,19 @@ class FakeBroker:
         return self.orders[client_order_id]
 
 
+def as_words(orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> tuple[str, ...]:
+    """What is recorded together: "send SYMBOL", "cancel ID"."""
+    sends = [f"send {order.request.symbol}" for order in orders]
+    return (*sends, *(f"cancel {cancel.order.id}" for cancel in cancels))
+
+
 @dataclass
 class FakeJournal:
-    """Rows in memory. `broken` names the kinds that can't be written."""
+    """Rows in memory. `broken` names the kinds that can't be written; `decisions` is what was intended together."""
 
     rows: list[tuple[str, str]] = field(default_factory=list)  # kind, client order id or symbol
     broken: set[str] = field(default_factory=set)
+    decisions: list[tuple[str, ...]] = field(default_factory=list)
     left_open: tuple[OpenOrder, ...] = ()
     intents: dict[str, Intent] = field(default_factory=dict)
     noted: tuple[str, ...] = ()
@@ -128,8 +139,13 @@ class FakeJournal:
             raise JournalError("The disk is full.")
         self.rows.append((kind, about))
 
-    def intend(self, _account: str, order: SubmitOrder, _body: Any, _signal: ExitSignal, _step: int) -> None:
-        self._write("intent", order.client_order_id)
+    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        rows = [("intent", order.request.client_order_id) for order in orders]
+        rows += [("cancel", cancel.order.symbol) for cancel in cancels]
+        if self.broken.intersection(kind for kind, _ in rows):
+            raise JournalError("The disk is full.")
+        self.rows += rows
+        self.decisions.append(as_words(orders, cancels))
 
     def intent_of(self, _account: str, client_order_id: str) -> Intent | None:
         return self.intents.get(client_order_id)

@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_order, at, replace
+from order_fakes import as_words
 
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError
+from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
-from sellctl.core.model.instrument import AssetClass, Instrument
-from sellctl.core.model.intent import Intent, OpenOrder
+from sellctl.core.model.instrument import AssetClass, Instrument, underlying_of
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, regular_session
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows, Snapshot
 from sellctl.core.order_manager import OrderManager
@@ -75,12 +76,15 @@ class FakeBroker:
         self.requests: list[str] = []
         self.sent: list[SubmitOrder] = []
         self.cancelled: list[str] = []
+        self.cancel_takes = 0.0  # seconds until a cancel is answered
         self.gate: asyncio.Event | None = None  # positions wait for it
+        self.order_gates: dict[str, asyncio.Event] = {}  # by symbol: what the answer to an order waits for
         self.is_listed: Callable[[Order], bool] = lambda _order: True  # whether the list of open orders shows it
         self.history_gate: asyncio.Event | None = None  # and orders of any state for this
         self.load = 0.0
         self.clock_fails: Exception | None = None
         self.unreadable_orders: tuple[InvalidRow, ...] = ()
+        self.unlisted = False  # whether the list of all of today's orders fails
 
     def _asked(self, what: str) -> None:
         self.requests.append(what)
@@ -103,12 +107,15 @@ class FakeBroker:
         self._asked("orders")
         return Rows(tuple(order for order in self.orders.values() if not order.is_terminal and self.is_listed(order)))
 
-    async def orders_since(self, _start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        self._asked("history")
-        if self.history_gate is not None:
+    async def orders_since(self, start: dt.datetime, symbols: Collection[str] | None, **_priority: bool) -> Rows[Order]:
+        self._asked("history" if symbols is not None else "all orders")
+        if symbols is None and self.unlisted:
+            raise UnknownOutcomeError("no answer to the list of all orders")
+        if self.history_gate is not None and symbols is not None:
             await self.history_gate.wait()
-        invalid = tuple(row for row in self.unreadable_orders if row.symbol in {"", *symbols})
-        return Rows(tuple(order for order in self.orders.values() if order.symbol in symbols), invalid)
+        invalid = tuple(row for row in self.unreadable_orders if symbols is None or row.symbol in {"", *symbols})
+        since = (order for order in self.orders.values() if order.submitted_at is None or order.submitted_at >= start)
+        return Rows(tuple(order for order in since if symbols is None or order.symbol in symbols), invalid)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         if client_order_id not in self.orders:
@@ -121,6 +128,8 @@ class FakeBroker:
     async def submit(self, order: SubmitOrder) -> Order:
         self.requests.append("submit")
         self.sent.append(order)
+        if order.symbol in self.order_gates:
+            await self.order_gates[order.symbol].wait()
         if self.refuses is not None:
             raise self.refuses
         placed = replace(
@@ -136,13 +145,15 @@ class FakeBroker:
     async def cancel(self, order_id: str) -> None:
         self.requests.append("cancel")
         self.cancelled.append(order_id)
+        if self.cancel_takes:
+            await self.host.sleep(self.cancel_takes)
         for name, order in self.orders.items():
             if order.id == order_id:
                 self.orders[name] = replace(order, status="canceled")
 
-    async def is_penny(self, _symbol: str) -> bool | None:
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
         self._asked("contract")
-        return True
+        return {underlying_of(symbol): True for symbol in contracts}
 
     async def clock(self) -> BrokerClock:
         self._asked("clock")
@@ -161,6 +172,7 @@ class FakeJournal:
     def __init__(self) -> None:
         self.plans: list[Plan] = []
         self.intents: list[str] = []
+        self.decisions: list[tuple[str, ...]] = []  # what was written together: send SYMBOL, cancel ID
         self.notes: list[tuple[str, str, Mapping[str, object]]] = []
         self.fails: Exception | None = None
 
@@ -172,11 +184,10 @@ class FakeJournal:
         self._write()
         self.plans.append(plan)
 
-    def intend(
-        self, _account: str, order: SubmitOrder, _body: Mapping[str, str], _signal: ExitSignal, _step: int
-    ) -> None:
+    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         self._write()
-        self.intents.append(order.client_order_id)
+        self.decisions.append(as_words(orders, cancels))
+        self.intents += [order.request.client_order_id for order in orders]
 
     def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:
         return None

@@ -1,6 +1,8 @@
 import pytest
 
 from benchmarks.__main__ import Row
+from benchmarks.exit_stage import Market, a_stage
+from benchmarks.request_log import Reply, Request, RequestLog, as_table
 from benchmarks.sampling import sampled
 
 JUDGED = [
@@ -28,3 +30,71 @@ def test_the_sampler_attributes_time_to_the_code_that_ran() -> None:
         sum(sum(range(1_000)) for _ in range(5_000))
     assert samples.total > 5
     assert samples.outside == 1.0
+
+
+def an_order(at: float, symbol: str, log: RequestLog, *, status: int = 200) -> None:
+    request = Request(at, "POST", "/v2/orders", {}, "k0", Reply(status))
+    log.requests.append(request)
+    log.note_order(request, symbol)
+
+
+def a_read(at: float, path: str = "/v2/positions", *, status: int = 200, **query: str) -> Request:
+    return Request(at, "GET", path, {name: [value] for name, value in query.items()}, "k0", Reply(status))
+
+
+def test_the_log_counts_the_requests_until_every_due_option_has_its_first_order() -> None:
+    log = RequestLog()
+    log.expect(["A", "B"])
+    log.requests.append(a_read(10.0))
+    for at, symbol in ((10.1, "A"), (10.3, "B"), (10.4, "A")):
+        an_order(at, symbol, log)
+    report = log.report(from_move=False)
+    assert report["first_orders"] == pytest.approx([0.1, 0.3])
+    assert report["until"] == {"GET /v2/positions": 1, "POST /v2/orders": 2}
+    assert report["whole"] == {"GET /v2/positions": 1, "POST /v2/orders": 3}
+
+
+def test_an_order_that_the_exchange_refuses_is_not_the_first_one() -> None:
+    log = RequestLog()
+    log.expect(["A"])
+    an_order(10.1, "A", log, status=403)
+    assert log.arrived == 0
+    an_order(10.2, "A", log)
+    assert log.arrived == 1
+
+
+def test_requests_of_one_kind_are_counted_together_and_refusals_apart() -> None:
+    quotes = "/v1beta1/options/quotes/latest"
+    assert a_read(0, "/v2/options/contracts/A").kind == a_read(0, "/v2/options/contracts/B").kind
+    assert a_read(0, quotes, feed="opra", symbols="A").kind == f"GET {quotes}?feed=opra"
+    assert a_read(0, quotes, feed="opra", status=403).kind == f"GET {quotes}?feed=opra (403)"
+
+
+def test_the_busiest_minute_counts_trading_and_market_data_apart() -> None:
+    log = RequestLog(requests=[a_read(at) for at in (0, 30, 59, 61, 125)] + [a_read(59, "/v2/stocks/quotes/latest")])
+    assert log.report(from_move=False)["busiest"] == 3
+
+
+def test_requests_are_listed_as_a_table() -> None:
+    assert [line.split() for line in as_table({"one": {"GET /a": 2}, "two": {"GET /a": 1, "GET /b": 3}})] == [
+        ["one", "two"],
+        ["GET", "/a", "2", "1"],
+        ["GET", "/b", "0", "3"],
+        ["in", "all", "2", "4"],
+    ]
+
+
+def test_the_exchange_measures_a_program_that_sells_what_is_due() -> None:
+    with a_stage(Market(2, 3, 1), 0.02) as stage:
+        run = stage.sell("floor", whole=True)
+    assert len(run.report["first_orders"]) == 2
+    assert run.last > 3 * 0.02  # three answers are waited for: the lists, the refused feed, and the quotes
+    assert not run.report["refused"]
+    assert run.report["whole"] == {
+        "GET /v2/positions": 2,
+        "GET /v2/orders?status=open": 2,
+        "GET /v1beta1/options/quotes/latest?feed=opra (403)": 1,
+        "GET /v1beta1/options/quotes/latest?feed=indicative": 1,
+        "POST /v2/orders": 2,
+        "DELETE /v2/orders/...": 2,
+    }

@@ -1,7 +1,7 @@
 """The Broker port on Alpaca's trading API, for one account."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
@@ -13,7 +13,8 @@ from sellctl.alpaca.convert import (
     dict_of,
     list_of,
     order_of,
-    penny_of,
+    penny_of_contract,
+    penny_of_contracts,
     position_of,
     rows_of,
     sessions_of,
@@ -23,6 +24,7 @@ from sellctl.alpaca.orders import order_body
 from sellctl.alpaca.paging import all_orders, batches_of
 from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
 from sellctl.core.errors import UnknownOutcomeError
+from sellctl.core.model.instrument import Right, an_option, underlying_of
 from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
@@ -32,6 +34,7 @@ from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
 T = TypeVar("T")
 
 _READING_ORDERS = "reading the orders"
+_CONTRACTS_PER_PAGE = 1_000  # about half a megabyte
 
 
 class AlpacaBroker:
@@ -85,16 +88,18 @@ class AlpacaBroker:
 
     async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Every open order, multi-leg ones with their legs."""
-        return await self._read_orders("open", None, "", urgent=urgent)
+        return await self._read_orders("open", None, "", for_order=False, urgent=urgent)
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols, whatever its state, submitted at or after `start`."""
-        wanted = frozenset(symbols)
-        batches = batches_of(sorted(wanted))
-        parts = [await self._read_orders("all", start, ",".join(batch)) for batch in batches]
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
+        """Every order of these symbols, or of all when None, whatever its state, submitted at or after `start`."""
+        read = partial(self._read_orders, "all", start, for_order=for_order, urgent=urgent)
+        wanted = None if symbols is None else frozenset(symbols)
+        parts = [await read("")] if wanted is None else [await read(",".join(b)) for b in batches_of(sorted(wanted))]
         return Rows(
             _distinct(order for part in parts for order in part.rows if _is_wanted(order, wanted, start)),
-            _distinct(row for part in parts for row in part.invalid if not row.symbol or row.symbol in wanted),
+            _distinct(row for part in parts for row in part.invalid if wanted is None or row.symbol in {"", *wanted}),
         )
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
@@ -136,22 +141,35 @@ class AlpacaBroker:
         request = ApiRequest("reading the calendar", "/calendar", {"start": start.isoformat(), "end": end.isoformat()})
         return await self._client.request(request, partial(sessions_of, start=start, end=end))
 
-    async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option is in the Penny Interval Program (`ppind`); None when Alpaca's answer lacks it."""
-        request = ApiRequest("reading a contract", f"/options/contracts/{quote(symbol, safe='')}")
-        return await self._client.request(request, penny_of)
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
+        """Whether the underlyings of these contracts are in the Penny Interval Program (`ppind`), by underlying.
+
+        The list of contracts can't be filtered by symbol, and Alpaca doesn't say in which order a page has several
+        underlyings: those that it lacks are absent.
+        """
+        first = an_option(contracts[0])
+        if len(contracts) == 1 or first is None or first.option is None:
+            request = ApiRequest("reading a contract", f"/options/contracts/{quote(contracts[0], safe='')}")
+            return await self._client.request(request, penny_of_contract)
+        query = {
+            "underlying_symbols": ",".join(sorted({underlying_of(symbol) for symbol in contracts})),
+            "expiration_date": first.option.expires.isoformat(),
+            "type": "call" if first.option.right is Right.CALL else "put",
+            "limit": str(_CONTRACTS_PER_PAGE),
+        }
+        request = ApiRequest("reading contracts", "/options/contracts", query)
+        return await self._client.request(request, penny_of_contracts)
 
     async def _read_orders(
-        self, status: str, start: dt.datetime | None, symbols: str, *, urgent: bool = False
+        self, status: str, start: dt.datetime | None, symbols: str, *, for_order: bool, urgent: bool
     ) -> Rows[Order]:
-        page = partial(self._order_page, urgent=urgent)
+        page = partial(self._order_page, for_order=for_order, urgent=urgent)
         try:
             return rows_of(await all_orders(page, status, start, symbols), order_of)
         except UnreadableError as error:
             raise UnknownOutcomeError(f"{self.name}: {_READING_ORDERS} failed: {error}.") from None
 
-    async def _order_page(self, query: Mapping[str, str], *, urgent: bool) -> list[object]:
-        for_order = query.get("status") == "all"  # the history of our orders, on which the next one depends
+    async def _order_page(self, query: Mapping[str, str], *, for_order: bool, urgent: bool) -> list[object]:
         request = ApiRequest(_READING_ORDERS, "/orders", query, for_order=for_order, urgent=urgent)
         return await self._client.request(request, list_of)
 
@@ -168,10 +186,10 @@ def _expected_order(answer: object, client_order_id: str, symbol: str = "") -> O
     return order
 
 
-def _is_wanted(order: Order, symbols: frozenset[str], start: dt.datetime) -> bool:
+def _is_wanted(order: Order, symbols: frozenset[str] | None, start: dt.datetime) -> bool:
     """Whether an order matches the query, for a server that ignores its filters."""
-    its_symbols = {order.symbol, *(leg.symbol for leg in order.legs)}
-    return bool(its_symbols & symbols) and (order.submitted_at is None or order.submitted_at >= start)
+    is_one_of_them = symbols is None or not symbols.isdisjoint({order.symbol, *(leg.symbol for leg in order.legs)})
+    return is_one_of_them and (order.submitted_at is None or order.submitted_at >= start)
 
 
 def _distinct(items: Iterable[T]) -> tuple[T, ...]:

@@ -1,5 +1,6 @@
 """Builds the adapters that a configuration needs: one broker per enabled account and one source of quotes."""
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,11 +8,12 @@ from typing import Final
 
 from sellctl.alpaca.broker import AlpacaBroker
 from sellctl.alpaca.budget import KEPT_FOR_ORDERS, Budget
-from sellctl.alpaca.quotes import AlpacaQuotes
+from sellctl.alpaca.quotes import AlpacaQuotes, utc_now
 from sellctl.alpaca.rest import Credentials, RestClient
 from sellctl.alpaca.transport import DEFAULT_LIMITS, Limits
 from sellctl.core.config.schema import AccountConfig, Config
 from sellctl.core.errors import ConfigError
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
 # Copied from the SDK's alpaca.common.enums.BaseURL, whose import would load pydantic and requests in every command.
 PAPER_TRADING_URL: Final = "https://paper-api.alpaca.markets"
@@ -34,11 +36,17 @@ class Connected:
 
 
 def connect(
-    config: Config, limits: Limits = DEFAULT_LIMITS, monotonic: Callable[[], float] = time.monotonic
+    config: Config,
+    limits: Limits = DEFAULT_LIMITS,
+    monotonic: Callable[[], float] = time.monotonic,
+    *,
+    facts: RememberedFacts | None = None,
+    now: Callable[[], dt.datetime] = utc_now,
 ) -> Connected:
     """Return the adapters of all enabled accounts; nothing is sent yet. ConfigError when a key pair is incomplete.
 
-    Each key has one request budget for trading and one for market data, timed by `monotonic` (seconds).
+    Each key has one request budget for trading and one for market data, timed by `monotonic` (seconds). `facts` has the
+    feeds that keys were granted before; `now` is the host's time, by which they age.
     """
     enabled = {name: account for name, account in config.accounts.items() if account.enabled}
     trading = {
@@ -51,7 +59,7 @@ def connect(
     ]
     return Connected(
         brokers={name: AlpacaBroker(trading[name], paper=enabled[name].paper) for name in trading},
-        quotes=AlpacaQuotes(data, config.market_data),
+        quotes=AlpacaQuotes(data, config.market_data, facts=facts, now=now),
         _clients=(*trading.values(), *data),
     )
 

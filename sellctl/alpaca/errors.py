@@ -156,6 +156,8 @@ _NO_TRADING: Final = (
     r"(not authorized|unauthorized) to trade|rejected by user request"
     r"|(account|trading) (is |has been )?(blocked|suspended|restricted|disabled)"
 )
+# The documented message is about a sub-penny price; others name the increment, the tick or the multiple.
+_INCREMENT: Final = r"sub.?penny|(price|pricing|minimum|tick) increment|increment of|(minimum|invalid) tick|multiple of"
 # Operation, status, pattern of the message.
 _REFUSAL_OF_MESSAGE: Final = tuple(
     (operation, status, re.compile(pattern, re.IGNORECASE), refusal)
@@ -164,6 +166,7 @@ _REFUSAL_OF_MESSAGE: Final = tuple(
         (Operation.SUBMIT, 409, "", Refusal.DUPLICATE_ID),
         (Operation.SUBMIT, 422, r"client.?order.?id.*(unique|exist|duplicate|already)", Refusal.DUPLICATE_ID),
         (Operation.SUBMIT, 422, r"position.?intent mismatch", Refusal.INTENT_MISMATCH),
+        (Operation.SUBMIT, 422, _INCREMENT, Refusal.PRICE_INCREMENT),
         (Operation.SUBMIT, 403, r"insufficient (qty|quantity|balance)", Refusal.INSUFFICIENT_QTY),
         (Operation.SUBMIT, 403, r"wash trade", Refusal.WASH_TRADE),
         (Operation.SUBMIT, 403, r"uncovered", Refusal.UNCOVERED),

@@ -54,7 +54,11 @@ def entry_contradiction(row: RowAmounts) -> str:
         paid = basis if row.direction is Direction.LONG else basis.copy_abs()
         if not _is_same_cost(paid, cost, entry, shares):
             return f"{shares:f} shares at its entry price {entry:f} don't cost its cost basis {basis:f}"
-    if value and profit is not None and not any(_is_same_size(value + sign * profit, cost) for sign in (1, -1)):
+    if (
+        value
+        and profit is not None
+        and not (_is_same_size(value - profit, cost) or _is_same_size(value + profit, cost))
+    ):
         return f"its entry price {entry:f} contradicts its profit {profit:f} at a market value of {value:f}"
     return ""
 

@@ -1,14 +1,16 @@
 """The ports QuoteSource and CorporateActions on Alpaca's market data API, for all accounts at once.
 
-Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use.
+Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use. The
+feed that a key was granted is remembered, so that no later process asks for one that was refused; every few hours a
+better one is tried again, behind everything else.
 """
 
 import asyncio
 import datetime as dt
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -21,7 +23,9 @@ from sellctl.core.errors import AuthError, BrokerError, NotFoundError, RateLimit
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Quote, Split
 from sellctl.core.model.snapshot import InvalidRow, Rows
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
+BETTER_FEED_AFTER: Final = dt.timedelta(hours=6)  # how long a refusal of a better feed is believed
 _POLLS_DEFERRED: Final = 12  # polls for which a key that failed is tried last: a minute at the default interval
 _RETRY_SECONDS: Final = 12.0  # after this no further key is tried for a batch
 _NOT_ABOUT_SYMBOLS: Final = (FeedNotGrantedError, RateLimitedError, NotFoundError)
@@ -36,6 +40,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9./]+")
 class _Market:
     """The endpoint of one asset class's quotes and its feeds, the best first."""
 
+    asset: AssetClass
     action: str
     path: str
     version: str
@@ -71,16 +76,39 @@ class _Fetched:
 
 @dataclass(slots=True)
 class _KeyState:
-    """A key's client, the feeds refused to it, and until which poll it is tried last."""
+    """A key's client, the feeds that it was granted, and until which poll it is tried last."""
 
     client: RestClient
-    refused_feeds: set[str] = field(default_factory=set)
+    facts: RememberedFacts
+    now: Callable[[], dt.datetime]
     deferred_until: int = 0
 
     def feeds(self, market: _Market) -> tuple[str, ...]:
-        """The feeds to try in order. The last one is always among them: a refusal of it may have been lifted."""
-        *better, last = market.feeds
-        return (*(feed for feed in better if feed not in self.refused_feeds), last)
+        """The feeds to try in order: from the one that was granted on, and then the better ones."""
+        start = self._granted(market)
+        return (*market.feeds[start:], *market.feeds[:start])
+
+    def better_feeds(self, market: _Market) -> tuple[str, ...]:
+        """The feeds that were refused so long ago that they are worth another request, the best first."""
+        known = self.facts.granted_feed(self.client.key_mark, market.asset)
+        start = self._granted(market)
+        is_old = known is not None and not dt.timedelta(0) <= self.now() - known.at < BETTER_FEED_AFTER
+        return market.feeds[:start] if is_old else ()
+
+    def granted(self, market: _Market, feed: str, *, again: bool = False) -> None:
+        """The key was granted this feed; with `again`, every better one has just been refused once more."""
+        known = self.facts.granted_feed(self.client.key_mark, market.asset)
+        if again or known is None or known.feed != feed:
+            self.facts.feed_granted(self.client.key_mark, market.asset, feed, self.now())
+
+    def _granted(self, market: _Market) -> int:
+        known = self.facts.granted_feed(self.client.key_mark, market.asset)
+        return market.feeds.index(known.feed) if known is not None and known.feed in market.feeds else 0
+
+
+def utc_now() -> dt.datetime:
+    """The host's time."""
+    return dt.datetime.now(dt.UTC)
 
 
 class AlpacaQuotes:
@@ -92,9 +120,14 @@ class AlpacaQuotes:
         config: MarketDataConfig,
         *,
         retry_seconds: float = _RETRY_SECONDS,
+        facts: RememberedFacts | None = None,
+        now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
+        """`facts` has the feeds that the keys were granted, which age by `now`."""
         self._problems: tuple[str, ...] = ()
-        self._keys = [_KeyState(client) for client in clients]
+        facts = facts or RememberedFacts()
+        self._keys = [_KeyState(client, facts, now) for client in clients]
+        self._samples: dict[AssetClass, str] = {}  # a symbol whose quotes were requested last
         self._markets = {AssetClass.STOCK: _stocks(config.stock_feed), AssetClass.OPTION: _options(config.option_feed)}
         self._retry_seconds = retry_seconds
         self._polls = 0
@@ -113,6 +146,7 @@ class AlpacaQuotes:
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         """The newest quote per symbol; symbols without a quote are absent. BrokerError when every batch failed."""
         batches = self._batches(instruments)
+        self._samples |= {batch.market.asset: batch.symbols[0] for batch in reversed(batches)}
         fetched = await asyncio.gather(*(self._fetch(batch, self._keys_to_try()) for batch in batches))
         self._polls += 1
         self._problems = tuple(problem for part in fetched for problem in part.problems)
@@ -134,6 +168,16 @@ class AlpacaQuotes:
             else:
                 return tuple(split for part in parts for split in part)
         raise error or BrokerError("No key is configured that could read the corporate actions.")
+
+    async def try_better_feeds(self) -> None:
+        """Ask again for better feeds that were refused some hours ago: one symbol, one request per feed and key."""
+        wanted = [
+            (key, _Batch(market, (self._samples[asset],)))
+            for key in self._keys
+            for asset, market in self._markets.items()
+            if asset in self._samples and key.better_feeds(market)
+        ]
+        await asyncio.gather(*(_try_better_feeds(key, batch) for key, batch in wanted))
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
         """Only stocks and options: sellctl trades nothing else.
@@ -196,13 +240,30 @@ async def _splits(client: RestClient, symbols: tuple[str, ...], day: dt.date) ->
 
 async def _with_key(key: _KeyState, batch: _Batch) -> Rows[Quote]:
     """The batch from one key, from the best feed that the key is entitled to."""
-    *better, last = key.feeds(batch.market)
+    *others, last = key.feeds(batch.market)
+    for feed in others:
+        try:
+            rows = await _request(key.client, batch, feed)
+        except FeedNotGrantedError:
+            continue
+        key.granted(batch.market, feed)
+        return rows
+    rows = await _request(key.client, batch, last)
+    key.granted(batch.market, last)
+    return rows
+
+
+async def _try_better_feeds(key: _KeyState, batch: _Batch) -> None:
+    """Use the best feed that the key is granted by now. A request that fails counts as refused for some hours."""
+    better = key.better_feeds(batch.market)
     for feed in better:
         try:
-            return await _request(key.client, batch, feed)
-        except FeedNotGrantedError:
-            key.refused_feeds.add(feed)
-    return await _request(key.client, batch, last)
+            await _request(key.client, batch, feed)
+        except BrokerError:
+            continue
+        key.granted(batch.market, feed)
+        return
+    key.granted(batch.market, batch.market.feeds[len(better)], again=True)
 
 
 async def _request(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:
@@ -246,9 +307,17 @@ def _raise_if_all_failed(fetched: Sequence[_Fetched]) -> None:
 
 def _stocks(feed: StockFeed) -> _Market:
     feeds = (StockFeed.SIP, StockFeed.IEX) if feed is StockFeed.AUTO else (feed,)
-    return _Market("reading stock quotes", "/stocks/quotes/latest", "v2", tuple(each.value for each in feeds))
+    return _Market(
+        AssetClass.STOCK, "reading stock quotes", "/stocks/quotes/latest", "v2", tuple(each.value for each in feeds)
+    )
 
 
 def _options(feed: OptionFeed) -> _Market:
     feeds = (OptionFeed.OPRA, OptionFeed.INDICATIVE) if feed is OptionFeed.AUTO else (feed,)
-    return _Market("reading option quotes", "/options/quotes/latest", "v1beta1", tuple(each.value for each in feeds))
+    return _Market(
+        AssetClass.OPTION,
+        "reading option quotes",
+        "/options/quotes/latest",
+        "v1beta1",
+        tuple(each.value for each in feeds),
+    )

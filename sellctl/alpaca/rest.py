@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +21,7 @@ from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.errors import FOREIGN_ERRORS, ErrorStatus, Operation, RequestContext, map_error, whole_number
 from sellctl.alpaca.transport import DEFAULT_LIMITS, HttpRequest, HttpResponse, HttpTransport, Limits, Transport
 from sellctl.core.config import hosts
+from sellctl.core.config.secrets import key_mark
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
 
 T = TypeVar("T")
@@ -42,6 +44,11 @@ class Credentials:
     def secrets(self) -> tuple[str, str]:
         """The texts that no output may contain."""
         return (self.api_key, self.secret_key)
+
+    @property
+    def mark(self) -> str:
+        """What stands for the key in files."""
+        return key_mark(self.api_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,12 @@ class ApiRequest:
     def target(self) -> str:
         """Path and query."""
         path = f"/{self.version}{self.path}"
-        return f"{path}?{urlencode(self.query)}" if self.query else path
+        return f"{path}?{_encoded(tuple(self.query.items()))}" if self.query else path
+
+
+@lru_cache(256)  # the queries of a poll are those of the last: 0.8 of the 75 ms of a poll of 50 accounts
+def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(query)
 
 
 class RestClient:
@@ -95,6 +107,7 @@ class RestClient:
             ("User-Agent", _USER_AGENT),
         )
         self.account = credentials.account
+        self.key_mark = credentials.mark
         self.budget = budget or Budget(time.monotonic)
         self.host = parts.netloc.rpartition("@")[2]
         self.rate_limit: RateLimit | None = None  # from the last answer that had one

@@ -313,7 +313,7 @@ def _ssl_context(bundle: str) -> ssl.SSLContext:
 
 async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
     body = bytearray()
-    async for chunk in content.iter_any():
+    while chunk := await content.readany():
         body += chunk
         if len(body) > limit:
             raise UnreadableError(f"it is longer than {limit} bytes")

@@ -78,6 +78,7 @@ class Refusal(StrEnum):
     UNCOVERED = "uncovered"  # 403 40310000, the leg covers a short leg
     INTENT_MISMATCH = "position intent mismatch"  # 422: the position is closed or has changed sides
     DUPLICATE_ID = "duplicate client order id"  # 422 40010001 or 409: the order exists
+    PRICE_INCREMENT = "price increment"  # 422: the price isn't a multiple of the increment
     ACCOUNT = "account may not trade"  # 403: blocked, suspended or restricted; every order is refused
     NOT_CANCELABLE = "not cancelable"  # 422 on cancel: the order has ended, or a cancel is pending
     OTHER = "other"

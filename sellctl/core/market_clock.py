@@ -1,9 +1,11 @@
 """The market's time for all accounts: one clock request per poll, one calendar request per day, with any valid key.
 
-A calendar that contradicts the clock is requested again, so that one wrong answer doesn't suspend all price exits for
-the day.
+A remembered calendar is used at once when it covers today and agrees with the clock; it is refreshed behind. Without
+one, it is requested together with the clock. A calendar that contradicts the clock is requested again, so that one
+wrong answer doesn't suspend all price exits for the day.
 """
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
 
@@ -12,6 +14,7 @@ from msgspec.structs import replace
 from sellctl.core.errors import BrokerError
 from sellctl.core.model.market import NEW_YORK, BrokerClock, Calendar, Market, calendar_of, market_at
 from sellctl.core.ports import Broker, Clock
+from sellctl.core.tracking.remembered_facts import KnownCalendar, RememberedFacts
 
 _DAYS_BACK, _DAYS_AHEAD = 366, 10  # session minutes of a holding are counted over the days back
 CALENDAR_AGAIN_SECONDS = 60.0
@@ -20,28 +23,43 @@ CALENDAR_AGAIN_SECONDS = 60.0
 class MarketClock:
     """Reads the broker's clock, and between two reads adds the time that a monotonic clock has measured."""
 
-    def __init__(self, brokers: Sequence[Broker], clock: Clock) -> None:
+    def __init__(self, brokers: Sequence[Broker], clock: Clock, facts: RememberedFacts | None = None) -> None:
         self._brokers = list(brokers)
         self._clock = clock
+        self._facts = facts or RememberedFacts()
         self._read: BrokerClock | None = None
         self._read_at = 0.0
-        self._calendar: Calendar | None = None
-        self._calendar_of: dt.date | None = None
-        self._calendar_due_at = 0.0
+        self._asked_for: dt.date | None = None  # the day on which the calendar was requested last
+        self._may_ask_at = 0.0
 
     async def read(self) -> Market:
         """Read the broker's clock. BrokerError when no account's key gets an answer."""
-        self._read = await self._read_clock()
-        self._read_at = self._clock.monotonic()
-        await self._refresh_calendar(self._read.now.astimezone(NEW_YORK).date())
+        today = self._clock.now().astimezone(NEW_YORK).date()  # by the host, until the broker has answered
+        early = () if self._calendar(today) else (self._request_calendar(today),)
+        before = self._facts.calendar
+        answer, *_ = await asyncio.gather(self._take_clock(), *early, return_exceptions=True)
+        if isinstance(answer, BaseException):
+            raise answer
+        today, known = answer.now.astimezone(NEW_YORK).date(), self._facts.calendar
+        if known is not None and known is not before:
+            self._facts.calendar_known(replace(known, asked_on=today))  # the host's date may be another one
+        if self._calendar(today) is None or not self.now().confirmed:
+            await self._request_calendar(today)
         return self.now()
+
+    async def refresh_calendar(self) -> None:
+        """Request the calendar once per day, although a remembered one serves."""
+        known, now = self._facts.calendar, self.instant
+        if now is not None and known is not None and known.asked_on != now.astimezone(NEW_YORK).date():
+            await self._request_calendar(now.astimezone(NEW_YORK).date())
 
     def now(self) -> Market:
         """The market now: the last answer, advanced by the time since. BrokerError before the first answer."""
         if self._read is None:
             raise BrokerError("The broker's clock is not known yet.")
         passed = dt.timedelta(seconds=self._clock.monotonic() - self._read_at)
-        return market_at(_advanced(self._read, passed, self._calendar), self._calendar)
+        calendar = self._calendar((self._read.now + passed).astimezone(NEW_YORK).date())
+        return market_at(_advanced(self._read, passed, calendar), calendar)
 
     @property
     def instant(self) -> dt.datetime | None:
@@ -60,6 +78,11 @@ class MarketClock:
         """The next open, from the broker's last answer; None before the first."""
         return self._read.next_open if self._read else None
 
+    async def _take_clock(self) -> BrokerClock:
+        self._read = await self._read_clock()
+        self._read_at = self._clock.monotonic()
+        return self._read
+
     async def _read_clock(self) -> BrokerClock:
         """The first answer; an account whose request fails is tried last from then on."""
         last: BrokerError | None = None
@@ -72,25 +95,25 @@ class MarketClock:
                 self._brokers.append(broker)
         raise last or BrokerError("There is no account whose key could read the clock.")
 
-    async def _refresh_calendar(self, today: dt.date) -> None:
-        """Read the calendar once per day; once per minute while it is missing, empty or contradicts the clock."""
-        if self._calendar_of != today:
-            self._calendar = None
-        elif self._is_consistent() or self._clock.monotonic() < self._calendar_due_at:
+    def _calendar(self, day: dt.date) -> Calendar | None:
+        """The calendar, if it covers this day."""
+        known = self._facts.calendar
+        return known.calendar if known is not None and known.covers(day) else None
+
+    async def _request_calendar(self, today: dt.date) -> None:
+        """Read the calendar, at most once per minute for the same day. After a failure, the known one is kept."""
+        if self._asked_for == today and self._clock.monotonic() < self._may_ask_at:
             return
-        self._calendar_of, self._calendar_due_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
+        self._asked_for, self._may_ask_at = today, self._clock.monotonic() + CALENDAR_AGAIN_SECONDS
         first, last = today - dt.timedelta(days=_DAYS_BACK), today + dt.timedelta(days=_DAYS_AHEAD)
         for broker in tuple(self._brokers):
             try:
                 sessions = await broker.sessions(first, last)
             except BrokerError:
                 continue
-            self._calendar = calendar_of(sessions, first, last) if sessions else self._calendar
+            if sessions:
+                self._facts.calendar_known(KnownCalendar(calendar_of(sessions, first, last), last, today))
             return
-
-    def _is_consistent(self) -> bool:
-        """Whether there is a calendar that agrees with the clock."""
-        return self._calendar is not None and self.now().confirmed
 
 
 def _advanced(read: BrokerClock, passed: dt.timedelta, calendar: Calendar | None) -> BrokerClock:

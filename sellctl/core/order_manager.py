@@ -7,9 +7,11 @@ out. An event that can't be recorded is read from the broker again; only an acce
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
 
 from sellctl.core.decision.backstop import as_signal, terms_of
 from sellctl.core.errors import (
@@ -24,15 +26,16 @@ from sellctl.core.errors import (
 )
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import CancelOrder, ExitSignal, Plan, PositionDecision, Reason, SubmitOrder
+from sellctl.core.model.intent import IntendedOrder
+from sellctl.core.model.order import ZERO, Order, Side
+from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
+from sellctl.core.model.position import Position
 from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import (
     Accepted,
     Adopted,
     Alert,
-    Cancel,
     Effect,
     Ended,
     LookUp,
@@ -50,17 +53,21 @@ from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
+from sellctl.core.tracking.executions import Executions
+from sellctl.core.tracking.todays_orders import TodaysOrders
 
-CANCEL_POLLS = 8
-CANCEL_POLL_SECONDS = 0.25
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
 # The positions may not show fills of an earlier process yet that are more recent than this.
 LATE_FILLS = dt.timedelta(seconds=20)
+NOTHING_HELD: Mapping[str, Position] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class OrderManager:
-    """Carries out plans for one account and follows each of our orders to its end."""
+    """Carries out plans for one account and follows each of our orders to its end.
+
+    `executions` is what is being sent and cancelled.
+    """
 
     account: str
     broker: Broker
@@ -70,8 +77,14 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
+    executions: Executions = field(init=False)
+    todays: TodaysOrders = field(default_factory=TodaysOrders)
+    _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
+
+    def __post_init__(self) -> None:
+        self.executions = Executions(self.clock)
 
     @property
     def working(self) -> int:
@@ -82,6 +95,12 @@ class OrderManager:
     def symbols_working(self) -> tuple[str, ...]:
         """The symbols of those orders."""
         return self.book.symbols_working
+
+    @property
+    def shown(self) -> tuple[Order, ...]:
+        """Our exit orders that work, each as the broker has last shown it."""
+        shown = ((self.book.get(client_order_id), order) for client_order_id, order in self._shown.items())
+        return tuple(order for managed, order in shown if managed and managed.is_work)
 
     @property
     def symbols_guarded(self) -> tuple[str, ...]:
@@ -110,11 +129,14 @@ class OrderManager:
 
     # --- following orders to their end --------------------------------------------------------------------------------
 
-    async def settle(self, open_orders: Sequence[Order], now: dt.datetime) -> tuple[Order, ...]:
+    async def settle(
+        self, open_orders: Sequence[Order], now: dt.datetime, positions: Iterable[Position] = ()
+    ) -> tuple[Order, ...]:
         """Update our orders. Return the open orders, including ours that the list does not show.
 
         The first call is the start-up reconciliation (R2): orders that an earlier process left open are looked up
-        before anything can be sent for their symbols. `now` is the broker's clock.
+        before anything can be sent for their symbols. `now` is the broker's clock. `positions` were just read; without
+        them no order is sent again.
         """
         if not self._restored:
             self._restore(now)
@@ -123,10 +145,18 @@ class OrderManager:
             self._adopt(order, now)
             self._update(order)
         missing = [order.client_order_id for order in self.book.open if order.client_order_id not in shown]
-        found = await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in missing))
+        held = {position.symbol: position for position in positions}
+        found = await asyncio.gather(*(self._look_up(client_order_id, held) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
         self.book.seen({order.client_order_id for order in known})
+        self.book.cancels_seen({order.id for order in open_orders})
+        self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
+
+    def follow(self, orders: Iterable[Order]) -> None:
+        """Update those of our orders that are among these."""
+        for order in orders:
+            self._update(order)
 
     def _restore(self, now: dt.datetime) -> None:
         """Restore an earlier process's open orders, and its fills that the positions may not show yet."""
@@ -155,12 +185,15 @@ class OrderManager:
         intent = self.journal.intent_of(self.account, order.client_order_id)
         return ManagedOrder.of_intent(intent) if intent else ManagedOrder.of_broker_order(order)
 
-    async def _look_up(self, client_order_id: str) -> Order | None:
-        """Read one order by our own id; None when the broker has no such order or gives no answer."""
+    async def _look_up(self, client_order_id: str, held: Mapping[str, Position] = NOTHING_HELD) -> Order | None:
+        """Read one order by our own id; None when the broker has no such order or gives no answer.
+
+        `held` are the positions that were just read, by symbol.
+        """
         try:
             order = await self.broker.order_by_client_id(client_order_id)
         except NotFoundError:
-            await self._not_found(client_order_id)
+            await self._not_found(client_order_id, held)
             return None
         except BrokerError as error:
             self._write("lookup_failed", client_order_id, {"error": error.sentence})
@@ -168,12 +201,13 @@ class OrderManager:
         self._update(order)
         return order
 
-    async def _not_found(self, client_order_id: str) -> None:
+    async def _not_found(self, client_order_id: str, held: Mapping[str, Position]) -> None:
         """The broker has no such order. The consequence is recorded before it is applied."""
         order = self.book.get(client_order_id)
         if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
-        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()))
+        is_held = order.request is not None and _is_free(order.request, held.get(order.symbol))
+        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), is_held=is_held)
         if is_another_not_found(order, event.at):
             self._write("not_found", client_order_id, {"times": len(order.not_found_at) + 1})
         after, _ = apply(order, event)
@@ -183,6 +217,7 @@ class OrderManager:
 
     def _update(self, order: Order) -> None:
         """Update one of our orders from the broker's view. If recording fails, the next poll repeats it (A1)."""
+        self.todays.put(order)
         managed = self.book.get(order.client_order_id)
         if managed is None:
             return
@@ -194,7 +229,9 @@ class OrderManager:
             if isinstance(event, Ended):
                 self._write(order.status, order.client_order_id, {"filled_qty": f"{order.filled_qty:f}"})
             self._record(order.client_order_id, event)
+        self._shown[order.client_order_id] = order
         if order.is_terminal:
+            del self._shown[order.client_order_id]
             self.book.cancel_ended(order)
         if order.status == "rejected":
             self._report_rejected(managed)
@@ -219,36 +256,47 @@ class OrderManager:
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
     async def carry_out(self, plan: Plan) -> bool:
-        """Carry out the plan's cancels, then its exits, the most urgent first, then its backstops.
+        """Record the requests of a plan in one commit, then send and cancel concurrently, the most urgent first.
 
-        Return whether the next poll should follow at once: an order was cancelled, or an exit sent and not refused.
+        JournalError when they can't be recorded; then nothing is sent or cancelled (A3). No order waits for a cancel:
+        where one has to, the plan only cancels, and a later plan sends. Return whether the next poll should follow at
+        once: an order was cancelled, or an exit sent and not refused.
         """
-        cancelled = await self.cancel_all(plan.cancels)
-        sent = await asyncio.gather(*(self._send_exit(decision, plan.made_at) for decision in plan.submits))
-        if plan.backstops:
-            self._restore_refused_backstops()
-            await asyncio.gather(*(self._send_backstop(decision, plan.made_at) for decision in plan.backstops))
-        return cancelled or any(sent)
+        exits = tuple(self._exits(plan))
+        backstops = tuple(self._backstops(plan))
+        cancels = self._intend((*exits, *backstops), plan.cancels, plan.made_at)
+        acts = self._in_order_of_urgency(plan, exits, cancels)
+        guards = (self._sending(order) for order in backstops)
+        ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
+        for end in ended:
+            if isinstance(end, BaseException):
+                raise end
+        return any(ended[: len(ended) - len(backstops)])
 
-    async def _send_exit(self, decision: PositionDecision, now: dt.datetime) -> bool:
-        """Send the order of an exit, unless a halt began since the decision. Return whether the broker may have it."""
-        order, signal = decision.submit, decision.signal
-        if order is None or signal is None:
-            return False
+    def _exits(self, plan: Plan) -> Iterator[IntendedOrder]:
+        """The orders of the plan's exits, except those that a halt forbids which began since the decision."""
         halted = self.halted()
-        if halted and signal.reason is not Reason.PANIC:
-            self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
-            return False
-        progress = signal.holding.state.exit
-        step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
-        return await self._send_new(order, signal, step, now)
+        for decision in plan.submits:
+            order, signal = decision.submit, decision.signal
+            if order is None or signal is None:
+                continue
+            if halted and signal.reason is not Reason.PANIC:
+                self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
+                continue
+            progress = signal.holding.state.exit
+            step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
+            yield IntendedOrder(order, self.broker.body(order), signal, step)
 
-    async def _send_backstop(self, decision: PositionDecision, now: dt.datetime) -> None:
-        """Send a backstop for a position, unless a halt is set or the broker has refused one for it."""
-        order, holding = decision.backstop, decision.holding
-        if order is None or self.halted() or self.book.is_refused_a_backstop(holding.position):
+    def _backstops(self, plan: Plan) -> Iterator[IntendedOrder]:
+        """The plan's backstops, unless a halt is set; without those of positions for which the broker refused one."""
+        if not plan.backstops or self.halted():
             return
-        await self._send_new(order, as_signal(holding, f"backstop: {terms_of(order)}"), 1, now)
+        self._restore_refused_backstops()
+        for decision in plan.backstops:
+            order, holding = decision.backstop, decision.holding
+            if order is not None and not self.book.is_refused_a_backstop(holding.position):
+                signal = as_signal(holding, f"backstop: {terms_of(order)}")
+                yield IntendedOrder(order, self.broker.body(order), signal, 1)
 
     def _restore_refused_backstops(self) -> None:
         """Restore today's refusals from the journal: a refused backstop is tried once per day, by any process."""
@@ -256,16 +304,45 @@ class OrderManager:
             self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
             self._refused_backstops_restored = True
 
-    async def _send_new(self, request: SubmitOrder, signal: ExitSignal, step: int, now: dt.datetime) -> bool:
-        """Record the intent, then send. JournalError when it can't be recorded; then nothing is sent (A3).
+    def _intend(
+        self, orders: Sequence[IntendedOrder], wanted: Sequence[CancelOrder], now: dt.datetime
+    ) -> tuple[CancelOrder, ...]:
+        """Record the requests of one decision together, before the first of them is sent (I2).
 
-        Return whether the broker accepted the order, or may have.
+        `now` is the broker's time. Return the cancels to ask for: those that were not asked for a moment ago.
         """
-        self.journal.intend(self.account, request, self.broker.body(request), signal, step)
-        self.positions.sending(signal, now)
         at = self.clock.monotonic()
-        self.book.intend(ManagedOrder.of_request(request, signal, step, at=at))
-        return await self._send(request, signal.sentence)
+        cancels = tuple(cancel for cancel in wanted if self.book.may_request_cancel(cancel.order, at))
+        if orders or cancels:
+            self.journal.intend(self.account, orders, cancels)
+        for order in orders:
+            self.positions.sending(order.signal, now)
+        for order in orders:
+            self.book.intend(ManagedOrder.of_request(order.request, order.signal, order.step, at=at))
+        for cancel in wanted:
+            self._report_alerts(cancel.order.symbol, self.book.request_cancel(cancel.order, at))
+        return cancels
+
+    def _in_order_of_urgency(
+        self, plan: Plan, exits: Iterable[IntendedOrder], asked: Iterable[CancelOrder]
+    ) -> list[Awaitable[bool]]:
+        """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
+        sends = {order.request.symbol: order for order in exits}
+        cancels = {cancel.order.id: cancel for cancel in asked}
+        requests = []
+        for decision in plan.decisions:
+            first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
+            requests += [self._cancelling(decision.holding.symbol, cancel) for cancel in first if cancel]
+            if decision.holding.symbol in sends:
+                requests.append(self._sending(sends.pop(decision.holding.symbol)))
+        return requests + [self._cancelling(cancel.order.symbol, cancel) for cancel in cancels.values()]
+
+    def _sending(self, order: IntendedOrder) -> Awaitable[bool]:
+        request = order.request
+        return self.executions.sending(request.symbol, partial(self._send, request, order.signal.sentence))
+
+    def _cancelling(self, symbol: str, cancel: CancelOrder) -> Awaitable[bool]:
+        return self.executions.cancelling(symbol, partial(self._cancel, cancel))
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
@@ -316,8 +393,12 @@ class OrderManager:
             self._hold_back(request, detail, error.sentence)
             return
         kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
-        why = _NEXT_STEP.get(error.refusal, error.sentence)
-        self._withdraw(request, detail, kind, why, counted=_counts(request, error), recovers=_recovers(error))
+        why, recovers = _NEXT_STEP.get(error.refusal, error.sentence), _recovers(error)
+        if error.refusal is Refusal.PRICE_INCREMENT and self.positions.increment_refused(
+            request.symbol, self.report.now()
+        ):
+            why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
+        self._withdraw(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
 
     def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
         """Withdraw an order that sellctl's own request budget held back: the broker has not refused anything."""
@@ -362,21 +443,17 @@ class OrderManager:
     # --- cancelling ---------------------------------------------------------------------------------------------------
 
     async def cancel_all(self, cancels: Sequence[CancelOrder]) -> bool:
-        """Cancel these orders concurrently. Return whether `cancel` returned True for any of them."""
-        requested = await asyncio.gather(*(self.cancel(cancel) for cancel in cancels))
-        return any(requested)
+        """Request these cancels concurrently, except those under way.
 
-    async def cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel, unless one is under way, and wait briefly for the order to end.
-
-        Return False when nothing was requested or the request failed.
+        Return whether any was requested and not refused; the account's next read shows whether they have ended (I4).
         """
+        asked = self._intend((), cancels, self.report.now())
+        return any(await asyncio.gather(*(self._cancel(cancel) for cancel in asked)))
+
+    async def _cancel(self, cancel: CancelOrder) -> bool:
+        """Request a cancel that is recorded. Return False when it failed."""
         order = cancel.order
-        effects = self.book.request_cancel(order, self.clock.monotonic())
-        self._report_alerts(order.symbol, effects)
-        if Cancel() not in effects:
-            return False
-        self._report_cancel(cancel)
+        self.report(order.symbol, EventKind.CANCELED, cancel.why)
         try:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
@@ -388,33 +465,11 @@ class OrderManager:
         except BrokerError as error:
             self._report_not_cancelled(order, EventKind.DEGRADED, f"cancel failed: {error.sentence}")
             return False
-        await self._await_end(order)
         return True
-
-    def _report_cancel(self, cancel: CancelOrder) -> None:
-        order = cancel.order
-        detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
-        self.journal.note(self.account, "cancel", detail)
-        self.report(order.symbol, EventKind.CANCELED, cancel.why)
 
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
         self.report(order.symbol, kind, text, failed=True)
-
-    async def _await_end(self, order: Order) -> None:
-        """Re-read a cancelled order until it is terminal; a 204 only confirms the request (I4)."""
-        for _ in range(CANCEL_POLLS):
-            try:
-                seen = await self.broker.order_by_client_id(order.client_order_id)
-            except RateLimitedError:
-                return
-            except BrokerError:
-                seen = order
-            if seen.is_terminal:
-                self.book.cancel_ended(seen)
-                self._update(seen)
-                return
-            await self.clock.sleep(CANCEL_POLL_SECONDS)
 
     # --- events and effects -------------------------------------------------------------------------------------------
 
@@ -453,9 +508,12 @@ def _recovers(error: RequestRejectedError) -> bool:
     return error.refusal in _NEXT_STEP or isinstance(error, RateLimitedError)
 
 
-def _counts(request: SubmitOrder, error: RequestRejectedError) -> bool:
-    """Whether a refusal counts: every one of an exit; of a backstop, which is then given up, only a final one."""
-    return _is_exit(request) or not _recovers(error)
+def _is_free(request: SubmitOrder, position: Position | None) -> bool:
+    """Whether a position still has the quantity of an order that would close it, free of other orders."""
+    if position is None or position.is_long != (request.side is Side.SELL):
+        return False
+    free = position.qty if position.available is None else min(position.qty, position.available)
+    return free >= request.qty
 
 
 def _is_exit(request: SubmitOrder) -> bool:

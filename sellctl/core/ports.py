@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import AssetClass, Instrument
-from sellctl.core.model.intent import Intent, OpenOrder
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows, Snapshot
 
@@ -53,8 +53,13 @@ class Broker(Protocol):
     async def open_orders(self, *, urgent: bool = False) -> Rows[Order]:
         """Every open order; multi-leg orders include their legs."""
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols, in any state, submitted at or after `start`."""
+    async def orders_since(
+        self, start: dt.datetime, symbols: Collection[str] | None, *, for_order: bool = True, urgent: bool = False
+    ) -> Rows[Order]:
+        """Every order of these symbols, or of all when None, in any state, submitted at or after `start`.
+
+        `for_order`: an order waits for it, so that it may use all of the request budget.
+        """
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with this client order id. NotFoundError when the broker definitely has no such order."""
@@ -71,8 +76,12 @@ class Broker(Protocol):
         RequestRejectedError with NOT_CANCELABLE when it is terminal already or a cancel is pending.
         """
 
-    async def is_penny(self, symbol: str) -> bool | None:
-        """Whether an option contract is in the Penny Interval Program (`ppind`); None when the broker doesn't say."""
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
+        """Whether the underlyings of these contracts are in the Penny Interval Program, by underlying; one request.
+
+        Underlyings about which the answer says nothing are absent. Several contracts have the same expiration date and
+        are all calls or all puts.
+        """
 
     async def clock(self) -> BrokerClock:
         """The broker's clock."""
@@ -98,6 +107,14 @@ class QuoteSource(Protocol):
     @property
     def last_problems(self) -> tuple[str, ...]:
         """The problems of the last call, such as quotes that could not be fetched, one sentence each."""
+
+
+@runtime_checkable
+class FeedSource(Protocol):
+    """A source of quotes whose keys may be granted a better feed than the one in use."""
+
+    async def try_better_feeds(self) -> None:
+        """Ask for better feeds whose refusal is old, and use what is granted. No error is raised."""
 
 
 @runtime_checkable
@@ -154,11 +171,21 @@ class Stream(Protocol):
 class Journal(Protocol):
     """The record of decisions and orders. JournalError when it can't be read or written: then nothing new is sent."""
 
+    def account_is(self, account: str, number: str) -> str:
+        """Record which of the broker's accounts the name stands for, before anything recorded of it is applied.
+
+        Return the number of another account that it stood for until now, else "". Nothing recorded of that one is
+        applied from then on.
+        """
+
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit."""
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
-        """Record an order about to be sent, as step `step` of an exit. It is on disk when this returns."""
+    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        """Record what one decision is about to send and to cancel: all of it or, after JournalError, nothing.
+
+        It is on disk when this returns.
+        """
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The recorded intent of one of our orders, from any process; None when this journal has none."""
@@ -173,7 +200,7 @@ class Journal(Protocol):
         """
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Record any other evidence: a requested cancel, a refusal, an adoption, a halt."""
+        """Record any other evidence: a request of the user, a refusal, a halt."""
 
     def noted_today(self, account: str, kind: str) -> Sequence[str]:
         """The symbols of today's notes of a kind."""

@@ -8,9 +8,11 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.instrument import underlying_of
+from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Plan, Urgency
 from sellctl.core.model.position import (
@@ -28,10 +30,11 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.coverage import cover_of
-from sellctl.core.structures.pairs import Pair, is_pair_name, pairs_of
+from sellctl.core.structures.pairs import Pair, is_pair_name, legs_of, pairs_of
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
 from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.split_guard import SplitGuard
 from sellctl.core.tracking.splits import SplitsOfDay
 
@@ -57,6 +60,7 @@ class _OrderView(Struct, frozen=True):
     """The order book's values at one instant, read once per poll."""
 
     now: float
+    today: dt.date  # the exchange's
     unresolved: Mapping[str, Decimal]
     sent: Mapping[str, OrderCount]
 
@@ -74,17 +78,19 @@ class PositionManager:
         *,
         pairs: bool = False,
         splits: SplitsOfDay | None = None,
+        facts: RememberedFacts | None = None,
     ) -> None:
         """`basis` is the price on which peaks are measured; with `pairs`, pairs of option legs have episodes too.
 
-        `splits` are those of the day; without them no price is taken for that of a split.
+        `splits` are those of the day; without them no price is taken for that of a split. `facts` has the price
+        increments that are known.
         """
         self._prices = prices
         self._basis = basis
         self._keeps_pairs = pairs
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}
-        self.penny: dict[str, bool | None] = {}  # by underlying, once read: is it in the Penny Interval Program?
+        self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
@@ -105,6 +111,11 @@ class PositionManager:
         """Symbols that are held, or were in one of the last polls."""
         return frozenset(self._memories)
 
+    def exits(self, symbols: Iterable[str]) -> tuple[ExitProgress, ...]:
+        """The exits under way of these symbols."""
+        now = self._clock.monotonic()
+        return tuple(filter(None, (self._book.exit_progress(symbol, now) for symbol in symbols)))
+
     # --- joining ------------------------------------------------------------------------------------------------------
 
     def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
@@ -113,7 +124,7 @@ class PositionManager:
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
         """
         seen, now = tuple(positions), self._clock.monotonic()
-        orders = _OrderView(now, self._book.unresolved(), self._book.sent_of_each(now))
+        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
         if not again:
             self._forget_the_gone({position.instrument.symbol for position in seen}, orders)
         for position in seen:
@@ -134,7 +145,7 @@ class PositionManager:
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(pairs, market)
         self.episodes.save()
-        self.structures = {name: state_of_episode(known[name]) for name in whole_pairs}
+        self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
         return held
 
     def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
@@ -142,6 +153,16 @@ class PositionManager:
         names = {position.instrument.underlying for position in positions if position.instrument.is_option}
         quotes = ((name, self._prices.newest(name)) for name in names)
         return {name: quote for name, quote in quotes if quote is not None}
+
+    def with_price_increment(self, holding: Holding, today: dt.date) -> Holding:
+        """The holding with what is known of its price increment now."""
+        penny = self._facts.is_penny(holding.position.instrument.underlying, today)
+        return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
+
+    def increment_refused(self, symbol: str, at: dt.datetime) -> bool:
+        """The broker refused an order for its price increment. Return whether the next one has a coarser one."""
+        today = at.astimezone(NEW_YORK).date()
+        return needs_price_increment(symbol) and self._facts.increment_refused(underlying_of(symbol), today)
 
     def resume(self, symbols: frozenset[str], today: dt.date) -> None:
         """Resume the suspended rules of these symbols or underlyings, and keep them through today's splits."""
@@ -153,11 +174,17 @@ class PositionManager:
         return pairs_of(fit, cover_of(fit), {})
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
+        if holding.symbol in self.episodes.in_question:
+            return holding
         price = peak_of(holding, market, self._basis)
         if price is not None:
             self.episodes.peaked(holding.symbol, price)
         peak = self.episodes.known[holding.symbol].peak
         return holding if peak == holding.state.peak else replace(holding, state=replace(holding.state, peak=peak))
+
+    def _state_of_pair(self, episode: Episode) -> PositionState:
+        may_be_new = not self.episodes.in_question.isdisjoint(legs_of(episode.symbol))
+        return state_of_episode(replace(episode, peak=None) if may_be_new else episode)
 
     def _move_peaks_of(self, pairs: Iterable[Pair], market: Market) -> None:
         for pair in pairs:
@@ -196,6 +223,8 @@ class PositionManager:
         symbol, now = position.instrument.symbol, orders.now
         memory, book = self._memories[symbol], self._prices.book(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
+        if symbol in self.episodes.in_question:
+            facts = replace(facts, peak=None, past_averages=())
         rejects = self._book.rejects(symbol, now)
         state = PositionState(
             first_seen=facts.first_seen,
@@ -205,22 +234,22 @@ class PositionManager:
             wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
             sent=orders.sent.get(symbol, NOTHING_SENT),
             rejects=rejects.count,
-            rejected_for=dt.timedelta(seconds=rejects.seconds),
+            rejected_for=dt.timedelta(seconds=rejects.seconds) if rejects.count else _NOT_AT_ALL,
             obstructed=rejects.obstructed,
             quarantine=memory.fills.quarantine,
             window=book.window if book else None,
             last_trade=book.last_trade if book else None,
-            penny=self.penny.get(position.instrument.underlying),
+            penny=self._facts.is_penny(position.instrument.underlying, orders.today),
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
             peak=facts.peak,
             past_averages=_past_averages(position, facts),
             original_qty=facts.original_qty,
-            suspended=facts.suspended or self.splits.suspended.get(symbol, ""),
+            suspended=facts.suspended or self.splits.why_suspended(symbol),
             exit_after=facts.exit_after,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
-            due_for=self.due_for(symbol),
+            due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
         )
         return Holding(position, book.newest if book else None, state)

@@ -10,7 +10,6 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from sellctl.core.decision.quote_checks import price_exits_paused
@@ -24,10 +23,11 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import QUOTED, PriceTracker
-from sellctl.core.sell_watcher import LoadedOrders, SellWatcher
+from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
 from sellctl.core.watching.due_accounts import Due, DueAccounts
+from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.poll_schedule import (
     AT_ONCE_SECONDS,
     CLOCK_SECONDS,
@@ -40,10 +40,12 @@ from sellctl.core.watching.poll_schedule import (
 from sellctl.core.watching.problem_alerts import ProblemAlerts
 from sellctl.core.watching.split_reader import SplitReader
 
-PATIENCE_SECONDS = 2.0  # how long a poll waits for a slow account once another is ready
+PATIENCE_SECONDS = 2.0  # how long a poll of run-once waits for a slow account once another is ready
+ROUND_SECONDS = 0.5  # how long `watch` waits for reads: a later round uses an answer that comes then
 EXECUTION_SECONDS = 0.1  # how long `watch` waits for plans to be carried out before it goes on beside them
 RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
 GRACE_SECONDS = 2.0  # extra time in run-once for an exit that has cancelled and not sent yet
+FACTS_SECONDS = 2.0  # how long the end of run-once waits for facts that the next run remembers
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
 _CLOCK_IS_BACK = "the broker's clock can be read again"
@@ -55,8 +57,8 @@ Observed = tuple[SellWatcher, AccountObservation]
 class AccountScheduler:
     """Polls the watchers of all accounts, once or until stopped.
 
-    `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled, and without a
-    `split_reader` nobody asks for splits.
+    `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled, without a
+    `split_reader` nobody asks for splits, and without a `fact_refresher` remembered facts stay as they are.
     """
 
     watchers: Sequence[SellWatcher]
@@ -67,6 +69,7 @@ class AccountScheduler:
     publish: EventPublisher
     tick_handler: TickHandler | None = None
     split_reader: SplitReader | None = None
+    fact_refresher: FactRefresher | None = None
     _market: Market | None = None
     _problem: SellctlError | None = None
     _clock_failures: int = 0
@@ -115,8 +118,12 @@ class AccountScheduler:
         self._alert_unwatched(now)
         due = self._accounts.due(now, ordinary=ordinary)
         started = [self._start_reading(watcher, now) for watcher in self.watchers if watcher.name in due.reads]
-        requested = self._accounts.instruments_of(due.quotes) if self._needs_quotes() else []
-        market, _ = await asyncio.gather(self._read_market(ordinary=ordinary), self.prices.refresh(requested))
+        requested = self._accounts.instruments_due(due) if self._needs_quotes() else []
+        market, *_ = await asyncio.gather(
+            self._read_market(ordinary=ordinary), self.prices.refresh(requested), *self._follow(due, now)
+        )
+        self._accounts.quoted(due, self.clock.monotonic())
+        plans = self._reevaluate(due) if market else []
         seen = await self._arrived(started, patient=patient)
         if market is None:
             if seen:  # an account that fails too has told why
@@ -126,27 +133,36 @@ class AccountScheduler:
             return []
         self._ask_for_splits(seen, market)
         if self._needs_quotes():
-            await self.prices.refresh(_missing(seen, requested))
+            await self.prices.refresh(self._missing(seen, requested))
         self._remember(seen)
         market = self._market = self.market_clock.now()
         self._alerts.publish_change("quotes", self.prices.problem, "quotes are available again")
         self._alerts.publish_change(
             "hours", "" if market.confirmed else price_exits_paused(market), "clock and calendar agree again"
         )
-        self._accounts.quoted(due, self.clock.monotonic())
-        plans = [self._start(each) for each in self._decisions(due, seen, market)]
+        plans += [self._start(watcher.act_on_poll(observation, market)) for watcher, observation in seen]
         if self.tick_handler and seen:
             self._start(self._prepare_ticks(self.tick_handler, plans))
+        self._refresh_facts(plans, seen, market)
         return plans
 
-    def _decisions(self, due: Due, seen: Sequence[Observed], market: Market) -> list[Coroutine[Any, Any, None]]:
-        """Decide and execute: on the accounts that were read, and on those that are re-evaluated without a read."""
-        observed = {watcher.name for watcher, _ in seen}
-        reevaluated = [each for each in self.watchers if each.name in due.reevaluations - observed]
-        return [
-            *(watcher.act_on_poll(observation, market) for watcher, observation in seen),
-            *(watcher.reevaluate(market, self._loaded(watcher)) for watcher in reevaluated),
-        ]
+    def _reevaluate(self, due: Due) -> list[asyncio.Task[None]]:
+        """Decide and execute on the accounts that are re-evaluated: they don't wait for any that is read."""
+        market = self._market = self.market_clock.now()
+        arrived = {account for account, task in self._under_way.items() if task.done()}
+        reevaluated = [each for each in self.watchers if each.name in due.reevaluations - arrived]
+        return [self._start(watcher.reevaluate(market)) for watcher in reevaluated]
+
+    def _follow(self, due: Due, now: float) -> list[Coroutine[Any, Any, None]]:
+        """Ask what became of the working orders of the accounts that are followed without a read."""
+        self._accounts.followed(due.follows, now)
+        return [watcher.follow() for watcher in self.watchers if watcher.name in due.follows]
+
+    def _missing(self, seen: Iterable[Observed], requested: Iterable[Instrument]) -> list[Instrument]:
+        """Instruments in these observations that have no new quotes yet: this poll hasn't requested them."""
+        lately = self._accounts.quoted_lately(self.clock.monotonic())
+        known = {instrument.symbol for instrument in (*requested, *self._accounts.instruments_of(lately))}
+        return [i for _, observation in seen for i in observation.instruments if i.symbol not in known]
 
     def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
         if self.split_reader and market.is_open:
@@ -154,21 +170,16 @@ class AccountScheduler:
             stocks = {i.underlying for i in instruments if i.asset_class in QUOTED}
             self.split_reader.ask(stocks, market.today)
 
+    def _refresh_facts(self, plans: Iterable[asyncio.Task[None]], seen: Sequence[Observed], market: Market) -> None:
+        if self.fact_refresher and seen:
+            brokers = [watcher.broker for watcher, _ in seen]
+            instruments = (i for _, observation in seen for i in observation.instruments)
+            self.fact_refresher.begin(plans, brokers, instruments, market)
+
     @staticmethod
     async def _prepare_ticks(tick_handler: TickHandler, plans: Iterable[asyncio.Task[None]]) -> None:
         await asyncio.gather(*plans)
         await tick_handler.polled()
-
-    def _loaded(self, watcher: SellWatcher) -> LoadedOrders:
-        """The account's orders of today that were loaded for ticks; without these, those last read for it."""
-        ticks, snapshot = self.tick_handler, watcher.state.snapshot
-        if ticks is None:
-            return LoadedOrders(snapshot.history if snapshot else {})
-        return LoadedOrders(
-            ticks.todays_orders(watcher.name),
-            forget=partial(ticks.forget_orders, watcher.name),
-            keep=partial(ticks.keep_orders, watcher.name),
-        )
 
     def _start_reading(self, watcher: SellWatcher, now: float) -> asyncio.Task[AccountObservation | None]:
         urgent = self._accounts.read_began(watcher, now)
@@ -250,10 +261,10 @@ class AccountScheduler:
         return arrived
 
     async def _wait_for_reads(self, waiting: "set[asyncio.Task[AccountObservation | None]]", *, patient: bool) -> None:
-        """Wait until all are done, or for PATIENCE_SECONDS; when `patient`, these begin with the first that is done."""
+        """Wait until all are done; when `patient`, at most PATIENCE_SECONDS from the first on, else ROUND_SECONDS."""
         if patient and waiting:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        await self._wait_at_most(PATIENCE_SECONDS, waiting)
+        await self._wait_at_most(PATIENCE_SECONDS if patient else ROUND_SECONDS, waiting, patient=patient)
 
     def _wake_when_done(self, tasks: "Iterable[asyncio.Task[Any]]") -> None:
         """Continue `watch` as soon as one of the tasks that are not done yet is."""
@@ -261,16 +272,26 @@ class AccountScheduler:
             if not task.done():
                 task.add_done_callback(lambda _task: self._wake_up.set())
 
-    async def _wait_at_most(self, seconds: float, tasks: "Iterable[asyncio.Task[Any]]") -> None:
-        """Wait until all tasks are done or the time is up."""
+    async def _wait_at_most(self, seconds: float, tasks: "Iterable[asyncio.Task[Any]]", *, patient: bool) -> None:
+        """Wait until all tasks are done or the time is up. Unless `patient`, the time is up once an account is due."""
         waiting = {task for task in tasks if not task.done()}
         if not waiting:
             return
-        time_is_up = asyncio.ensure_future(self.clock.sleep(seconds))
-        while waiting and not time_is_up.done():
-            await asyncio.wait({*waiting, time_is_up}, return_when=asyncio.FIRST_COMPLETED)
+        ends_at = self.clock.monotonic() + seconds
+        while waiting and (left := ends_at - self.clock.monotonic()) > 0:
+            timers: set[asyncio.Future[Any]] = set()
+            if not patient:
+                left = min(left, self._next_in())
+                timers.add(asyncio.ensure_future(self._wake_up.wait()))
+            timers.add(asyncio.ensure_future(self.clock.sleep(left)))
+            await asyncio.wait({*waiting, *timers}, return_when=asyncio.FIRST_COMPLETED)
+            for timer in timers:
+                timer.cancel()
             waiting = {task for task in waiting if not task.done()}
-        time_is_up.cancel()
+            if not patient and self._accounts.next_at(ordinary=True) <= self.clock.monotonic():
+                return
+            if waiting and not patient:
+                self._wake_up.clear()
 
     def _remember(self, seen: Iterable[Observed]) -> None:
         for watcher, observation in seen:
@@ -288,21 +309,21 @@ class AccountScheduler:
     async def watch(self, stop: asyncio.Event, after_poll: Callable[[float], None]) -> None:
         """Poll until `stop` is set. `after_poll` is called after each poll with the seconds until the next one."""
         if self.tick_handler:
-            self.tick_handler.open(self.wake)
-        self._accounts.set_reevaluates(reevaluates=True)
+            self.tick_handler.open(self.wake, self.requote)
+        self._accounts.set_single_run(single_run=False)
         while not stop.is_set():
             self._wake_up.clear()
             ordinary = self._accounts.is_ordinary_due(self.clock.monotonic())
             if await self._is_worth_a_poll():
                 plans = await self._poll(ordinary=ordinary, patient=False)
-                await self._wait_at_most(EXECUTION_SECONDS, plans)
+                await self._wait_at_most(EXECUTION_SECONDS, plans, patient=False)
                 self._wake_when_done(plans)
             elif ordinary:
                 self._accounts.ordinary_began(self.clock.monotonic())
             wait = self._next_in()
             after_poll(wait)
             await self._sleep(wait, stop)
-        self._accounts.set_reevaluates(reevaluates=False)
+        self._accounts.set_single_run(single_run=True)
         await asyncio.gather(*self._executing)
         if self.tick_handler:
             await self.tick_handler.close()
@@ -313,6 +334,11 @@ class AccountScheduler:
         self._accounts.request([account] if account else [watcher.name for watcher in self.watchers])
         if not account:
             self._accounts.request_ordinary()
+        self._wake_up.set()
+
+    def requote(self, account: str) -> None:
+        """Make a running `watch` decide on newer quotes of this account now."""
+        self._accounts.request_quotes([account])
         self._wake_up.set()
 
     def read_at_once(self, accounts: Iterable[str]) -> None:
@@ -353,12 +379,15 @@ class AccountScheduler:
         self._under_way.clear()
         if self.split_reader:
             self.split_reader.stop()
+        if self.fact_refresher:
+            self.fact_refresher.stop()
 
     # --- run once -----------------------------------------------------------------------------------------------------
 
     async def run_once(self) -> None:
         """Poll until nothing more is to be done, for about 45 s at most; then cancel the open orders of targets."""
         ends_at = self.clock.monotonic() + RUN_ONCE_SECONDS
+        self._accounts.set_single_run(single_run=True)
         await self.poll()
         while self._is_unfinished() and self.clock.monotonic() < ends_at + self._grace():
             again = self._may_recover()
@@ -368,11 +397,14 @@ class AccountScheduler:
         # Orders more urgent than a target stay open, and the next run adopts them.
         why = "the run is over and the target is not filled"
         await asyncio.gather(*(watcher.cancel_targets(why) for watcher in self.watchers))
+        if self.fact_refresher:
+            left = max(ends_at - self.clock.monotonic(), 0.0)
+            await self._wait_at_most(min(FACTS_SECONDS, left), self.fact_refresher.tasks, patient=True)
         self._abandon_observations()
 
     def _grace(self) -> float:
-        """Extra seconds when an account acted in its last poll: a cancelled order may not have been replaced yet."""
-        return GRACE_SECONDS if any(state.acted for state in self.states) else 0.0
+        """Extra seconds while an exit waits for the end of a cancel, because its next order has not been sent yet."""
+        return GRACE_SECONDS if any(state.awaits_read for state in self.states) else 0.0
 
     def _is_unfinished(self) -> bool:
         if self._may_recover():
@@ -390,9 +422,3 @@ class AccountScheduler:
 
     def _all_have_polled(self) -> bool:
         return all(state.has_polled for state in self.states)
-
-
-def _missing(seen: Iterable[Observed], requested: Iterable[Instrument]) -> list[Instrument]:
-    """Instruments in these observations whose quotes this poll hasn't requested."""
-    known = {instrument.symbol for instrument in requested}
-    return [i for _, observation in seen for i in observation.instruments if i.symbol not in known]

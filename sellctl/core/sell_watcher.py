@@ -7,8 +7,7 @@ one underlying, both with the positions and orders of the last poll.
 import asyncio
 import datetime as dt
 import logging
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from sellctl.core.config.schema import GuardAction
 from sellctl.core.decision.alerts import overdue_alerts
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import RateLimitedError, SellctlError, UnknownOutcomeError
+from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
@@ -35,11 +34,12 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
-from sellctl.core.watching.poll_schedule import EASY_LOAD
+from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
+ENDS_WITHIN = (0.0, 0.25, 1.0)  # seconds between the looks for the end of a cancel at the end of a run
 _RESUMED = "resumed"  # the journal's note on a symbol or underlying whose rules the user has resumed
 _BUG_HINT = "Please report it; --debug logs where it happened."
 
@@ -56,17 +56,6 @@ class WatcherOptions(Struct, frozen=True):
     exempt: Callable[[], frozenset[str]] = frozenset
     resumed: Callable[[], frozenset[str]] = frozenset
     halt: Callable[[str], object] = lambda _why: None
-
-
-class LoadedOrders(Struct, frozen=True):
-    """Orders of today by symbol that were loaded before.
-
-    `forget` discards those that are about to change, `keep` stores those that were read.
-    """
-
-    by_symbol: Mapping[str, tuple[Order, ...]] = {}
-    forget: Callable[[Collection[str]], None] = lambda _symbols: None
-    keep: Callable[[Mapping[str, tuple[Order, ...]]], None] = lambda _orders: None
 
 
 class TickView(Struct, frozen=True):
@@ -96,10 +85,8 @@ class SellWatcher:
     _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
+    _awaited: frozenset[str] = frozenset()  # the broker's ids of orders whose cancel an exit waits for
     _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
-    # By underlying: when an order was last sent or cancelled, so that earlier views have expired; one plan at a time.
-    _acted_at: dict[str, float] = field(default_factory=dict)
-    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         self._state = AccountState(self.name, self.options.mode, self.options.only)
@@ -127,7 +114,8 @@ class SellWatcher:
     async def observe(self, *, urgent: bool = False) -> AccountObservation | None:
         """Positions and open orders, with our orders updated; None after a failure, which is then in `state`.
 
-        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        Today's orders are read with them the first time, and while an exit is under way. With `urgent`, the reads may
+        use a part of the request budget that is kept for orders.
         """
         policy = self.policy
         return await self._contain(
@@ -135,16 +123,31 @@ class SellWatcher:
                 self.options.mode,
                 with_equity=policy.guards_the_account,
                 with_underlyings=policy.needs_underlyings,
+                in_full=self._needs_todays_orders(),
                 urgent=urgent,
             )
         )
 
+    def _needs_todays_orders(self) -> bool:
+        """Whether the next read is to show today's orders too: the first one, and those that an order may follow.
+
+        So is a read that makes them certain again for what is held, so that a tick's order needs no request.
+        """
+        state = self.state
+        if state.snapshot is None or state.acted or state.is_following or state.is_pressing or self.orders.hanging:
+            return True
+        return self.observer.lacks_orders(holding.symbol for holding in state.snapshot.holdings)
+
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
         if await self._contain(self._act_on_poll(seen, market)):
-            if self._state.problem is not None:
-                self.publish("", EventKind.RECOVERED, "the account responds again")
-            self._state = replace(self._state, problem=None, failures=0)
+            self._recover()
+
+    def _recover(self) -> None:
+        """The account has responded."""
+        if self._state.problem is not None:
+            self.publish("", EventKind.RECOVERED, "the account responds again")
+        self._state = replace(self._state, problem=None, failures=0)
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
@@ -152,10 +155,17 @@ class SellWatcher:
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
-        if seen.at > max(self._acted_at.values(), default=float("-inf")):
-            self._state = replace(self._state, acted=False, awaits_read=False)
+        if seen.at > self.orders.executions.last_ended_at:
+            self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
         return True
+
+    def _see_cancels(self, seen: AccountObservation) -> None:
+        """A read has shown what the last plans brought about; a cancel that is pending is soon looked for again."""
+        self._awaited &= self.orders.hanging & {order.id for order in seen.orders}
+        in_vain = self._state.reads_in_vain + 1 if self._awaited else 0
+        awaits_read = 0 < in_vain < len(AWAITED_SECONDS)
+        self._state = replace(self._state, acted=False, awaits_read=awaits_read, reads_in_vain=in_vain)
 
     def _snapshot(self, seen: AccountObservation, market: Market, *, again: bool = False) -> Snapshot:
         """The account by an observation, with the newest quotes; `again` when a snapshot of it was made before."""
@@ -173,6 +183,7 @@ class SellWatcher:
             holdings=holdings,
             orders=seen.orders,
             positions_at=market.now - age,
+            history=self.observer.known_orders((holding.symbol for holding in holdings), seen.read),
             invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
             manual_closes=requests.closing,
             panic=requests.panic,
@@ -207,12 +218,34 @@ class SellWatcher:
             self.publish("", EventKind.ALERT, problem, failed=True)
         return resumed
 
+    # --- working orders ----------------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Ask what became of our working orders. The account is soon read when one has ended or is not listed."""
+        if await self._contain(self._follow()):
+            self._recover()
+
+    async def _follow(self) -> bool:
+        working = set(self.orders.symbols_working)
+        todays = await self.observer.read_orders(working)
+        self.orders.follow(order for orders in todays.values() for order in orders)
+        ended = working.difference(self.orders.symbols_working) | self.observer.unlisted
+        if ended:  # the last read's view of them has expired
+            self.orders.executions.expire(ended)
+            self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
+        return True
+
     # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
     @property
     def is_executing(self) -> bool:
         """Whether a plan is being carried out: a read that begins now would not show its end."""
-        return any(lock.locked() for lock in self._locks.values())
+        return self.orders.executions.is_any_under_way
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an order is being sent: the read that follows it, once, comes after the last of several."""
+        return self.orders.executions.is_sending
 
     @property
     def may_reevaluate(self) -> bool:
@@ -228,83 +261,107 @@ class SellWatcher:
             return False
         return self._seen is not None and state.snapshot is not None and state.polled_at is not None
 
-    async def reevaluate(self, market: Market, loaded: LoadedOrders | None = None) -> None:
+    async def reevaluate(self, market: Market) -> None:
         """Decide on the newest quotes with the last poll's positions and orders, and execute what is due by now."""
         if self._seen is not None and self.may_reevaluate:
-            await self._contain(self._reevaluate(self._seen, market, loaded or LoadedOrders()))
+            await self._contain(self._reevaluate(self._seen, market))
 
-    async def _reevaluate(self, seen: AccountObservation, market: Market, loaded: LoadedOrders) -> None:
-        snapshot = replace(self._snapshot(seen, market, again=True), history=loaded.by_symbol, on_tick=True)
+    async def _reevaluate(self, seen: AccountObservation, market: Market) -> None:
+        """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
+        snapshot = replace(self._snapshot(seen, market, again=True), orders=self._orders_by_now(seen), on_tick=True)
         plan = self.decide(snapshot)
-        due = self._on_current_views(plan)
-        read = due.needs_history - self.observer.unreadable  # polls try these again
+        due = self._due(plan, seen.at)
+        read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again
         if read:
             self._reading_orders |= read
             try:
-                snapshot = await self._with_history(snapshot, replace(due, needs_history=read))
+                snapshot = snapshot.with_history(await self.observer.read_orders(read))
                 snapshot = replace(snapshot, sent=self.positions.sent)
             finally:
                 self._reading_orders -= read
             plan = self.decide(snapshot)
-            due = self._on_current_views(plan)
+            due = self._due(plan, seen.at)
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
-        was_read = read & due.symbols & snapshot.history.keys()
-        loaded.keep({symbol: snapshot.history[symbol] for symbol in was_read})
+        due = replace(due, needs_history=due.needs_history | (self.lacks_certain_orders(due) - read))
         self.positions.decided(due)
-        shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due)
-        self._state = replace(self._state, plan=updated, snapshot=shown)
+        repriced = self._repriced(plan, seen.at)
+        shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due).updated_by(repriced)
+        first = self._state.first_plan
+        first = first.confirmed_by(updated) if first else updated
+        self._state = replace(self._state, plan=updated, first_plan=first, snapshot=shown)
         self._announcer.announce(updated)
-        if due.sendable.acts:
-            loaded.forget(due.sendable.symbols_acting)
+        if due.sendable.acts or repriced.acts:
             try:
-                await self._execute(due, seen.at)
+                await asyncio.gather(self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic()))
             finally:
                 self.journal.plan_made(snapshot, plan)
 
-    def _on_current_views(self, plan: Plan) -> Plan:
-        """The plan without the underlyings on which something is being sent, or was since they were read.
+    def _orders_by_now(self, seen: AccountObservation) -> tuple[Order, ...]:
+        """The open orders of an observation, and those of ours that the broker has accepted since."""
+        known = {order.client_order_id for order in seen.orders}
+        return (*seen.orders, *(order for order in self.orders.shown if order.client_order_id not in known))
 
-        Symbols whose orders an earlier re-evaluation is reading are left out too: that one acts on them.
-        """
-        symbols = {h.symbol for h in (each.holding for each in plan.decisions) if self.accepts_ticks(_underlying(h))}
-        symbols -= self._reading_orders
-        return replace(plan.only(frozenset(symbols)), needs_history=plan.needs_history & symbols)
+    def _repriced(self, plan: Plan, observed_at: float) -> Plan:
+        """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
+        executions, hanging = self.orders.executions, self.orders.hanging
+        working = {order.symbol: order.id for order in self.orders.shown if order.id not in hanging}
+        expired = {symbol for symbol in working if not executions.view_holds(symbol, observed_at)}
+        symbols = {
+            decision.holding.symbol
+            for decision in plan.decisions
+            if decision.cancel_first
+            and decision.holding.symbol in expired
+            and not executions.is_under_way(decision.holding.symbol)
+            and {cancel.order.id for cancel in decision.cancel_first} == {working[decision.holding.symbol]}
+        }
+        return replace(plan.only(frozenset(symbols)), stale=())
+
+    def lacks_certain_orders(self, plan: Plan) -> frozenset[str]:
+        """The symbols with an order to send whose orders of today aren't certain now."""
+        due = {decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop}
+        return plan.needs_history | (due - self.observer.known_orders(due).keys()) if due else plan.needs_history
 
     # --- a tick -------------------------------------------------------------------------------------------------------
 
     def accepts_ticks(self, underlying: str) -> bool:
         """Whether a tick on this underlying may act on the last poll's positions.
 
-        Not while a plan for it is being carried out, nor after one until the next poll.
+        Not while an order is being sent on it, nor after one until the next poll.
         """
         polled_at = self._state.polled_at
         if not self.may_reevaluate or polled_at is None:
             return False
-        return not self._locks[underlying].locked() and not self._is_expired(underlying, polled_at)
+        return self.orders.executions.underlying_holds(underlying, polled_at)
 
     def view_for_tick(self, underlying: str) -> TickView | None:
         """The last poll's positions on one underlying, with our current state; None when no tick may act."""
         state = self._state
-        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None:
+        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None or not self._seen:
             return None
         group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
         if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
             return None  # the next poll suspends its rules
         snapshot = replace(
             state.snapshot,
-            holdings=tuple(self._with_price_increment(holding) for holding in group),
+            holdings=tuple(self.positions.with_price_increment(h, state.snapshot.market.today) for h in group),
+            history=self.observer.known_orders((holding.symbol for holding in group), self._seen.read),
             halted=self.orders.halted(),
             sent=self.positions.sent,
             on_tick=True,
         )
         return TickView(snapshot, state.polled_at)
 
+    def decide_on_tick(self, view: TickView) -> Plan:
+        """The plan for a view, without symbols on which an order is being cancelled, or was since the poll."""
+        return self._with_views_that_hold(self.decide(view.snapshot), view.observed_at)
+
     async def act_on_tick(self, underlying: str, view: TickView) -> None:
         """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
         if self.accepts_ticks(underlying):
-            # Orders sent meanwhile count: their number per minute is limited (K2).
-            snapshot = replace(view.snapshot, sent=self.positions.sent)
+            # Orders sent meanwhile count: their number per minute is limited (K2). News since may void what was known.
+            known = self.observer.known_orders(view.snapshot.history)
+            snapshot = replace(view.snapshot, sent=self.positions.sent, history=known)
             await self._contain(self._decide_and_execute(snapshot, view.observed_at))
 
     # --- polls and ticks ----------------------------------------------------------------------------------------------
@@ -321,15 +378,16 @@ class SellWatcher:
         """
         plan = self.decide(snapshot)
         if snapshot.on_tick:
-            if plan.acts:
-                self.positions.decided(plan)
+            due = self._with_views_that_hold(plan, observed_at)
+            if due.acts:
+                self.positions.decided(due)
                 try:
-                    await self._execute(plan, observed_at)
+                    await self._execute(due, observed_at)
                 finally:
                     self.journal.plan_made(snapshot, plan)
             return
         if plan.needs_history:
-            snapshot = await self._with_history(snapshot, plan)
+            snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
             plan = self.decide(snapshot)
         self.positions.decided(plan)
         self._take_plan(snapshot, plan, observed_at)
@@ -350,56 +408,57 @@ class SellWatcher:
         )
 
     async def _execute(self, plan: Plan, observed_at: float) -> None:
-        """Carry out a plan. No underlying waits for another's cancel."""
+        """Carry out a plan."""
         if await self._executed(plan, observed_at):
-            awaits_read = self._state.awaits_read or bool(plan.cancels)
-            self._state = replace(self._state, acted=True, awaits_read=awaits_read)
+            awaited = frozenset(cancel.order.id for cancel in plan.awaited_cancels)
+            self._awaited |= awaited
+            again = {"awaits_read": True, "reads_in_vain": 0} if awaited else {}
+            self._state = replace(self._state, acted=True, **again)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Carry out a plan. Return whether anything was sent or cancelled, so that a poll should follow soon."""
+        """Carry out a plan, except for symbols of which the view has expired: a later poll decides on these again.
+
+        Return whether a poll should follow soon: anything was sent, cancelled or left out.
+        """
         if self.options.mode is RunMode.DRY_RUN:
             return False
         if self.options.mode is RunMode.STALE_ONLY:
-            return await self.orders.cancel_all(plan.stale)
+            return await self._cancel_stale(plan.stale)
         only = self.options.only
-        groups = (plan if only is None else plan.only(only)).sendable.by_underlying
-        steps = (self._execute_group(underlying, group, observed_at) for underlying, group in groups.items())
-        ends = await asyncio.gather(*steps, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        return any(ends)
+        wanted = (plan if only is None else plan.only(only)).sendable
+        due = self._with_views_that_hold(wanted, observed_at)
+        acted = await self.orders.carry_out(due)
+        return acted or due.symbols_touched != wanted.symbols_touched
 
-    async def _execute_group(self, underlying: str, plan: Plan, observed_at: float) -> bool:
-        """Execute the plan for one underlying, one plan at a time, unless its view has expired."""
-        async with self._locks[underlying]:
-            if self._is_expired(underlying, observed_at):
-                return True
+    async def _cancel_stale(self, cancels: Sequence[CancelOrder]) -> bool:
+        """Cancel stale orders, and wait briefly until none of them is listed as open any more."""
+        requested = await self.orders.cancel_all(cancels)
+        for seconds in ENDS_WITHIN:
+            if self.orders.hanging.isdisjoint(cancel.order.id for cancel in cancels):
+                break
+            await self.clock.sleep(seconds)
             try:
-                return await self.orders.carry_out(plan)
-            finally:
-                self._acted_at[underlying] = self.clock.monotonic()
+                listed = await self.broker.open_orders()
+            except BrokerError:
+                continue
+            self.orders.book.cancels_seen({order.id for order in listed.rows})
+        return requested
 
-    def _is_expired(self, underlying: str, observed_at: float) -> bool:
-        """Whether something was sent or cancelled on an underlying since it was observed."""
-        return observed_at <= self._acted_at.get(underlying, float("-inf"))
+    def _with_views_that_hold(self, plan: Plan, observed_at: float) -> Plan:
+        """The plan without the symbols of which the view has expired: nothing may be sent by it any more."""
+        executions = self.orders.executions
+        symbols = plan.symbols | plan.symbols_touched
+        held = frozenset(symbol for symbol in symbols if executions.view_holds(symbol, observed_at))
+        return plan if held == symbols else replace(plan.only(held), needs_history=plan.needs_history & held)
 
-    async def _with_history(self, snapshot: Snapshot, plan: Plan) -> Snapshot:
-        """The same snapshot with the data that its plan lacks: today's orders, and price increments."""
-        symbols = sorted(plan.needs_history)  # the order of a set differs from process to process
-        # The coarser increment serves while the request budget is needed for more.
-        unknown = symbols if self.broker.load < EASY_LOAD else ()
-        history, is_news = await asyncio.gather(
-            self.observer.history(symbols), self.observer.load_price_increments(unknown)
-        )
-        if is_news:
-            positions = [holding.position for holding in snapshot.holdings]
-            snapshot = replace(snapshot, holdings=self.positions.holdings(positions, snapshot.market, again=True))
-        return snapshot.with_history(history)
+    def _due(self, plan: Plan, observed_at: float) -> Plan:
+        """What a re-evaluation may act on.
 
-    def _with_price_increment(self, holding: Holding) -> Holding:
-        penny = self.positions.penny.get(_underlying(holding))
-        return holding if holding.state.penny == penny else replace(holding, state=replace(holding.state, penny=penny))
+        Symbols whose orders an earlier re-evaluation is reading are left out: that one acts on them.
+        """
+        due = self._with_views_that_hold(plan, observed_at) if self.may_reevaluate else plan.only(frozenset())
+        symbols = due.symbols - self._reading_orders
+        return replace(due.only(symbols), needs_history=due.needs_history & symbols)
 
     def _apply_account_guard(self, plan: Plan) -> None:
         """Keep a reached limit of the account guard for the rest of the day: alert the user, and halt if configured."""
@@ -441,36 +500,37 @@ class SellWatcher:
         """Clear the problem: the process that holds the account has accepted the request."""
         self._state = replace(self._state, problem=None)
 
-    async def load_history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders by symbol, loaded in advance; empty after a failure, which is then in `state`."""
-        return await self._contain(self.observer.history(symbols)) or {}
+    def orders_streamed(self, *, is_connected: bool) -> None:
+        """The stream of the account's orders was connected, or has ended."""
+        self.observer.todays.streamed(is_connected=is_connected)
 
-    async def load_price_increments(self, symbols: Iterable[str]) -> None:
-        """Load in advance whether these options trade in pennies."""
-        await self._contain(self.observer.load_price_increments(symbols))
-
-    def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
-        return self.observer.lacks_price_increment(symbol)
+    def order_changed(self, symbol: str) -> None:
+        """An order of this symbol has changed, or one of any when it is ""."""
+        self.observer.todays.changed(symbol)
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's orders of one symbol, in any state, for display; empty after a failure, which is then in `state`."""
         return await self._contain(self.observer.todays_orders(symbol)) or ()
 
     async def cancel_targets(self, why: str) -> None:
-        """Cancel the open orders of profit targets."""
-        if self.options.mode is RunMode.ACT:
-            await asyncio.gather(*(self.orders.cancel(CancelOrder(order, why)) for order in self._target_orders()))
+        """Cancel the open orders of profit targets, and wait briefly for their end."""
+        targets = self._target_orders() if self.options.mode is RunMode.ACT else ()
+        await self.orders.cancel_all([CancelOrder(order, why) for order in targets])
+        for seconds in ENDS_WITHIN:
+            if self.orders.hanging.isdisjoint(order.id for order in targets):
+                return
+            await self.clock.sleep(seconds)
+            await self.follow()
 
     def _target_orders(self) -> Sequence[Order]:
         snapshot, only = self._state.snapshot, self.options.only
-        if snapshot is None:
+        if snapshot is None or self._seen is None:
             return ()
-        exits = [h.state.exit for h in snapshot.holdings if h.state.exit and h.state.exit.urgency >= Urgency.PROFIT]
-        ids = {exit_.client_order_id for exit_ in exits}
+        exits = self.positions.exits(holding.symbol for holding in snapshot.holdings)
+        ids = {exit_.client_order_id for exit_ in exits if exit_.urgency >= Urgency.PROFIT}
         return [
             order
-            for order in snapshot.orders
+            for order in self._orders_by_now(self._seen)
             if order.client_order_id in ids and not order.is_terminal and (only is None or order.symbol in only)
         ]
 

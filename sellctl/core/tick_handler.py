@@ -1,15 +1,12 @@
 """Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
 
-A decision on a tick uses the last poll's positions and orders, the newest quotes, and today's orders, which are loaded
-in advance so that no request precedes the order. Once something was sent on an underlying, its view has expired until
-the next poll; other underlyings are not affected, whatever a poll or another exit is waiting for. Without streams, only
-polls decide.
+A decision on a tick uses the last poll's positions and orders, the newest quotes, and what is certain of today's
+orders, so that no request precedes the order. Once an order was sent on an underlying, its view has expired until the
+next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting for.
+Without streams, only polls decide.
 """
 
 import asyncio
-import datetime as dt
-import heapq
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,18 +19,14 @@ from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market, Quote
-from sellctl.core.model.order import Order
-from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
-from sellctl.core.watching.poll_schedule import LOW_LOAD
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
-INCREMENTS_PER_POLL = 3  # contracts whose price increment is loaded in advance
 _EXECUTING = "executing a tick"
 
 
@@ -48,18 +41,21 @@ class TickHandler:
     clock: Clock
     publish: EventPublisher
     _wake: Callable[[str], None] = lambda _account: None
+    _requote: Callable[[str], None] = lambda _account: None
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
-    _todays_orders: dict[str, dict[str, tuple[Order, ...]]] = field(default_factory=lambda: defaultdict(dict))
-    _orders_of: dt.date | None = None  # the day whose orders those are
     _disconnected: set[str] = field(default_factory=set)
     _pending_wakes: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, wake: Callable[[str], None]) -> None:
-        """Start the streams; `wake` requests an early poll of an account, or of all when its name is ""."""
-        self._wake = wake
+    def open(self, wake: Callable[[str], None], requote: Callable[[str], None]) -> None:
+        """Start the streams.
+
+        `wake` requests an early read of an account, or of all when its name is "", and `requote` a decision on its
+        newest quotes.
+        """
+        self._wake, self._requote = wake, requote
         self.stream.start(self)
 
     async def close(self) -> None:
@@ -70,6 +66,8 @@ class TickHandler:
             task.cancel()
         self._pending_wakes.clear()  # else those that were cancelled would never be requested again
         await asyncio.gather(*executing, return_exceptions=True)
+        for watcher in self.watchers:
+            watcher.orders_streamed(is_connected=False)
 
     @property
     def is_live(self) -> bool:
@@ -79,7 +77,7 @@ class TickHandler:
 
     def streams_orders_of(self, account: str) -> bool:
         """Whether the updates of the account's orders are being streamed."""
-        return self.stream.problems.get(f"orders of {account}") == ""
+        return self.stream.problems.get(_orders_of(account)) == ""
 
     # --- after each poll ----------------------------------------------------------------------------------------------
 
@@ -92,7 +90,7 @@ class TickHandler:
             self.publish("", EventKind.DEGRADED, text, failed=True)
 
     async def _prepare(self) -> None:
-        """Update which account holds which symbol, stream those nearest to their triggers, and load today's orders."""
+        """Update which account holds which symbol, and stream those nearest to their triggers."""
         nearest: dict[str, Decimal] = {}
         held_by: dict[str, tuple[SellWatcher, ...]] = {}
         self._distances = {watcher.name: _distances_of(watcher) for watcher in self.watchers}
@@ -105,7 +103,6 @@ class TickHandler:
         self.stream.subscribe([self._instruments[symbol] for symbol in sorted(nearest, key=lambda s: (nearest[s], s))])
         if self.prices.take_silent(self.stream.streamed):
             self.stream.restart("silent although prices move")
-        await self._load_ahead()
 
     def _quoted(self) -> Iterator[tuple[SellWatcher, Instrument]]:
         for watcher in self.watchers:
@@ -116,60 +113,6 @@ class TickHandler:
 
     def _distance(self, watcher: SellWatcher, symbol: str) -> Decimal:
         return self._distances.get(watcher.name, {}).get(symbol, FARTHEST)
-
-    async def _load_ahead(self) -> None:
-        """Load what an order on a tick needs: today's orders with one request per account, and price increments.
-
-        Not for an account that has used much of its request budget: a re-evaluation loads them when an order is due.
-        """
-        market = self._market()
-        if market is None or not market.is_open:
-            return
-        if self._orders_of != market.today:
-            self._orders_of = market.today
-            self._todays_orders.clear()
-        for watcher in self.watchers:
-            self.forget_orders(watcher.name, {order.symbol for order in watcher.state.open_orders})
-        eased = [watcher for watcher in self.watchers if watcher.broker.load < LOW_LOAD]
-        await asyncio.gather(*(self._load_todays_orders(watcher) for watcher in eased))
-        await asyncio.gather(*(self._load_price_increments(watcher) for watcher in eased))
-
-    def todays_orders(self, account: str) -> Mapping[str, tuple[Order, ...]]:
-        """The orders of today by symbol, as far as they are loaded."""
-        return dict(self._todays_orders[account])
-
-    def keep_orders(self, account: str, orders: Mapping[str, tuple[Order, ...]]) -> None:
-        """Store orders of today that a re-evaluation has read."""
-        self._todays_orders[account].update(orders)
-
-    def forget_orders(self, account: str, symbols: Collection[str]) -> None:
-        """Discard the loaded orders of these symbols, because one of them changes."""
-        for symbol in symbols:
-            self._todays_orders[account].pop(symbol, None)
-
-    async def _load_todays_orders(self, watcher: SellWatcher) -> None:
-        """Load those that are missing; a symbol with an open order is loaded again once that order has ended."""
-        known, state = self._todays_orders[watcher.name], watcher.state
-        if state.snapshot is None or state.problem is not None or not self.stream.streamed:
-            return
-        unsettled = {order.symbol for order in state.open_orders}
-        underlyings = {h.symbol: h.position.instrument.underlying for h in state.snapshot.holdings}
-        missing = {symbol for symbol in underlyings if symbol in self._held_by}
-        missing -= known.keys() | unsettled | set(state.working)
-        if missing and not state.acted:
-            history = await watcher.load_history(missing)
-            known.update({s: orders for s, orders in history.items() if watcher.accepts_ticks(underlyings[s])})
-
-    async def _load_price_increments(self, watcher: SellWatcher) -> None:
-        """Load those of the contracts nearest to their triggers, so that an order on a tick has a valid price."""
-        state = watcher.state
-        if state.problem is not None or state.acted or state.snapshot is None:
-            return
-        streamed = self.stream.streamed
-        held = [holding.symbol for holding in state.snapshot.holdings]
-        missing = [symbol for symbol in held if symbol in streamed and watcher.lacks_price_increment(symbol)]
-        nearest = heapq.nsmallest(INCREMENTS_PER_POLL, missing, key=lambda symbol: self._distance(watcher, symbol))
-        await watcher.load_price_increments(nearest)
 
     # --- events of the streams ----------------------------------------------------------------------------------------
 
@@ -182,7 +125,8 @@ class TickHandler:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
             self._poll_for_second_quote(symbol, self._held_by.get(symbol, ()))
-        groups = {(w.name, self._instruments[s].underlying): w for s in taken for w in self._held_by.get(s, ())}
+        arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
+        groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
             self._decide(watcher, underlying, market)
 
@@ -191,13 +135,17 @@ class TickHandler:
         self.prices.traded(symbol, price)
 
     def order_changed(self, account: str, symbol: str) -> None:
-        """An order changed: discard the loaded orders of its symbol and poll the account."""
-        known = self._todays_orders[account]
-        known.pop(symbol, None) if symbol else known.clear()
+        """An order changed: what is known of its symbol's orders isn't certain any more. Poll the account."""
+        for watcher in self.watchers:
+            if watcher.name == account:
+                watcher.order_changed(symbol)
         self._wake_in(ORDER_NEWS_SECONDS, account, account)
 
     def connection_changed(self, name: str, problem: str) -> None:
         """A connection came up or went down; polling continues in either case."""
+        for watcher in self.watchers:
+            if name == _orders_of(watcher.name):
+                watcher.orders_streamed(is_connected=not problem)
         if problem:
             self._disconnected.add(name)
             self.publish("", EventKind.DEGRADED, f"{name}: {problem}; polling instead", failed=True)
@@ -213,23 +161,21 @@ class TickHandler:
         view = self._view(watcher, underlying, market)
         if view is None:
             return
-        plan = watcher.decide(view.snapshot)
-        if plan.needs_history:
+        plan = watcher.decide_on_tick(view)
+        if watcher.lacks_certain_orders(plan):
             self._wake(watcher.name)
         elif plan.acts:
-            self._execute(watcher, underlying, view, plan)
+            self._execute(watcher, underlying, view)
         if plan.is_unconfirmed:
             self._poll_for_second_quote(f"{watcher.name} {underlying}", (watcher,))
 
     def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
-        """The last poll's view with the newest quotes and today's orders; None while no tick may act."""
+        """The last poll's view with the newest quotes; None while no tick may act."""
         view = watcher.view_for_tick(underlying)
         if view is None:
             return None
-        known = self._todays_orders[watcher.name]
         holdings = tuple(self._with_newest_quote(holding) for holding in view.snapshot.holdings)
-        history = {h.symbol: known[h.symbol] for h in holdings if h.symbol in known}
-        return replace(view, snapshot=replace(view.snapshot, market=market, holdings=holdings, history=history))
+        return replace(view, snapshot=replace(view.snapshot, market=market, holdings=holdings))
 
     def _with_newest_quote(self, holding: Holding) -> Holding:
         symbol, prices = holding.symbol, self.prices
@@ -237,22 +183,25 @@ class TickHandler:
         state = replace(holding.state, window=window, wide_for=wide, last_trade=trade)
         return replace(holding, quote=prices.newest(symbol), state=state)
 
-    def _execute(self, watcher: SellWatcher, underlying: str, view: TickView, plan: Plan) -> None:
-        self.forget_orders(watcher.name, plan.symbols_acting)
-
+    def _execute(self, watcher: SellWatcher, underlying: str, view: TickView) -> None:
         async def execute() -> None:
             await watcher.act_on_tick(underlying, view)
-            self._wake(watcher.name)
+            if not watcher.is_sending:  # else the last order asks for the read, which then shows them all
+                self._wake(watcher.name)
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
     def _poll_for_second_quote(self, what: str, watchers: Collection[SellWatcher]) -> None:
         """Poll for a second quote, which confirms or refutes the first, in case none is streamed."""
         for watcher in watchers:
-            self._wake_in(self.prices.second_quote_in, f"second quote of {what}", watcher.name)
+            self._call_in(self.prices.second_quote_in, f"second quote of {what}", self._requote, watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
-        """Request one early poll; requests with the same `what` are ignored until it is due."""
+        """Request one early read."""
+        self._call_in(seconds, what, self._wake, account)
+
+    def _call_in(self, seconds: float, what: str, call: Callable[[str], None], account: str) -> None:
+        """Call once; further calls with the same `what` are ignored until then."""
         if what in self._pending_wakes:
             return
         self._pending_wakes.add(what)
@@ -260,7 +209,7 @@ class TickHandler:
         async def wake() -> None:
             await self.clock.sleep(seconds)
             self._pending_wakes.discard(what)
-            self._wake(account)
+            call(account)
 
         self._keep(asyncio.create_task(wake()))
 
@@ -273,6 +222,11 @@ class TickHandler:
             return self.market_clock.now()
         except BrokerError:
             return None
+
+
+def _orders_of(account: str) -> str:
+    """The name of the connection that streams an account's order updates."""
+    return f"orders of {account}"
 
 
 def _distances_of(watcher: SellWatcher) -> Mapping[str, Decimal]:

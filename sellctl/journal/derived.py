@@ -9,17 +9,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from sellctl.core.model.order import STATE_OF_STATUS, OrderState
+from sellctl.journal.account_numbers import OF_ANOTHER_ACCOUNT
 from sellctl.journal.chain import storable
 from sellctl.journal.schema import fills, unresolved
 
 INTENT = "intent"
 FILL = "fill"
-# What ends an intent: a terminal status or refusal of the broker, or evidence that the order never reached it.
+# What ends an intent: a terminal status or refusal of the broker, evidence that the order never reached it, or that the
+# key belongs to another account.
 FINAL_OUTCOMES = frozenset(status for status, state in STATE_OF_STATUS.items() if state is OrderState.TERMINAL) | {
     "refused",
     "absent",
     "denied",
     "not_sent",
+    OF_ANOTHER_ACCOUNT,
 }
 
 Key = tuple[str, str]

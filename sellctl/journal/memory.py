@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, PastAverage
+from sellctl.journal.account_numbers import number_of, set_aside
 from sellctl.journal.database import Database, read_only
 from sellctl.journal.schema import episodes as table
 
@@ -52,15 +53,25 @@ class ReadOnlyMemory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept: dict[str, dict[str, Episode]] = {}
+        self._numbers: dict[str, str] = {}
+
+    def account_is(self, account: str, number: str) -> str:
+        """Set which account the name's key belongs to: the episodes of another one are not loaded. Always ""."""
+        self._numbers[account] = number
+        return ""
 
     def load(self, account: str) -> dict[str, Episode]:
         """The stored episodes of an account; none when there is no journal or it can't be read."""
         if account not in self._kept:
             try:
-                self._kept[account] = read_only(self._path, lambda tx: _all_of(tx, account), missing={})
+                self._kept[account] = read_only(self._path, lambda tx: self._episodes_of(tx, account), missing={})
             except JournalError:
                 self._kept[account] = {}
         return dict(self._kept[account])
+
+    def _episodes_of(self, tx: sa.Connection, account: str) -> dict[str, Episode]:
+        recorded, number = number_of(tx, account).number, self._numbers.get(account, "")
+        return _all_of(tx, account if number in {"", recorded} or not recorded else set_aside(account, number))
 
     def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         """Keep the episodes for this process only."""

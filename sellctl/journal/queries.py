@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
+from sellctl.journal.account_numbers import number_of
 from sellctl.journal.database import read_only
 from sellctl.journal.schema import audit, fills, unresolved
 
@@ -106,13 +107,16 @@ def unpack(row: AuditRow) -> tuple[Snapshot, Plan]:
 def realised(tx: sa.Connection, account: str, day: str) -> Decimal | None:
     """Profit in dollars of one exchange date's fills; 0 without any, None when one can't be valued.
 
-    A fill is valued against the entry price in its intent; fills of orders by others are not in the journal.
+    A fill is valued against the entry price in its intent; fills of orders by others are not in the journal. Those of
+    another account that was behind the name before don't count.
     """
     columns = (fills.c.client_order_id, fills.c.filled_qty, fills.c.price)
     statement = sa.select(*columns).where(fills.c.account == account, fills.c.day == day)
-    total = Decimal(0)
+    total, since = Decimal(0), number_of(tx, account).since
     for client_order_id, qty, price in tx.execute(statement):
         intents = page(tx, Filters(client_order_id=client_order_id, account=account, kind="intent", limit=1))
+        if intents and intents[0].seq < since:
+            continue
         intent = intents[0].body if intents else {}
         if not price or not intent.get("entry"):
             return None

@@ -5,7 +5,8 @@ Each method is one transaction that is on disk when it returns (WAL, synchronous
 
 import datetime as dt
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
@@ -14,30 +15,73 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
+from sellctl.core.errors import JournalError
 from sellctl.core.model.exit_record import CONTRACT
-from sellctl.core.model.intent import Intent, OpenOrder, Outcome
-from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder
+from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder, Outcome
+from sellctl.core.model.plan import CancelOrder, Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
-from sellctl.journal.audit_log import AuditLog, Entry, exchange_day, utc_text
+from sellctl.journal.account_numbers import (
+    CHANGED,
+    OF_ANOTHER_ACCOUNT,
+    AccountNumber,
+    end_intents,
+    exchange_episodes,
+    number_of,
+    save_number,
+)
+from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
 from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
-# On the order path, so compiled once, as the audit log's statements are.
-_REMEMBER_INTENT = str(sa.insert(unresolved).prefix_with("OR REPLACE").compile(dialect=dialect()))
+
+
+def _compiled(statement: sa.ClauseElement) -> str:
+    return str(statement.compile(dialect=dialect()))
+
+
+# On the order path, so compiled once, as the audit log's statements are. One about an order takes its account and its
+# client order id; one about its fills takes its account and the broker's id.
+_ORDER = (unresolved.c.account == sa.bindparam("a")) & (unresolved.c.client_order_id == sa.bindparam("b"))
+_FILLS = (fills.c.account == sa.bindparam("a")) & (fills.c.order_id == sa.bindparam("b"))
+_REMEMBER_INTENT = _compiled(sa.insert(unresolved).prefix_with("OR REPLACE"))
+_OPEN_INTENT = _compiled(sa.select(unresolved.c.symbol, unresolved.c.reason).where(_ORDER))
+_END_INTENT = _compiled(sa.delete(unresolved).where(_ORDER))
+_FILLED = _compiled(sa.select(fills.c.filled_qty).where(_FILLS))
+_FORGET_FILLS = _compiled(sa.delete(fills).where(_FILLS))
+_REMEMBER_FILLS = _compiled(sa.insert(fills))
 
 
 class SqliteJournal(AuditLog):
     """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog."""
 
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
+        self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
+
+    def close(self) -> None:
+        """Close the files; a second call does nothing."""
+        if self._first_numbers:
+            with suppress(JournalError), self.appending():
+                pass
+        super().close()
+
+    @contextmanager
+    def appending(self) -> Iterator[Batch]:
+        """The transaction of the audit log; it also records the numbers of accounts that are new to this journal."""
+        new = dict(self._first_numbers)
+        with super().appending() as batch:
+            for account, number in new.items():
+                save_number(batch.tx, account, AccountNumber(number))
+            yield batch
+        for account in new:
+            self._first_numbers.pop(account, None)
 
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan with its snapshot, when its actions, denials or working exits differ from the last one's.
@@ -65,22 +109,17 @@ class SqliteJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    def intend(self, account: str, order: SubmitOrder, body: Mapping[str, str], signal: ExitSignal, step: int) -> None:
-        """Record an order about to be sent, as step `step` of an exit; on disk when this returns. Ids may repeat."""
-        detail = {
-            "body": body,
-            "why": signal.sentence,
-            "qty": str(order.qty),
-            "limit_price": None if order.limit_price is None else str(order.limit_price),
-            "urgency": signal.urgency,
-            "step": step,
-            **_cost_basis(signal.holding),
-        }
+    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        """Record what one decision sends and cancels, in one transaction; on disk when this returns. Ids may repeat."""
         with self.appending() as batch:
-            row = batch.append(Entry(account, INTENT, detail, order.symbol, signal.reason, order.client_order_id))
-            self.database.raw.execute(
-                _REMEMBER_INTENT, (account, order.client_order_id, row.seq, order.symbol, signal.reason)
-            )
+            for order in orders:
+                entry = _entry_of_intent(account, order)
+                row = batch.append(entry)
+                self.database.raw.execute(
+                    _REMEMBER_INTENT, (account, entry.client_order_id, row.seq, entry.symbol, entry.reason)
+                )
+            for cancel in cancels:
+                batch.append(_entry_of_cancel(account, cancel))
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The newest intent of an order of ours, by any process; None when there is none."""
@@ -95,14 +134,47 @@ class SqliteJournal(AuditLog):
             self.record_fill(account, client_order_id, detail)
             return
         with self.appending() as batch:
-            batch.append(_entry_of_order(batch.tx, account, client_order_id, kind, detail))
+            batch.append(self._entry_of_order(account, client_order_id, kind, detail))
             if kind in FINAL_OUTCOMES:
-                batch.tx.execute(sa.delete(unresolved).where(_is_order(account, client_order_id)))
+                self.database.raw.execute(_END_INTENT, (account, client_order_id))
+
+    def _entry_of_order(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> Entry:
+        """An entry about an order, with the symbol and reason of its intent while that is open."""
+        intent = self.database.raw.execute(_OPEN_INTENT, (account, client_order_id)).fetchone()
+        symbol, reason = intent or ("", "")
+        return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
         """Record other evidence. History can be filtered by `symbol`, `reason` and `client_order_id` of the detail."""
         columns = {key: str(detail.get(key, "") or "") for key in ("symbol", "reason", "client_order_id")}
         self.append(Entry(account, kind, detail, **columns))
+
+    def account_is(self, account: str, number: str) -> str:
+        """Record the number of the account that a name's key belongs to, before anything recorded of it is applied.
+
+        Return the old number when another account was behind the name until now, else "". Then nothing recorded of the
+        old account is applied to the new one.
+        """
+        with self.database.reading() as tx:
+            before = number_of(tx, account)
+        if not before.number:
+            self._first_numbers[account] = number
+        if before.number in {"", number}:
+            return ""
+        detail = {"from": before.number, "to": number}
+        with self.appending() as batch:
+            row = batch.append(Entry(account, CHANGED, detail))
+            save_number(batch.tx, account, AccountNumber(number, row.seq))
+            end_intents(
+                batch.tx,
+                account,
+                lambda order, symbol: batch.append(
+                    Entry(account, OF_ANOTHER_ACCOUNT, detail, symbol, client_order_id=order)
+                ),
+            )
+            exchange_episodes(batch.tx, account, before.number, number)
+        self._realised.clear()
+        return before.number
 
     def open_intents(self, account: str) -> Sequence[str]:
         """The client order ids of orders with an intent but no recorded end, oldest first."""
@@ -128,7 +200,8 @@ class SqliteJournal(AuditLog):
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
         filters = Filters(account=account, kind=kind, day=exchange_day(self._now()), limit=None)
         with self.database.reading() as tx:
-            return tuple(row.symbol for row in page(tx, filters))
+            since = number_of(tx, account).since
+            return tuple(row.symbol for row in page(tx, filters) if row.seq >= since)
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back."""
@@ -140,6 +213,7 @@ class SqliteJournal(AuditLog):
             audit.c.at >= utc_text(start),
         )
         with self.database.reading() as tx:
+            recent = recent.where(audit.c.seq >= number_of(tx, account).since)
             rows = tx.execute(recent.order_by(audit.c.seq)).all()
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 
@@ -150,15 +224,16 @@ class SqliteJournal(AuditLog):
         the first two, so doubled and reordered events change nothing (I8).
         """
         order_id, total = str(detail["order_id"]), Decimal(str(detail["filled_qty"]))
-        same_order = (fills.c.account == account) & (fills.c.order_id == order_id)
+        raw = self.database.raw
         with self.appending() as batch:
-            new = total - Decimal(batch.tx.scalar(sa.select(fills.c.filled_qty).where(same_order)) or 0)
+            before = raw.execute(_FILLED, (account, order_id)).fetchone()
+            new = total - Decimal(before[0] if before else 0)
             if new <= 0:
                 return Decimal(0)
-            entry = _entry_of_order(batch.tx, account, client_order_id, FILL, {**detail, "new": new})
+            entry = self._entry_of_order(account, client_order_id, FILL, {**detail, "new": new})
             batch.append(entry)
-            batch.tx.execute(sa.delete(fills).where(same_order))
-            batch.tx.execute(sa.insert(fills).values(_fill_row(entry, order_id, total, exchange_day(self._now()))))
+            raw.execute(_FORGET_FILLS, (account, order_id))
+            raw.execute(_REMEMBER_FILLS, _fill_row(entry, order_id, total, exchange_day(self._now())))
         self._realised.clear()
         return new
 
@@ -181,29 +256,30 @@ class SqliteJournal(AuditLog):
             batch.tx.execute(sa.insert(runs).values(at=utc_text(self._now()), pid=os.getpid(), **detail))
 
 
-def _is_order(account: str, client_order_id: str) -> sa.ColumnElement[bool]:
-    return (unresolved.c.account == account) & (unresolved.c.client_order_id == client_order_id)
-
-
-def _entry_of_order(
-    tx: sa.Connection, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]
-) -> Entry:
-    """An entry about an order, with the symbol and reason of its intent while that is open."""
-    intent = sa.select(unresolved.c.symbol, unresolved.c.reason).where(_is_order(account, client_order_id))
-    symbol, reason = tx.execute(intent).first() or ("", "")
-    return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
-
-
-def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> dict[str, str]:
-    return {
-        "account": entry.account,
-        "order_id": order_id,
-        "client_order_id": entry.client_order_id,
-        "symbol": entry.symbol,
-        "filled_qty": str(total),
-        "price": str(entry.body.get("filled_avg_price") or ""),
-        "day": day,
+def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
+    request, signal = order.request, order.signal
+    detail = {
+        "body": order.body,
+        "why": signal.sentence,
+        "qty": str(request.qty),
+        "limit_price": None if request.limit_price is None else str(request.limit_price),
+        "urgency": signal.urgency,
+        "step": order.step,
+        **_cost_basis(signal.holding),
     }
+    return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
+
+
+def _entry_of_cancel(account: str, cancel: CancelOrder) -> Entry:
+    order = cancel.order
+    detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
+    return Entry(account, "cancel", detail, order.symbol, client_order_id=order.client_order_id)
+
+
+def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> tuple[str, ...]:
+    """The values of a row in `fills`, in the order of its columns."""
+    price = str(entry.body.get("filled_avg_price") or "")
+    return entry.account, order_id, entry.client_order_id, entry.symbol, str(total), price, day
 
 
 def _intent(row: AuditRow) -> Intent:

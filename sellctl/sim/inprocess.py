@@ -1,7 +1,7 @@
 """The simulator without a server: the core's Broker and QuoteSource ports directly over the exchange."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import TypeVar
@@ -44,6 +44,8 @@ _BY_MESSAGE = (
     ("not authorized to trade", Refusal.ACCOUNT),
     ("rejected by user request", Refusal.ACCOUNT),
     ("client_order_id must be unique", Refusal.DUPLICATE_ID),
+    ("price must be a multiple of", Refusal.PRICE_INCREMENT),
+    ("sub-penny increment", Refusal.PRICE_INCREMENT),
     ("order is already in", Refusal.NOT_CANCELABLE),
     ("order pending", Refusal.NOT_CANCELABLE),
 )
@@ -101,15 +103,21 @@ class SimBroker:
         """Every open order."""
         return self._call("GET", "/v2/orders", lambda account: self._rows(list(account.open_orders.values())))
 
-    async def orders_since(self, start: dt.datetime, symbols: Collection[str]) -> Rows[Order]:
-        """Every order of these symbols submitted at or after `start`."""
-        return self._call(
-            "GET",
-            "/v2/orders",
-            lambda account: self._rows(
-                [one for one in account.orders.values() if one.created_at >= start and one.symbol in symbols]
-            ),
-        )
+    async def orders_since(
+        self,
+        start: dt.datetime,
+        symbols: Collection[str] | None,
+        *,
+        for_order: bool = True,  # noqa: ARG002  there is no budget
+        urgent: bool = False,  # noqa: ARG002  there is no budget
+    ) -> Rows[Order]:
+        """Every order of these symbols, or of all when None, submitted at or after `start`."""
+
+        def rows(account: SimAccount) -> Rows[Order]:
+            found = (one for one in account.orders.values() if one.created_at >= start)
+            return self._rows([one for one in found if symbols is None or one.symbol in symbols])
+
+        return self._call("GET", "/v2/orders", rows)
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with this client order id."""
@@ -149,12 +157,13 @@ class SimBroker:
             lambda _account: tuple(Session(h.date, h.opens_at, h.closes_at) for h in calendar.sessions(start, end)),
         )
 
-    async def is_penny(self, symbol: str) -> bool | None:
-        """Whether a contract is in the penny program."""
+    async def penny_program(self, contracts: Sequence[str]) -> Mapping[str, bool]:
+        """Whether the underlyings of these contracts are in the penny programme, by underlying."""
+        names = {asset_of(symbol).underlying for symbol in contracts}
         return self._call(
             "GET",
-            "/v2/options/contracts/",
-            lambda _account: asset_of(symbol).underlying in ALWAYS_PENNY | PENNY_PROGRAM,
+            "/v2/options/contracts",
+            lambda _account: {name: name in ALWAYS_PENNY | PENNY_PROGRAM for name in sorted(names)},
         )
 
     def _rows(self, orders: list[SimOrder]) -> Rows[Order]:

@@ -143,6 +143,33 @@ def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(
     )
 
 
+def test_todays_orders_of_all_symbols_are_one_list_without_a_filter_by_symbol(stand_in: StandIn) -> None:
+    rows = [
+        an_order_row(1),
+        an_order_row(2, symbol="MSFT"),
+        an_order_row(3, symbol="MSFT", qty="NaN"),
+        an_order_row(4, submitted_at="2026-11-20T04:59:59Z"),
+    ]
+    stand_in.on("/v2/orders", Answer(rows))
+    with connected(stand_in.url) as adapters:
+        answer = run(adapters.brokers["a"].orders_since(START, None, for_order=False))
+    (request,) = stand_in.requests
+    assert "symbols" not in request.query
+    assert request.query["status"] == "all"
+    assert [order.id for order in answer.rows] == ["id-0001", "id-0002"]
+    assert [row.symbol for row in answer.invalid] == ["MSFT"]
+
+
+def test_more_than_500_orders_of_today_are_read_page_by_page(stand_in: StandIn) -> None:
+    stamps = [(START + dt.timedelta(seconds=number)).isoformat().replace("+00:00", "Z") for number in range(620)]
+    rows = [an_order_row(number, submitted_at=stamp) for number, stamp in enumerate(stamps)]
+    stand_in.on("/v2/orders", Answer(rows[:500]), Answer(rows[499:]))
+    with connected(stand_in.url) as adapters:
+        answer = run(adapters.brokers["a"].orders_since(START, None, for_order=False))
+    assert len(answer.rows) == 620
+    assert len(stand_in.requests) == 2
+
+
 def test_the_history_of_no_symbols_asks_nothing(stand_in: StandIn) -> None:
     with connected(stand_in.url) as adapters:
         assert run(adapters.brokers["a"].orders_since(START, [])).rows == ()
@@ -223,3 +250,48 @@ def test_one_account_with_a_refused_key_leaves_the_others_working(stand_in: Stan
     with connected(stand_in.url, stand_in.url) as adapters:
         assert "a: " in str(caught(adapters.brokers["a"].positions()))
         assert run(adapters.brokers["b"].positions()).rows == ()
+
+
+# --- the penny programme ----------------------------------------------------------------------------------------------
+
+CONTRACTS = "/v2/options/contracts"
+
+
+def a_contract_row(symbol: str, ppind: object) -> dict[str, object]:
+    return {"symbol": symbol, "ppind": ppind}
+
+
+def test_one_contract_says_whether_its_underlying_trades_in_pennies(stand_in: StandIn) -> None:
+    stand_in.on(f"{CONTRACTS}/ZM261218C00080000", Answer(a_contract_row("ZM261218C00080000", ppind=False)))
+    with connected(stand_in.url) as adapters:
+        assert run(adapters.brokers["a"].penny_program(["ZM261218C00080000"])) == {"ZM": False}
+
+
+def test_several_underlyings_are_one_request_and_those_that_the_page_lacks_are_absent(stand_in: StandIn) -> None:
+    rows = [
+        a_contract_row("AAPL261218C00100000", ppind=True),
+        a_contract_row("AAPL261218C00200000", ppind=True),
+        a_contract_row("ZM261218C00080000", ppind=False),
+        a_contract_row("GME261218C00020000", ppind=True),
+        a_contract_row("GME1261218C00020000", ppind=None),
+        a_contract_row("MSFT261218C00400000", ppind=True),
+        a_contract_row("MSFT261218C00410000", ppind=False),
+    ]
+    stand_in.on(CONTRACTS, Answer({"option_contracts": rows, "next_page_token": "more"}))
+    asked = [f"{root}261218C00200000" for root in ("AAPL", "GME", "MSFT", "TSLA", "ZM")]
+    with connected(stand_in.url) as adapters:
+        assert run(adapters.brokers["a"].penny_program(asked)) == {"AAPL": True, "ZM": False, "GME": True}
+    (request,) = stand_in.requests
+    assert request.query == {
+        "underlying_symbols": "AAPL,GME,MSFT,TSLA,ZM",
+        "expiration_date": "2026-12-18",
+        "type": "call",
+        "limit": "1000",
+    }
+
+
+def test_a_page_that_is_no_list_of_contracts_is_no_answer(stand_in: StandIn) -> None:
+    stand_in.on(CONTRACTS, Answer({"contracts": []}))
+    with connected(stand_in.url) as adapters:
+        error = caught(adapters.brokers["a"].penny_program(["AAPL261218C00200000", "ZM261218C00200000"]))
+    assert isinstance(error, UnknownOutcomeError)

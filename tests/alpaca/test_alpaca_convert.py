@@ -222,6 +222,15 @@ def test_a_position_without_a_symbol_or_a_quantity_is_unreadable(wrong: dict) ->
     assert (len(answer.rows), len(answer.invalid)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("symbol", "shown"),
+    [("A,B", "'A,B'"), ("A\nB", r"'A\nB'"), ("\u202eA", r"'\u202eA'"), ("", ""), (None, ""), (7, ""), ("MSFT", "MSFT")],
+)
+def test_a_row_whose_symbol_is_none_is_taken_for_no_other_position(symbol: object, shown: str) -> None:
+    answer = rows_of([a_position_row(symbol=symbol, qty="x")], position_of)
+    assert [row.symbol for row in answer.invalid] == [shown]
+
+
 @pytest.mark.parametrize("asset_class", ["treasury", "us_index", "", None, 7])
 def test_an_unknown_asset_class_is_read_as_other(asset_class: object) -> None:
     assert position_of(a_position_row(asset_class=asset_class)).instrument.asset_class is AssetClass.OTHER

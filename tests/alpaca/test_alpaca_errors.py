@@ -124,6 +124,18 @@ REFUSALS = [
     (submit, 403, said(40310000, "insufficient buying power"), Refusal.OTHER),
     (submit, 403, said(40310100, "trade denied due to pattern day trading protection"), Refusal.OTHER),
     (submit, 422, said(42210000, "position intent mismatch, inferred: sell_to_open"), Refusal.INTENT_MISMATCH),
+    (
+        submit,
+        422,
+        said(42210000, "invalid limit_price 2.005. sub-penny increment does not fulfill minimum pricing criteria"),
+        Refusal.PRICE_INCREMENT,
+    ),
+    (
+        submit,
+        422,
+        said(42210000, "limit_price 1.18 must be a multiple of 0.05"),
+        Refusal.PRICE_INCREMENT,
+    ),
     (submit, 422, said(40010001, "client_order_id must be unique"), Refusal.DUPLICATE_ID),
     (submit, 409, said(40910000, "conflict"), Refusal.DUPLICATE_ID),
     # 40010001 is any malformed request, not only a second use of an id

@@ -5,11 +5,13 @@ from decimal import Decimal
 import pytest
 from alpaca_stand_in import (
     KEY,
+    PATIENT,
     SECRET,
     SHORT,
     Answer,
     ReceivedRequest,
     StandIn,
+    a_config,
     a_quote_row,
     caught,
     connected,
@@ -17,12 +19,16 @@ from alpaca_stand_in import (
     run,
 )
 
+from sellctl.alpaca.connect import connect
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.alpaca.rest import Credentials, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
+from sellctl.core.config.secrets import key_mark
 from sellctl.core.errors import AuthError, BrokerError, UnknownOutcomeError
-from sellctl.core.model.instrument import Instrument, a_stock, an_option, instrument_of
+from sellctl.core.model.instrument import AssetClass, Instrument, a_stock, an_option, instrument_of
+from sellctl.core.tracking.remembered_facts import RememberedFacts
 
+NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 STOCKS = "/v2/stocks/quotes/latest"
 OPTIONS = "/v1beta1/options/quotes/latest"
 UNSIGNED = Answer({"message": "OPRA agreement is not signed"}, 403)
@@ -281,3 +287,70 @@ def test_another_key_is_asked_for_splits_when_one_fails(stand_in: StandIn) -> No
     stand_in.on(ACTIONS, lambda request: refused if keys([request]) == ["b"] else a_page())
     with connected(stand_in.url, stand_in.url) as adapters:
         assert [run(adapters.quotes.splits(["S000"], DAY)) for _ in range(2)] == [(), ()]
+
+
+# --- the granted feed is remembered -----------------------------------------------------------------------------------
+
+
+def without_sip(request: ReceivedRequest) -> Answer:
+    return NO_SIP if request.query["feed"] == "sip" else quotes_for(request)
+
+
+def feeds_asked(stand_in: StandIn) -> list[str]:
+    return [request.query["feed"] for request in stand_in.to(STOCKS)]
+
+
+def a_process(url: str, facts: RememberedFacts, hours: float = 0) -> AlpacaQuotes:
+    """The quotes of another process, so many hours after the first one."""
+    return connect(a_config(url), PATIENT, facts=facts, now=lambda: NOON + dt.timedelta(hours=hours)).quotes
+
+
+def test_the_next_process_asks_for_the_feed_that_was_granted_at_once(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, without_sip)
+    facts = RememberedFacts()
+    for _ in range(2):
+        assert len(run(a_process(stand_in.url, facts).latest(stocks(1)))) == 1
+    assert feeds_asked(stand_in) == ["sip", "iex", "iex"]
+
+
+def test_a_better_feed_is_tried_again_after_some_hours_with_one_symbol_and_used_once_granted(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, without_sip)
+    facts = RememberedFacts()
+    run(a_process(stand_in.url, facts).latest(stocks(3)))
+    for hours in (5, 7, 8):
+        quotes = a_process(stand_in.url, facts, hours)
+        run(quotes.latest(stocks(3)))
+        run(quotes.try_better_feeds())
+    assert feeds_asked(stand_in) == ["sip", "iex", "iex", "iex", "sip", "iex"]
+    assert [len(request.symbols) for request in stand_in.to(STOCKS)] == [3, 3, 3, 3, 1, 3]
+    stand_in.on(STOCKS, quotes_for)
+    quotes = a_process(stand_in.url, facts, 14)
+    run(quotes.latest(stocks(3)))
+    run(quotes.try_better_feeds())
+    assert run(quotes.latest(stocks(3)))["S000"].feed == "sip"
+    assert feeds_asked(stand_in)[6:] == ["iex", "sip", "sip"]
+
+
+def test_a_feed_that_was_revoked_over_night_falls_back_within_the_same_call(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, quotes_for)
+    facts = RememberedFacts()
+    run(a_process(stand_in.url, facts).latest(stocks(1)))
+    stand_in.on(STOCKS, without_sip)
+    quotes = a_process(stand_in.url, facts, 18)
+    assert [run(quotes.latest(stocks(1)))["S000"].feed for _ in range(2)] == ["iex", "iex"]
+    assert feeds_asked(stand_in) == ["sip", "sip", "iex", "iex"]
+
+
+def test_a_remembered_feed_that_is_refused_gives_way_to_a_better_one(stand_in: StandIn) -> None:
+    facts = RememberedFacts()
+    facts.feed_granted(key_mark(KEY + "a"), AssetClass.STOCK, "iex", NOON)
+    stand_in.on(STOCKS, lambda request: NO_SIP if request.query["feed"] == "iex" else quotes_for(request))
+    assert run(a_process(stand_in.url, facts).latest(stocks(1)))["S000"].feed == "sip"
+
+
+def test_the_feed_of_another_key_or_of_another_configuration_means_nothing(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, quotes_for)
+    facts = RememberedFacts()
+    facts.feed_granted("of another key", AssetClass.STOCK, "iex", NOON)
+    facts.feed_granted(key_mark(KEY + "a"), AssetClass.STOCK, "delayed_sip", NOON)
+    assert run(a_process(stand_in.url, facts).latest(stocks(1)))["S000"].feed == "sip"

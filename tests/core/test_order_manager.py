@@ -2,14 +2,14 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
 import pytest
 from builders import CALL, a_holding, a_market, a_position, an_order, at, replace
-from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal
+from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal, an_exit_of
 from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes, as_shown, refusal
 
 from sellctl.core.errors import (
@@ -22,10 +22,11 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.events import EventPublisher
-from sellctl.core.model.event import Event
+from sellctl.core.model.event import Event, EventKind
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder, Urgency
+from sellctl.core.model.position import Position
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.transitions import CANCEL_ALERT_SECONDS
@@ -34,7 +35,7 @@ from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.tracking.episodes import Episodes
 
 T = TypeVar("T")
-OTHER = "AAPL261218C00210000"
+OTHER, THIRD = "AAPL261218C00210000", "MSFT261218C00400000"
 TIMED_OUT = UnknownOutcomeError("The request timed out.")
 REFUSED_IN_OTHER_WORDS = UnknownOutcomeError("The host answered with status 401.", is_refusal=True)
 TOO_MANY = RateLimitedError("Too many requests.", answer=BrokerAnswer(429, None, "too many requests."))
@@ -49,6 +50,7 @@ class Desk:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[Event] = field(default_factory=list)
     halted: str = ""
+    held: Sequence[Position] = (a_position(CALL, "10"),)
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
@@ -65,7 +67,7 @@ class Desk:
             report,
             lambda: self.halted,
         )
-        self.positions.holdings([a_position(CALL, "10")], a_market())
+        self.positions.holdings([a_position(symbol, "10") for symbol in (CALL, OTHER, THIRD)], a_market())
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         async def whole() -> T:
@@ -86,16 +88,16 @@ class Desk:
         holding = a_holding(CALL, "10")
         return self.carry_out(PositionDecision(holding, DecisionState.WATCHING, "", backstop=a_backstop_request()))
 
-    def carry_out(self, decision: PositionDecision) -> bool:
-        return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), (decision,))))
+    def carry_out(self, *decisions: PositionDecision, stale: tuple[CancelOrder, ...] = ()) -> bool:
+        return self.run(lambda: self.manager.carry_out(Plan("main", self.clock.now(), decisions, stale)))
 
     def settle(self, *orders: Order, seconds: float = 0.0) -> tuple[Order, ...]:
-        """A later poll that shows these open orders."""
+        """A later poll that shows these open orders, and what is held."""
         self.clock.seconds += seconds
-        return self.run(lambda: self.manager.settle(orders, self.clock.now()))
+        return self.run(lambda: self.manager.settle(orders, self.clock.now(), self.held))
 
     def cancel(self, order: Order) -> bool:
-        return self.run(lambda: self.manager.cancel(CancelOrder(order, "it is old")))
+        return self.run(lambda: self.manager.cancel_all([CancelOrder(order, "it is old")]))
 
     @property
     def sentences(self) -> list[str]:
@@ -141,6 +143,106 @@ def test_an_acceptance_that_can_not_be_written_down_holds_all_the_same() -> None
     assert (desk.manager.working, desk.manager.unknown) == (1, ())
 
 
+def test_after_a_refusal_for_its_increment_the_next_order_has_the_coarser_one() -> None:
+    off_grid = refusal(Refusal.PRICE_INCREMENT)
+    desk = Desk(FakeBroker(answers=[off_grid, off_grid]))
+    assert not desk.send()
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert (holding.state.penny, holding.state.obstructed) == (False, True)
+    assert "the next order uses the coarser price increment" in desk.sentences[-1]
+    assert not desk.send()
+    (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
+    assert (holding.state.rejects, holding.state.obstructed) == (2, False)
+    assert "coarser" not in desk.sentences[-1]
+
+
+# --- several orders of one decision -----------------------------------------------------------------------------------
+
+
+def cancelled_first(order: Order) -> PositionDecision:
+    """An exit that an order is in the way of."""
+    signal = a_signal(order.symbol)
+    cancels = (CancelOrder(order, "to reprice"),)
+    return PositionDecision(signal.holding, DecisionState.CLOSING, signal=signal, cancel_first=cancels)
+
+
+def test_all_orders_of_a_decision_are_written_down_together_before_the_first_is_sent() -> None:
+    desk = Desk()
+    exits = [an_exit_of(symbol) for symbol in (CALL, OTHER, THIRD)]
+    assert desk.carry_out(*exits)
+    assert desk.journal.decisions == [(f"send {CALL}", f"send {OTHER}", f"send {THIRD}")]
+    assert desk.journal.kinds == ["intent"] * 3 + ["accepted"] * 3
+    assert desk.broker.requests == ["submit 10"] * 3
+
+
+def test_the_cancels_of_a_decision_are_written_down_with_its_orders() -> None:
+    desk = Desk()
+    first, old = an_order(CALL, client_order_id="in-the-way"), an_order(OTHER, client_order_id="old")
+    desk.carry_out(cancelled_first(first), an_exit_of(THIRD), stale=(CancelOrder(old, "stale"),))
+    assert desk.journal.decisions == [(f"send {THIRD}", f"cancel {first.id}", f"cancel {old.id}")]
+    desk.clock.seconds += 1
+    assert not desk.carry_out(cancelled_first(first))
+    assert len(desk.journal.decisions) == 1
+
+
+def test_where_the_orders_of_a_decision_can_not_be_written_down_nothing_is_sent_or_cancelled() -> None:
+    desk = Desk(journal=FakeJournal(broken={"intent"}))
+    with pytest.raises(JournalError):
+        desk.carry_out(cancelled_first(an_order(CALL)), an_exit_of(OTHER), an_exit_of(THIRD))
+    assert desk.broker.requests == []
+    assert (desk.book.open, desk.manager.hanging) == ((), frozenset())
+    assert desk.manager.executions.view_holds(OTHER, desk.clock.seconds)
+
+
+def test_requests_begin_in_the_order_of_their_urgency_and_with_stale_orders_last() -> None:
+    desk = Desk()
+    desk.carry_out(
+        cancelled_first(an_order(CALL, client_order_id="in-the-way")),
+        an_exit_of(OTHER, "7"),
+        an_exit_of(THIRD, "4", urgency=Urgency.PROFIT),
+        stale=(CancelOrder(an_order(OTHER, client_order_id="old"), "stale"),),
+    )
+    assert [each for each in desk.broker.requests if each != "look up"] == ["cancel", "submit 7", "submit 4", "cancel"]
+    assert [event.symbol for event in desk.told if event.kind is EventKind.CANCELED] == [CALL, OTHER]
+
+
+def test_an_order_whose_cancel_hangs_holds_up_no_order_of_another_symbol() -> None:
+    desk = Desk(FakeBroker(never_answers_cancels=True))
+
+    async def scene() -> None:
+        plan = Plan("main", desk.clock.now(), (cancelled_first(an_order(CALL)), an_exit_of(OTHER)))
+        under_way = asyncio.ensure_future(desk.manager.carry_out(plan))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        executions, later = desk.manager.executions, desk.clock.seconds + 1
+        assert desk.broker.requests == ["cancel", "submit 10"]
+        assert (executions.is_any_under_way, executions.underlying_holds("AAPL", later)) == (True, True)
+        assert (executions.view_holds(CALL, later), executions.view_holds(OTHER, later)) == (False, True)
+        under_way.cancel()
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_can_not_be_written_down_hides_no_other_ones() -> None:
+    desk = Desk(journal=FakeJournal(broken={"accepted"}))
+    with pytest.raises(JournalError):
+        desk.carry_out(an_exit_of(CALL), an_exit_of(OTHER))
+    assert desk.broker.requests == ["submit 10"] * 2
+    assert (desk.manager.symbols_working, desk.manager.unknown) == ((CALL, OTHER), ())
+    assert not desk.manager.executions.is_any_under_way
+
+
+def test_after_a_crash_between_the_commit_and_the_orders_each_intent_is_looked_up() -> None:
+    intents = [replace(INTENT, client_order_id=f"sellctl-{symbol}", symbol=symbol) for symbol in (CALL, OTHER)]
+    desk = Desk(journal=FakeJournal(left_open=tuple(OpenOrder(intent) for intent in intents)))
+    arrived = as_shown(an_exit_of(OTHER).submit)  # type: ignore[arg-type]  it has one
+    desk.broker.orders[intents[1].client_order_id] = replace(arrived, client_order_id=intents[1].client_order_id)
+    desk.settle()
+    assert desk.broker.requests == ["look up", "look up"]
+    assert desk.manager.unknown == (intents[0].client_order_id,)
+    assert desk.book.unresolved().keys() == {CALL}
+
+
 # --- doubtful answers (I3, I5) ----------------------------------------------------------------------------------------
 
 
@@ -162,6 +264,21 @@ def test_an_order_that_did_not_arrive_is_sent_again_after_two_definite_noes_apar
     desk.settle(seconds=2)
     assert desk.broker.requests == ["submit 10", "look up", "look up", "look up", "submit 10"]
     assert desk.journal.kinds == ["intent", "unknown", "not_found", "not_found", "accepted"]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [[], [a_position(CALL, "9")], [a_position(CALL, "10", short=True)], [a_position(CALL, "10", available="4")]],
+    ids=["gone", "fewer", "short", "held by other orders"],
+)
+def test_a_lost_order_is_given_up_when_the_position_has_changed_meanwhile(held: Sequence[Position]) -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT]), held=held)
+    desk.send()
+    desk.settle(seconds=6)
+    desk.settle(seconds=6)
+    assert desk.broker.requests.count("submit 10") == 1
+    assert desk.journal.kinds[-1] == "absent"
+    assert (desk.book.open, desk.unresolved()) == ((), 0)
 
 
 def test_under_a_halt_a_lost_order_is_given_up_instead() -> None:
@@ -362,14 +479,25 @@ def test_fills_of_an_earlier_process_are_waited_for_in_the_positions() -> None:
 # --- cancelling (I4) --------------------------------------------------------------------------------------------------
 
 
-def test_a_cancel_is_written_down_asked_for_and_waited_for() -> None:
+def test_a_cancel_is_written_down_and_asked_for_and_the_next_read_shows_its_end() -> None:
     desk = Desk()
     desk.send()
     assert desk.cancel(desk.broker.orders[AN_EXIT])
-    assert desk.broker.requests[1:] == ["cancel", "look up"]
-    assert desk.journal.kinds == ["intent", "accepted", "cancel", "canceled"]
+    assert desk.broker.requests[1:] == ["cancel"]
+    assert desk.journal.kinds == ["intent", "accepted", "cancel"]
     assert desk.sentences[-1] == f"{CALL} canceled: it is old"
+    assert (desk.manager.working, desk.manager.hanging) == (1, {desk.broker.orders[AN_EXIT].id})
+    desk.manager.follow(desk.broker.orders.values())
+    assert desk.journal.kinds[-1] == "canceled"
     assert desk.manager.working == 0
+
+
+def test_the_broker_s_last_answer_on_each_working_order_is_at_hand() -> None:
+    desk = Desk()
+    desk.send()
+    assert desk.manager.shown == (desk.broker.orders[AN_EXIT],)
+    desk.manager.follow([desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10))])
+    assert desk.manager.shown == ()
 
 
 def test_a_cancel_that_was_taken_is_no_end() -> None:
@@ -389,6 +517,7 @@ def test_an_order_that_can_not_be_cancelled_any_more_is_read_to_its_end() -> Non
     desk.send()
     order = desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10))
     assert desk.cancel(order)
+    desk.manager.follow([order])
     assert desk.journal.kinds[-1] == "filled"
 
 
@@ -411,13 +540,17 @@ def test_a_cancel_that_fails_is_told_and_one_without_an_answer_is_waited_for(
     assert ("cancel_unknown" in desk.journal.kinds) is asked
 
 
-def test_a_persons_order_that_is_cancelled_is_not_followed() -> None:
+def test_a_persons_order_that_is_cancelled_is_over_once_the_broker_lists_it_no_more() -> None:
     desk = Desk()
     theirs = an_order(CALL)
     desk.broker.orders[theirs.client_order_id] = theirs
     assert desk.cancel(theirs)
     assert desk.journal.rows == [("cancel", CALL)]
-    assert (desk.book.open, desk.manager.hanging) == ((), frozenset())
+    assert (desk.book.open, desk.manager.hanging) == ((), {theirs.id})
+    desk.settle(theirs)
+    assert desk.manager.hanging == {theirs.id}
+    desk.settle()
+    assert desk.manager.hanging == frozenset()
 
 
 # --- backstops --------------------------------------------------------------------------------------------------------

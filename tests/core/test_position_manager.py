@@ -335,7 +335,7 @@ def test_a_position_that_was_opened_after_the_split_keeps_its_rules() -> None:
     desk.quote("0.50", "0.52")
     opened = an_order(CALL, "buy", "10", status="filled", filled_qty=Decimal(10), filled_at=at("10:00"))
     desk.positions.episodes.seen([TEN], at("10:00"))
-    desk.positions.episodes.opened(CALL, [opened])
+    desk.positions.episodes.opened(CALL, [opened], at("10:05"))
     assert desk.poll(TEN)[0].state.suspended == ""
 
 

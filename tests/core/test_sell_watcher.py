@@ -38,10 +38,12 @@ from sellctl.core.model.market import Split
 from sellctl.core.model.plan import DecisionState, Reason
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
+from sellctl.core.tracking.quote_history import Source
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
 
 DUE = ("1.20", "1.22")  # over the target of 10%
 OVER_THE_STOP = ("0.70", "0.72")
+MSFT_CALL = "MSFT261218C00400000"
 
 
 def polled(world: World, *prices: tuple[str, str]) -> World:
@@ -102,10 +104,11 @@ def test_what_works_is_not_sent_again() -> None:
     assert len(world.broker.sent) == 1
 
 
-def test_todays_orders_and_price_increments_are_asked_for_only_when_an_order_is_due() -> None:
-    quiet, due = polled(World()), polled(World(), DUE)
+def test_after_the_first_read_todays_orders_are_asked_for_only_when_an_order_is_due() -> None:
+    quiet, due = polled(World(), *[("1.00", "1.02")] * 3), polled(World(), ("1.00", "1.02"), DUE)
+    assert quiet.broker.requests.count("all orders") == 1
     assert "history" not in quiet.broker.requests
-    assert (due.broker.requests.count("history"), due.broker.requests.count("contract")) == (1, 1)
+    assert (due.broker.requests.count("history"), due.broker.requests.count("contract")) == (1, 0)
     assert due.broker.requests.index("history") < due.broker.requests.index("submit")
 
 
@@ -145,13 +148,18 @@ def test_stale_only_sends_no_exit() -> None:
     assert not world.watcher.state.is_expedited
 
 
-def test_an_account_that_may_not_be_acted_on_is_a_problem_and_nothing_is_asked_after() -> None:
+def test_of_an_account_that_may_not_be_acted_on_nothing_is_used() -> None:
     def busy(_facts: AccountFacts) -> None:
         raise BusyError("PA1 is in use by sellctl watch.")
 
-    world = polled(World(admit=busy), DUE)
-    assert isinstance(world.watcher.state.problem, BusyError)
-    assert "positions" not in [request for request in world.broker.requests if request != "clock"]
+    world = World(admit=busy)
+    working = our_order(CALL)
+    world.broker.orders[working.client_order_id] = working
+    polled(world, DUE)
+    state = world.watcher.state
+    assert isinstance(state.problem, BusyError)
+    assert (state.facts, state.snapshot, state.working) == (None, None, ())
+    assert (world.broker.sent, world.journal.notes, world.journal.plans) == ([], [], [])
     world.watcher.handed_over()
     assert world.watcher.state.problem is None
 
@@ -184,6 +192,104 @@ def test_without_a_journal_nothing_is_sent() -> None:
     polled(world, DUE)
     assert world.broker.sent == []
     assert isinstance(world.watcher.state.problem, JournalError)
+
+
+def test_a_decision_on_several_underlyings_is_written_down_at_once() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"), a_position(MSFT_CALL, "2"))
+    world.quoted(*DUE, PUT)
+    world.quoted(*DUE, MSFT_CALL)
+    polled(world, DUE)
+    assert world.journal.decisions == [(f"send {CALL}", f"send {PUT}", f"send {MSFT_CALL}")]
+    assert [order.symbol for order in world.broker.sent] == [CALL, PUT, MSFT_CALL]
+
+
+@pytest.mark.parametrize("due", [CALL, MSFT_CALL], ids=["same underlying", "another underlying"])
+def test_a_stale_order_whose_cancel_takes_long_holds_up_no_exit_of_another_symbol(due: str) -> None:
+    world = with_a_stale_order()
+    begin = world.clock.seconds
+    world.quoted(*DUE, due)
+
+    async def scene() -> None:
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(30):
+            await asyncio.sleep(0)
+        assert (len(world.broker.sent), world.clock.seconds) == (1, begin)
+        await poll
+
+    asyncio.run(scene())
+    assert [order.symbol for order in world.broker.sent] == [due]
+    assert world.broker.cancelled == ["id-of-old"]
+
+
+def test_while_a_stale_order_is_being_cancelled_ticks_act_on_every_other_symbol() -> None:
+    world = with_a_stale_order()
+    world.watcher.orders_streamed(is_connected=True)
+
+    async def scene() -> None:
+        poll = asyncio.ensure_future(world.poll())
+        for _ in range(30):
+            await asyncio.sleep(0)
+        world.clock.seconds += 1
+        for symbol in (PUT, CALL):
+            await tick(world, symbol)
+        assert not poll.done()
+        await poll
+
+    asyncio.run(scene())
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert world.watcher.state.acted
+
+
+def test_while_an_order_is_on_its_way_a_later_poll_leaves_its_underlying_out_and_does_not_wait() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"), a_position(MSFT_CALL, "2"))
+    for symbol in (PUT, MSFT_CALL):
+        world.quoted("1.00", "1.02", symbol)
+    answered = world.broker.order_gates[CALL] = asyncio.Event()
+
+    async def scene() -> None:
+        world.quoted(*DUE)
+        first = asyncio.ensure_future(world.poll())
+        for _ in range(30):
+            await asyncio.sleep(0)
+        world.clock.seconds += 2
+        for symbol in (PUT, MSFT_CALL):
+            world.quoted(*DUE, symbol)
+        await world.poll()
+        assert (first.done(), world.watcher.is_executing) == (False, True)
+        assert [order.symbol for order in world.broker.sent] == [CALL, MSFT_CALL]
+        assert world.watcher.state.acted
+        answered.set()
+        await first
+        world.clock.seconds += 2
+        await world.poll()
+
+    asyncio.run(scene())
+    assert [order.symbol for order in world.broker.sent] == [CALL, MSFT_CALL, PUT]
+
+
+async def tick(world: World, symbol: str) -> None:
+    """A streamed quote over the target, with today's orders known."""
+    world.quoted(*DUE, symbol)
+    world.prices.accept({symbol: world.quotes.quote(symbol)}, {symbol: a_position(symbol).instrument}, Source.STREAM)
+    view = world.watcher.view_for_tick("AAPL")
+    assert view is not None
+    newest = [replace(h, quote=world.prices.newest(h.symbol)) for h in view.snapshot.holdings]
+    snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest))
+    await world.watcher.act_on_tick("AAPL", replace(view, snapshot=snapshot))
+
+
+def with_a_stale_order() -> World:
+    """Three options, none of them due, and an old order for one, whose cancel is answered after eight seconds."""
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"), a_position(MSFT_CALL, "2"))
+    for symbol in (CALL, PUT, MSFT_CALL):
+        world.quoted("1.00", "1.02", symbol)
+    old = an_order(PUT, limit="9.00", client_order_id="old", submitted=at("11:00"))
+    world.broker.orders["old"] = replace(old, id="id-of-old")
+    world.broker.cancel_takes = 8.0
+    return world
 
 
 def test_a_request_to_close_is_evidence_and_the_next_poll_executes_it() -> None:
@@ -537,10 +643,81 @@ def test_a_look_confirms_a_stop_with_its_second_quote() -> None:
     assert [order.symbol for order in again.broker.sent] == [CALL]
 
 
-def test_after_an_order_a_look_does_nothing_more_until_the_account_was_read() -> None:
+def test_after_an_order_a_re_evaluation_sends_nothing_more_until_the_account_was_read() -> None:
     world = World()
-    reevaluated(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"))
+    reevaluated(world, DUE, ("1.30", "1.32"), ("1.40", "1.42"), ("1.50", "1.52"), ("1.60", "1.62"))
     assert len(world.broker.sent) == 1
+
+
+def test_a_re_evaluation_cancels_an_order_that_is_to_be_repriced_once_although_no_read_has_shown_it_yet() -> None:
+    world = World()
+    reevaluated(world, DUE, *(7 * [("1.30", "1.32")]))
+    assert world.broker.cancelled == [world.broker.orders[world.broker.sent[0].client_order_id].id]
+    assert world.watcher.state.awaits_read
+    assert world.journal.plans[-1].cancels  # on record, as every decision that acts
+    assert [order.limit_price for order in world.watcher.state.open_orders] == [world.broker.sent[0].limit_price]
+
+
+def test_the_first_plan_shows_what_a_re_evaluation_has_confirmed() -> None:
+    world = World()
+
+    async def run() -> None:
+        world.quoted("0.70", "0.72")
+        await world.poll()
+        world.clock.seconds += 1.6
+        await world.prices.refresh([a_position(CALL, "3").instrument])
+        await world.watcher.reevaluate(world.market_clock.now())
+
+    asyncio.run(run())
+    first = world.watcher.state.first_plan
+    assert first is not None
+    assert [decision.submit is not None for decision in first.decisions] == [True]
+
+
+# --- working orders ---------------------------------------------------------------------------------------------------
+
+
+def test_orders_that_are_followed_cost_one_request_and_a_read_is_awaited_once_one_has_ended() -> None:
+    world = polled(World(), DUE)
+    world.broker.requests.clear()
+    asyncio.run(world.watcher.follow())
+    assert (world.broker.requests, world.watcher.state.awaits_read) == (["history"], False)
+    (name, order), *_ = world.broker.orders.items()
+    world.broker.orders[name] = replace(order, status="filled", filled_qty=order.qty)
+    asyncio.run(world.watcher.follow())
+    assert (world.watcher.state.working, world.watcher.state.awaits_read) == ((), True)
+    assert not world.watcher.accepts_ticks("AAPL")
+
+
+def test_an_order_that_the_list_of_todays_orders_lacks_is_looked_for_by_a_read() -> None:
+    world = polled(World(), DUE)
+    world.broker.orders.clear()
+    asyncio.run(world.watcher.follow())
+    assert world.watcher.state.awaits_read
+
+
+def test_a_cancel_that_an_exit_waits_for_is_looked_for_until_it_has_been_pending_for_five_reads() -> None:
+    world = World()
+    reevaluated(world, DUE, *(7 * [("1.30", "1.32")]))
+    (name, order), *_ = world.broker.orders.items()
+    world.broker.orders[name] = replace(order, status="pending_cancel")
+    awaited = []
+    for _ in range(7):
+        polled(world, ("1.30", "1.32"))
+        awaited.append((world.watcher.state.awaits_read, world.watcher.state.reads_in_vain))
+    assert awaited == [(True, 1), (True, 2), (True, 3), (True, 4), (True, 5), (False, 6), (False, 7)]
+
+
+def test_no_exit_waits_for_the_cancel_of_a_stale_order_of_another_symbol() -> None:
+    for symbol, waits in ((PUT, False), (CALL, True)):
+        world = World()
+        world.broker.held = (a_position(PUT, "1"), a_position(CALL, "1"))
+        world.quoted("1.00", "1.02", PUT)
+        stale = replace(an_order(symbol), submitted_at=at("11:00"), limit_price=Decimal(9))
+        world.broker.orders[stale.client_order_id] = stale
+        polled(world, DUE)
+        assert world.broker.cancelled == [stale.id]
+        assert world.watcher.state.awaits_read is waits
 
 
 def test_a_look_acts_while_a_read_fails_for_a_moment_and_not_while_the_key_is_refused() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from builders import CALL, PUT, a_position
 from shell_fakes import FakeStream, World
 
@@ -10,6 +11,7 @@ from sellctl.core.model.event import EventKind
 from sellctl.core.tick_handler import TickHandler
 
 DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
+MSFT_CALL = "MSFT261218C00400000"
 
 
 class Ticks:
@@ -19,6 +21,7 @@ class Ticks:
         self.world = world or World()
         self.stream = FakeStream()
         self.woken: list[str] = []
+        self.requoted: list[str] = []
         self.handler = TickHandler(
             [self.world.watcher],
             self.stream,
@@ -41,10 +44,11 @@ class Ticks:
             await asyncio.sleep(0)
 
     def play(self, *acts: Callable[[], Awaitable[None]]) -> None:
-        """Open, poll twice so that all that is loaded ahead of need is there, act, close."""
+        """Open with the order stream connected, poll twice so that all that is loaded ahead is there, act, close."""
 
         async def everything() -> None:
-            self.handler.open(self.woken.append)
+            self.handler.open(self.woken.append, self.requoted.append)
+            self.world.watcher.orders_streamed(is_connected=True)
             await self.poll()
             self.world.clock.seconds += 5
             await self.poll()
@@ -79,6 +83,29 @@ def test_a_tick_that_meets_a_target_sends_with_no_request_before_the_order() -> 
     assert ticks.woken == ["main"]
 
 
+def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(MSFT_CALL, "2"))
+    world.quoted("1.00", "1.02", MSFT_CALL)
+    ticks = Ticks(world)
+
+    async def both() -> None:
+        answered = world.broker.order_gates[MSFT_CALL] = asyncio.Event()
+        world.clock.seconds += 1
+        for symbol in (CALL, MSFT_CALL):
+            world.quoted(*DUE, symbol)
+        ticks.handler.quotes_received([world.quotes.quote(symbol) for symbol in (CALL, MSFT_CALL)])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (sorted(ticks.sent), ticks.woken) == ([CALL, MSFT_CALL], [])
+        answered.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert ticks.woken == ["main"]
+
+    ticks.play(both)
+
+
 def test_a_ticks_plan_is_recorded_and_its_intent_too() -> None:
     ticks = Ticks()
     ticks.play(lambda: ticks.quote(*DUE))
@@ -110,24 +137,24 @@ def test_a_stop_needs_two_ticks_far_enough_apart() -> None:
     assert again.sent == [CALL]
 
 
-def test_a_stop_that_waits_for_a_second_quote_wakes_a_poll_once() -> None:
+def test_a_stop_that_waits_for_a_second_quote_asks_for_one_once_and_for_no_read() -> None:
     ticks = Ticks()
 
     async def time_passes() -> None:
         await asyncio.sleep(0.02)
 
     ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), time_passes)
-    assert ticks.woken == ["main"]
+    assert (ticks.requoted, ticks.woken) == (["main"], [])
 
 
-def test_a_jump_sends_nothing_and_wakes_a_poll() -> None:
+def test_a_jump_sends_nothing_and_asks_for_a_second_quote() -> None:
     ticks = Ticks()
 
     async def time_passes() -> None:
         await asyncio.sleep(0.02)
 
     ticks.play(lambda: ticks.quote("9.00", "9.02"), time_passes)
-    assert (ticks.sent, ticks.woken) == ([], ["main"])
+    assert (ticks.sent, ticks.requoted, ticks.woken) == ([], ["main"], [])
 
 
 def test_no_tick_acts_while_the_market_is_closed() -> None:
@@ -144,7 +171,7 @@ def test_a_quote_of_what_nobody_holds_is_ignored() -> None:
     assert ticks.world.prices.newest(PUT) is None
 
 
-def test_an_order_that_changes_wakes_a_poll_and_its_history_is_loaded_anew() -> None:
+def test_an_order_that_changes_wakes_one_poll_which_reads_todays_orders_without_a_request_more() -> None:
     ticks = Ticks()
 
     async def change() -> None:
@@ -154,7 +181,79 @@ def test_an_order_that_changes_wakes_a_poll_and_its_history_is_loaded_anew() -> 
 
     ticks.play(change, ticks.poll)
     assert ticks.woken == ["main"]
-    assert ticks.world.broker.requests.count("history") == 1
+    assert ticks.world.broker.requests == ["clock", "positions", "all orders"]
+
+
+def test_a_tick_after_news_of_its_symbols_orders_sends_nothing_until_a_poll_has_read_them() -> None:
+    ticks = Ticks()
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", CALL)
+
+    ticks.play(change, lambda: ticks.quote(*DUE))
+    assert (ticks.sent, ticks.world.broker.requests) == ([], [])
+    assert ticks.woken[0] == "main"
+
+
+def test_a_tick_after_news_of_another_symbols_orders_sends() -> None:
+    ticks = Ticks()
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", PUT)
+
+    ticks.play(change, lambda: ticks.quote(*DUE))
+    assert ticks.sent == [CALL]
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_after_a_break_of_the_order_stream_a_tick_sends_nothing_until_todays_orders_were_read(*, is_back: bool) -> None:
+    ticks = Ticks()
+
+    async def breaks() -> None:
+        ticks.handler.connection_changed("orders of main", "the connection was cut")
+        if is_back:
+            ticks.handler.connection_changed("orders of main", "")
+
+    async def next_poll() -> None:
+        ticks.world.quoted("1.00", "1.02")
+        await ticks.poll()
+        requests.extend(ticks.world.broker.requests)
+
+    requests: list[str] = []
+    ticks.play(breaks, lambda: ticks.quote(*DUE), next_poll, lambda: ticks.quote(*DUE))
+    assert requests == ["clock", "positions", "all orders" if is_back else "orders"]
+    assert ticks.sent == ([CALL] if is_back else [])
+
+
+def test_a_reevaluation_without_an_order_stream_asks_once_for_the_orders_of_all_that_is_due() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "1"))
+    world.quoted("1.00", "1.02", PUT)
+    ticks = Ticks(world)
+
+    async def due() -> None:
+        world.watcher.orders_streamed(is_connected=False)
+        world.clock.seconds += 2
+        world.quoted(*DUE)
+        world.quoted(*DUE, PUT)
+        await world.prices.refresh([position.instrument for position in world.broker.held])
+        await world.watcher.reevaluate(world.market_clock.now())
+
+    ticks.play(due)
+    assert world.broker.requests[:3] == ["history", "submit", "submit"]
+
+
+def test_a_reevaluation_with_the_order_stream_connected_needs_no_request_before_the_order() -> None:
+    ticks = Ticks()
+
+    async def due() -> None:
+        ticks.world.clock.seconds += 2
+        ticks.world.quoted(*DUE)
+        await ticks.world.prices.refresh([a_position(CALL).instrument])
+        await ticks.world.watcher.reevaluate(ticks.world.market_clock.now())
+
+    ticks.play(due)
+    assert ticks.world.broker.requests[0] == "submit"
 
 
 def test_a_connection_is_published_when_it_changes_and_all_accounts_are_polled_once_it_is_up() -> None:

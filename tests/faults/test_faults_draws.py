@@ -64,6 +64,20 @@ def test_a_symbol_with_foreign_characters_is_in_the_account_and_stays(tmp_path: 
     assert not found(stage)
 
 
+def test_a_row_whose_symbol_can_not_be_one_leaves_a_short_to_be_covered() -> None:
+    outcome = play(132, ("A11",), adapter=True)
+    assert outcome.faults["A11"] == 1
+    assert not outcome.violations
+
+
+def test_an_order_that_did_not_arrive_is_not_sent_again_once_the_position_is_gone() -> None:
+    assert not play(196, adapter=True).violations
+
+
+def test_an_addition_that_the_positions_do_not_show_yet_disarms_no_trailing_stop() -> None:
+    assert not play(2952).violations
+
+
 def test_an_exchange_refuses_orders_as_drawn_and_the_exit_takes_place_afterwards(tmp_path: Path) -> None:
     day = a_day(Role.CRASH, hours=2)
     at = day.positions[0].due_at
@@ -73,6 +87,27 @@ def test_an_exchange_refuses_orders_as_drawn_and_the_exit_takes_place_afterwards
     assert stage.injector.all_fired["H21"] >= 3
     assert not stage.exchange.accounts["main"].positions
     assert not found(stage)
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_another_account_behind_the_key_is_told_and_sells_what_is_due(*, adapter: bool) -> None:
+    outcome = play(2, ("A12",), adapter=adapter)
+    assert (outcome.faults["A12"], outcome.processes) == (1, 2)
+    assert not outcome.violations
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_remembered_increments_that_are_wrong_send_no_order_off_the_grid(*, adapter: bool) -> None:
+    outcome = play(3, ("O17",), adapter=adapter)
+    assert outcome.faults["O17"] == 1
+    assert not outcome.violations
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_feeds_that_were_revoked_or_granted_over_night_cost_no_exit(seed: int) -> None:
+    outcome = play(seed, ("H22",), adapter=True)
+    assert outcome.faults["H22"] == 1
+    assert not outcome.violations
 
 
 def after(seconds: float) -> dt.datetime:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sellctl.core.model.instrument import AssetClass, a_stock, an_option
+from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import (
@@ -60,9 +61,16 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
     return {"client_order_id": order.client_order_id, "symbol": order.symbol, "qty": str(order.qty)}
 
 
-def intend(journal: SqliteJournal, client_order_id: str = "sellctl-1", account: str = "main") -> None:
-    order = an_order(client_order_id)
-    journal.intend(account, order, a_body(order), a_signal(a_holding()), 1)
+def intend(journal: SqliteJournal, *client_order_ids: str, account: str = "main") -> None:
+    """The intents of one decision; by default of one order."""
+    journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ())
+
+
+def an_intended_order(
+    client_order_id: str = "sellctl-1", holding: Holding | None = None, *, symbol: str = CALL
+) -> IntendedOrder:
+    order = an_order(client_order_id, symbol)
+    return IntendedOrder(order, a_body(order), a_signal(holding or a_holding(symbol)), 1)
 
 
 def a_holding(symbol: str = CALL, bid: str = "1.20") -> Holding:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from sellctl.commands.report import report
 from sellctl.core.errors import ConfigError
+from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.position import Holding, Prices
 from sellctl.journal.exits import exits
 from sellctl.journal.queries import Filters
@@ -36,7 +37,7 @@ def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str
     signal = replace(decision.signal, holding=decision.holding, strategy="one")
     journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal)))
     order = an_order(client_order_id)
-    journal.intend("main", order, a_body(order), signal, step)
+    journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),), ())
 
 
 def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:

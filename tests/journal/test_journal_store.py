@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import an_order as a_resting_order
 from builders import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_builders import (
     CALL,
     NOON,
-    a_body,
     a_holding,
     a_journal,
     a_plan,
-    a_signal,
     a_snapshot,
-    an_order,
+    an_intended_order,
     denied,
     held,
     intend,
@@ -33,7 +32,7 @@ from journal_builders import (
 from sellctl.core.errors import JournalError
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import Reason, Urgency
+from sellctl.core.model.plan import CancelOrder, Reason, Urgency
 from sellctl.core.model.position import Direction
 from sellctl.journal.queries import Filters, history, unpack
 from sellctl.journal.schema import FILE_NAME
@@ -52,6 +51,46 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
 
 def kinds(journal: SqliteJournal, **wanted: Any) -> list[str]:
     return [row.kind for row in history(journal.path, Filters(**wanted))]
+
+
+def test_the_intents_of_one_decision_are_one_transaction(tmp_path: Path) -> None:
+    steps: list[str] = []
+    journal = a_journal(tmp_path, step=steps.append)
+    intend(journal, "sellctl-1", "sellctl-2", "sellctl-3")
+    journal.close()
+    assert steps == ["journal.written", "journal.committed", "journal.headed"]
+    assert [row.client_order_id for row in history(journal.path, Filters())] == ["sellctl-3", "sellctl-2", "sellctl-1"]
+    assert verify(journal.path).fault == ""
+
+
+def test_the_cancels_of_a_decision_are_in_the_same_transaction_as_its_intents(tmp_path: Path) -> None:
+    steps: list[str] = []
+    journal = a_journal(tmp_path, step=steps.append)
+    cancels = [CancelOrder(a_resting_order(CALL, client_order_id=name), "stale") for name in ("by-hand-1", "by-hand-2")]
+    journal.intend("main", (an_intended_order("sellctl-1"),), cancels)
+    journal.close()
+    assert steps.count("journal.committed") == 1
+    rows = history(journal.path, Filters())
+    assert [(row.kind, row.client_order_id) for row in rows] == [
+        ("cancel", "by-hand-2"),
+        ("cancel", "by-hand-1"),
+        ("intent", "sellctl-1"),
+    ]
+    assert rows[0].body == {"client_order_id": "by-hand-2", "symbol": CALL, "why": "stale"}
+    assert verify(journal.path).fault == ""
+
+
+def test_of_a_decision_that_can_not_be_committed_no_intent_is_recorded(tmp_path: Path) -> None:
+    def fail(step: str) -> None:
+        if step == "journal.written":
+            raise JournalError("The disk is full.")
+
+    journal = a_journal(tmp_path, step=fail)
+    with pytest.raises(JournalError):
+        intend(journal, "sellctl-1", "sellctl-2")
+    assert (journal.open_intents("main"), kinds(journal)) == ((), [])
+    journal.close()
+    assert verify(journal.path).fault == ""
 
 
 def test_an_intent_is_open_until_its_end_is_seen(journal: SqliteJournal) -> None:
@@ -275,7 +314,7 @@ armed = False
 journal = a_journal(Path({folder!r}), step=die)
 intend(journal, "sellctl-1")
 armed = True
-intend(journal, "sellctl-2")
+intend(journal, "sellctl-2", "sellctl-3")
 """
 
 
@@ -289,8 +328,8 @@ def test_kill_9_leaves_a_whole_journal(tmp_path: Path, step: str, survives: bool
     assert verify(tmp_path / FILE_NAME).fault == ""
     journal = a_journal(tmp_path)
     assert journal.alarm == ""
-    assert journal.open_intents("main") == (("sellctl-1", "sellctl-2") if survives else ("sellctl-1",))
-    intend(journal, "sellctl-3")
+    assert journal.open_intents("main") == (("sellctl-1", "sellctl-2", "sellctl-3") if survives else ("sellctl-1",))
+    intend(journal, "sellctl-4")
     journal.close()
     assert verify(tmp_path / FILE_NAME).fault == ""
 
@@ -322,7 +361,7 @@ def test_the_days_profit_survives_a_restart(journal: SqliteJournal) -> None:
 def test_a_cover_makes_what_it_cost_less_than_the_short_brought(journal: SqliteJournal) -> None:
     short = a_holding()
     short = replace(short, position=replace(short.position, direction=Direction.SHORT))
-    journal.intend("main", an_order(), a_body(an_order()), a_signal(short), 1)
+    journal.intend("main", (an_intended_order(holding=short),), ())
     journal.record_fill("main", "sellctl-1", a_fill("3", "1.00"))
     assert journal.realised("main") == 150
 
@@ -336,6 +375,6 @@ def test_the_days_profit_is_unknown_while_one_fill_has_no_price(journal: SqliteJ
 def test_the_days_profit_is_unknown_without_an_entry_price(journal: SqliteJournal) -> None:
     given = a_holding()
     given = replace(given, position=replace(given.position, entry_price=None))
-    journal.intend("main", an_order(), a_body(an_order()), a_signal(given), 1)
+    journal.intend("main", (an_intended_order(holding=given),), ())
     journal.record_fill("main", "sellctl-1", a_fill("3", "1.00"))
     assert journal.realised("main") is None

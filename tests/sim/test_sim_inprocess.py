@@ -104,6 +104,7 @@ def test_open_orders_and_todays_orders() -> None:
     assert [order.id for order in run(broker.open_orders()).rows] == [resting.id]
     assert len(run(broker.orders_since(at("09:30"), [CALL])).rows) == 2
     assert run(broker.orders_since(at("11:30"), [CALL])).rows == ()
+    assert len(run(broker.orders_since(at("09:30"), None)).rows) == 2
     run(broker.cancel(resting.id))
     assert run(broker.order_by_client_id("b")).status == "canceled"
 
@@ -117,7 +118,7 @@ Act = Callable[[Broker], Awaitable[object]]
         (lambda broker: broker.submit(an_exit(client_id="mine")), Refusal.DUPLICATE_ID),
         (lambda broker: broker.submit(an_exit("2")), Refusal.INSUFFICIENT_QTY),
         (lambda broker: broker.submit(an_exit("3")), Refusal.INTENT_MISMATCH),
-        (lambda broker: broker.submit(an_exit(limit="2.005")), Refusal.OTHER),
+        (lambda broker: broker.submit(an_exit(limit="2.005")), Refusal.PRICE_INCREMENT),
     ],
 )
 def test_a_rejection_names_its_kind(act: Act, refusal: Refusal) -> None:

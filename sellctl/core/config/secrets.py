@@ -1,5 +1,6 @@
 """Looks up secrets: ${ENV}, file:/path, keyring:service/name. No error message contains what was read."""
 
+import hashlib
 import os
 import re
 import stat
@@ -29,6 +30,11 @@ class Resolved:
 
     value: str
     source: str
+
+
+def key_mark(api_key: str) -> str:
+    """What stands for an API key in files: a hash, from which the key can't be found."""
+    return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 
 def is_literal(text: str) -> bool:

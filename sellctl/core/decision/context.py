@@ -15,7 +15,7 @@ from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, acc
 from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import Urgency
+from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import NO_PRICES, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import is_live
@@ -131,13 +131,16 @@ class DecisionContext(Struct, frozen=True):
         """Our backstops for the symbol that rest at the broker."""
         return tuple(order for order in self.orders_on(symbol) if order.is_backstop)
 
-    def with_walks_for(self, exits: int) -> "DecisionContext":
-        """The context with price walks so short that `exits` patient exits stay within the account's orders per minute.
+    def with_walks_for(self, signals: Iterable[ExitSignal]) -> "DecisionContext":
+        """The context with price walks so short that these exits stay within the account's patient orders per minute.
 
-        Unchanged when all of them fit with every step.
+        What other exits have sent in the last minute counts too. Unchanged when all of them fit with every step.
         """
-        limit = MAX_PATIENT_ORDERS_PER_MINUTE[1]
-        if all(exits * walk.steps <= limit for walk in self.walks.values()):
+        patient = [signal for signal in signals if signal.urgency >= Urgency.TIME]
+        exits = len(patient)
+        of_others = self.snapshot.sent.patient - sum(signal.holding.state.sent.patient for signal in patient)
+        limit = MAX_PATIENT_ORDERS_PER_MINUTE[1] - max(of_others, 0)
+        if all(exits * walk.steps <= limit for walk in self.walks.values()) or not exits:
             return self
         short = {
             urgency: WalkConfig(max(min(walk.steps, limit // exits), 1), walk.every, walk.final)

@@ -52,8 +52,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every position exactly once, most urgent first, and the stale orders to cancel."""
     context = DecisionContext.of(snapshot, policy)
     evaluated = [_evaluate_or_fault(holding, context) for holding in context.holdings]
-    patient = sum(1 for each in evaluated if each.signal and each.signal.urgency >= Urgency.TIME)
-    context = context.with_walks_for(patient)
+    context = context.with_walks_for(each.signal for each in evaluated if each.signal)
     decisions = most_urgent_first(
         _step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated
     )

@@ -46,6 +46,7 @@ STALLED_FOR = dt.timedelta(seconds=30)
 # orders so far, up to MARKET_PATIENCE: it is renewed less and less often.
 MARKET_FILLS_WITHIN = dt.timedelta(seconds=15)
 MARKET_PATIENCE = 4
+JUST_FILLED = "an order of ours has just filled: waiting until the position shows it"
 RENEWED = "because the market order does not fill although the quote moves"
 
 
@@ -84,6 +85,11 @@ def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecisio
         alert=waits_for != SECOND_QUOTE,
         unconfirmed=waits_for == SECOND_QUOTE,
     )
+
+
+def _settling(signal: ExitSignal, why: str) -> PositionDecision:
+    """An exit that waits until the position shows a fill."""
+    return replace(_closing(signal, why), unconfirmed=True)
 
 
 def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
@@ -198,7 +204,7 @@ def _may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:
 def _obstructed(signal: ExitSignal, obstacles: _Obstacles, size: Size, context: DecisionContext) -> PositionDecision:
     """Nothing can be sent: an order of the user's is in the way, or nothing is free for another reason."""
     if not obstacles.all:
-        return _denied(signal, (size.why,))
+        return _settling(signal, JUST_FILLED) if size.settles else _denied(signal, (size.why,))
     order = obstacles.all[0]
     if _may_preempt(signal, context):
         return _blocked(signal, f"waiting for the cancel of {describe(order)}")
@@ -212,7 +218,7 @@ def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionCo
     todays = snapshot.history.get(holding.symbol, ())
     settling = why_settling(holding, todays, snapshot)
     if settling:
-        return replace(_closing(signal, settling), unconfirmed=True)
+        return _settling(signal, settling)
     attempt = attempt_number(todays)
     order = SubmitOrder.closing(
         holding.position,
@@ -239,7 +245,7 @@ def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) 
         return ""
     filled_at = holding.state.filled_at  # a backstop of an earlier day, or an order that no list shows yet
     if filled_at and _may_be_missing(filled_at, snapshot):
-        return "an order of ours has just filled: waiting until the position shows it"
+        return JUST_FILLED
     for order in todays:
         filled_at = order.last_fill_at
         if filled_at and closes(order, holding.position.direction) and _may_be_missing(filled_at, snapshot):

@@ -20,17 +20,20 @@ STEP = {AssetClass.OPTION: Decimal(1), AssetClass.STOCK: Decimal("1e-9")}
 class Size(Struct, frozen=True):
     """`wanted` is the quantity to close, `qty` the part of it that is free now; `why` says what limits them, or is "".
 
-    Both are multiples of the asset's STEP, and 0 <= qty <= wanted <= held.
+    Both are multiples of the asset's STEP, and 0 <= qty <= wanted <= held. `settles` means that a fill of ours is the
+    limit, which the position doesn't show yet.
     """
 
     qty: Decimal
     wanted: Decimal
     why: str = ""
+    settles: bool = False
 
 
 class _Limit(Struct, frozen=True):
     qty: Decimal
     why: str
+    settles: bool = False
 
 
 def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
@@ -38,10 +41,11 @@ def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
     holding = signal.holding
     requested = _Limit(min(signal.qty, holding.position.qty), "")
     wanted = min((requested, *_reserves(holding, context)), key=lambda limit: limit.qty)
-    tightest = min((wanted, *_claims(holding, context)), key=lambda limit: limit.qty)
+    limits = (wanted, *_claims(holding, context))
+    tightest = min(limits, key=lambda limit: limit.qty)
     qty, full = _floored(tightest.qty, holding), _floored(wanted.qty, holding)
     tiny = "the rest is smaller than the smallest order" if qty <= 0 else ""
-    return Size(qty, full, tightest.why or tiny)
+    return Size(qty, full, tightest.why or tiny, any(each.settles and each.qty <= tightest.qty for each in limits))
 
 
 def free(holding: Holding) -> Decimal:
@@ -73,4 +77,5 @@ def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
     yield _Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
     if state.qty_left is not None:
         left = state.qty_left - claimed
-        yield _Limit(left, f"our own fills leave {max(left, ZERO):f} of it")
+        is_news = state.qty_left < position.qty
+        yield _Limit(left, f"our own fills leave {max(left, ZERO):f} of it", settles=is_news)

@@ -36,7 +36,8 @@ class AccountState(Struct, frozen=True):
     snapshot: Snapshot | None = None
     polled_at: float | None = None  # when the snapshot's positions and orders were requested, in monotonic seconds
     acted: bool = False  # whether the last poll, re-evaluation or tick sent or cancelled anything
-    awaits_read: bool = False  # whether it cancelled an order, so that the next one waits for a read of the account
+    awaits_read: bool = False  # whether an exit waits for a read that shows the end of a cancel
+    reads_in_vain: int = 0  # the reads in a row that have shown such a cancel as still pending
     problem: SellctlError | None = None
     failures: int = 0
     working: tuple[str, ...] = ()  # symbols with an exit order of ours that isn't terminal
@@ -77,11 +78,16 @@ class AccountState(Struct, frozen=True):
         return self.plan.is_unconfirmed or self.is_following
 
     @property
+    def is_settling(self) -> bool:
+        """Whether an exit waits until the positions show a fill."""
+        return self.plan is not None and self.plan.is_settling
+
+    @property
     def is_following(self) -> bool:
         """Whether an exit is followed to its end: an order works or is about to, or a fill has not settled yet."""
         if self.plan is None or self.mode is not RunMode.ACT:
             return False
-        if self.plan.is_settling:
+        if self.is_settling:
             return True
         if self.only is None:
             return bool(self.working or self.plan.acts)

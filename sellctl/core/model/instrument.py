@@ -9,6 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
+_DIGIT = re.compile(r"[0-9]")
 _STRIKE_SCALE = 1000
 _KEPT = 16_384  # parsed symbols to keep: every poll needs the terms of every position
 # Index and share-class roots whose underlying has another symbol; any other root is its own underlying.
@@ -69,7 +70,7 @@ class OptionContract(Struct, frozen=True):
     @property
     def is_adjusted(self) -> bool:
         """Whether the root contains a digit: after a corporate action, the contract may not deliver 100 shares."""
-        return any(character.isdigit() for character in self.root)
+        return _DIGIT.search(self.root) is not None
 
     @property
     def settles_in_the_morning(self) -> bool:

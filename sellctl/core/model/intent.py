@@ -1,10 +1,21 @@
-"""Recorded orders: their intents, which are recorded before they are sent, and what was recorded since."""
+"""Orders about to be recorded, and recorded ones: their intents and what was recorded since."""
 
 import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
 
 from msgspec import Struct
+
+from sellctl.core.model.plan import ExitSignal, SubmitOrder
+
+
+class IntendedOrder(Struct, frozen=True):
+    """An order about to be sent, as step `step` of the exit of `signal`; `body` is exactly what is sent."""
+
+    request: SubmitOrder
+    body: Mapping[str, str]
+    signal: ExitSignal
+    step: int
 
 
 class Intent(Struct, frozen=True):

@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sellctl.core.model.instrument import AssetClass, underlying_of
+from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Holding, Position
 
@@ -413,6 +413,12 @@ class Plan(Struct, frozen=True):
         return tuple(reversed(by_id.values()))
 
     @property
+    def awaited_cancels(self) -> tuple[CancelOrder, ...]:
+        """The cancels whose end an exit waits for: those in its way, and the stale orders of its symbol."""
+        due = {decision.holding.symbol for decision in self.decisions if decision.signal}
+        return (*self._in_the_way(), *(cancel for cancel in self.stale if cancel.order.symbol in due))
+
+    @property
     def acts(self) -> bool:
         """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)
@@ -427,24 +433,15 @@ class Plan(Struct, frozen=True):
         """The symbols of the decisions that send or cancel an order."""
         return frozenset(d.holding.symbol for d in self.decisions if d.submit or d.cancel_first)
 
+    @property
+    def symbols_touched(self) -> frozenset[str]:
+        """The symbols on which anything is sent or cancelled, backstops and stale orders included."""
+        guarded = (d.holding.symbol for d in self.decisions if d.backstop)
+        return self.symbols_acting.union(guarded, (cancel.order.symbol for cancel in self.stale))
+
     def _in_the_way(self) -> Iterator[CancelOrder]:
         for decision in self.decisions:
             yield from decision.cancel_first
-
-    @property
-    def by_underlying(self) -> "dict[str, Plan]":
-        """This plan split by underlying, most urgent first; decisions that do nothing are left out."""
-        acting: dict[str, list[PositionDecision]] = {}
-        for decision in self.decisions:
-            if decision.submit or decision.cancel_first or decision.backstop:
-                acting.setdefault(decision.holding.position.instrument.underlying, []).append(decision)
-        stale: dict[str, list[CancelOrder]] = {}
-        for cancel in self.stale:
-            stale.setdefault(underlying_of(cancel.order.symbol), []).append(cancel)
-        return {
-            name: replace(self, decisions=tuple(acting.get(name, ())), stale=tuple(stale.get(name, ())))
-            for name in dict.fromkeys((*acting, *stale))
-        }
 
     def only(self, symbols: frozenset[str]) -> "Plan":
         """This plan reduced to the decisions and stale orders of these symbols."""

@@ -16,7 +16,11 @@ T = TypeVar("T")
 
 
 class InvalidRow(Struct, frozen=True):
-    """A row that could not be read; the others are still used. `symbol` is "" when the symbol was unreadable too."""
+    """A row that could not be read; the others are still used.
+
+    `symbol` is "" when it was unreadable too, and in quotes when it is a text that can't be a symbol: then the row
+    belongs to no symbol that is traded.
+    """
 
     symbol: str
     why: str

@@ -16,6 +16,7 @@ from sellctl.core.model.position import NO_BACKSTOP, BackstopState, ExitProgress
 from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_events import (
     Adopted,
+    Cancel,
     CancelRefused,
     CancelRequested,
     Effect,
@@ -170,6 +171,12 @@ class OrderBook:
         self._count(before, after, event)
         return effects
 
+    def may_request_cancel(self, order: Order, at: float) -> bool:
+        """Whether the broker is to be asked to cancel an order: not again a moment after it was."""
+        known = self._open.get(order.client_order_id)
+        request = known.cancel if known else self._cancels_of_others.get(order.id)
+        return Cancel() in ask_to_cancel(request, at)[1]
+
     def request_cancel(self, order: Order, at: float) -> tuple[Effect, ...]:
         """Request the cancel of any order. The effects include Cancel when the broker is to be asked now."""
         if order.client_order_id in self._open:
@@ -184,6 +191,11 @@ class OrderBook:
     def cancel_ended(self, order: Order) -> None:
         """Record that an order whose cancel was requested has ended at the broker."""
         self._cancels_of_others.pop(order.id, None)
+
+    def cancels_seen(self, ids: Collection[str]) -> None:
+        """Forget the cancels of the user's orders, except of these, which the broker still lists as open."""
+        for order_id in self._cancels_of_others.keys() - ids:
+            del self._cancels_of_others[order_id]
 
     def seen(self, client_order_ids: Collection[str]) -> None:
         """Mark as unseen every order of this process except these, which the broker's view shows.

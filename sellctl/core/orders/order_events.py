@@ -41,10 +41,14 @@ class OutcomeUnknown(Struct, frozen=True):
 
 
 class NotFound(Struct, frozen=True):
-    """The broker definitely has no such id, as of `at` in monotonic seconds. Under a halt nothing is sent again."""
+    """The broker definitely has no such id, as of `at` in monotonic seconds. Under a halt nothing is sent again.
+
+    `is_held` is whether the positions that were just read still have the order's quantity, free of other orders.
+    """
 
     at: float
     halted: bool = False
+    is_held: bool = False
 
 
 class PartiallyFilled(Struct, frozen=True):

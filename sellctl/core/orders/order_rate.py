@@ -70,7 +70,9 @@ class OrderRate:
 
     def rejects(self, symbol: str, now: float) -> RejectStreak:
         """The orders that were refused or rejected in a row."""
-        streak, at = self._rejects.get(symbol, (NO_REJECTS, now))
+        if symbol not in self._rejects:
+            return NO_REJECTS
+        streak, at = self._rejects[symbol]
         return NO_REJECTS if now - at > STREAK_ENDS_SECONDS else replace(streak, seconds=now - at)
 
 

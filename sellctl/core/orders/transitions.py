@@ -117,9 +117,9 @@ def _is_looked_up(order: ManagedOrder, _event: OutcomeUnknown) -> Result:
 def _is_not_found(order: ManagedOrder, event: NotFound) -> Result:
     """After enough definite answers the order is sent again or given up (I3).
 
-    It is sent again if it is recent, its purpose allows it, this process has its body, the answer to it was no refusal
-    and no halt is set. Otherwise it is given up once it has been missing for HIDDEN_SECONDS; one that was refused is
-    withdrawn then, so that its refusal counts as any other.
+    It is sent again if it is recent, its purpose allows it, this process has its body, the answer to it was no refusal,
+    the position still has its quantity and no halt is set. Otherwise it is given up once it has been missing for
+    HIDDEN_SECONDS; one that was refused is withdrawn then, so that its refusal counts as any other.
     """
     if is_another_not_found(order, event.at):
         order = replace(order, not_found_at=(*order.not_found_at, event.at))
@@ -127,7 +127,7 @@ def _is_not_found(order: ManagedOrder, event: NotFound) -> Result:
         return order, ()
     is_recent = event.at - order.sent_at < REPEAT_WITHIN_SECONDS
     may_repeat = order.request and order.handling.repeats and not order.was_refused
-    if may_repeat and is_recent and not event.halted:
+    if may_repeat and is_recent and event.is_held and not event.halted:
         return replace(order, not_found_at=()), (Repeat(),)
     if event.at - order.not_found_at[0] >= HIDDEN_SECONDS:
         if order.was_refused:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sellctl.core.config.schema import AssetKind
 from sellctl.core.model.gain import Amount, Basis
+from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import Holding
 from sellctl.core.rules.stop_loss import StopLoss
@@ -32,12 +33,14 @@ class StrategyOne(BaseStrategy):
             TakeProfit(Amount(self.profit_rate - 1), self.profit_basis),
         )
 
+    @cached_property
+    def _asset_classes(self) -> frozenset[AssetClass]:
+        return frozenset(ASSET_CLASSES[kind] for kind in self.applies_to)
+
     def takes(self, holding: Holding, _market: Market) -> bool:
         """Whether it is a long of an asset in `applies_to`."""
         position = holding.position
-        return position.is_long and any(
-            ASSET_CLASSES[kind] is position.instrument.asset_class for kind in self.applies_to
-        )
+        return position.is_long and position.instrument.asset_class in self._asset_classes
 
     def rules(self) -> tuple[Rule, ...]:
         """The stop and the target."""

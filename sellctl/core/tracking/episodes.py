@@ -21,6 +21,7 @@ from sellctl.core.structures.pairs import is_pair_name, legs_of
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
+MAY_BE_MISSING = dt.timedelta(seconds=30)  # how long after a fill the positions that were read may not show it
 SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave the cost within the tolerance
 
 
@@ -32,6 +33,7 @@ class Episodes:
         self._memory = memory
         self._known: dict[str, Episode] | None = None
         self._looked_up: set[str] = set()
+        self.in_question: set[str] = set()  # symbols that may have been closed and opened again: see `opened`
         self._newly_suspended: list[tuple[str, str]] = []  # symbol and reason
 
     @property
@@ -50,6 +52,7 @@ class Episodes:
         for symbol in symbols:
             self.known.pop(symbol, None)
             self._looked_up.discard(symbol)
+            self.in_question.discard(symbol)
 
     def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
         """Begin, carry on or suspend the episodes of these positions, which are all that are held."""
@@ -83,9 +86,14 @@ class Episodes:
         """Symbols whose opening orders this process has not looked up yet."""
         return tuple(symbol for symbol in self.known if symbol not in self._looked_up and not is_pair_name(symbol))
 
-    def opened(self, symbol: str, orders: Iterable[Order]) -> None:
-        """Derive from its orders when the position was opened, and by which one."""
+    def opened(self, symbol: str, orders: Iterable[Order], now: dt.datetime) -> None:
+        """Derive from its orders when the position was opened, and by which one. `now` is the broker's clock.
+
+        A fill of the last moments may be missing in the positions: an addition to a position then looks as if it had
+        opened it anew. Such a position is in question, without a peak, and looked up again.
+        """
         self._looked_up.add(symbol)
+        self.in_question.discard(symbol)
         episode = self.known.get(symbol)
         todays = tuple(orders)
         opening = opening_of(episode, todays) if episode else None
@@ -93,6 +101,10 @@ class Episodes:
         if episode is None or opening is None or opened_at is None:
             return
         if was_reopened(episode, opening, todays):
+            if opened_at > now - MAY_BE_MISSING:
+                self._looked_up.discard(symbol)
+                self.in_question.add(symbol)
+                return
             episode = _fresh(episode, opened_at)
             for name in [name for name in self.known if symbol in legs_of(name)]:
                 self.known[name] = _fresh(self.known[name], opened_at)

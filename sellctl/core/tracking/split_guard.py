@@ -34,6 +34,10 @@ class SplitGuard:
         """The symbols whose rules are suspended in this poll, each with the reason."""
         return MappingProxyType(self._suspended)
 
+    def why_suspended(self, symbol: str) -> str:
+        """Why a symbol's rules are suspended in this poll; "" when they are not."""
+        return self._suspended.get(symbol, "")
+
     @property
     def underlyings(self) -> tuple[str, ...]:
         """The underlyings of which a position may not show today's split yet, so that it has a wrong value."""
@@ -48,7 +52,7 @@ class SplitGuard:
 
     def suspects(self, positions: Iterable[Position], market: Market) -> bool:
         """Whether the newest price of any of these positions may be that after a split that it doesn't show."""
-        return any(self._suspected(position, market) for position in positions)
+        return self._is_on(market) and any(self._suspected(position, market) for position in positions)
 
     def check(self, held: tuple[Position, ...], market: Market) -> None:
         """Suspend the rules of everything on an underlying of which a position may not show today's split.
@@ -56,6 +60,8 @@ class SplitGuard:
         A known split suspends them until the user resumes them; one that is only suspected, for this poll.
         """
         self._suspended = {}
+        if not self._is_on(market):
+            return
         suspected = [(p.instrument.underlying, found) for p in held if (found := self._suspected(p, market))]
         for underlying, found in suspected:
             group = [
@@ -65,16 +71,21 @@ class SplitGuard:
             if found.is_certain:
                 self._episodes.suspend(underlying, found.why, group)
 
+    def _is_on(self, market: Market) -> bool:
+        """Whether prices of today may be those after a split of today."""
+        return self._splits is not None and market.is_open and self._splits.day == market.today
+
     def _suspected(self, position: Position, market: Market) -> SuspectedSplit | None:
-        book = self._book_of(position.symbol)
-        if self._splits is None or book is None or book.newest is None or not market.is_open:
+        splits, underlying = self._splits, position.instrument.underlying
+        if splits is None or splits.is_without_split(underlying) or self._is_accepted(position, market):
             return None
-        if self._splits.day != market.today or self._is_accepted(position, market):
+        book = self._book_of(position.symbol)
+        if book is None or book.newest is None:
             return None
         opened, bought = market.opened_at, self._episodes.known.get(position.symbol)
         if opened and (book.newest.at < opened or (bought and bought.opened_at and bought.opened_at >= opened)):
             return None
-        return suspected_split(position, book, self._splits)
+        return suspected_split(position, book, splits)
 
     def _is_accepted(self, position: Position, market: Market) -> bool:
         accepted = self._accepted if self._accepted_on == market.today else ()

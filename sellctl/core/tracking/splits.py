@@ -53,9 +53,9 @@ class SplitsOfDay:
         """Those of the symbols about which the broker has not answered."""
         return frozenset(symbol for symbol in symbols if symbol not in self._answers)
 
-    def has_answer(self, symbol: str) -> bool:
-        """Whether the broker has answered about a stock."""
-        return symbol in self._answers
+    def is_without_split(self, symbol: str) -> bool:
+        """Whether the broker has answered that a stock has no split today."""
+        return self._answers.get(symbol, _ONE) is None
 
     def ratio_of(self, symbol: str) -> Decimal | None:
         """The ratio of today's split of a stock; None when it has none, or when that is unknown."""
@@ -114,11 +114,8 @@ def suspected_split(position: Position, book: QuoteBook, splits: SplitsOfDay) ->
     the first answer or failure.
     """
     stock, is_stock = position.instrument.underlying, not position.instrument.is_option
-    ratio = splits.ratio_of(stock)
-    if ratio is None and splits.has_answer(stock):
-        return None
-    price = price_of(book)
-    if price is None:
+    ratio, price = splits.ratio_of(stock), price_of(book)
+    if price is None or splits.is_without_split(stock):
         return None
     if ratio is not None:
         before = _known(book.closed_at, book.jumped_from, position.lastday_price, position.entry_price)

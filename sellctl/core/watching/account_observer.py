@@ -2,18 +2,17 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sellctl.core.decision.pricing import needs_price_increment
-from sellctl.core.errors import BrokerError, RateLimitedError
+from sellctl.core.errors import BrokerError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.instrument import Instrument, a_stock, underlying_of
+from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order
 from sellctl.core.model.position import Position
@@ -21,6 +20,8 @@ from sellctl.core.model.snapshot import AccountFacts, Rows
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock
 from sellctl.core.position_manager import PositionManager
+from sellctl.core.tracking.todays_orders import TodaysOrders
+from sellctl.core.watching.order_lists import AccountOrders, OrderLists
 
 # How far back the orders that opened the positions are searched for.
 OPENINGS_WITHIN = dt.timedelta(days=30)
@@ -34,6 +35,7 @@ class AccountObservation(Struct, frozen=True):
     invalid_orders: Rows[Order]
     at: float  # monotonic seconds when it was requested
     with_underlyings: bool = False  # whether rules need the prices of underlyings
+    read: int = 0  # the read's number among those of today's orders
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -58,43 +60,81 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
     unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
+    unlisted: frozenset[str] = frozenset()  # see `read_orders`
+    _lists: OrderLists = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lists = OrderLists(self.broker)
+
+    @property
+    def todays(self) -> TodaysOrders:
+        """What is known of the account's orders of today."""
+        return self.orders.todays
 
     async def observe(
-        self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, urgent: bool = False
+        self, mode: RunMode, *, with_equity: bool, with_underlyings: bool, in_full: bool = False, urgent: bool = False
     ) -> AccountObservation:
-        """Positions and open orders, with our orders updated. `with_equity` reads the account's equity again.
+        """Positions and open orders, with our orders updated; `in_full` with today's orders, all requested at once.
 
-        With `urgent`, the reads may use a part of the request budget that is kept for orders.
+        The first read requests the account too, `with_equity` each one. Of an account that isn't admitted, nothing is
+        used. With `urgent`, the reads may use a part of the request budget that is kept for orders.
         """
-        at = self.clock.monotonic()
-        await self._read_account(again=with_equity, urgent=urgent)
-        positions, orders = await asyncio.gather(
-            self.broker.positions(urgent=urgent), self.broker.open_orders(urgent=urgent)
+        at, midnight, read = self.clock.monotonic(), self._midnight(), self.todays.begin_read()
+        reading = self._lists.read_all(midnight, urgent=urgent) if in_full else self._lists.read_open(urgent=urgent)
+        account, held, lists = (
+            asyncio.ensure_future(self._read_account(again=with_equity, urgent=urgent)),
+            asyncio.ensure_future(self.broker.positions(urgent=urgent)),
+            asyncio.ensure_future(reading),
         )
-        known = await self._settle(orders.rows) if mode is RunMode.ACT else orders.rows
-        return AccountObservation(positions, known, orders, at, with_underlyings)
+        await asyncio.gather(account, held, lists, return_exceptions=True)  # no request outlives the read
+        account.result()
+        positions, orders = held.result(), lists.result()
+        self._lists.taken(orders, midnight)
+        if orders.since_midnight is None:
+            self.todays.listed(orders.open.rows)
+        else:
+            self.todays.loaded(orders.since_midnight, midnight, read)
+            self._publish_unreadable(orders.since_midnight, [position.symbol for position in positions.rows])
+        known = await self._settle(orders, read, positions.rows) if mode is RunMode.ACT else orders.open.rows
+        return AccountObservation(positions, known, orders.open, at, with_underlyings, read)
 
     def admit_again(self) -> None:
         """Check again that the account may be traded, if it has been read. SafetyRefusalError or BusyError if not."""
         if self.facts is not None:
             self.admit(self.facts)
 
-    async def history(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
-        """Today's orders by symbol, without the symbols that have an unreadable row, which is published.
+    def known_orders(self, symbols: Iterable[str], since: int | None = None) -> dict[str, tuple[Order, ...]]:
+        """Today's orders of those symbols for which they are certain, or were read by the read `since` or later."""
+        return self.todays.known(symbols, self._midnight(), since)
+
+    def lacks_orders(self, symbols: Iterable[str]) -> bool:
+        """Whether a read of today's orders would make them certain for a symbol for which they aren't."""
+        return self.todays.lacks(symbols, self._midnight())
+
+    async def read_orders(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
+        """Request today's orders of these symbols; those that have an unreadable row, which is published, are left out.
+
+        Afterwards `unlisted` has the symbols of which the answer lacks an order that is known as open.
 
         BrokerError also for an unreadable row without a symbol: it could belong to any.
         """
-        wanted = sorted(symbols)
-        rows = await self.broker.orders_since(self._midnight(), wanted)
-        unreadable = {row.symbol: row.why for row in rows.invalid}
-        if "" in unreadable:
-            raise BrokerError(f"An order of today can't be read ({unreadable['']}): nothing is sent until it can.")
+        wanted, midnight, read = sorted(symbols), self._midnight(), self.todays.begin_read()
+        rows = await self.broker.orders_since(midnight, wanted)
+        self.todays.loaded(rows, midnight, read, wanted)
+        why = next((row.why for row in rows.invalid if not row.symbol), "")
+        if why:
+            raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
+        self._publish_unreadable(rows, wanted)
+        self.unlisted = self.todays.lacking_in(rows.rows, wanted)
+        return self.todays.known(wanted, midnight, read)
+
+    def _publish_unreadable(self, rows: Rows[Order], symbols: Collection[str]) -> None:
+        """Publish once which of the symbols have an order of today that can't be read."""
+        unreadable = {row.symbol: row.why for row in rows.invalid if row.symbol in symbols}
         for symbol in sorted(unreadable.keys() - self.unreadable):
             text = f"an order of today can't be read ({unreadable[symbol]}): nothing is sent for it until it can"
             self.publish(symbol, EventKind.DEGRADED, text, failed=True)
-        self.unreadable = self.unreadable.difference(wanted).union(unreadable)
-        readable = [symbol for symbol in wanted if symbol not in unreadable]
-        return {symbol: tuple(order for order in rows.rows if order.symbol == symbol) for symbol in readable}
+        self.unreadable = self.unreadable.difference(symbols).union(unreadable)
 
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's readable orders of one symbol, in any state."""
@@ -115,28 +155,9 @@ class AccountObserver:
         except BrokerError:
             return False
         for symbol in wanted:
-            self.positions.episodes.opened(symbol, [order for order in rows.rows if order.symbol == symbol])
+            orders = [order for order in rows.rows if order.symbol == symbol]
+            self.positions.episodes.opened(symbol, orders, self.publish.now())
         return True
-
-    async def load_price_increments(self, symbols: Iterable[str]) -> bool:
-        """Read once per underlying whether its options trade in pennies. Return whether there was any new answer."""
-        missing = {underlying_of(symbol): symbol for symbol in symbols if self.lacks_price_increment(symbol)}
-        return any(await asyncio.gather(*(self._load_price_increment(symbol) for symbol in missing.values())))
-
-    def lacks_price_increment(self, symbol: str) -> bool:
-        """Whether a symbol's price increment depends on an answer of the broker that hasn't been read yet."""
-        return needs_price_increment(symbol) and underlying_of(symbol) not in self.positions.penny
-
-    async def _load_price_increment(self, symbol: str) -> bool:
-        """After a failure the coarser increment is used; it is read again only if the request budget was used up."""
-        penny, underlying = self.positions.penny, underlying_of(symbol)
-        try:
-            penny[underlying] = await self.broker.is_penny(symbol)
-        except RateLimitedError:
-            return False
-        except BrokerError:
-            penny[underlying] = None
-        return penny[underlying] is not None
 
     async def _read_account(self, *, again: bool, urgent: bool) -> None:
         """Read the key's account and check that it may be traded: once, and again while it is blocked or if `again`."""
@@ -148,15 +169,23 @@ class AccountObserver:
                 trading_block.lift()  # from now on the account itself shows the block and its end
             self.facts = replace(facts, blocked=facts.blocked or trading_block.holds(self.clock.monotonic()))
 
-    async def _settle(self, orders: Sequence[Order]) -> tuple[Order, ...]:
-        """Update our orders, and check that the broker's positions agree with our fills (S5)."""
-        known = await self.orders.settle(orders, self.publish.now())
+    async def _settle(self, orders: AccountOrders, read: int, positions: Iterable[Position]) -> tuple[Order, ...]:
+        """Update our orders, and check that the broker's positions agree with our fills (S5). Return the open orders.
+
+        Orders of ours whose end was read too need no look-up.
+        """
+        ended = {order.id: order for order in orders.ended if order.is_ours}
+        opened = (order for order in orders.open.rows if order.id not in ended)
+        known = await self.orders.settle((*opened, *ended.values()), self.publish.now(), positions)
         doubtful = self.positions.in_doubt()
         if doubtful:
-            for sentence in self.positions.explain(await self.history(doubtful)):
+            todays = self.todays.known(doubtful, self._midnight(), read)
+            unknown = [symbol for symbol in doubtful if symbol not in todays]
+            todays |= await self.read_orders(unknown) if unknown else {}
+            for sentence in self.positions.explain(todays):
                 detail = {"sentence": sentence}
                 self.publish("", EventKind.ALERT, sentence, evidence="quarantine", detail=detail)
-        return known
+        return tuple(order for order in known if order.id not in ended)
 
     def _midnight(self) -> dt.datetime:
         """The start of the exchange's day, in UTC."""

@@ -4,12 +4,14 @@ It knows what was requested and when each account was last read; how long to wai
 Times are in monotonic seconds.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Struct
 
+from sellctl.core.errors import RateLimitedError
 from sellctl.core.model.account_state import AccountState
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.ports import Broker
@@ -21,6 +23,7 @@ from sellctl.core.watching.poll_schedule import (
     SLOWEST_URGENT_SECONDS,
     PollConditions,
     back_off,
+    follow_gap,
     quote_requests,
     read_gap,
     reevaluation_gap,
@@ -56,11 +59,15 @@ class ScheduledAccount(Protocol):
 
 
 class Due(Struct, frozen=True):
-    """The names of the accounts that one round reads, re-evaluates without a read, and requests quotes for."""
+    """The names of the accounts that one round reads, re-evaluates without a read, and requests quotes for.
+
+    `follows` are those whose working orders it asks for without a read.
+    """
 
     reads: frozenset[str]
     reevaluations: frozenset[str]
     quotes: frozenset[str]
+    follows: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -68,25 +75,29 @@ class DueAccounts:
     """When each account was read and got quotes, what was requested since, and so which of them are due.
 
     `interval` is the time between ordinary polls, in seconds. `streams_orders_of` returns whether an account's order
-    stream is connected.
+    stream is connected. A single run takes fewer requests than `watch`: its orders are followed more rarely.
     """
 
     accounts: Sequence[ScheduledAccount]
     prices: PriceTracker
     interval: float
     streams_orders_of: Callable[[str], bool]
-    _reevaluates: bool = False
+    single_run: bool = True
     _instruments: dict[str, dict[str, Instrument]] = field(default_factory=dict)  # by account and symbol
     _reading: set[str] = field(default_factory=set)  # accounts whose read has begun and isn't used yet
     _read_at: dict[str, float] = field(default_factory=dict)  # by account: when its last read began
+    _read_before: dict[str, float] = field(default_factory=dict)  # by account: when the read before that began
     _read_ended_at: dict[str, float] = field(default_factory=dict)
     _quoted_at: dict[str, float] = field(default_factory=dict)  # by account: when it last got newer quotes
+    _followed_at: dict[str, float] = field(default_factory=dict)  # by account: when its orders were last asked for
+    _followed: Counter[str] = field(default_factory=Counter)  # by account: how often they were
     _last_ordinary: float = _LONG_AGO  # when the last ordinary poll began
     _jumped: frozenset[str] = frozenset()  # symbols whose price has jumped without a second quote yet
     _second_quote_in: float = 0.0
     _ordinary_requested: bool = False
     _read_requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
     _reevaluation_requested: set[str] = field(default_factory=set)  # accounts to decide again on the quotes there are
+    _quotes_requested: set[str] = field(default_factory=set)  # accounts to get newer quotes, and decide on them
     _at_once: set[str] = field(default_factory=set)  # accounts to be read by the next poll in any case
 
     # --- what is due --------------------------------------------------------------------------------------------------
@@ -98,18 +109,19 @@ class DueAccounts:
             self.ordinary_began(now)
         reads = frozenset(each.name for each in self.accounts if self._is_due(each, now, ordinary=ordinary))
         quotes = self._quotes_due(now)
-        wanted = (quotes | self._reevaluation_requested) - reads
-        able = (
-            each.name for each in self.accounts if each.name in wanted and self._reevaluates and each.may_reevaluate
-        )
-        unquoted = (name for name in reads if self._quoted_at.get(name, _LONG_AGO) <= now - REEVALUATION_SECONDS)
-        return Due(reads, frozenset(able), quotes.union(unquoted))
+        wanted = (quotes | self._reevaluation_requested) - (reads - self._confirming())
+        able = frozenset(each.name for each in self.accounts if each.name in wanted and each.may_reevaluate)
+        follows = (each.name for each in self.accounts if each.name not in reads and self._follow_due_at(each) <= now)
+        self._read_requested |= self._quotes_requested - able
+        self._quotes_requested.clear()
+        return Due(reads, able, quotes | (reads - self.quoted_lately(now)), frozenset(follows))
 
     def next_at(self, *, ordinary: bool) -> float:
         """When the next account is due; with `ordinary`, at the latest when the next ordinary poll is."""
         self._note_jumps()
         times = [self._read_due_at(account) for account in self.accounts]
         times += [due_at for _, due_at in self._reevaluations()]
+        times += [self._follow_due_at(account) for account in self.accounts]
         soonest = min(times, default=_NEVER)
         return min(soonest, self._next_ordinary) if ordinary or soonest == _NEVER else soonest
 
@@ -150,15 +162,37 @@ class DueAccounts:
         if account.state.failures:
             return self._backs_off_until(account)
         gap = SLOWEST_URGENT_SECONDS if account.is_executing else read_gap(account.state, self._conditions(account))
-        return max(self._read_at.get(account.name, _LONG_AGO) + gap, self._backs_off_until(account))
+        due_at = max(self._read_at.get(account.name, _LONG_AGO) + gap, self._backs_off_until(account))
+        if account.state.is_pressing:
+            return due_at
+        return max(due_at, self._read_before.get(account.name, _LONG_AGO) + 2 * FOLLOW_UP_SECONDS)
+
+    def _follow_due_at(self, account: ScheduledAccount) -> float:
+        """When its working orders are asked for without a read; infinite where reads show them."""
+        name = account.name
+        if name in self._reading or account.is_executing:
+            return _NEVER
+        asked_at = max(self._read_at.get(name, _LONG_AGO), self._followed_at.get(name, _LONG_AGO))
+        gap = follow_gap(account.state, self._conditions(account), self._followed[name])
+        return max(asked_at + gap, self._backs_off_until(account))
 
     def _backs_off_until(self, account: ScheduledAccount) -> float:
-        return self._read_ended_at.get(account.name, _LONG_AGO) + back_off(account.state)
+        state, ended_at = account.state, self._read_ended_at.get(account.name, _LONG_AGO)
+        rest = back_off(state)
+        if isinstance(state.problem, RateLimitedError) and state.problem.is_ours and state.polled_at is not None:
+            overdue_in = state.polled_at + SLOWEST_SECONDS - ended_at  # it may then use what is kept for orders
+            rest = min(rest, max(overdue_in, FOLLOW_UP_SECONDS))
+        return ended_at + rest
 
     def _quotes_due(self, now: float) -> frozenset[str]:
         """The accounts that need newer quotes: all that want any once one is due, so that they share the requests."""
         times = self._reevaluations()
         return frozenset(name for name, _ in times) if any(due_at <= now for _, due_at in times) else frozenset()
+
+    def _confirming(self) -> frozenset[str]:
+        """The accounts on which a second quote decides: they act on it even while they are being read."""
+        waiting = (each for each in self.accounts if each.state.is_unconfirmed or self._conditions(each).has_jump)
+        return frozenset(self._quotes_requested.union(each.name for each in waiting))
 
     def _reevaluations(self) -> list[tuple[str, float]]:
         """The accounts that are re-evaluated before their next read, and when each is."""
@@ -167,7 +201,9 @@ class DueAccounts:
         times = []
         for account in self.accounts:
             gap = reevaluation_gap(account.state, self._conditions(account), requests)
-            if gap is not None:
+            if account.name in self._quotes_requested:
+                times.append((account.name, _LONG_AGO))
+            elif gap is not None:
                 times.append((account.name, self._quoted_at.get(account.name, _LONG_AGO) + gap))
         return times
 
@@ -183,7 +219,8 @@ class DueAccounts:
             load=account.broker.load,
             orders_streamed=self.streams_orders_of(account.name),
             is_requested=account.name in self._read_requested,
-            may_reevaluate=self._reevaluates and account.may_reevaluate,
+            may_reevaluate=account.may_reevaluate,
+            single_run=self.single_run,
         )
 
     # --- settings -----------------------------------------------------------------------------------------------------
@@ -192,9 +229,10 @@ class DueAccounts:
         """Set the time between ordinary polls."""
         self.interval = seconds
 
-    def set_reevaluates(self, *, reevaluates: bool) -> None:
-        """Set whether accounts are re-evaluated. A single run records each decision, and so decides only on reads."""
-        self._reevaluates = reevaluates
+    def set_single_run(self, *, single_run: bool) -> None:
+        """Set whether this is a single run, which begins now, or `watch`."""
+        self.single_run = single_run
+        self._followed.clear()
 
     # --- what was requested -------------------------------------------------------------------------------------------
 
@@ -213,6 +251,13 @@ class DueAccounts:
         self._read_requested.update(names)
         self._reevaluation_requested.update(names)
 
+    def request_quotes(self, accounts: Iterable[str]) -> None:
+        """Get newer quotes for these accounts and re-evaluate them now, without a read where that is possible."""
+        for account in self.accounts:
+            if account.name in accounts:
+                wanted = self._quotes_requested if account.may_reevaluate else self._read_requested
+                wanted.add(account.name)
+
     def request_at_once(self, accounts: Iterable[str]) -> None:
         """Read these accounts by the next poll, also those that back off."""
         self._at_once.update(accounts)
@@ -230,6 +275,7 @@ class DueAccounts:
         is_urgent = name in self._at_once or state.is_pressing or is_overdue
         self._read_requested.discard(name)
         self._at_once.discard(name)
+        self._read_before[name] = self._read_at.get(name, _LONG_AGO)
         self._read_at[name] = now
         self._reading.add(name)
         return is_urgent
@@ -241,6 +287,15 @@ class DueAccounts:
     def read_used(self, account: str) -> None:
         """The answer of a read was used, or the read was abandoned."""
         self._reading.discard(account)
+
+    def followed(self, accounts: Collection[str], now: float) -> None:
+        """Their working orders were asked for without a read."""
+        self._followed_at |= dict.fromkeys(accounts, now)
+        self._followed.update(accounts)
+
+    def quoted_lately(self, now: float) -> frozenset[str]:
+        """The accounts whose quotes are so new that a read needs no newer ones."""
+        return frozenset(name for name, at in self._quoted_at.items() if at > now - REEVALUATION_SECONDS)
 
     def quoted(self, due: Due, now: float) -> None:
         """The quotes of a round have come, and its accounts decide on them."""
@@ -257,6 +312,16 @@ class DueAccounts:
         """The instruments of these accounts; one that several hold occurs several times."""
         held = (self._instruments.get(each.name, {}) for each in self.accounts if each.name in accounts)
         return [instrument for each in held for instrument in each.values()]
+
+    def instruments_due(self, due: Due) -> list[Instrument]:
+        """The instruments whose quotes a round requests: of a single run's re-evaluations, those with something due."""
+        narrow = due.reevaluations if self.single_run else frozenset[str]()
+        states = [account.state for account in self.accounts if account.name in narrow]
+        notable = {each.holding.symbol for state in states if state.plan for each in state.plan.notable}
+        wanted = notable.union(self._jumped, *(state.working for state in states))
+        of_some = self.instruments_of(narrow & due.quotes)
+        wanted |= {each.underlying for each in of_some if each.symbol in wanted}
+        return [*self.instruments_of(due.quotes - narrow), *(each for each in of_some if each.symbol in wanted)]
 
     @property
     def symbols(self) -> set[str]:

@@ -1,5 +1,6 @@
 """Publishes the parts of a plan that the user should know, each once until it changes."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ _ANNOUNCED = {
     DecisionState.DENIED: EventKind.DENIED,
     DecisionState.FAULT: EventKind.DEGRADED,
 }
+# How long a position must not have been blocked until the same block is news again: a price may toggle at its trigger.
+BLOCK_OVER = dt.timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -20,6 +23,7 @@ class PlanAnnouncer:
 
     publish: EventPublisher
     _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what last prevented its exit
+    _unblocked_at: dict[str, dt.datetime] = field(default_factory=dict)  # by symbol: when its block seemed to be over
     _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: the subject of the last alert
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
     _unquoted: set[str] = field(default_factory=set)  # the symbols whose lost quotes were published
@@ -62,8 +66,16 @@ class PlanAnnouncer:
         settled = {decision.holding.symbol for decision in plan.decisions}
         settled -= {decision.holding.symbol for decision in notable}
         for symbol in settled & (self._obstacles.keys() | self._alerts.keys()):
-            self._obstacles.pop(symbol, None)
             self._alerts.pop(symbol, None)
+            if not self._may_be_blocked_again(symbol):
+                self._obstacles.pop(symbol, None)
+
+    def _may_be_blocked_again(self, symbol: str) -> bool:
+        """Whether the last obstacle of a position without one was a block that ended only a moment ago."""
+        if not self._obstacles.get(symbol, "").startswith(DecisionState.BLOCKED):
+            return False
+        now = self.publish.now()
+        return now - self._unblocked_at.setdefault(symbol, now) < BLOCK_OVER
 
     def _announce_obstacle(self, decision: PositionDecision) -> None:
         """Publish an exit that is blocked, denied or failed."""
@@ -72,6 +84,7 @@ class PlanAnnouncer:
         symbol, signal = decision.holding.symbol, decision.signal
         obstacle = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else f"{decision.state}"
         known, self._obstacles[symbol] = self._obstacles.get(symbol), obstacle
+        self._unblocked_at.pop(symbol, None)
         if decision.state not in _ANNOUNCED or known == obstacle:
             return
         urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE

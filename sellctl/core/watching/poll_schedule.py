@@ -16,6 +16,8 @@ from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.market import Market
 
 FOLLOW_UP_SECONDS = 1.0  # least time between two reads of an account, however many of its exits are under way
+# From a read to the one that an exit waits for to see the end of a cancel, by how many showed it as pending before.
+AWAITED_SECONDS = (FOLLOW_UP_SECONDS, 0.25, *4 * (FOLLOW_UP_SECONDS,))
 EXPEDITED_SECONDS = 1.5  # between reads of an account with an order working
 STREAMED_SECONDS = 3.0  # the same while its order stream lives, whose events ask for reads of their own
 SLOWEST_SECONDS = 5.0  # the same while its request budget is almost used up
@@ -25,6 +27,9 @@ EASY_LOAD = 0.5  # share from which on reads slow down
 BUSY_LOAD = 0.6  # share from which on those reads slow down too that an order waits for
 FULL_LOAD = 0.75  # share from which on all reads are slowest: the rest of the budget is kept for orders
 REEVALUATION_SECONDS = 0.5  # between re-evaluations while an exit is under way, per request that the quotes take
+RUN_ONCE_SECONDS_PER_STEP = 1.6  # the same in run-once: prices step after 3 or 6 s, a stop is confirmed after 1.5 s
+FOLLOWED_SECONDS = 3.0  # in run-once, until an account's working orders are followed with one request
+RARER = 3  # each time they have been followed, it takes so many times as long until the next time
 SYMBOLS_PER_REQUEST = 100
 AT_ONCE_SECONDS = 0.25  # before run-once polls again an account that has not answered yet
 SHORTEST_SECONDS = 0.05  # between two rounds of the scheduler
@@ -49,6 +54,7 @@ class PollConditions(Struct, frozen=True):
     orders_streamed: bool = False
     is_requested: bool = False  # whether news about its orders, or a tick, asked for a read
     may_reevaluate: bool = True
+    single_run: bool = False
 
 
 def read_gap(state: AccountState, conditions: PollConditions) -> float:
@@ -59,9 +65,17 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
     """
     if state.awaits_read:
         load = 0.0 if state.is_pressing else conditions.load
-        return slowed(FOLLOW_UP_SECONDS, load, easy=BUSY_LOAD, slowest=SLOWEST_URGENT_SECONDS)
+        least = AWAITED_SECONDS[state.reads_in_vain]
+        return slowed(least, load, easy=BUSY_LOAD, slowest=SLOWEST_URGENT_SECONDS)
     if not conditions.may_reevaluate and (conditions.has_jump or state.is_unconfirmed):
         return conditions.second_quote_in
+    if conditions.single_run and conditions.may_reevaluate:
+        return _single_run_gap(state)
+    return _watched_gap(state, conditions)
+
+
+def _watched_gap(state: AccountState, conditions: PollConditions) -> float:
+    """The same where nothing waits for the read in particular."""
     if state.is_pressing and (state.acted or state.is_following):
         return slowed(EXPEDITED_SECONDS, conditions.load, slowest=SLOWEST_URGENT_SECONDS)
     if conditions.is_requested:
@@ -71,10 +85,28 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
     return max(conditions.interval, slowed(FOLLOW_UP_SECONDS, conditions.load))
 
 
+def _single_run_gap(state: AccountState) -> float:
+    """The same in run-once, where `follow_gap` follows working orders, and a read those with an unknown outcome."""
+    if state.is_settling or state.unknown_orders:
+        return EXPEDITED_SECONDS
+    if state.working:
+        return float("inf")
+    return STREAMED_SECONDS if state.is_unconfirmed else EXPEDITED_SECONDS
+
+
+def follow_gap(state: AccountState, conditions: PollConditions, followed: int) -> float:
+    """Seconds until run-once asks what became of an account's working orders, which it has asked so often before."""
+    if not (conditions.single_run and conditions.may_reevaluate and state.working) or state.is_settling:
+        return float("inf")
+    return FOLLOWED_SECONDS * float(RARER**followed)
+
+
 def reevaluation_gap(state: AccountState, conditions: PollConditions, requests: int) -> float | None:
     """Seconds from one re-evaluation to the next, whose quotes take so many requests; None when none is needed."""
     if not conditions.may_reevaluate:
         return None
+    if conditions.single_run and state.is_expedited:
+        return max(RUN_ONCE_SECONDS_PER_STEP, conditions.second_quote_in if state.is_unconfirmed else 0.0)
     if state.is_following or state.is_pressing:
         return REEVALUATION_SECONDS * requests
     return conditions.second_quote_in if conditions.has_jump or state.is_unconfirmed else None

@@ -159,6 +159,14 @@ def test_what_counts_is_when_the_positions_were_asked_for_not_when_the_order_is_
     assert after_a_fill(13, asked=3).submit is not None
 
 
+@pytest.mark.parametrize("available", ["2", "0", None])
+def test_a_position_that_our_own_fills_have_closed_is_waited_for_and_not_denied(available: str | None) -> None:
+    state = PositionState(qty_left=Decimal(0))
+    decision = the_decision(a_snapshot(a_holding(qty="2", available=available, state=state, **TARGET)))  # type: ignore[arg-type]
+    assert (decision.state, decision.unconfirmed, decision.submit) == (DecisionState.CLOSING, True, None)
+    assert "an order of ours has just filled: waiting until the position shows it" in decision.sentence
+
+
 def test_our_ledger_knows_the_fill_already_and_does_not_wait() -> None:
     decision = after_a_fill(1, left="1")
     assert decision.submit is not None

@@ -236,6 +236,16 @@ def test_a_crowd_of_exits_walks_less_so_that_all_come_out_within_a_minute() -> N
     assert limits(20) == {"2.00"}
 
 
+@pytest.mark.parametrize(("of_others", "limit"), [(26, "2.25"), (29, "2.00")])
+def test_what_other_exits_have_sent_within_the_minute_shortens_a_walk_too(of_others: int, limit: str) -> None:
+    snapshot = replace(
+        a_snapshot(a_holding(SPY, bid="2.00", ask="2.50")), sent=OrderCount(all=of_others, patient=of_others)
+    )
+    decision = the_decision(snapshot)
+    assert decision.submit is not None
+    assert str(decision.submit.limit_price) == limit
+
+
 # --- halted and one-sided markets -------------------------------------------------------------------------------------
 
 

@@ -209,8 +209,11 @@ def test_a_backstop_that_is_refused_under_one_option_is_refused_under_all_and_co
 def test_a_cancel_hangs_until_the_order_ends_whoever_sent_it() -> None:
     book = a_book(Accepted("b1"))
     mine, theirs = replace(our_order(), id="b1", client_order_id=AN_EXIT), an_order()
+    assert book.may_request_cancel(mine, 1.0)
     assert book.request_cancel(mine, 1.0) == (Cancel(),)
     assert book.request_cancel(theirs, 1.0) == (Cancel(),)
+    assert not book.may_request_cancel(mine, 2.0)
+    assert not book.may_request_cancel(theirs, 2.0)
     assert book.request_cancel(theirs, 2.0) == ()
     assert book.hanging == {"b1", theirs.id}
     book.record(AN_EXIT, ended())

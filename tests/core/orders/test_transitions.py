@@ -192,7 +192,7 @@ def test_one_not_found_and_another_right_after_it_repeat_nothing() -> None:
 
 def test_two_not_founds_apart_repeat_the_order_and_count_anew() -> None:
     order = fold(an_exit_order(), OutcomeUnknown(), NotFound(1.0))
-    after, effects = apply(order, NotFound(1.0 + NOT_FOUND_APART_SECONDS))
+    after, effects = apply(order, NotFound(1.0 + NOT_FOUND_APART_SECONDS, is_held=True))
     assert effects == (Repeat(),)
     assert not after.not_found_at
     assert apply(after, NotFound(2.0 + NOT_FOUND_APART_SECONDS))[1] == ()
@@ -202,21 +202,25 @@ OLD = REPEAT_WITHIN_SECONDS + 1
 
 
 @pytest.mark.parametrize(
-    ("order", "start", "halted"),
+    ("order", "start", "halted", "is_held"),
     [
-        (an_exit_order(), OLD, False),
-        (an_exit_order(), 1.0, True),
-        (a_backstop_order(), 1.0, False),
-        (replace(an_exit_order(), request=None), 1.0, False),
+        (an_exit_order(), OLD, False, True),
+        (an_exit_order(), 1.0, True, True),
+        (an_exit_order(), 1.0, False, False),
+        (a_backstop_order(), 1.0, False, True),
+        (replace(an_exit_order(), request=None), 1.0, False, True),
     ],
-    ids=["too old", "under a halt", "a backstop", "sent by another process"],
+    ids=["too old", "under a halt", "the position is gone", "a backstop", "sent by another process"],
 )
 def test_what_is_not_repeated_is_given_up_once_it_can_not_be_hidden_any_more(
-    order: ManagedOrder, start: float, halted: bool
+    order: ManagedOrder, start: float, halted: bool, is_held: bool
 ) -> None:
-    order = fold(order, OutcomeUnknown(), NotFound(start, halted=halted), NotFound(start + 6, halted=halted))
+    first, second, third = (
+        NotFound(at, halted=halted, is_held=is_held) for at in (start, start + 6, start + HIDDEN_SECONDS)
+    )
+    order = fold(order, OutcomeUnknown(), first, second)
     assert order.state is ManagedState.UNKNOWN
-    after, effects = apply(order, NotFound(start + HIDDEN_SECONDS, halted=halted))
+    after, effects = apply(order, third)
     assert (after.state, after.unresolved, effects) == (ManagedState.ABSENT, 0, ())
 
 

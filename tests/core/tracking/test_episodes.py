@@ -11,7 +11,7 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import PastAverage, Position
-from sellctl.core.tracking.episodes import Episodes, carried_on, opening_of
+from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, carried_on, opening_of
 
 NOON, LATER = at("12:00"), at("13:00")
 D = Decimal
@@ -173,27 +173,39 @@ def test_what_a_cancelled_order_sold_counts_in_the_search_for_the_opening_order(
     sold = replace(sold, updated_at=at(cancelled_at) if cancelled_at else None)
     before = replace(peaked(a_position(qty="2"), "1.50"), first_seen=at("10:05"))
     episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))
-    episodes.opened(CALL, (added, sold))
+    episodes.opened(CALL, (added, sold), LATER)
     assert episodes.known[CALL].peak == D("1.50")
 
 
 def test_what_was_flat_while_nobody_looked_starts_afresh() -> None:
     before = replace(peaked(a_position(qty="2"), "1.50"), first_seen=at("10:05"))
     episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))
-    episodes.opened(CALL, BOUGHT_TWICE)
+    episodes.opened(CALL, BOUGHT_TWICE, LATER)
     after = episodes.known[CALL]
     assert (after.peak, after.first_seen, after.opening_order_id) == (None, at("11:00"), "bot-2")
+
+
+def test_an_addition_that_the_positions_may_not_show_yet_opens_nothing_and_is_looked_up_again() -> None:
+    """Two were held; two more have just been bought, which the positions that were read before don't show."""
+    before = replace(peaked(a_position(qty="2"), "1.50"), first_seen=at("10:05"))
+    episodes = seen((a_position(qty="2"),), kept=Kept({CALL: before}))
+    added = a_fill("buy", "2", "11:00", "me")
+    episodes.opened(CALL, [added], at("11:00") + MAY_BE_MISSING / 2)
+    assert (episodes.known[CALL], episodes.without_opening(), episodes.in_question) == (before, (CALL,), {CALL})
+    episodes.seen((a_position(qty="4"),), LATER)
+    episodes.opened(CALL, [added], at("11:00") + 2 * MAY_BE_MISSING)
+    assert (episodes.known[CALL].peak, episodes.without_opening(), episodes.in_question) == (D("1.50"), (), set())
 
 
 def test_another_average_is_checked_for_a_position_that_was_flat_in_between() -> None:
     episodes = seen((a_position(qty="2"),))
     episodes.peaked(CALL, D("1.50"))
-    episodes.opened(CALL, ())
+    episodes.opened(CALL, (), LATER)
     assert not episodes.without_opening()
     episodes.seen((a_position(qty="2", entry="1.20"),), LATER)
     assert episodes.without_opening() == (CALL,)
     reopened = (a_fill("sell", "2", "12:10", "x"), a_fill("buy", "2", "12:20", "bot-2"))
-    episodes.opened(CALL, [replace(order, submitted_at=order.filled_at) for order in reopened])
+    episodes.opened(CALL, [replace(order, submitted_at=order.filled_at) for order in reopened], LATER)
     assert (episodes.known[CALL].peak, episodes.known[CALL].past_averages) == (None, ())
 
 
@@ -202,7 +214,7 @@ def test_a_position_that_its_opening_order_is_still_filling_stays_armed() -> Non
     episodes = seen((a_position(qty="2"),))
     episodes.peaked(CALL, D("1.50"))
     episodes.seen((a_position(qty="3", entry="1.10"),), LATER)
-    episodes.opened(CALL, [opening])
+    episodes.opened(CALL, [opening], LATER)
     assert (episodes.known[CALL].peak, episodes.known[CALL].opening_order_id) == (D("1.50"), "bot")
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 
+from builders import CALL, PUT, a_position
 from shell_fakes import World
 
 from sellctl.core.watching.due_accounts import Due, DueAccounts
-from sellctl.core.watching.poll_schedule import FOLLOW_UP_SECONDS
+from sellctl.core.watching.poll_schedule import FOLLOW_UP_SECONDS, FOLLOWED_SECONDS, RARER
 
 INTERVAL = 5.0
 NOBODY = frozenset[str]()
@@ -67,15 +68,65 @@ def test_a_requested_ordinary_poll_is_due_until_its_request_was_taken() -> None:
     assert not accounts.is_ordinary_due(1)
 
 
-def test_a_single_run_re_evaluates_nothing() -> None:
+def test_an_account_that_is_requested_is_re_evaluated_until_its_read_is_due() -> None:
     world = World()
     accounts = accounts_of(world)
     asyncio.run(world.poll())
     read(accounts, world, at=0)
     accounts.request(["main"])
-    assert accounts.due(0.1, ordinary=False).reevaluations == NOBODY
-    accounts.set_reevaluates(reevaluates=True)
     due = accounts.due(0.1, ordinary=False)
     assert due.reevaluations == MAIN
     accounts.quoted(due, 0.1)
     assert accounts.due(0.1, ordinary=False).reevaluations == NOBODY
+
+
+def test_requested_quotes_come_now_and_without_a_read() -> None:
+    world = World()
+    accounts = accounts_of(world)
+    asyncio.run(world.poll())
+    read(accounts, world, at=0)
+    accounts.request_quotes(["main"])
+    assert accounts.next_at(ordinary=False) < 0.1
+    due = accounts.due(0.1, ordinary=False)
+    assert due == Due(NOBODY, MAIN, MAIN)
+    accounts.quoted(due, 0.1)
+    assert accounts.due(0.1, ordinary=False) == Due(NOBODY, NOBODY, NOBODY)
+
+
+def test_quotes_for_an_account_without_a_view_to_decide_on_come_with_a_read() -> None:
+    accounts = accounts_of(World())
+    accounts.request_quotes(["main"])
+    assert accounts.due(FOLLOW_UP_SECONDS, ordinary=False).reads == MAIN
+
+
+def test_a_single_run_follows_working_orders_ever_more_rarely_and_reads_for_no_other_reason() -> None:
+    world = World()
+    world.quoted("1.20", "1.22")
+    accounts = accounts_of(world)
+    asyncio.run(world.poll())
+    read(accounts, world, at=0)
+    at, followed = 0.0, []
+    while at < 45:
+        due = accounts.due(at, ordinary=False)
+        assert due.reads == NOBODY
+        accounts.quoted(due, at)
+        if due.follows:
+            followed.append(at)
+            accounts.followed(due.follows, at)
+        at += 0.5
+    assert followed == [FOLLOWED_SECONDS, FOLLOWED_SECONDS * (1 + RARER), FOLLOWED_SECONDS * (1 + RARER + RARER**2)]
+
+
+def test_a_single_run_gets_newer_quotes_only_of_what_is_under_way() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "1"), a_position(PUT, "1"))
+    world.quoted("1.20", "1.22")
+    world.quoted("1.00", "1.02", PUT)
+    accounts = accounts_of(world)
+    asyncio.run(world.poll())
+    accounts.holds("main", [position.instrument for position in world.broker.held])
+    read(accounts, world, at=0)
+    due = accounts.due(2, ordinary=False)
+    assert [each.symbol for each in accounts.instruments_due(due)] == [CALL]
+    accounts.set_single_run(single_run=False)
+    assert {each.symbol for each in accounts.instruments_due(due)} == {CALL, PUT}

@@ -1,5 +1,6 @@
 """What of a plan is published, and how often."""
 
+import datetime as dt
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import Prices
-from sellctl.core.watching.plan_announcer import PlanAnnouncer
+from sellctl.core.watching.plan_announcer import BLOCK_OVER, PlanAnnouncer
 
 HOLDING = a_holding()
 
@@ -21,7 +22,8 @@ class Hearing:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.journal = FakeJournal()
-        publish = EventPublisher("main", lambda: at("12:00"), self.events.append, self.journal)
+        self.now = at("12:00")
+        publish = EventPublisher("main", lambda: self.now, self.events.append, self.journal)
         self.announcer = PlanAnnouncer(publish)
 
     def announce(
@@ -74,6 +76,21 @@ def test_an_obstacle_that_comes_back_is_published_again() -> None:
     hearing.announce(a_decision(DecisionState.DENIED))
     assert not hearing.announce(HELD)
     assert hearing.announce(a_decision(DecisionState.DENIED))
+
+
+def test_a_block_whose_target_toggles_is_published_once_until_it_has_been_over_for_a_minute() -> None:
+    hearing, blocked = Hearing(), a_decision(DecisionState.BLOCKED, "blocked by your order", Reason.TAKE_PROFIT)
+    assert hearing.announce(blocked)
+    for _ in range(4):
+        hearing.now += dt.timedelta(seconds=20)
+        assert not hearing.announce(HELD)
+        hearing.now += dt.timedelta(seconds=20)
+        assert not hearing.announce(blocked)
+    assert hearing.announce(a_decision(DecisionState.BLOCKED, "blocked by your order", Reason.STOP_LOSS))
+    assert not hearing.announce(HELD)
+    hearing.now += BLOCK_OVER
+    assert not hearing.announce(HELD)
+    assert hearing.announce(blocked)
 
 
 def test_what_waits_for_a_second_quote_is_no_news() -> None:

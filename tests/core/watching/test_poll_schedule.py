@@ -25,6 +25,7 @@ from sellctl.core.watching.poll_schedule import (
     EXPEDITED_SECONDS,
     FOLLOW_UP_SECONDS,
     REEVALUATION_SECONDS,
+    RUN_ONCE_SECONDS_PER_STEP,
     SLOWEST_SECONDS,
     SLOWEST_URGENT_SECONDS,
     STREAMED_SECONDS,
@@ -63,6 +64,9 @@ STALE = AccountState("stale", RunMode.STALE_ONLY, plan=a_plan(), working=(CALL,)
 OTHERS = AccountState("others", only=frozenset({"MSFT"}), plan=a_plan(), working=(CALL,))
 
 
+ONCE, NEVER_READ = {"single_run": True}, float("inf")
+
+
 def conditions(**given: object) -> PollConditions:
     return PollConditions(INTERVAL, SECOND_QUOTE, **given)  # type: ignore[arg-type]
 
@@ -78,6 +82,8 @@ def conditions(**given: object) -> PollConditions:
         (CANCELLED, {}, FOLLOW_UP_SECONDS),
         (CANCELLED, {"load": 1.0}, SLOWEST_URGENT_SECONDS),  # the next order waits for it
         (replace(STOPPED, awaits_read=True), {"load": 1.0}, FOLLOW_UP_SECONDS),
+        (replace(CANCELLED, reads_in_vain=1), {}, 0.25),  # it was still pending a moment ago
+        (replace(CANCELLED, reads_in_vain=2), {}, FOLLOW_UP_SECONDS),
         (STOPPED, {}, EXPEDITED_SECONDS),
         (STOPPED, {"load": 1.0}, SLOWEST_URGENT_SECONDS),
         (STOPPING, {"load": 1.0}, SLOWEST_URGENT_SECONDS),
@@ -94,6 +100,12 @@ def conditions(**given: object) -> PollConditions:
         (UNCONFIRMED, {}, INTERVAL),  # re-evaluations confirm it
         (UNCONFIRMED, {"may_reevaluate": False}, SECOND_QUOTE),
         (QUIET, {"has_jump": True, "may_reevaluate": False}, SECOND_QUOTE),
+        (WORKING, ONCE, NEVER_READ),
+        (ACTED, ONCE, NEVER_READ),
+        (CANCELLED, ONCE, FOLLOW_UP_SECONDS),
+        (UNCONFIRMED, ONCE, STREAMED_SECONDS),
+        (replace(WORKING, unknown_orders=("sellctl-1",)), ONCE, EXPEDITED_SECONDS),  # a read looks it up
+        (WORKING, {"single_run": True, "may_reevaluate": False}, EXPEDITED_SECONDS),
     ],
 )
 def test_an_account_is_read_again_after(state: AccountState, given: dict[str, object], seconds: float) -> None:
@@ -109,6 +121,9 @@ def test_an_account_is_read_again_after(state: AccountState, given: dict[str, ob
         (WORKING, {}, 3 * REEVALUATION_SECONDS),
         (AccountState("stop", plan=a_plan(unconfirmed=True, urgency=Urgency.PROTECTIVE)), {}, 3 * REEVALUATION_SECONDS),
         (WORKING, {"may_reevaluate": False}, None),
+        (WORKING, ONCE, RUN_ONCE_SECONDS_PER_STEP),
+        (UNCONFIRMED, ONCE, SECOND_QUOTE),
+        (QUIET, ONCE, None),
     ],
 )
 def test_an_account_decides_on_newer_quotes_after(

@@ -55,10 +55,18 @@ def test_asking_waits_for_nothing_and_the_answer_is_there_later() -> None:
     async def play() -> None:
         desk = Desk()
         await desk.ask("AAPL", "MSFT")
-        assert (desk.reader.is_asking, desk.splits.is_asked, desk.splits.has_answer("AAPL")) == (True, True, False)
+        assert (desk.reader.is_asking, desk.splits.is_asked, desk.splits.is_without_split("AAPL")) == (
+            True,
+            True,
+            False,
+        )
         desk.source.answers.set()
         await desk.ask("AAPL", "MSFT")
-        assert (desk.splits.ratio_of("AAPL"), desk.splits.has_answer("MSFT"), desk.splits.is_asked) == (2, True, False)
+        assert (desk.splits.ratio_of("AAPL"), desk.splits.is_without_split("MSFT"), desk.splits.is_asked) == (
+            2,
+            True,
+            False,
+        )
 
     asyncio.run(play())
 
@@ -87,7 +95,7 @@ def test_a_failure_is_told_once_and_asked_again_after_a_while(failure: Exception
         assert (len(desk.source.asked), desk.texts) == (1, ["today's splits are unknown"])
         desk.clock.seconds += ASK_AGAIN_SECONDS
         await desk.ask("AAPL")
-        assert (len(desk.source.asked), len(desk.texts), desk.splits.has_answer("AAPL")) == (2, 1, False)
+        assert (len(desk.source.asked), len(desk.texts), desk.splits.is_without_split("AAPL")) == (2, 1, False)
         desk.source.fails = None
         desk.clock.seconds += ASK_AGAIN_SECONDS
         await desk.ask("AAPL")

@@ -1,0 +1,175 @@
+"""What is known of one account's orders of today, by symbol, and whether that is certain. Does no I/O.
+
+An order's id and its checks depend on today's orders: a fill that the positions don't show yet must not lead to a
+second sale. So they have to be certain where an order is sent:
+
+* for a decision on a read of the account, if they were requested with that read or after it;
+* at any later time, if the account's order stream has been connected since they were requested and has brought no news
+  of the symbol.
+
+Answers about single orders are put in as they come, so that our own orders are known without another request.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+
+from sellctl.core.model.order import Order
+from sellctl.core.model.snapshot import Rows
+
+_NEVER = -1
+_LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+class TodaysOrders:
+    """The orders of one account that were submitted since midnight, the start of the exchange's day.
+
+    Reads, and what may change orders, are numbered in the order in which they begin. A list shows all that happened
+    before it was requested, and perhaps some of what happened after.
+    """
+
+    def __init__(self) -> None:
+        self._midnight: dt.datetime | None = None
+        self._orders: defaultdict[str, dict[str, Order]] = defaultdict(dict)  # by symbol and the broker's id
+        self._unreadable: frozenset[str] = frozenset()  # symbols with a row that can't be read
+        self._missed: frozenset[str] = frozenset()  # the broker's ids of orders whose end isn't known
+        self._last = 0  # the number of the last read or change
+        self._is_streamed = False
+        self._all_read = _NEVER  # the number of the last read of every symbol, and of later ones of single symbols
+        self._read: dict[str, int] = {}
+        self._all_changed = _NEVER  # the same for what may have changed orders
+        self._changed: dict[str, int] = {}
+
+    # --- reads --------------------------------------------------------------------------------------------------------
+
+    def begin_read(self) -> int:
+        """The number of a read that is about to be requested."""
+        self._last += 1
+        return self._last
+
+    def loaded(self, rows: Rows[Order], midnight: dt.datetime, read: int, symbols: Iterable[str] | None = None) -> None:
+        """Take the answer of a read: every order of these symbols since midnight, or of all when None.
+
+        While a row can't be read that could be any symbol's, no symbol counts as read.
+        """
+        self._begin_day(midnight)
+        for order in rows.rows:
+            self.put(order)
+        unreadable = frozenset(row.symbol for row in rows.invalid)
+        if "" in unreadable:
+            self.changed("")
+            return
+        if symbols is None:
+            self._all_read, self._unreadable = max(read, self._all_read), unreadable
+            return
+        wanted = frozenset(symbols)
+        self._unreadable = (self._unreadable - wanted) | (unreadable & wanted)
+        self._read |= {symbol: max(read, self._read.get(symbol, _NEVER)) for symbol in wanted}
+
+    def lacking_in(self, orders: Iterable[Order], symbols: Iterable[str]) -> frozenset[str]:
+        """Those symbols of which an order is known as open that is not among these orders."""
+        shown = {order.id for order in orders}
+        return frozenset(
+            symbol
+            for symbol in symbols
+            if any(not order.is_terminal and order.id not in shown for order in self._todays(symbol))
+        )
+
+    def put(self, order: Order) -> None:
+        """Take the broker's view of one order. A view that is older than what is known changes nothing."""
+        if self._midnight is not None and not _may_be_since(order, self._midnight):
+            return
+        orders = self._orders[order.symbol]
+        known = orders.get(order.id)
+        if known is None or _progress(order) >= _progress(known):
+            orders[order.id] = order
+
+    def listed(self, open_orders: Iterable[Order]) -> None:
+        """Take a list of the open orders. An order that it newly lacks has ended in a way that isn't known."""
+        shown = set()
+        for order in open_orders:
+            shown.add(order.id)
+            self.put(order)
+        every = (order for orders in self._orders.values() for order in orders.values())
+        missed = {order.id: order.symbol for order in every if not order.is_terminal and order.id not in shown}
+        for symbol in {missed[each] for each in missed.keys() - self._missed}:
+            self.changed(symbol)
+        self._missed = frozenset(missed)
+
+    def _begin_day(self, midnight: dt.datetime) -> None:
+        if midnight == self._midnight:
+            return
+        self._midnight = midnight
+        self._all_read, self._unreadable = _NEVER, frozenset()
+        self._read.clear()
+        every = [order for orders in self._orders.values() for order in orders.values()]
+        self._orders.clear()
+        for order in every:
+            if order.submitted_at is not None:
+                self.put(order)
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def changed(self, symbol: str) -> None:
+        """An order of this symbol has changed, or one of any symbol when it is ""."""
+        self._last += 1
+        if symbol:
+            self._changed[symbol] = self._last
+        else:
+            self._all_changed = self._last
+
+    def streamed(self, *, is_connected: bool) -> None:
+        """The account's order stream was connected or has ended: changes of the time before it were missed."""
+        self._is_streamed = is_connected
+        self.changed("")
+
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the account's order stream is connected."""
+        return self._is_streamed
+
+    def known(
+        self, symbols: Iterable[str], midnight: dt.datetime, since: int | None = None
+    ) -> dict[str, tuple[Order, ...]]:
+        """Today's orders of those symbols for which they are certain, or were read by the read `since` or a later one.
+
+        A symbol with an unreadable row is left out.
+        """
+        if midnight != self._midnight:
+            return {}
+        return {symbol: self._todays(symbol) for symbol in symbols if self._is_known(symbol, since)}
+
+    def lacks(self, symbols: Iterable[str], midnight: dt.datetime) -> bool:
+        """Whether a read would make a symbol certain that isn't."""
+        if not self._is_streamed:
+            return False
+        return midnight != self._midnight or any(
+            symbol not in self._unreadable and not self._is_certain(symbol) for symbol in symbols
+        )
+
+    def _is_known(self, symbol: str, since: int | None) -> bool:
+        if symbol in self._unreadable:
+            return False
+        return self._is_certain(symbol) or (since is not None and self._read_of(symbol) >= since)
+
+    def _is_certain(self, symbol: str) -> bool:
+        changed = max(self._all_changed, self._changed.get(symbol, _NEVER))
+        return self._is_streamed and self._read_of(symbol) > changed
+
+    def _read_of(self, symbol: str) -> int:
+        return max(self._all_read, self._read.get(symbol, _NEVER))
+
+    def _todays(self, symbol: str) -> tuple[Order, ...]:
+        return tuple(self._orders[symbol].values()) if symbol in self._orders else ()
+
+
+def _may_be_since(order: Order, midnight: dt.datetime) -> bool:
+    return order.submitted_at is None or order.submitted_at >= midnight
+
+
+def _progress(order: Order) -> tuple[bool, Decimal, dt.datetime]:
+    """How far an order is: an order that has ended stays so, and what has filled stays filled (I8)."""
+    return order.is_terminal, order.filled_qty, order.updated_at or _LONG_AGO
