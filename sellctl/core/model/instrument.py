@@ -46,7 +46,7 @@ class Right(StrEnum):
 
 
 class StructureKind(StrEnum):
-    """The structure of which an option position is a part. An iron condor counts as two verticals."""
+    """The structure of which an option position is a part."""
 
     SINGLE = "single"
     VERTICAL = "vertical"
@@ -54,6 +54,14 @@ class StructureKind(StrEnum):
     DIAGONAL = "diagonal"  # two strikes, two expirations
     COVERED_CALL = "covered_call"
     SHORT_PUT = "short_put"
+    COLLAR = "collar"  # shares, a long put and a short call
+    STRADDLE = "straddle"  # a put and a call of one strike, both long or both short
+    STRANGLE = "strangle"  # the same of two strikes
+    RATIO = "ratio"  # a vertical with more contracts on one side
+    BUTTERFLY = "butterfly"  # two contracts between one below and one above
+    IRON_CONDOR = "iron_condor"  # a vertical of puts below a vertical of calls
+    IRON_BUTTERFLY = "iron_butterfly"  # the same with a common strike in the middle
+    CUSTOM = "custom"  # named by the user or opened as one order, and none of the above
 
 
 class OptionContract(Struct, frozen=True):
