@@ -171,7 +171,7 @@ class Stage:
         """A6, D8, D9: what was remembered and is wrong by now was noticed."""
         now = self.exchange.now
         if planned := self.day.planned("O17"):
-            check_increments(planned, self.injector.outdated, self.network, self.findings)
+            check_increments(planned, self.injector.outdated, self.day, self.network, self.findings)
         if (planned := self.day.planned("H22")) and self.streams is None:
             check_feeds_tried(planned, self.evidence, self.processes, now)
         if since := self.injector.another_account_since:

@@ -7,7 +7,7 @@ from pathlib import Path
 from faults.checkers import NEVER
 from faults.evidence import EvidenceChecker
 from faults.findings import Findings
-from faults.generate import PlannedFault
+from faults.generate import Day, PlannedFault
 from faults.network import Network
 from sellctl.core.config.secrets import key_mark
 from sellctl.core.decision.pricing import ALWAYS_CENT
@@ -72,9 +72,16 @@ def check_another_account(since: dt.datetime, told: int, network: Network, findi
             findings.add("A6", entry.at, f"{entry.what} of {entry.client_order_id}, an order of another account")
 
 
-def check_increments(planned: PlannedFault, outdated: Collection[str], network: Network, findings: Findings) -> None:
-    """D8: every increment of an earlier day was asked for and priced no order; one of today was refused once."""
-    unasked = sorted(set(outdated) - network.increments_asked)
+def check_increments(
+    planned: PlannedFault, outdated: Collection[str], day: Day, network: Network, findings: Findings
+) -> None:
+    """D8: every increment of an earlier day was asked for and priced no order; one of today was refused once.
+
+    It need not be asked for where everything is sold before that.
+    """
+    soon = planned.at + ASKED_WITHIN
+    lasting = {underlying_of(each.symbol) for each in day.positions if each.due_at is None or each.due_at > soon}
+    unasked = sorted(set(outdated) & lasting - network.increments_asked)
     if unasked and planned.until - planned.at > ASKED_WITHIN:
         text = f"the remembered price increments of {', '.join(unasked)} were never asked for again"
         findings.add("D8", planned.until, text)
