@@ -5,36 +5,16 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
-from builders import a_position
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structure_builders import CONDOR, DECEMBER, JANUARY, call, legs, positions, put
 
-from sellctl.core.model.instrument import StructureKind, an_option
-from sellctl.core.model.position import Position
-from sellctl.core.structures.kinds import Leg
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.structures.recognition import Shape, Structure, shape_of, structures_of
-
-DECEMBER, JANUARY = "261218", "270115"
-
-
-def call(strike: int, expires: str = DECEMBER, root: str = "AAPL") -> str:
-    return f"{root}{expires}C{strike * 1000:08d}"
-
-
-def put(strike: int, expires: str = DECEMBER, root: str = "AAPL") -> str:
-    return f"{root}{expires}P{strike * 1000:08d}"
-
-
-def positions(contracts: dict[str, int]) -> list[Position]:
-    """Positions of so many contracts or shares; negative: short."""
-    return [a_position(symbol, str(abs(qty)), short=qty < 0) for symbol, qty in contracts.items() if qty]
 
 
 def shown(structures: tuple[Structure, ...]) -> list[tuple[str, int, dict[str, int]]]:
     return [(one.kind.value, one.units, {leg.symbol: leg.ratio for leg in one.legs}) for one in structures]
-
-
-CONDOR = {put(170): 1, put(180): -1, call(210): -1, call(220): 1}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +102,7 @@ def test_what_was_opened_as_one_order_and_has_no_name_is_a_structure_of_its_own(
 
 
 def _shape(contracts: dict[str, int]) -> Shape:
-    instruments = {symbol: an_option(symbol) for symbol in contracts}
-    return shape_of(Leg(instrument, contracts[symbol]) for symbol, instrument in instruments.items() if instrument)
+    return shape_of(legs(contracts))
 
 
 SYMBOLS = [
