@@ -255,6 +255,27 @@ def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
     assert desk.positions.structures == {}
 
 
+def test_a_position_that_may_have_been_opened_anew_shows_no_peak_and_neither_does_its_pair() -> None:
+    desk = Desk(pairs=True)
+    legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
+    desk.quote("6.00", "6.02")
+    desk.quote("3.00", "3.02", HIGHER)
+    now = at("12:00") + dt.timedelta(seconds=desk.clock.seconds)
+
+    def peaks() -> list[Decimal | None]:
+        bought, _ = desk.poll(*legs, market=replace(a_market(), now=now))
+        return [bought.state.peak, *(state.peak for state in desk.positions.structures.values())]
+
+    before = peaks()
+    assert None not in before
+    later = now + dt.timedelta(seconds=1)
+    added = an_order(CALL, "buy", "2", status="filled", filled_qty=Decimal(2), filled_at=later)
+    desk.positions.episodes.opened(CALL, [replace(added, submitted_at=later)], later)
+    assert peaks() == [None, None]
+    desk.positions.episodes.opened(CALL, [], now)
+    assert peaks() == before
+
+
 @pytest.mark.parametrize("symbol", ["XYZ+", "=1+1", "+", f"{CALL}+", f"{HIGHER}+XYZ", f"{HIGHER}+{CALL}"])
 @pytest.mark.parametrize("pairs", [False, True], ids=["positions only", "with pairs"])
 def test_a_symbol_that_looks_like_a_pair_is_an_ordinary_position(symbol: str, *, pairs: bool) -> None:
