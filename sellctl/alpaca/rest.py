@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 # What the official SDK sends.
 _USER_AGENT: Final = f"APCA-PY/{alpaca.__version__} Python/{platform.python_version()}"
+CONCURRENT_READS: Final = 8  # an account's first read sends six requests, none of which is to wait for another
 _BUDGET_HEADERS: Final = ("limit", "remaining", "reset")
 _METHODS: Final = {Operation.SUBMIT: "POST", Operation.CANCEL: "DELETE"}
 
@@ -88,7 +89,7 @@ class RestClient:
         credentials: Credentials,
         *,
         limits: Limits = DEFAULT_LIMITS,
-        concurrent_reads: int = 4,
+        concurrent_reads: int = CONCURRENT_READS,
         budget: Budget | None = None,
     ) -> None:
         base = base_url.rstrip("/")
