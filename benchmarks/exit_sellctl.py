@@ -12,7 +12,11 @@ def main() -> None:
     from sellctl.service.host_clock import RealClock  # noqa: PLC0415  likewise
 
     ahead = NOON - dt.datetime.now(dt.UTC)
-    RealClock.now = lambda _clock: dt.datetime.now(dt.UTC) + ahead  # type: ignore[method-assign]
+
+    def now(_clock: RealClock) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + ahead
+
+    RealClock.now = now  # type: ignore[assignment,method-assign]
     run()
 
 

@@ -3,13 +3,13 @@
 # ruff: noqa: SLF001  a mutant replaces private functions deliberately
 # ruff: noqa: E501  one mutant per row
 
+import asyncio
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -191,22 +191,22 @@ def _floats(qty: Decimal, *_rest: Any) -> Decimal:
 
 
 _INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.record_fill
-_LATE: list[Callable[[], None]] = []
+_LATE: list[tuple[Any, ...]] = []
 
 
-def _intend_later(self: SqliteJournal, *args: Any) -> None:
-    _LATE.append(partial(_INTEND, self, *args))
+async def _intend_later(self: SqliteJournal, *args: Any) -> None:
+    _LATE.append((self, *args))
 
 
 def _outcome_after_intent(self: SqliteJournal, *args: Any) -> None:
     while _LATE:
-        _LATE.pop(0)()
+        asyncio.ensure_future(_INTEND(*_LATE.pop(0)))  # noqa: RUF006  a bug is planted here
     _OUTCOME(self, *args)
 
 
-def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
+async def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
     try:
-        _INTEND(self, *args)
+        await _INTEND(self, *args)
     except JournalError:
         return
 

@@ -257,6 +257,12 @@ class ProbedJournal:
         attribute = getattr(self._inner, name)
         return partial(self._write, name, attribute) if name in _WRITES else attribute
 
+    async def intend(self, *args: Any) -> None:
+        """Delegate with a step before and after."""
+        self._step("journal.intend.before")
+        await self._inner.intend(*args)
+        self._step("journal.intend.after")
+
     def _write(self, name: str, action: Callable[..., T], *args: Any) -> T:
         index = _WRITES[name]
         what = f"{name} {args[index]}" if index else name
@@ -267,4 +273,4 @@ class ProbedJournal:
 
 
 # The writing methods, and the position of the argument that names the kind of entry (0: none).
-_WRITES = {"plan_made": 0, "intend": 0, "outcome": 2, "record_fill": 0, "note": 1}
+_WRITES = {"plan_made": 0, "outcome": 2, "record_fill": 0, "note": 1}

@@ -374,7 +374,7 @@ class NoJournal:
     def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
-    def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
+    async def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
         """Raise AssertionError: a dry run sends and cancels nothing, so this must never be called."""
         raise AssertionError(f"a dry run of {account} tried to send {orders} and to cancel {cancels}")
 

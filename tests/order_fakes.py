@@ -139,7 +139,7 @@ class FakeJournal:
             raise JournalError("The disk is full.")
         self.rows.append((kind, about))
 
-    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         rows = [("intent", order.request.client_order_id) for order in orders]
         rows += [("cancel", cancel.order.symbol) for cancel in cancels]
         if self.broken.intersection(kind for kind, _ in rows):
@@ -183,7 +183,7 @@ class FakeMemory:
     def load(self, _account: str) -> dict[str, Episode]:
         return dict(self.episodes)
 
-    def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
+    async def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
         self.episodes = dict(episodes)
 
 

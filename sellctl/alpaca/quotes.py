@@ -3,7 +3,7 @@
 Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use. The
 feed that a key was granted is remembered, so that no later process asks for one that was refused; every few hours a
 better one is tried again, behind everything else. A key that was never asked begins with the best feed that any other
-key was granted, so that many keys don't collect one refusal each; better ones are tried behind, one key after the other.
+key was granted, so that many keys don't collect one refusal each; better ones are tried behind, one key at a time.
 """
 
 import asyncio

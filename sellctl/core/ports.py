@@ -181,10 +181,10 @@ class Journal(Protocol):
     def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit."""
 
-    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         """Record what one decision is about to send and to cancel: all of it or, after JournalError, nothing.
 
-        It is on disk when this returns.
+        It is on disk when this returns. Decisions of the same moment, also of several accounts, share one commit.
         """
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
@@ -221,5 +221,8 @@ class Memory(Protocol):
     def load(self, account: str) -> Mapping[str, Episode]:
         """The episodes that were last saved for an account."""
 
-    def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Replace all stored episodes of the account. They are on disk when this returns."""
+    async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+        """Replace all stored episodes of the account. They are on disk when this returns.
+
+        Those that several accounts save in the same moment share one commit; without a change, this returns at once.
+        """

@@ -119,7 +119,7 @@ class PositionManager:
     # --- joining ------------------------------------------------------------------------------------------------------
 
     def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
-        """The positions with their newest quotes and stored state. Episodes are on disk when this returns (D3).
+        """The positions with their newest quotes and stored state, which `save` stores before it is used (D3).
 
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
         """
@@ -144,9 +144,12 @@ class PositionManager:
             moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(pairs, market)
-        self.episodes.save()
         self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
         return held
+
+    async def save(self) -> None:
+        """Store what is remembered of the positions. It is on disk when this returns."""
+        await self.episodes.save()
 
     def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
         """The newest quote per underlying of the options among these positions."""

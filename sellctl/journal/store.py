@@ -34,6 +34,7 @@ from sellctl.journal.account_numbers import (
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
+from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
@@ -62,6 +63,7 @@ class SqliteJournal(AuditLog):
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
+        self._decisions = GroupCommit(self.appending)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
 
@@ -109,9 +111,13 @@ class SqliteJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
-        """Record what one decision sends and cancels, in one transaction; on disk when this returns. Ids may repeat."""
-        with self.appending() as batch:
+    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        """Record what one decision sends and cancels; on disk when this returns. Ids may repeat.
+
+        The decisions of several accounts in the same moment share one transaction.
+        """
+
+        def write(batch: Batch) -> None:
             for order in orders:
                 entry = _entry_of_intent(account, order)
                 row = batch.append(entry)
@@ -120,6 +126,8 @@ class SqliteJournal(AuditLog):
                 )
             for cancel in cancels:
                 batch.append(_entry_of_cancel(account, cancel))
+
+        await self._decisions.write(write)
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The newest intent of an order of ours, by any process; None when there is none."""

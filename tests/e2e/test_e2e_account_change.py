@@ -33,7 +33,7 @@ def leave_an_intent(stage: Stage) -> None:
     signal = a_signal(CALL, "3")
     order = a_request(signal, order_id=AN_ID)
     journal = SqliteJournal(stage.state / "journal.sqlite", lambda: NOON)
-    journal.intend("main", [IntendedOrder(order, {"client_order_id": AN_ID}, signal, 1)], ())
+    asyncio.run(journal.intend("main", [IntendedOrder(order, {"client_order_id": AN_ID}, signal, 1)], ()))
     journal.close()
 
 

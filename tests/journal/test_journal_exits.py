@@ -1,5 +1,6 @@
 """Exits read back from the journal, and the report made of them."""
 
+import asyncio
 import csv
 import io
 import json
@@ -37,7 +38,7 @@ def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str
     signal = replace(decision.signal, holding=decision.holding, strategy="one")
     journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal)))
     order = an_order(client_order_id)
-    journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),), ())
+    asyncio.run(journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),), ()))
 
 
 def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:

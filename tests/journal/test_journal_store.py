@@ -1,5 +1,6 @@
 """What is written down, once, durably, and found again."""
 
+import asyncio
 import datetime as dt
 import signal
 import stat
@@ -67,7 +68,7 @@ def test_the_cancels_of_a_decision_are_in_the_same_transaction_as_its_intents(tm
     steps: list[str] = []
     journal = a_journal(tmp_path, step=steps.append)
     cancels = [CancelOrder(a_resting_order(CALL, client_order_id=name), "stale") for name in ("by-hand-1", "by-hand-2")]
-    journal.intend("main", (an_intended_order("sellctl-1"),), cancels)
+    asyncio.run(journal.intend("main", (an_intended_order("sellctl-1"),), cancels))
     journal.close()
     assert steps.count("journal.committed") == 1
     rows = history(journal.path, Filters())
@@ -361,7 +362,7 @@ def test_the_days_profit_survives_a_restart(journal: SqliteJournal) -> None:
 def test_a_cover_makes_what_it_cost_less_than_the_short_brought(journal: SqliteJournal) -> None:
     short = a_holding()
     short = replace(short, position=replace(short.position, direction=Direction.SHORT))
-    journal.intend("main", (an_intended_order(holding=short),), ())
+    asyncio.run(journal.intend("main", (an_intended_order(holding=short),), ()))
     journal.record_fill("main", "sellctl-1", a_fill("3", "1.00"))
     assert journal.realised("main") == 150
 
@@ -375,6 +376,6 @@ def test_the_days_profit_is_unknown_while_one_fill_has_no_price(journal: SqliteJ
 def test_the_days_profit_is_unknown_without_an_entry_price(journal: SqliteJournal) -> None:
     given = a_holding()
     given = replace(given, position=replace(given.position, entry_price=None))
-    journal.intend("main", (an_intended_order(holding=given),), ())
+    asyncio.run(journal.intend("main", (an_intended_order(holding=given),), ()))
     journal.record_fill("main", "sellctl-1", a_fill("3", "1.00"))
     assert journal.realised("main") is None

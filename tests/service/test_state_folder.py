@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,24 +220,6 @@ def test_a_list_of_exempt_symbols_that_others_can_write_is_not_trusted(state: St
 def test_a_damaged_confirmation_of_real_money_confirms_nothing(state: StateFolder, content: str) -> None:
     put(state.path / "live-confirmed", content)
     assert state.confirmed_live() == frozenset()
-
-
-def test_a_draft_of_a_halt_counts_as_a_halt_and_is_lifted_with_it(state: StateFolder) -> None:
-    put(state.path / ".halted.4711", '{"reason": "fed')
-    assert state.halted() == "a halt was not completely written"
-    assert state.resume()
-    assert state.halted() == ""
-
-
-@pytest.mark.parametrize("age", [0, 3600])
-def test_a_draft_of_a_halt_in_a_folder_that_was_at_rest_counts_at_once(state: StateFolder, age: int) -> None:
-    changed_at = time.time() - age
-    os.utime(state.path, (changed_at, changed_at))
-    assert (state.halted(), state.halted()) == ("", "")
-    put(state.path / ".halted.4711", '{"reason": "fed')
-    assert state.halted() == "a halt was not completely written"
-    (state.path / ".halted.4711").unlink()
-    assert state.halted() == ""
 
 
 def test_a_halt_whose_reason_the_disk_refuses_halts_all_the_same(state: StateFolder) -> None:

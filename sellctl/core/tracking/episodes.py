@@ -43,9 +43,9 @@ class Episodes:
             self._known = dict(self._memory.load(self._account))
         return self._known
 
-    def save(self) -> None:
+    async def save(self) -> None:
         """Store all episodes. They are on disk when this returns."""
-        self._memory.save(self._account, self.known)
+        await self._memory.save(self._account, self.known)
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Delete the episodes of positions that are gone."""
@@ -115,7 +115,6 @@ class Episodes:
         for symbol in longs:
             if symbol in self.known:
                 self.known[symbol] = replace(self.known[symbol], exit_after=f"{short} {why}")
-        self.save()
 
     def unmark_exit_after(self, held_without_exit: Iterable[str]) -> None:
         """Unmark long legs whose short leg is held and isn't being closed."""
