@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, unquote
 
 import uvicorn
 
+from benchmarks.exit_sellctl import NOON
 from benchmarks.request_log import Reply, Request, RequestLog
 from sellctl.sim.http.asgi import Receive, Scope, Send, send_bytes
 from sellctl.sim.market.assets import PENNY_PROGRAM
-from sellctl.sim.market.calendar import NEW_YORK
 from sellctl.sim.market.price_paths import Fixed, Level
 from sellctl.sim.scenario.reader import Scenario
 from sellctl.sim.server import SimServer
@@ -29,7 +29,6 @@ from sellctl.sim.venue.orders import SimPosition
 
 UNDERLYINGS = tuple(sorted(PENNY_PROGRAM))
 QTY = 2
-NOON = dt.datetime(2026, 11, 24, 12, tzinfo=NEW_YORK)
 STALE_FOR = dt.timedelta(hours=1)
 # Bid and ask; every entry is 1.00. The spread of what is due is wide enough for four steps.
 LEVELS = {"flat": ("1.05", "1.07"), "high": ("1.20", "1.28"), "low": ("0.70", "0.74")}

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 from benchmarks.load import a_process
 
-_PROGRAM = [sys.executable, "-c", "from sellctl.app import main; main()"]
+_SELLCTL = [sys.executable, "-m", "benchmarks.exit_sellctl"]
 _LOOK_AGAIN = 0.05
 _PATIENCE = 300.0
 
@@ -100,7 +100,7 @@ class Stage:
         config = self.folder / "config.yml"
         config.touch(mode=0o600)
         config.write_text(self._config(), encoding="utf-8")
-        return [*_PROGRAM, "--config", str(config), "--state-dir", str(self.folder / "state")]
+        return [*_SELLCTL, "--config", str(config), "--state-dir", str(self.folder / "state")]
 
     def _config(self) -> str:
         streams = f"ws://127.0.0.1:{self.port}"

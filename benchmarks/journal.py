@@ -1,5 +1,6 @@
 """The journal: a durable intent compared with a bare SQLite commit, and the first page of a year's history."""
 
+import asyncio
 import datetime as dt
 import itertools
 import sqlite3
@@ -57,8 +58,9 @@ def intent_ratio(folder: Path, batches: int = 40) -> tuple[float, float, float]:
     The bare commit writes a row with the same columns into a table without an index.
     """
     journal = SqliteJournal(folder / "state" / FILE_NAME, lambda: dt.datetime.now(dt.UTC))
-    intend = _intents(journal, batches * _BATCH)
-    with closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as connection:
+    loop = asyncio.new_event_loop()
+    intend = _intents(loop, journal, batches * _BATCH)
+    with closing(loop), closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as connection:
         commit = _bare_commits(connection)
         pairs = [(_seconds_each(commit), _seconds_each(intend)) for _ in range(batches)]
     journal.close()
@@ -73,14 +75,14 @@ def _seconds_each(act: Callable[[], None]) -> float:
     return (time.perf_counter() - start) / _BATCH
 
 
-def _intents(journal: SqliteJournal, count: int) -> Callable[[], None]:
+def _intents(loop: asyncio.AbstractEventLoop, journal: SqliteJournal, count: int) -> Callable[[], None]:
     """A function that writes the intent of the next of `count` orders."""
     orders = [_order(number) for number in range(count)]
     signal = ExitSignal(_HOLDING, Decimal(3), Reason.STOP_LOSS, "stop loss: -20.4% reached -20%", Urgency.PROTECTIVE)
     ready = iter([IntendedOrder(order, _body(order), signal, 1) for order in orders])
 
     def intend() -> None:
-        journal.intend("main", (next(ready),), ())
+        loop.run_until_complete(journal.intend("main", (next(ready),), ()))
 
     return intend
 

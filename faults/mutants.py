@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -170,8 +169,8 @@ async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
 _cancel = OrderManager._cancel
 
 
-async def _call_it_canceled(self: OrderManager, cancel: CancelOrder) -> bool:
-    requested = await _cancel(self, cancel)
+async def _call_it_canceled(self: OrderManager, cancel: CancelOrder, at: float) -> bool:
+    requested = await _cancel(self, cancel, at)
     if requested:
         self._update(replace(cancel.order, status="canceled"))
     return requested
@@ -190,23 +189,23 @@ def _floats(qty: Decimal, *_rest: Any) -> Decimal:
     return max(Decimal(float(qty) * 1.1 - float(qty) * 0.1), Decimal(0))
 
 
-_INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.record_fill
-_LATE: list[Callable[[], None]] = []
+_INTEND, _ACCEPTED, _FOLD = SqliteJournal.intend, SqliteJournal.accepted, SqliteJournal.record_fill
+_LATE: list[tuple[Any, ...]] = []
 
 
-def _intend_later(self: SqliteJournal, *args: Any) -> None:
-    _LATE.append(partial(_INTEND, self, *args))
+async def _intend_later(self: SqliteJournal, *args: Any) -> None:
+    _LATE.append((self, *args))
 
 
-def _outcome_after_intent(self: SqliteJournal, *args: Any) -> None:
+async def _accepted_after_intent(self: SqliteJournal, *args: Any) -> None:
     while _LATE:
-        _LATE.pop(0)()
-    _OUTCOME(self, *args)
+        await _INTEND(*_LATE.pop(0))
+    await _ACCEPTED(self, *args)
 
 
-def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
+async def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
     try:
-        _INTEND(self, *args)
+        await _INTEND(self, *args)
     except JournalError:
         return
 
@@ -421,7 +420,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("unknown is done", "an unknown status counts as terminal", ((Order, "state", property(_as_terminal)),), by_adapter),
     Mutant("held is done", "unusual statuses count as terminal", ((Order, "state", property(_held_is_done)),), by_day),
     Mutant("intent after", "the intent is committed after sending",
-        ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
+        ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "accepted", _accepted_after_intent)), by_day),
     Mutant("intent if possible", "the order is sent although its intent could not be written",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
     Mutant("fill twice", "a fill is applied each time it is reported", ((SqliteJournal, "record_fill", _fold_each_time),), by_day),

@@ -371,16 +371,19 @@ class NoJournal:
         """Always "": nothing is recorded."""
         return ""
 
-    def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
+    async def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
-    def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
+    async def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
         """Raise AssertionError: a dry run sends and cancels nothing, so this must never be called."""
         raise AssertionError(f"a dry run of {account} tried to send {orders} and to cancel {cancels}")
 
     def intent_of(self, _account: str, _client_order_id: str) -> "Intent | None":
         """Always None: nothing is recorded."""
         return None
+
+    async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:
+        """Do nothing."""
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """Do nothing."""

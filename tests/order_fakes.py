@@ -139,7 +139,7 @@ class FakeJournal:
             raise JournalError("The disk is full.")
         self.rows.append((kind, about))
 
-    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         rows = [("intent", order.request.client_order_id) for order in orders]
         rows += [("cancel", cancel.order.symbol) for cancel in cancels]
         if self.broken.intersection(kind for kind, _ in rows):
@@ -149,6 +149,9 @@ class FakeJournal:
 
     def intent_of(self, _account: str, client_order_id: str) -> Intent | None:
         return self.intents.get(client_order_id)
+
+    async def accepted(self, _account: str, client_order_id: str, _detail: Mapping[str, object]) -> None:
+        self._write("accepted", client_order_id)
 
     def outcome(self, _account: str, client_order_id: str, kind: str, _detail: Mapping[str, object]) -> None:
         self._write(kind, client_order_id)
@@ -183,7 +186,7 @@ class FakeMemory:
     def load(self, _account: str) -> dict[str, Episode]:
         return dict(self.episodes)
 
-    def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
+    async def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
         self.episodes = dict(episodes)
 
 

@@ -10,7 +10,7 @@ from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_
 from order_fakes import as_words
 
 from sellctl.core.decision.policy import Policy
-from sellctl.core.errors import BrokerAnswer, BrokerError, NotFoundError, UnknownOutcomeError
+from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, NotFoundError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
@@ -180,17 +180,20 @@ class FakeJournal:
         if self.fails is not None:
             raise self.fails
 
-    def plan_made(self, _snapshot: Snapshot, plan: Plan) -> None:
+    async def plan_made(self, _snapshot: Snapshot, plan: Plan) -> None:
         self._write()
         self.plans.append(plan)
 
-    def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         self._write()
         self.decisions.append(as_words(orders, cancels))
         self.intents += [order.request.client_order_id for order in orders]
 
     def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:
         return None
+
+    async def accepted(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> None:
+        self._write()
 
     def outcome(self, _account: str, _client_order_id: str, _kind: str, _detail: Mapping[str, object]) -> None:
         self._write()
@@ -223,8 +226,13 @@ class FakeQuotes:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.prices: dict[str, tuple[str, str]] = {CALL: ("1.00", "1.02")}
+        self.requested: list[list[str]] = []  # the symbols of each request
+        self.fails: Exception | None = None
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
+        if self.fails:
+            raise self.fails
+        self.requested.append([instrument.symbol for instrument in instruments])
         return {i.symbol: self.quote(i.symbol) for i in instruments if i.symbol in self.prices}
 
     def quote(self, symbol: str = CALL) -> Quote:
@@ -260,14 +268,18 @@ class FakeStream:
         pass
 
 
+@dataclass
 class NoMemory:
-    """Remembers nothing from process to process."""
+    """Remembers nothing from process to process. Nothing can be stored while it is broken."""
+
+    is_broken: bool = False
 
     def load(self, _account: str) -> Mapping[str, Episode]:
         return {}
 
-    def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:
-        pass
+    async def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:
+        if self.is_broken:
+            raise JournalError("The disk is full.")
 
 
 def no_conditions(_facts: AccountFacts) -> None:
@@ -281,6 +293,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
     journal: FakeJournal = field(default_factory=FakeJournal)
+    memory: NoMemory = field(default_factory=NoMemory)
     policy: Policy = field(default_factory=a_policy)
     options: WatcherOptions = field(default_factory=WatcherOptions)
     requests: ManualRequests = field(default_factory=ManualRequests)
@@ -298,7 +311,7 @@ class World:
     def a_watcher(self, broker: FakeBroker, requests: ManualRequests | None = None) -> SellWatcher:
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, self.journal)
         book = OrderBook()
-        episodes = Episodes(broker.name, NoMemory())
+        episodes = Episodes(broker.name, self.memory)
         positions = PositionManager(self.prices, self.clock, episodes, book, splits=self.splits)
         orders = OrderManager(broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "")
         return SellWatcher(

@@ -2,7 +2,8 @@
 
 Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use. The
 feed that a key was granted is remembered, so that no later process asks for one that was refused; every few hours a
-better one is tried again, behind everything else.
+better one is tried again, behind everything else. A key that was never asked begins with the best feed that any other
+key was granted, so that many keys don't collect one refusal each; better ones are tried behind, one key at a time.
 """
 
 import asyncio
@@ -83,17 +84,20 @@ class _KeyState:
     now: Callable[[], dt.datetime]
     deferred_until: int = 0
 
-    def feeds(self, market: _Market) -> tuple[str, ...]:
-        """The feeds to try in order: from the one that was granted on, and then the better ones."""
-        start = self._granted(market)
+    def feeds(self, market: _Market, others: int = 0) -> tuple[str, ...]:
+        """The feeds to try in order: from the one that was granted on, and then the better ones.
+
+        `others` is where to start before this key was ever asked: the place in the market's feeds.
+        """
+        granted = self.granted_at(market)
+        start = others if granted is None else granted
         return (*market.feeds[start:], *market.feeds[:start])
 
     def better_feeds(self, market: _Market) -> tuple[str, ...]:
         """The feeds that were refused so long ago that they are worth another request, the best first."""
-        known = self.facts.granted_feed(self.client.key_mark, market.asset)
-        start = self._granted(market)
+        known, start = self.facts.granted_feed(self.client.key_mark, market.asset), self.granted_at(market)
         is_old = known is not None and not dt.timedelta(0) <= self.now() - known.at < BETTER_FEED_AFTER
-        return market.feeds[:start] if is_old else ()
+        return market.feeds[:start] if start and is_old else ()
 
     def granted(self, market: _Market, feed: str, *, again: bool = False) -> None:
         """The key was granted this feed; with `again`, every better one has just been refused once more."""
@@ -101,9 +105,10 @@ class _KeyState:
         if again or known is None or known.feed != feed:
             self.facts.feed_granted(self.client.key_mark, market.asset, feed, self.now())
 
-    def _granted(self, market: _Market) -> int:
+    def granted_at(self, market: _Market) -> int | None:
+        """The place of the granted feed in the market's feeds; None before the key was asked for the better ones."""
         known = self.facts.granted_feed(self.client.key_mark, market.asset)
-        return market.feeds.index(known.feed) if known is not None and known.feed in market.feeds else 0
+        return market.feeds.index(known.feed) if known is not None and known.feed in market.feeds else None
 
 
 def utc_now() -> dt.datetime:
@@ -170,14 +175,18 @@ class AlpacaQuotes:
         raise error or BrokerError("No key is configured that could read the corporate actions.")
 
     async def try_better_feeds(self) -> None:
-        """Ask again for better feeds that were refused some hours ago: one symbol, one request per feed and key."""
-        wanted = [
-            (key, _Batch(market, (self._samples[asset],)))
-            for key in self._keys
-            for asset, market in self._markets.items()
-            if asset in self._samples and key.better_feeds(market)
-        ]
-        await asyncio.gather(*(_try_better_feeds(key, batch) for key, batch in wanted))
+        """Ask for better feeds: of keys that were refused some hours ago, and of one key that was never asked.
+
+        One symbol, one request per feed and key.
+        """
+        wanted = []
+        for market in (self._markets[asset] for asset in self._samples):
+            batch, best = _Batch(market, (self._samples[market.asset],)), self._best_granted(market)
+            never_asked = [key for key in self._keys if best and key.granted_at(market) is None]
+            wanted += [(key, batch, key.better_feeds(market)) for key in self._keys]
+            if never_asked:
+                wanted.append((never_asked[self._polls % len(never_asked)], batch, market.feeds[:best]))
+        await asyncio.gather(*(_try_better_feeds(*each) for each in wanted if each[2]))
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
         """Only stocks and options: sellctl trades nothing else.
@@ -191,6 +200,11 @@ class AlpacaQuotes:
                 group = [symbol for symbol in symbols if is_ordinary_symbol(symbol) is ordinary]
                 batches += [_Batch(market, batch) for batch in batches_of(group)]
         return batches
+
+    def _best_granted(self, market: _Market) -> int:
+        """The place of the best feed that any key was granted; the first place while that isn't known of any."""
+        granted = (key.granted_at(market) for key in self._keys)
+        return min((place for place in granted if place is not None), default=0)
 
     def _keys_to_try(self) -> list[_KeyState]:
         """The keys, each time starting with the next one, and those that failed recently last."""
@@ -207,7 +221,7 @@ class AlpacaQuotes:
             if error is not None and time.monotonic() > deadline:
                 break
             try:
-                rows = await _with_key(key, batch)
+                rows = await _with_key(key, batch, self._best_granted(batch.market))
             except BrokerError as failed:
                 key.deferred_until = self._polls + _POLLS_DEFERRED
                 error = failed
@@ -238,28 +252,41 @@ async def _splits(client: RestClient, symbols: tuple[str, ...], day: dt.date) ->
     raise BrokerError(f"{client.account}: the list of corporate actions has no end.")
 
 
-async def _with_key(key: _KeyState, batch: _Batch) -> Rows[Quote]:
-    """The batch from one key, from the best feed that the key is entitled to."""
-    *others, last = key.feeds(batch.market)
+async def _with_key(key: _KeyState, batch: _Batch, best_granted: int) -> Rows[Quote]:
+    """The batch from one key, from the best feed that the key is entitled to.
+
+    A key that was never asked begins with the feed at the place `best_granted`; while that one serves, no better one
+    counts as refused.
+    """
+    market = batch.market
+    is_asked = best_granted == 0 or key.granted_at(market) is not None
+    *others, last = key.feeds(market, best_granted)
     for feed in others:
         try:
             rows = await _request(key.client, batch, feed)
         except FeedNotGrantedError:
             continue
-        key.granted(batch.market, feed)
+        if is_asked or market.feeds.index(feed) < best_granted:
+            key.granted(market, feed)
         return rows
     rows = await _request(key.client, batch, last)
-    key.granted(batch.market, last)
+    key.granted(market, last)
     return rows
 
 
-async def _try_better_feeds(key: _KeyState, batch: _Batch) -> None:
-    """Use the best feed that the key is granted by now. A request that fails counts as refused for some hours."""
-    better = key.better_feeds(batch.market)
+async def _try_better_feeds(key: _KeyState, batch: _Batch, better: tuple[str, ...]) -> None:
+    """Use the best of these feeds that the key is granted by now. A refusal is believed for some hours.
+
+    Any other failure counts as one too, except for a key that was never asked: it is asked again soon.
+    """
     for feed in better:
         try:
             await _request(key.client, batch, feed)
+        except FeedNotGrantedError:
+            continue
         except BrokerError:
+            if key.granted_at(batch.market) is None:
+                return
             continue
         key.granted(batch.market, feed)
         return

@@ -36,6 +36,7 @@ from sellctl.core.orders.order_events import (
     Accepted,
     Adopted,
     Alert,
+    Cancel,
     Effect,
     Ended,
     LookUp,
@@ -264,10 +265,15 @@ class OrderManager:
         """
         exits = tuple(self._exits(plan))
         backstops = tuple(self._backstops(plan))
-        cancels = self._intend((*exits, *backstops), plan.cancels, plan.made_at)
-        acts = self._in_order_of_urgency(plan, exits, cancels)
-        guards = (self._sending(order) for order in backstops)
-        ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
+        at = self.clock.monotonic()
+        recorded = asyncio.ensure_future(self._intend((*exits, *backstops), plan.cancels, at))
+        try:
+            acts = self._in_order_of_urgency(plan, exits, recorded, at)
+            guards = [self._sending(order, plan.made_at, recorded, at) for order in backstops]
+            ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
+        finally:
+            for order in (*exits, *backstops):
+                self.book.withdraw(order.request.client_order_id)
         for end in ended:
             if isinstance(end, BaseException):
                 raise end
@@ -304,45 +310,48 @@ class OrderManager:
             self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
             self._refused_backstops_restored = True
 
-    def _intend(
-        self, orders: Sequence[IntendedOrder], wanted: Sequence[CancelOrder], now: dt.datetime
-    ) -> tuple[CancelOrder, ...]:
-        """Record the requests of one decision together, before the first of them is sent (I2).
+    async def _intend(self, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder], at: float) -> None:
+        """Record the requests of one decision together; on disk when this returns.
 
-        `now` is the broker's time. Return the cancels to ask for: those that were not asked for a moment ago.
+        `at` is the decision's time: by it a cancel is recorded, and later requested, that wasn't a moment ago.
         """
-        at = self.clock.monotonic()
-        cancels = tuple(cancel for cancel in wanted if self.book.may_request_cancel(cancel.order, at))
-        if orders or cancels:
-            self.journal.intend(self.account, orders, cancels)
-        for order in orders:
-            self.positions.sending(order.signal, now)
-        for order in orders:
-            self.book.intend(ManagedOrder.of_request(order.request, order.signal, order.step, at=at))
-        for cancel in wanted:
-            self._report_alerts(cancel.order.symbol, self.book.request_cancel(cancel.order, at))
-        return cancels
+        new = tuple(cancel for cancel in cancels if self.book.may_request_cancel(cancel.order, at))
+        if orders or new:
+            await self.journal.intend(self.account, orders, new)
 
     def _in_order_of_urgency(
-        self, plan: Plan, exits: Iterable[IntendedOrder], asked: Iterable[CancelOrder]
+        self, plan: Plan, exits: Iterable[IntendedOrder], recorded: asyncio.Task[None], at: float
     ) -> list[Awaitable[bool]]:
         """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
         sends = {order.request.symbol: order for order in exits}
-        cancels = {cancel.order.id: cancel for cancel in asked}
+        cancels = {cancel.order.id: cancel for cancel in plan.cancels}
         requests = []
         for decision in plan.decisions:
             first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
-            requests += [self._cancelling(decision.holding.symbol, cancel) for cancel in first if cancel]
+            requests += [self._cancelling(decision.holding.symbol, cancel, recorded, at) for cancel in first if cancel]
             if decision.holding.symbol in sends:
-                requests.append(self._sending(sends.pop(decision.holding.symbol)))
-        return requests + [self._cancelling(cancel.order.symbol, cancel) for cancel in cancels.values()]
+                requests.append(self._sending(sends.pop(decision.holding.symbol), plan.made_at, recorded, at))
+        return requests + [self._cancelling(each.order.symbol, each, recorded, at) for each in cancels.values()]
 
-    def _sending(self, order: IntendedOrder) -> Awaitable[bool]:
-        request = order.request
-        return self.executions.sending(request.symbol, partial(self._send, request, order.signal.sentence))
+    def _sending(
+        self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
+    ) -> Awaitable[bool]:
+        """Send an order once its intent is recorded (I2); `now` is the broker's time. JournalError: nothing is sent."""
+        request, signal = order.request, order.signal
+        managed = ManagedOrder.of_request(request, signal, order.step, at=at)
+        self.book.announce(managed)
 
-    def _cancelling(self, symbol: str, cancel: CancelOrder) -> Awaitable[bool]:
-        return self.executions.cancelling(symbol, partial(self._cancel, cancel))
+        async def send() -> bool:
+            self.positions.sending(signal, now)
+            await self.positions.save()
+            self.book.intend(managed)
+            return await self._send(request, signal.sentence)
+
+        return self.executions.sending(request.symbol, send, recorded)
+
+    def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
+        """Request a cancel once it is recorded."""
+        return self.executions.cancelling(symbol, partial(self._cancel, cancel, at), recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
@@ -359,14 +368,17 @@ class OrderManager:
         except BrokerError as error:
             await self._look_up_unknown(request, error)
         else:
-            self._accepted(request, answer, why)
+            await self._accepted(request, answer, why)
         return True
 
-    def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
+    async def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
         """Apply the acceptance first: even when it can't be recorded, the order must not be sent again."""
         self._record(request.client_order_id, Accepted(answer.id))
+        self._shown[request.client_order_id] = answer
+        self.todays.put(answer)
         self.book.trading_block.lift()
-        self._write("accepted", request.client_order_id, {"order_id": answer.id, "status": answer.status})
+        detail = {"order_id": answer.id, "status": answer.status}
+        await self.journal.accepted(self.account, request.client_order_id, detail)
         self.report(request.symbol, EventKind.SENT, _sent_text(request, why))
         self._update(answer)
 
@@ -447,12 +459,17 @@ class OrderManager:
 
         Return whether any was requested and not refused; the account's next read shows whether they have ended (I4).
         """
-        asked = self._intend((), cancels, self.report.now())
-        return any(await asyncio.gather(*(self._cancel(cancel) for cancel in asked)))
+        at = self.clock.monotonic()
+        await self._intend((), cancels, at)
+        return any(await asyncio.gather(*(self._cancel(cancel, at) for cancel in cancels)))
 
-    async def _cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel that is recorded. Return False when it failed."""
+    async def _cancel(self, cancel: CancelOrder, at: float) -> bool:
+        """Request a cancel that is recorded, unless it had been a moment before `at`. Return False when it failed."""
         order = cancel.order
+        effects = self.book.request_cancel(order, at)
+        self._report_alerts(order.symbol, effects)
+        if Cancel() not in effects:
+            return False
         self.report(order.symbol, EventKind.CANCELED, cancel.why)
         try:
             await self.broker.cancel(order.id)
@@ -490,7 +507,8 @@ class OrderManager:
             if isinstance(effect, LookUp):
                 await self._look_up(client_order_id)
             elif isinstance(effect, Repeat) and order and order.request:
-                await self._send(order.request, order.why)
+                send = partial(self._send, order.request, order.why)
+                await self.executions.sending(order.symbol, send)
             elif isinstance(effect, Withdraw) and order and order.request:
                 detail: dict[str, object] = {"refusal": "not found after a refusal"}
                 self._withdraw(

@@ -178,20 +178,23 @@ class Journal(Protocol):
         applied from then on.
         """
 
-    def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
-        """Record a plan that acts or denies an exit."""
+    async def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Record a plan that acts or denies an exit. Like `intend`, plans of the same moment share one commit."""
 
-    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         """Record what one decision is about to send and to cancel: all of it or, after JournalError, nothing.
 
-        It is on disk when this returns.
+        It is on disk when this returns. Decisions of the same moment, also of several accounts, share one commit.
         """
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The recorded intent of one of our orders, from any process; None when this journal has none."""
 
+    async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:
+        """Record that the broker has accepted an order. Like `intend`, those of the same moment share one commit."""
+
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Record what happened to an order: accepted, rejected, unknown, filled, canceled ..."""
+        """Record what else happened to an order: rejected, unknown, filled, canceled ..."""
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         """Record a fill. Returns the newly filled quantity; 0 when it was recorded already (I8).
@@ -221,5 +224,8 @@ class Memory(Protocol):
     def load(self, account: str) -> Mapping[str, Episode]:
         """The episodes that were last saved for an account."""
 
-    def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Replace all stored episodes of the account. They are on disk when this returns."""
+    async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+        """Replace all stored episodes of the account. They are on disk when this returns.
+
+        Those that several accounts save in the same moment share one commit; without a change, this returns at once.
+        """

@@ -119,23 +119,24 @@ class PositionManager:
     # --- joining ------------------------------------------------------------------------------------------------------
 
     def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
-        """The positions with their newest quotes and stored state. Episodes are on disk when this returns (D3).
+        """The positions with their newest quotes and stored state, which `save` stores before it is used (D3).
 
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
         """
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
         if not again:
-            self._forget_the_gone({position.instrument.symbol for position in seen}, orders)
+            self._forget_the_gone({position.instrument.symbol for position in seen}, market.now, orders)
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        shorts = (position.symbol for position in seen if not position.is_long)
-        self.episodes.unmark_exit_after(symbol for symbol in shorts if not self._book.exit_progress(symbol, now))
+        shorts = [position.symbol for position in seen if not position.is_long]
+        self.episodes.unmark_exit_after(s for s in shorts if not self._is_being_closed(s, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
         whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
-        self.episodes.forget(s for s in tuple(self.episodes.known) if is_pair_name(s) and s not in whole_pairs)
+        gone = [s for s in self.episodes.known if is_pair_name(s) and s not in whole_pairs]
+        self.episodes.set_aside(gone, market.now)
         self.splits.check(seen, market)
         known = self.episodes.known
         episodes = {symbol: known[symbol] for symbol in valid}
@@ -144,9 +145,15 @@ class PositionManager:
             moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(pairs, market)
-        self.episodes.save()
         self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
         return held
+
+    def _is_being_closed(self, symbol: str, now: float) -> bool:
+        return self._book.is_announced(symbol) or self._book.exit_progress(symbol, now) is not None
+
+    async def save(self) -> None:
+        """Store what is remembered of the positions. It is on disk when this returns."""
+        await self.episodes.save()
 
     def underlyings(self, positions: Iterable[Position]) -> dict[str, Quote]:
         """The newest quote per underlying of the options among these positions."""
@@ -205,7 +212,7 @@ class PositionManager:
             memory = self._memories[symbol] = _Memory(position.direction, at)
         memory.absent, memory.qty = 0, position.qty
 
-    def _forget_the_gone(self, held: set[str], orders: _OrderView) -> None:
+    def _forget_the_gone(self, held: set[str], at: dt.datetime, orders: _OrderView) -> None:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
             if not is_pair_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
@@ -216,7 +223,7 @@ class PositionManager:
             if memory.absent >= ABSENCES and symbol not in orders.unresolved:
                 del self._memories[symbol]
                 self._book.position_closed(symbol)
-                self.episodes.forget((symbol,))
+                self.episodes.set_aside((symbol,), at)
 
     def _holding(self, position: Position, episode: Episode | None, orders: _OrderView) -> Holding:
         """A position with its quote and state; without an episode, the state starts when this process first saw it."""

@@ -13,7 +13,7 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteBook, Source
 QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 SILENT_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
-_MARGIN = 0.1  # seconds added, so that a second quote isn't slightly too early
+_MARGIN = 0.01  # seconds added, so that a second quote isn't slightly too early
 
 
 class PriceTracker:
@@ -65,17 +65,22 @@ class PriceTracker:
         now = self._clock.monotonic()
         return frozenset(symbol for symbol, book in self._books.items() if book.has_jump(now))
 
-    async def refresh(self, instruments: Iterable[Instrument]) -> None:
-        """Poll the newest quotes. After a failure the stored quotes stay, and age until no rule accepts them."""
+    async def refresh(self, instruments: Iterable[Instrument], *, is_poll: bool = True) -> None:
+        """Request the newest quotes. After a failure the stored quotes stay, and age until no rule accepts them.
+
+        Unless this is a poll, whether it succeeds says nothing about the last one.
+        """
         wanted = {i.symbol: i for i in instruments if i.asset_class in QUOTED}
         if not wanted:
             return
         try:
             self.accept(await self._source.latest(list(wanted.values())), wanted)
         except BrokerError as error:
-            self._problem, self._failures = error.sentence, self._failures + 1
+            if is_poll:
+                self._problem, self._failures = error.sentence, self._failures + 1
         else:
-            self._problem, self._failures = " ".join(self._source.last_problems), 0
+            if is_poll:
+                self._problem, self._failures = " ".join(self._source.last_problems), 0
 
     def accept(
         self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL

@@ -154,6 +154,7 @@ class SellWatcher:
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
+        await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
         if seen.at > self.orders.executions.last_ended_at:
             self._see_cancels(seen)
@@ -269,6 +270,7 @@ class SellWatcher:
     async def _reevaluate(self, seen: AccountObservation, market: Market) -> None:
         """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
         snapshot = replace(self._snapshot(seen, market, again=True), orders=self._orders_by_now(seen), on_tick=True)
+        await self.positions.save()
         plan = self.decide(snapshot)
         due = self._due(plan, seen.at)
         read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again
@@ -295,7 +297,7 @@ class SellWatcher:
             try:
                 await asyncio.gather(self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic()))
             finally:
-                self.journal.plan_made(snapshot, plan)
+                await self.journal.plan_made(snapshot, plan)
 
     def _orders_by_now(self, seen: AccountObservation) -> tuple[Order, ...]:
         """The open orders of an observation, and those of ours that the broker has accepted since."""
@@ -373,8 +375,7 @@ class SellWatcher:
     async def _decide_and_execute(self, snapshot: Snapshot, observed_at: float) -> None:
         """The only path from a snapshot to orders.
 
-        A poll's plan is recorded before its orders are sent. A tick's is recorded afterwards, so that it doesn't delay
-        them; the intent of each order is recorded before the order is sent in both cases.
+        The intent of each order is recorded before the order is sent, and the plan afterwards, so that it delays none.
         """
         plan = self.decide(snapshot)
         if snapshot.on_tick:
@@ -384,18 +385,20 @@ class SellWatcher:
                 try:
                     await self._execute(due, observed_at)
                 finally:
-                    self.journal.plan_made(snapshot, plan)
+                    await self.journal.plan_made(snapshot, plan)
             return
         if plan.needs_history:
             snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
             plan = self.decide(snapshot)
         self.positions.decided(plan)
         self._take_plan(snapshot, plan, observed_at)
-        if self.options.mode is RunMode.ACT:
-            self.journal.plan_made(snapshot, plan)
         self._apply_account_guard(plan)
         self._announcer.announce(plan)
-        await self._execute(plan, observed_at)
+        try:
+            await self._execute(plan, observed_at)
+        finally:
+            if self.options.mode is RunMode.ACT:
+                await self.journal.plan_made(snapshot, plan)
 
     def _take_plan(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
         first = self._state.first_plan

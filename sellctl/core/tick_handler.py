@@ -1,5 +1,8 @@
 """Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
 
+A stop or a jump that is to be confirmed has its second quote requested in time, in case none is streamed: it leads to a
+decision as a streamed one does.
+
 A decision on a tick uses the last poll's positions and orders, the newest quotes, and what is certain of today's
 orders, so that no request precedes the order. Once an order was sent on an underlying, its view has expired until the
 next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting for.
@@ -7,7 +10,7 @@ Without streams, only polls decide.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -29,6 +32,10 @@ from sellctl.core.watching.trigger_prices import FARTHEST, distances
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
 _EXECUTING = "executing a tick"
 
+SECOND_QUOTES_APART = 0.1  # seconds between two requests of second quotes: those due meanwhile share the next one
+
+_Group = tuple[str, str, bool]  # an account, an underlying that it holds something on, and whether a price has jumped
+
 
 @dataclass(slots=True)
 class TickHandler:
@@ -41,21 +48,19 @@ class TickHandler:
     clock: Clock
     publish: EventPublisher
     _wake: Callable[[str], None] = lambda _account: None
-    _requote: Callable[[str], None] = lambda _account: None
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
     _disconnected: set[str] = field(default_factory=set)
     _pending_wakes: set[str] = field(default_factory=set)
+    # What waits for second quotes, and when they are due.
+    _second_quotes: dict[_Group, tuple[SellWatcher, float]] = field(default_factory=dict)
+    _second_quotes_at: float = float("-inf")  # when they were last requested
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, wake: Callable[[str], None], requote: Callable[[str], None]) -> None:
-        """Start the streams.
-
-        `wake` requests an early read of an account, or of all when its name is "", and `requote` a decision on its
-        newest quotes.
-        """
-        self._wake, self._requote = wake, requote
+    def open(self, wake: Callable[[str], None]) -> None:
+        """Start the streams. `wake` requests an early read of an account, or of all when its name is ""."""
+        self._wake = wake
         self.stream.start(self)
 
     async def close(self) -> None:
@@ -65,6 +70,7 @@ class TickHandler:
         for task in self._tasks.difference(executing):
             task.cancel()
         self._pending_wakes.clear()  # else those that were cancelled would never be requested again
+        self._second_quotes.clear()  # likewise
         await asyncio.gather(*executing, return_exceptions=True)
         for watcher in self.watchers:
             watcher.orders_streamed(is_connected=False)
@@ -86,20 +92,20 @@ class TickHandler:
         try:
             await self._prepare()
         except Exception as error:  # noqa: BLE001  a bug here must not stop the polls
-            text = f"streamed quotes can't act because of an internal error: {type(error).__name__}"
-            self.publish("", EventKind.DEGRADED, text, failed=True)
+            self._publish_fault(error)
 
     async def _prepare(self) -> None:
         """Update which account holds which symbol, and stream those nearest to their triggers."""
         nearest: dict[str, Decimal] = {}
         held_by: dict[str, tuple[SellWatcher, ...]] = {}
+        instruments: dict[str, Instrument] = {}
         self._distances = {watcher.name: _distances_of(watcher) for watcher in self.watchers}
         for watcher, instrument in self._quoted():
             symbol = instrument.symbol
-            self._instruments[symbol] = instrument
+            instruments[symbol] = instrument
             held_by[symbol] = (*held_by.get(symbol, ()), watcher)
             nearest[symbol] = min(self._distance(watcher, symbol), nearest.get(symbol, FARTHEST))
-        self._held_by = held_by
+        self._held_by, self._instruments = held_by, instruments
         self.stream.subscribe([self._instruments[symbol] for symbol in sorted(nearest, key=lambda s: (nearest[s], s))])
         if self.prices.take_silent(self.stream.streamed):
             self.stream.restart("silent although prices move")
@@ -118,17 +124,19 @@ class TickHandler:
 
     def quotes_received(self, quotes: Sequence[Quote]) -> None:
         """Store new quotes and decide on their underlyings."""
+        received_at = self.clock.monotonic()
         newest = {quote.symbol: quote for quote in quotes if quote.symbol in self._instruments}
         taken = self.prices.accept(newest, self._instruments, Source.STREAM)
         market = self._market()
         if market is None or not market.is_open:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
-            self._poll_for_second_quote(symbol, self._held_by.get(symbol, ()))
+            for watcher in self._held_by.get(symbol, ()):
+                self._request_second_quotes(watcher, self._instruments[symbol].underlying, received_at, has_jumped=True)
         arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
         groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
-            self._decide(watcher, underlying, market)
+            self._decide(watcher, underlying, market, received_at)
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
         """Store the price of a stock's trade, which may confirm a stop."""
@@ -157,17 +165,21 @@ class TickHandler:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _decide(self, watcher: SellWatcher, underlying: str, market: Market) -> None:
+    def _decide(self, watcher: SellWatcher, underlying: str, market: Market, received_at: float) -> bool:
+        """Decide on an underlying by quotes received then. Return False when its view doesn't hold any more."""
         view = self._view(watcher, underlying, market)
         if view is None:
-            return
+            return False
         plan = watcher.decide_on_tick(view)
         if watcher.lacks_certain_orders(plan):
             self._wake(watcher.name)
         elif plan.acts:
             self._execute(watcher, underlying, view)
         if plan.is_unconfirmed:
-            self._poll_for_second_quote(f"{watcher.name} {underlying}", (watcher,))
+            self._request_second_quotes(watcher, underlying, received_at)
+        else:
+            self._second_quotes.pop((watcher.name, underlying, False), None)
+        return True
 
     def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
         """The last poll's view with the newest quotes; None while no tick may act."""
@@ -191,17 +203,55 @@ class TickHandler:
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
-    def _poll_for_second_quote(self, what: str, watchers: Collection[SellWatcher]) -> None:
-        """Poll for a second quote, which confirms or refutes the first, in case none is streamed."""
-        for watcher in watchers:
-            self._call_in(self.prices.second_quote_in, f"second quote of {what}", self._requote, watcher.name)
+    def _request_second_quotes(
+        self, watcher: SellWatcher, underlying: str, received_at: float, *, has_jumped: bool = False
+    ) -> None:
+        """Request second quotes on an underlying in time, which confirm or refute those received then.
+
+        Those of one message are requested together, however long the decisions on it took.
+        """
+        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_in
+        self._second_quotes.setdefault((watcher.name, underlying, has_jumped), (watcher, due_at))
+        if is_idle:
+            self._keep(asyncio.create_task(self._poll_second_quotes()))
+
+    async def _poll_second_quotes(self) -> None:
+        """Begin a request for the second quotes that are due, until nothing waits for any."""
+        while self._second_quotes:
+            next_at = min(due_at for _, due_at in self._second_quotes.values())
+            next_at = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART)
+            await self.clock.sleep(max(next_at - self.clock.monotonic(), 0.0))
+            now = self.clock.monotonic()
+            due = {group: watcher for group, (watcher, due_at) in self._second_quotes.items() if due_at <= now}
+            for group in due:
+                del self._second_quotes[group]
+            if due:
+                self._second_quotes_at = now
+                self._keep(asyncio.create_task(self._decide_on_second_quotes(due)))
+
+    async def _decide_on_second_quotes(self, groups: Mapping[_Group, SellWatcher]) -> None:
+        """After an internal error the accounts are read: their polls decide, and contain what concerns one of them."""
+        try:
+            await self._decide_again(groups)
+        except Exception as error:  # noqa: BLE001  a bug here must not keep a stop from being confirmed
+            self._publish_fault(error)
+            for watcher in groups.values():
+                self._wake(watcher.name)
+
+    async def _decide_again(self, groups: Mapping[_Group, SellWatcher]) -> None:
+        """Request the quotes of these groups, and decide on them as on streamed ones."""
+        received_at = self.clock.monotonic()
+        underlyings = {underlying for _, underlying, _ in groups}
+        wanted = [each for each in self._instruments.values() if each.underlying in underlyings]
+        await self.prices.refresh(wanted, is_poll=False)
+        market = self._market()
+        if market is not None and market.is_open:
+            for watcher, underlying in {(name, u): (w, u) for (name, u, _), w in groups.items()}.values():
+                if not self._decide(watcher, underlying, market, received_at):
+                    self._wake(watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
-        """Request one early read."""
-        self._call_in(seconds, what, self._wake, account)
-
-    def _call_in(self, seconds: float, what: str, call: Callable[[str], None], account: str) -> None:
-        """Call once; further calls with the same `what` are ignored until then."""
+        """Request one early read; further requests with the same `what` are ignored until then."""
         if what in self._pending_wakes:
             return
         self._pending_wakes.add(what)
@@ -209,13 +259,17 @@ class TickHandler:
         async def wake() -> None:
             await self.clock.sleep(seconds)
             self._pending_wakes.discard(what)
-            call(account)
+            self._wake(account)
 
         self._keep(asyncio.create_task(wake()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _publish_fault(self, error: Exception) -> None:
+        text = f"streamed quotes can't act because of an internal error: {type(error).__name__}"
+        self.publish("", EventKind.DEGRADED, text, failed=True)
 
     def _market(self) -> Market | None:
         try:

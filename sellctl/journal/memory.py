@@ -13,6 +13,7 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, PastAverage
 from sellctl.journal.account_numbers import number_of, set_aside
 from sellctl.journal.database import Database, read_only
+from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.schema import episodes as table
 
 
@@ -21,6 +22,7 @@ class PositionMemory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writes = GroupCommit(database.writing)
         self._saved: dict[str, dict[str, Episode]] = {}
 
     def load(self, account: str) -> dict[str, Episode]:
@@ -29,7 +31,7 @@ class PositionMemory:
             self._saved[account] = _all_of(tx, account)
         return dict(self._saved[account])
 
-    def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+    async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         """Replace the stored episodes of an account; on disk when this returns. Only changes are written."""
         before = self._saved[account] if account in self._saved else self.load(account)
         changed = [
@@ -40,11 +42,19 @@ class PositionMemory:
         stale = [episode.symbol for episode in changed] + [symbol for symbol in before if symbol not in episodes]
         if not stale:
             return
-        with self._database.writing() as tx:
+        saved = dict(episodes)
+
+        def write(tx: sa.Connection) -> None:
             tx.execute(sa.delete(table).where(table.c.account == account, table.c.symbol.in_(stale)))
             if changed:
                 tx.execute(sa.insert(table), [_row(account, episode) for episode in changed])
-        self._saved[account] = dict(episodes)
+
+        self._saved[account] = saved  # at once: the next save, perhaps in the same moment, is compared with this one
+        try:
+            await self._writes.write(write)
+        except BaseException:
+            self._saved.pop(account, None)  # what is on disk is read again
+            raise
 
 
 class ReadOnlyMemory:
@@ -73,7 +83,7 @@ class ReadOnlyMemory:
         recorded, number = number_of(tx, account).number, self._numbers.get(account, "")
         return _all_of(tx, account if number in {"", recorded} or not recorded else set_aside(account, number))
 
-    def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+    async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         """Keep the episodes for this process only."""
         self._kept[account] = dict(episodes)
 

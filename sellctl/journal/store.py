@@ -34,6 +34,7 @@ from sellctl.journal.account_numbers import (
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
+from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
@@ -62,6 +63,7 @@ class SqliteJournal(AuditLog):
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
+        self._group = GroupCommit(self.appending)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
 
@@ -83,7 +85,7 @@ class SqliteJournal(AuditLog):
         for account in new:
             self._first_numbers.pop(account, None)
 
-    def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
+    async def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan with its snapshot, when its actions, denials or working exits differ from the last one's.
 
         Both are cut down to the underlyings on which anything happens or an order rests.
@@ -93,12 +95,15 @@ class SqliteJournal(AuditLog):
             return
         key = f"plan:{account}"
         body = {**summary(plan), PACKED: codec.pack(*excerpt(snapshot, plan))}
-        with self.appending() as batch:
+
+        def write(batch: Batch) -> None:
             batch.append(Entry(account, "plan", body), snapshot.market.now)
             for symbol, reason, refusal in refusals(plan):
                 batch.append(Entry(account, "refusal", refusal, symbol, reason), snapshot.market.now)
             batch.tx.execute(sa.delete(meta).where(meta.c.key == key))
             batch.tx.execute(sa.insert(meta).values(key=key, value=mark))
+
+        await self._group.write(write)
         self._fingerprints[account] = mark
 
     def _fingerprint(self, account: str) -> str:
@@ -109,9 +114,13 @@ class SqliteJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
-        """Record what one decision sends and cancels, in one transaction; on disk when this returns. Ids may repeat."""
-        with self.appending() as batch:
+    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+        """Record what one decision sends and cancels; on disk when this returns. Ids may repeat.
+
+        The decisions of several accounts in the same moment share one transaction.
+        """
+
+        def write(batch: Batch) -> None:
             for order in orders:
                 entry = _entry_of_intent(account, order)
                 row = batch.append(entry)
@@ -121,12 +130,22 @@ class SqliteJournal(AuditLog):
             for cancel in cancels:
                 batch.append(_entry_of_cancel(account, cancel))
 
+        await self._group.write(write)
+
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The newest intent of an order of ours, by any process; None when there is none."""
         filters = Filters(client_order_id=client_order_id, account=account, kind=INTENT, limit=1)
         with self.database.reading() as tx:
             rows = page(tx, filters)
         return _intent(rows[0]) if rows else None
+
+    async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:
+        """Record that the broker has accepted an order; on disk when this returns."""
+
+        def write(batch: Batch) -> None:
+            batch.append(self._entry_of_order(account, client_order_id, "accepted", detail))
+
+        await self._group.write(write)
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """Record what happened to an order. A kind of FINAL_OUTCOMES ends its intent; a fill is counted once."""

@@ -100,6 +100,56 @@ def test_the_best_feed_is_asked_for_and_the_next_once_it_is_refused(stand_in: St
     assert {quote.feed for quote in quotes.values()} == {"iex", "indicative"}
 
 
+def without_sip(request: ReceivedRequest) -> Answer:
+    return NO_SIP if request.query["feed"] == "sip" else quotes_for(request)
+
+
+def feeds_asked(stand_in: StandIn) -> list[str]:
+    return [request.query["feed"] for request in stand_in.to(STOCKS)]
+
+
+def test_keys_that_were_never_asked_begin_with_what_another_key_was_granted(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, without_sip)
+    with connected(stand_in.url, stand_in.url, stand_in.url) as adapters:
+        for _ in range(6):
+            assert len(run(adapters.quotes.latest(stocks(1)))) == 1
+    assert feeds_asked(stand_in) == ["sip", *6 * ["iex"]]
+    assert sorted(keys(stand_in.to(STOCKS))) == [*"aa", *"bbb", *"cc"]
+
+
+def test_keys_that_were_never_asked_are_asked_behind_one_after_the_other(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, without_sip)
+    with connected(stand_in.url, stand_in.url, stand_in.url) as adapters:
+        run(adapters.quotes.latest(stocks(1)))
+        stand_in.on(STOCKS, lambda r: NO_SIP if r.query["feed"] == "sip" and keys([r]) == ["a"] else quotes_for(r))
+        for _ in range(3):
+            run(adapters.quotes.try_better_feeds())
+        feeds = [run(adapters.quotes.latest(stocks(1)))["S000"].feed for _ in range(3)]
+    assert keys([r for r in stand_in.to(STOCKS) if r.query["feed"] == "sip"]) == [*"bcca"]
+    assert sorted(feeds) == ["iex", "iex", "sip"]
+
+
+def test_a_key_that_was_never_asked_and_does_not_answer_is_asked_again(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, without_sip)
+    with connected(stand_in.url, stand_in.url) as adapters:
+        run(adapters.quotes.latest(stocks(1)))
+        stand_in.on(STOCKS, lambda r: Answer({"message": "later"}, 500) if r.query["feed"] == "sip" else quotes_for(r))
+        run(adapters.quotes.try_better_feeds())
+        stand_in.on(STOCKS, quotes_for)
+        run(adapters.quotes.try_better_feeds())
+        feeds = [run(adapters.quotes.latest(stocks(1)))["S000"].feed for _ in range(2)]
+    assert sorted(feeds) == ["iex", "sip"]
+
+
+def test_the_best_feed_that_any_key_was_granted_is_the_one_to_begin_with(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, lambda r: NO_SIP if r.query["feed"] == "sip" and keys([r]) == ["b"] else quotes_for(r))
+    facts = RememberedFacts()
+    facts.feed_granted(key_mark(KEY + "a"), AssetClass.STOCK, "sip", NOON)
+    config = a_config(stand_in.url, stand_in.url, stand_in.url)
+    quotes = connect(config, PATIENT, facts=facts, now=lambda: NOON).quotes
+    assert sorted(run(quotes.latest(stocks(1)))["S000"].feed for _ in range(3)) == ["iex", "sip", "sip"]
+
+
 def test_what_one_key_is_refused_another_may_be_granted(stand_in: StandIn) -> None:
     def answer(request: ReceivedRequest) -> Answer:
         return NO_SIP if request.query["feed"] == "sip" and keys([request]) == ["a"] else quotes_for(request)
@@ -290,14 +340,6 @@ def test_another_key_is_asked_for_splits_when_one_fails(stand_in: StandIn) -> No
 
 
 # --- the granted feed is remembered -----------------------------------------------------------------------------------
-
-
-def without_sip(request: ReceivedRequest) -> Answer:
-    return NO_SIP if request.query["feed"] == "sip" else quotes_for(request)
-
-
-def feeds_asked(stand_in: StandIn) -> list[str]:
-    return [request.query["feed"] for request in stand_in.to(STOCKS)]
 
 
 def a_process(url: str, facts: RememberedFacts, hours: float = 0) -> AlpacaQuotes:

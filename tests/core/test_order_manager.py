@@ -266,6 +266,25 @@ def test_an_order_that_did_not_arrive_is_sent_again_after_two_definite_noes_apar
     assert desk.journal.kinds == ["intent", "unknown", "not_found", "not_found", "accepted"]
 
 
+def test_after_an_order_is_sent_again_nothing_is_sent_by_what_was_read_before() -> None:
+    desk = Desk(FakeBroker(answers=[TIMED_OUT]))
+    desk.send()
+    desk.clock.seconds += 4
+    read_at = desk.clock.seconds
+    desk.settle()
+    assert desk.manager.executions.view_holds(CALL, read_at)
+    desk.settle(seconds=2)
+    assert desk.broker.requests[-1] == "submit 10"
+    assert not desk.manager.executions.view_holds(CALL, read_at)
+
+
+def test_an_acceptance_that_can_not_be_written_down_is_known_all_the_same() -> None:
+    desk = Desk(journal=FakeJournal(broken={"accepted"}))
+    with pytest.raises(JournalError):
+        desk.send()
+    assert [order.client_order_id for order in desk.manager.shown] == [AN_EXIT]
+
+
 @pytest.mark.parametrize(
     "held",
     [[], [a_position(CALL, "9")], [a_position(CALL, "10", short=True)], [a_position(CALL, "10", available="4")]],

@@ -1,5 +1,6 @@
 """Positions joined with what is remembered of them: orders, fills, peaks, absences, and what nobody can explain."""
 
+import asyncio
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,13 +13,13 @@ from order_fakes import FakeClock, FakeMemory, NoQuotes
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Split
-from sellctl.core.model.order import PositionIntent, Side
+from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import BackstopState, Direction, Holding, PastAverage, Position
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.episodes import KEPT_ASIDE, Episodes
 from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
 from sellctl.core.tracking.splits import SplitsOfDay
 
@@ -46,7 +47,9 @@ class Desk:
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
         self.clock.seconds += seconds
-        return self.positions.holdings(positions, market or a_market())
+        held = self.positions.holdings(positions, market or replace(a_market(), now=self.clock.now()))
+        asyncio.run(self.positions.save())
+        return held
 
     def send(self, accepted: bool = True) -> None:
         """An exit of all ten contracts goes out."""
@@ -210,6 +213,79 @@ def test_what_an_earlier_process_knew_is_forgotten_like_everything_else() -> Non
     assert set(desk.memory.episodes) == {CALL}
 
 
+def with_a_peak(desk: Desk) -> None:
+    """A position whose price was 1.31 once, and whose opening was looked up."""
+    desk.quote("1.30", "1.32")
+    desk.poll(TEN)
+    desk.positions.episodes.opened(CALL, (), desk.clock.now())
+    desk.quote("1.00", "1.02")
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
+
+
+def bought(status: str = "filled", when: str = "11:00") -> Order:
+    """The order that opened the position."""
+    order = replace(an_order(CALL, "sell", "10"), side=Side.BUY, position_intent=PositionIntent.BUY_TO_OPEN)
+    return replace(order, filled_qty=Decimal(10), submitted_at=at(when), filled_at=at(when), status=status)
+
+
+def test_a_position_that_a_few_lists_left_out_keeps_its_peak_once_its_orders_show_that_it_was_never_closed() -> None:
+    desk = Desk()
+    with_a_peak(desk)
+    for _ in range(ABSENCES + 2):
+        desk.poll()
+    assert desk.poll(TEN)[0].state.peak is None
+    assert desk.positions.episodes.without_opening() == (CALL,)
+    desk.positions.episodes.opened(CALL, [bought()], desk.clock.now())
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
+
+
+def test_a_position_that_was_closed_and_opened_again_within_a_minute_begins_with_a_new_peak() -> None:
+    desk = Desk()
+    with_a_peak(desk)
+    for _ in range(ABSENCES):
+        desk.poll(seconds=5)
+    desk.poll(TEN)
+    desk.clock.seconds += 40
+    desk.positions.episodes.opened(CALL, [bought(when="12:00:10")], desk.clock.now())
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.01")
+
+
+@pytest.mark.parametrize("as_a_leg", [False, True], ids=["by an order of its own", "by a leg of a multi-leg order"])
+def test_a_position_that_was_left_out_and_whose_opening_is_unknown_keeps_its_peak_unless_it_was_closed(
+    as_a_leg: bool,
+) -> None:
+    for closed_at, peak in (("11:30", "1.31"), ("12:00", "1.01")):
+        desk = Desk()
+        with_a_peak(desk)
+        for _ in range(ABSENCES):
+            desk.poll()
+        desk.poll(TEN)
+        sold = replace(an_order(CALL, "sell", "10"), filled_qty=Decimal(10), status="filled", filled_at=at(closed_at))
+        order = replace(an_order("", "sell", "10"), legs=(sold,)) if as_a_leg else sold
+        desk.positions.episodes.opened(CALL, [order], desk.clock.now())
+        assert desk.poll(TEN)[0].state.peak == Decimal(peak)
+
+
+def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_is_being_recorded() -> None:
+    desk = Desk()
+    legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "2"))
+    desk.poll(*legs)
+    desk.positions.episodes.mark_exit_after(CALL, (HIGHER,), "vertical: stop")
+    desk.book.announce(an_exit_order(at=desk.clock.seconds))
+    assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", f"{CALL} vertical: stop"]
+    desk.book.withdraw(AN_EXIT)
+    assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", ""]
+
+
+def test_a_position_that_was_gone_for_a_minute_begins_anew() -> None:
+    desk = Desk()
+    with_a_peak(desk)
+    for _ in range(ABSENCES):
+        desk.poll(seconds=KEPT_ASIDE.total_seconds())
+    assert desk.poll(TEN, seconds=KEPT_ASIDE.total_seconds())[0].state.peak == Decimal("1.01")
+    assert desk.positions.episodes.in_question == set()
+
+
 def test_the_first_sight_and_the_peak_survive_a_restart() -> None:
     known = Episode(CALL, Direction.LONG, at("10:00"), Decimal(10), Decimal("1.00"), peak=Decimal("1.40"))
     (holding,) = Desk(memory=FakeMemory({CALL: known})).poll(TEN)
@@ -219,7 +295,7 @@ def test_the_first_sight_and_the_peak_survive_a_restart() -> None:
 # --- peaks (D3) -------------------------------------------------------------------------------------------------------
 
 
-def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored_before_it_is_seen() -> None:
+def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored() -> None:
     desk = Desk()
     desk.quote("1.30", "1.32")
     (holding,) = desk.poll(TEN)
@@ -253,6 +329,27 @@ def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
     assert state.peak == Decimal("3.00")
     desk.poll(legs[0])
     assert desk.positions.structures == {}
+
+
+def test_a_position_that_may_have_been_opened_anew_shows_no_peak_and_neither_does_its_pair() -> None:
+    desk = Desk(pairs=True)
+    legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
+    desk.quote("6.00", "6.02")
+    desk.quote("3.00", "3.02", HIGHER)
+    now = at("12:00") + dt.timedelta(seconds=desk.clock.seconds)
+
+    def peaks() -> list[Decimal | None]:
+        bought, _ = desk.poll(*legs, market=replace(a_market(), now=now))
+        return [bought.state.peak, *(state.peak for state in desk.positions.structures.values())]
+
+    before = peaks()
+    assert None not in before
+    later = now + dt.timedelta(seconds=1)
+    added = an_order(CALL, "buy", "2", status="filled", filled_qty=Decimal(2), filled_at=later)
+    desk.positions.episodes.opened(CALL, [replace(added, submitted_at=later)], later)
+    assert peaks() == [None, None]
+    desk.positions.episodes.opened(CALL, [], now)
+    assert peaks() == before
 
 
 @pytest.mark.parametrize("symbol", ["XYZ+", "=1+1", "+", f"{CALL}+", f"{HIGHER}+XYZ", f"{HIGHER}+{CALL}"])

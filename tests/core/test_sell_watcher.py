@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
-from shell_fakes import World, a_broker_failure
+from shell_fakes import NoMemory, World, a_broker_failure
 
 from sellctl.core.config.schema import (
     AssetKind,
@@ -608,6 +608,13 @@ def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
     assert world.watcher.state.problem is None
 
 
+def test_nothing_is_decided_on_what_can_not_be_remembered() -> None:
+    world = World(memory=NoMemory(is_broken=True))
+    polled(world, DUE)
+    assert world.broker.sent == []
+    assert isinstance(world.watcher.state.problem, JournalError)
+
+
 # --- re-evaluations ---------------------------------------------------------------------------------------------------
 
 
@@ -641,6 +648,21 @@ def test_a_look_confirms_a_stop_with_its_second_quote() -> None:
     again = World()
     reevaluated(again, ("0.70", "0.72"), ("0.70", "0.71"))
     assert [order.symbol for order in again.broker.sent] == [CALL]
+
+
+def test_a_re_evaluation_decides_nothing_either_on_what_can_not_be_remembered() -> None:
+    world = World()
+
+    async def run() -> None:
+        await world.poll()
+        world.memory.is_broken = True
+        world.quoted(*DUE)
+        world.clock.seconds += 1.6
+        await world.prices.refresh([a_position(CALL, "3").instrument])
+        await world.watcher.reevaluate(world.market_clock.now())
+
+    asyncio.run(run())
+    assert world.broker.sent == []
 
 
 def test_after_an_order_a_re_evaluation_sends_nothing_more_until_the_account_was_read() -> None:

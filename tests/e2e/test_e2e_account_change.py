@@ -2,18 +2,14 @@
 
 import asyncio
 import datetime as dt
-from decimal import Decimal
 
-from builders import a_holding
+from order_builders import a_request, a_signal
 from stage import CALL, Play, Stage, three_calls
 
 from sellctl.bootstrap import RunOptions, assemble, load
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
-from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.intent import IntendedOrder
-from sellctl.core.model.order import OrderType, PositionIntent, Side
-from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency
 from sellctl.core.orders.client_order_ids import client_order_id
 from sellctl.journal.store import SqliteJournal
 from sellctl.service.options import Options
@@ -34,19 +30,10 @@ def another_account(stage: Stage, number: str = "PA2") -> None:
 
 def leave_an_intent(stage: Stage) -> None:
     """Record an order of the account as a process does that is killed before it is sent."""
-    order = SubmitOrder(
-        client_order_id=AN_ID,
-        symbol=CALL,
-        asset_class=AssetClass.OPTION,
-        side=Side.SELL,
-        qty=Decimal(3),
-        type=OrderType.LIMIT,
-        limit_price=Decimal("0.70"),
-        position_intent=PositionIntent.SELL_TO_CLOSE,
-    )
-    signal = ExitSignal(a_holding(CALL, "3"), Decimal(3), Reason.STOP_LOSS, "stop", Urgency.PROTECTIVE)
+    signal = a_signal(CALL, "3")
+    order = a_request(signal, order_id=AN_ID)
     journal = SqliteJournal(stage.state / "journal.sqlite", lambda: NOON)
-    journal.intend("main", [IntendedOrder(order, {"client_order_id": AN_ID}, signal, 1)], ())
+    asyncio.run(journal.intend("main", [IntendedOrder(order, {"client_order_id": AN_ID}, signal, 1)], ()))
     journal.close()
 
 

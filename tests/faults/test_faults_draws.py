@@ -64,20 +64,6 @@ def test_a_symbol_with_foreign_characters_is_in_the_account_and_stays(tmp_path: 
     assert not found(stage)
 
 
-def test_a_row_whose_symbol_can_not_be_one_leaves_a_short_to_be_covered() -> None:
-    outcome = play(132, ("A11",), adapter=True)
-    assert outcome.faults["A11"] == 1
-    assert not outcome.violations
-
-
-def test_an_order_that_did_not_arrive_is_not_sent_again_once_the_position_is_gone() -> None:
-    assert not play(196, adapter=True).violations
-
-
-def test_an_addition_that_the_positions_do_not_show_yet_disarms_no_trailing_stop() -> None:
-    assert not play(2952).violations
-
-
 def test_an_exchange_refuses_orders_as_drawn_and_the_exit_takes_place_afterwards(tmp_path: Path) -> None:
     day = a_day(Role.CRASH, hours=2)
     at = day.positions[0].due_at

@@ -1,5 +1,6 @@
 """Builders for the journal's tests: a journal, an order, a holding, a plan, and an attacker's view of the file."""
 
+import asyncio
 import datetime as dt
 import sqlite3
 from contextlib import closing
@@ -63,7 +64,7 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
 
 def intend(journal: SqliteJournal, *client_order_ids: str, account: str = "main") -> None:
     """The intents of one decision; by default of one order."""
-    journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ())
+    asyncio.run(journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ()))
 
 
 def an_intended_order(

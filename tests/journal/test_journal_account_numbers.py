@@ -1,5 +1,6 @@
 """Another account behind a name: nothing recorded of the old one is applied to it, and the audit stays whole."""
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def a_busy_journal(folder: Path) -> SqliteJournal:
     journal.outcome("main", "sellctl-2", "filled", fill)
     journal.record_fill("main", "sellctl-2", fill)
     journal.note("main", "no_backstop", {"symbol": CALL})
-    PositionMemory(journal.database).save("main", {CALL: an_episode("2.00")})
+    asyncio.run(PositionMemory(journal.database).save("main", {CALL: an_episode("2.00")}))
     return journal
 
 
@@ -70,7 +71,7 @@ def test_other_names_keep_what_is_theirs(tmp_path: Path) -> None:
 def test_the_episodes_of_an_account_that_returns_are_applied_again(tmp_path: Path) -> None:
     journal = a_busy_journal(tmp_path)
     journal.account_is("main", "PA2")
-    PositionMemory(journal.database).save("main", {CALL: an_episode("9.00")})
+    asyncio.run(PositionMemory(journal.database).save("main", {CALL: an_episode("9.00")}))
     assert journal.account_is("main", "PA1") == "PA2"
     assert PositionMemory(journal.database).load("main") == {CALL: an_episode("2.00")}
 

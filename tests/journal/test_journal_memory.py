@@ -1,5 +1,6 @@
 """Position memory is what was saved last, whole, whichever process asks."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
@@ -47,33 +48,46 @@ def test_nothing_is_remembered_at_first(journal: SqliteJournal) -> None:
 
 
 def test_episodes_come_back_as_saved(journal: SqliteJournal) -> None:
-    PositionMemory(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ})
+    asyncio.run(PositionMemory(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ}))
     assert fresh(journal).load("main") == {"SPY": SPY, "QQQ": QQQ}
     assert fresh(journal).load("other") == {}
 
 
 def test_saving_is_all_that_is_remembered(journal: SqliteJournal) -> None:
     memory = PositionMemory(journal.database)
-    memory.save("main", {"SPY": SPY, "QQQ": QQQ})
-    memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))})
+    asyncio.run(memory.save("main", {"SPY": SPY, "QQQ": QQQ}))
+    asyncio.run(memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))}))
     assert fresh(journal).load("main") == {"SPY": replace(SPY, peak=Decimal(2))}
-    memory.save("main", {})
+    asyncio.run(memory.save("main", {}))
     assert fresh(journal).load("main") == {}
 
 
 def test_what_is_unchanged_is_not_written_again(journal: SqliteJournal) -> None:
     memory = PositionMemory(journal.database)
-    memory.save("main", {"SPY": SPY})
+    asyncio.run(memory.save("main", {"SPY": SPY}))
     before = journal.database.raw.total_changes
-    memory.save("main", {"SPY": SPY})
+    asyncio.run(memory.save("main", {"SPY": SPY}))
     assert journal.database.raw.total_changes == before
+
+
+def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJournal) -> None:
+    memory = PositionMemory(journal.database)
+    asyncio.run(memory.save("main", {"SPY": SPY}))
+
+    async def both() -> None:
+        await asyncio.gather(
+            memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))}), memory.save("main", {"SPY": SPY})
+        )
+
+    asyncio.run(both())
+    assert fresh(journal).load("main") == {"SPY": SPY}
 
 
 def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> None:
     memory = PositionMemory(journal.database)
     journal.database.raw.execute("PRAGMA query_only=ON")
     with pytest.raises(JournalError):
-        memory.save("main", {"SPY": SPY})
+        asyncio.run(memory.save("main", {"SPY": SPY}))
     journal.database.raw.execute("PRAGMA query_only=OFF")
-    memory.save("main", {"SPY": SPY})
+    asyncio.run(memory.save("main", {"SPY": SPY}))
     assert fresh(journal).load("main") == {"SPY": SPY}

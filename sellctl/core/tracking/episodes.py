@@ -1,11 +1,11 @@
 """Episodes: the stored state of each position while it is held, and when its rules are suspended.
 
-An episode is on disk before a decision uses it (invariant D3). It ends when the position is forgotten; a flipped
-position, or one that its orders show to have been flat between two polls, begins a new one.
+An episode is on disk before a decision uses it (invariant D3). It ends when the position was gone for a minute; a
+flipped position, or one that its orders show to have been flat between two polls, begins a new one.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from sellctl.core.structures.pairs import is_pair_name, legs_of
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
+KEPT_ASIDE = dt.timedelta(minutes=1)  # how long the episode of a position that isn't shown any more is kept
 MAY_BE_MISSING = dt.timedelta(seconds=30)  # how long after a fill the positions that were read may not show it
 SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave the cost within the tolerance
 
@@ -34,6 +35,8 @@ class Episodes:
         self._known: dict[str, Episode] | None = None
         self._looked_up: set[str] = set()
         self.in_question: set[str] = set()  # symbols that may have been closed and opened again: see `opened`
+        self._set_aside: dict[str, tuple[Episode, dt.datetime]] = {}  # of positions that are gone, and since when
+        self._taken_back: dict[str, dt.datetime] = {}  # set aside then, shown again, and not looked up since
         self._newly_suspended: list[tuple[str, str]] = []  # symbol and reason
 
     @property
@@ -43,9 +46,9 @@ class Episodes:
             self._known = dict(self._memory.load(self._account))
         return self._known
 
-    def save(self) -> None:
+    async def save(self) -> None:
         """Store all episodes. They are on disk when this returns."""
-        self._memory.save(self._account, self.known)
+        await self._memory.save(self._account, self.known)
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Delete the episodes of positions that are gone."""
@@ -54,9 +57,20 @@ class Episodes:
             self._looked_up.discard(symbol)
             self.in_question.discard(symbol)
 
+    def set_aside(self, symbols: Iterable[str], now: dt.datetime) -> None:
+        """End the episodes of positions that are not shown any more.
+
+        A position that is shown again within KEPT_ASIDE carries on with its episode: the broker had left it out. Since
+        it may also have been closed and opened again, it has no peak until its orders were looked up.
+        """
+        for symbol in symbols:
+            if symbol in self.known:
+                self._set_aside[symbol] = (self.known.pop(symbol), now)
+
     def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
         """Begin, carry on or suspend the episodes of these positions, which are all that are held."""
         held = {position.instrument.symbol: position for position in positions}
+        self._take_back(held, now)
         settled = tuple(self._settled(held))
         known = self.known
         for symbol, position in held.items():
@@ -72,6 +86,20 @@ class Episodes:
         for symbol, why in settled:
             self.suspend(underlying_of(symbol), why, held)
         self.forget(symbol for symbol, _ in settled)  # so that it suspends nothing again after the user's `manage`
+
+    def _take_back(self, held: Collection[str], now: dt.datetime) -> None:
+        for symbol, (episode, since) in [*self._set_aside.items()]:
+            if now - since >= KEPT_ASIDE:
+                del self._set_aside[symbol]
+                self._looked_up.discard(symbol)
+                self.in_question.discard(symbol)
+            elif symbol in held:
+                del self._set_aside[symbol]
+                self.known[symbol] = episode
+                if symbol in self._looked_up:
+                    self._looked_up.discard(symbol)
+                    self.in_question.add(symbol)
+                    self._taken_back[symbol] = since
 
     def peaked(self, symbol: str, price: Decimal) -> None:
         """Move the peak to a confirmed price, if that is better and the rules aren't suspended."""
@@ -90,15 +118,22 @@ class Episodes:
         """Derive from its orders when the position was opened, and by which one. `now` is the broker's clock.
 
         A fill of the last moments may be missing in the positions: an addition to a position then looks as if it had
-        opened it anew. Such a position is in question, without a peak, and looked up again.
+        opened it anew. Such a position is in question, without a peak, and looked up again. One that was not shown for
+        a while begins anew if it was closed meanwhile.
         """
         self._looked_up.add(symbol)
         self.in_question.discard(symbol)
+        away_since = self._taken_back.pop(symbol, None)
         episode = self.known.get(symbol)
-        todays = tuple(orders)
+        every = tuple(orders)
+        todays = tuple(order for order in every if order.symbol == symbol)
         opening = opening_of(episode, todays) if episode else None
         opened_at = opening.last_fill_at if opening else None
-        if episode is None or opening is None or opened_at is None:
+        if episode is None:
+            return
+        if opening is None or opened_at is None:
+            if away_since is not None and _was_reduced(episode, every, away_since - KEPT_ASIDE):
+                self.known[symbol] = _fresh(episode, now)
             return
         if was_reopened(episode, opening, todays):
             if opened_at > now - MAY_BE_MISSING:
@@ -115,7 +150,6 @@ class Episodes:
         for symbol in longs:
             if symbol in self.known:
                 self.known[symbol] = replace(self.known[symbol], exit_after=f"{short} {why}")
-        self.save()
 
     def unmark_exit_after(self, held_without_exit: Iterable[str]) -> None:
         """Unmark long legs whose short leg is held and isn't being closed."""
@@ -276,6 +310,14 @@ def was_reopened(episode: Episode, opening: Order, orders: Iterable[Order]) -> b
         for order in orders
     )
     return closed or opening.submitted_at is None or opening.submitted_at > since
+
+
+def _was_reduced(episode: Episode, orders: Iterable[Order], since: dt.datetime) -> bool:
+    """Whether an order, or a leg of one, has closed a part of the position since then."""
+    each = (part for order in orders for part in (order, *order.legs) if part.symbol == episode.symbol)
+    return any(
+        closes(part, episode.direction) and part.last_fill_at is not None and part.last_fill_at > since for part in each
+    )
 
 
 def _signed(position: Position | None) -> Decimal:

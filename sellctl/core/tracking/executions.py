@@ -56,13 +56,20 @@ class Executions:
         self.last_ended_at = self.clock.monotonic()
         self._sends.ended_at |= dict.fromkeys(map(underlying_of, symbols), self.last_ended_at)
 
-    def sending(self, symbol: str, send: Callable[[], Awaitable[T]]) -> Awaitable[T]:
-        """`send` an order for this symbol: under way from now on, before it is awaited, until it has ended."""
-        return self._tracked(self._sends, underlying_of(symbol), send)
+    def sending(
+        self, symbol: str, send: Callable[[], Awaitable[T]], after: Awaitable[None] | None = None
+    ) -> Awaitable[T]:
+        """`send` an order for this symbol: under way from now on, before it is awaited, until it has ended.
 
-    def cancelling(self, symbol: str, cancel: Callable[[], Awaitable[T]]) -> Awaitable[T]:
-        """`cancel` an order for this symbol: under way from now on, before it is awaited, until it has ended."""
-        return self._tracked(self._cancels, symbol, cancel)
+        It waits for `after`; when that fails, nothing was sent, and what was read before still holds.
+        """
+        return self._tracked(self._sends, underlying_of(symbol), send, after)
+
+    def cancelling(
+        self, symbol: str, cancel: Callable[[], Awaitable[T]], after: Awaitable[None] | None = None
+    ) -> Awaitable[T]:
+        """`cancel` an order for this symbol `after` something: likewise."""
+        return self._tracked(self._cancels, symbol, cancel, after)
 
     def view_holds(self, symbol: str, seen_at: float) -> bool:
         """Whether an order may be sent for a symbol by what was read at `seen_at`."""
@@ -76,16 +83,23 @@ class Executions:
         """Whether no order was sent on an underlying since it was read at `seen_at`."""
         return not self._sends.happened_since(underlying, seen_at)
 
-    def _tracked(self, actions: _Actions, name: str, act: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+    def _tracked(
+        self, actions: _Actions, name: str, act: Callable[[], Awaitable[T]], after: Awaitable[None] | None
+    ) -> Awaitable[T]:
         actions.under_way[name] += 1
 
         async def tracked() -> T:
+            has_begun = False
             try:
+                if after is not None:
+                    await after
+                has_begun = True
                 return await act()
             finally:
                 actions.under_way[name] -= 1
                 if not actions.under_way[name]:
                     del actions.under_way[name]
-                self.last_ended_at = actions.ended_at[name] = self.clock.monotonic()
+                if has_begun:
+                    self.last_ended_at = actions.ended_at[name] = self.clock.monotonic()
 
         return tracked()

@@ -97,7 +97,6 @@ class DueAccounts:
     _ordinary_requested: bool = False
     _read_requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
     _reevaluation_requested: set[str] = field(default_factory=set)  # accounts to decide again on the quotes there are
-    _quotes_requested: set[str] = field(default_factory=set)  # accounts to get newer quotes, and decide on them
     _at_once: set[str] = field(default_factory=set)  # accounts to be read by the next poll in any case
 
     # --- what is due --------------------------------------------------------------------------------------------------
@@ -112,8 +111,6 @@ class DueAccounts:
         wanted = (quotes | self._reevaluation_requested) - (reads - self._confirming())
         able = frozenset(each.name for each in self.accounts if each.name in wanted and each.may_reevaluate)
         follows = (each.name for each in self.accounts if each.name not in reads and self._follow_due_at(each) <= now)
-        self._read_requested |= self._quotes_requested - able
-        self._quotes_requested.clear()
         return Due(reads, able, quotes | (reads - self.quoted_lately(now)), frozenset(follows))
 
     def next_at(self, *, ordinary: bool) -> float:
@@ -192,7 +189,7 @@ class DueAccounts:
     def _confirming(self) -> frozenset[str]:
         """The accounts on which a second quote decides: they act on it even while they are being read."""
         waiting = (each for each in self.accounts if each.state.is_unconfirmed or self._conditions(each).has_jump)
-        return frozenset(self._quotes_requested.union(each.name for each in waiting))
+        return frozenset(each.name for each in waiting)
 
     def _reevaluations(self) -> list[tuple[str, float]]:
         """The accounts that are re-evaluated before their next read, and when each is."""
@@ -201,9 +198,7 @@ class DueAccounts:
         times = []
         for account in self.accounts:
             gap = reevaluation_gap(account.state, self._conditions(account), requests)
-            if account.name in self._quotes_requested:
-                times.append((account.name, _LONG_AGO))
-            elif gap is not None:
+            if gap is not None:
                 times.append((account.name, self._quoted_at.get(account.name, _LONG_AGO) + gap))
         return times
 
@@ -250,13 +245,6 @@ class DueAccounts:
         names = tuple(accounts)
         self._read_requested.update(names)
         self._reevaluation_requested.update(names)
-
-    def request_quotes(self, accounts: Iterable[str]) -> None:
-        """Get newer quotes for these accounts and re-evaluate them now, without a read where that is possible."""
-        for account in self.accounts:
-            if account.name in accounts:
-                wanted = self._quotes_requested if account.may_reevaluate else self._read_requested
-                wanted.add(account.name)
 
     def request_at_once(self, accounts: Iterable[str]) -> None:
         """Read these accounts by the next poll, also those that back off."""

@@ -1,5 +1,6 @@
 """Position memory from flat to flat: what begins an episode, what carries over, what suspends its rules."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
@@ -27,7 +28,7 @@ class Kept:
     def load(self, _account: str) -> dict[str, Episode]:
         return dict(self.episodes)
 
-    def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
+    async def save(self, _account: str, episodes: Mapping[str, Episode]) -> None:
         self.episodes = dict(episodes)
         self.saves += 1
 
@@ -229,12 +230,12 @@ def test_a_long_leg_follows_its_short_until_nobody_closes_that() -> None:
 
 def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() -> None:
     class Broken(Kept):
-        def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:
+        async def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:
             raise JournalError("full")
 
     episodes = seen((a_position(),), kept=Broken())
     with pytest.raises(JournalError):
-        episodes.save()
+        asyncio.run(episodes.save())
 
 
 def test_the_opening_order_is_looked_up_for_every_position_and_for_no_pair() -> None:

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from builders import CALL, PUT
 from order_fakes import FakeClock
 
+from sellctl.core.errors import JournalError
 from sellctl.core.tracking.executions import Executions
 
 MSFT = "MSFT261218C00400000"
@@ -73,3 +75,19 @@ def test_an_action_counts_from_the_moment_it_is_announced_until_the_last_of_its_
         assert executions.underlying_holds("AAPL", 1.0)
 
     asyncio.run(scene())
+
+
+def test_where_what_an_action_waits_for_fails_nothing_has_happened() -> None:
+    executions = Executions(FakeClock())
+
+    async def full() -> None:
+        raise JournalError("The disk is full.")
+
+    async def scene() -> None:
+        for kind in (executions.sending, executions.cancelling):
+            with pytest.raises(JournalError):
+                await kind(CALL, asyncio.Event().wait, full())
+
+    asyncio.run(scene())
+    assert holds(executions, 0.0) == [True, True, True]
+    assert not executions.is_any_under_way

@@ -80,25 +80,6 @@ def test_an_account_that_is_requested_is_re_evaluated_until_its_read_is_due() ->
     assert accounts.due(0.1, ordinary=False).reevaluations == NOBODY
 
 
-def test_requested_quotes_come_now_and_without_a_read() -> None:
-    world = World()
-    accounts = accounts_of(world)
-    asyncio.run(world.poll())
-    read(accounts, world, at=0)
-    accounts.request_quotes(["main"])
-    assert accounts.next_at(ordinary=False) < 0.1
-    due = accounts.due(0.1, ordinary=False)
-    assert due == Due(NOBODY, MAIN, MAIN)
-    accounts.quoted(due, 0.1)
-    assert accounts.due(0.1, ordinary=False) == Due(NOBODY, NOBODY, NOBODY)
-
-
-def test_quotes_for_an_account_without_a_view_to_decide_on_come_with_a_read() -> None:
-    accounts = accounts_of(World())
-    accounts.request_quotes(["main"])
-    assert accounts.due(FOLLOW_UP_SECONDS, ordinary=False).reads == MAIN
-
-
 def test_a_single_run_follows_working_orders_ever_more_rarely_and_reads_for_no_other_reason() -> None:
     world = World()
     world.quoted("1.20", "1.22")
