@@ -31,6 +31,7 @@ class _Option(NamedTuple):
     strike: Decimal
     right: Right
     ratio: int
+    root: str
 
 
 def kind_of_legs(legs: Sequence[Leg]) -> StructureKind | None:
@@ -68,7 +69,8 @@ def _of_two(low: _Option, high: _Option) -> StructureKind | None:
             return None
         return StructureKind.STRADDLE if is_one_strike else StructureKind.STRANGLE
     less, more = sorted((abs(low.ratio), abs(high.ratio)))
-    if low.ratio * high.ratio > 0 or less != 1 or more > _LARGEST_RATIO:
+    at_one_date = low.expires == high.expires and not together
+    if low.ratio * high.ratio > 0 or less != 1 or more > _LARGEST_RATIO or at_one_date:
         return None
     if more > 1:
         return StructureKind.RATIO if together else None
@@ -105,8 +107,9 @@ def _of_four(options: Sequence[_Option]) -> StructureKind | None:
 
 
 def _option(contract: OptionContract, ratio: int) -> _Option:
-    return _Option(contract.expires, contract.strike, contract.right, ratio)
+    return _Option(contract.expires, contract.strike, contract.right, ratio, contract.root)
 
 
 def _expire_together(options: Sequence[_Option]) -> bool:
-    return len({option.expires for option in options}) == 1
+    """Whether all of them stop trading at one moment: of one date, SPX does so before SPXW."""
+    return len({(option.expires, option.root) for option in options}) == 1

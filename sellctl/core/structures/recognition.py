@@ -6,7 +6,7 @@ contract belongs to at most one structure; what remains is single.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations, product
 from math import gcd
@@ -19,7 +19,7 @@ from sellctl.core.model.position import Position
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 
 # In this order what is held is put together.
-_KINDS = (
+KINDS = (
     StructureKind.IRON_BUTTERFLY,
     StructureKind.IRON_CONDOR,
     StructureKind.BUTTERFLY,
@@ -32,6 +32,7 @@ _KINDS = (
     StructureKind.STRADDLE,
     StructureKind.STRANGLE,
 )
+_FEWEST_LEGS = 2
 _MOST_LEGS = 24  # on one underlying; of more, only pairs are put together, because the combinations grow too many
 
 Shape = tuple[Leg, ...]  # the legs of one unit, sorted by symbol
@@ -58,34 +59,40 @@ def shape_of(legs: Iterable[Leg]) -> Shape:
 
 
 def structures_of(
-    positions: Iterable[Position], known: Sequence[Structure] = (), opened: Sequence[Shape] = ()
+    positions: Iterable[Position],
+    known: Iterable[Structure] = (),
+    opened: Iterable[Shape] = (),
+    *,
+    kinds: Container[StructureKind] = KINDS,
+    alone: Container[str] = (),
 ) -> tuple[Structure, ...]:
     """The structures among positions on any underlyings; `known` are those of the last poll.
 
-    `opened` are the shapes that were opened as one order, or named by the user.
+    `opened` are the shapes that were opened as one order, or named by the user. What is left is put together as one of
+    `kinds`, without the symbols that stay `alone`.
     """
     held: defaultdict[str, dict[str, Leg]] = defaultdict(dict)
     for position in positions:
-        leg = _held_leg(position)
+        leg = held_leg(position)
         if leg.ratio:
             held[leg.instrument.underlying][leg.symbol] = leg
-    return tuple(
-        structure for name in sorted(held) for structure in _on_one_underlying(held[name], known, opened, name)
-    )
-
-
-def _on_one_underlying(
-    held: Mapping[str, Leg], known: Sequence[Structure], opened: Sequence[Shape], underlying: str
-) -> list[Structure]:
-    rest = _Rest(held)
+    rests = {underlying: _Rest(held[underlying]) for underlying in sorted(held)}
     for structure in known:
-        if structure.underlying == underlying:
-            rest.take(structure.kind, structure.legs, structure.units)
-    for shape in sorted(opened, key=_names):
-        if shape and shape[0].instrument.underlying == underlying:
-            rest.take(kind_of_legs(shape) or StructureKind.CUSTOM, shape)
-    for kind in _KINDS:
-        for shape in sorted(_candidates(kind, rest.legs), key=_width):
+        if structure.underlying in rests:
+            rests[structure.underlying].take(structure.kind, structure.legs, structure.units)
+    for shape in sorted((shape for shape in opened if shape), key=_names):
+        if shape[0].instrument.underlying in rests:
+            rests[shape[0].instrument.underlying].take(kind_of_legs(shape) or StructureKind.CUSTOM, shape)
+    wanted = [kind for kind in KINDS if kind in kinds]
+    return tuple(structure for rest in rests.values() for structure in _put_together(rest, wanted, alone))
+
+
+def _put_together(rest: "_Rest", kinds: Sequence[StructureKind], alone: Container[str]) -> list[Structure]:
+    for kind in kinds:
+        free = tuple(leg for leg in rest.legs if leg.symbol not in alone)
+        if len(free) < _FEWEST_LEGS:
+            break
+        for shape in sorted(_candidates(kind, free), key=_width):
             rest.take(kind, shape)
     return rest.structures
 
@@ -129,11 +136,10 @@ def _units_in(held: Leg | None, leg: Leg) -> int:
     return 0 if held is None or held.ratio * leg.ratio <= 0 else held.ratio // leg.ratio
 
 
-def _held_leg(position: Position) -> Leg:
+def held_leg(position: Position) -> Leg:
     """All that is held of one symbol, as a leg; with a ratio of 0 where it can be part of no structure."""
     instrument, qty = position.instrument, position.qty
-    is_adjusted = instrument.option is not None and instrument.option.is_adjusted
-    if is_adjusted or instrument.asset_class not in {AssetClass.STOCK, AssetClass.OPTION} or not qty.is_finite():
+    if instrument.asset_class not in {AssetClass.STOCK, AssetClass.OPTION} or not qty.is_finite():
         return Leg(instrument, 0)
     contracts = qty if instrument.is_option else qty // SHARES_PER_CONTRACT
     if contracts != contracts.to_integral_value():

@@ -31,6 +31,8 @@ def shown(structures: tuple[Structure, ...]) -> list[tuple[str, int, dict[str, i
         ({put(190): 1, call(210): 1}, "strangle"),
         ({call(200): -1, call(200, JANUARY): 1}, "calendar"),
         ({call(210): -1, call(200, JANUARY): 1}, "diagonal"),
+        ({call(200, root="AAPL1"): 1, call(210, root="AAPL1"): -1}, "vertical"),
+        ({call(200, root="SPXW"): -1, call(200, JANUARY, root="SPX"): 1}, "calendar"),
         ({call(200): 1, call(210): -2}, "ratio"),
         ({call(200): -1, "AAPL": 100}, "covered_call"),
         ({call(210): -1, put(190): 1, "AAPL": 100}, "collar"),
@@ -50,7 +52,9 @@ def test_each_kind_is_recognised_with_all_of_its_legs(contracts: dict[str, int],
         {put(190): 1, call(210): -1},
         {call(200): 1, call(210, root="MSFT"): -1},
         {call(200): 1, put(200, JANUARY): 1},
-        {call(200, root="AAPL1"): 1, call(210, root="AAPL1"): -1},
+        {call(200, root="AAPL1"): 1, call(210): -1},
+        {call(210, root="AAPL1"): -1, "AAPL": 100},
+        {call(200, root="SPX"): 1, call(210, root="SPXW"): -1},
         {call(200): -1, "AAPL": 99},
     ],
 )
@@ -86,6 +90,16 @@ def test_a_leg_that_was_closed_in_part_leaves_a_smaller_structure_and_the_others
     after = structures_of(positions({**{symbol: 2 * qty for symbol, qty in CONDOR.items()}, call(220): 1}), before)
     assert shown(after)[0] == ("iron_condor", 1, CONDOR)
     assert shown(after)[1] == ("vertical", 1, {put(170): 1, put(180): -1})
+
+
+def test_only_kinds_that_are_looked_for_are_put_together_and_what_stays_alone_is_in_none() -> None:
+    verticals = structures_of(positions(CONDOR), kinds={StructureKind.VERTICAL})
+    assert [one.kind for one in verticals] == 2 * [StructureKind.VERTICAL]
+    rest = structures_of(positions(CONDOR), alone={call(210)})
+    assert shown(rest) == [("vertical", 1, {put(170): 1, put(180): -1})]
+    assert structures_of(positions(CONDOR), structures_of(positions(CONDOR)), alone=CONDOR) == structures_of(
+        positions(CONDOR)
+    )
 
 
 def test_what_was_opened_as_one_order_stays_together_although_a_narrower_one_would_fit() -> None:
