@@ -1,0 +1,221 @@
+"""Held structures as one position: their legs as holdings, and the whole at net prices. Pure.
+
+A structure bought for a debit is long and one sold for a credit is short, so that every rule on price, gain and time
+applies to it. A symbol belongs to at most one of them; what it has beyond that is single.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
+from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind
+from sellctl.core.model.position import Direction, Holding, Position, PositionState, Prices
+from sellctl.core.structures.coverage import Cover
+from sellctl.core.structures.kinds import Leg, kind_of_legs
+from sellctl.core.structures.names import kind_named, legs_named, structure_name
+from sellctl.core.structures.net_prices import net_entry, net_prices
+from sellctl.core.structures.recognition import Structure, held_leg, shape_of, structures_of
+
+WITH_SHARES = frozenset({StructureKind.COVERED_CALL, StructureKind.COLLAR})
+_ZERO = Decimal(0)
+
+
+class HeldStructure(Struct, frozen=True):
+    """A structure, the holdings of its legs by symbol, and all of it as one holding at net prices.
+
+    The `whole` has the structure's name as its symbol, the units as its quantity, and the terms of the option that
+    expires first, of several that of a short one.
+    """
+
+    structure: Structure
+    name: str
+    holdings: Mapping[str, Holding]
+    whole: Holding
+
+    @property
+    def kind(self) -> StructureKind:
+        """The kind of structure."""
+        return self.structure.kind
+
+    @property
+    def shorts(self) -> tuple[str, ...]:
+        """The symbols of the short legs."""
+        return tuple(leg.symbol for leg in self.structure.legs if leg.ratio < 0)
+
+    @property
+    def units(self) -> int:
+        """How many times its legs are held together."""
+        return self.structure.units
+
+    def qty_of(self, symbol: str, units: Decimal | None = None) -> Decimal:
+        """How many contracts or shares of a leg belong to it, or to so many of its units."""
+        leg = next(leg for leg in self.structure.legs if leg.symbol == symbol)
+        each = abs(leg.ratio) * (1 if leg.instrument.is_option else SHARES_PER_CONTRACT)
+        return each * (Decimal(self.structure.units) if units is None else units)
+
+    def others(self, symbol: str) -> tuple[str, ...]:
+        """The symbols of its legs without this one."""
+        return tuple(leg.symbol for leg in self.structure.legs if leg.symbol != symbol)
+
+    def at(self, prices: Callable[[Holding], Prices | None]) -> Holding | None:
+        """The whole at other prices of its legs; None when those of a leg are None."""
+        found = {symbol: prices(holding) for symbol, holding in self.holdings.items()}
+        known = {symbol: each for symbol, each in found.items() if each is not None}
+        if len(known) < len(found):
+            return None
+        return replace(self.whole, prices=_whole_prices(self.structure, known, self.whole.position.direction))
+
+
+def held_structures(
+    holdings: Iterable[Holding],
+    known: Iterable[str],
+    states: Mapping[str, PositionState],
+    kinds: Collection[StructureKind],
+    leaving: Collection[str] = (),
+) -> tuple[HeldStructure, ...]:
+    """The structures among the holdings, those with a `known` name first. `states` are their stored states by name.
+
+    Only `kinds` are looked for; symbols that are `leaving` with a structure form no new one.
+    """
+    by_symbol = {holding.symbol: holding for holding in holdings}
+    wanted = [name for name in known if legs_named(name) and kind_named(name) in kinds]
+    return tuple(_held(structure, by_symbol, states) for structure in _apart(by_symbol, wanted, kinds, leaving))
+
+
+def kind_of(holding: Holding, cover: Cover, structures: Mapping[str, HeldStructure]) -> StructureKind | None:
+    """The structure of which an option is a part; None for anything else."""
+    if not holding.position.instrument.is_option:
+        return None
+    if holding.symbol in structures:
+        return structures[holding.symbol].kind
+    return kind_alone(holding, cover)
+
+
+def kind_alone(holding: Holding, cover: Cover) -> StructureKind | None:
+    """What an option is outside of structures; None for anything else."""
+    option = holding.position.instrument.option
+    if option is None:
+        return None
+    if holding.position.is_long:
+        return StructureKind.SINGLE
+    if holding.symbol in cover.covering and option.right is Right.CALL:
+        return StructureKind.COVERED_CALL
+    return StructureKind.SHORT_PUT if option.right is Right.PUT else StructureKind.SINGLE
+
+
+def rest_of(holding: Holding, structure: HeldStructure, cover: Cover) -> Holding | None:
+    """What of a leg's holding is outside of its structure; None when it is nothing."""
+    rest = holding.position.qty - structure.qty_of(holding.symbol)
+    if rest <= 0:
+        return None
+    return replace(holding, position=replace(holding.position, qty=rest), structure=kind_alone(holding, cover))
+
+
+# --- which structures are held ----------------------------------------------------------------------------------------
+
+
+def _apart(
+    holdings: Mapping[str, Holding],
+    known: Iterable[str],
+    kinds: Collection[StructureKind],
+    leaving: Collection[str],
+) -> Iterator[Structure]:
+    """Structures without a common symbol: of those with one, the first; what it leaves may form others."""
+    positions = [holding.position for holding in holdings.values()]
+    first = [structure for name in known if (structure := _named(name, holdings))]
+    while positions:
+        found, used = structures_of(positions, first, kinds=kinds, alone=leaving), set[str]()
+        for structure in found:
+            symbols = {leg.symbol for leg in structure.legs}
+            if used.isdisjoint(symbols):
+                used |= symbols
+                yield structure
+        if len(used) == sum(len(structure.legs) for structure in found):
+            return
+        positions = [position for position in positions if position.symbol not in used]
+
+
+def _named(name: str, holdings: Mapping[str, Holding]) -> Structure | None:
+    """The structure with a name as it is held now; None when a leg isn't held any more."""
+    legs = []
+    for leg in legs_named(name):
+        holding = holdings.get(leg.symbol)
+        held = held_leg(holding.position).ratio if holding else 0
+        if abs(held) < leg.ratio:
+            return None
+        legs.append((leg, held))
+    kind, units = kind_named(name), min(abs(held) // leg.ratio for leg, held in legs)
+    shape = shape_of(Leg(leg.instrument, leg.ratio if held > 0 else -leg.ratio) for leg, held in legs)
+    is_it_still = (kind_of_legs(shape) or StructureKind.CUSTOM) is kind
+    return Structure(kind, shape, units) if is_it_still else None
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def _held(structure: Structure, by_symbol: Mapping[str, Holding], states: Mapping[str, PositionState]) -> HeldStructure:
+    holdings = {leg.symbol: by_symbol[leg.symbol] for leg in structure.legs}
+    name = structure_name(structure.kind, structure.legs)
+    return HeldStructure(structure, name, holdings, _whole(structure, name, holdings, states.get(name)))
+
+
+def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], state: PositionState | None) -> Holding:
+    net = net_entry(structure.legs, {symbol: each.position.entry_price for symbol, each in holdings.items()})
+    direction = Direction.SHORT if net is not None and net < 0 else Direction.LONG
+    terms = _terms(structure, holdings)
+    position = Position(
+        instrument=Instrument(name, AssetClass.OPTION, structure.underlying, terms.position.instrument.option),
+        direction=direction,
+        qty=Decimal(structure.units),
+        available=Decimal(structure.units),
+        entry_price=abs(net) if net else None,
+    )
+    prices = _whole_prices(structure, {symbol: each.prices for symbol, each in holdings.items()}, direction)
+    return Holding(position, None, state or _from_legs(structure, holdings), prices, terms.underlying, structure.kind)
+
+
+def _terms(structure: Structure, holdings: Mapping[str, Holding]) -> Holding:
+    """The leg whose terms count: it expires first, and of several is short and deepest in the money."""
+    options = [(holdings[leg.symbol], leg) for leg in structure.legs if leg.instrument.option]
+    return min(options, key=lambda each: (_expires(each[1]), each[1].ratio > 0, -_inside(each[0]), each[1].symbol))[0]
+
+
+def _expires(leg: Leg) -> dt.date:
+    return leg.instrument.option.expires if leg.instrument.option else dt.date.max
+
+
+def _inside(holding: Holding) -> Decimal:
+    """How far an option is in the money; 0 while that is unknown."""
+    option, price = holding.position.instrument.option, holding.underlying.mid
+    if option is None or price is None:
+        return _ZERO
+    return price - option.strike if option.right is Right.CALL else option.strike - price
+
+
+def _whole_prices(structure: Structure, prices: Mapping[str, Prices], direction: Direction) -> Prices:
+    """Net bid and ask: a debit is closed at the bid, a credit at the ask."""
+    net = net_prices(structure.legs, prices)
+    if direction is Direction.LONG or net.bid is None or net.ask is None:
+        return net
+    return replace(net, bid=-net.ask, ask=-net.bid)
+
+
+def _from_legs(structure: Structure, holdings: Mapping[str, Holding]) -> PositionState:
+    """The state of a structure without an episode: it counts as opened when its last leg was."""
+    legs = sorted(structure.legs, key=lambda leg: (leg.ratio > 0, leg.symbol))
+    states = [holdings[leg.symbol].state for leg in legs]
+    return PositionState(
+        first_seen=_latest(state.first_seen for state in states),
+        opened_at=_latest(state.opened_at for state in states),
+        opening_order_id=next((state.opening_order_id for state in states if state.opening_order_id), ""),
+    )
+
+
+def _latest(times: Iterable[dt.datetime | None]) -> dt.datetime | None:
+    every = tuple(times)
+    known = [at for at in every if at is not None]
+    return max(known) if known and len(known) == len(every) else None
