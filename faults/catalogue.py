@@ -176,10 +176,10 @@ SEPARATE: tuple[Fault, ...] = (
         _on(
             symbol=(
                 "XYZ+", "=1+1", "+", "+XYZ", "A|B", "A:B", "A,B", "A/B", "A B", "[red]A[/red]", "{symbol}", "%s", "*",
-                "../A", "'; DROP TABLE audit; --", "A\nB", "\u202eA", "é", "A" * 300, "pair",
+                "../A", "'; DROP TABLE audit; --", "A\nB", "\u202eA", "é", "A" * 300, "structure",
             )
         ),
-        does="a position appears whose symbol has characters that mean something elsewhere, or two held symbols and +",
+        does="a position appears whose symbol has characters that mean something elsewhere, or a structure's name",
     ),
     Fault(
         "A12",

@@ -18,6 +18,7 @@ from faults.loop import LoopClock
 from faults.process_run import ProcessRun
 from faults.remembered import put_another_account, remember_feeds, remember_increments
 from faults.steps import Steps
+from sellctl.core.structures.names import name_since
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.scenario.events import inject_fault, manual_cancel, manual_order, transfer
@@ -204,8 +205,10 @@ class FaultInjector:
 
     def _foreign_symbol(self, planned: PlannedFault) -> None:
         """A position with a foreign text as its symbol appears (A11); its price stays at its entry."""
-        pair = (position.symbol for position in self.day.positions_with(Role.SHORT_LEG, Role.COVERING_LEG))
-        symbol = "+".join(pair) if planned.options["symbol"] == "pair" else planned.options["symbol"]
+        symbol = planned.options["symbol"]
+        if symbol == "structure":
+            short, long = self.day.positions_with(Role.SHORT_LEG, Role.COVERING_LEG)
+            symbol = name_since(f"{short.symbol}+{long.symbol}")
         self.account.positions[symbol] = SimPosition(symbol, Decimal(7), Decimal(30))
         self.exchange.set_quote(symbol, Decimal("29.99"), Decimal("30.01"))
         self.checker.must_stay |= {symbol}

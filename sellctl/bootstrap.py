@@ -233,7 +233,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         episodes,
         book,
         basis,
-        pairs=policy.uses_structures,
+        kinds=policy.structure_kinds,
         splits=shared.splits,
         facts=shared.facts,
     )

@@ -16,7 +16,7 @@ from sellctl.core.model.market import NEW_YORK, BrokerClock, Quote, Session, Spl
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
-from sellctl.core.structures.pairs import is_pair_name
+from sellctl.core.structures.names import is_reserved
 
 T = TypeVar("T")
 Row = Mapping[str, object]
@@ -133,7 +133,7 @@ def _text_or_empty(row: Row, key: str) -> str:
 
 
 def symbol_of(row: Row) -> str:
-    """The row's symbol: at most 64 printable characters without spaces and commas, and not the name of a pair."""
+    """The row's symbol: at most 64 printable characters without spaces and commas, and not the name of a structure."""
     symbol = text_of(row, "symbol")
     if not _is_symbol(symbol):
         raise UnreadableError(f"symbol {truncate_repr(symbol)} is not a symbol")
@@ -143,7 +143,7 @@ def symbol_of(row: Row) -> str:
 def _is_symbol(text: str) -> bool:
     if not (0 < len(text) <= _LONGEST_SYMBOL and text.isprintable()):
         return False
-    return " " not in text and "," not in text and not is_pair_name(text)
+    return " " not in text and "," not in text and not is_reserved(text)
 
 
 def is_ordinary_symbol(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Joins the broker's positions with their quotes, stored episodes and our own fills. It places no orders."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.instrument import underlying_of
+from sellctl.core.model.instrument import StructureKind, underlying_of
 from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Plan, Urgency
 from sellctl.core.model.position import (
     NOTHING_SENT,
     Direction,
+    ExitAfter,
     ExitProgress,
     Holding,
     OrderCount,
@@ -29,10 +30,10 @@ from sellctl.core.orders.managed_order import ManagedOrder
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.structures.coverage import cover_of
-from sellctl.core.structures.pairs import Pair, is_pair_name, legs_of, pairs_of
+from sellctl.core.structures.held import HeldStructure, held_structures
+from sellctl.core.structures.names import is_reserved, is_structure_name
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
-from sellctl.core.tracking.peaks import peak_of, peak_of_pair, peaks_move
+from sellctl.core.tracking.peaks import peak_of, peak_of_structure, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
 from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.split_guard import SplitGuard
@@ -76,20 +77,21 @@ class PositionManager:
         book: OrderBook,
         basis: Basis = Basis.MID,
         *,
-        pairs: bool = False,
+        kinds: Collection[StructureKind] = (),
         splits: SplitsOfDay | None = None,
         facts: RememberedFacts | None = None,
     ) -> None:
-        """`basis` is the price on which peaks are measured; with `pairs`, pairs of option legs have episodes too.
+        """`basis` is the price on which peaks are measured; structures of these `kinds` have episodes too.
 
         `splits` are those of the day; without them no price is taken for that of a split. `facts` has the price
         increments that are known.
         """
         self._prices = prices
         self._basis = basis
-        self._keeps_pairs = pairs
+        self._kinds = kinds
         self.episodes = episodes
-        self.structures: dict[str, PositionState] = {}
+        self.structures: dict[str, PositionState] = {}  # by name
+        self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
         self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
@@ -97,9 +99,9 @@ class PositionManager:
         self.splits = SplitGuard(splits, episodes, prices.book)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
-    def configure(self, basis: Basis, *, pairs: bool) -> None:
-        """Apply another configuration's `basis` and `pairs` from the next poll on."""
-        self._basis, self._keeps_pairs = basis, pairs
+    def configure(self, basis: Basis, *, kinds: Collection[StructureKind]) -> None:
+        """Apply another configuration's `basis` and `kinds` of structures from the next poll on."""
+        self._basis, self._kinds = basis, kinds
 
     @property
     def sent(self) -> OrderCount:
@@ -130,12 +132,12 @@ class PositionManager:
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        shorts = [position.symbol for position in seen if not position.is_long]
-        self.episodes.unmark_exit_after(s for s in shorts if not self._is_being_closed(s, now))
-        pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
-        whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
-        self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
-        gone = [s for s in self.episodes.known if is_pair_name(s) and s not in whole_pairs]
+        structures = self._structures([self._holding(p, None, orders) for p in seen]) if self._kinds else ()
+        self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
+        self._unmark_idle(seen, structures, now)
+        wholes = {structure.name: structure.whole.position for structure in structures}
+        self.episodes.seen((*valid.values(), *wholes.values()), market.now)
+        gone = [s for s in self.episodes.known if is_structure_name(s) and s not in wholes]
         self.episodes.set_aside(gone, market.now)
         self.splits.check(seen, market)
         known = self.episodes.known
@@ -144,9 +146,27 @@ class PositionManager:
         if peaks_move(market):
             moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
-            self._move_peaks_of(pairs, market)
-        self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
+            self._move_peaks_of(structures, market)
+        self.structures = {each.name: self._state_of_structure(known[each.name], each) for each in structures}
         return held
+
+    def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure], now: float) -> None:
+        """Legs of a structure that is held whole and isn't being closed any more don't leave either."""
+        shorts = [position.symbol for position in seen if not position.is_long]
+        whole = [each.name for each in structures if self._is_idle(each, now)]
+        self.episodes.unmark_exit_after({*whole, *(s for s in shorts if not self._is_being_closed(s, now))})
+
+    def _is_idle(self, structure: HeldStructure, now: float) -> bool:
+        """Whether nothing closes it, and every leg that was to be closed with it is still held in full."""
+        if any(self._is_being_closed(symbol, now) for symbol in structure.holdings):
+            return False
+        known = self.episodes.known
+        marks = [(s, ExitAfter.of(known[s].exit_after)) for s in structure.holdings if s in known]
+        return all(
+            mark.structure != structure.name
+            or structure.holdings[symbol].position.qty <= mark.kept + structure.qty_of(symbol)
+            for symbol, mark in marks
+        )
 
     def _is_being_closed(self, symbol: str, now: float) -> bool:
         return self._book.is_announced(symbol) or self._book.exit_progress(symbol, now) is not None
@@ -176,9 +196,10 @@ class PositionManager:
         self.episodes.resume(symbols)
         self.splits.accept(symbols, today)
 
-    def _pairs(self, held: Iterable[Holding]) -> tuple[Pair, ...]:
-        fit = tuple(holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0)
-        return pairs_of(fit, cover_of(fit), {})
+    def _structures(self, held: Iterable[Holding]) -> tuple[HeldStructure, ...]:
+        """The structures that are held; those of the last poll stay what they were."""
+        fit = [holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0]
+        return held_structures(fit, self.episodes.structures, {}, self._kinds, self.episodes.leaving)
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
         if holding.symbol in self.episodes.in_question:
@@ -189,17 +210,17 @@ class PositionManager:
         peak = self.episodes.known[holding.symbol].peak
         return holding if peak == holding.state.peak else replace(holding, state=replace(holding.state, peak=peak))
 
-    def _state_of_pair(self, episode: Episode) -> PositionState:
-        may_be_new = not self.episodes.in_question.isdisjoint(legs_of(episode.symbol))
+    def _state_of_structure(self, episode: Episode, structure: HeldStructure) -> PositionState:
+        may_be_new = not self.episodes.in_question.isdisjoint(structure.holdings)
         return state_of_episode(replace(episode, peak=None) if may_be_new else episode)
 
-    def _move_peaks_of(self, pairs: Iterable[Pair], market: Market) -> None:
-        for pair in pairs:
-            if not self.splits.suspended.keys().isdisjoint({pair.short.symbol, pair.long.symbol}):
+    def _move_peaks_of(self, structures: Iterable[HeldStructure], market: Market) -> None:
+        for structure in structures:
+            if not self.splits.suspended.keys().isdisjoint(structure.holdings):
                 continue
-            price = peak_of_pair(pair, market, self._basis)
+            price = peak_of_structure(structure, market, self._basis)
             if price is not None:
-                self.episodes.peaked(pair.whole.symbol, price)
+                self.episodes.peaked(structure.name, price)
 
     def _remember(self, position: Position, at: dt.datetime, orders: _OrderView) -> None:
         """Store that the position is held. One that changed sides is a new position."""
@@ -214,7 +235,7 @@ class PositionManager:
 
     def _forget_the_gone(self, held: set[str], at: dt.datetime, orders: _OrderView) -> None:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
-            if not is_pair_name(symbol):  # stored by an earlier process
+            if not is_structure_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
                 self._memories[symbol] = _Memory(episode.direction, episode.first_seen)
         for symbol in self._memories.keys() - held:
@@ -290,8 +311,10 @@ class PositionManager:
         """An order on this position is about to be sent, at `at` by the broker's clock."""
         position = signal.holding.position
         self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
-        if signal.then_close:
-            self.episodes.mark_exit_after(position.symbol, signal.then_close, signal.detail)
+        structure = self._structure_of.get(position.symbol)
+        if signal.then_close and structure:
+            held = {symbol: leg.position.qty - structure.qty_of(symbol) for symbol, leg in structure.holdings.items()}
+            self.episodes.mark_exit_after(structure.name, held, signal.detail)
 
     def filled(self, order: ManagedOrder, cumulative: Decimal, at: dt.datetime) -> None:
         """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""
@@ -332,8 +355,8 @@ def _worked_for(exit_: ExitProgress | None) -> float:
 
 
 def _may_have_an_episode(position: Position) -> bool:
-    """Whether the row makes sense: a quantity above zero, and a symbol that isn't the name of a pair."""
-    return position.qty.is_finite() and position.qty > ZERO and not is_pair_name(position.symbol)
+    """Whether the row makes sense: a quantity above zero, and a symbol that isn't the name of a structure."""
+    return position.qty.is_finite() and position.qty > ZERO and not is_reserved(position.symbol)
 
 
 def _past_averages(position: Position, facts: Episode) -> tuple[PastAverage, ...]:

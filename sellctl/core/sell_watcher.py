@@ -486,7 +486,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.configure(basis, pairs=policy.uses_structures)
+        self.positions.configure(basis, kinds=policy.structure_kinds)
 
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""

@@ -11,7 +11,7 @@ from order_builders import AN_EXIT, a_backstop_order, a_signal, an_exit_order
 from order_fakes import FakeClock, FakeMemory, NoQuotes
 
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.instrument import an_option
+from sellctl.core.model.instrument import StructureKind, an_option
 from sellctl.core.model.market import Market, Split
 from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import BackstopState, Direction, Holding, PastAverage, Position
@@ -19,12 +19,14 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
 from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.structures.recognition import SPREADS
 from sellctl.core.tracking.episodes import KEPT_ASIDE, Episodes
 from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
 from sellctl.core.tracking.splits import SplitsOfDay
 
 TEN = a_position(CALL, "10")
 HIGHER = "AAPL261218C00210000"
+VERTICAL = "AAPL-vertical-261218-200-210C"
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Desk:
 
     clock: FakeClock = field(default_factory=FakeClock)
     memory: FakeMemory = field(default_factory=FakeMemory)
-    pairs: bool = False
+    kinds: frozenset[StructureKind] = frozenset()
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
@@ -42,7 +44,7 @@ class Desk:
         self.splits = SplitsOfDay()
         self.splits.begin(TUESDAY)
         self.positions = PositionManager(
-            self.prices, self.clock, episodes, self.book, pairs=self.pairs, splits=self.splits
+            self.prices, self.clock, episodes, self.book, kinds=self.kinds, splits=self.splits
         )
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
@@ -267,12 +269,14 @@ def test_a_position_that_was_left_out_and_whose_opening_is_unknown_keeps_its_pea
 
 
 def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_is_being_recorded() -> None:
-    desk = Desk()
-    legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "2"))
-    desk.poll(*legs)
-    desk.positions.episodes.mark_exit_after(CALL, (HIGHER,), "vertical: stop")
+    desk = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "3"))
+    short, _ = desk.poll(*legs)
+    signal = replace(a_signal(), holding=short, detail="vertical: stop", then_close=(HIGHER,))
+    desk.positions.sending(signal, desk.clock.now())
     desk.book.announce(an_exit_order(at=desk.clock.seconds))
-    assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", f"{CALL} vertical: stop"]
+    marks = [f"{VERTICAL} vertical: stop", f"{VERTICAL}/1 vertical: stop"]
+    assert [holding.state.exit_after for holding in desk.poll(*legs)] == marks
     desk.book.withdraw(AN_EXIT)
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", ""]
 
@@ -318,21 +322,21 @@ def test_no_peak_is_set_while_the_market_is_closed_or_has_just_opened(clock: str
     assert desk.poll(TEN, market=replace(a_market(clock), now=at(clock)))[0].state.peak is None
 
 
-def test_a_pair_of_legs_has_a_memory_of_its_own() -> None:
-    desk = Desk(pairs=True)
+def test_a_structure_has_a_memory_of_its_own() -> None:
+    desk = Desk(kinds=SPREADS)
     legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
     desk.quote("6.00", "6.02")
     desk.quote("3.00", "3.02", HIGHER)
     desk.poll(*legs, market=replace(a_market(), now=at("12:00") + dt.timedelta(seconds=desk.clock.seconds)))
     ((name, state),) = desk.positions.structures.items()
-    assert name == f"{HIGHER}+{CALL}"
+    assert name == VERTICAL
     assert state.peak == Decimal("3.00")
     desk.poll(legs[0])
     assert desk.positions.structures == {}
 
 
-def test_a_position_that_may_have_been_opened_anew_shows_no_peak_and_neither_does_its_pair() -> None:
-    desk = Desk(pairs=True)
+def test_a_position_that_may_have_been_opened_anew_shows_no_peak_and_neither_does_its_structure() -> None:
+    desk = Desk(kinds=SPREADS)
     legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
     desk.quote("6.00", "6.02")
     desk.quote("3.00", "3.02", HIGHER)
@@ -352,10 +356,25 @@ def test_a_position_that_may_have_been_opened_anew_shows_no_peak_and_neither_doe
     assert peaks() == before
 
 
-@pytest.mark.parametrize("symbol", ["XYZ+", "=1+1", "+", f"{CALL}+", f"{HIGHER}+XYZ", f"{HIGHER}+{CALL}"])
-@pytest.mark.parametrize("pairs", [False, True], ids=["positions only", "with pairs"])
-def test_a_symbol_that_looks_like_a_pair_is_an_ordinary_position(symbol: str, *, pairs: bool) -> None:
-    desk = Desk(pairs=pairs)
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "XYZ+",
+        "=1+1",
+        "+",
+        f"{CALL}+",
+        f"{HIGHER}+XYZ",
+        f"{HIGHER}+{CALL}",
+        "A-vertical",
+        "AAPL-vertical-x-1-2C",
+        VERTICAL,
+    ],
+)
+@pytest.mark.parametrize("kinds", [frozenset(), SPREADS], ids=["positions only", "with structures"])
+def test_a_symbol_that_looks_like_a_structures_name_is_an_ordinary_position(
+    symbol: str, kinds: frozenset[StructureKind]
+) -> None:
+    desk = Desk(kinds=kinds)
     for _ in range(2):
         strange, other = desk.poll(a_position(symbol, "7"), TEN)
         assert (strange.symbol, strange.position.qty) == (symbol, 7)
@@ -366,9 +385,9 @@ def test_a_symbol_that_looks_like_a_pair_is_an_ordinary_position(symbol: str, *,
     assert set(desk.positions.episodes.known) == {CALL}
 
 
-def test_a_position_with_the_name_of_a_held_pair_spoils_neither() -> None:
-    desk = Desk(pairs=True)
-    name = f"{HIGHER}+{CALL}"
+def test_a_position_with_the_name_of_a_held_structure_spoils_neither() -> None:
+    desk = Desk(kinds=SPREADS)
+    name = VERTICAL
     legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
     for _ in range(2):
         held = desk.poll(a_position(name, "7"), *legs)

@@ -133,11 +133,11 @@ def test_a_reload_of_an_invalid_file_changes_nothing(reloaded: Reload) -> None:
     assert str(runtime.loaded.config.sell_module.strategy_one.stop_loss_rate) == "0.8"
 
 
-def test_a_reload_that_introduces_pairs_keeps_their_state(reloaded: Reload) -> None:
+def test_a_reload_that_introduces_structures_keeps_their_state(reloaded: Reload) -> None:
     legs = f"{{symbol: {CALL}, qty: 2, entry: 5.00}}, {{symbol: {HIGHER}, qty: -2, entry: 3.00}}"
     prices = f"{HIGHER}: [{{fixed: {{bid: 3.00, ask: 3.02}}}}]"
     scenario = three_calls("5.00", "5.02", more_prices=prices).replace(f"{{symbol: {CALL}, qty: 3, entry: 1.00}}", legs)
-    follows = "{name: pairs, match: {structure: vertical}, rules: {trailing_stop: {activation: 30%, trail: 10pt}}}"
+    follows = "{name: spreads, match: {structure: vertical}, rules: {trailing_stop: {activation: 30%, trail: 10pt}}}"
     runtime, _ = reloaded("", f"sell_module: {{strategies: [{follows}]}}\n", scenario)
     [watcher] = runtime.scheduler.watchers
-    assert list(watcher.positions.structures) == [f"{HIGHER}+{CALL}"]
+    assert list(watcher.positions.structures) == ["AAPL-vertical-261218-200-210C"]

@@ -127,11 +127,11 @@ COVERED = {SHARES: (100, "190.00"), CALL: (-1, "3.00")}
     ("rules", "price", "reason"),
     [("stop_loss: 90%", ("5.98", "6.02"), "stop_loss"), ("take_profit: 50%", ("1.40", "1.42"), "take_profit")],
 )
-def test_a_covered_call_is_bought_back_and_its_shares_stay(
+def test_a_covered_call_judged_by_its_short_side_alone_is_bought_back_and_its_shares_stay(
     play: Play, rules: str, price: tuple[str, str], reason: str
 ) -> None:
     day = a_day(COVERED, {CALL: at(*price), SHARES: at("195.00", "195.02")})
-    stage = play(day, ruled(rules, "{structure: covered_call}"))
+    stage = play(day, ruled(rules, "{structure: covered_call, side: short}"))
     work(stage, 2)
     assert (stage.held(CALL), stage.held(SHARES)) == (0, 100)
     assert reasons(stage) == {reason}

@@ -302,7 +302,7 @@ class MatchConfig:
     tag: Annotated[tuple[str, ...], Doc("How the client order id of the opening order begins.")] = ()
     structure: Annotated[
         tuple[StructureKind, ...],
-        Doc("What the option is part of. A vertical, calendar or diagonal is judged as one position."),
+        Doc("What the option is part of. A structure of several legs is judged as one position, if its kind is named."),
     ] = ()
 
 

@@ -135,7 +135,7 @@ def _is_wanted(holding: Holding, context: DecisionContext) -> bool:
     exempt = not context.snapshot.exempt.isdisjoint({holding.symbol, instrument.underlying})
     if exempt or context.policy.excludes(holding.symbol, instrument.underlying):
         return False
-    if context.cover.reserved.get(holding.symbol) or holding.symbol in context.pairs or holding.state.exit_after:
+    if context.cover.reserved.get(holding.symbol) or holding.symbol in context.structures or holding.state.exit_after:
         return False
     if context.has_ended(holding):
         return False

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,21 +17,21 @@ from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Urgency
-from sellctl.core.model.position import NO_PRICES, Holding
+from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import is_live
 from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.structures.coverage import Cover, cover_of
-from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
+from sellctl.core.structures.held import WITH_SHARES, HeldStructure, held_structures, kind_of, rest_of
 
 
 class DecisionContext(Struct, frozen=True):
     """A snapshot and a policy, with the values that every step of a decision derives from them.
 
     `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
-    `account_violations` forbid every order and every cancel of this account right now. `pairs` are option legs that
-    belong together, by the symbol of either leg, where a strategy evaluates pairs. `tripped` is the account guard's
+    `account_violations` forbid every order and every cancel of this account right now. `structures` are legs that
+    belong together, by the symbol of each leg, where a match uses structures. `tripped` is the account guard's
     limit that is reached, or was earlier today; `guard_problem` says why the guard can't fire, "" when it can. `walks`
     are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's limit of
     orders per minute.
@@ -43,7 +44,7 @@ class DecisionContext(Struct, frozen=True):
     cover: Cover
     account_violations: tuple[str, ...]
     today: dt.date
-    pairs: Mapping[str, Pair]
+    structures: Mapping[str, HeldStructure]
     tripped: str
     guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
@@ -57,11 +58,13 @@ class DecisionContext(Struct, frozen=True):
         holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
         valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
         cover = cover_of(valid)
-        pairs: dict[str, Pair] = {}
-        if policy.uses_structures:
-            found = pairs_of(valid, cover, snapshot.structures)
-            pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
-            holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
+        structures: dict[str, HeldStructure] = {}
+        if policy.structure_kinds:
+            leaving = {holding.symbol for holding in valid if holding.state.exit_after}
+            states = snapshot.structures
+            found = held_structures(valid, states, states, policy.structure_kinds, leaving)
+            structures = {symbol: structure for structure in found for symbol in structure.holdings}
+            holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
         unreadable = (*invalid, *(row.symbol for row in snapshot.invalid), *unknown)
         return cls(
@@ -72,7 +75,7 @@ class DecisionContext(Struct, frozen=True):
             cover=cover,
             account_violations=account_violations(snapshot, policy),
             today=snapshot.market.today,
-            pairs=pairs,
+            structures=structures,
             tripped=snapshot.tripped
             or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
             guard_problem=guard_problem,
@@ -96,28 +99,53 @@ class DecisionContext(Struct, frozen=True):
         return option is not None and option.right is Right.PUT and self.policy.cash_secured_puts is PutAction.KEEP
 
     def strategy_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
-        """The first strategy that matches, with its subject: the position, or the pair of which it is a leg."""
-        pair, market = self.pairs.get(holding.symbol), self.snapshot.market
+        """The first strategy that matches, with its subject: the position, or the structure of which it is a leg.
+
+        One that doesn't match a structure with shares may match its option alone, as with `side: short`.
+        """
+        structure, market = self.structures.get(holding.symbol), self.snapshot.market
         for strategy in self.policy.strategies:
-            subject = pair.whole if pair and strategy.evaluates_pairs else holding
-            if strategy.takes(subject, market):
-                return strategy, subject
+            whole = structure.whole if structure and strategy.evaluates_structures else None
+            if whole and strategy.takes(whole, market):
+                return strategy, whole
+            if (whole is None or whole.structure in WITH_SHARES) and strategy.takes(holding, market):
+                return strategy, holding
         return None, holding
 
+    def rest_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding] | None:
+        """What of a position exceeds its structure, with the first strategy that matches it; None when nothing does."""
+        structure = self.structures.get(holding.symbol)
+        rest = rest_of(holding, structure, self.cover) if structure else None
+        if rest is None:
+            return None
+        return next((each for each in self.policy.strategies if each.takes(rest, self.snapshot.market)), None), rest
+
+    def left_to_follow(self, holding: Holding) -> Decimal:
+        """How much of a leg is to be closed because its structure is being closed and has lost that much of it."""
+        if not holding.state.exit_after:
+            return ZERO
+        mark, structure = ExitAfter.of(holding.state.exit_after), self.structures.get(holding.symbol)
+        in_it = structure.qty_of(holding.symbol) if structure and structure.name == mark.structure else ZERO
+        return holding.position.qty - mark.kept - in_it
+
     def at_the_best(self, holding: Holding) -> Holding | None:
-        """A holding, or a pair, at its best prices in the window of quotes; None without an earlier quote."""
+        """A holding, or a structure, at its best prices in the window of quotes; None without an earlier quote."""
         return self._in_the_window(holding, at_the_best)
 
     def at_the_worst(self, holding: Holding) -> Holding | None:
-        """A holding, or a pair, at its worst prices in the window of quotes; None without an earlier quote."""
+        """A holding, or a structure, at its worst prices in the window of quotes; None without an earlier quote."""
         return self._in_the_window(holding, at_the_worst)
 
     def _in_the_window(self, holding: Holding, at: Callable[[Holding, Snapshot], Holding | None]) -> Holding | None:
-        pair = next((pair for pair in self.pairs.values() if pair.whole is holding), None)
-        if pair is None:
+        structure = next((each for each in self.structures.values() if each.whole is holding), None)
+        if structure is None:
             return at(holding, self.snapshot)
-        short, long = at(pair.short, self.snapshot), at(pair.long, self.snapshot)
-        return pair_at(pair, short.prices, long.prices) if short and long else None
+
+        def prices(leg: Holding) -> Prices | None:
+            there = at(leg, self.snapshot)
+            return there.prices if there else None
+
+        return structure.at(prices)
 
     def orders_on(self, symbol: str) -> tuple[Order, ...]:
         """Open orders for the symbol, including multi-leg orders with it as a leg."""

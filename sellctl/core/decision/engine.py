@@ -38,14 +38,14 @@ from sellctl.core.model.plan import (
     Urgency,
     most_urgent_first,
 )
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError, StrategyOutError, merged
 
 MANAGED = frozenset(STEP)
 NOT_MANAGED = "NOT MANAGED"  # begins the sentence on a position that no strategy manages
-_PAIR_REASONS = frozenset(Reason) - ENGINE_REASONS
+_STRATEGY_REASONS = frozenset(Reason) - ENGINE_REASONS
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
@@ -138,7 +138,7 @@ def _evaluate_or_fault(holding: Holding, context: DecisionContext) -> PositionDe
 
 def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDecision:
     try:
-        decision = _with_problem(_next_step(pending.signal, context), pending.problem)
+        decision = _with_problem(_next_step(pending, context), pending.problem)
         return _with_result(decision, pending.result, context)
     except Exception as error:  # noqa: BLE001  as above
         return _fault(pending.signal.holding, _error_text(error))
@@ -186,7 +186,7 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
         return PositionDecision(holding, DecisionState.WATCHING)
     result = _strategy_result(holding, context)
     problem = result.failure or _unreadable_cover(holding, context)
-    signal = merged((*_engine_signals(holding, result, context), *result.signals))
+    signal = merged((*_engine_signals(holding, result, context), *_with_what_follows(holding, result, context)))
     if signal:
         return PendingExit(signal, result, problem)
     ours = context.ours_on(symbol)
@@ -208,6 +208,14 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
     return _with_result(decision, result, context)
 
 
+def _with_what_follows(holding: Holding, result: "StrategyResult", context: DecisionContext) -> tuple[ExitSignal, ...]:
+    """The signals of a result; of a structure that is closed in part, with what of this leg is to follow besides."""
+    follows = context.left_to_follow(holding)
+    if follows <= 0 or _closing_first(holding, context):
+        return result.signals
+    return tuple(replace(signal, qty=signal.qty + follows) for signal in result.signals)
+
+
 def _with_result(decision: PositionDecision, result: "StrategyResult", context: DecisionContext) -> PositionDecision:
     """The decision with its triggers, and whether another poll has to follow."""
     triggers = () if result.failure else triggers_of(decision.holding, context)
@@ -215,13 +223,21 @@ def _with_result(decision: PositionDecision, result: "StrategyResult", context: 
     return replace(decision, triggers=triggers, unconfirmed=unconfirmed)
 
 
-def _next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
-    """The next step of an exit; the long leg of a pair waits until the short one is closed."""
-    pair = context.pairs.get(signal.holding.symbol)
-    if pair and signal.reason in _PAIR_REASONS and signal.holding.symbol == pair.long.symbol:
-        sentence = f"{signal.sentence}; {pair.short.symbol} closes first"
+def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecision:
+    """The next step of an exit; a long leg of a structure waits until the short ones are closed."""
+    signal = pending.signal
+    shorts = () if pending.result.is_alone else _closing_first(signal.holding, context)
+    if shorts and signal.reason in _STRATEGY_REASONS:
+        closes = "closes" if len(shorts) == 1 else "close"
+        sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
         return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)
     return next_step(signal, context)
+
+
+def _closing_first(holding: Holding, context: DecisionContext) -> tuple[str, ...]:
+    """The short legs of its structure, for a long leg."""
+    structure = context.structures.get(holding.symbol)
+    return structure.shorts if structure and holding.position.is_long else ()
 
 
 def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
@@ -244,9 +260,12 @@ def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ..
         return ()
     try:
         strategy, subject = context.strategy_of(holding)
-        if strategy is None or holding.state.suspended or subject.state.suspended:
+        rest = context.rest_of(holding) if subject is not holding else None
+        if holding.state.suspended or subject.state.suspended:
             return ()
-        return tuple(each for each in strategy.triggers(subject, context.snapshot.market) if each.is_finite)
+        each_part = ((strategy, subject), rest) if rest else ((strategy, subject),)
+        found = (part.triggers(of, context.snapshot.market) for part, of in each_part if part)
+        return tuple(trigger for triggers in found for trigger in triggers if trigger.is_finite)
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return ()
 
@@ -290,7 +309,7 @@ class StrategyResult(Struct, frozen=True):
     `signals` are confirmed. `unconfirmed` is a signal that isn't confirmed yet, and `waits_for` says what is missing.
     `peak_unconfirmed` means that a rule follows the best price, and a second quote is needed to establish it. `failure`
     is the error that the strategy raised; "" when it raised none. `not_managed` says why the strategy is stopped for
-    the day; "" when it isn't.
+    the day; "" when it isn't. `is_alone` means that the signals are not those of a structure, so that no leg waits.
     """
 
     signals: tuple[ExitSignal, ...] = ()
@@ -300,6 +319,7 @@ class StrategyResult(Struct, frozen=True):
     peak_unconfirmed: bool = False
     failure: str = ""
     not_managed: str = ""
+    is_alone: bool = False
 
     @property
     def needs_another_poll(self) -> bool:
@@ -308,16 +328,53 @@ class StrategyResult(Struct, frozen=True):
 
 
 def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResult:
+    """The result of a position: of its structure, or of itself; with what exceeds its structure, of both."""
     try:
-        return _evaluate_strategy(holding, context)
+        strategy, subject = context.strategy_of(holding)
+        rest = context.rest_of(holding) if subject is not holding else None
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return StrategyResult(failure=_error_text(error))
+    result = _result_of(strategy, subject, holding, context)
+    if rest is None:
+        is_stock = not holding.position.instrument.is_option
+        return replace(result, is_alone=True) if is_stock and subject is holding else result
+    return _with_rest(result, _result_of(*rest, holding, context), waits=bool(_closing_first(holding, context)))
+
+
+def _with_rest(result: StrategyResult, rest: StrategyResult, *, waits: bool) -> StrategyResult:
+    """Both results in one: the quantities add up, and while the structure's part `waits`, only the rest is closed."""
+    of_structure, of_rest = merged(result.signals), merged(rest.signals)
+    signals = tuple(signal for signal in (of_structure, of_rest) if signal)
+    if of_structure and of_rest:
+        total = of_structure.qty + of_rest.qty
+        signals = (of_rest,) if waits else tuple(replace(signal, qty=total) for signal in signals)
+    waiting = result if result.unconfirmed else rest
+    return StrategyResult(
+        signals,
+        taken=result.taken or rest.taken,
+        unconfirmed=waiting.unconfirmed,
+        waits_for=waiting.waits_for,
+        peak_unconfirmed=result.peak_unconfirmed or rest.peak_unconfirmed,
+        failure="; ".join(dict.fromkeys(each for each in (result.failure, rest.failure) if each)),
+        not_managed=result.not_managed or rest.not_managed,
+        is_alone=of_rest is not None and (waits or not of_structure),
+    )
+
+
+def _result_of(
+    strategy: BaseStrategy | None, subject: Holding, holding: Holding, context: DecisionContext
+) -> StrategyResult:
+    try:
+        return _evaluate_strategy(strategy, subject, holding, context)
     except StrategyOutError as error:
         return StrategyResult(taken=True, not_managed=f"{NOT_MANAGED}: {error}")
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         return StrategyResult(failure=_error_text(error))
 
 
-def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyResult:
-    strategy, subject = context.strategy_of(holding)
+def _evaluate_strategy(
+    strategy: BaseStrategy | None, subject: Holding, holding: Holding, context: DecisionContext
+) -> StrategyResult:
     if strategy is None:
         return StrategyResult()
     if holding.state.suspended or subject.state.suspended:
@@ -373,19 +430,20 @@ def _confirm(signal: ExitSignal, strategy: BaseStrategy, context: DecisionContex
 
 
 def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> ExitSignal:
-    """The signal applied to this position. Of a pair, the short leg is closed first and the long leg after it."""
+    """The signal applied to this position. Of a structure, the short legs are closed first and the long ones follow."""
     if signal.holding is holding:
         return signal
-    pair = context.pairs.get(holding.symbol)
-    if pair is None or signal.holding is not pair.whole:
-        return replace(signal, holding=holding)
+    structure = context.structures.get(holding.symbol)
+    if structure is None or signal.holding is not structure.whole:
+        return replace(signal, holding=holding, qty=min(signal.qty, signal.holding.position.qty))
+    waits = bool(_closing_first(holding, context))
     return replace(
         signal,
         holding=holding,
-        qty=min(signal.qty, holding.position.qty),
-        detail=f"{pair.kind}: {signal.detail}",
+        qty=structure.qty_of(holding.symbol, min(signal.qty, Decimal(structure.units))),
+        detail=f"{structure.kind}: {signal.detail}",
         floor=None,
-        then_close=(pair.long.symbol,) if holding.symbol == pair.short.symbol else (),
+        then_close=() if waits else structure.others(holding.symbol),
     )
 
 
@@ -411,9 +469,11 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
         yield ExitSignal(holding, position.qty, Reason.PANIC, "panic: closing everything", Urgency.FORCED)
     if managed and context.tripped and context.policy.account_guard.action is GuardAction.FLATTEN:
         yield ExitSignal(holding, position.qty, Reason.ACCOUNT_GUARD, context.tripped, Urgency.FORCED)
-    if holding.state.exit_after and position.qty > context.cover.reserved.get(symbol, ZERO):
-        detail = f"its short leg was closed: {holding.state.exit_after}"
-        yield ExitSignal(holding, position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
+    follows = context.left_to_follow(holding)
+    if follows > 0 and position.qty > context.cover.reserved.get(symbol, ZERO):
+        mark = ExitAfter.of(holding.state.exit_after)
+        detail = f"the rest of a structure that is being closed: {mark.structure}: {mark.why}"
+        yield ExitSignal(holding, follows, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
     if symbol in snapshot.manual_closes:
         yield ExitSignal(holding, position.qty, Reason.CLOSED_MANUALLY, "closed manually", Urgency.PROTECTIVE)
 

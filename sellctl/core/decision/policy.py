@@ -1,7 +1,7 @@
 """The configuration compiled for one account: everything besides the snapshot that a decision depends on."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -21,13 +21,14 @@ from sellctl.core.config.schema import (
     TakeOver,
     WalkConfig,
 )
-from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.instrument import AssetClass, StructureKind
 from sellctl.core.model.plan import Urgency
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.declared import Declared, Narrowed, rules_of
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
+from sellctl.core.structures.recognition import SPREADS
 
 OwnStrategies = Mapping[int, BaseStrategy]
 NO_OWN: OwnStrategies = MappingProxyType({})
@@ -58,7 +59,7 @@ class Policy(Struct, frozen=True):
     max_position_age: dt.timedelta
     exclude: tuple[ExcludeConfig, ...]
     account_guard: AccountGuardConfig
-    uses_structures: bool  # whether a match uses the structure of option positions
+    structure_kinds: frozenset[StructureKind]  # the kinds that are looked for; none when no match uses structures
     needs_underlyings: bool
     needs_openings: bool  # whether a rule or a match uses the opening orders
 
@@ -99,10 +100,16 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
         exclude=sell.manage.exclude,
         account_guard=sell.account_guard,
-        uses_structures=any(entry.match.structure for entry in entries),
+        structure_kinds=_structure_kinds(entries),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
         needs_openings=any(_needs_openings(entry) for entry in entries),
     )
+
+
+def _structure_kinds(entries: Iterable[StrategyConfig]) -> frozenset[StructureKind]:
+    """The kinds that a match names, and with any of them the spreads: what is in one is no single leg."""
+    named = frozenset(kind for entry in entries for kind in entry.match.structure)
+    return named | SPREADS if named else frozenset()
 
 
 def _backstop(wanted: BackstopConfig) -> BackstopConfig | None:

@@ -27,7 +27,7 @@ class RuleState(Struct, frozen=True):
 
 
 class StrategyState(Struct, frozen=True):
-    """The strategy of a position: its name, which positions it manages, the symbol or pair evaluated, and its rules."""
+    """The strategy of a position: its name, which it manages, the symbol or structure evaluated, and its rules."""
 
     name: str
     takes: str

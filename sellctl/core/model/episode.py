@@ -9,15 +9,15 @@ from sellctl.core.model.position import Direction, PastAverage
 
 
 class Episode(Struct, frozen=True):
-    """One position from its opening until it is flat, or a pair of option legs under both their symbols.
+    """One position from its opening until it is flat, or a structure under its name.
 
     `qty` and `entry_price` are the broker's latest. `opened_at` is the time of the earliest opening fill in the
     broker's orders, and `opening_order_id` the client id of that order; when they are unknown, time held counts
     from `first_seen`. `peak` is the best price for this side, stored as a price so that it stays valid when the
     entry price changes, and `past_averages` are the entry prices before those changes. `original_qty` is the
     quantity that scale-outs count from: the quantity left of it shows how much was sold. `suspended` says why its
-    strategy's rules are suspended; "" when they are not. `exit_after` names the short leg that is being closed, and
-    why: this leg is closed after it.
+    strategy's rules are suspended; "" when they are not. `exit_after`, as text of ExitAfter, is the
+    structure that is being closed: this leg is closed with it.
     """
 
     symbol: str

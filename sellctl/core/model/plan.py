@@ -75,7 +75,7 @@ REASONS: Mapping[Reason, Precedence] = {
     Reason.PROFIT_LOCK: Precedence(6, _PROTECTIVE, "back at the profit that was locked in"),
     Reason.UNDERLYING: Precedence(6, _PROTECTIVE, "the underlying's price"),
     Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
-    Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure whose short leg was closed"),
+    Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure that is being closed"),
     Reason.CLOSED_MANUALLY: Precedence(7, _PROTECTIVE, "closed manually (sellctl close)"),
     Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
     Reason.EXIT_AT: Precedence(8, _TIME, "a time of day"),
@@ -115,7 +115,7 @@ class ExitSignal(Struct, frozen=True):
     """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
 
     `also` are the details of every other true reason. `floor` is the price that a target's limit never goes below
-    (above, for a short). `then_close` are the long legs of a pair to close once this short leg is closed. `strategy` is
+    (above, for a short). `then_close` are the other legs of a structure, which is being closed. `strategy` is
     the name of the strategy that made the signal; "" when the engine did.
     """
 

@@ -78,6 +78,29 @@ class BackstopState(Struct, frozen=True):
 NO_BACKSTOP = BackstopState()
 
 
+class ExitAfter(Struct, frozen=True):
+    """Of a leg: the structure that is being closed, why, and how much of the leg is `kept` because it isn't part of it.
+
+    An earlier version wrote the short leg of a pair instead of a structure.
+    """
+
+    structure: str
+    why: str
+    kept: Decimal = Decimal(0)
+
+    @classmethod
+    def of(cls, text: str) -> "ExitAfter":
+        """What `text` said."""
+        first, _, why = text.partition(" ")
+        structure, _, kept = first.partition("/")
+        return cls(structure, why, Decimal(kept or 0))
+
+    @property
+    def text(self) -> str:
+        """How it is stored."""
+        return f"{self.structure}/{self.kept:f} {self.why}" if self.kept else f"{self.structure} {self.why}"
+
+
 class PastAverage(Struct, frozen=True):
     """An earlier average entry price of a position, and the peak when it changed: what was armed then stays armed."""
 
@@ -102,7 +125,7 @@ class PositionState(Struct, frozen=True):
     orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none
     yet), `past_averages` the entry prices that it had before it was added to, `original_qty` the quantity that
     scale-outs count from, `suspended` why the strategies' rules are suspended ("" when they are not), and
-    `exit_after` the short leg after which this leg is closed, and why that one is closed.
+    `exit_after` the structure with which this leg is closed, as text of ExitAfter ("" when none is being closed).
     """
 
     first_seen: dt.datetime | None = None
@@ -161,8 +184,8 @@ NO_PRICES = Prices()
 class Holding(Struct, frozen=True):
     """A position with its newest quote (None: there is none), the usable prices of it, and its stored state.
 
-    `underlying` has the usable prices of the underlying and `structure` the structure that an option is part of, where
-    a rule or a match uses them.
+    `underlying` has the usable prices of the underlying and `structure` the kind of structure that an option is part
+    of, where a rule or a match uses them.
     """
 
     position: Position

@@ -60,7 +60,7 @@ class Snapshot(Struct, frozen=True):
     symbols that the user asked to close; `panic` those to close even while `halted`, which says why no other order may
     be sent. `sent` counts the account's orders of the last minute. `exempt` are symbols or underlyings that the user
     exempted. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
-    underlyings, where a rule uses them. `structures` is the stored state of pairs of legs, by the symbols of both.
+    underlyings, where a rule uses them. `structures` is the stored state of the held structures by name.
     `unbooked_splits` are underlyings of which a position may not show today's split, so that the equity may be wrong.
     With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
     """

@@ -59,8 +59,8 @@ class BaseStrategy:
     name: str = "base"
 
     @property
-    def evaluates_pairs(self) -> bool:
-        """Whether it evaluates a pair of option legs as one position."""
+    def evaluates_structures(self) -> bool:
+        """Whether it evaluates a structure of several legs as one position."""
         return False
 
     @cached_property

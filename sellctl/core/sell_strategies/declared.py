@@ -21,7 +21,7 @@ from sellctl.core.rules.trailing_stop import TrailingStop
 from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
 from sellctl.core.sell_strategies.matching import fits
-from sellctl.core.structures.pairs import PAIRS
+from sellctl.core.structures.recognition import WITH_LEGS
 
 EVERYTHING = MatchConfig()
 
@@ -34,9 +34,9 @@ class Declared(BaseStrategy):
     compiled: tuple[Rule, ...] = ()
 
     @property
-    def evaluates_pairs(self) -> bool:
-        """Whether its match includes a kind of pair."""
-        return not PAIRS.isdisjoint(self.match.structure)
+    def evaluates_structures(self) -> bool:
+        """Whether its match includes a kind of structure with several legs."""
+        return not WITH_LEGS.isdisjoint(self.match.structure)
 
     def takes(self, holding: Holding, market: Market) -> bool:
         """Whether its match fits the position."""

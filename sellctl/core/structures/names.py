@@ -95,6 +95,11 @@ def name_since(symbol: str) -> str:
     return structure_name(kind, legs) if kind and short.underlying == long.underlying else symbol
 
 
+def is_reserved(text: str) -> bool:
+    """Whether it is the name of a structure, or was one in an earlier version, and so no symbol of a position."""
+    return is_structure_name(text) or name_since(text) != text
+
+
 # --- from the legs to the name ----------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,8 @@ KINDS = (
     StructureKind.STRADDLE,
     StructureKind.STRANGLE,
 )
+WITH_LEGS = frozenset({*KINDS, StructureKind.CUSTOM})
+SPREADS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
 _FEWEST_LEGS = 2
 _MOST_LEGS = 24  # on one underlying; of more, only pairs are put together, because the combinations grow too many
 

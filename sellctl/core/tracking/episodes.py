@@ -14,10 +14,10 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.position import Direction, PastAverage, Position, PositionState
+from sellctl.core.model.position import Direction, ExitAfter, PastAverage, Position, PositionState
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import Memory
-from sellctl.core.structures.pairs import is_pair_name, legs_of
+from sellctl.core.structures.names import is_structure_name, legs_of, name_since
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
@@ -27,7 +27,7 @@ SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave t
 
 
 class Episodes:
-    """The episodes of one account's positions and pairs."""
+    """The episodes of one account's positions and structures."""
 
     def __init__(self, account: str, memory: Memory) -> None:
         self._account = account
@@ -43,8 +43,20 @@ class Episodes:
     def known(self) -> dict[str, Episode]:
         """Every episode by symbol, initially as an earlier process stored them."""
         if self._known is None:
-            self._known = dict(self._memory.load(self._account))
+            self._known = _by_todays_names(self._memory.load(self._account))
         return self._known
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The names of the structures that were held, then of those that are not shown now or are being closed."""
+        held = sorted(filter(is_structure_name, self.known), key=lambda name: (self.known[name].first_seen, name))
+        closing = {ExitAfter.of(episode.exit_after).structure for episode in self.known.values() if episode.exit_after}
+        return tuple(dict.fromkeys((*held, *filter(is_structure_name, sorted(self._set_aside.keys() | closing)))))
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        """The symbols that are closed with a structure."""
+        return frozenset(symbol for symbol, episode in self.known.items() if episode.exit_after)
 
     async def save(self) -> None:
         """Store all episodes. They are on disk when this returns."""
@@ -112,7 +124,7 @@ class Episodes:
 
     def without_opening(self) -> tuple[str, ...]:
         """Symbols whose opening orders this process has not looked up yet."""
-        return tuple(symbol for symbol in self.known if symbol not in self._looked_up and not is_pair_name(symbol))
+        return tuple(symbol for symbol in self.known if symbol not in self._looked_up and not is_structure_name(symbol))
 
     def opened(self, symbol: str, orders: Iterable[Order], now: dt.datetime) -> None:
         """Derive from its orders when the position was opened, and by which one. `now` is the broker's clock.
@@ -145,23 +157,23 @@ class Episodes:
                 self.known[name] = _fresh(self.known[name], opened_at)
         self.known[symbol] = replace(episode, opened_at=opened_at, opening_order_id=opening.client_order_id)
 
-    def mark_exit_after(self, short: str, longs: Iterable[str], why: str) -> None:
-        """The short leg is being closed: mark these long legs to be closed after it."""
-        for symbol in longs:
-            if symbol in self.known:
-                self.known[symbol] = replace(self.known[symbol], exit_after=f"{short} {why}")
+    def mark_exit_after(self, structure: str, kept: Mapping[str, Decimal], why: str) -> None:
+        """The structure is being closed: mark its legs to be closed with it, each but for what is `kept` of it."""
+        for symbol, rest in kept.items():
+            episode = self.known.get(symbol)
+            if episode and not _follows(episode, (structure,)):
+                self.known[symbol] = replace(episode, exit_after=ExitAfter(structure, why, rest).text)
 
-    def unmark_exit_after(self, held_without_exit: Iterable[str]) -> None:
-        """Unmark long legs whose short leg is held and isn't being closed."""
-        idle = set(held_without_exit)
+    def unmark_exit_after(self, held_without_exit: Collection[str]) -> None:
+        """Unmark legs of structures that are held and aren't being closed; also by the short leg of a pair."""
         for symbol, episode in self.known.items():
-            if episode.exit_after and episode.exit_after.split(" ", 1)[0] in idle:
+            if _follows(episode, held_without_exit):
                 self.known[symbol] = replace(episode, exit_after="")
 
     def resume(self, symbols: frozenset[str]) -> None:
         """Resume the suspended rules of these symbols or underlyings, with new peaks."""
         for symbol, episode in self.known.items():
-            if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol)}):
+            if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol), *_named(symbol)}):
                 self.known[symbol] = _fresh(episode, episode.first_seen, episode.exit_after)
 
     def suspend(self, underlying: str, why: str, held: Iterable[str]) -> None:
@@ -207,8 +219,26 @@ class Episodes:
         return False
 
 
+def _by_todays_names(stored: Mapping[str, Episode]) -> dict[str, Episode]:
+    """The stored episodes, those of pairs under the name that their structure has now."""
+    names = {symbol: name_since(symbol) for symbol in stored}
+    carried = {name: replace(stored[symbol], symbol=name) for symbol, name in names.items() if name != symbol}
+    return carried | {symbol: episode for symbol, episode in stored.items() if names[symbol] == symbol}
+
+
+def _follows(episode: Episode, structures: Collection[str]) -> bool:
+    """Whether a leg is closed with one of these structures."""
+    return bool(episode.exit_after) and ExitAfter.of(episode.exit_after).structure in structures
+
+
+def _named(name: str) -> tuple[str, ...]:
+    """The legs of a structure and its underlying."""
+    legs = legs_of(name)
+    return (*legs, underlying_of(legs[0])) if legs else ()
+
+
 def state_of_episode(episode: Episode) -> PositionState:
-    """The state of a pair, from its episode."""
+    """The state of a structure, from its episode."""
     return PositionState(
         first_seen=episode.first_seen,
         opened_at=episode.opened_at,

@@ -1,4 +1,4 @@
-"""The price to which the peak of a holding or a pair may move: the worse of two agreeing quotes, never a wide one."""
+"""The price to which a peak may move: the worse of two agreeing quotes, never a wide one."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ from sellctl.core.decision.quote_checks import judge_quote, price_exits_paused, 
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.position import Holding, Prices
-from sellctl.core.structures.pairs import Pair, pair_at
+from sellctl.core.structures.held import HeldStructure
 
 
 def peaks_move(market: Market) -> bool:
@@ -22,10 +22,9 @@ def peak_of(holding: Holding, market: Market, basis: Basis) -> Decimal | None:
     return _price_on(prices, holding, basis) if prices and not prices.wide else None
 
 
-def peak_of_pair(pair: Pair, market: Market, basis: Basis) -> Decimal | None:
-    """The net price that the pair's peak may move to; None when it stays."""
-    short, long = _worst_prices(pair.short, market), _worst_prices(pair.long, market)
-    whole = pair_at(pair, short, long) if short and long else None
+def peak_of_structure(structure: HeldStructure, market: Market, basis: Basis) -> Decimal | None:
+    """The net price that the structure's peak may move to; None when it stays."""
+    whole = structure.at(lambda leg: _worst_prices(leg, market))
     return _price_on(whole.prices, whole, basis) if whole and not whole.prices.wide else None
 
 

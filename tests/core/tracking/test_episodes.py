@@ -16,6 +16,7 @@ from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, carried_on,
 
 NOON, LATER = at("12:00"), at("13:00")
 D = Decimal
+VERTICAL = "AAPL-vertical-261218-200-210C"
 
 
 class Kept:
@@ -219,12 +220,15 @@ def test_a_position_that_its_opening_order_is_still_filling_stays_armed() -> Non
     assert (episodes.known[CALL].peak, episodes.known[CALL].opening_order_id) == (D("1.50"), "bot")
 
 
-def test_a_long_leg_follows_its_short_until_nobody_closes_that() -> None:
+def test_the_legs_follow_a_structure_until_nobody_closes_that() -> None:
     other = "AAPL261218C00210000"
     episodes = seen((a_position(CALL, short=True), a_position(other)))
-    episodes.mark_exit_after(CALL, (other,), "vertical: stop")
-    assert episodes.known[other].exit_after == f"{CALL} vertical: stop"
-    episodes.unmark_exit_after([CALL])
+    episodes.mark_exit_after(VERTICAL, {other: D(0), CALL: D(3)}, "vertical: stop")
+    episodes.mark_exit_after(VERTICAL, {other: D(5)}, "vertical: another")
+    assert episodes.known[other].exit_after == f"{VERTICAL} vertical: stop"
+    assert episodes.known[CALL].exit_after == f"{VERTICAL}/3 vertical: stop"
+    assert episodes.leaving == {CALL, other}
+    episodes.unmark_exit_after([VERTICAL])
     assert not episodes.known[other].exit_after
 
 
@@ -238,7 +242,27 @@ def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() ->
         asyncio.run(episodes.save())
 
 
-def test_the_opening_order_is_looked_up_for_every_position_and_for_no_pair() -> None:
-    pair = f"{CALL.replace('200000', '210000')}+{CALL}"
-    kept = Kept({symbol: peaked(a_position(symbol), "1.50") for symbol in (CALL, "XYZ+", "=1+1", pair)})
+def test_a_long_that_follows_the_short_of_a_pair_since_an_earlier_version_does_so_still() -> None:
+    other = "AAPL261218C00210000"
+    kept = Kept({other: replace(peaked(a_position(other), "1.50"), exit_after=f"{CALL} vertical: stop")})
+    episodes = Episodes("main", kept)
+    assert episodes.leaving == {other}
+    episodes.unmark_exit_after([CALL])
+    assert episodes.leaving == frozenset()
+
+
+def test_the_episode_of_a_pair_of_an_earlier_version_is_carried_over_to_its_structure() -> None:
+    pair = "AAPL261218C00210000+AAPL261218C00200000"
+    before = peaked(a_position(pair, "2"), "2.50")
+    kept = Kept({pair: before, CALL: peaked(a_position(), "1.50")})
+    episodes = Episodes("main", kept)
+    assert episodes.known[VERTICAL] == replace(before, symbol=VERTICAL)
+    assert (episodes.known[VERTICAL].peak, episodes.known[VERTICAL].first_seen) == (D("2.50"), before.first_seen)
+    assert (episodes.structures, set(episodes.known)) == ((VERTICAL,), {VERTICAL, CALL})
+    asyncio.run(episodes.save())
+    assert Episodes("main", kept).known == episodes.known
+
+
+def test_the_opening_order_is_looked_up_for_every_position_and_for_no_structure() -> None:
+    kept = Kept({symbol: peaked(a_position(symbol), "1.50") for symbol in (CALL, "XYZ+", "=1+1", VERTICAL)})
     assert Episodes("main", kept).without_opening() == (CALL, "XYZ+", "=1+1")
