@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -19,7 +20,7 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.structures.recognition import SPREADS
+from sellctl.core.structures.recognition import KINDS, SPREADS
 from sellctl.core.tracking.episodes import KEPT_ASIDE, Episodes
 from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
 from sellctl.core.tracking.splits import SplitsOfDay
@@ -35,7 +36,7 @@ class Desk:
 
     clock: FakeClock = field(default_factory=FakeClock)
     memory: FakeMemory = field(default_factory=FakeMemory)
-    kinds: frozenset[StructureKind] = frozenset()
+    kinds: Collection[StructureKind] = frozenset()
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
@@ -394,6 +395,80 @@ def test_a_position_with_the_name_of_a_held_structure_spoils_neither() -> None:
         assert [holding.position.qty for holding in held] == [7, 2, 2]
     assert list(desk.positions.structures) == [name]
     assert desk.positions.structures[name].original_qty == 2
+
+
+# --- structures -------------------------------------------------------------------------------------------------------
+
+LOWER, TOP = "AAPL261218C00190000", "AAPL261218C00220000"
+
+
+def test_the_peak_of_a_pair_that_an_earlier_version_stored_is_that_of_its_structure() -> None:
+    first = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
+    first.poll(*legs)
+    first.positions.episodes.peaked(VERTICAL, Decimal("3.30"))
+    asyncio.run(first.positions.save())
+    stored = first.memory.load("main")
+    pair = f"{HIGHER}+{CALL}"
+    old = {pair: replace(stored.pop(VERTICAL), symbol=pair)} | stored
+    asyncio.run(first.memory.save("main", old))
+    second = Desk(memory=first.memory, kinds=SPREADS)
+    second.poll(*legs, seconds=60)
+    state = second.positions.structures[VERTICAL]
+    assert (state.peak, state.first_seen) == (Decimal("3.30"), old[pair].first_seen)
+    assert set(second.memory.load("main")) == {VERTICAL, CALL, HIGHER}
+
+
+def test_a_structure_stays_what_it_was_in_another_process_although_a_new_leg_would_fit_better() -> None:
+    first = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2", "5.00"), a_position(TOP, "2", "3.00", short=True))
+    first.poll(*legs)
+    second = Desk(memory=first.memory, kinds=SPREADS)
+    second.poll(*legs, a_position(HIGHER, "2", "4.00"))
+    assert list(second.positions.structures) == ["AAPL-vertical-261218-200-220C"]
+
+
+def test_a_structure_of_which_a_leg_was_left_out_of_one_list_is_the_same_again() -> None:
+    desk = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2", "5.00"), a_position(TOP, "2", "3.00", short=True))
+    desk.poll(*legs)
+    desk.positions.episodes.peaked("AAPL-vertical-261218-200-220C", Decimal("3.30"))
+    new_leg = a_position(HIGHER, "2", "4.00")
+    desk.poll(legs[0], new_leg)
+    assert desk.positions.structures == {}
+    desk.poll(*legs, new_leg)
+    assert {name: state.peak for name, state in desk.positions.structures.items()} == {
+        "AAPL-vertical-261218-200-220C": Decimal("3.30")
+    }
+
+
+def closing(desk: Desk, held: tuple[Holding, ...], symbol: str) -> None:
+    """An order that closes a structure by this leg is about to be sent."""
+    holding = next(each for each in held if each.symbol == symbol)
+    signal = replace(a_signal(symbol), holding=holding, detail="butterfly: stop", then_close=("others",))
+    desk.positions.sending(signal, desk.clock.now())
+
+
+def test_every_leg_of_a_structure_is_marked_when_one_is_closed_until_it_is_whole_and_idle() -> None:
+    desk = Desk(kinds=KINDS)
+    legs = [a_position(LOWER, "2"), a_position(CALL, "4", short=True), a_position(HIGHER, "3")]
+    name = "AAPL-butterfly-261218-190-200-210C"
+    closing(desk, desk.poll(*legs), CALL)
+    legs[1] = a_position(CALL, "3", short=True)  # one unit is left whole, of the other one a short contract
+    marks = [f"{name} butterfly: stop", f"{name} butterfly: stop", f"{name}/1 butterfly: stop"]
+    for _ in range(2):
+        assert [holding.state.exit_after for holding in desk.poll(*legs)] == marks
+        assert list(desk.positions.structures) == [name]
+    whole = (a_position(LOWER, "1"), a_position(CALL, "2", short=True), a_position(HIGHER, "2"))
+    assert [holding.state.exit_after for holding in desk.poll(*whole)] == ["", "", ""]
+
+
+def test_what_is_left_of_a_structure_that_is_being_closed_forms_no_new_one() -> None:
+    desk = Desk(kinds=KINDS)
+    legs = [a_position(LOWER, "1"), a_position(CALL, "2", short=True), a_position(HIGHER, "1")]
+    closing(desk, desk.poll(*legs), CALL)
+    desk.poll(legs[0], a_position(CALL, "1", short=True), legs[2])
+    assert desk.positions.structures == {}
 
 
 # --- splits that the broker may not have booked -----------------------------------------------------------------------

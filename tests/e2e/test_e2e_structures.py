@@ -118,6 +118,98 @@ def test_a_time_exit_closes_both_sides_of_a_condor_with_the_short_legs_first(pla
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in CONDOR.items()}) == 0
 
 
+# --- structures of any kind -------------------------------------------------------------------------------------------
+
+TOP = "AAPL261218C00220000"
+AT_PUT = "AAPL261218P00200000"
+SHORT_FIRST = {
+    "an iron condor": (
+        {CALL: (-2, "2.00"), HIGHER: (2, "1.00"), PUT: (-2, "2.00"), LOWER: (2, "1.00")},
+        {CALL: ("0.98", "1.02"), HIGHER: ("0.68", "0.72"), PUT: ("0.78", "0.82"), LOWER: ("0.38", "0.42")},
+        {CALL: ("5.98", "6.02"), HIGHER: ("1.98", "2.02"), PUT: ("0.98", "1.02"), LOWER: ("0.48", "0.52")},
+        ("iron_condor", "take_profit: 50%", "stop_loss: 100%"),
+    ),
+    "a butterfly": (
+        {CALL: (1, "8.00"), HIGHER: (-2, "4.00"), TOP: (1, "2.00")},
+        {CALL: ("10.98", "11.02"), HIGHER: ("4.48", "4.52"), TOP: ("1.98", "2.02")},
+        {CALL: ("6.98", "7.02"), HIGHER: ("3.98", "4.02"), TOP: ("1.98", "2.02")},
+        ("butterfly", "take_profit: 80%", "stop_loss: 40%"),
+    ),
+    "a backspread": (
+        {CALL: (-2, "5.00"), HIGHER: (4, "3.50")},
+        {CALL: ("9.98", "10.02"), HIGHER: ("7.98", "8.02")},
+        {CALL: ("3.98", "4.02"), HIGHER: ("2.28", "2.32")},
+        ("ratio", "take_profit: 150%", "stop_loss: 60%"),
+    ),
+    "a covered call": (
+        {SHARES: (200, "190.00"), HIGHER: (-2, "4.00")},
+        {SHARES: ("209.98", "210.02"), HIGHER: ("3.98", "4.02")},
+        {SHARES: ("165.98", "166.02"), HIGHER: ("0.98", "1.02")},
+        ("covered_call", "take_profit: 10%", "stop_loss: 10%"),
+    ),
+    "a straddle": (
+        {CALL: (2, "5.00"), AT_PUT: (2, "5.00")},
+        {CALL: ("15.98", "16.02"), AT_PUT: ("0.48", "0.52")},
+        {CALL: ("2.98", "3.02"), AT_PUT: ("2.98", "3.02")},
+        ("straddle", "take_profit: 50%", "stop_loss: 30%"),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", ["take_profit", "stop_loss"])
+@pytest.mark.parametrize("name", SHORT_FIRST)
+def test_a_structure_is_closed_as_a_whole_on_its_net_price_and_its_long_legs_follow_the_short_ones(
+    play: Play, name: str, rule: str
+) -> None:
+    held, at_target, at_stop, (kind, target, stop) = SHORT_FIRST[name]
+    quotes = at_target if rule == "take_profit" else at_stop
+    day = a_day(held, {symbol: at(*sides) for symbol, sides in quotes.items()})
+    rules = ruled(target if rule == "take_profit" else stop, f"{{structure: {kind}}}")
+    stage = play(day, rules.replace("sell_module: {", "sell_module: {strategy_one: {enabled: false}, "))
+    work(stage)
+    assert {symbol: stage.held(symbol) for symbol in held} == dict.fromkeys(held, 0)
+    shorts = {symbol for symbol, (qty, _) in held.items() if qty < 0}
+    sent = symbols_sent(stage)
+    assert set(sent[: len(shorts)]) == shorts
+    assert set(sent) == set(held)
+    assert all(rule in reasons(stage, symbol) for symbol in shorts or set(held))
+    assert all("structure" in reasons(stage, symbol) for symbol in set(held) - shorts if shorts)
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+
+
+@pytest.mark.parametrize(("rule", "kind"), [("stop_loss: 150%", "iron_condor"), ("take_profit: 80%", "iron_condor")])
+def test_a_leg_beyond_its_own_threshold_does_not_close_a_structure_whose_net_is_not(
+    play: Play, rule: str, kind: str
+) -> None:
+    quotes = {CALL: ("4.98", "5.02"), HIGHER: ("2.48", "2.52"), PUT: ("0.08", "0.12"), LOWER: ("0.03", "0.07")}
+    day = a_day(CONDOR, {symbol: at(*sides) for symbol, sides in quotes.items()})
+    stage = play(day, ruled(rule, f"{{structure: {kind}}}"))
+    work(stage, 2)
+    assert symbols_sent(stage) == []
+
+
+def test_shares_that_no_call_is_written_on_stay_when_a_covered_call_is_closed(play: Play) -> None:
+    held = {SHARES: (350, "190.00"), HIGHER: (-2, "4.00")}
+    day = a_day(held, {SHARES: at("209.98", "210.02"), HIGHER: at("3.98", "4.02")})
+    stage = play(day, ruled("take_profit: 10%", "{structure: covered_call}"))
+    work(stage)
+    assert (stage.held(HIGHER), stage.held(SHARES)) == (0, 150)
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+
+
+def test_shares_beyond_a_covered_call_have_rules_of_their_own(play: Play) -> None:
+    held = {SHARES: (350, "190.00"), HIGHER: (-2, "4.00")}
+    day = a_day(held, {SHARES: at("165.98", "166.02"), HIGHER: at("0.98", "1.02")})
+    entries = (
+        "{name: calls, match: {structure: covered_call}, rules: {stop_loss: 50%}}",
+        "{name: shares, match: {asset: stock}, rules: {stop_loss: 10%}}",
+    )
+    stage = play(day, f"sell_module: {{strategies: [{', '.join(entries)}]}}\n")
+    work(stage)
+    assert (stage.held(HIGHER), stage.held(SHARES)) == (-2, 200)
+    assert reasons(stage, SHARES) == {"stop_loss"}
+
+
 # --- covered calls ----------------------------------------------------------------------------------------------------
 
 COVERED = {SHARES: (100, "190.00"), CALL: (-1, "3.00")}

@@ -1,0 +1,112 @@
+"""What is decided on the legs of a structure: on its net price, short legs first, and what is left of it follows."""
+
+from decimal import Decimal
+
+import pytest
+from builders import a_holding, a_policy, a_snapshot, replace
+from structure_builders import CONDOR, call, put
+
+from sellctl.core.config.schema import MatchConfig, RulesConfig, SellModuleConfig, StrategyConfig, StrategyOneConfig
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy
+from sellctl.core.model.gain import Amount
+from sellctl.core.model.instrument import StructureKind
+from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
+from sellctl.core.model.position import ExitAfter, Holding, PositionState
+
+NAME = "AAPL-iron_condor-261218-170-180-210-220"
+PUTS, CALLS = (put(170), put(180)), (call(210), call(220))
+# The credit is 2.00 and closing costs 4.10: a loss of 105%.
+ENTRIES = {put(170): "1.00", put(180): "2.00", call(210): "2.00", call(220): "1.00"}
+QUOTES = {
+    put(170): ("0.50", "0.52"), put(180): ("1.00", "1.02"), call(210): ("5.58", "5.60"), call(220): ("2.02", "2.04"),
+}  # fmt: skip
+
+
+def policy(*kinds: StructureKind, **rules: object) -> Policy:
+    entry = StrategyConfig("mine", match=MatchConfig(structure=kinds), rules=RulesConfig(**rules))  # type: ignore[arg-type]
+    return a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False), strategies=(entry,)))
+
+
+CONDORS = policy(StructureKind.IRON_CONDOR, stop_loss=Amount(Decimal(1)))
+
+
+def leg(symbol: str, qty: int, *, closing: str = "", kept: int = 0) -> Holding:
+    bid, ask = QUOTES[symbol]
+    mark = ExitAfter(closing, "iron_condor: stop", Decimal(kept)).text if closing else ""
+    state = PositionState(exit_after=mark)
+    return a_holding(symbol, str(abs(qty)), ENTRIES[symbol], bid=bid, ask=ask, short=qty < 0, state=state)
+
+
+def condor(units: int = 1) -> list[Holding]:
+    return [leg(symbol, units * ratio) for symbol, ratio in CONDOR.items()]
+
+
+def decided(*legs: Holding, by: Policy = CONDORS, known: tuple[str, ...] = ()) -> dict[str, PositionDecision]:
+    snapshot = replace(a_snapshot(*legs), structures={name: PositionState() for name in known})
+    return {each.holding.symbol: each for each in decide(snapshot, by).decisions}
+
+
+def sent(decisions: dict[str, PositionDecision]) -> dict[str, Decimal]:
+    return {symbol: each.submit.qty for symbol, each in decisions.items() if each.submit}
+
+
+def test_at_the_stop_of_the_net_both_short_legs_are_sent_and_the_long_ones_wait_for_them() -> None:
+    decisions = decided(*condor(2))
+    assert sent(decisions) == {put(180): 2, call(210): 2}
+    for symbol in (put(170), call(220)):
+        assert decisions[symbol].state is DecisionState.CLOSING
+        assert decisions[symbol].sentence.endswith(f"; {call(210)}, {put(180)} close first")
+    signal = decisions[put(180)].signal
+    assert signal is not None
+    assert (signal.reason, set(signal.then_close)) == (Reason.STOP_LOSS, {put(170), call(210), call(220)})
+
+
+def test_where_no_match_names_condors_each_of_its_verticals_is_judged_alone() -> None:
+    decisions = decided(*condor(), by=policy(StructureKind.VERTICAL, stop_loss=Amount(Decimal(1))))
+    assert sent(decisions) == {call(210): 1}
+    assert decisions[put(180)].state is DecisionState.WATCHING
+
+
+def test_a_condor_that_no_match_takes_is_judged_by_no_leg() -> None:
+    both = policy(StructureKind.VERTICAL, StructureKind.BUTTERFLY, stop_loss=Amount(Decimal(50)))
+    assert sent(decided(*condor(), by=both)) == {}
+
+
+@pytest.mark.parametrize("closed", [put(180), call(210)])
+def test_once_a_short_leg_is_closed_the_other_one_follows_and_the_long_ones_as_they_cover_nothing(closed: str) -> None:
+    rest = [leg(symbol, qty, closing=NAME) for symbol, qty in CONDOR.items() if symbol != closed]
+    decisions = decided(*rest)
+    other = ({put(180), call(210)} - {closed}).pop()
+    follows = put(170) if closed == put(180) else call(220)
+    assert sent(decisions) == {other: 1, follows: 1}
+    signal = decisions[other].signal
+    assert signal is not None
+    assert (signal.reason, signal.urgency) == (Reason.STRUCTURE, Urgency.PROTECTIVE)
+    assert signal.detail == f"the rest of a structure that is being closed: {NAME}: iron_condor: stop"
+
+
+def test_a_short_leg_that_lags_behind_is_closed_with_what_is_still_whole_and_what_is_not() -> None:
+    legs = [leg(symbol, (1 if symbol == put(180) else 2) * ratio, closing=NAME) for symbol, ratio in CONDOR.items()]
+    assert sent(decided(*legs, known=(NAME,))) == {put(180): 1, call(210): 2}
+
+
+def test_what_is_kept_of_a_leg_does_not_follow_the_structure() -> None:
+    wings = [leg(call(220), 3, closing=NAME, kept=2), leg(put(170), 1, closing=NAME, kept=1)]
+    assert sent(decided(*wings)) == {call(220): 1}
+
+
+def test_as_long_as_a_marked_structure_is_whole_nothing_follows() -> None:
+    calm = policy(StructureKind.IRON_CONDOR, stop_loss=Amount(Decimal(50)))
+    legs = [leg(symbol, qty, closing=NAME) for symbol, qty in CONDOR.items()]
+    assert sent(decided(*legs, by=calm, known=(NAME,))) == {}
+
+
+def test_a_suspended_leg_of_a_structure_closes_nothing_of_it() -> None:
+    legs = [replace(each, state=replace(each.state, suspended="looks like a split")) for each in condor()]
+    assert sent(decided(*legs)) == {}
+
+
+def test_a_leg_without_a_usable_quote_makes_the_net_unknown_and_no_price_rule_fires() -> None:
+    legs = [replace(each, quote=None) if each.symbol == put(170) else each for each in condor()]
+    assert sent(decided(*legs)) == {}
