@@ -60,7 +60,7 @@ class DecisionContext(Struct, frozen=True):
         cover = cover_of(valid)
         structures: dict[str, HeldStructure] = {}
         if policy.structure_kinds:
-            leaving = {holding.symbol for holding in valid if holding.state.exit_after}
+            leaving = {h.symbol: ExitAfter.of(h.state.exit_after) for h in valid if h.state.exit_after}
             states = snapshot.structures
             found = held_structures(valid, states, states, policy.structure_kinds, leaving)
             structures = {symbol: structure for structure in found for symbol in structure.holdings}

@@ -7,13 +7,14 @@ applies to it. A symbol belongs to at most one of them; what it has beyond that 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind
-from sellctl.core.model.position import Direction, Holding, Position, PositionState, Prices
+from sellctl.core.model.position import Direction, ExitAfter, Holding, Position, PositionState, Prices
 from sellctl.core.structures.coverage import Cover
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 from sellctl.core.structures.names import kind_named, legs_named, structure_name
@@ -22,6 +23,7 @@ from sellctl.core.structures.recognition import Structure, held_leg, shape_of, s
 
 WITH_SHARES = frozenset({StructureKind.COVERED_CALL, StructureKind.COLLAR})
 _ZERO = Decimal(0)
+_NOTHING_LEAVES: Mapping[str, ExitAfter] = MappingProxyType({})
 
 
 class HeldStructure(Struct, frozen=True):
@@ -75,11 +77,12 @@ def held_structures(
     known: Iterable[str],
     states: Mapping[str, PositionState],
     kinds: Collection[StructureKind],
-    leaving: Collection[str] = (),
+    leaving: Mapping[str, ExitAfter] = _NOTHING_LEAVES,
 ) -> tuple[HeldStructure, ...]:
     """The structures among the holdings, those with a `known` name first. `states` are their stored states by name.
 
-    Only `kinds` are looked for; symbols that are `leaving` with a structure form no new one.
+    Only `kinds` are looked for. What is `leaving` with a structure forms no new one, and what is kept of it isn't part
+    of that structure.
     """
     by_symbol = {holding.symbol: holding for holding in holdings}
     wanted = [name for name in known if legs_named(name) and kind_named(name) in kinds]
@@ -102,9 +105,11 @@ def kind_alone(holding: Holding, cover: Cover) -> StructureKind | None:
         return None
     if holding.position.is_long:
         return StructureKind.SINGLE
-    if holding.symbol in cover.covering and option.right is Right.CALL:
-        return StructureKind.COVERED_CALL
-    return StructureKind.SHORT_PUT if option.right is Right.PUT else StructureKind.SINGLE
+    if option.right is Right.PUT:
+        return StructureKind.SHORT_PUT
+    by_options = cover.by_options.get(holding.symbol, _ZERO)
+    by_shares = holding.position.qty - cover.uncovered.get(holding.symbol, _ZERO) - by_options
+    return StructureKind.COVERED_CALL if by_shares > 0 else StructureKind.SINGLE
 
 
 def rest_of(holding: Holding, structure: HeldStructure, cover: Cover) -> Holding | None:
@@ -122,11 +127,11 @@ def _apart(
     holdings: Mapping[str, Holding],
     known: Iterable[str],
     kinds: Collection[StructureKind],
-    leaving: Collection[str],
+    leaving: Mapping[str, ExitAfter],
 ) -> Iterator[Structure]:
     """Structures without a common symbol: of those with one, the first; what it leaves may form others."""
     positions = [holding.position for holding in holdings.values()]
-    first = [structure for name in known if (structure := _named(name, holdings))]
+    first = [structure for name in known if (structure := _named(name, holdings, leaving))]
     while positions:
         found, used = structures_of(positions, first, kinds=kinds, alone=leaving), set[str]()
         for structure in found:
@@ -139,12 +144,13 @@ def _apart(
         positions = [position for position in positions if position.symbol not in used]
 
 
-def _named(name: str, holdings: Mapping[str, Holding]) -> Structure | None:
+def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, ExitAfter]) -> Structure | None:
     """The structure with a name as it is held now; None when a leg isn't held any more."""
     legs = []
     for leg in legs_named(name):
-        holding = holdings.get(leg.symbol)
-        held = held_leg(holding.position).ratio if holding else 0
+        holding, mark = holdings.get(leg.symbol), leaving.get(leg.symbol)
+        kept = mark.kept if mark and mark.structure == name else _ZERO
+        held = held_leg(replace(holding.position, qty=holding.position.qty - kept)).ratio if holding else 0
         if abs(held) < leg.ratio:
             return None
         legs.append((leg, held))

@@ -50,13 +50,13 @@ class Episodes:
     def structures(self) -> tuple[str, ...]:
         """The names of the structures that were held, then of those that are not shown now or are being closed."""
         held = sorted(filter(is_structure_name, self.known), key=lambda name: (self.known[name].first_seen, name))
-        closing = {ExitAfter.of(episode.exit_after).structure for episode in self.known.values() if episode.exit_after}
+        closing = {mark.structure for mark in self.leaving.values()}
         return tuple(dict.fromkeys((*held, *filter(is_structure_name, sorted(self._set_aside.keys() | closing)))))
 
     @property
-    def leaving(self) -> frozenset[str]:
-        """The symbols that are closed with a structure."""
-        return frozenset(symbol for symbol, episode in self.known.items() if episode.exit_after)
+    def leaving(self) -> dict[str, ExitAfter]:
+        """With which structure legs are closed, by symbol."""
+        return {symbol: ExitAfter.of(each.exit_after) for symbol, each in self.known.items() if each.exit_after}
 
     async def save(self) -> None:
         """Store all episodes. They are on disk when this returns."""

@@ -7,7 +7,7 @@ from builders import CALL, a_holding, replace
 from structure_builders import CONDOR, JANUARY, call, put
 
 from sellctl.core.model.instrument import StructureKind, an_option
-from sellctl.core.model.position import Holding, PositionState, Prices
+from sellctl.core.model.position import ExitAfter, Holding, PositionState, Prices
 from sellctl.core.structures.coverage import cover_of
 from sellctl.core.structures.held import HeldStructure, held_structures, kind_of, rest_of
 from sellctl.core.structures.recognition import KINDS
@@ -21,8 +21,12 @@ def held(symbol: str, qty: int, entry: str | None, bid: str = "1.00", ask: str =
     return replace(holding, prices=Prices(D(bid), D(ask), ""))
 
 
-def found(*holdings: Holding, known: tuple[str, ...] = (), leaving: tuple[str, ...] = ()) -> tuple[HeldStructure, ...]:
-    return held_structures(holdings, known, {}, KINDS, leaving)
+def found(
+    *holdings: Holding, known: tuple[str, ...] = (), leaving: tuple[str, ...] = (), kept: int = 0
+) -> tuple[HeldStructure, ...]:
+    return held_structures(
+        holdings, known, {}, KINDS, {symbol: ExitAfter("".join(known), "stop", D(kept)) for symbol in leaving}
+    )
 
 
 VERTICAL = (held(call(200), 2, "5.00", "6.00", "6.10"), held(call(210), -2, "3.00", "2.00", "2.05"))
@@ -114,7 +118,9 @@ def test_legs_that_leave_with_a_structure_form_no_new_one_but_may_still_be_in_th
     (one,) = found(*VERTICAL)
     leaving = (call(200), call(210))
     assert found(*VERTICAL, leaving=leaving) == ()
-    assert [each.name for each in found(*VERTICAL, known=(one.name,), leaving=leaving)] == [one.name]
+    assert [each.units for each in found(*VERTICAL, known=(one.name,), leaving=leaving)] == [2]
+    assert [each.units for each in found(*VERTICAL, known=(one.name,), leaving=leaving, kept=1)] == [1]
+    assert found(*VERTICAL, known=(one.name,), leaving=leaving, kept=2) == ()
 
 
 def test_an_option_outside_of_structures_is_single_a_covered_call_or_a_short_put() -> None:

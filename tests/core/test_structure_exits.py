@@ -1,0 +1,131 @@
+"""Whatever is held and however little of each order fills: no short loses its cover, and the whole structure leaves."""
+
+import asyncio
+import datetime as dt
+import random
+from decimal import Decimal
+
+import pytest
+from builders import a_market, a_policy, a_position, a_quote, a_snapshot, replace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from order_fakes import FakeClock, FakeMemory, NoQuotes
+from structure_builders import JANUARY, call, put
+
+from sellctl.core.config.schema import (
+    MatchConfig,
+    RulesConfig,
+    SellModuleConfig,
+    ShortAction,
+    ShortPositionsConfig,
+    StrategyConfig,
+    StrategyOneConfig,
+)
+from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.engine import decide
+from sellctl.core.model.plan import PositionDecision
+from sellctl.core.model.position import Holding
+from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.orders.order_book import OrderBook
+from sellctl.core.position_manager import PositionManager
+from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.structures.coverage import cover_of
+from sellctl.core.structures.recognition import KINDS
+from sellctl.core.tracking.episodes import Episodes
+
+CLOSING = a_policy(
+    SellModuleConfig(
+        strategy_one=StrategyOneConfig(enabled=False),
+        short_positions=ShortPositionsConfig(action=ShortAction.IGNORE),
+        strategies=(StrategyConfig("all", match=MatchConfig(structure=KINDS), rules=RulesConfig(exit_at=dt.time(11))),),
+    )
+)
+ROUNDS = 80
+
+
+class Account:
+    """An account whose orders fill in part at once; what is left of them is cancelled."""
+
+    def __init__(self, held: dict[str, int]) -> None:
+        self.held = held
+        clock = FakeClock()
+        self.clock = clock
+        self.positions = PositionManager(
+            PriceTracker(NoQuotes(), clock), clock, Episodes("main", FakeMemory()), OrderBook(), kinds=KINDS
+        )
+
+    def poll(self) -> Snapshot:
+        self.clock.seconds += 1
+        rows = [a_position(symbol, str(abs(qty)), short=qty < 0) for symbol, qty in self.held.items() if qty]
+        holdings = self.positions.holdings(rows, a_market())
+        asyncio.run(self.positions.save())
+        quoted = (replace(each, quote=a_quote(each.symbol, "1.00", "1.02")) for each in holdings)
+        return replace(a_snapshot(*quoted), structures=self.positions.structures)
+
+    def fill(self, decision: PositionDecision, share: float) -> None:
+        assert decision.signal
+        assert decision.submit
+        self.positions.sending(decision.signal, self.clock.now())
+        qty = max(int(int(decision.submit.qty) * share), 1)
+        self.held[decision.submit.symbol] -= qty if decision.holding.position.is_long else -qty
+
+    @property
+    def naked(self) -> Decimal:
+        rows = [a_position(symbol, str(abs(qty)), short=qty < 0) for symbol, qty in self.held.items() if qty]
+        return sum(cover_of(Holding(row) for row in rows).uncovered.values(), Decimal(0))
+
+
+SYMBOLS = [
+    make(strike, expires) for make in (call, put) for strike in (190, 200, 210) for expires in ("261218", JANUARY)
+]
+HELD = st.dictionaries(
+    st.sampled_from([*SYMBOLS, "AAPL"]), st.integers(-4, 4).filter(bool), min_size=2, max_size=7
+).map(lambda held: {symbol: 130 * abs(qty) if symbol == "AAPL" else qty for symbol, qty in held.items()})
+
+
+def work(account: Account, chance: random.Random) -> None:
+    """Poll until nothing is due; each order of a poll fills in part, in any order, and none uncovers a short."""
+    naked = account.naked
+    for _ in range(ROUNDS):
+        due = [decision for decision in decide(account.poll(), CLOSING).decisions if decision.submit]
+        chance.shuffle(due)
+        for decision in due:
+            account.fill(decision, chance.random())
+            assert account.naked <= naked
+            naked = account.naked
+        if not due:
+            return
+
+
+@given(HELD, st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_structures_leave_whole_and_uncover_nothing_at_any_fill(held: dict[str, int], chance: random.Random) -> None:
+    account = Account(dict(held))
+    first = DecisionContext.of(account.poll(), CLOSING)
+    beyond = {
+        symbol: first.structures[symbol].holdings[symbol].position.qty - first.structures[symbol].qty_of(symbol)
+        for symbol in first.structures
+    }
+    work(account, chance)
+    last = DecisionContext.of(account.poll(), CLOSING)
+    for symbol, rest in beyond.items():
+        reserved = last.cover.reserved.get(symbol, Decimal(0))
+        assert abs(account.held[symbol]) <= max(rest, reserved), (held, account.held)
+
+
+@pytest.mark.parametrize(
+    ("held", "left"),
+    [
+        ({call(200): 1, call(210): -5}, {call(200): 1, call(210): -4}),  # the long one covers a short that stays (S7)
+        ({call(200): 7, call(210): -2}, {call(200): 5, call(210): 0}),
+        ({call(190): 2, call(200): -4, call(210): 6}, {call(190): 0, call(200): 0, call(210): 4}),
+        ({"AAPL": 1000, call(210): -3}, {"AAPL": 700, call(210): 0}),
+        ({"AAPL": 250, call(210): -2, put(190): 2}, {"AAPL": 50, call(210): 0, put(190): 0}),
+        ({call(200): 3, put(200): 4}, {call(200): 0, put(200): 1}),
+    ],
+)
+def test_what_exceeds_a_structure_stays(held: dict[str, int], left: dict[str, int]) -> None:
+    for seed in range(5):
+        account = Account(dict(held))
+        work(account, random.Random(seed))  # noqa: S311  not a secret
+        assert account.held == left
