@@ -7,6 +7,7 @@ applies to it. A symbol belongs to at most one of them; what it has beyond that 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -19,10 +20,11 @@ from sellctl.core.structures.coverage import Cover
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 from sellctl.core.structures.names import kind_named, legs_named, structure_name
 from sellctl.core.structures.net_prices import net_entry, net_prices
-from sellctl.core.structures.recognition import Structure, held_leg, shape_of, structures_of
+from sellctl.core.structures.recognition import Shape, Structure, held_leg, shape_of, structures_of
 
 WITH_SHARES = frozenset({StructureKind.COVERED_CALL, StructureKind.COLLAR})
 _ZERO = Decimal(0)
+_KEPT = 16_384  # shapes to keep: every poll needs that of every structure
 _NOTHING_LEAVES: Mapping[str, ExitAfter] = MappingProxyType({})
 
 
@@ -86,7 +88,8 @@ def held_structures(
     """
     by_symbol = {holding.symbol: holding for holding in holdings}
     wanted = [name for name in known if legs_named(name) and kind_named(name) in kinds]
-    return tuple(_held(structure, by_symbol, states) for structure in _apart(by_symbol, wanted, kinds, leaving))
+    apart = _apart(by_symbol, wanted, kinds, leaving)
+    return tuple(_held(name, structure, by_symbol, states) for name, structure in apart)
 
 
 def kind_of(holding: Holding, cover: Cover, structures: Mapping[str, HeldStructure]) -> StructureKind | None:
@@ -128,44 +131,54 @@ def _apart(
     known: Iterable[str],
     kinds: Collection[StructureKind],
     leaving: Mapping[str, ExitAfter],
-) -> Iterator[Structure]:
-    """Structures without a common symbol: of those with one, the first; what it leaves may form others."""
-    positions = [holding.position for holding in holdings.values()]
-    first = [structure for name in known if (structure := _named(name, holdings, leaving))]
-    while positions:
-        found, used = structures_of(positions, first, kinds=kinds, alone=leaving), set[str]()
+) -> Iterator[tuple[str, Structure]]:
+    """Structures without a common symbol, with their names: the first of several that have one."""
+    used: set[str] = set()
+    for name in known:
+        structure = _named(name, holdings, leaving)
+        if structure and used.isdisjoint(leg.symbol for leg in structure.legs):
+            used.update(leg.symbol for leg in structure.legs)
+            yield name, structure
+    found: tuple[Structure, ...] | None = None
+    while found is None or found:
+        positions = (holding.position for symbol, holding in holdings.items() if symbol not in used)
+        found = structures_of(positions, kinds=kinds, alone=leaving)
         for structure in found:
-            symbols = {leg.symbol for leg in structure.legs}
-            if used.isdisjoint(symbols):
-                used |= symbols
-                yield structure
-        if len(used) == sum(len(structure.legs) for structure in found):
-            return
-        positions = [position for position in positions if position.symbol not in used]
+            if used.isdisjoint(leg.symbol for leg in structure.legs):
+                used.update(leg.symbol for leg in structure.legs)
+                yield structure_name(structure.kind, structure.legs), structure
 
 
 def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, ExitAfter]) -> Structure | None:
     """The structure with a name as it is held now; None when a leg isn't held any more."""
-    legs = []
-    for leg in legs_named(name):
+    legs, sides, units = legs_named(name), [], []
+    for leg in legs:
         holding, mark = holdings.get(leg.symbol), leaving.get(leg.symbol)
-        kept = mark.kept if mark and mark.structure == name else _ZERO
-        held = held_leg(replace(holding.position, qty=holding.position.qty - kept)).ratio if holding else 0
-        if abs(held) < leg.ratio:
+        if holding is None:
             return None
-        legs.append((leg, held))
-    kind, units = kind_named(name), min(abs(held) // leg.ratio for leg, held in legs)
-    shape = shape_of(Leg(leg.instrument, leg.ratio if held > 0 else -leg.ratio) for leg, held in legs)
-    is_it_still = (kind_of_legs(shape) or StructureKind.CUSTOM) is kind
-    return Structure(kind, shape, units) if is_it_still else None
+        kept = mark.kept if mark and mark.structure == name else _ZERO
+        held = held_leg(replace(holding.position, qty=holding.position.qty - kept) if kept else holding.position).ratio
+        sides.append(held > 0)
+        units.append(abs(held) // leg.ratio)
+    shape = _shape_named(name, tuple(sides))
+    return Structure(kind_named(name), shape, min(units)) if shape and min(units) else None
+
+
+@lru_cache(_KEPT)
+def _shape_named(name: str, are_long: tuple[bool, ...]) -> Shape:
+    """The legs of a name on these sides; empty when they are another kind then."""
+    legs = zip(legs_named(name), are_long, strict=True)
+    shape = shape_of(Leg(leg.instrument, leg.ratio if is_long else -leg.ratio) for leg, is_long in legs)
+    return shape if (kind_of_legs(shape) or StructureKind.CUSTOM) is kind_named(name) else ()
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def _held(structure: Structure, by_symbol: Mapping[str, Holding], states: Mapping[str, PositionState]) -> HeldStructure:
+def _held(
+    name: str, structure: Structure, by_symbol: Mapping[str, Holding], states: Mapping[str, PositionState]
+) -> HeldStructure:
     holdings = {leg.symbol: by_symbol[leg.symbol] for leg in structure.legs}
-    name = structure_name(structure.kind, structure.legs)
     return HeldStructure(structure, name, holdings, _whole(structure, name, holdings, states.get(name)))
 
 
