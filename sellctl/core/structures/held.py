@@ -151,8 +151,9 @@ def _apart(
 
 def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, ExitAfter]) -> Structure | None:
     """The structure with a name as it is held now; None when a leg isn't held any more."""
-    legs, sides, units = legs_named(name), [], []
-    for leg in legs:
+    sides: list[bool] = []
+    units: list[int] = []
+    for leg in legs_named(name):
         holding, mark = holdings.get(leg.symbol), leaving.get(leg.symbol)
         if holding is None:
             return None
@@ -160,8 +161,8 @@ def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, Exi
         held = held_leg(replace(holding.position, qty=holding.position.qty - kept) if kept else holding.position).ratio
         sides.append(held > 0)
         units.append(abs(held) // leg.ratio)
-    shape = _shape_named(name, tuple(sides))
-    return Structure(kind_named(name), shape, min(units)) if shape and min(units) else None
+    shape, least = _shape_named(name, tuple(sides)), min(units)
+    return Structure(kind_named(name), shape, least) if shape and least else None
 
 
 @lru_cache(_KEPT)

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from sellctl.core.config.schema import (
     Config,
     ExecutionConfig,
+    MatchConfig,
     PutAction,
+    RulesConfig,
     SellModuleConfig,
     ShortAction,
     ShortPositionsConfig,
+    StrategyConfig,
     Style,
     TakeOver,
     ZeroDayConfig,
@@ -24,12 +27,14 @@ from sellctl.core.config.schema import (
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.explain import explain_all
 from sellctl.core.decision.policy import Policy, compile_policy
+from sellctl.core.model.gain import Amount
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import STATE_OF_STATUS, ZERO, Order, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import DecisionState, Plan
 from sellctl.core.model.position import ExitProgress, Holding, PositionState
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Snapshot
 from sellctl.core.structures.coverage import cover_of
+from sellctl.core.structures.recognition import KINDS
 from sellctl.journal.digest import excerpt
 
 SYMBOLS = [
@@ -137,6 +142,13 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
 
 
+STRUCTURES = StrategyConfig(
+    "structures",
+    match=MatchConfig(structure=KINDS),
+    rules=RulesConfig(stop_loss=Amount(Decimal("0.1")), take_profit=Amount(Decimal("0.1")), exit_at=dt.time(12)),
+)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     shorts = ShortPositionsConfig(
@@ -147,6 +159,7 @@ def policies(draw: st.DrawFn) -> Policy:
         short_positions=shorts,
         zero_day=ZeroDayConfig(shorts=draw(st.booleans())),
         zero_day_handling=draw(st.booleans()),
+        strategies=draw(st.sampled_from([(), (STRUCTURES,)])),
     )
     execution = ExecutionConfig(draw(st.sampled_from(Style)), protective_market=draw(st.booleans()))
     config: Config = a_config(sell, execution)
