@@ -8,6 +8,7 @@ contract belongs to at most one structure; what remains is single.
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from itertools import combinations, product
 from math import gcd
 
@@ -35,6 +36,7 @@ KINDS = (
 WITH_LEGS = frozenset({*KINDS, StructureKind.CUSTOM})
 SPREADS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
 _FEWEST_LEGS = 2
+_KEPT = 4096  # sets of legs whose structures are kept
 _MOST_LEGS = 24  # on one underlying; of more, only pairs are put together, because the combinations grow too many
 
 Shape = tuple[Leg, ...]  # the legs of one unit, sorted by symbol
@@ -85,18 +87,23 @@ def structures_of(
     for shape in sorted((shape for shape in opened if shape), key=_names):
         if shape[0].instrument.underlying in rests:
             rests[shape[0].instrument.underlying].take(kind_of_legs(shape) or StructureKind.CUSTOM, shape)
-    wanted = [kind for kind in KINDS if kind in kinds]
-    return tuple(structure for rest in rests.values() for structure in _put_together(rest, wanted, alone))
+    wanted = tuple(kind for kind in KINDS if kind in kinds)
+    for rest in rests.values():
+        for structure in _put_together(tuple(leg for leg in rest.legs if leg.symbol not in alone), wanted):
+            rest.take(structure.kind, structure.legs)
+    return tuple(structure for rest in rests.values() for structure in rest.structures)
 
 
-def _put_together(rest: "_Rest", kinds: Sequence[StructureKind], alone: Container[str]) -> list[Structure]:
+@lru_cache(_KEPT)
+def _put_together(legs: tuple[Leg, ...], kinds: tuple[StructureKind, ...]) -> tuple[Structure, ...]:
+    """The structures among the legs on one underlying. Kept, because single legs are the same in most polls."""
+    rest = _Rest({leg.symbol: leg for leg in legs})
     for kind in kinds:
-        free = tuple(leg for leg in rest.legs if leg.symbol not in alone)
-        if len(free) < _FEWEST_LEGS:
+        if len(rest.legs) < _FEWEST_LEGS:
             break
-        for shape in sorted(_candidates(kind, free), key=_width):
+        for shape in sorted(_candidates(kind, rest.legs), key=_width):
             rest.take(kind, shape)
-    return rest.structures
+    return tuple(rest.structures)
 
 
 class _Rest:
