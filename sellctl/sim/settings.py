@@ -33,6 +33,8 @@ class Settings:
     liquidate: bool = True
     early_close_shifts: bool = True  # on half days the cut-offs are counted from the real close
     index_options: bool = False
+    equity_legs: bool = False  # True: multi-leg orders may trade 100 shares with each call
+    replace_closing_mleg: bool = False  # False: replacing a multi-leg order that closes is refused, as users report
 
     # shapes
     signed_short_qty: bool = True  # "-2" rather than "2" with side short
