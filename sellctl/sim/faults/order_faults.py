@@ -20,7 +20,8 @@ def on_accept(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
         order.set_status("rejected", venue.now)
         account.forget_if_done(order)
     if hidden := venue.faults.trigger("O14", **scope):
-        order.visible_at = venue.now + dt.timedelta(seconds=float(hidden["seconds"]))
+        for one in (order, *order.legs):
+            one.visible_at = venue.now + dt.timedelta(seconds=float(hidden["seconds"]))
 
 
 def on_activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool:

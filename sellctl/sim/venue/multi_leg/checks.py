@@ -35,7 +35,7 @@ def check_multi_leg(
     """Apply every check in order. RejectionError for the first rule that is broken."""
     if request.client_order_id in account.by_client_id:
         raise rejections.duplicate_id()
-    _check_account(venue, account, request)
+    _check_account(venue, account, request, legs)
     _check_parent(request)
     _check_legs(venue, legs)
     check_net_limit(venue, account, request.limit_price, legs)
@@ -45,10 +45,13 @@ def check_multi_leg(
     _check_power(venue, account, request, legs)
 
 
-def _check_account(venue: VenueState, account: SimAccount, request: OrderRequest) -> None:
+def _check_account(venue: VenueState, account: SimAccount, request: OrderRequest, legs: Sequence[OrderRequest]) -> None:
     order_checks.trading_allowed(ProposedOrder(request, account, venue.settings, venue.now, None))
     if account.options_trading_level < LEVEL:
         raise rejections.not_allowed("account not eligible to trade spreads or uncovered contracts")
+    symbols = tuple(leg.symbol for leg in legs)
+    if refusal := venue.faults.trigger("O18", account=account.name, symbol=symbols):
+        raise rejections.refused(int(refusal["status"]), str(refusal["message"]))
 
 
 def _check_parent(request: OrderRequest) -> None:
