@@ -40,6 +40,7 @@ class Settings:
     signed_short_qty: bool = True  # "-2" rather than "2" with side short
     inverted_short_plpc: bool = False  # the sign of unrealized_plpc on shorts is unverified
     done_for_day_is_open: bool = True  # True: status=open lists orders that are done_for_day
+    legs_in_look_ups: bool = False  # True: the look-up of a multi-leg order has its legs also without `nested`
     day_trading_fields: bool = False  # True: accounts as before 2026-07-06, when Alpaca ended daytrade_count and others
     bare_429: bool = False  # {"message":"too many requests."} rather than the body with a code
 

@@ -1,7 +1,7 @@
-"""The actions of clients on orders: submit, cancel and replace."""
+"""The actions of clients on orders: submit, cancel and replace. A scenario's first orders are loaded here too."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,10 +13,15 @@ from sellctl.sim.serializers import order_json
 from sellctl.sim.venue import order_checks
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.matching import force_fill, match_orders
-from sellctl.sim.venue.multi_leg.entry import check_replacement, submit_multi_leg, successors_of_legs
-from sellctl.sim.venue.order_entry import accept, with_client_id
+from sellctl.sim.venue.multi_leg.entry import (
+    check_replacement,
+    enter_multi_leg,
+    submit_multi_leg,
+    successors_of_legs,
+)
+from sellctl.sim.venue.order_entry import accept, enter, with_client_id
 from sellctl.sim.venue.order_groups import end_order, submit_group
-from sellctl.sim.venue.order_requests import TIMES_IN_FORCE, OrderRequest, is_simple, read_order
+from sellctl.sim.venue.order_requests import TIMES_IN_FORCE, OrderRequest, is_simple, read_leg, read_order
 from sellctl.sim.venue.orders import MULTI_LEG, NOT_REPLACEABLE, TERMINAL, SimOrder
 from sellctl.sim.venue.state import VenueState
 
@@ -50,6 +55,23 @@ def _enter_checked(venue: VenueState, account: SimAccount, request: OrderRequest
     if request.order_class == MULTI_LEG:
         return submit_multi_leg(venue, account, request)
     return submit_group(venue, account, request)
+
+
+def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
+    """Enter a scenario's open orders, checked for form only. `age` is the time since each was sent."""
+    for body in bodies:
+        fields = dict(body)
+        sent_at = venue.now - fields.pop("age", dt.timedelta(0))
+        request = with_client_id(venue, read_order(fields))
+        if request.order_class == MULTI_LEG:
+            legs = [read_leg(leg, request) for leg in request.legs]
+            order = enter_multi_leg(venue, account, request, legs)
+        else:
+            proposed = order_checks.ProposedOrder(request, account, venue.settings, venue.now, None)
+            order = enter(venue, account, request, request.position_intent or proposed.inferred)
+        order.set_status("new", sent_at)
+        for one in (order, *order.legs):
+            one.created_at = sent_at
 
 
 def submit_manually(venue: VenueState, account: SimAccount, body: Mapping[str, Any]) -> None:
