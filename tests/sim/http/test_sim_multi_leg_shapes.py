@@ -5,37 +5,30 @@ from typing import Any
 
 import pytest
 from official_schemas import ORDER, check
-from sim_clients import CALL, Rest, a_client, a_server, a_socket, follow_updates, hear
+from sim_clients import (
+    CALL,
+    CONDOR,
+    CONDOR_SCENARIO,
+    HIGHER,
+    LOWER,
+    PUT,
+    Rest,
+    a_client,
+    a_server,
+    a_socket,
+    follow_updates,
+    hear,
+)
 
 from sellctl.sim.server import SimServer
 
-HIGHER, PUT, LOWER = "NVDA261218C00210000", "NVDA261218P00180000", "NVDA261218P00170000"
-SCENARIO = f"""
-start: "2026-11-25 11:00"
-speed: 0
-settings: {{rate_limit: 0}}
-accounts:
-  main:
-    positions:
-      - {{symbol: {CALL}, qty: -2, entry: 3.00}}
-      - {{symbol: {HIGHER}, qty: 2, entry: 1.50}}
-      - {{symbol: {PUT}, qty: -2, entry: 2.00}}
-      - {{symbol: {LOWER}, qty: 2, entry: 1.00}}
-  second: {{options_level: 2}}
-prices:
-  {CALL}: {{bid: 2.00, ask: 2.10}}
-  {HIGHER}: {{bid: 1.00, ask: 1.06}}
-  {PUT}: {{bid: 1.50, ask: 1.60}}
-  {LOWER}: {{bid: 0.90, ask: 1.00}}
-"""
-CONDOR = {CALL: "buy_to_close", HIGHER: "sell_to_close", PUT: "buy_to_close", LOWER: "sell_to_close"}
 NATURAL = "1.8"  # 2.10 - 1.00 + 1.60 - 0.90
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture
 def server() -> Iterator[SimServer]:
-    with a_server(SCENARIO) as running:
+    with a_server(CONDOR_SCENARIO) as running:
         yield running
 
 
@@ -122,7 +115,7 @@ def test_a_look_up_shows_the_legs_only_when_it_is_nested_unless_the_setting_says
     assert client.get(f"/v2/orders/{sent['id']}")["legs"] is None
     assert len(client.get(f"/v2/orders/{sent['id']}", nested="true")["legs"]) == len(CONDOR)
     assert client.get("/v2/orders:by_client_order_id", client_order_id="mine")["legs"] is None
-    generous = SCENARIO.replace("rate_limit: 0", "rate_limit: 0, legs_in_look_ups: true")
+    generous = CONDOR_SCENARIO.replace("rate_limit: 0", "rate_limit: 0, legs_in_look_ups: true")
     with a_server(generous) as server, a_client(server) as other:
         sent = send(other, client_order_id="mine")
         assert len(other.get(f"/v2/orders/{sent['id']}")["legs"]) == len(CONDOR)
@@ -217,7 +210,7 @@ def test_each_leg_is_an_activity(client: Rest) -> None:
 def test_a_scenario_may_begin_with_an_open_multi_leg_order() -> None:
     legs = ", ".join(f"{{symbol: {s}, ratio_qty: 1, position_intent: {i}}}" for s, i in CONDOR.items())
     order = f"{{order_class: mleg, qty: 1, limit_price: 1.20, age: 10m, legs: [{legs}]}}"
-    text = SCENARIO.replace("  second:", f"    orders:\n      - {order}\n  second:")
+    text = CONDOR_SCENARIO.replace("  second:", f"    orders:\n      - {order}\n  second:")
     with a_server(text) as server, a_client(server) as client:
         (parent,) = client.get("/v2/orders", nested="true")
         assert (parent["status"], parent["submitted_at"]) == ("new", "2026-11-25T15:50:00Z")
