@@ -77,7 +77,8 @@ class SimAccount:
     @property
     def options_trading_level(self) -> int:
         """The level up to which options may be traded: the approved one, or a lower one that the user has set."""
-        return min(self.options_level, self.configuration.get("max_options_trading_level") or self.options_level)
+        most = self.configuration.get("max_options_trading_level")
+        return self.options_level if most is None else min(self.options_level, most)
 
     def qty_of(self, symbol: str) -> Decimal:
         """The signed quantity held."""

@@ -89,7 +89,7 @@ class SimOrder:
     @property
     def is_buy(self) -> bool:
         """Whether it buys. A multi-leg order buys its unit, for a credit at a net price below zero."""
-        return self.side == "buy" or self.is_multi_leg
+        return self.side == "buy" or (not self.side and self.is_multi_leg)
 
     @property
     def leaves(self) -> Decimal:

@@ -116,7 +116,14 @@ def test_the_net_limit_may_be_a_debit_a_credit_or_nothing() -> None:
     assert [answer["limit_price"] for answer in (*sent, opened)] == ["-1.5", "0", "0.5"]
 
 
-@pytest.mark.parametrize("limits", [{"options_level": 2}, {"configuration": {"max_options_trading_level": 2}}])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"options_level": 2},
+        {"configuration": {"max_options_trading_level": 2}},
+        {"configuration": {"max_options_trading_level": 0}},
+    ],
+)
 def test_below_level_three_a_multi_leg_order_is_refused_also_one_that_closes(limits: dict[str, Any]) -> None:
     venue = a_venue(*SPREAD, **limits)
     rejection = rejected_spread(venue, legs=closing(CALL, HIGHER), limit="-0.94")
