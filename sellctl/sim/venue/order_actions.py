@@ -85,7 +85,7 @@ def submit_manually(venue: VenueState, account: SimAccount, body: Mapping[str, A
 def cancel_order(venue: VenueState, account: SimAccount, order_id: str) -> None:
     """Request the cancel of an order. No effect on a canceled or expired one. RejectionError 404 or 422."""
     order = find_order(account, order_id)
-    _is_no_leg(order, "cancel")
+    _reject_leg(order, "cancel")
     if order.status in {"canceled", "expired"}:
         return
     if order.status in TERMINAL:
@@ -95,7 +95,7 @@ def cancel_order(venue: VenueState, account: SimAccount, order_id: str) -> None:
     request_cancel(venue, account, order)
 
 
-def _is_no_leg(order: SimOrder, action: str) -> None:
+def _reject_leg(order: SimOrder, action: str) -> None:
     if order.is_leg:
         raise rejections.unprocessable(f"cannot {action} a leg of a multi-leg order")
 
@@ -125,7 +125,7 @@ def _seconds(value: Any) -> dt.timedelta | None:
 def replace_order(venue: VenueState, account: SimAccount, order_id: str, body: Any) -> dict[str, Any]:
     """Replace an order; the answer is the JSON of the new one, which keeps its fills. RejectionError 404 or 422."""
     old = find_order(account, order_id)
-    _is_no_leg(old, "replace")
+    _reject_leg(old, "replace")
     changes = _changes(old, body)
     _check(venue, account, old, changes, body)
     new = _successor(venue, old, changes, str(body.get("client_order_id") or venue.new_id("client")))

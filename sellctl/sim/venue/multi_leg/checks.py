@@ -115,15 +115,15 @@ def _check_leg(venue: VenueState, account: SimAccount, leg: OrderRequest) -> Non
 
 def _check_cover(account: SimAccount, legs: Sequence[OrderRequest]) -> None:
     """403 for a short that opens without a cover in the same order, and for more uncovered shorts than now."""
-    opening = {leg.symbol: signed_qty(leg) for leg in legs if (leg.position_intent or "").endswith("_to_open")}
+    opening = {leg.symbol: _signed_qty(leg) for leg in legs if (leg.position_intent or "").endswith("_to_open")}
     now = {symbol: position.qty for symbol, position in account.positions.items()}
-    after = after_fills(account, [(leg.symbol, signed_qty(leg)) for leg in legs])
+    after = after_fills(account, [(leg.symbol, _signed_qty(leg)) for leg in legs])
     worse = uncovered_contracts(after, account.cash) > uncovered_contracts(now, account.cash)
     if worse or uncovered_contracts(opening, ZERO):
         raise rejections.uncovered()
 
 
-def signed_qty(leg: OrderRequest) -> Decimal:
+def _signed_qty(leg: OrderRequest) -> Decimal:
     """The change of the position once the leg has filled."""
     return (leg.qty or ZERO) * (1 if leg.side == "buy" else -1)
 
@@ -133,7 +133,7 @@ def _check_power(venue: VenueState, account: SimAccount, request: OrderRequest, 
     if not any((leg.position_intent or "").endswith("_to_open") for leg in legs):
         return
     units = request.qty or ZERO
-    cost = sum((signed_qty(leg) * asset_of(leg.symbol).multiplier * _price(venue, leg) for leg in legs), ZERO)
+    cost = sum((_signed_qty(leg) * asset_of(leg.symbol).multiplier * _price(venue, leg) for leg in legs), ZERO)
     if request.limit_price is not None:
         cost = request.limit_price * units * CONTRACT_SIZE
     if max(cost, ZERO) > account.cash:

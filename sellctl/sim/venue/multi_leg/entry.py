@@ -1,4 +1,4 @@
-"""Entering, replacing and reading back multi-leg orders. A parent and its legs are created together."""
+"""Entering and replacing multi-leg orders. A parent and its legs are created together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
