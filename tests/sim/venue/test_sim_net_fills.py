@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sim_builders import CALL, HIGHER, PUT, a_leg, a_venue, closing, held, kinds, later, send_spread, status_of
+from sim_builders import CALL, HIGHER, PUT, a_leg, a_level, a_venue, closing, held, kinds, later, send_spread, status_of
 
+from sellctl.sim.market.price_paths import Fixed, Path
 from sellctl.sim.venue.coverage import uncovered_contracts
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.matching import idle_until
@@ -134,6 +135,16 @@ def test_at_or_beyond_the_far_side_of_the_net_spread_a_limit_never_fills() -> No
     assert status_of(venue, answer) == "new"
 
 
+def test_without_a_price_at_a_far_side_there_is_no_inside_and_the_natural_price_still_trades() -> None:
+    venue = a_venue((CALL, "-1", "3"), (HIGHER, "1", "1"), inside_fill=Decimal(1))
+    price(venue, CALL, "0", "2.10")
+    resting = send_spread(venue, limit="0.50", legs=closing(CALL, HIGHER, qty=(-1, 1)))
+    later(venue, 60)
+    assert status_of(venue, resting) == "new"
+    price(venue, CALL, "0", "1.45")
+    assert (status_of(venue, resting), order(venue, resting).filled_avg_price) == ("filled", Decimal("0.45"))
+
+
 def test_the_chance_inside_counts_seconds_and_not_how_often_the_quotes_are_looked_at() -> None:
     venue = a_venue(inside_fill=Decimal("0.5"))
     answer = send_spread(venue, limit="1.02")
@@ -163,6 +174,15 @@ def test_an_order_that_cannot_trade_is_idle_until_a_quote_of_a_leg_changes() -> 
     assert idle_until(venue, resting) == resting.expires_at
     price(venue, HIGHER, "1.60", "1.66")
     assert resting.status == "filled"
+
+
+def test_a_quote_of_a_leg_that_changes_by_itself_fills_an_idle_order_at_that_second() -> None:
+    venue = a_venue()
+    turn = venue.now + dt.timedelta(minutes=5)
+    venue.market.paths[HIGHER] = Path([Fixed(venue.now, a_level("1.00", "1.06")), Fixed(turn, a_level("1.60", "1.66"))])
+    resting = order(venue, send_spread(venue, limit="0.50"))
+    later(venue, 600)
+    assert (resting.status, resting.filled_at) == ("filled", turn)
 
 
 @settings(max_examples=60, deadline=None)
@@ -211,6 +231,13 @@ def test_with_depth_a_second_fills_the_units_for_which_every_leg_has_the_size() 
     assert (status_of(venue, answer), held(venue), held(venue, HIGHER)) == ("filled", 0, 0)
     assert [event.detail["qty"] for event in fills(venue)] == ["2", "2", "1"]
     assert [event.detail["position_qtys"][CALL] for event in fills(venue)] == ["3", "1", "0"]
+
+
+def test_a_units_ratio_divides_the_size() -> None:
+    venue = a_venue((CALL, "6", "2.00"), (HIGHER, "-2", "1.00"), depth=True)
+    venue.set_quote(CALL, Decimal("2.00"), Decimal("2.10"), bid_size=5, ask_size=5)
+    answer = send_spread(venue, limit="-4.90", qty="2", legs=closing(CALL, HIGHER, qty=(3, -1)))
+    assert (status_of(venue, answer), held(venue), held(venue, HIGHER)) == ("partially_filled", 3, -1)
 
 
 def test_a_random_part_is_whole_units_and_the_rest_follows() -> None:
