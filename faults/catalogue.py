@@ -232,6 +232,7 @@ NOT_DRAWN: Mapping[str, str] = {
     "(tests/sim/faults)",
     "O15": "assignment or exercise: it happens overnight, and a day ends at its close "
     "(tests/e2e/test_e2e_corporate_actions.py)",
+    "O18": "multi-leg orders are refused: no day has one of the program's (tests/sim/faults)",
     "Q10": "wide quotes in the opening minute: no price exit is due so early in a day (tests/core/decision)",
 }
 # What a day has besides its faults, and the simulator has as a fault too: manual trades, crashes and slow declines.

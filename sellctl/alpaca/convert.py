@@ -275,12 +275,13 @@ def order_of(row: Row) -> Order:
     """One order of any of Alpaca's order endpoints, a multi-leg order with its legs."""
     legs = tuple(order_of(dict_of(leg)) for leg in list_of(row.get("legs") or []))
     order_class = _text_or_empty(row, "order_class")
+    parent = bool(legs) or (order_class == "mleg" and _absent(row.get("symbol")))  # its legs may be left out
     price = number_of if order_class == "mleg" else amount_of  # a credit is a negative net price
     return Order(
         id=text_of(row, "id"),
         client_order_id=_text_or_empty(row, "client_order_id"),
-        symbol=_order_symbol(row, legs),
-        side=_side_of(row, legs),
+        symbol=_order_symbol(row, parent=parent),
+        side=_side_of(row, parent=parent),
         status=text_of(row, "status"),
         type=_order_type_of(row),
         time_in_force=_text_or_empty(row, "time_in_force"),
@@ -304,15 +305,15 @@ def _optional(row: Row, key: str, read: Callable[[object, str], Decimal]) -> Dec
     return None if _absent(value) else read(value, key)
 
 
-def _order_symbol(row: Row, legs: tuple[Order, ...]) -> str:
+def _order_symbol(row: Row, *, parent: bool) -> str:
     """The symbol; empty for the parent of a multi-leg order."""
-    return "" if legs and _absent(row.get("symbol")) else symbol_of(row)
+    return "" if parent and _absent(row.get("symbol")) else symbol_of(row)
 
 
-def _side_of(row: Row, legs: tuple[Order, ...]) -> Side | None:
+def _side_of(row: Row, *, parent: bool) -> Side | None:
     """Buy or sell; None for the parent of a multi-leg order."""
     side = row.get("side")
-    if legs and _absent(side):
+    if parent and _absent(side):
         return None
     for known in Side:
         if side == known.value:

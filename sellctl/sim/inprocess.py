@@ -115,7 +115,7 @@ class SimBroker:
 
         def rows(account: SimAccount) -> Rows[Order]:
             found = (one for one in account.orders.values() if one.created_at >= start)
-            return self._rows([one for one in found if symbols is None or one.symbol in symbols])
+            return self._rows([one for one in found if symbols is None or not set(one.symbols).isdisjoint(symbols)])
 
         return self._call("GET", "/v2/orders", rows)
 

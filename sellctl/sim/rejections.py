@@ -60,6 +60,12 @@ def not_allowed(message: str, **fields: object) -> RejectionError:
     return RejectionError(403, {"code": FORBIDDEN, "message": message, **fields})
 
 
+def refused(status: int, message: str) -> RejectionError:
+    """A refusal with this status, and the code that belongs to it."""
+    code = {403: {"code": FORBIDDEN}, 422: {"code": UNPROCESSABLE}}.get(status, {})
+    return RejectionError(status, {**code, "message": message})
+
+
 def duplicate_id(status: int = 422) -> RejectionError:
     """The client order id was used before in this account; some users report 409 instead of 422."""
     return RejectionError(status, {"code": DUPLICATE, "message": "client_order_id must be unique"})

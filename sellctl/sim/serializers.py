@@ -20,9 +20,7 @@ DAY_TRADING: Json = {"daytrade_count": 0, "daytrading_buying_power": "0", "patte
 
 def order_json(order: SimOrder, *, nested: bool = True) -> Json:
     """An order, with its legs if `nested`. A multi-leg parent has empty text in the fields in which its legs differ."""
-    multi_leg = order.order_class == "mleg"
-    parent = multi_leg and order.parent is None
-    leg = multi_leg and order.parent is not None
+    parent, leg = order.is_multi_leg, order.is_leg
     asset = None if parent else order.asset
     kind = "" if leg else order.type
     body: Json = {
@@ -130,9 +128,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
         "non_marginable_buying_power": text(max(account.cash, ZERO)),
         "options_buying_power": text(max(account.cash, ZERO)),
         "options_approved_level": account.options_level,
-        "options_trading_level": min(
-            account.options_level, account.configuration.get("max_options_trading_level") or account.options_level
-        ),
+        "options_trading_level": account.options_trading_level,
         "portfolio_value": text(equity),
         "equity": text(equity),
         "last_equity": text(account.equity_before(equity)),

@@ -33,11 +33,14 @@ class Settings:
     liquidate: bool = True
     early_close_shifts: bool = True  # on half days the cut-offs are counted from the real close
     index_options: bool = False
+    equity_legs: bool = False  # True: multi-leg orders may trade 100 shares with each call
+    replace_closing_mleg: bool = False  # False: replacing a multi-leg order that closes is refused, as users report
 
     # shapes
     signed_short_qty: bool = True  # "-2" rather than "2" with side short
     inverted_short_plpc: bool = False  # the sign of unrealized_plpc on shorts is unverified
     done_for_day_is_open: bool = True  # True: status=open lists orders that are done_for_day
+    legs_in_look_ups: bool = False  # True: the look-up of a multi-leg order has its legs also without `nested`
     day_trading_fields: bool = False  # True: accounts as before 2026-07-06, when Alpaca ended daytrade_count and others
     bare_429: bool = False  # {"message":"too many requests."} rather than the body with a code
 

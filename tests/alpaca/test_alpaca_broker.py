@@ -120,6 +120,14 @@ def test_an_order_is_looked_up_by_our_own_id(stand_in: StandIn) -> None:
     assert stand_in.requests[0].query == {"client_order_id": "sellctl-abc"}
 
 
+def test_a_multi_leg_order_that_is_looked_up_without_its_legs_is_read(stand_in: StandIn) -> None:
+    row = an_order_row(1, symbol="", asset_class="", side="", order_class="mleg", client_order_id="sellctl-abc")
+    stand_in.on("/v2/orders:by_client_order_id", Answer(row))
+    with connected(stand_in.url) as adapters:
+        order = run(adapters.brokers["a"].order_by_client_id("sellctl-abc"))
+    assert (order.symbol, order.side, order.legs, order.state) == ("", None, (), OrderState.WORKING)
+
+
 def test_the_history_of_symbols_is_inclusive_at_its_start_and_filtered_here_too(stand_in: StandIn) -> None:
     leg = an_order_row(7, type="", order_class="mleg", limit_price=None)
     rows = [

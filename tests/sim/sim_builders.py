@@ -17,10 +17,20 @@ from sellctl.sim.venue.orders import SimPosition
 
 CALL = "NVDA261218C00200000"  # penny program, expires later
 PUT = "NVDA261218P00180000"
+HIGHER = "NVDA261218C00210000"
+FAR_CALL = "NVDA270115C00205000"  # covers CALL and HIGHER, since it expires later
 NICKEL = "ZM261218C00080000"  # not in the penny program
 TODAY = "TSLA261125C00400000"  # expires on the venue's day
 SPY_TODAY = "SPY261125C00600000"
 STOCK = "F"
+STANDING = {
+    CALL: ("2.00", "2.10"),
+    HIGHER: ("1.00", "1.06"),
+    PUT: ("1.50", "1.60"),
+    "NVDA261218P00170000": ("0.90", "1.00"),
+    FAR_CALL: ("4.00", "4.10"),
+    STOCK: ("12.00", "12.01"),
+}
 
 
 def at(time: str, day: str = "2026-11-25") -> dt.datetime:
@@ -33,13 +43,17 @@ def a_venue(
     now: dt.datetime | None = None,
     cash: str = "100000",
     quotes: dict[str, tuple[str, str]] | None = None,
+    options_level: int = 3,
+    configuration: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Exchange:
     """A venue with the account `main` that holds (symbol, quantity, entry)."""
     start = now or at("11:00")
     positions = {symbol: SimPosition(symbol, Decimal(qty), Decimal(entry)) for symbol, qty, entry in held}
     account = SimAccount("main", "sim-main", "sim-secret", "PASIM0001", Decimal(cash), positions=positions)
-    standing = {CALL: ("2.00", "2.10"), STOCK: ("12.00", "12.01")} | (quotes or {})
+    account.options_level = options_level
+    account.configuration |= configuration or {}
+    standing = STANDING | (quotes or {})
     market = Market({symbol: Path([Fixed(start, a_level(*sides))]) for symbol, sides in standing.items()})
     return Exchange(start, [account], market, Settings(**settings))
 
@@ -64,6 +78,39 @@ def rejected(venue: Exchange, symbol: str = CALL, side: str = "sell", qty: str =
     """Send an order that has to be rejected; the rejection."""
     with pytest.raises(RejectionError) as caught:
         send(venue, symbol, side, qty, **fields)
+    return caught.value
+
+
+def a_leg(symbol: str = CALL, intent: str = "buy_to_open", ratio: str = "1") -> dict[str, str]:
+    """One leg of a multi-leg order's body."""
+    return {"symbol": symbol, "side": intent.partition("_")[0], "ratio_qty": ratio, "position_intent": intent}
+
+
+def closing(*symbols: str, qty: tuple[int, ...] = (1, -1)) -> list[dict[str, str]]:
+    """The legs that close one unit of a holding, whose contracts per unit are `qty`, shorts below zero."""
+    return [
+        a_leg(symbol, "sell_to_close" if each > 0 else "buy_to_close", str(abs(each)))
+        for symbol, each in zip(symbols, qty, strict=True)
+    ]
+
+
+def a_spread(limit: str | None = "1.15", **fields: Any) -> dict[str, Any]:
+    """The body of a multi-leg order; it opens a call spread unless `legs` say otherwise. None leaves a field out."""
+    kind = {"type": "market"} if limit is None else {"type": "limit", "limit_price": limit}
+    legs = [a_leg(), a_leg(HIGHER, "sell_to_open")]
+    body = {"order_class": "mleg", "qty": "1", "time_in_force": "day", "legs": legs, **kind, **fields}
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def send_spread(venue: Exchange, limit: str | None = "1.15", **fields: Any) -> dict[str, Any]:
+    """Send a multi-leg order for `main`; the answer."""
+    return venue.submit(venue.accounts["main"], a_spread(limit, **fields))
+
+
+def rejected_spread(venue: Exchange, limit: str | None = "1.15", **fields: Any) -> RejectionError:
+    """Send a multi-leg order that has to be rejected; the rejection."""
+    with pytest.raises(RejectionError) as caught:
+        send_spread(venue, limit, **fields)
     return caught.value
 
 

@@ -31,6 +31,29 @@ prices:
   F: {bid: 12.00, ask: 12.01}
 """
 
+HIGHER, PUT, LOWER = "NVDA261218C00210000", "NVDA261218P00180000", "NVDA261218P00170000"
+# A held iron condor, and a second account whose options level is too low for it.
+CONDOR_SCENARIO = f"""
+start: "2026-11-25 11:00"
+speed: 0
+settings: {{rate_limit: 0}}
+accounts:
+  main:
+    positions:
+      - {{symbol: {CALL}, qty: -2, entry: 3.00}}
+      - {{symbol: {HIGHER}, qty: 2, entry: 1.50}}
+      - {{symbol: {PUT}, qty: -2, entry: 2.00}}
+      - {{symbol: {LOWER}, qty: 2, entry: 1.00}}
+  second: {{options_level: 2}}
+prices:
+  {CALL}: {{bid: 2.00, ask: 2.10}}
+  {HIGHER}: {{bid: 1.00, ask: 1.06}}
+  {PUT}: {{bid: 1.50, ask: 1.60}}
+  {LOWER}: {{bid: 0.90, ask: 1.00}}
+"""
+# Its legs, with the intents that close it.
+CONDOR = {CALL: "buy_to_close", HIGHER: "sell_to_close", PUT: "buy_to_close", LOWER: "sell_to_close"}
+
 
 @contextlib.contextmanager
 def a_server(text: str = SCENARIO, **options: Any) -> Iterator[SimServer]:

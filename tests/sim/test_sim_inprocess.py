@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 import pytest
-from sim_builders import CALL, STOCK, a_venue, at, send
+from sim_builders import CALL, HIGHER, STOCK, a_venue, at, closing, send, send_spread
 
 from sellctl.core.errors import (
     AuthError,
@@ -226,3 +226,18 @@ def test_a_cancelled_sleep_moves_no_time() -> None:
 
     asyncio.run(story())
     assert clock.monotonic() == 2
+
+
+def test_a_multi_leg_order_is_listed_with_its_legs_also_for_the_symbol_of_one() -> None:
+    venue = a_venue((CALL, "1", "2"), (HIGHER, "-1", "1"))
+    sent = send_spread(venue, limit="-1.50", legs=closing(CALL, HIGHER))
+    broker = SimBroker(venue, "main")
+    (listed,) = run(broker.open_orders()).rows
+    assert (listed.id, listed.symbol, listed.side, listed.limit_price) == (sent["id"], "", None, Decimal("-1.50"))
+    assert [(leg.symbol, leg.side, leg.position_intent) for leg in listed.legs] == [
+        (CALL, Side.SELL, PositionIntent.SELL_TO_CLOSE), (HIGHER, Side.BUY, PositionIntent.BUY_TO_CLOSE),
+    ]  # fmt: skip
+    midnight = at("00:00")
+    assert run(broker.orders_since(midnight, [HIGHER])).rows == (listed,)
+    assert run(broker.orders_since(midnight, [STOCK])).rows == ()
+    assert {one.symbol: one.available for one in run(broker.positions()).rows} == {CALL: 0, HIGHER: 0}

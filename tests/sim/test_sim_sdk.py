@@ -1,10 +1,7 @@
 """A scripted session through every client and stream of the unmodified SDK; its models parse every answer."""
 
-import asyncio
 import datetime as dt
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -40,7 +37,7 @@ from alpaca.trading.requests import (
     TakeProfitRequest,
     TrailingStopOrderRequest,
 )
-from alpaca.trading.stream import TradingStream
+from sdk_clients import KEYS, Heard, a_trading_client, closing, heard_updates
 from sim_clients import CALL, SCENARIO, a_server
 
 from sellctl.sim.server import SimServer
@@ -48,7 +45,6 @@ from sellctl.sim.server import SimServer
 HIGHER = "NVDA261218C00210000"
 DAY, SELL, BUY = TimeInForce.DAY, OrderSide.SELL, OrderSide.BUY
 SESSION = SCENARIO.replace("prices:\n", f"prices:\n  {HIGHER}: {{bid: 1.00, ask: 1.06}}\n")
-KEYS = {"api_key": "sim-main", "secret_key": "sim-secret"}
 
 
 @pytest.fixture
@@ -57,16 +53,10 @@ def server() -> Iterator[SimServer]:
         yield running
 
 
-def closing(session: Any) -> None:
-    """The SDK closes none of its connections."""
-    session._session.close()  # noqa: SLF001  the SDK offers no other way
-
-
 @pytest.fixture
 def trading(server: SimServer) -> Iterator[TradingClient]:
-    client = TradingClient(**KEYS, url_override=server.url)
-    yield client
-    closing(client)
+    with a_trading_client(server) as client:
+        yield client
 
 
 def sale(**fields: Any) -> LimitOrderRequest:
@@ -203,39 +193,8 @@ def test_option_data(server: SimServer) -> None:
     closing(client)
 
 
-class Heard:
-    """Runs a stream of the SDK in a thread and collects what it hands over."""
-
-    def __init__(self, stream: Any, subscribe: Callable[..., None], *symbols: str) -> None:
-        self.items: queue.Queue[Any] = queue.Queue()
-        self._stream = stream
-
-        async def take(item: Any) -> None:
-            self.items.put(item)
-
-        subscribe(take, *symbols)
-        self._thread = threading.Thread(target=stream.run, daemon=True)
-        self._thread.start()
-
-    def next(self) -> Any:
-        """The next item."""
-        return self.items.get(timeout=5)
-
-    def end(self) -> None:
-        """Stop the stream as its own thread would: stop() alone can take five seconds."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._stream._loop).result(5)  # noqa: SLF001  no public way
-        self._thread.join(10)
-
-    async def _end(self) -> None:
-        await self._stream.stop_ws()
-        await self._stream.close()
-
-
 def test_trade_updates(server: SimServer, trading: TradingClient) -> None:
-    stream = TradingStream(**KEYS, url_override=f"{server.stream_url}/stream")
-    heard = Heard(stream, stream.subscribe_trade_updates)
-    while not any(member.is_listening for member in tuple(server.hub.trading)):
-        threading.Event().wait(0.01)
+    heard = heard_updates(server)
     trading.submit_order(sale(qty=2, limit_price=2.0))
     updates = [heard.next() for _ in range(3)]
     assert [update.event for update in updates] == ["pending_new", "new", "fill"]

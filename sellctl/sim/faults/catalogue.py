@@ -91,6 +91,11 @@ _KINDS = (
     FaultKind("O13", "the next fill is at an absurd price (ratio of the quote)", {"ratio": "0.01"}, 1),
     FaultKind("O14", "new orders show in lists and look-ups only after a delay (simulated seconds)", {"seconds": 8}, 1),
     FaultKind("O15", "an option position is assigned or exercised", {}, 1),
+    FaultKind(
+        "O18",
+        "multi-leg orders are refused with this status and message",
+        {"status": 422, "message": "order is not allowed"},
+    ),
     FaultKind("W01", "the stream drops", {}, 1),
     FaultKind("W02", "the connection stays open, but no message is sent", {}),
     FaultKind("W03", "one event is lost", {}, 1),

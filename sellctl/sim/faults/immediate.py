@@ -8,10 +8,10 @@ from sellctl.sim.faults.registry import Fault
 from sellctl.sim.market.price_paths import Linear, Walk
 from sellctl.sim.venue.accounts import SimAccount, move_position
 from sellctl.sim.venue.fills import Fill
-from sellctl.sim.venue.matching import fill, match_orders
+from sellctl.sim.venue.matching import fill, match_orders, quote_for
 from sellctl.sim.venue.order_actions import copy_of, submit_manually, swap
 from sellctl.sim.venue.order_groups import end_order
-from sellctl.sim.venue.orders import SimOrder, SimPosition
+from sellctl.sim.venue.orders import SimEvent, SimOrder, SimPosition
 from sellctl.sim.venue.session import deliver, liquidate
 from sellctl.sim.venue.state import VenueState
 
@@ -35,7 +35,8 @@ def undo(venue: VenueState, name: str) -> None:
 def _orders(venue: VenueState, fault: Fault) -> Iterator[tuple[SimAccount, SimOrder]]:
     for account in venue.accounts.values():
         for order in list(account.open_orders.values()):
-            if fault.account in {"", account.name} and fault.symbol in {"", order.symbol}:
+            matches = not fault.symbol or fault.symbol in order.symbols
+            if fault.account in {"", account.name} and matches and not order.is_leg:
                 yield account, order
 
 
@@ -55,7 +56,7 @@ def _corporate_action(venue: VenueState, fault: Fault) -> bool:
 
 def _expire_with_part(venue: VenueState, fault: Fault) -> bool:
     for account, order in _orders(venue, fault):
-        quote = venue.quote(order.symbol)
+        quote = quote_for(venue, order)
         price = order.limit_price or (quote.mid if quote else Decimal(1))
         if order.leaves > 1:
             fill(venue, account, order, Fill(Decimal(1), price))
@@ -83,18 +84,26 @@ def _liquidate(venue: VenueState, fault: Fault) -> bool:
 
 
 def _bust(venue: VenueState, fault: Fault) -> bool:
-    """Reverse the last fill in position and cash; the order itself still shows it."""
+    """Reverse the last fill in position and cash, of a multi-leg order every leg's; the order itself still shows it."""
     for event in reversed(venue.events):
-        if event.kind in {"fill", "partial_fill"} and event.order and fault.symbol in {"", event.order["symbol"]}:
-            account = venue.accounts[event.account]
-            qty, price = Decimal(event.detail["qty"]), Decimal(event.detail["price"])
-            signed = -qty if event.order["side"] == "buy" else qty
-            multiplier = account.orders[event.order["id"]].asset.multiplier
-            move_position(account, event.order["symbol"], signed, price, venue.now, dt.timedelta(0))
-            account.cash -= signed * price * multiplier
-            venue.notes.append(f"{account.name}: a fill of {event.order['symbol']} was busted")
+        account = venue.accounts[event.account]
+        trades = list(_trades(account, event)) if event.kind in {"fill", "partial_fill"} else []
+        if any(fault.symbol in {"", order.symbol} for order, _ in trades):
+            for order, trade in trades:
+                signed = -trade.qty if order.is_buy else trade.qty
+                move_position(account, order.symbol, signed, trade.price, venue.now, dt.timedelta(0))
+                account.cash -= signed * trade.price * order.asset.multiplier
+            names = ", ".join(order.symbol for order, _ in trades)
+            venue.notes.append(f"{account.name}: a fill of {names} was busted")
             return True
     return False
+
+
+def _trades(account: SimAccount, event: SimEvent) -> Iterator[tuple[SimOrder, Fill]]:
+    """The orders that a fill concerns, a multi-leg order's legs, each with its own trade."""
+    own = {**event.detail, "order_id": (event.order or {}).get("id")}
+    for row in event.detail.get("legs", [own]):
+        yield account.orders[row["order_id"]], Fill(Decimal(row["qty"]), Decimal(row["price"]))
 
 
 def _deliver(venue: VenueState, fault: Fault) -> bool:

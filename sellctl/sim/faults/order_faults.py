@@ -5,6 +5,7 @@ H18, the lag of the position list, is here too because it begins with a fill.
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.order_groups import end_order
@@ -14,17 +15,18 @@ from sellctl.sim.venue.state import VenueState
 
 def on_accept(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     """Apply the faults at acceptance: rejected at once (O01), or invisible for a while (O14)."""
-    scope = {"account": account.name, "symbol": order.symbol}
+    scope: dict[str, Any] = {"account": account.name, "symbol": order.symbols}
     if venue.faults.trigger("O01", **scope):
         order.set_status("rejected", venue.now)
         account.forget_if_done(order)
     if hidden := venue.faults.trigger("O14", **scope):
-        order.visible_at = venue.now + dt.timedelta(seconds=float(hidden["seconds"]))
+        for one in (order, *order.legs):
+            one.visible_at = venue.now + dt.timedelta(seconds=float(hidden["seconds"]))
 
 
 def on_activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool:
     """Apply the faults when an accepted order would become active; True when one of them prevents it."""
-    scope = {"account": account.name, "symbol": order.symbol}
+    scope: dict[str, Any] = {"account": account.name, "symbol": order.symbols}
     if order.id in venue.stuck:
         return True
     if venue.faults.trigger("O02", **scope):
@@ -45,7 +47,7 @@ def on_activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool
 
 def fill_part(venue: VenueState, order: SimOrder, wanted: Decimal) -> Decimal | None:
     """The quantity that fills when fills come in parts (O03); None leaves it to the market model."""
-    fault = venue.faults.trigger("O03", symbol=order.symbol)
+    fault = venue.faults.trigger("O03", symbol=order.symbols)
     return min(Decimal(str(fault["qty"])), wanted) if fault else None
 
 

@@ -33,11 +33,11 @@ class Fault:
     def __getitem__(self, param: str) -> Any:
         return self.params.get(param, self.kind.params.get(param))
 
-    def matches(self, account: str, symbol: str, path: str, method: str) -> bool:
-        """Whether it applies to this request, order or quote."""
+    def matches(self, account: str, symbols: tuple[str, ...], path: str, method: str) -> bool:
+        """Whether it applies to this request, order or quote, which concerns these symbols."""
         return (
             self.account in {"", account}
-            and self.symbol in {"", symbol}
+            and (not self.symbol or self.symbol in symbols)
             and self.method in {"", method}
             and self.path in path
         )
@@ -76,11 +76,20 @@ class FaultRegistry:
         self._active = [fault for fault in self._active if name and fault.name != name]
 
     def trigger(
-        self, *names: str, account: str = "", symbol: str = "", path: str = "", method: str = ""
+        self,
+        *names: str,
+        account: str = "",
+        symbol: str | tuple[str, ...] = "",
+        path: str = "",
+        method: str = "",
     ) -> Fault | None:
-        """The first active fault of these names that matches, with the probability `rate`; it is counted."""
+        """The first active fault of these names that matches, with the probability `rate`; it is counted.
+
+        A multi-leg order has several symbols, and a fault of any of them matches.
+        """
+        symbols = (symbol,) if isinstance(symbol, str) else symbol
         for fault in self._active:
-            if fault.name in names and fault.matches(account, symbol, path, method) and self._chance(fault):
+            if fault.name in names and fault.matches(account, symbols, path, method) and self._chance(fault):
                 self._count(fault)
                 return fault
         return None
@@ -90,7 +99,7 @@ class FaultRegistry:
         triggered = [
             fault
             for fault in self._active
-            if fault.name.startswith(family) and fault.matches(account, symbol, "", "") and self._chance(fault)
+            if fault.name.startswith(family) and fault.matches(account, (symbol,), "", "") and self._chance(fault)
         ]
         for fault in triggered:
             self._count(fault)
@@ -98,7 +107,7 @@ class FaultRegistry:
 
     def find(self, name: str, *, symbol: str = "", account: str = "") -> Fault | None:
         """An active fault that matches, without counting it."""
-        return next((one for one in self._active if one.name == name and one.matches(account, symbol, "", "")), None)
+        return next((one for one in self._active if one.name == name and one.matches(account, (symbol,), "", "")), None)
 
     def _chance(self, fault: Fault) -> bool:
         return self._rng.random() < float(fault.rate)

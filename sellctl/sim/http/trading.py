@@ -83,7 +83,7 @@ def _candidates(request: SimRequest, *, nested: bool) -> Iterable[SimOrder]:
     account, status = request.account, request.text("status", OPEN_STATUS)
     orders = account.open_orders if status == OPEN_STATUS else account.orders
     for order in list(orders.values()):
-        hidden = order.parent is not None and (nested or order.order_class == "mleg")
+        hidden = order.is_leg or (nested and order.parent is not None)
         if not hidden and request.exchange.is_visible(order):
             yield order
 
@@ -110,7 +110,7 @@ def _counts_as_open(request: SimRequest, order: SimOrder) -> bool:
 
 
 def _named(order: SimOrder, symbols: list[str], classes: list[str]) -> bool:
-    members = order.legs if order.order_class == "mleg" and order.legs else [order]
+    members = order.legs if order.is_multi_leg else [order]
     if OPTION in classes and any(member.asset.underlying in symbols for member in members):
         return True
     return any(member.symbol in symbols for member in members)
@@ -129,13 +129,15 @@ def post_order(request: SimRequest) -> SimResponse:
 def get_order(request: SimRequest) -> SimResponse:
     """GET /v2/orders/{id}."""
     order = request.exchange.order(request.account, request.args[0])
-    return SimResponse(body=serializers.order_json(order, nested=request.flag("nested") or order.order_class == "mleg"))
+    nested = request.flag("nested") or (order.is_multi_leg and request.exchange.settings.legs_in_look_ups)
+    return SimResponse(body=serializers.order_json(order, nested=nested))
 
 
 def get_order_by_client_id(request: SimRequest) -> SimResponse:
     """GET /v2/orders:by_client_order_id."""
     order = request.exchange.order_by_client_id(request.account, request.text("client_order_id"))
-    return SimResponse(body=serializers.order_json(order))
+    nested = not order.is_multi_leg or request.exchange.settings.legs_in_look_ups
+    return SimResponse(body=serializers.order_json(order, nested=nested))
 
 
 def delete_order(request: SimRequest) -> SimResponse:

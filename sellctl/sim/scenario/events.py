@@ -29,8 +29,8 @@ def manual_cancel(account: str, client_order_id: str, symbol: str) -> ScenarioEv
 
     def apply(exchange: Exchange) -> None:
         owner = exchange.accounts[account]
-        for order in list(owner.open_orders.values()):
-            if order.client_order_id == client_order_id or (symbol and order.symbol == symbol):
+        for order in [one for one in owner.open_orders.values() if not one.is_leg]:
+            if order.client_order_id == client_order_id or symbol in order.symbols:
                 request_cancel(exchange, owner, order)
 
     return apply

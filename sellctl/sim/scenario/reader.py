@@ -304,7 +304,8 @@ def _read_event(item: Item, scenario: Scenario) -> tuple[dt.datetime, Callable[[
 
 
 def _order_event(item: Item, scenario: Scenario) -> events.ScenarioEvent:
-    fields = item.fields((*ORDER_KEYS, "account"), required=("account", "symbol", "side"))
+    traded = ("legs",) if "legs" in item.entries() else ("symbol", "side")
+    fields = item.fields((*ORDER_KEYS, "account"), required=("account", *traded))
     account = _known_account(fields["account"], scenario)
     body = {key: each.plain() for key, each in fields.items() if key not in {"account", "age"}}
     body.setdefault("type", "limit" if "limit_price" in body else "market")

@@ -74,6 +74,12 @@ class SimAccount:
         """The account's UUID."""
         return stable_id("account", self.number)
 
+    @property
+    def options_trading_level(self) -> int:
+        """The level up to which options may be traded: the approved one, or a lower one that the user has set."""
+        most = self.configuration.get("max_options_trading_level")
+        return self.options_level if most is None else min(self.options_level, most)
+
     def qty_of(self, symbol: str) -> Decimal:
         """The signed quantity held."""
         position = self.positions.get(symbol)
@@ -107,9 +113,10 @@ class SimAccount:
             self.add(leg)
 
     def forget_if_done(self, order: SimOrder) -> None:
-        """Remove an order from the open orders when it is terminal."""
-        if not order.is_open:
-            self.open_orders.pop(order.id, None)
+        """Remove an order, and its legs, from the open orders when they are terminal."""
+        for one in (order, *order.legs):
+            if not one.is_open:
+                self.open_orders.pop(one.id, None)
 
     def open_on(self, symbol: str) -> Iterator[SimOrder]:
         """The open orders of a symbol."""
@@ -135,6 +142,15 @@ class SimAccount:
 
 def book_fill(account: SimAccount, order: SimOrder, fill: Fill, now: dt.datetime, lag: dt.timedelta) -> None:
     """Apply a fill to the order, the position, the cash and the activities. The position list shows it `lag` later."""
+    count_fill(order, fill, now)
+    signed = fill.qty if order.is_buy else -fill.qty
+    move_position(account, order.symbol, signed, fill.price, now, lag)
+    account.cash -= signed * fill.price * order.asset.multiplier
+    account.activities.append(_fill_activity(order, fill, now, len(account.activities)))
+
+
+def count_fill(order: SimOrder, fill: Fill, now: dt.datetime) -> None:
+    """Apply a fill to the order alone."""
     order.filled_qty += fill.qty
     order.filled_value += fill.qty * fill.price
     done = order.qty is None or order.filled_qty >= order.qty
@@ -146,10 +162,6 @@ def book_fill(account: SimAccount, order: SimOrder, fill: Fill, now: dt.datetime
         order.updated_at = now
         if order.status != "pending_cancel":
             order.set_status("partially_filled", now)
-    signed = fill.qty if order.is_buy else -fill.qty
-    move_position(account, order.symbol, signed, fill.price, now, lag)
-    account.cash -= signed * fill.price * order.asset.multiplier
-    account.activities.append(_fill_activity(order, fill, now, len(account.activities)))
 
 
 def move_position(  # noqa: PLR0913, PLR0917  the account and the five facts of a trade

@@ -1,10 +1,11 @@
 """The coverage of an account's short options by long options, shares and cash."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from sellctl.sim.market.assets import Asset, asset_of
 from sellctl.sim.numbers import CONTRACT_SIZE, ZERO
+from sellctl.sim.venue.accounts import SimAccount
 
 
 def uncovered_contracts(holdings: Mapping[str, Decimal], cash: Decimal) -> Decimal:
@@ -26,6 +27,30 @@ def uncovered_contracts(holdings: Mapping[str, Decimal], cash: Decimal) -> Decim
             left -= secured
         naked += left
     return naked
+
+
+def after_fills(account: SimAccount, trades: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """The signed quantities per symbol after these trades and the open orders that could uncover a short.
+
+    Every single sale counts as filled, and each multi-leg order that would leave more shorts uncovered.
+    """
+    held = {symbol: position.qty for symbol, position in account.positions.items()}
+    orders = tuple(account.open_orders.values())
+    sales = [(one.symbol, -one.leaves) for one in orders if one.side == "sell" and one.parent is None]
+    held = _traded(held, [*sales, *trades])
+    for order in orders:
+        if order.is_multi_leg:
+            filled = _traded(held, [(leg.symbol, leg.leaves if leg.is_buy else -leg.leaves) for leg in order.legs])
+            if uncovered_contracts(filled, account.cash) > uncovered_contracts(held, account.cash):
+                held = filled
+    return held
+
+
+def _traded(held: Mapping[str, Decimal], trades: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    after = dict(held)
+    for symbol, qty in trades:
+        after[symbol] = after.get(symbol, ZERO) + qty
+    return after
 
 
 def _use_options(short: Asset, qty: Decimal, longs: dict[Asset, Decimal]) -> Decimal:

@@ -17,7 +17,7 @@ from sellctl.sim.market import calendar
 from sellctl.sim.market.market import Market
 from sellctl.sim.market.price_paths import Level
 from sellctl.sim.settings import Settings
-from sellctl.sim.venue import order_actions, order_entry
+from sellctl.sim.venue import order_actions
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.matching import idle_until, match_orders
 from sellctl.sim.venue.orders import SimOrder
@@ -149,4 +149,4 @@ class Exchange(VenueState):
 
     def load_orders(self, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
         """Enter a scenario's open orders, checked for form only."""
-        order_entry.load_orders(self, account, bodies)
+        order_actions.load_orders(self, account, bodies)

@@ -9,7 +9,7 @@ from sellctl.sim.market.price_paths import FOREVER, Level
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.venue.accounts import SimAccount, book_fill
 from sellctl.sim.venue.fills import Fill, fill_price, fill_qty, is_waiting_stop, touch_stop
-from sellctl.sim.venue.multi_leg import try_multi_leg
+from sellctl.sim.venue.multi_leg.trading import available_units, fill_units, net_level
 from sellctl.sim.venue.order_groups import after_fill, end_order, watch_held
 from sellctl.sim.venue.orders import WORKABLE, SimOrder
 from sellctl.sim.venue.state import VenueState
@@ -29,21 +29,23 @@ def match_orders(venue: VenueState) -> None:
 
 def idle_until(venue: VenueState, order: SimOrder) -> dt.datetime:
     """The instant until which nothing can happen to an order in an open market; `now` when something can at once."""
-    if order.parent is not None and order.order_class == "mleg":
+    if order.is_leg:
         return FOREVER  # it is matched with its parent
-    if order.status not in WORKABLE or order.order_class == "mleg":
+    if order.status not in WORKABLE or quote_for(venue, order) is not order.idle_at:
         return venue.now
-    quote = venue.quote(order.symbol)
-    if quote is not order.idle_at:
-        return venue.now
-    bounds = [venue.market.unchanged_until(order.symbol, venue.now)]
+    bounds = [venue.market.unchanged_until(symbol, venue.now) for symbol in order.symbols]
     bounds += [order.expires_at] if order.expires_at else []
     bounds += [order.cancel_done_at] if order.cancel_done_at else []
     return min(bounds)
 
 
+def quote_for(venue: VenueState, order: SimOrder) -> Level | None:
+    """The quote that an order trades against: of its symbol, or of the unit of a multi-leg order."""
+    return net_level(venue, order) if order.is_multi_leg else venue.quote(order.symbol)
+
+
 def _match_order(venue: VenueState, account: SimAccount, order: SimOrder, *, is_open: bool) -> None:
-    if order.parent is not None and order.order_class == "mleg":
+    if order.is_leg:
         return  # it is matched with its parent
     if order.expires_at and venue.now >= order.expires_at:
         end_order(venue, account, order, "expired")
@@ -67,7 +69,7 @@ def _can_trade(venue: VenueState, order: SimOrder, *, is_open: bool) -> bool:
     if is_open:
         if not venue.market.halted:
             return True
-        return not any(venue.market.is_halted(one.symbol) for one in (order, *order.legs) if one.symbol)
+        return not any(venue.market.is_halted(symbol) for symbol in order.symbols)
     return order.extended_hours and venue.trades_soon() and not order.asset.is_option
 
 
@@ -76,25 +78,19 @@ def _activate(venue: VenueState, account: SimAccount, order: SimOrder) -> bool:
     if on_activate(venue, account, order):
         return order.status in {"new", "partially_filled"}
     order.set_status("new", venue.now)
-    if order.order_class == "mleg":
-        for leg in order.legs:
-            leg.set_status("new", venue.now)
     venue.emit("new", account, order)
     return order.is_open
 
 
 def _match(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     """Trade as much as possible now. The rest of an IOC or FOK order is cancelled."""
-    if order.order_class == "mleg":
-        try_multi_leg(venue, account, order)
-    else:
-        _match_single(venue, account, order)
+    _trade(venue, account, order)
     if order.is_open and order.time_in_force in IMMEDIATE:
         end_order(venue, account, order, "canceled")
 
 
-def _match_single(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
-    quote = venue.quote(order.symbol)
+def _trade(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
+    quote = quote_for(venue, order)
     if quote is None or quote is order.idle_at:
         return
     touch_stop(order, quote)
@@ -122,14 +118,22 @@ def _fill_qty(venue: VenueState, order: SimOrder, price: Decimal, quote: Level) 
     if order.qty is None and order.notional is not None:
         wanted = (order.notional / price).quantize(SHARE_STEP)
     available = None
-    if venue.settings.depth:
+    if venue.settings.depth and order.is_multi_leg:
+        available = available_units(venue, order)
+    elif venue.settings.depth:
         available = venue.market.available_size(order.symbol, order.side, quote, venue.now)
     part = fill_part(venue, order, wanted)
     return part if part is not None else fill_qty(order, wanted, available, venue.settings, venue.rng)
 
 
 def fill(venue: VenueState, account: SimAccount, order: SimOrder, trade: Fill) -> None:
-    """Book one trade of one order, emit the event, and apply the consequences for its group."""
+    """Book one trade of one order, emit the event, and apply the consequences for its group.
+
+    The trade of a multi-leg order is a number of units at a net price.
+    """
+    if order.is_multi_leg:
+        fill_units(venue, account, order, trade)
+        return
     trade = Fill(trade.qty, fill_price_of(venue, order, trade.price))
     book_fill(account, order, trade, venue.now, position_lag(venue, account))
     venue.market.consume(order.symbol, order.side, trade.qty, venue.now, venue.settings)
@@ -148,6 +152,8 @@ def fill(venue: VenueState, account: SimAccount, order: SimOrder, trade: Fill) -
 
 def force_fill(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     """Fill the remainder at its limit, or at the opposite side. Used for the fill during a cancel (O04)."""
-    quote = venue.quote(order.symbol)
+    quote = quote_for(venue, order)
     price = (quote.ask if order.is_buy else quote.bid) if quote else None
-    fill(venue, account, order, Fill(order.leaves, order.limit_price or price or ZERO))
+    if order.limit_price is not None:
+        price = order.limit_price
+    fill(venue, account, order, Fill(order.leaves, price or ZERO))

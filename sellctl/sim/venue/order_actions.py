@@ -1,7 +1,7 @@
-"""The actions of clients on orders: submit, cancel and replace."""
+"""The actions of clients on orders: submit, cancel and replace. A scenario's first orders are loaded here too."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,11 +13,16 @@ from sellctl.sim.serializers import order_json
 from sellctl.sim.venue import order_checks
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.matching import force_fill, match_orders
-from sellctl.sim.venue.multi_leg import submit_multi_leg
-from sellctl.sim.venue.order_entry import accept, with_client_id
+from sellctl.sim.venue.multi_leg.entry import (
+    check_replacement,
+    enter_multi_leg,
+    submit_multi_leg,
+    successors_of_legs,
+)
+from sellctl.sim.venue.order_entry import accept, enter, with_client_id
 from sellctl.sim.venue.order_groups import end_order, submit_group
-from sellctl.sim.venue.order_requests import TIMES_IN_FORCE, OrderRequest, is_simple, read_order
-from sellctl.sim.venue.orders import NOT_REPLACEABLE, TERMINAL, SimOrder
+from sellctl.sim.venue.order_requests import TIMES_IN_FORCE, OrderRequest, is_simple, read_leg, read_order
+from sellctl.sim.venue.orders import MULTI_LEG, NOT_REPLACEABLE, TERMINAL, SimOrder
 from sellctl.sim.venue.state import VenueState
 
 
@@ -47,9 +52,26 @@ def submit_order(venue: VenueState, account: SimAccount, body: Any, *, source: s
 def _enter_checked(venue: VenueState, account: SimAccount, request: OrderRequest) -> SimOrder:
     if is_simple(request):
         return accept(venue, account, request)
-    if request.order_class == "mleg":
+    if request.order_class == MULTI_LEG:
         return submit_multi_leg(venue, account, request)
     return submit_group(venue, account, request)
+
+
+def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
+    """Enter a scenario's open orders, checked for form only. `age` is the time since each was sent."""
+    for body in bodies:
+        fields = dict(body)
+        sent_at = venue.now - fields.pop("age", dt.timedelta(0))
+        request = with_client_id(venue, read_order(fields))
+        if request.order_class == MULTI_LEG:
+            legs = [read_leg(leg, request) for leg in request.legs]
+            order = enter_multi_leg(venue, account, request, legs)
+        else:
+            proposed = order_checks.ProposedOrder(request, account, venue.settings, venue.now, None)
+            order = enter(venue, account, request, request.position_intent or proposed.inferred)
+        order.set_status("new", sent_at)
+        for one in (order, *order.legs):
+            one.created_at = sent_at
 
 
 def submit_manually(venue: VenueState, account: SimAccount, body: Mapping[str, Any]) -> None:
@@ -63,6 +85,7 @@ def submit_manually(venue: VenueState, account: SimAccount, body: Mapping[str, A
 def cancel_order(venue: VenueState, account: SimAccount, order_id: str) -> None:
     """Request the cancel of an order. No effect on a canceled or expired one. RejectionError 404 or 422."""
     order = find_order(account, order_id)
+    _reject_leg(order, "cancel")
     if order.status in {"canceled", "expired"}:
         return
     if order.status in TERMINAL:
@@ -72,11 +95,16 @@ def cancel_order(venue: VenueState, account: SimAccount, order_id: str) -> None:
     request_cancel(venue, account, order)
 
 
+def _reject_leg(order: SimOrder, action: str) -> None:
+    if order.is_leg:
+        raise rejections.unprocessable(f"cannot {action} a leg of a multi-leg order")
+
+
 def request_cancel(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     """Start a cancel. It takes effect at once or after `cancel_delay`, unless the fault H19 or O04 is active."""
     order.cancel_requested_at = venue.now
-    stuck = venue.faults.trigger("H19", account=account.name, symbol=order.symbol)
-    if venue.faults.trigger("O04", account=account.name, symbol=order.symbol):
+    stuck = venue.faults.trigger("H19", account=account.name, symbol=order.symbols)
+    if venue.faults.trigger("O04", account=account.name, symbol=order.symbols):
         order.set_status("pending_cancel", venue.now)
         venue.emit("pending_cancel", account, order)
         force_fill(venue, account, order)
@@ -97,6 +125,7 @@ def _seconds(value: Any) -> dt.timedelta | None:
 def replace_order(venue: VenueState, account: SimAccount, order_id: str, body: Any) -> dict[str, Any]:
     """Replace an order; the answer is the JSON of the new one, which keeps its fills. RejectionError 404 or 422."""
     old = find_order(account, order_id)
+    _reject_leg(old, "replace")
     changes = _changes(old, body)
     _check(venue, account, old, changes, body)
     new = _successor(venue, old, changes, str(body.get("client_order_id") or venue.new_id("client")))
@@ -111,6 +140,8 @@ def swap(venue: VenueState, account: SimAccount, old: SimOrder, new: SimOrder) -
     old.replaced_by, new.replaces = new.id, old.id
     for leg in new.legs:
         leg.parent = new
+    for before, after in zip(old.legs, new.legs, strict=True) if old.is_multi_leg else ():
+        before.replaced_by = after.id
     if old.parent is not None:
         new.parent = old.parent
         old.parent.legs[old.parent.legs.index(old)] = new
@@ -163,8 +194,10 @@ def _check(
     for broken, message in rules:
         if broken:
             raise rejections.unprocessable(message)
-    if old.order_class != "mleg":
-        _check_prices(venue, account, old, changes)
+    if old.is_multi_leg:
+        check_replacement(venue, account, old, changes)
+        return
+    _check_prices(venue, account, old, changes)
     if qty is not None and old.closes:
         _check_quantity(account, old, qty)
 
@@ -197,5 +230,7 @@ def _successor(venue: VenueState, old: SimOrder, changes: Mapping[str, Any], cli
         triggered=False,
         matched_at=None,
         idle_at=None,
+        net=None,
+        legs=successors_of_legs(venue, old, changes.get("qty", old.qty)) if old.is_multi_leg else old.legs,
         **changes,
     )

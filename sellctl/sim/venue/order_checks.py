@@ -15,7 +15,7 @@ from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
-from sellctl.sim.venue.coverage import uncovered_contracts
+from sellctl.sim.venue.coverage import after_fills, uncovered_contracts
 from sellctl.sim.venue.order_requests import OrderRequest, is_simple
 from sellctl.sim.venue.orders import SimOrder
 
@@ -217,17 +217,13 @@ def _could_trade(request: OrderRequest, order: SimOrder) -> bool:
 
 
 def stays_covered(proposed: ProposedOrder) -> None:
-    """403 when this order and every open sale, once filled, would leave more uncovered short options than now."""
+    """403 when this order and the open ones, once filled, would leave more uncovered short options than now."""
     request, account = proposed.request, proposed.account
     if request.side != "sell":
         return
-    after = {symbol: position.qty for symbol, position in account.positions.items()}
-    before = uncovered_contracts(after, account.cash)
-    resting = [(o.symbol, o.leaves) for o in account.open_orders.values() if o.side == "sell" and not o.parent]
-    for symbol, qty in (*resting, (request.symbol, request.qty or ZERO)):
-        if symbol:
-            after[symbol] = after.get(symbol, ZERO) - qty
-    if uncovered_contracts(after, account.cash) > before:
+    now = {symbol: position.qty for symbol, position in account.positions.items()}
+    after = after_fills(account, [(request.symbol, -(request.qty or ZERO))])
+    if uncovered_contracts(after, account.cash) > uncovered_contracts(now, account.cash):
         raise rejections.uncovered()
 
 

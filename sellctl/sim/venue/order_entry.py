@@ -1,15 +1,13 @@
 """New orders: an order is created from a request, checked by the broker's rules, and entered into the account."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import STOCK, asset_of
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.order_checks import ProposedOrder, check_all
-from sellctl.sim.venue.order_requests import OrderRequest, read_order
+from sellctl.sim.venue.order_requests import OrderRequest
 from sellctl.sim.venue.orders import SimOrder
 from sellctl.sim.venue.state import VenueState
 
@@ -69,15 +67,3 @@ def _expires_at(now: dt.datetime, request: OrderRequest) -> dt.datetime:
 def with_client_id(venue: VenueState, request: OrderRequest) -> OrderRequest:
     """The request, with a client order id from the broker when the client sent none."""
     return request if request.client_order_id else replace(request, client_order_id=venue.new_id("client"))
-
-
-def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping[str, Any]]) -> None:
-    """Enter a scenario's open orders, checked for form only. `age` is the time since each was sent."""
-    for body in bodies:
-        fields = dict(body)
-        age = fields.pop("age", dt.timedelta(0))
-        request = with_client_id(venue, read_order(fields))
-        proposed = ProposedOrder(request, account, venue.settings, venue.now, None)
-        order = enter(venue, account, request, request.position_intent or proposed.inferred)
-        order.created_at = order.updated_at = venue.now - age
-        order.status = "new"

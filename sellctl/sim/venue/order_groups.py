@@ -157,18 +157,19 @@ def end_order(venue: VenueState, account: SimAccount, order: SimOrder, status: s
     """Give an order its final status, and apply the consequences for its legs and for the rest of its group.
 
     The end of an entry also ends its exits, or activates them for the filled quantity. The end of an exit also ends the
-    other one. Legs of a multi-leg order share its status. An order that is already terminal is not changed.
+    other one. A leg of a multi-leg order ends with its parent only, and so does every other leg. An order that is
+    already terminal is not changed.
     """
+    if order.is_leg and order.parent is not None:
+        order = order.parent
     if order.status in TERMINAL:
         return
     order.set_status(status, venue.now)
     account.forget_if_done(order)
     venue.emit(status, account, order)
-    if order.order_class == "mleg":
-        for leg in order.legs:
-            leg.set_status(order.status, venue.now)
-            account.forget_if_done(leg)
-    elif order.order_class in ENTRY_CLASSES and order.parent is None and order.filled_qty > 0:
+    if order.is_multi_leg:
+        return
+    if order.order_class in ENTRY_CLASSES and order.parent is None and order.filled_qty > 0:
         _activate(venue, account, order)
     elif order.order_class not in SIMPLE:
         for other in family(order):

@@ -13,6 +13,7 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 WORKABLE = frozenset({"new", "partially_filled", "pending_cancel"})  # may trade at the next matching
 NOT_REPLACEABLE = frozenset({"accepted", "pending_new", "pending_cancel", "pending_replace"})
 SIMPLE = frozenset({"", "simple"})
+MULTI_LEG = "mleg"
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class SimOrder:
     visible_at: dt.datetime | None = None  # lists and look-ups by client order id include it from then on
     matched_at: dt.datetime | None = None  # the last instant at which it was matched against the market
     idle_at: Level | None = field(default=None, repr=False)  # it can't trade at this quote, only at another
+    net: "NetQuote | None" = field(default=None, repr=False)  # the last net quote of a multi-leg order
 
     @property
     def asset(self) -> Asset:
@@ -70,9 +72,24 @@ class SimOrder:
         return self.status not in TERMINAL
 
     @property
+    def is_multi_leg(self) -> bool:
+        """Whether it is the parent of a multi-leg order."""
+        return self.order_class == MULTI_LEG and self.parent is None
+
+    @property
+    def is_leg(self) -> bool:
+        """Whether it is a leg of a multi-leg order: it is filled, cancelled and replaced with its parent only."""
+        return self.order_class == MULTI_LEG and self.parent is not None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it trades: its own, or those of the legs of a multi-leg order."""
+        return tuple(leg.symbol for leg in self.legs) if self.is_multi_leg else (self.symbol,)
+
+    @property
     def is_buy(self) -> bool:
-        """Whether it buys."""
-        return self.side == "buy"
+        """Whether it buys. A multi-leg order buys its unit, for a credit at a net price below zero."""
+        return self.side == "buy" or (not self.side and self.is_multi_leg)
 
     @property
     def leaves(self) -> Decimal:
@@ -95,11 +112,14 @@ class SimOrder:
         return self.leaves if self.closes and self.status != "held" else ZERO
 
     def set_status(self, status: str, at: dt.datetime) -> None:
-        """Change the status and set the timestamp that belongs to it."""
+        """Change the status and set the timestamp that belongs to it. The open legs of a multi-leg order share it."""
         self.status = status
         self.updated_at = at
         if attribute := _TIMESTAMP_OF.get(status):
             setattr(self, attribute, at)
+        for leg in self.legs if self.is_multi_leg else ():
+            if leg.is_open:
+                leg.set_status(status, at)
 
 
 _TIMESTAMP_OF = {
@@ -109,6 +129,17 @@ _TIMESTAMP_OF = {
     "rejected": "failed_at",
     "replaced": "replaced_at",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class NetQuote:
+    """What one unit of a multi-leg order costs per share, below zero for a credit, and the quotes that it follows from.
+
+    `level` is None while a leg has no price at the side that it trades against.
+    """
+
+    quotes: tuple[Level | None, ...]
+    level: Level | None
 
 
 @dataclass(slots=True)

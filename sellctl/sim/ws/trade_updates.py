@@ -11,6 +11,7 @@ from sellctl.sim.venue.orders import SimEvent
 from sellctl.sim.ws.connection import UnreadableFrameError, WebSocketConnection
 
 UPDATES = "trade_updates"
+NO_ASSET = "00000000-0000-0000-0000-000000000000"  # of a multi-leg parent, whose asset is empty text over HTTP
 # Alpaca streams no event for a leg that is held, nor for exercise, assignment and expiry of positions.
 NOT_STREAMED = frozenset({"held"})
 _FILL_FIELDS = ("price", "qty", "position_qty", "position_qtys", "legs", "execution_id")
@@ -21,6 +22,8 @@ def update_of(event: SimEvent) -> dict[str, Any] | None:
     if event.order is None or event.kind in NOT_STREAMED:
         return None
     order = {**event.order, "cancel_requested_at": event.detail.get("cancel_requested_at")}
+    if not order["asset_id"]:
+        order["asset_id"] = NO_ASSET
     data: dict[str, Any] = {
         "event": event.kind,
         "event_id": stable_id("event", event.seq),
@@ -28,7 +31,8 @@ def update_of(event: SimEvent) -> dict[str, Any] | None:
         "timestamp": stamp(event.at),
         "order": order,
     }
-    data.setdefault("execution_id", stable_id("execution", event.seq))
+    if "position_qtys" not in event.detail:
+        data["execution_id"] = stable_id("execution", event.seq)
     data.update({key: event.detail[key] for key in _FILL_FIELDS if key in event.detail})
     return {"stream": UPDATES, "data": data}
 

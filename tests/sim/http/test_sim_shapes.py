@@ -1,38 +1,16 @@
 """The exact shape of every answer: its key set pinned, and validated against Alpaca's schemas if at hand."""
 
-import json
-import os
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jsonschema_rs
 import pytest
+from official_schemas import DATA, KNOWN_FAULTS, OPENAPI, ORDER, REPAIRS, TRADING, check
 from sim_clients import CALL, SCENARIO, Rest, a_client, a_server
 
 from sellctl.sim.server import SimServer
 
 HIGHER = "NVDA261218C00210000"
-TRADING, DATA = "trading-api.json", "market-data-api.json"
-OPENAPI = os.environ.get("SELLCTL_OPENAPI_DIR", "")
 
-# What the official schemas get wrong, by name: each changes the one schema that it is about.
-KNOWN_FAULTS: dict[str, str] = {
-    "mleg-empty-text": "a multi-leg parent has empty asset_class, asset_id, side and symbol, as the example shows",
-    "leg-empty-type": "a multi-leg leg has an empty type, as the example shows",
-    "orders-are-a-list": "GET /v2/orders declares one order where an array comes",
-    "activity-date-is-a-date": "NonTradeActivities.date is said to be date-time, and its own example is a date",
-    "closed-body-may-be-an-error": "PositionClosedReponse.body is said to be an order, also when closing failed",
-}
-
-ORDER = {
-    "id", "client_order_id", "created_at", "updated_at", "submitted_at", "filled_at", "expired_at", "expires_at",
-    "canceled_at", "failed_at", "replaced_at", "replaced_by", "replaces", "asset_id", "symbol", "asset_class",
-    "notional", "qty", "filled_qty", "filled_avg_price", "order_class", "order_type", "type", "side", "time_in_force",
-    "limit_price", "stop_price", "status", "extended_hours", "legs", "trail_percent", "trail_price", "hwm", "subtag",
-    "source", "position_intent",
-}  # fmt: skip
 POSITION = {
     "asset_id", "symbol", "exchange", "asset_class", "asset_marginable", "qty", "avg_entry_price", "side",
     "market_value", "cost_basis", "unrealized_pl", "unrealized_plpc", "unrealized_intraday_pl",
@@ -99,58 +77,6 @@ def client(server: SimServer) -> Iterator[Rest]:
 
 
 # --- the official schemas
-
-
-def as_json_schema(node: Any) -> Any:
-    """OpenAPI 3.0's `nullable` as JSON Schema says it; references stay."""
-    if isinstance(node, list):
-        return [as_json_schema(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    turned = {key: as_json_schema(value) for key, value in node.items() if key not in {"example", "nullable"}}
-    if node.get("nullable") and "type" in turned:
-        turned["type"] = [turned["type"], "null"]
-        if "enum" in turned:
-            turned["enum"] = [*turned["enum"], None]
-    return turned
-
-
-@cache
-def the_document(file: str) -> dict[str, Any]:
-    document = json.loads((Path(OPENAPI) / file).read_text(encoding="utf-8"))
-    return {"components": {"schemas": as_json_schema(document["components"]["schemas"])}}
-
-
-def check(value: Any, schema: str, file: str = TRADING, fault: str = "") -> None:
-    """Validate against one named schema; skipped without the folder. `fault` names what the schema gets wrong."""
-    if not OPENAPI:
-        return
-    document = json.loads(json.dumps(the_document(file)))
-    if fault:
-        REPAIRS[fault](document["components"]["schemas"])
-    validator = jsonschema_rs.validator_for({**document, "$ref": f"#/components/schemas/{schema}"})
-    assert [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(value)] == []
-
-
-def _allow_empty(schemas: dict[str, Any]) -> None:
-    for name in ("AssetClass", "OrderSide", "OrderType"):
-        schemas[name]["enum"] = [*schemas[name]["enum"], ""]
-    for name in ("Order", "OrderLeg"):
-        schemas[name]["properties"]["symbol"].pop("minLength", None)
-        schemas[name]["properties"]["asset_id"].pop("format", None)
-
-
-REPAIRS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "mleg-empty-text": _allow_empty,
-    "leg-empty-type": _allow_empty,
-    "orders-are-a-list": lambda schemas: schemas.update(Orders={"type": "array", "items": schemas["Order"]}),
-    "activity-date-is-a-date": lambda schemas: schemas["NonTradeActivities"]["properties"]["date"].update(
-        format="date"
-    ),
-    "closed-body-may-be-an-error": lambda schemas: schemas["PositionClosedReponse"]["properties"].update(
-        body={"$ref": "#/components/schemas/Error"}
-    ),
-}
 
 
 @pytest.mark.skipif(not OPENAPI, reason="SELLCTL_OPENAPI_DIR names no folder with Alpaca's schemas")
@@ -223,23 +149,6 @@ def test_a_filled_a_cancelled_a_replaced_and_a_stock_order(client: Rest) -> None
     rows = client.ask("DELETE", "/v2/orders").json()
     assert [set(row) for row in rows] == [{"id", "status", "body"}]
     check(rows[0], "CanceledOrderResponse")
-
-
-def test_a_multi_leg_order(client: Rest) -> None:
-    legs = [
-        {"symbol": CALL, "side": "buy", "ratio_qty": "1", "position_intent": "buy_to_open"},
-        {"symbol": HIGHER, "side": "sell", "ratio_qty": "1", "position_intent": "sell_to_open"},
-    ]
-    body = {"order_class": "mleg", "qty": "1", "type": "limit", "limit_price": "1.05", "time_in_force": "day"}
-    sent = client.ask("POST", "/v2/orders", {**body, "legs": legs}).json()
-    assert set(sent) == ORDER - {"position_intent"}
-    assert [set(leg) for leg in sent["legs"]] == [ORDER | {"ratio_qty"}] * 2
-    check(sent, "Order", fault="mleg-empty-text")
-    check(sent["legs"][0], "OrderLeg", fault="leg-empty-type")
-    listed = client.get("/v2/orders")
-    assert [(row["id"], row["legs"]) for row in listed] == [(sent["id"], None)]
-    assert len(client.get("/v2/orders", nested="True")[0]["legs"]) == 2
-    client.ask("DELETE", f"/v2/orders/{sent['id']}")
 
 
 def test_clock_and_calendar(client: Rest) -> None:

@@ -16,6 +16,7 @@ from sim_builders import at
 
 from sellctl.core.errors import ConfigError
 from sellctl.sim.faults.catalogue import CATALOGUE
+from sellctl.sim.scenario.expectations import is_met, outcome_of
 from sellctl.sim.scenario.reader import Expectation, load_scenario, packaged, parse_scenario, summary
 from sellctl.sim.scenario.schema import scenario_schema
 from sellctl.sim.serializers import account_json
@@ -246,6 +247,16 @@ def test_every_scenario_of_the_documentation_is_read_plays_and_fits_the_schema(t
     exchange = scenario.exchange()
     exchange.advance_to(scenario.start + dt.timedelta(hours=8))
     assert jsonschema_rs.validator_for(scenario_schema()).is_valid(as_written(text))
+
+
+def test_the_condor_of_the_documentation_leaves_as_one_order() -> None:
+    scenario = parse_scenario(next(text for title, text in documented() if title == "Multi-leg orders"))
+    exchange = scenario.exchange()
+    exchange.advance_to(scenario.start + dt.timedelta(minutes=9))
+    assert exchange.accounts["main"].by_client_id["target"].status == "new"
+    exchange.advance_to(scenario.start + dt.timedelta(minutes=11))
+    assert all(is_met(promise, outcome_of(promise, scenario, exchange)) for promise in scenario.expectations)
+    assert exchange.accounts["main"].positions == {}
 
 
 def test_the_documentation_names_every_setting_and_every_fault() -> None:

@@ -1,17 +1,16 @@
-"""Orders that belong together: brackets, OCO, OTO, multi-leg orders, and replacements."""
+"""Orders that belong together: brackets, OCO and OTO orders, and replacements."""
 
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sim_builders import CALL, PUT, STOCK, a_venue, held, later, rejected, send, status_of
+from sim_builders import CALL, STOCK, a_venue, held, later, rejected, send, status_of
 
 from sellctl.sim.rejections import RejectionError
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_actions import replace_order
 from sellctl.sim.venue.orders import SimOrder
 
-HIGHER = "NVDA261218C00210000"
 BRACKET = {
     "order_class": "bracket",
     "take_profit": {"limit_price": "13.00"},
@@ -100,82 +99,6 @@ def test_an_oto_sends_its_one_exit_after_the_entry() -> None:
 )
 def test_a_group_that_makes_no_sense_is_rejectd(fields: dict[str, Any], message: str) -> None:
     assert str(rejected(a_venue(), STOCK, "buy", **fields).body["message"]).startswith(message)
-
-
-def a_spread(qty: str = "1", limit: str | None = "1.15", **fields: Any) -> dict[str, Any]:
-    """A call spread to open: the CALL bought, the HIGHER one sold."""
-    legs = [
-        {"symbol": CALL, "side": "buy", "ratio_qty": "1", "position_intent": "buy_to_open"},
-        {"symbol": HIGHER, "side": "sell", "ratio_qty": "1", "position_intent": "sell_to_open"},
-    ]
-    kind = {"type": "market"} if limit is None else {"type": "limit", "limit_price": limit}
-    return {"order_class": "mleg", "qty": qty, "time_in_force": "day", "legs": legs, **kind, **fields}
-
-
-def a_spread_venue(*positions: tuple[str, str, str], **settings: Any) -> Exchange:
-    return a_venue(*positions, quotes={HIGHER: ("1.00", "1.06")}, **settings)
-
-
-def test_a_multi_leg_order_fills_all_its_legs_at_the_net_price_or_none() -> None:
-    venue = a_spread_venue()
-    account = venue.accounts["main"]
-    resting = venue.submit(account, a_spread(limit="1.05"))
-    assert (status_of(venue, resting), held(venue)) == ("new", 0)
-    filled = venue.submit(account, a_spread(limit="1.10"))
-    assert (status_of(venue, filled), held(venue), held(venue, HIGHER)) == ("filled", 1, -1)
-    assert account.cash == 100_000 - 110
-    event = venue.events[-1]
-    assert (event.detail["price"], event.detail["position_qtys"]) == ("1.1", {CALL: "1", HIGHER: "-1"})
-    assert len(event.detail["legs"]) == 2
-
-
-def test_a_multi_leg_parent_has_empty_text_where_its_legs_differ() -> None:
-    venue = a_spread_venue()
-    answer = venue.submit(venue.accounts["main"], a_spread())
-    assert {answer[key] for key in ("symbol", "asset_id", "asset_class", "side")} == {""}
-    assert [(leg["type"], leg["ratio_qty"], leg["order_class"]) for leg in answer["legs"]] == [("", "1", "mleg")] * 2
-
-
-def test_a_credit_is_a_limit_below_zero() -> None:
-    venue = a_spread_venue((CALL, "1", "2"), (HIGHER, "-1", "1"))
-    closing = [
-        {"symbol": CALL, "side": "sell", "ratio_qty": "1", "position_intent": "sell_to_close"},
-        {"symbol": HIGHER, "side": "buy", "ratio_qty": "1", "position_intent": "buy_to_close"},
-    ]
-    venue.submit(venue.accounts["main"], a_spread(limit="-0.94", legs=closing))
-    assert venue.accounts["main"].positions == {}
-    assert venue.accounts["main"].cash == 100_000 + 94
-
-
-def test_inside_the_spread_a_multi_leg_limit_fills_with_the_market_models_probability() -> None:
-    venue = a_spread_venue(inside_fill=Decimal(1))
-    answer = venue.submit(venue.accounts["main"], a_spread(limit="1.05"))
-    assert status_of(venue, answer) == "filled"
-    assert order(venue, answer).filled_avg_price == Decimal("1.05")
-
-
-def leg(symbol: str = CALL, side: str = "buy", ratio: str = "1", intent: str = "buy_to_open") -> dict[str, str]:
-    return {"symbol": symbol, "side": side, "ratio_qty": ratio, "position_intent": intent}
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"legs": [leg()]}, "mleg orders must have 2 to 4 legs"),
-        ({"legs": [leg(), leg()]}, "mleg legs must be unique"),
-        ({"legs": [leg(ratio="2"), leg(PUT, ratio="2")]}, "leg ratio quantities must be in their simplest form"),
-        ({"legs": [leg(), leg("F261218C00012000")]}, "all legs must have the same underlying"),
-        ({"legs": [leg(), leg(PUT, intent="")]}, "position_intent is required for mleg legs"),
-        ({"time_in_force": "gtc"}, "mleg orders must be day orders"),
-        ({"legs": [leg(), leg(HIGHER, "sell", "1", "sell_to_close")]}, "position intent mismatch"),
-        ({"legs": [leg(HIGHER), leg(CALL, "sell", "2", "sell_to_open")]}, "account not eligible"),
-    ],
-)
-def test_a_multi_leg_order_that_breaks_a_rule_is_rejectd(fields: dict[str, Any], message: str) -> None:
-    venue = a_spread_venue()
-    with pytest.raises(RejectionError) as rejection:
-        venue.submit(venue.accounts["main"], a_spread(**fields))
-    assert str(rejection.value.body["message"]).startswith(message)
 
 
 def test_a_replacement_is_a_new_order_and_the_old_one_points_at_it() -> None:
