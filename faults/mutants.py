@@ -3,7 +3,6 @@
 # ruff: noqa: SLF001  a mutant replaces private functions deliberately
 # ruff: noqa: E501  one mutant per row
 
-import asyncio
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -190,7 +189,7 @@ def _floats(qty: Decimal, *_rest: Any) -> Decimal:
     return max(Decimal(float(qty) * 1.1 - float(qty) * 0.1), Decimal(0))
 
 
-_INTEND, _OUTCOME, _FOLD = SqliteJournal.intend, SqliteJournal.outcome, SqliteJournal.record_fill
+_INTEND, _ACCEPTED, _FOLD = SqliteJournal.intend, SqliteJournal.accepted, SqliteJournal.record_fill
 _LATE: list[tuple[Any, ...]] = []
 
 
@@ -198,10 +197,10 @@ async def _intend_later(self: SqliteJournal, *args: Any) -> None:
     _LATE.append((self, *args))
 
 
-def _outcome_after_intent(self: SqliteJournal, *args: Any) -> None:
+async def _accepted_after_intent(self: SqliteJournal, *args: Any) -> None:
     while _LATE:
-        asyncio.ensure_future(_INTEND(*_LATE.pop(0)))  # noqa: RUF006  a bug is planted here
-    _OUTCOME(self, *args)
+        await _INTEND(*_LATE.pop(0))
+    await _ACCEPTED(self, *args)
 
 
 async def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
@@ -421,7 +420,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("unknown is done", "an unknown status counts as terminal", ((Order, "state", property(_as_terminal)),), by_adapter),
     Mutant("held is done", "unusual statuses count as terminal", ((Order, "state", property(_held_is_done)),), by_day),
     Mutant("intent after", "the intent is committed after sending",
-        ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "outcome", _outcome_after_intent)), by_day),
+        ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "accepted", _accepted_after_intent)), by_day),
     Mutant("intent if possible", "the order is sent although its intent could not be written",
         ((SqliteJournal, "intend", _intend_if_possible),), by_day),
     Mutant("fill twice", "a fill is applied each time it is reported", ((SqliteJournal, "record_fill", _fold_each_time),), by_day),

@@ -259,9 +259,20 @@ class ProbedJournal:
 
     async def intend(self, *args: Any) -> None:
         """Delegate with a step before and after."""
-        self._step("journal.intend.before")
-        await self._inner.intend(*args)
-        self._step("journal.intend.after")
+        await self._grouped("intend", self._inner.intend, *args)
+
+    async def accepted(self, *args: Any) -> None:
+        """Likewise."""
+        await self._grouped("accepted", self._inner.accepted, *args)
+
+    async def plan_made(self, *args: Any) -> None:
+        """Likewise."""
+        await self._grouped("plan_made", self._inner.plan_made, *args)
+
+    async def _grouped(self, what: str, action: Callable[..., Awaitable[None]], *args: Any) -> None:
+        self._step(f"journal.{what}.before")
+        await action(*args)
+        self._step(f"journal.{what}.after")
 
     def _write(self, name: str, action: Callable[..., T], *args: Any) -> T:
         index = _WRITES[name]
@@ -273,4 +284,4 @@ class ProbedJournal:
 
 
 # The writing methods, and the position of the argument that names the kind of entry (0: none).
-_WRITES = {"plan_made": 0, "outcome": 2, "record_fill": 0, "note": 1}
+_WRITES = {"outcome": 2, "record_fill": 0, "note": 1}

@@ -371,7 +371,7 @@ class NoJournal:
         """Always "": nothing is recorded."""
         return ""
 
-    def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
+    async def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
     async def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
@@ -381,6 +381,9 @@ class NoJournal:
     def intent_of(self, _account: str, _client_order_id: str) -> "Intent | None":
         """Always None: nothing is recorded."""
         return None
+
+    async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:
+        """Do nothing."""
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """Do nothing."""

@@ -150,6 +150,9 @@ class FakeJournal:
     def intent_of(self, _account: str, client_order_id: str) -> Intent | None:
         return self.intents.get(client_order_id)
 
+    async def accepted(self, _account: str, client_order_id: str, _detail: Mapping[str, object]) -> None:
+        self._write("accepted", client_order_id)
+
     def outcome(self, _account: str, client_order_id: str, kind: str, _detail: Mapping[str, object]) -> None:
         self._write(kind, client_order_id)
 

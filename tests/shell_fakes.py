@@ -180,7 +180,7 @@ class FakeJournal:
         if self.fails is not None:
             raise self.fails
 
-    def plan_made(self, _snapshot: Snapshot, plan: Plan) -> None:
+    async def plan_made(self, _snapshot: Snapshot, plan: Plan) -> None:
         self._write()
         self.plans.append(plan)
 
@@ -191,6 +191,9 @@ class FakeJournal:
 
     def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:
         return None
+
+    async def accepted(self, _account: str, _client_order_id: str, _detail: Mapping[str, object]) -> None:
+        self._write()
 
     def outcome(self, _account: str, _client_order_id: str, _kind: str, _detail: Mapping[str, object]) -> None:
         self._write()

@@ -357,16 +357,17 @@ class OrderManager:
         except BrokerError as error:
             await self._look_up_unknown(request, error)
         else:
-            self._accepted(request, answer, why)
+            await self._accepted(request, answer, why)
         return True
 
-    def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
+    async def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
         """Apply the acceptance first: even when it can't be recorded, the order must not be sent again."""
         self._record(request.client_order_id, Accepted(answer.id))
         self._shown[request.client_order_id] = answer
         self.todays.put(answer)
         self.book.trading_block.lift()
-        self._write("accepted", request.client_order_id, {"order_id": answer.id, "status": answer.status})
+        detail = {"order_id": answer.id, "status": answer.status}
+        await self.journal.accepted(self.account, request.client_order_id, detail)
         self.report(request.symbol, EventKind.SENT, _sent_text(request, why))
         self._update(answer)
 

@@ -178,8 +178,8 @@ class Journal(Protocol):
         applied from then on.
         """
 
-    def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
-        """Record a plan that acts or denies an exit."""
+    async def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Record a plan that acts or denies an exit. Like `intend`, plans of the same moment share one commit."""
 
     async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         """Record what one decision is about to send and to cancel: all of it or, after JournalError, nothing.
@@ -190,8 +190,11 @@ class Journal(Protocol):
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The recorded intent of one of our orders, from any process; None when this journal has none."""
 
+    async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:
+        """Record that the broker has accepted an order. Like `intend`, those of the same moment share one commit."""
+
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Record what happened to an order: accepted, rejected, unknown, filled, canceled ..."""
+        """Record what else happened to an order: rejected, unknown, filled, canceled ..."""
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         """Record a fill. Returns the newly filled quantity; 0 when it was recorded already (I8).

@@ -336,9 +336,9 @@ class AccountScheduler:
             self._accounts.request_ordinary()
         self._wake_up.set()
 
-    def requote(self, account: str) -> None:
-        """Make a running `watch` decide on newer quotes of this account now."""
-        self._accounts.request_quotes([account])
+    def requote(self, account: str, symbols: Iterable[str]) -> None:
+        """Make a running `watch` decide on this account with newer quotes of these symbols now."""
+        self._accounts.request_quotes(account, symbols)
         self._wake_up.set()
 
     def read_at_once(self, accounts: Iterable[str]) -> None:

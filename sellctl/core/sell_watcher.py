@@ -297,7 +297,7 @@ class SellWatcher:
             try:
                 await asyncio.gather(self._execute(due, seen.at), self._execute(repriced, self.clock.monotonic()))
             finally:
-                self.journal.plan_made(snapshot, plan)
+                await self.journal.plan_made(snapshot, plan)
 
     def _orders_by_now(self, seen: AccountObservation) -> tuple[Order, ...]:
         """The open orders of an observation, and those of ours that the broker has accepted since."""
@@ -385,7 +385,7 @@ class SellWatcher:
                 try:
                     await self._execute(due, observed_at)
                 finally:
-                    self.journal.plan_made(snapshot, plan)
+                    await self.journal.plan_made(snapshot, plan)
             return
         if plan.needs_history:
             snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
@@ -398,7 +398,7 @@ class SellWatcher:
             await self._execute(plan, observed_at)
         finally:
             if self.options.mode is RunMode.ACT:
-                self.journal.plan_made(snapshot, plan)
+                await self.journal.plan_made(snapshot, plan)
 
     def _take_plan(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
         first = self._state.first_plan

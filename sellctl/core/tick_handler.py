@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -41,7 +42,7 @@ class TickHandler:
     clock: Clock
     publish: EventPublisher
     _wake: Callable[[str], None] = lambda _account: None
-    _requote: Callable[[str], None] = lambda _account: None
+    _requote: Callable[[str, Collection[str]], None] = lambda _account, _symbols: None
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
@@ -49,11 +50,11 @@ class TickHandler:
     _pending_wakes: set[str] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, wake: Callable[[str], None], requote: Callable[[str], None]) -> None:
+    def open(self, wake: Callable[[str], None], requote: Callable[[str, Collection[str]], None]) -> None:
         """Start the streams.
 
-        `wake` requests an early read of an account, or of all when its name is "", and `requote` a decision on its
-        newest quotes.
+        `wake` requests an early read of an account, or of all when its name is "", and `requote` a decision on an
+        account with newer quotes of these symbols.
         """
         self._wake, self._requote = wake, requote
         self.stream.start(self)
@@ -118,17 +119,19 @@ class TickHandler:
 
     def quotes_received(self, quotes: Sequence[Quote]) -> None:
         """Store new quotes and decide on their underlyings."""
+        received_at = self.clock.monotonic()
         newest = {quote.symbol: quote for quote in quotes if quote.symbol in self._instruments}
         taken = self.prices.accept(newest, self._instruments, Source.STREAM)
         market = self._market()
         if market is None or not market.is_open:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
-            self._poll_for_second_quote(symbol, self._held_by.get(symbol, ()))
+            for watcher in self._held_by.get(symbol, ()):
+                self._poll_for_second_quote(watcher, [symbol], received_at)
         arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
         groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
-            self._decide(watcher, underlying, market)
+            self._decide(watcher, underlying, market, received_at)
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
         """Store the price of a stock's trade, which may confirm a stop."""
@@ -157,7 +160,7 @@ class TickHandler:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _decide(self, watcher: SellWatcher, underlying: str, market: Market) -> None:
+    def _decide(self, watcher: SellWatcher, underlying: str, market: Market, received_at: float) -> None:
         view = self._view(watcher, underlying, market)
         if view is None:
             return
@@ -167,7 +170,8 @@ class TickHandler:
         elif plan.acts:
             self._execute(watcher, underlying, view)
         if plan.is_unconfirmed:
-            self._poll_for_second_quote(f"{watcher.name} {underlying}", (watcher,))
+            symbols = [holding.symbol for holding in view.snapshot.holdings]
+            self._poll_for_second_quote(watcher, symbols, received_at)
 
     def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
         """The last poll's view with the newest quotes; None while no tick may act."""
@@ -191,25 +195,29 @@ class TickHandler:
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
-    def _poll_for_second_quote(self, what: str, watchers: Collection[SellWatcher]) -> None:
-        """Poll for a second quote, which confirms or refutes the first, in case none is streamed."""
-        for watcher in watchers:
-            self._call_in(self.prices.second_quote_in, f"second quote of {what}", self._requote, watcher.name)
+    def _poll_for_second_quote(self, watcher: SellWatcher, symbols: Collection[str], received_at: float) -> None:
+        """Poll for a second quote, which confirms or refutes the one received then, in case none is streamed.
+
+        Those of one message are polled together, however long the decisions on it took.
+        """
+        what = f"second quotes of {watcher.name}: {', '.join(symbols)}"
+        at = received_at + self.prices.second_quote_in
+        self._call_at(at, what, partial(self._requote, watcher.name, symbols))
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
         """Request one early read."""
-        self._call_in(seconds, what, self._wake, account)
+        self._call_at(self.clock.monotonic() + seconds, what, partial(self._wake, account))
 
-    def _call_in(self, seconds: float, what: str, call: Callable[[str], None], account: str) -> None:
-        """Call once; further calls with the same `what` are ignored until then."""
+    def _call_at(self, at: float, what: str, call: Callable[[], None]) -> None:
+        """Call once at this monotonic time; further calls with the same `what` are ignored until then."""
         if what in self._pending_wakes:
             return
         self._pending_wakes.add(what)
 
         async def wake() -> None:
-            await self.clock.sleep(seconds)
+            await self.clock.sleep(max(at - self.clock.monotonic(), 0.0))
             self._pending_wakes.discard(what)
-            call(account)
+            call()
 
         self._keep(asyncio.create_task(wake()))
 

@@ -63,7 +63,7 @@ class SqliteJournal(AuditLog):
     def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
-        self._decisions = GroupCommit(self.appending)
+        self._group = GroupCommit(self.appending)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
 
@@ -85,7 +85,7 @@ class SqliteJournal(AuditLog):
         for account in new:
             self._first_numbers.pop(account, None)
 
-    def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
+    async def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan with its snapshot, when its actions, denials or working exits differ from the last one's.
 
         Both are cut down to the underlyings on which anything happens or an order rests.
@@ -95,12 +95,15 @@ class SqliteJournal(AuditLog):
             return
         key = f"plan:{account}"
         body = {**summary(plan), PACKED: codec.pack(*excerpt(snapshot, plan))}
-        with self.appending() as batch:
+
+        def write(batch: Batch) -> None:
             batch.append(Entry(account, "plan", body), snapshot.market.now)
             for symbol, reason, refusal in refusals(plan):
                 batch.append(Entry(account, "refusal", refusal, symbol, reason), snapshot.market.now)
             batch.tx.execute(sa.delete(meta).where(meta.c.key == key))
             batch.tx.execute(sa.insert(meta).values(key=key, value=mark))
+
+        await self._group.write(write)
         self._fingerprints[account] = mark
 
     def _fingerprint(self, account: str) -> str:
@@ -127,7 +130,7 @@ class SqliteJournal(AuditLog):
             for cancel in cancels:
                 batch.append(_entry_of_cancel(account, cancel))
 
-        await self._decisions.write(write)
+        await self._group.write(write)
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:
         """The newest intent of an order of ours, by any process; None when there is none."""
@@ -135,6 +138,14 @@ class SqliteJournal(AuditLog):
         with self.database.reading() as tx:
             rows = page(tx, filters)
         return _intent(rows[0]) if rows else None
+
+    async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:
+        """Record that the broker has accepted an order; on disk when this returns."""
+
+        def write(batch: Batch) -> None:
+            batch.append(self._entry_of_order(account, client_order_id, "accepted", detail))
+
+        await self._group.write(write)
 
     def outcome(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> None:
         """Record what happened to an order. A kind of FINAL_OUTCOMES ends its intent; a fill is counted once."""

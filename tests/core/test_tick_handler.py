@@ -1,7 +1,7 @@
 """Streamed news: which of them send an order, and which only wake a poll."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import pytest
 from builders import CALL, PUT, a_position
@@ -21,7 +21,7 @@ class Ticks:
         self.world = world or World()
         self.stream = FakeStream()
         self.woken: list[str] = []
-        self.requoted: list[str] = []
+        self.requoted: list[tuple[str, list[str]]] = []
         self.handler = TickHandler(
             [self.world.watcher],
             self.stream,
@@ -30,6 +30,9 @@ class Ticks:
             self.world.clock,
             self.world.watcher.publish,
         )
+
+    def requote(self, account: str, symbols: Collection[str]) -> None:
+        self.requoted.append((account, [*symbols]))
 
     async def poll(self) -> None:
         await self.world.poll()
@@ -47,7 +50,7 @@ class Ticks:
         """Open with the order stream connected, poll twice so that all that is loaded ahead is there, act, close."""
 
         async def everything() -> None:
-            self.handler.open(self.woken.append, self.requoted.append)
+            self.handler.open(self.woken.append, self.requote)
             self.world.watcher.orders_streamed(is_connected=True)
             await self.poll()
             self.world.clock.seconds += 5
@@ -144,7 +147,7 @@ def test_a_stop_that_waits_for_a_second_quote_asks_for_one_once_and_for_no_read(
         await asyncio.sleep(0.02)
 
     ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), time_passes)
-    assert (ticks.requoted, ticks.woken) == (["main"], [])
+    assert (ticks.requoted, ticks.woken) == ([("main", [CALL])], [])
 
 
 def test_a_jump_sends_nothing_and_asks_for_a_second_quote() -> None:
@@ -154,7 +157,7 @@ def test_a_jump_sends_nothing_and_asks_for_a_second_quote() -> None:
         await asyncio.sleep(0.02)
 
     ticks.play(lambda: ticks.quote("9.00", "9.02"), time_passes)
-    assert (ticks.sent, ticks.requoted, ticks.woken) == ([], ["main"], [])
+    assert (ticks.sent, ticks.requoted, ticks.woken) == ([], [("main", [CALL])], [])
 
 
 def test_no_tick_acts_while_the_market_is_closed() -> None:

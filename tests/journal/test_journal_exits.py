@@ -36,7 +36,7 @@ def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str
     decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
     assert decision.signal is not None
     signal = replace(decision.signal, holding=decision.holding, strategy="one")
-    journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal)))
+    asyncio.run(journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal))))
     order = an_order(client_order_id)
     asyncio.run(journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),), ()))
 

@@ -1,5 +1,6 @@
 """`sellctl history` reads and never writes; its exit status says whether the record holds."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def state(tmp_path: Path) -> Path:
     folder = tmp_path / "state"
     journal = a_journal(folder)
     holding = a_holding()
-    journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "the spread 0.40 is above 0.25")))
+    asyncio.run(journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "the spread 0.40 is above 0.25"))))
     intend(journal)
     journal.note("main", "halt", {"sentence": "=HYPERLINK(1)", "reason": "panic"})
     journal.close()

@@ -14,7 +14,7 @@ def test_an_open_order_has_its_newest_intent_and_what_followed_it_oldest_first(t
     intend(journal, "sellctl-1")
     journal.outcome("main", "sellctl-1", "unknown", {"error": "time-out"})
     intend(journal, "sellctl-1")
-    journal.outcome("main", "sellctl-1", "accepted", {"order_id": "b1", "status": "new"})
+    asyncio.run(journal.accepted("main", "sellctl-1", {"order_id": "b1", "status": "new"}))
     intend(journal, "sellctl-2")
     journal.record_fill("main", "sellctl-1", {"order_id": "b1", "filled_qty": "2", "filled_avg_price": "1.25"})
     asyncio.run(journal.intend("main", (), [CancelOrder(an_order(CALL, client_order_id="sellctl-1"), "to reprice")]))

@@ -98,7 +98,7 @@ def test_an_intent_is_open_until_its_end_is_seen(journal: SqliteJournal) -> None
     intend(journal, "sellctl-1")
     intend(journal, "sellctl-2")
     intend(journal, "sellctl-3", account="other")
-    journal.outcome("main", "sellctl-1", "accepted", {"order_id": "x"})
+    asyncio.run(journal.accepted("main", "sellctl-1", {"order_id": "x"}))
     journal.outcome("main", "sellctl-1", "unknown", {"error": "time-out"})
     assert journal.open_intents("main") == ("sellctl-1", "sellctl-2")
     journal.outcome("main", "sellctl-1", "filled", {})
@@ -150,7 +150,7 @@ def test_an_intent_is_read_back_even_after_its_end(journal: SqliteJournal) -> No
 
 def test_an_outcome_carries_the_symbol_and_reason_of_its_intent(journal: SqliteJournal) -> None:
     intend(journal)
-    journal.outcome("main", "sellctl-1", "accepted", {})
+    asyncio.run(journal.accepted("main", "sellctl-1", {}))
     assert kinds(journal, symbol=CALL, reason="stop_loss") == ["accepted", "intent"]
 
 
@@ -158,23 +158,23 @@ def test_a_plan_is_stored_once_while_it_says_the_same(journal: SqliteJournal) ->
     holding = a_holding()
     for bid in ("1.20", "1.19", "1.18"):
         moved = a_holding(bid=bid)
-        journal.plan_made(a_snapshot(moved), a_plan(denied(moved, f"the spread {bid} is above 0.25")))
+        asyncio.run(journal.plan_made(a_snapshot(moved), a_plan(denied(moved, f"the spread {bid} is above 0.25"))))
     assert kinds(journal) == ["refusal", "plan"]
-    journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "halted")))
-    journal.plan_made(a_snapshot(holding), a_plan(held(holding)))
-    journal.plan_made(a_snapshot(holding), a_plan(held(holding)))
+    asyncio.run(journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "halted"))))
+    asyncio.run(journal.plan_made(a_snapshot(holding), a_plan(held(holding))))
+    asyncio.run(journal.plan_made(a_snapshot(holding), a_plan(held(holding))))
     assert kinds(journal) == ["plan", "refusal", "plan", "refusal", "plan"]
 
 
 def test_a_plan_that_has_nothing_to_say_is_not_stored(journal: SqliteJournal) -> None:
-    journal.plan_made(a_snapshot(a_holding()), a_plan(held(a_holding())))
+    asyncio.run(journal.plan_made(a_snapshot(a_holding()), a_plan(held(a_holding()))))
     assert kinds(journal) == []
 
 
 def test_a_working_exit_that_changes_is_news(journal: SqliteJournal) -> None:
     order = Order("o1", "sellctl-1", CALL, Side.SELL, "new", OrderType.LIMIT, "day", Decimal(3), Decimal(0), None)
     for now in (order, order, replace(order, filled_qty=Decimal(1), status="partially_filled")):
-        journal.plan_made(a_snapshot(a_holding(), orders=(now,)), a_plan(held(a_holding())))
+        asyncio.run(journal.plan_made(a_snapshot(a_holding(), orders=(now,)), a_plan(held(a_holding()))))
     assert kinds(journal) == ["plan", "plan"]
 
 
@@ -182,7 +182,7 @@ def test_the_next_process_knows_what_plan_was_stored_last(tmp_path: Path) -> Non
     holding = a_holding()
     for _ in range(2):
         journal = a_journal(tmp_path)
-        journal.plan_made(a_snapshot(holding), a_plan(leaving(holding)))
+        asyncio.run(journal.plan_made(a_snapshot(holding), a_plan(leaving(holding))))
         journal.close()
     assert kinds(journal) == ["plan"]
 
@@ -190,13 +190,13 @@ def test_the_next_process_knows_what_plan_was_stored_last(tmp_path: Path) -> Non
 def test_a_stored_plan_unpacks_to_what_was_decided(journal: SqliteJournal) -> None:
     holding = a_holding()
     snapshot, plan = a_snapshot(holding), a_plan(leaving(holding))
-    journal.plan_made(snapshot, plan)
+    asyncio.run(journal.plan_made(snapshot, plan))
     assert unpack(history(journal.path, Filters())[0]) == (snapshot, plan)
 
 
 def test_a_stored_plan_leaves_out_what_is_quiet(journal: SqliteJournal) -> None:
     due, quiet = a_holding(), a_holding("MSFT")
-    journal.plan_made(a_snapshot(due, quiet), a_plan(leaving(due), held(quiet)))
+    asyncio.run(journal.plan_made(a_snapshot(due, quiet), a_plan(leaving(due), held(quiet))))
     assert unpack(history(journal.path, Filters())[0]) == (a_snapshot(due), a_plan(leaving(due)))
 
 
