@@ -226,8 +226,10 @@ class FakeQuotes:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.prices: dict[str, tuple[str, str]] = {CALL: ("1.00", "1.02")}
+        self.requested: list[list[str]] = []  # the symbols of each request
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
+        self.requested.append([instrument.symbol for instrument in instruments])
         return {i.symbol: self.quote(i.symbol) for i in instruments if i.symbol in self.prices}
 
     def quote(self, symbol: str = CALL) -> Quote:

@@ -268,7 +268,11 @@ class OrderManager:
         recorded = asyncio.ensure_future(self._intend((*exits, *backstops), plan.cancels))
         acts = self._in_order_of_urgency(plan, exits, recorded)
         guards = [self._sending(order, plan.made_at, recorded) for order in backstops]
-        ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
+        try:
+            ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
+        finally:
+            for order in (*exits, *backstops):
+                self.book.withdraw(order.request.client_order_id)
         for end in ended:
             if isinstance(end, BaseException):
                 raise end
@@ -329,14 +333,17 @@ class OrderManager:
     def _sending(self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None]) -> Awaitable[bool]:
         """Send an order once its intent is recorded (I2); `now` is the broker's time. JournalError: nothing is sent."""
 
+        request, signal = order.request, order.signal
+        managed = ManagedOrder.of_request(request, signal, order.step, at=self.clock.monotonic())
+        self.book.announce(managed)
+
         async def send() -> bool:
-            request, signal = order.request, order.signal
             self.positions.sending(signal, now)
             await self.positions.save()
-            self.book.intend(ManagedOrder.of_request(request, signal, order.step, at=self.clock.monotonic()))
+            self.book.intend(managed)
             return await self._send(request, signal.sentence)
 
-        return self.executions.sending(order.request.symbol, send, recorded)
+        return self.executions.sending(request.symbol, send, recorded)
 
     def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None]) -> Awaitable[bool]:
         """Request a cancel once it is recorded."""

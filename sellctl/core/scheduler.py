@@ -309,7 +309,7 @@ class AccountScheduler:
     async def watch(self, stop: asyncio.Event, after_poll: Callable[[float], None]) -> None:
         """Poll until `stop` is set. `after_poll` is called after each poll with the seconds until the next one."""
         if self.tick_handler:
-            self.tick_handler.open(self.wake, self.requote)
+            self.tick_handler.open(self.wake)
         self._accounts.set_single_run(single_run=False)
         while not stop.is_set():
             self._wake_up.clear()
@@ -334,11 +334,6 @@ class AccountScheduler:
         self._accounts.request([account] if account else [watcher.name for watcher in self.watchers])
         if not account:
             self._accounts.request_ordinary()
-        self._wake_up.set()
-
-    def requote(self, account: str, symbols: Iterable[str]) -> None:
-        """Make a running `watch` decide on this account with newer quotes of these symbols now."""
-        self._accounts.request_quotes(account, symbols)
         self._wake_up.set()
 
     def read_at_once(self, accounts: Iterable[str]) -> None:

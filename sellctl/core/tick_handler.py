@@ -1,5 +1,8 @@
 """Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
 
+A stop or a jump that is to be confirmed has its second quote requested in time, in case none is streamed: it leads to a
+decision as a streamed one does.
+
 A decision on a tick uses the last poll's positions and orders, the newest quotes, and what is certain of today's
 orders, so that no request precedes the order. Once an order was sent on an underlying, its view has expired until the
 next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting for.
@@ -7,10 +10,9 @@ Without streams, only polls decide.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -30,6 +32,8 @@ from sellctl.core.watching.trigger_prices import FARTHEST, distances
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
 _EXECUTING = "executing a tick"
 
+_Groups = dict[tuple[str, str], SellWatcher]  # watchers by their account and an underlying that it holds something on
+
 
 @dataclass(slots=True)
 class TickHandler:
@@ -42,21 +46,17 @@ class TickHandler:
     clock: Clock
     publish: EventPublisher
     _wake: Callable[[str], None] = lambda _account: None
-    _requote: Callable[[str, Collection[str]], None] = lambda _account, _symbols: None
     _instruments: dict[str, Instrument] = field(default_factory=dict)
     _held_by: dict[str, tuple[SellWatcher, ...]] = field(default_factory=dict)
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
     _disconnected: set[str] = field(default_factory=set)
     _pending_wakes: set[str] = field(default_factory=set)
+    _second_quotes: dict[float, _Groups] = field(default_factory=dict)  # what waits for them, by when they are due
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, wake: Callable[[str], None], requote: Callable[[str, Collection[str]], None]) -> None:
-        """Start the streams.
-
-        `wake` requests an early read of an account, or of all when its name is "", and `requote` a decision on an
-        account with newer quotes of these symbols.
-        """
-        self._wake, self._requote = wake, requote
+    def open(self, wake: Callable[[str], None]) -> None:
+        """Start the streams. `wake` requests an early read of an account, or of all when its name is ""."""
+        self._wake = wake
         self.stream.start(self)
 
     async def close(self) -> None:
@@ -66,6 +66,7 @@ class TickHandler:
         for task in self._tasks.difference(executing):
             task.cancel()
         self._pending_wakes.clear()  # else those that were cancelled would never be requested again
+        self._second_quotes.clear()  # likewise
         await asyncio.gather(*executing, return_exceptions=True)
         for watcher in self.watchers:
             watcher.orders_streamed(is_connected=False)
@@ -127,7 +128,7 @@ class TickHandler:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
             for watcher in self._held_by.get(symbol, ()):
-                self._poll_for_second_quote(watcher, [symbol], received_at)
+                self._request_second_quotes(watcher, self._instruments[symbol].underlying, received_at)
         arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
         groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
@@ -160,18 +161,19 @@ class TickHandler:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _decide(self, watcher: SellWatcher, underlying: str, market: Market, received_at: float) -> None:
+    def _decide(self, watcher: SellWatcher, underlying: str, market: Market, received_at: float) -> bool:
+        """Decide on an underlying by quotes received then. Return False when its view doesn't hold any more."""
         view = self._view(watcher, underlying, market)
         if view is None:
-            return
+            return False
         plan = watcher.decide_on_tick(view)
         if watcher.lacks_certain_orders(plan):
             self._wake(watcher.name)
         elif plan.acts:
             self._execute(watcher, underlying, view)
         if plan.is_unconfirmed:
-            symbols = [holding.symbol for holding in view.snapshot.holdings]
-            self._poll_for_second_quote(watcher, symbols, received_at)
+            self._request_second_quotes(watcher, underlying, received_at)
+        return True
 
     def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
         """The last poll's view with the newest quotes; None while no tick may act."""
@@ -195,29 +197,40 @@ class TickHandler:
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
-    def _poll_for_second_quote(self, watcher: SellWatcher, symbols: Collection[str], received_at: float) -> None:
-        """Poll for a second quote, which confirms or refutes the one received then, in case none is streamed.
+    def _request_second_quotes(self, watcher: SellWatcher, underlying: str, received_at: float) -> None:
+        """Request second quotes on an underlying in time, which confirm or refute those received then.
 
-        Those of one message are polled together, however long the decisions on it took.
+        Those of one message are requested together, however long the decisions on it took.
         """
-        what = f"second quotes of {watcher.name}: {', '.join(symbols)}"
-        at = received_at + self.prices.second_quote_in
-        self._call_at(at, what, partial(self._requote, watcher.name, symbols))
+        group, due_at = (watcher.name, underlying), received_at + self.prices.second_quote_in
+        if any(group in groups for groups in self._second_quotes.values()):
+            return
+        if due_at not in self._second_quotes:
+            self._second_quotes[due_at] = {}
+            self._keep(asyncio.create_task(self._decide_on_second_quotes(due_at)))
+        self._second_quotes[due_at][group] = watcher
+
+    async def _decide_on_second_quotes(self, due_at: float) -> None:
+        await self.clock.sleep(max(due_at - self.clock.monotonic(), 0.0))
+        groups, received_at = self._second_quotes.pop(due_at), self.clock.monotonic()
+        underlyings = {underlying for _, underlying in groups}
+        await self.prices.refresh(each for each in self._instruments.values() if each.underlying in underlyings)
+        market = self._market()
+        if market is not None and market.is_open:
+            for (_, underlying), watcher in groups.items():
+                if not self._decide(watcher, underlying, market, received_at):
+                    self._wake(watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
-        """Request one early read."""
-        self._call_at(self.clock.monotonic() + seconds, what, partial(self._wake, account))
-
-    def _call_at(self, at: float, what: str, call: Callable[[], None]) -> None:
-        """Call once at this monotonic time; further calls with the same `what` are ignored until then."""
+        """Request one early read; further requests with the same `what` are ignored until then."""
         if what in self._pending_wakes:
             return
         self._pending_wakes.add(what)
 
         async def wake() -> None:
-            await self.clock.sleep(max(at - self.clock.monotonic(), 0.0))
+            await self.clock.sleep(seconds)
             self._pending_wakes.discard(what)
-            call()
+            self._wake(account)
 
         self._keep(asyncio.create_task(wake()))
 

@@ -1,13 +1,17 @@
 """Streamed news: which of them send an order, and which only wake a poll."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 
 import pytest
 from builders import CALL, PUT, a_position
+from msgspec.structs import replace
+from order_builders import an_exit_order
 from shell_fakes import FakeStream, World
 
+from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.model.event import EventKind
+from sellctl.core.model.plan import Urgency
 from sellctl.core.tick_handler import TickHandler
 
 DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
@@ -21,7 +25,6 @@ class Ticks:
         self.world = world or World()
         self.stream = FakeStream()
         self.woken: list[str] = []
-        self.requoted: list[tuple[str, list[str]]] = []
         self.handler = TickHandler(
             [self.world.watcher],
             self.stream,
@@ -30,9 +33,6 @@ class Ticks:
             self.world.clock,
             self.world.watcher.publish,
         )
-
-    def requote(self, account: str, symbols: Collection[str]) -> None:
-        self.requoted.append((account, [*symbols]))
 
     async def poll(self) -> None:
         await self.world.poll()
@@ -46,17 +46,23 @@ class Ticks:
         for _ in range(5):
             await asyncio.sleep(0)
 
+    async def two_seconds_pass(self) -> None:
+        """Time for a second quote to be requested, and for what follows from it."""
+        await self.world.clock.sleep(2)
+        await self.world.clock.sleep(0)
+
     def play(self, *acts: Callable[[], Awaitable[None]]) -> None:
         """Open with the order stream connected, poll twice so that all that is loaded ahead is there, act, close."""
 
         async def everything() -> None:
-            self.handler.open(self.woken.append, self.requote)
+            self.handler.open(self.woken.append)
             self.world.watcher.orders_streamed(is_connected=True)
             await self.poll()
             self.world.clock.seconds += 5
             await self.poll()
             self.woken.clear()
             self.world.broker.requests.clear()
+            self.world.quotes.requested.clear()
             for act in acts:
                 await act()
             await self.handler.close()
@@ -109,6 +115,30 @@ def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
     ticks.play(both)
 
 
+def test_orders_of_one_instant_count_against_each_other() -> None:
+    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD")]
+    world = World()
+    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
+    for symbol in symbols:
+        world.quoted("1.00", "1.02", symbol)
+    ticks = Ticks(world)
+
+    async def all_are_due() -> None:
+        of_earlier = MAX_PATIENT_ORDERS_PER_MINUTE[1] - 2  # two more orders of the account are allowed this minute
+        for number in range(of_earlier):
+            sent = an_exit_order(at=world.clock.seconds, urgency=Urgency.PROFIT)
+            sent = replace(sent, client_order_id=f"sellctl-{number}")
+            world.watcher.orders.book.intend(sent)
+        world.clock.seconds += 1
+        for symbol in symbols:
+            world.quoted(*DUE, symbol)
+        ticks.handler.quotes_received([world.quotes.quote(symbol) for symbol in symbols])
+        await world.clock.sleep(0)
+
+    ticks.play(all_are_due)
+    assert ticks.sent == symbols[:2]
+
+
 def test_a_ticks_plan_is_recorded_and_its_intent_too() -> None:
     ticks = Ticks()
     ticks.play(lambda: ticks.quote(*DUE))
@@ -140,24 +170,54 @@ def test_a_stop_needs_two_ticks_far_enough_apart() -> None:
     assert again.sent == [CALL]
 
 
-def test_a_stop_that_waits_for_a_second_quote_asks_for_one_once_and_for_no_read() -> None:
+def test_a_stop_without_a_second_tick_is_confirmed_by_one_request_for_what_is_held_on_its_underlying() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(MSFT_CALL, "2"))
+    world.quoted("1.00", "1.02", MSFT_CALL)
+    ticks = Ticks(world)
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), ticks.two_seconds_pass)
+    assert world.quotes.requested == [[CALL]]
+    assert ticks.sent == [CALL]
+    assert world.broker.requests == ["submit"]
+
+
+def test_a_second_quote_that_is_above_the_stop_refutes_it() -> None:
     ticks = Ticks()
 
-    async def time_passes() -> None:
-        await asyncio.sleep(0.02)
+    async def recovers() -> None:
+        ticks.world.quoted("1.00", "1.02")
 
-    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), time_passes)
-    assert (ticks.requoted, ticks.woken) == ([("main", [CALL])], [])
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), recovers, ticks.two_seconds_pass)
+    assert (ticks.sent, ticks.woken, len(ticks.world.quotes.requested)) == ([], [], 1)
 
 
-def test_a_jump_sends_nothing_and_asks_for_a_second_quote() -> None:
+def test_a_second_quote_whose_view_has_expired_asks_for_a_read_instead() -> None:
     ticks = Ticks()
 
-    async def time_passes() -> None:
-        await asyncio.sleep(0.02)
+    async def a_fill_is_seen() -> None:
+        ticks.world.watcher.orders.executions.expire([CALL])
 
-    ticks.play(lambda: ticks.quote("9.00", "9.02"), time_passes)
-    assert (ticks.sent, ticks.requoted, ticks.woken) == ([], [("main", [CALL])], [])
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), a_fill_is_seen, ticks.two_seconds_pass)
+    assert (ticks.sent, ticks.woken) == ([], ["main"])
+
+
+def test_second_quotes_that_can_not_be_read_are_requested_again() -> None:
+    ticks = Ticks()
+
+    async def quotes_fail() -> None:
+        ticks.world.quotes.prices.clear()
+
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), quotes_fail, ticks.two_seconds_pass, ticks.two_seconds_pass)
+    assert len(ticks.world.quotes.requested) >= 2
+
+
+def test_a_jump_sends_nothing_until_a_second_quote_agrees_with_it() -> None:
+    ticks = Ticks()
+    ticks.play(lambda: ticks.quote("9.00", "9.02"))
+    assert ticks.sent == []
+    again = Ticks()
+    again.play(lambda: again.quote("9.00", "9.02"), again.two_seconds_pass)
+    assert (again.sent, again.world.quotes.requested) == ([CALL], [[CALL]])
 
 
 def test_no_tick_acts_while_the_market_is_closed() -> None:

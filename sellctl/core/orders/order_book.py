@@ -141,8 +141,18 @@ class OrderBook:
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
+    def announce(self, order: ManagedOrder) -> None:
+        """Count an order that is sent once its intent is recorded: other decisions of the same moment see it (K2)."""
+        if order.handling.counts:
+            self._rate.announce(order.client_order_id, order.symbol, order.urgency)
+
+    def withdraw(self, client_order_id: str) -> None:
+        """Forget an announced order whose intent can't be recorded; nothing when it was intended meanwhile."""
+        self._rate.withdraw(client_order_id)
+
     def intend(self, order: ManagedOrder) -> None:
         """Add an order that is recorded and about to be sent."""
+        self._rate.withdraw(order.client_order_id)
         self._open[order.client_order_id] = order
         if order.purpose is Purpose.EXIT:
             self._exits[order.symbol] = order

@@ -35,7 +35,16 @@ class OrderRate:
     """The orders of one account in the last minute, and its rejects. Times are monotonic seconds."""
 
     _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
+    _announced: dict[str, tuple[str, Urgency]] = field(default_factory=dict)  # by client order id
     _rejects: dict[str, tuple[RejectStreak, float]] = field(default_factory=dict)  # with the instant of the last one
+
+    def announce(self, client_order_id: str, symbol: str, urgency: Urgency) -> None:
+        """Count an order from now on that is sent once its intent is recorded."""
+        self._announced[client_order_id] = (symbol, urgency)
+
+    def withdraw(self, client_order_id: str) -> None:
+        """Don't count an announced order any more: it is sent, or won't be."""
+        self._announced.pop(client_order_id, None)
 
     def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
         """Count an order that is about to be sent."""
@@ -53,11 +62,11 @@ class OrderRate:
         self._rejects.pop(symbol, None)
 
     def sent(self, now: float) -> OrderCount:
-        """The account's orders of the last minute."""
+        """The account's orders of the last minute, and those that are announced."""
         return _counted([urgency for _, urgency in self._last_minute(now)])
 
     def sent_of_each(self, now: float) -> dict[str, OrderCount]:
-        """The orders of the last minute by symbol; symbols without any are absent."""
+        """The same by symbol; symbols without any are absent."""
         urgencies: dict[str, list[Urgency]] = {}
         for symbol, urgency in self._last_minute(now):
             urgencies.setdefault(symbol, []).append(urgency)
@@ -66,7 +75,7 @@ class OrderRate:
     def _last_minute(self, now: float) -> list[tuple[str, Urgency]]:
         while self._sent and now - self._sent[0][0] > MINUTE:
             self._sent.popleft()
-        return [(symbol, urgency) for _, symbol, urgency in self._sent]
+        return [*((symbol, urgency) for _, symbol, urgency in self._sent), *self._announced.values()]
 
     def rejects(self, symbol: str, now: float) -> RejectStreak:
         """The orders that were refused or rejected in a row."""

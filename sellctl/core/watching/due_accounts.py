@@ -4,8 +4,8 @@ It knows what was requested and when each account was last read; how long to wai
 Times are in monotonic seconds.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,15 +61,13 @@ class ScheduledAccount(Protocol):
 class Due(Struct, frozen=True):
     """The names of the accounts that one round reads, re-evaluates without a read, and requests quotes for.
 
-    `follows` are those whose working orders it asks for without a read. Of the accounts in `only`, which are
-    re-evaluated, quotes are requested for these symbols.
+    `follows` are those whose working orders it asks for without a read.
     """
 
     reads: frozenset[str]
     reevaluations: frozenset[str]
     quotes: frozenset[str]
     follows: frozenset[str] = frozenset()
-    only: Mapping[str, frozenset[str]] = {}
 
 
 @dataclass(slots=True)
@@ -99,7 +97,6 @@ class DueAccounts:
     _ordinary_requested: bool = False
     _read_requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
     _reevaluation_requested: set[str] = field(default_factory=set)  # accounts to decide again on the quotes there are
-    _quotes_requested: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by account
     _at_once: set[str] = field(default_factory=set)  # accounts to be read by the next poll in any case
 
     # --- what is due --------------------------------------------------------------------------------------------------
@@ -114,17 +111,13 @@ class DueAccounts:
         wanted = (quotes | self._reevaluation_requested) - (reads - self._confirming())
         able = frozenset(each.name for each in self.accounts if each.name in wanted and each.may_reevaluate)
         follows = (each.name for each in self.accounts if each.name not in reads and self._follow_due_at(each) <= now)
-        alone = able - reads - {name for name, due_at in self._own_reevaluations().items() if due_at <= now}
-        only = {name: frozenset(its) for name, its in self._quotes_requested.items() if name in alone}
-        self._read_requested |= self._quotes_requested.keys() - able
-        self._quotes_requested.clear()
-        return Due(reads, able, quotes | (reads - self.quoted_lately(now)), frozenset(follows), only)
+        return Due(reads, able, quotes | (reads - self.quoted_lately(now)), frozenset(follows))
 
     def next_at(self, *, ordinary: bool) -> float:
         """When the next account is due; with `ordinary`, at the latest when the next ordinary poll is."""
         self._note_jumps()
         times = [self._read_due_at(account) for account in self.accounts]
-        times += self._reevaluations().values()
+        times += [due_at for _, due_at in self._reevaluations()]
         times += [self._follow_due_at(account) for account in self.accounts]
         soonest = min(times, default=_NEVER)
         return min(soonest, self._next_ordinary) if ordinary or soonest == _NEVER else soonest
@@ -191,26 +184,22 @@ class DueAccounts:
     def _quotes_due(self, now: float) -> frozenset[str]:
         """The accounts that need newer quotes: all that want any once one is due, so that they share the requests."""
         times = self._reevaluations()
-        return frozenset(times) if any(due_at <= now for due_at in times.values()) else frozenset()
+        return frozenset(name for name, _ in times) if any(due_at <= now for _, due_at in times) else frozenset()
 
     def _confirming(self) -> frozenset[str]:
         """The accounts on which a second quote decides: they act on it even while they are being read."""
         waiting = (each for each in self.accounts if each.state.is_unconfirmed or self._conditions(each).has_jump)
-        return frozenset((*self._quotes_requested, *(each.name for each in waiting)))
+        return frozenset(each.name for each in waiting)
 
-    def _reevaluations(self) -> dict[str, float]:
+    def _reevaluations(self) -> list[tuple[str, float]]:
         """The accounts that are re-evaluated before their next read, and when each is."""
-        return self._own_reevaluations() | dict.fromkeys(self._quotes_requested, _LONG_AGO)
-
-    def _own_reevaluations(self) -> dict[str, float]:
-        """Those that their own state wants, on newer quotes of all that they hold."""
         expedited = {account.name for account in self.accounts if account.state.is_expedited}
         requests = quote_requests(self.instruments_of(expedited))
-        times = {}
+        times = []
         for account in self.accounts:
             gap = reevaluation_gap(account.state, self._conditions(account), requests)
             if gap is not None:
-                times[account.name] = self._quoted_at.get(account.name, _LONG_AGO) + gap
+                times.append((account.name, self._quoted_at.get(account.name, _LONG_AGO) + gap))
         return times
 
     def _note_jumps(self) -> None:
@@ -257,14 +246,6 @@ class DueAccounts:
         self._read_requested.update(names)
         self._reevaluation_requested.update(names)
 
-    def request_quotes(self, name: str, symbols: Iterable[str]) -> None:
-        """Get newer quotes of these symbols of an account and re-evaluate it now, without a read where possible."""
-        account = next(each for each in self.accounts if each.name == name)
-        if account.may_reevaluate:
-            self._quotes_requested[name].update(symbols)
-        else:
-            self._read_requested.add(name)
-
     def request_at_once(self, accounts: Iterable[str]) -> None:
         """Read these accounts by the next poll, also those that back off."""
         self._at_once.update(accounts)
@@ -307,7 +288,7 @@ class DueAccounts:
     def quoted(self, due: Due, now: float) -> None:
         """The quotes of a round have come, and its accounts decide on them."""
         self._reevaluation_requested.difference_update(due.reads, due.reevaluations)
-        self._quoted_at |= dict.fromkeys(due.quotes - due.only.keys(), now)
+        self._quoted_at |= dict.fromkeys(due.quotes, now)
 
     # --- what the accounts hold ---------------------------------------------------------------------------------------
 
@@ -322,10 +303,10 @@ class DueAccounts:
 
     def instruments_due(self, due: Due) -> list[Instrument]:
         """The instruments whose quotes a round requests: of a single run's re-evaluations, those with something due."""
-        narrow = due.reevaluations if self.single_run else frozenset(due.only)
+        narrow = due.reevaluations if self.single_run else frozenset[str]()
         states = [account.state for account in self.accounts if account.name in narrow]
         notable = {each.holding.symbol for state in states if state.plan for each in state.plan.notable}
-        wanted = notable.union(self._jumped, *(state.working for state in states), *due.only.values())
+        wanted = notable.union(self._jumped, *(state.working for state in states))
         of_some = self.instruments_of(narrow & due.quotes)
         wanted |= {each.underlying for each in of_some if each.symbol in wanted}
         return [*self.instruments_of(due.quotes - narrow), *(each for each in of_some if each.symbol in wanted)]
