@@ -332,7 +332,6 @@ class OrderManager:
 
     def _sending(self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None]) -> Awaitable[bool]:
         """Send an order once its intent is recorded (I2); `now` is the broker's time. JournalError: nothing is sent."""
-
         request, signal = order.request, order.signal
         managed = ManagedOrder.of_request(request, signal, order.step, at=self.clock.monotonic())
         self.book.announce(managed)

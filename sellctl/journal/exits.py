@@ -1,5 +1,7 @@
 """Reads each exit from the journal: the holding that was decided on, the orders and the fills. Nothing is written.
 
+The plan that decided on an order is recorded after it, so that the order doesn't wait; older journals have it before.
+
 An exit is a series of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when an
 order for another reason follows, or when nothing was sent or filled for OVER.
 """
@@ -52,6 +54,7 @@ class _OpenExit:
     facts: Exit
     last: dt.datetime
     path: list[Point]
+    first_order: str = ""  # its client order id
     orders: set[str] = field(default_factory=set)
     parts: list[Part] = field(default_factory=list)
 
@@ -92,6 +95,11 @@ class _Collector:
             if holding.quote is not None:
                 point = Point(snapshot.market.now, holding.quote.bid, holding.quote.ask)
                 self._path(row.account, holding.symbol, row.day).append(point)
+        for decision in self._plans[row.account].submits:
+            order = decision.submit.client_order_id if decision.submit else ""
+            begun = self._of_order.get((row.account, order))
+            if begun and begun.facts.decided_on is None and begun.first_order == order:
+                begun.facts = _decided(begun.facts, decision)
 
     def _path(self, account: str, symbol: str, day: str) -> list[Point]:
         return self._paths.setdefault((account, symbol, day), [])
@@ -128,14 +136,9 @@ class _Collector:
     def _begin(self, row: AuditRow, at: dt.datetime) -> _OpenExit:
         facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")), row=row.seq)
         decision = self._decision_for(row)
-        if decision and decision.signal:
-            facts = replace(
-                facts,
-                strategy=decision.signal.strategy,
-                decided_on=decision.signal.holding,
-                stop=next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None),
-            )
-        begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day))
+        if decision:
+            facts = _decided(facts, decision)
+        begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day), row.client_order_id)
         self._open[row.account, row.symbol] = begun
         self._all.append(begun)
         return begun
@@ -156,6 +159,15 @@ class _Collector:
         owner = self._of_order[key]
         owner.last = dt.datetime.fromisoformat(row.at)
         owner.parts.append(Part(owner.last, total - before, (total * average - spent) / (total - before)))
+
+
+def _decided(facts: Exit, decision: PositionDecision) -> Exit:
+    """The exit with what the decision on its first order says."""
+    signal = decision.signal
+    if signal is None:
+        return facts
+    stop = next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None)
+    return replace(facts, strategy=signal.strategy, decided_on=signal.holding, stop=stop)
 
 
 def _number(value: object) -> Decimal:

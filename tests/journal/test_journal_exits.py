@@ -5,6 +5,7 @@ import csv
 import io
 import json
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,24 @@ def quoted(holding: Holding, bid: str = "1.20", ask: str = "1.30") -> Holding:
     return replace(holding, prices=Prices(Decimal(bid), Decimal(ask), ""))
 
 
-def a_step(journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20") -> None:
-    """One order of an exit: its plan, its intent."""
+def a_step(
+    journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
+) -> None:
+    """One order of an exit: its intent and its plan, of which older journals have the plan first."""
     decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
     assert decision.signal is not None
     signal = replace(decision.signal, holding=decision.holding, strategy="one")
-    asyncio.run(journal.plan_made(a_snapshot(decision.holding), a_plan(replace(decision, signal=signal))))
-    order = an_order(client_order_id)
-    asyncio.run(journal.intend("main", (IntendedOrder(order, a_body(order), signal, step),), ()))
+    order, plan = an_order(client_order_id), a_plan(replace(decision, signal=signal))
+
+    async def write() -> None:
+        records = [
+            partial(journal.intend, "main", (IntendedOrder(order, a_body(order), signal, step),), ()),
+            partial(journal.plan_made, a_snapshot(decision.holding), plan),
+        ]
+        for record in reversed(records) if plan_first else records:
+            await record()
+
+    asyncio.run(write())
 
 
 def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:
@@ -46,12 +57,12 @@ def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: st
     journal.record_fill("main", client_order_id, words)
 
 
-def a_history(folder: Path) -> None:
+def a_history(folder: Path, *, plan_first: bool = False) -> None:
     """A stop that took two orders: one contract by the first, two by the second in two fills."""
     journal = a_journal(folder)
-    a_step(journal, "sellctl-1")
+    a_step(journal, "sellctl-1", plan_first=plan_first)
     a_fill(journal, "sellctl-1", "1", "1.22")
-    a_step(journal, "sellctl-2", 2, bid="1.16")
+    a_step(journal, "sellctl-2", 2, bid="1.16", plan_first=plan_first)
     a_fill(journal, "sellctl-2", "1", "1.16")
     a_fill(journal, "sellctl-2", "2", "1.17")
     journal.close()
@@ -66,8 +77,9 @@ def said(folder: Path, *words: str) -> tuple[str, str]:
     return result.stdout, result.stderr
 
 
-def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_path: Path) -> None:
-    a_history(tmp_path)
+@pytest.mark.parametrize("plan_first", [True, False], ids=["its plans recorded before its orders", "and after"])
+def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_path: Path, plan_first: bool) -> None:
+    a_history(tmp_path, plan_first=plan_first)
     (one,) = exits(tmp_path / FILE_NAME, Filters())
     assert (one.symbol, one.reason, one.strategy, one.steps) == (CALL, "stop_loss", "one", 2)
     assert (one.qty, one.price) == (Decimal(3), (Decimal("1.22") + 2 * Decimal("1.17")) / 3)
