@@ -18,7 +18,10 @@ CONFIRMATION = 1.5  # seconds, the default of `guards.confirm`
 WORDS = {"low": "stops", "high": "targets"}
 DELAYS = (0.0, 0.1)
 ONE_BY_ONE = 7  # stops
+ROUNDS = 5  # of each kind
 CALM = {"watch": 2.0, "bare": 0.2}  # seconds of rest between two rounds, and thrice as many before the first
+# Seconds more in each round: without them, all of them would meet the same moment between two polls of `watch`.
+LATER = {"watch": 0.7, "bare": 0.0}
 _PATIENCE = 20.0
 _LOOK_AGAIN = 0.05
 Runs = dict[tuple[str, float], list[Run]]  # by level and delay
@@ -26,10 +29,11 @@ Runs = dict[tuple[str, float], list[Run]]  # by level and delay
 
 def figures() -> Iterator[Figure]:
     """Name, measured value, bound; each as soon as it is measured."""
-    bare, ours = _both(MANY, [(level, delay) for delay in DELAYS for level in WORDS for _ in range(2)])
-    for (level, delay), runs in ours.items():
+    for which in [(level, delay) for delay in DELAYS for level in WORDS]:
+        bare, ours = _both(MANY, ROUNDS * [which])
+        level, delay = which
         what = f"exit: {MANY.due} {WORDS[level]} at once, {delay * 1000:.0f} ms: last order"
-        yield _compared(what, level, runs, bare[level, delay], 2.0)
+        yield _compared(what, level, ours[which], bare[which], 2.0)
     bare, ours = _both(ONE, [("low", 0.0)] * ONE_BY_ONE)
     for (level, delay), runs in ours.items():
         what = f"exit: one stop of {ONE.held}, streamed, median of {ONE_BY_ONE}: its order"
@@ -77,7 +81,7 @@ def session(name: str, market: Market, rounds: list[tuple[str, float]]) -> Runs:
             stage.command("delay", delay)
             found[level, delay].append(_one_round(stage, level, first))
             _wait_for(stage, "working", 0)
-            time.sleep(CALM[name])
+            time.sleep(CALM[name] + LATER[name] * len(found[level, delay]))
     return found
 
 

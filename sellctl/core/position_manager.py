@@ -126,7 +126,7 @@ class PositionManager:
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
         if not again:
-            self._forget_the_gone({position.instrument.symbol for position in seen}, orders)
+            self._forget_the_gone({position.instrument.symbol for position in seen}, market.now, orders)
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
@@ -135,7 +135,8 @@ class PositionManager:
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
         whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
-        self.episodes.forget(s for s in tuple(self.episodes.known) if is_pair_name(s) and s not in whole_pairs)
+        gone = [s for s in self.episodes.known if is_pair_name(s) and s not in whole_pairs]
+        self.episodes.set_aside(gone, market.now)
         self.splits.check(seen, market)
         known = self.episodes.known
         episodes = {symbol: known[symbol] for symbol in valid}
@@ -208,7 +209,7 @@ class PositionManager:
             memory = self._memories[symbol] = _Memory(position.direction, at)
         memory.absent, memory.qty = 0, position.qty
 
-    def _forget_the_gone(self, held: set[str], orders: _OrderView) -> None:
+    def _forget_the_gone(self, held: set[str], at: dt.datetime, orders: _OrderView) -> None:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
             if not is_pair_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
@@ -219,7 +220,7 @@ class PositionManager:
             if memory.absent >= ABSENCES and symbol not in orders.unresolved:
                 del self._memories[symbol]
                 self._book.position_closed(symbol)
-                self.episodes.forget((symbol,))
+                self.episodes.set_aside((symbol,), at)
 
     def _holding(self, position: Position, episode: Episode | None, orders: _OrderView) -> Holding:
         """A position with its quote and state; without an episode, the state starts when this process first saw it."""

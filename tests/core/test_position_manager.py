@@ -13,13 +13,13 @@ from order_fakes import FakeClock, FakeMemory, NoQuotes
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.market import Market, Split
-from sellctl.core.model.order import PositionIntent, Side
+from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import BackstopState, Direction, Holding, PastAverage, Position
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.tracking.episodes import KEPT_ASIDE, Episodes
 from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
 from sellctl.core.tracking.splits import SplitsOfDay
 
@@ -47,7 +47,7 @@ class Desk:
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
         self.clock.seconds += seconds
-        held = self.positions.holdings(positions, market or a_market())
+        held = self.positions.holdings(positions, market or replace(a_market(), now=self.clock.now()))
         asyncio.run(self.positions.save())
         return held
 
@@ -211,6 +211,51 @@ def test_what_an_earlier_process_knew_is_forgotten_like_everything_else() -> Non
         assert PUT in desk.memory.episodes
         desk.poll(TEN)
     assert set(desk.memory.episodes) == {CALL}
+
+
+def with_a_peak(desk: Desk) -> None:
+    """A position whose price was 1.31 once, and whose opening was looked up."""
+    desk.quote("1.30", "1.32")
+    desk.poll(TEN)
+    desk.positions.episodes.opened(CALL, (), desk.clock.now())
+    desk.quote("1.00", "1.02")
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
+
+
+def bought(status: str = "filled", when: str = "11:00") -> Order:
+    """The order that opened the position."""
+    order = replace(an_order(CALL, "sell", "10"), side=Side.BUY, position_intent=PositionIntent.BUY_TO_OPEN)
+    return replace(order, filled_qty=Decimal(10), submitted_at=at(when), filled_at=at(when), status=status)
+
+
+def test_a_position_that_a_few_lists_left_out_keeps_its_peak_once_its_orders_show_that_it_was_never_closed() -> None:
+    desk = Desk()
+    with_a_peak(desk)
+    for _ in range(ABSENCES + 2):
+        desk.poll()
+    assert desk.poll(TEN)[0].state.peak is None
+    assert desk.positions.episodes.without_opening() == (CALL,)
+    desk.positions.episodes.opened(CALL, [bought()], desk.clock.now())
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
+
+
+def test_a_position_that_was_closed_and_opened_again_within_a_minute_begins_with_a_new_peak() -> None:
+    desk = Desk()
+    with_a_peak(desk)
+    for _ in range(ABSENCES):
+        desk.poll(seconds=5)
+    desk.poll(TEN)
+    desk.clock.seconds += 40
+    desk.positions.episodes.opened(CALL, [bought(when="12:00:10")], desk.clock.now())
+    assert desk.poll(TEN)[0].state.peak == Decimal("1.01")
+
+
+def test_a_position_that_was_gone_for_a_minute_begins_anew() -> None:
+    desk = Desk()
+    with_a_peak(desk)
+    for _ in range(ABSENCES):
+        desk.poll(seconds=KEPT_ASIDE.total_seconds())
+    assert desk.poll(TEN, seconds=KEPT_ASIDE.total_seconds())[0].state.peak == Decimal("1.01")
 
 
 def test_the_first_sight_and_the_peak_survive_a_restart() -> None:

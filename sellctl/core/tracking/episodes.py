@@ -1,11 +1,11 @@
 """Episodes: the stored state of each position while it is held, and when its rules are suspended.
 
-An episode is on disk before a decision uses it (invariant D3). It ends when the position is forgotten; a flipped
-position, or one that its orders show to have been flat between two polls, begins a new one.
+An episode is on disk before a decision uses it (invariant D3). It ends when the position was gone for a minute; a
+flipped position, or one that its orders show to have been flat between two polls, begins a new one.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from sellctl.core.structures.pairs import is_pair_name, legs_of
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
 SPLIT_TOLERANCE = Decimal("0.002")
+KEPT_ASIDE = dt.timedelta(minutes=1)  # how long the episode of a position that isn't shown any more is kept
 MAY_BE_MISSING = dt.timedelta(seconds=30)  # how long after a fill the positions that were read may not show it
 SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave the cost within the tolerance
 
@@ -34,6 +35,7 @@ class Episodes:
         self._known: dict[str, Episode] | None = None
         self._looked_up: set[str] = set()
         self.in_question: set[str] = set()  # symbols that may have been closed and opened again: see `opened`
+        self._set_aside: dict[str, tuple[Episode, dt.datetime]] = {}  # of positions that are gone, and since when
         self._newly_suspended: list[tuple[str, str]] = []  # symbol and reason
 
     @property
@@ -54,9 +56,20 @@ class Episodes:
             self._looked_up.discard(symbol)
             self.in_question.discard(symbol)
 
+    def set_aside(self, symbols: Iterable[str], now: dt.datetime) -> None:
+        """End the episodes of positions that are not shown any more.
+
+        A position that is shown again within KEPT_ASIDE carries on with its episode: the broker had left it out. Since
+        it may also have been closed and opened again, it has no peak until its orders were looked up.
+        """
+        for symbol in symbols:
+            if symbol in self.known:
+                self._set_aside[symbol] = (self.known.pop(symbol), now)
+
     def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
         """Begin, carry on or suspend the episodes of these positions, which are all that are held."""
         held = {position.instrument.symbol: position for position in positions}
+        self._take_back(held, now)
         settled = tuple(self._settled(held))
         known = self.known
         for symbol, position in held.items():
@@ -72,6 +85,18 @@ class Episodes:
         for symbol, why in settled:
             self.suspend(underlying_of(symbol), why, held)
         self.forget(symbol for symbol, _ in settled)  # so that it suspends nothing again after the user's `manage`
+
+    def _take_back(self, held: Collection[str], now: dt.datetime) -> None:
+        for symbol, (episode, since) in [*self._set_aside.items()]:
+            if now - since >= KEPT_ASIDE:
+                del self._set_aside[symbol]
+                self._looked_up.discard(symbol)
+            elif symbol in held:
+                del self._set_aside[symbol]
+                self.known[symbol] = episode
+                if symbol in self._looked_up:
+                    self._looked_up.discard(symbol)
+                    self.in_question.add(symbol)
 
     def peaked(self, symbol: str, price: Decimal) -> None:
         """Move the peak to a confirmed price, if that is better and the rules aren't suspended."""
