@@ -227,8 +227,11 @@ class FakeQuotes:
         self.clock = clock
         self.prices: dict[str, tuple[str, str]] = {CALL: ("1.00", "1.02")}
         self.requested: list[list[str]] = []  # the symbols of each request
+        self.fails: Exception | None = None
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
+        if self.fails:
+            raise self.fails
         self.requested.append([instrument.symbol for instrument in instruments])
         return {i.symbol: self.quote(i.symbol) for i in instruments if i.symbol in self.prices}
 

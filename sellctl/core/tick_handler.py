@@ -88,8 +88,7 @@ class TickHandler:
         try:
             await self._prepare()
         except Exception as error:  # noqa: BLE001  a bug here must not stop the polls
-            text = f"streamed quotes can't act because of an internal error: {type(error).__name__}"
-            self.publish("", EventKind.DEGRADED, text, failed=True)
+            self._publish_fault(error)
 
     async def _prepare(self) -> None:
         """Update which account holds which symbol, and stream those nearest to their triggers."""
@@ -211,8 +210,19 @@ class TickHandler:
         self._second_quotes[due_at][group] = watcher
 
     async def _decide_on_second_quotes(self, due_at: float) -> None:
+        """After an internal error the accounts are read: their polls decide, and contain what concerns one of them."""
         await self.clock.sleep(max(due_at - self.clock.monotonic(), 0.0))
-        groups, received_at = self._second_quotes.pop(due_at), self.clock.monotonic()
+        groups = self._second_quotes.pop(due_at)
+        try:
+            await self._decide_again(groups)
+        except Exception as error:  # noqa: BLE001  a bug here must not keep a stop from being confirmed
+            self._publish_fault(error)
+            for watcher in groups.values():
+                self._wake(watcher.name)
+
+    async def _decide_again(self, groups: _Groups) -> None:
+        """Request the quotes of these groups, and decide on them as on streamed ones."""
+        received_at = self.clock.monotonic()
         underlyings = {underlying for _, underlying in groups}
         await self.prices.refresh(each for each in self._instruments.values() if each.underlying in underlyings)
         market = self._market()
@@ -237,6 +247,10 @@ class TickHandler:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _publish_fault(self, error: Exception) -> None:
+        text = f"streamed quotes can't act because of an internal error: {type(error).__name__}"
+        self.publish("", EventKind.DEGRADED, text, failed=True)
 
     def _market(self) -> Market | None:
         try:

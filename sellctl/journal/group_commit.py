@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sellctl.core.errors import JournalError
-
 T = TypeVar("T")
 
 
@@ -33,7 +31,8 @@ class GroupCommit(Generic[T]):
     async def write(self, work: Callable[[T], None]) -> None:
         """Return once the work's writes are on disk. JournalError when they can't be written; then none of them is.
 
-        A write that fails spoils no other task's. Work may run twice, in a second transaction after the first failed.
+        Any other error of the work is raised too. A write that fails spoils no other task's. Work may run twice, in a
+        second transaction after the first failed.
         """
         loop = asyncio.get_running_loop()
         write = _Write(work, loop.create_future())
@@ -55,7 +54,7 @@ class GroupCommit(Generic[T]):
             with self._transaction() as transaction:
                 for write in writes:
                     write.work(transaction)
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001  the task that waits for it gets it
             if len(writes) > 1:
                 return False
             writes[0].ended.set_exception(error)

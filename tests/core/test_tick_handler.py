@@ -211,6 +211,17 @@ def test_second_quotes_that_can_not_be_read_are_requested_again() -> None:
     assert len(ticks.world.quotes.requested) >= 2
 
 
+def test_an_internal_error_on_a_second_quote_is_told_and_the_account_is_read_instead() -> None:
+    ticks = Ticks()
+
+    async def breaks() -> None:
+        ticks.world.quotes.fails = ZeroDivisionError()
+
+    ticks.play(lambda: ticks.quote(*OVER_THE_STOP), breaks, ticks.two_seconds_pass)
+    assert ticks.woken == ["main"]
+    assert "internal error: ZeroDivisionError" in ticks.world.events[-1].sentence
+
+
 def test_a_jump_sends_nothing_until_a_second_quote_agrees_with_it() -> None:
     ticks = Ticks()
     ticks.play(lambda: ticks.quote("9.00", "9.02"))

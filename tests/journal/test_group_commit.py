@@ -53,6 +53,20 @@ def test_a_write_that_fails_spoils_no_other() -> None:
     assert disk.commits == [["a"], ["c"]]
 
 
+def test_an_internal_error_in_one_write_is_raised_where_it_belongs_and_spoils_no_other() -> None:
+    disk = Disk()
+
+    async def both() -> None:
+        group = GroupCommit(disk.transaction)
+        faulty = asyncio.create_task(group.write(lambda words: words.append(str(1 / len(words[:0])))))
+        await group.write(_appending("b"))
+        with pytest.raises(ZeroDivisionError):
+            await faulty
+
+    asyncio.run(both())
+    assert disk.commits == [["b"]]
+
+
 def test_on_a_full_disk_every_write_fails() -> None:
     disk = Disk(is_full=True)
     assert asyncio.run(written(disk, "a", "b")) == [False, False]
