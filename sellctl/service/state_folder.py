@@ -2,8 +2,9 @@
 
 import json
 import os
+import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _HALT = "halted"
+_HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being written when its process ended
+_LISTED_EVERY = 0.2  # seconds: listing the files of 50 accounts once per account took most of 100 decisions at once
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _LIVE = "live-confirmed"
@@ -37,8 +40,11 @@ class StateFolder:
     """The folder with the journal, the locks and the halt flag. Created on first use, readable by its owner only."""
 
     path: Path
+    monotonic: Callable[[], float] = time.monotonic
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
     _unwritten_halt: str = ""  # the reason of a halt that the disk refused; this process obeys it all the same
+    _listed_at: float = float("-inf")  # when the folder was last searched for drafts of a halt
+    _has_draft: bool = False  # whether there was one
     _ignored: set[Path] = field(default_factory=set)  # in the inbox, reported and impossible to remove
 
     def make(self) -> None:
@@ -147,24 +153,28 @@ class StateFolder:
 
     def resume(self) -> bool:
         """Lift the halt. Returns whether there was one."""
-        flag = self.path / _HALT
-        try:
-            flag.unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise SellctlError(f"The halt flag {flag} can't be removed: {error.strerror}.", hint="Remove it.") from None
-        return True
+        found, self._listed_at = False, float("-inf")
+        for path in (*self._halt_drafts(), self.path / _HALT):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise SellctlError(
+                    f"The halt flag {path} can't be removed: {error.strerror}.", hint="Remove the file."
+                ) from None
+            found = True
+        return found
 
     def halted(self) -> str:
-        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt."""
+        """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt, and so does a draft."""
         if self._unwritten_halt:
             return self._write_halt_again()
         flag = self.path / _HALT
         try:
             flag.lstat()
         except FileNotFoundError:
-            return ""
+            return "a halt was not completely written" if self._has_halt_draft() else ""
         except OSError as error:
             return f"the halt flag can't be read ({error.strerror})"
         return str(_read(flag).get("reason", "")) or "the halt flag can't be read"
@@ -174,6 +184,21 @@ class StateFolder:
         with suppress(SellctlError):
             self.halt(reason, "sellctl")
         return reason
+
+    def _has_halt_draft(self) -> bool:
+        """Whether there is a draft of a halt, by a list of the folder that is at most _LISTED_EVERY old."""
+        now = self.monotonic()
+        if now - self._listed_at >= _LISTED_EVERY:
+            self._listed_at, self._has_draft = now, bool(self._halt_drafts())
+        return self._has_draft
+
+    def _halt_drafts(self) -> list[Path]:
+        try:
+            return [self.path / name for name in os.listdir(self.path) if name.startswith(_HALT_DRAFT)]  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+        except OSError:
+            return [self.path / _HALT_DRAFT]
 
     # --- the first run with real money --------------------------------------------------------------------------------
 

@@ -222,6 +222,25 @@ def test_a_damaged_confirmation_of_real_money_confirms_nothing(state: StateFolde
     assert state.confirmed_live() == frozenset()
 
 
+def test_a_draft_of_a_halt_counts_as_a_halt_and_is_lifted_with_it(state: StateFolder) -> None:
+    put(state.path / ".halted.4711", '{"reason": "fed')
+    assert state.halted() == "a halt was not completely written"
+    assert state.resume()
+    assert state.halted() == ""
+
+
+def test_a_draft_of_a_halt_counts_within_a_second(state: StateFolder) -> None:
+    seconds = [0.0]
+    state = StateFolder(state.path, monotonic=lambda: seconds[0])
+    assert state.halted() == ""
+    put(state.path / ".halted.4711", '{"reason": "fed')
+    seconds[0] = 0.5
+    assert state.halted() == "a halt was not completely written"
+    (state.path / ".halted.4711").unlink()
+    seconds[0] = 1.0
+    assert state.halted() == ""
+
+
 def test_a_halt_whose_reason_the_disk_refuses_halts_all_the_same(state: StateFolder) -> None:
     with no_room():
         problem = state.halt("fed day", by="sellctl halt")
