@@ -169,8 +169,8 @@ async def _retry(self: OrderManager, order: Any, _error: BrokerError) -> None:
 _cancel = OrderManager._cancel
 
 
-async def _call_it_canceled(self: OrderManager, cancel: CancelOrder) -> bool:
-    requested = await _cancel(self, cancel)
+async def _call_it_canceled(self: OrderManager, cancel: CancelOrder, at: float) -> bool:
+    requested = await _cancel(self, cancel, at)
     if requested:
         self._update(replace(cancel.order, status="canceled"))
     return requested

@@ -184,7 +184,8 @@ class AlpacaQuotes:
             batch, best = _Batch(market, (self._samples[market.asset],)), self._best_granted(market)
             never_asked = [key for key in self._keys if best and key.granted_at(market) is None]
             wanted += [(key, batch, key.better_feeds(market)) for key in self._keys]
-            wanted += [(key, batch, market.feeds[:best]) for key in never_asked[:1]]
+            if never_asked:
+                wanted.append((never_asked[self._polls % len(never_asked)], batch, market.feeds[:best]))
         await asyncio.gather(*(_try_better_feeds(*each) for each in wanted if each[2]))
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
@@ -274,11 +275,18 @@ async def _with_key(key: _KeyState, batch: _Batch, best_granted: int) -> Rows[Qu
 
 
 async def _try_better_feeds(key: _KeyState, batch: _Batch, better: tuple[str, ...]) -> None:
-    """Use the best of these feeds that the key is granted by now. A request that fails counts as refused for hours."""
+    """Use the best of these feeds that the key is granted by now. A refusal is believed for some hours.
+
+    Any other failure counts as one too, except for a key that was never asked: it is asked again soon.
+    """
     for feed in better:
         try:
             await _request(key.client, batch, feed)
+        except FeedNotGrantedError:
+            continue
         except BrokerError:
+            if key.granted_at(batch.market) is None:
+                return
             continue
         key.granted(batch.market, feed)
         return

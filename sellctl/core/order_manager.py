@@ -265,10 +265,11 @@ class OrderManager:
         """
         exits = tuple(self._exits(plan))
         backstops = tuple(self._backstops(plan))
-        recorded = asyncio.ensure_future(self._intend((*exits, *backstops), plan.cancels))
-        acts = self._in_order_of_urgency(plan, exits, recorded)
-        guards = [self._sending(order, plan.made_at, recorded) for order in backstops]
+        at = self.clock.monotonic()
+        recorded = asyncio.ensure_future(self._intend((*exits, *backstops), plan.cancels, at))
         try:
+            acts = self._in_order_of_urgency(plan, exits, recorded, at)
+            guards = [self._sending(order, plan.made_at, recorded, at) for order in backstops]
             ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
         finally:
             for order in (*exits, *backstops):
@@ -309,15 +310,17 @@ class OrderManager:
             self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
             self._refused_backstops_restored = True
 
-    async def _intend(self, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
-        """Record the requests of one decision together; on disk when this returns."""
-        at = self.clock.monotonic()
+    async def _intend(self, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder], at: float) -> None:
+        """Record the requests of one decision together; on disk when this returns.
+
+        `at` is the decision's time: by it a cancel is recorded, and later requested, that wasn't a moment ago.
+        """
         new = tuple(cancel for cancel in cancels if self.book.may_request_cancel(cancel.order, at))
         if orders or new:
             await self.journal.intend(self.account, orders, new)
 
     def _in_order_of_urgency(
-        self, plan: Plan, exits: Iterable[IntendedOrder], recorded: asyncio.Task[None]
+        self, plan: Plan, exits: Iterable[IntendedOrder], recorded: asyncio.Task[None], at: float
     ) -> list[Awaitable[bool]]:
         """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
         sends = {order.request.symbol: order for order in exits}
@@ -325,15 +328,17 @@ class OrderManager:
         requests = []
         for decision in plan.decisions:
             first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
-            requests += [self._cancelling(decision.holding.symbol, cancel, recorded) for cancel in first if cancel]
+            requests += [self._cancelling(decision.holding.symbol, cancel, recorded, at) for cancel in first if cancel]
             if decision.holding.symbol in sends:
-                requests.append(self._sending(sends.pop(decision.holding.symbol), plan.made_at, recorded))
-        return requests + [self._cancelling(each.order.symbol, each, recorded) for each in cancels.values()]
+                requests.append(self._sending(sends.pop(decision.holding.symbol), plan.made_at, recorded, at))
+        return requests + [self._cancelling(each.order.symbol, each, recorded, at) for each in cancels.values()]
 
-    def _sending(self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None]) -> Awaitable[bool]:
+    def _sending(
+        self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
+    ) -> Awaitable[bool]:
         """Send an order once its intent is recorded (I2); `now` is the broker's time. JournalError: nothing is sent."""
         request, signal = order.request, order.signal
-        managed = ManagedOrder.of_request(request, signal, order.step, at=self.clock.monotonic())
+        managed = ManagedOrder.of_request(request, signal, order.step, at=at)
         self.book.announce(managed)
 
         async def send() -> bool:
@@ -344,9 +349,9 @@ class OrderManager:
 
         return self.executions.sending(request.symbol, send, recorded)
 
-    def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None]) -> Awaitable[bool]:
+    def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
         """Request a cancel once it is recorded."""
-        return self.executions.cancelling(symbol, partial(self._cancel, cancel), recorded)
+        return self.executions.cancelling(symbol, partial(self._cancel, cancel, at), recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
@@ -454,13 +459,14 @@ class OrderManager:
 
         Return whether any was requested and not refused; the account's next read shows whether they have ended (I4).
         """
-        await self._intend((), cancels)
-        return any(await asyncio.gather(*(self._cancel(cancel) for cancel in cancels)))
+        at = self.clock.monotonic()
+        await self._intend((), cancels, at)
+        return any(await asyncio.gather(*(self._cancel(cancel, at) for cancel in cancels)))
 
-    async def _cancel(self, cancel: CancelOrder) -> bool:
-        """Request a cancel that is recorded, unless it was requested a moment ago. Return False when it failed."""
+    async def _cancel(self, cancel: CancelOrder, at: float) -> bool:
+        """Request a cancel that is recorded, unless it had been a moment before `at`. Return False when it failed."""
         order = cancel.order
-        effects = self.book.request_cancel(order, self.clock.monotonic())
+        effects = self.book.request_cancel(order, at)
         self._report_alerts(order.symbol, effects)
         if Cancel() not in effects:
             return False

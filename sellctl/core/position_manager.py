@@ -130,8 +130,8 @@ class PositionManager:
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        shorts = (position.symbol for position in seen if not position.is_long)
-        self.episodes.unmark_exit_after(symbol for symbol in shorts if not self._book.exit_progress(symbol, now))
+        shorts = [position.symbol for position in seen if not position.is_long]
+        self.episodes.unmark_exit_after(s for s in shorts if not self._is_being_closed(s, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
         whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
         self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
@@ -147,6 +147,9 @@ class PositionManager:
             self._move_peaks_of(pairs, market)
         self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
         return held
+
+    def _is_being_closed(self, symbol: str, now: float) -> bool:
+        return self._book.is_announced(symbol) or self._book.exit_progress(symbol, now) is not None
 
     async def save(self) -> None:
         """Store what is remembered of the positions. It is on disk when this returns."""

@@ -65,17 +65,22 @@ class PriceTracker:
         now = self._clock.monotonic()
         return frozenset(symbol for symbol, book in self._books.items() if book.has_jump(now))
 
-    async def refresh(self, instruments: Iterable[Instrument]) -> None:
-        """Poll the newest quotes. After a failure the stored quotes stay, and age until no rule accepts them."""
+    async def refresh(self, instruments: Iterable[Instrument], *, is_poll: bool = True) -> None:
+        """Request the newest quotes. After a failure the stored quotes stay, and age until no rule accepts them.
+
+        Unless this is a poll, whether it succeeds says nothing about the last one.
+        """
         wanted = {i.symbol: i for i in instruments if i.asset_class in QUOTED}
         if not wanted:
             return
         try:
             self.accept(await self._source.latest(list(wanted.values())), wanted)
         except BrokerError as error:
-            self._problem, self._failures = error.sentence, self._failures + 1
+            if is_poll:
+                self._problem, self._failures = error.sentence, self._failures + 1
         else:
-            self._problem, self._failures = " ".join(self._source.last_problems), 0
+            if is_poll:
+                self._problem, self._failures = " ".join(self._source.last_problems), 0
 
     def accept(
         self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL

@@ -32,7 +32,9 @@ from sellctl.core.watching.trigger_prices import FARTHEST, distances
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
 _EXECUTING = "executing a tick"
 
-_Groups = dict[tuple[str, str], SellWatcher]  # watchers by their account and an underlying that it holds something on
+SECOND_QUOTES_APART = 0.1  # seconds between two requests of second quotes: those due meanwhile share the next one
+
+_Group = tuple[str, str, bool]  # an account, an underlying that it holds something on, and whether a price has jumped
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ class TickHandler:
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
     _disconnected: set[str] = field(default_factory=set)
     _pending_wakes: set[str] = field(default_factory=set)
-    _second_quotes: dict[float, _Groups] = field(default_factory=dict)  # what waits for them, by when they are due
+    # What waits for second quotes, and when they are due.
+    _second_quotes: dict[_Group, tuple[SellWatcher, float]] = field(default_factory=dict)
+    _second_quotes_at: float = float("-inf")  # when they were last requested
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(self, wake: Callable[[str], None]) -> None:
@@ -94,13 +98,14 @@ class TickHandler:
         """Update which account holds which symbol, and stream those nearest to their triggers."""
         nearest: dict[str, Decimal] = {}
         held_by: dict[str, tuple[SellWatcher, ...]] = {}
+        instruments: dict[str, Instrument] = {}
         self._distances = {watcher.name: _distances_of(watcher) for watcher in self.watchers}
         for watcher, instrument in self._quoted():
             symbol = instrument.symbol
-            self._instruments[symbol] = instrument
+            instruments[symbol] = instrument
             held_by[symbol] = (*held_by.get(symbol, ()), watcher)
             nearest[symbol] = min(self._distance(watcher, symbol), nearest.get(symbol, FARTHEST))
-        self._held_by = held_by
+        self._held_by, self._instruments = held_by, instruments
         self.stream.subscribe([self._instruments[symbol] for symbol in sorted(nearest, key=lambda s: (nearest[s], s))])
         if self.prices.take_silent(self.stream.streamed):
             self.stream.restart("silent although prices move")
@@ -127,7 +132,7 @@ class TickHandler:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
             for watcher in self._held_by.get(symbol, ()):
-                self._request_second_quotes(watcher, self._instruments[symbol].underlying, received_at)
+                self._request_second_quotes(watcher, self._instruments[symbol].underlying, received_at, has_jumped=True)
         arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
         groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
         for (_, underlying), watcher in groups.items():
@@ -172,6 +177,8 @@ class TickHandler:
             self._execute(watcher, underlying, view)
         if plan.is_unconfirmed:
             self._request_second_quotes(watcher, underlying, received_at)
+        else:
+            self._second_quotes.pop((watcher.name, underlying, False), None)
         return True
 
     def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
@@ -196,23 +203,34 @@ class TickHandler:
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
-    def _request_second_quotes(self, watcher: SellWatcher, underlying: str, received_at: float) -> None:
+    def _request_second_quotes(
+        self, watcher: SellWatcher, underlying: str, received_at: float, *, has_jumped: bool = False
+    ) -> None:
         """Request second quotes on an underlying in time, which confirm or refute those received then.
 
         Those of one message are requested together, however long the decisions on it took.
         """
-        group, due_at = (watcher.name, underlying), received_at + self.prices.second_quote_in
-        if any(group in groups for groups in self._second_quotes.values()):
-            return
-        if due_at not in self._second_quotes:
-            self._second_quotes[due_at] = {}
-            self._keep(asyncio.create_task(self._decide_on_second_quotes(due_at)))
-        self._second_quotes[due_at][group] = watcher
+        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_in
+        self._second_quotes.setdefault((watcher.name, underlying, has_jumped), (watcher, due_at))
+        if is_idle:
+            self._keep(asyncio.create_task(self._poll_second_quotes()))
 
-    async def _decide_on_second_quotes(self, due_at: float) -> None:
+    async def _poll_second_quotes(self) -> None:
+        """Begin a request for the second quotes that are due, until nothing waits for any."""
+        while self._second_quotes:
+            next_at = min(due_at for _, due_at in self._second_quotes.values())
+            next_at = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART)
+            await self.clock.sleep(max(next_at - self.clock.monotonic(), 0.0))
+            now = self.clock.monotonic()
+            due = {group: watcher for group, (watcher, due_at) in self._second_quotes.items() if due_at <= now}
+            for group in due:
+                del self._second_quotes[group]
+            if due:
+                self._second_quotes_at = now
+                self._keep(asyncio.create_task(self._decide_on_second_quotes(due)))
+
+    async def _decide_on_second_quotes(self, groups: Mapping[_Group, SellWatcher]) -> None:
         """After an internal error the accounts are read: their polls decide, and contain what concerns one of them."""
-        await self.clock.sleep(max(due_at - self.clock.monotonic(), 0.0))
-        groups = self._second_quotes.pop(due_at)
         try:
             await self._decide_again(groups)
         except Exception as error:  # noqa: BLE001  a bug here must not keep a stop from being confirmed
@@ -220,14 +238,15 @@ class TickHandler:
             for watcher in groups.values():
                 self._wake(watcher.name)
 
-    async def _decide_again(self, groups: _Groups) -> None:
+    async def _decide_again(self, groups: Mapping[_Group, SellWatcher]) -> None:
         """Request the quotes of these groups, and decide on them as on streamed ones."""
         received_at = self.clock.monotonic()
-        underlyings = {underlying for _, underlying in groups}
-        await self.prices.refresh(each for each in self._instruments.values() if each.underlying in underlyings)
+        underlyings = {underlying for _, underlying, _ in groups}
+        wanted = [each for each in self._instruments.values() if each.underlying in underlyings]
+        await self.prices.refresh(wanted, is_poll=False)
         market = self._market()
         if market is not None and market.is_open:
-            for (_, underlying), watcher in groups.items():
+            for watcher, underlying in {(name, u): (w, u) for (name, u, _), w in groups.items()}.values():
                 if not self._decide(watcher, underlying, market, received_at):
                     self._wake(watcher.name)
 

@@ -14,7 +14,7 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.market import NEW_YORK
 from sellctl.journal.chain import GAP, START, ChainLink, canonical, row_hash, storable
 from sellctl.journal.database import Database
-from sellctl.journal.errors import journal_error, map_errors
+from sellctl.journal.errors import JournalHeadError, journal_error, map_errors
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.schema import audit
 
@@ -147,7 +147,8 @@ class AuditLog:
         try:
             self._head.write(last)
         except OSError as error:
-            raise journal_error(error, self._head.path) from error
+            found = journal_error(error, self._head.path)
+            raise JournalHeadError(found.sentence, hint=found.hint) from error
 
 
 def last_link(raw: sqlite3.Connection) -> ChainLink:

@@ -9,6 +9,11 @@ import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
 
+
+class JournalHeadError(JournalError):
+    """The rows are on disk, but the head that names the last of them can't be written."""
+
+
 _RESTORE = (
     "Move it away with its -wal, -shm and .head files and start again; `sellctl history --verify` shows what is intact."
 )

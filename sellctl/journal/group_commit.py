@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sellctl.journal.errors import JournalHeadError
+
 T = TypeVar("T")
 
 
@@ -49,15 +51,19 @@ class GroupCommit(Generic[T]):
             self._ended([write])
 
     def _ended(self, writes: Sequence[_Write[T]]) -> bool:
-        """Run these in one transaction. Return False, with nothing written or decided, when several failed together."""
+        """Run these in one transaction. Return False, with nothing written, when one of several may have spoilt it."""
+        has_begun = False
         try:
             with self._transaction() as transaction:
+                has_begun = True
                 for write in writes:
                     write.work(transaction)
         except Exception as error:  # noqa: BLE001  the task that waits for it gets it
-            if len(writes) > 1:
+            is_of_all = not has_begun or isinstance(error, JournalHeadError)
+            if len(writes) > 1 and not is_of_all:
                 return False
-            writes[0].ended.set_exception(error)
+            for write in writes:
+                write.ended.set_exception(error)
         else:
             for write in writes:
                 write.ended.set_result(None)

@@ -49,8 +49,12 @@ class PositionMemory:
             if changed:
                 tx.execute(sa.insert(table), [_row(account, episode) for episode in changed])
 
-        await self._writes.write(write)
-        self._saved[account] = saved
+        self._saved[account] = saved  # at once: the next save, perhaps in the same moment, is compared with this one
+        try:
+            await self._writes.write(write)
+        except BaseException:
+            self._saved.pop(account, None)  # what is on disk is read again
+            raise
 
 
 class ReadOnlyMemory:

@@ -125,7 +125,7 @@ def test_keys_that_were_never_asked_are_asked_behind_one_after_the_other(stand_i
         for _ in range(3):
             run(adapters.quotes.try_better_feeds())
         feeds = [run(adapters.quotes.latest(stocks(1)))["S000"].feed for _ in range(3)]
-    assert keys([r for r in stand_in.to(STOCKS) if r.query["feed"] == "sip"]) == [*"bac", "c"]
+    assert keys([r for r in stand_in.to(STOCKS) if r.query["feed"] == "sip"]) == [*"bcca"]
     assert sorted(feeds) == ["iex", "iex", "sip"]
 
 

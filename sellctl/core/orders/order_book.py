@@ -146,6 +146,10 @@ class OrderBook:
         if order.handling.counts:
             self._rate.announce(order.client_order_id, order.symbol, order.urgency)
 
+    def is_announced(self, symbol: str) -> bool:
+        """Whether an order for the symbol is about to be recorded and sent."""
+        return self._rate.is_announced(symbol)
+
     def withdraw(self, client_order_id: str) -> None:
         """Forget an announced order whose intent can't be recorded; nothing when it was intended meanwhile."""
         self._rate.withdraw(client_order_id)

@@ -42,6 +42,10 @@ class OrderRate:
         """Count an order from now on that is sent once its intent is recorded."""
         self._announced[client_order_id] = (symbol, urgency)
 
+    def is_announced(self, symbol: str) -> bool:
+        """Whether an order for the symbol is announced."""
+        return any(symbol == announced for announced, _ in self._announced.values())
+
     def withdraw(self, client_order_id: str) -> None:
         """Don't count an announced order any more: it is sent, or won't be."""
         self._announced.pop(client_order_id, None)

@@ -36,6 +36,7 @@ class Episodes:
         self._looked_up: set[str] = set()
         self.in_question: set[str] = set()  # symbols that may have been closed and opened again: see `opened`
         self._set_aside: dict[str, tuple[Episode, dt.datetime]] = {}  # of positions that are gone, and since when
+        self._taken_back: dict[str, dt.datetime] = {}  # set aside then, shown again, and not looked up since
         self._newly_suspended: list[tuple[str, str]] = []  # symbol and reason
 
     @property
@@ -91,12 +92,14 @@ class Episodes:
             if now - since >= KEPT_ASIDE:
                 del self._set_aside[symbol]
                 self._looked_up.discard(symbol)
+                self.in_question.discard(symbol)
             elif symbol in held:
                 del self._set_aside[symbol]
                 self.known[symbol] = episode
                 if symbol in self._looked_up:
                     self._looked_up.discard(symbol)
                     self.in_question.add(symbol)
+                    self._taken_back[symbol] = since
 
     def peaked(self, symbol: str, price: Decimal) -> None:
         """Move the peak to a confirmed price, if that is better and the rules aren't suspended."""
@@ -115,15 +118,22 @@ class Episodes:
         """Derive from its orders when the position was opened, and by which one. `now` is the broker's clock.
 
         A fill of the last moments may be missing in the positions: an addition to a position then looks as if it had
-        opened it anew. Such a position is in question, without a peak, and looked up again.
+        opened it anew. Such a position is in question, without a peak, and looked up again. One that was not shown for
+        a while begins anew if it was closed meanwhile.
         """
         self._looked_up.add(symbol)
         self.in_question.discard(symbol)
+        away_since = self._taken_back.pop(symbol, None)
         episode = self.known.get(symbol)
-        todays = tuple(orders)
+        every = tuple(orders)
+        todays = tuple(order for order in every if order.symbol == symbol)
         opening = opening_of(episode, todays) if episode else None
         opened_at = opening.last_fill_at if opening else None
-        if episode is None or opening is None or opened_at is None:
+        if episode is None:
+            return
+        if opening is None or opened_at is None:
+            if away_since is not None and _was_reduced(episode, every, away_since - KEPT_ASIDE):
+                self.known[symbol] = _fresh(episode, now)
             return
         if was_reopened(episode, opening, todays):
             if opened_at > now - MAY_BE_MISSING:
@@ -300,6 +310,14 @@ def was_reopened(episode: Episode, opening: Order, orders: Iterable[Order]) -> b
         for order in orders
     )
     return closed or opening.submitted_at is None or opening.submitted_at > since
+
+
+def _was_reduced(episode: Episode, orders: Iterable[Order], since: dt.datetime) -> bool:
+    """Whether an order, or a leg of one, has closed a part of the position since then."""
+    each = (part for order in orders for part in (order, *order.legs) if part.symbol == episode.symbol)
+    return any(
+        closes(part, episode.direction) and part.last_fill_at is not None and part.last_fill_at > since for part in each
+    )
 
 
 def _signed(position: Position | None) -> Decimal:

@@ -155,7 +155,7 @@ class AccountObserver:
         except BrokerError:
             return False
         for symbol in wanted:
-            orders = [order for order in rows.rows if order.symbol == symbol]
+            orders = [order for order in rows.rows if symbol in {order.symbol, *(leg.symbol for leg in order.legs)}]
             self.positions.episodes.opened(symbol, orders, self.publish.now())
         return True
 
