@@ -129,6 +129,18 @@ def test_keys_that_were_never_asked_are_asked_behind_one_after_the_other(stand_i
     assert sorted(feeds) == ["iex", "iex", "sip"]
 
 
+def test_a_key_that_was_never_asked_and_does_not_answer_is_asked_again(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, without_sip)
+    with connected(stand_in.url, stand_in.url) as adapters:
+        run(adapters.quotes.latest(stocks(1)))
+        stand_in.on(STOCKS, lambda r: Answer({"message": "later"}, 500) if r.query["feed"] == "sip" else quotes_for(r))
+        run(adapters.quotes.try_better_feeds())
+        stand_in.on(STOCKS, quotes_for)
+        run(adapters.quotes.try_better_feeds())
+        feeds = [run(adapters.quotes.latest(stocks(1)))["S000"].feed for _ in range(2)]
+    assert sorted(feeds) == ["iex", "sip"]
+
+
 def test_the_best_feed_that_any_key_was_granted_is_the_one_to_begin_with(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, lambda r: NO_SIP if r.query["feed"] == "sip" and keys([r]) == ["b"] else quotes_for(r))
     facts = RememberedFacts()

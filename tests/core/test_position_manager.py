@@ -250,12 +250,40 @@ def test_a_position_that_was_closed_and_opened_again_within_a_minute_begins_with
     assert desk.poll(TEN)[0].state.peak == Decimal("1.01")
 
 
+@pytest.mark.parametrize("as_a_leg", [False, True], ids=["by an order of its own", "by a leg of a multi-leg order"])
+def test_a_position_that_was_left_out_and_whose_opening_is_unknown_keeps_its_peak_unless_it_was_closed(
+    as_a_leg: bool,
+) -> None:
+    for closed_at, peak in (("11:30", "1.31"), ("12:00", "1.01")):
+        desk = Desk()
+        with_a_peak(desk)
+        for _ in range(ABSENCES):
+            desk.poll()
+        desk.poll(TEN)
+        sold = replace(an_order(CALL, "sell", "10"), filled_qty=Decimal(10), status="filled", filled_at=at(closed_at))
+        order = replace(an_order("", "sell", "10"), legs=(sold,)) if as_a_leg else sold
+        desk.positions.episodes.opened(CALL, [order], desk.clock.now())
+        assert desk.poll(TEN)[0].state.peak == Decimal(peak)
+
+
+def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_is_being_recorded() -> None:
+    desk = Desk()
+    legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "2"))
+    desk.poll(*legs)
+    desk.positions.episodes.mark_exit_after(CALL, (HIGHER,), "vertical: stop")
+    desk.book.announce(an_exit_order(at=desk.clock.seconds))
+    assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", f"{CALL} vertical: stop"]
+    desk.book.withdraw(AN_EXIT)
+    assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", ""]
+
+
 def test_a_position_that_was_gone_for_a_minute_begins_anew() -> None:
     desk = Desk()
     with_a_peak(desk)
     for _ in range(ABSENCES):
         desk.poll(seconds=KEPT_ASIDE.total_seconds())
     assert desk.poll(TEN, seconds=KEPT_ASIDE.total_seconds())[0].state.peak == Decimal("1.01")
+    assert desk.positions.episodes.in_question == set()
 
 
 def test_the_first_sight_and_the_peak_survive_a_restart() -> None:

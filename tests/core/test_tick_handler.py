@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from builders import CALL, PUT, a_position
@@ -179,6 +180,48 @@ def test_a_stop_without_a_second_tick_is_confirmed_by_one_request_for_what_is_he
     assert world.quotes.requested == [[CALL]]
     assert ticks.sent == [CALL]
     assert world.broker.requests == ["submit"]
+
+
+def test_what_is_not_held_any_more_is_not_requested() -> None:
+    world = World()
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "3"))
+    world.quoted("1.00", "1.02", PUT)
+    ticks = Ticks(world)
+
+    async def one_is_sold() -> None:
+        world.broker.held = (a_position(CALL, "3"),)
+        world.clock.seconds += 5
+        await ticks.poll()
+        world.quotes.requested.clear()
+
+    ticks.play(one_is_sold, lambda: ticks.quote(*OVER_THE_STOP), ticks.two_seconds_pass)
+    assert world.quotes.requested == [[CALL]]
+
+
+def test_a_stop_that_a_second_tick_has_confirmed_requests_no_quote() -> None:
+    ticks = Ticks()
+    three = [("0.70", "0.72"), ("0.69", "0.71"), ("0.69", "0.70")]
+    ticks.play(*(partial(ticks.quote, *prices) for prices in three), ticks.two_seconds_pass)
+    assert (ticks.sent, ticks.world.quotes.requested) == ([CALL], [])
+
+
+def test_stops_that_are_reached_in_quick_succession_share_their_requests() -> None:
+    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")]
+    world = World()
+    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
+    for symbol in symbols:
+        world.quoted("1.00", "1.02", symbol)
+    ticks = Ticks(world)
+
+    async def one_after_the_other() -> None:
+        for symbol in symbols:
+            world.clock.seconds += 0.01
+            world.quoted(*OVER_THE_STOP, symbol)
+            ticks.handler.quotes_received([world.quotes.quote(symbol)])
+
+    ticks.play(one_after_the_other, ticks.two_seconds_pass, ticks.two_seconds_pass)
+    assert sorted(ticks.sent) == symbols
+    assert len(world.quotes.requested) <= 2
 
 
 def test_a_second_quote_that_is_above_the_stop_refutes_it() -> None:

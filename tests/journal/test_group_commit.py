@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sellctl.core.errors import JournalError
+from sellctl.journal.errors import JournalHeadError
 from sellctl.journal.group_commit import GroupCommit
 
 BAD = "bad"
@@ -19,14 +20,22 @@ class Disk:
 
     commits: list[list[str]] = field(default_factory=list)
     is_full: bool = False
+    is_locked: bool = False
+    has_no_head: bool = False
+    begun: int = 0
 
     @contextmanager
     def transaction(self) -> Iterator[list[str]]:
         words: list[str] = []
+        self.begun += 1
+        if self.is_locked:
+            raise JournalError("It is locked.")
         yield words
         if self.is_full or BAD in words:
             raise JournalError("It can't be written.")
         self.commits.append(words)
+        if self.has_no_head:
+            raise JournalHeadError("The head can't be written.")
 
 
 def _appending(word: str) -> Callable[[list[str]], None]:
@@ -71,6 +80,18 @@ def test_on_a_full_disk_every_write_fails() -> None:
     disk = Disk(is_full=True)
     assert asyncio.run(written(disk, "a", "b")) == [False, False]
     assert disk.commits == []
+
+
+def test_a_locked_journal_is_waited_for_once_and_not_once_per_task() -> None:
+    disk = Disk(is_locked=True)
+    assert asyncio.run(written(disk, "a", "b", "c")) == [False, False, False]
+    assert disk.begun == 1
+
+
+def test_what_is_committed_is_not_written_again_when_only_the_head_fails() -> None:
+    disk = Disk(has_no_head=True)
+    assert asyncio.run(written(disk, "a", "b")) == [False, False]
+    assert disk.commits == [["a", "b"]]
 
 
 def test_what_is_written_later_is_a_commit_of_its_own() -> None:

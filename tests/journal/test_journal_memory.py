@@ -70,6 +70,19 @@ def test_what_is_unchanged_is_not_written_again(journal: SqliteJournal) -> None:
     assert journal.database.raw.total_changes == before
 
 
+def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJournal) -> None:
+    memory = PositionMemory(journal.database)
+    asyncio.run(memory.save("main", {"SPY": SPY}))
+
+    async def both() -> None:
+        await asyncio.gather(
+            memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))}), memory.save("main", {"SPY": SPY})
+        )
+
+    asyncio.run(both())
+    assert fresh(journal).load("main") == {"SPY": SPY}
+
+
 def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> None:
     memory = PositionMemory(journal.database)
     journal.database.raw.execute("PRAGMA query_only=ON")
