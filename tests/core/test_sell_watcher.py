@@ -618,16 +618,21 @@ def test_nothing_is_decided_on_what_can_not_be_remembered() -> None:
 # --- re-evaluations ---------------------------------------------------------------------------------------------------
 
 
+async def a_re_evaluation(world: World, bid: str, ask: str, seconds: float = 1.6) -> None:
+    """Re-evaluate at a newer quote, so many seconds later."""
+    world.clock.seconds += seconds
+    world.quoted(bid, ask)
+    await world.prices.refresh([a_position(CALL, "3").instrument])
+    await world.watcher.reevaluate(world.market_clock.now())
+
+
 def reevaluated(world: World, *quotes: tuple[str, str]) -> None:
     """Poll once at a price that fires nothing; then re-evaluate at each of these quotes, 1.6 seconds apart."""
 
     async def reevaluations() -> None:
         await world.poll()
         for bid, ask in quotes:
-            world.clock.seconds += 1.6
-            world.quoted(bid, ask)
-            await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.reevaluate(world.market_clock.now())
+            await a_re_evaluation(world, bid, ask)
 
     asyncio.run(reevaluations())
 
@@ -656,10 +661,7 @@ def test_a_re_evaluation_decides_nothing_either_on_what_can_not_be_remembered() 
     async def run() -> None:
         await world.poll()
         world.memory.is_broken = True
-        world.quoted(*DUE)
-        world.clock.seconds += 1.6
-        await world.prices.refresh([a_position(CALL, "3").instrument])
-        await world.watcher.reevaluate(world.market_clock.now())
+        await a_re_evaluation(world, *DUE)
 
     asyncio.run(run())
     assert world.broker.sent == []
@@ -686,9 +688,7 @@ def test_the_first_plan_shows_what_a_re_evaluation_has_confirmed() -> None:
     async def run() -> None:
         world.quoted("0.70", "0.72")
         await world.poll()
-        world.clock.seconds += 1.6
-        await world.prices.refresh([a_position(CALL, "3").instrument])
-        await world.watcher.reevaluate(world.market_clock.now())
+        await a_re_evaluation(world, "0.70", "0.72")
 
     asyncio.run(run())
     first = world.watcher.state.first_plan
@@ -751,10 +751,7 @@ def test_a_look_acts_while_a_read_fails_for_a_moment_and_not_while_the_key_is_re
             world.broker.fails = error
             assert await world.watcher.observe() is None
             world.broker.fails = None
-            world.quoted(*DUE)
-            world.clock.seconds += 2
-            await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.reevaluate(world.market_clock.now())
+            await a_re_evaluation(world, *DUE, seconds=2)
 
         asyncio.run(failing())
         assert len(world.broker.sent) == sent
