@@ -611,7 +611,7 @@ def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
 def test_nothing_is_decided_on_what_can_not_be_remembered() -> None:
     world = World(memory=NoMemory(is_broken=True))
     polled(world, DUE)
-    assert world.broker.sent == []
+    assert world.journal.intents == []
     assert isinstance(world.watcher.state.problem, JournalError)
 
 
@@ -664,7 +664,7 @@ def test_a_re_evaluation_decides_nothing_either_on_what_can_not_be_remembered() 
         await a_re_evaluation(world, *DUE)
 
     asyncio.run(run())
-    assert world.broker.sent == []
+    assert world.journal.intents == []
 
 
 def test_after_an_order_a_re_evaluation_sends_nothing_more_until_the_account_was_read() -> None:
