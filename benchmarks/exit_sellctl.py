@@ -1,4 +1,4 @@
-"""sellctl on a host whose clock shows the exchange's time, as a host's does; takes sellctl's arguments."""
+"""sellctl with the host's clock set to the exchange's time, so that both have the same date. Takes its arguments."""
 
 import datetime as dt
 from zoneinfo import ZoneInfo

@@ -92,7 +92,7 @@ class EvidenceChecker:
         self._posts(log)
         self._guards(rows)
         self._retries(log)
-        self._looked_up_before_repeating(log, {order.client_order_id: order for order in orders})
+        self._looked_up_before_repeating(log, {order.client_order_id: order for order in all_orders})
 
     def _chains(self, rows: Iterable[Row], orders: Iterable[SimOrder]) -> None:
         """A1 in both directions."""

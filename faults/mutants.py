@@ -451,7 +451,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("not found twice at once", "the two 'not found' answers need not be apart", ((transitions, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
     Mutant("end lost", "an order's end is lost when it cannot be written", ((OrderManager, "_write", _forget_then_write),), by_day),
     Mutant("hidden ignored", "an order that was accepted and is not listed yet is ignored",
-        ((OrderBook, "seen", _none),), by_day),
+        (
+            (OrderBook, "seen", _none),
+            (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working)),
+        ), by_day),
     Mutant("blocked for ever", "an account blocked at the start stays blocked", ((AccountObserver, "_read_account", _read_account_once),), by_day),
     Mutant("no ledger", "our own fills are not counted while positions lag", ((Ledger, "left", _none), (exits, "why_settling", _empty)), by_day),
     Mutant("unresolved ignored", "an order with an unknown outcome does not reserve its quantity",

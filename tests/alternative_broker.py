@@ -22,6 +22,13 @@ Answer = tuple[int, Any]
 _ORDERS = "/v2/orders"
 
 
+class _Server(ThreadingHTTPServer):
+    """A server at which a burst of connections doesn't overflow the queue, which would leave requests unanswered."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @dataclass
 class AlternativeBroker:
     """A broker with one account. `positions` are rows as they are sent; `quotes` are (bid, ask) by symbol.
@@ -50,8 +57,7 @@ class AlternativeBroker:
     def __enter__(self) -> Self:
         self._started_at = time.monotonic()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

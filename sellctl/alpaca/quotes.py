@@ -84,13 +84,13 @@ class _KeyState:
     now: Callable[[], dt.datetime]
     deferred_until: int = 0
 
-    def feeds(self, market: _Market, others: int = 0) -> tuple[str, ...]:
+    def feeds(self, market: _Market, best_granted: int) -> tuple[str, ...]:
         """The feeds to try in order: from the one that was granted on, and then the better ones.
 
-        `others` is where to start before this key was ever asked: the place in the market's feeds.
+        A key that was never asked starts at the place `best_granted` of the market's feeds.
         """
         granted = self.granted_at(market)
-        start = others if granted is None else granted
+        start = best_granted if granted is None else granted
         return (*market.feeds[start:], *market.feeds[:start])
 
     def better_feeds(self, market: _Market) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ class AlpacaQuotes:
         raise error or BrokerError("No key is configured that could read the corporate actions.")
 
     async def try_better_feeds(self) -> None:
-        """Ask for better feeds: of keys that were refused some hours ago, and of one key that was never asked.
+        """Ask for better feeds: with keys that were refused them some hours ago, and with one that was never asked.
 
         One symbol, one request per feed and key.
         """
@@ -259,14 +259,14 @@ async def _with_key(key: _KeyState, batch: _Batch, best_granted: int) -> Rows[Qu
     counts as refused.
     """
     market = batch.market
-    is_asked = best_granted == 0 or key.granted_at(market) is not None
+    was_refused_better = best_granted == 0 or key.granted_at(market) is not None  # whatever is better than it gets
     *others, last = key.feeds(market, best_granted)
     for feed in others:
         try:
             rows = await _request(key.client, batch, feed)
         except FeedNotGrantedError:
             continue
-        if is_asked or market.feeds.index(feed) < best_granted:
+        if was_refused_better or market.feeds.index(feed) < best_granted:
             key.granted(market, feed)
         return rows
     rows = await _request(key.client, batch, last)

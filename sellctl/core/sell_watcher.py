@@ -228,9 +228,9 @@ class SellWatcher:
 
     async def _follow(self) -> bool:
         working = set(self.orders.symbols_working)
-        todays = await self.observer.read_orders(working)
-        self.orders.follow(order for orders in todays.values() for order in orders)
-        ended = working.difference(self.orders.symbols_working) | self.observer.unlisted
+        followed = await self.observer.follow_orders(working)
+        self.orders.follow(order for orders in followed.by_symbol.values() for order in orders)
+        ended = working.difference(self.orders.symbols_working) | followed.lacking
         if ended:  # the last read's view of them has expired
             self.orders.executions.expire(ended)
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)

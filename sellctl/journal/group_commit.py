@@ -1,7 +1,7 @@
 """One commit for what several tasks write in the same moment.
 
-A commit is forced to disk, which takes far longer than the writes in it: with 50 accounts, most of the time from their
-decisions to their orders was 50 commits.
+A commit is forced to disk, which takes far longer than the writes in it. Without this, 50 accounts that decide in the
+same moment would wait for 50 of them, one after the other.
 """
 
 import asyncio

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HALT = "halted"
 _HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being written when its process ended
-_LISTED_EVERY = 0.2  # seconds: listing the files of 50 accounts once per account took most of 100 decisions at once
+_LISTED_EVERY = 0.2  # seconds: not once per account and decision, and well within the second that a halt may take
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _LIVE = "live-confirmed"

@@ -1,12 +1,26 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 
 import pytest
-from alpaca_stand_in import KEY, PATHS, SECRET, SHORT, Answer, StandIn, caught, connected, read, run, submit
+from alpaca_stand_in import (
+    KEY,
+    PATHS,
+    SECRET,
+    SHORT,
+    Answer,
+    ReceivedRequest,
+    StandIn,
+    caught,
+    connected,
+    read,
+    run,
+    submit,
+)
 
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.rest import ApiRequest, Credentials, RateLimit, RestClient, exact_json, is_loopback
@@ -194,6 +208,22 @@ def test_many_calls_at_once_share_a_few_connections(stand_in: StandIn) -> None:
 
     assert run(calls()) == [[]] * 40
     assert stand_in.connections <= 8
+
+
+def test_none_of_the_six_requests_of_an_accounts_first_read_waits_for_another(stand_in: StandIn) -> None:
+    all_six = threading.Barrier(6)
+
+    def answer(_request: ReceivedRequest) -> Answer:
+        all_six.wait(timeout=2)  # fails when the sixth doesn't come
+        return Answer([])
+
+    stand_in.on("/v2/positions", answer)
+    client = a_client(stand_in.url)
+
+    async def calls() -> list[object]:
+        return await asyncio.gather(*(client.request(POSITIONS, list) for _ in range(6)))
+
+    assert run(calls()) == [[]] * 6
 
 
 # --- numbers and budgets

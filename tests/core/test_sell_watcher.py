@@ -611,11 +611,19 @@ def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
 def test_nothing_is_decided_on_what_can_not_be_remembered() -> None:
     world = World(memory=NoMemory(is_broken=True))
     polled(world, DUE)
-    assert world.broker.sent == []
+    assert world.journal.intents == []
     assert isinstance(world.watcher.state.problem, JournalError)
 
 
 # --- re-evaluations ---------------------------------------------------------------------------------------------------
+
+
+async def a_re_evaluation(world: World, bid: str, ask: str, seconds: float = 1.6) -> None:
+    """Re-evaluate at a newer quote, so many seconds later."""
+    world.clock.seconds += seconds
+    world.quoted(bid, ask)
+    await world.prices.refresh([a_position(CALL, "3").instrument])
+    await world.watcher.reevaluate(world.market_clock.now())
 
 
 def reevaluated(world: World, *quotes: tuple[str, str]) -> None:
@@ -624,10 +632,7 @@ def reevaluated(world: World, *quotes: tuple[str, str]) -> None:
     async def reevaluations() -> None:
         await world.poll()
         for bid, ask in quotes:
-            world.clock.seconds += 1.6
-            world.quoted(bid, ask)
-            await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.reevaluate(world.market_clock.now())
+            await a_re_evaluation(world, bid, ask)
 
     asyncio.run(reevaluations())
 
@@ -656,13 +661,10 @@ def test_a_re_evaluation_decides_nothing_either_on_what_can_not_be_remembered() 
     async def run() -> None:
         await world.poll()
         world.memory.is_broken = True
-        world.quoted(*DUE)
-        world.clock.seconds += 1.6
-        await world.prices.refresh([a_position(CALL, "3").instrument])
-        await world.watcher.reevaluate(world.market_clock.now())
+        await a_re_evaluation(world, *DUE)
 
     asyncio.run(run())
-    assert world.broker.sent == []
+    assert world.journal.intents == []
 
 
 def test_after_an_order_a_re_evaluation_sends_nothing_more_until_the_account_was_read() -> None:
@@ -686,9 +688,7 @@ def test_the_first_plan_shows_what_a_re_evaluation_has_confirmed() -> None:
     async def run() -> None:
         world.quoted("0.70", "0.72")
         await world.poll()
-        world.clock.seconds += 1.6
-        await world.prices.refresh([a_position(CALL, "3").instrument])
-        await world.watcher.reevaluate(world.market_clock.now())
+        await a_re_evaluation(world, "0.70", "0.72")
 
     asyncio.run(run())
     first = world.watcher.state.first_plan
@@ -751,10 +751,7 @@ def test_a_look_acts_while_a_read_fails_for_a_moment_and_not_while_the_key_is_re
             world.broker.fails = error
             assert await world.watcher.observe() is None
             world.broker.fails = None
-            world.quoted(*DUE)
-            world.clock.seconds += 2
-            await world.prices.refresh([a_position(CALL, "3").instrument])
-            await world.watcher.reevaluate(world.market_clock.now())
+            await a_re_evaluation(world, *DUE, seconds=2)
 
         asyncio.run(failing())
         assert len(world.broker.sent) == sent

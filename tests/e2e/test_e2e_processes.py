@@ -210,10 +210,11 @@ def unread(process: "subprocess.Popen[str]", stream: Any) -> Iterator[None]:
     try:
         yield
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        status = process.wait(15)
     finally:
         process.kill()
-        process.communicate()
+        output = process.communicate()
+    assert status == 0, output
 
 
 def test_a_reader_of_the_log_that_stalls_delays_neither_an_exit_nor_sigterm(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ import re
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?"
 _HOST = re.compile(rf"(?:(?P<name>{_NAME})|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?", re.ASCII)
-_LAST_PORT = 65_535
+LAST_PORT = 65_535
 
 
 def host_of(text: str) -> str | None:
     """The host of `host` or `host:port`, in lower case and without a final dot; None when the text is anything else."""
     match = _HOST.fullmatch(text)
-    if match is None or int(match["port"] or 0) > _LAST_PORT:
+    if match is None or int(match["port"] or 0) > LAST_PORT:
         return None
     if match["ipv6"]:
         return match["ipv6"].lower() if ":" in match["ipv6"] and is_address(match["ipv6"]) else None

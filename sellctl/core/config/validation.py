@@ -7,7 +7,7 @@ from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
 from sellctl.core.config.findings import Finding, Findings
-from sellctl.core.config.hosts import host_of, is_address, is_loopback
+from sellctl.core.config.hosts import LAST_PORT, host_of, is_address, is_loopback
 from sellctl.core.config.schema import BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
 from sellctl.core.config.strategy_validation import strategies
 from sellctl.core.config.units import RATIO_HINT, duration_text, gain_text, quoted
@@ -193,7 +193,7 @@ def _api(config: Config) -> Findings:
         if host_of(name) != name.lower().removesuffix("."):
             hint = "Write it like exits.example.org, without a port."
             yield Finding("api.names", f"api.names: {quoted(name)} isn't a host name.", hint)
-    if not 1 <= api.port <= _LAST_PORT:
+    if not 1 <= api.port <= LAST_PORT:
         yield Finding("api.port", f"api.port: {api.port} isn't a port.", "8090 is usual.")
     if not 1 <= api.requests_a_second <= _MAX_REQUESTS:
         sentence = f"api.requests_a_second: {api.requests_a_second} isn't between 1 and {_MAX_REQUESTS}."
@@ -208,7 +208,6 @@ def _api(config: Config) -> Findings:
         yield Finding("api", f"api has no {missing}.", "TLS needs both files.")
 
 
-_LAST_PORT = 65_535
 _MAX_REQUESTS = 10_000
 
 

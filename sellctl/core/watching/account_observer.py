@@ -45,6 +45,13 @@ class AccountObservation(Struct, frozen=True):
         return (*held, *(a_stock(symbol) for symbol in sorted(wanted - {i.symbol for i in held})))
 
 
+class FollowedOrders(Struct, frozen=True):
+    """Today's orders by symbol, and the symbols of which an order that is known as open is not among them."""
+
+    by_symbol: dict[str, tuple[Order, ...]]
+    lacking: frozenset[str]
+
+
 @dataclass(slots=True)
 class AccountObserver:
     """Reads one account. Methods raise BrokerError or a subclass, unless said otherwise.
@@ -60,7 +67,6 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
     unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
-    unlisted: frozenset[str] = frozenset()  # see `read_orders`
     _lists: OrderLists = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,10 +120,12 @@ class AccountObserver:
     async def read_orders(self, symbols: Iterable[str]) -> dict[str, tuple[Order, ...]]:
         """Request today's orders of these symbols; those that have an unreadable row, which is published, are left out.
 
-        Afterwards `unlisted` has the symbols of which the answer lacks an order that is known as open.
-
         BrokerError also for an unreadable row without a symbol: it could belong to any.
         """
+        return (await self.follow_orders(symbols)).by_symbol
+
+    async def follow_orders(self, symbols: Iterable[str]) -> FollowedOrders:
+        """The same, and which symbols the answer lacks an order of that is known as open."""
         wanted, midnight, read = sorted(symbols), self._midnight(), self.todays.begin_read()
         rows = await self.broker.orders_since(midnight, wanted)
         self.todays.loaded(rows, midnight, read, wanted)
@@ -125,8 +133,8 @@ class AccountObserver:
         if why:
             raise BrokerError(f"An order of today can't be read ({why}): nothing is sent until it can.")
         self._publish_unreadable(rows, wanted)
-        self.unlisted = self.todays.lacking_in(rows.rows, wanted)
-        return self.todays.known(wanted, midnight, read)
+        lacking = self.todays.lacking_in(rows.rows, wanted)
+        return FollowedOrders(self.todays.known(wanted, midnight, read), lacking)
 
     def _publish_unreadable(self, rows: Rows[Order], symbols: Collection[str]) -> None:
         """Publish once which of the symbols have an order of today that can't be read."""
