@@ -1,8 +1,11 @@
 """Short names for the options and positions of which structures consist."""
 
-from builders import a_position, a_stock
+from decimal import Decimal
+
+from builders import a_position, a_stock, an_order, replace
 
 from sellctl.core.model.instrument import an_option
+from sellctl.core.model.order import Order
 from sellctl.core.model.position import Position
 from sellctl.core.structures.kinds import Leg
 
@@ -28,3 +31,39 @@ def legs(contracts: dict[str, int]) -> list[Leg]:
 
 
 CONDOR = {put(170): 1, put(180): -1, call(210): -1, call(220): 1}
+
+
+def a_multi_leg_order(
+    contracts: dict[str, int],
+    units: str = "1",
+    *,
+    status: str = "new",
+    limit: str | None = "1.00",
+    filled: str = "0",
+    client_order_id: str = "by-hand",
+    shows_legs: bool = True,
+    **more: object,
+) -> Order:
+    """A multi-leg order that closes so many contracts per unit of each leg; negative: the leg is held short."""
+    parent = replace(
+        an_order("", "sell", units, limit=limit, status=status, client_order_id=client_order_id, **more),
+        side=None,
+        position_intent=None,
+        order_class="mleg",
+        filled_qty=Decimal(filled),
+    )
+    legs = tuple(
+        an_order(
+            symbol,
+            "sell" if ratio > 0 else "buy",
+            str(Decimal(units) * abs(ratio)),
+            limit=None,
+            status=status,
+            client_order_id=f"{client_order_id}-{symbol}",
+            filled_qty=Decimal(filled) * abs(ratio),
+            filled_at=parent.filled_at,
+            order_class="mleg",
+        )
+        for symbol, ratio in contracts.items()
+    )
+    return replace(parent, legs=legs if shows_legs else ())

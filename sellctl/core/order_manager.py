@@ -30,6 +30,7 @@ from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.order import ZERO, Order, Side
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
 from sellctl.core.model.position import Position
+from sellctl.core.orders.claims import UNKNOWN_SYMBOLS
 from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import (
@@ -141,14 +142,15 @@ class OrderManager:
         """
         if not self._restored:
             self._restore(now)
-        shown = {order.client_order_id: order for order in open_orders if order.is_ours}
+        shown = {order.client_order_id: self._completed(order) for order in open_orders if order.is_ours}
         for order in shown.values():
             self._adopt(order, now)
             self._update(order)
         missing = [order.client_order_id for order in self.book.open if order.client_order_id not in shown]
         held = {position.symbol: position for position in positions}
         found = await asyncio.gather(*(self._look_up(client_order_id, held) for client_order_id in missing))
-        known = (*open_orders, *(order for order in found if order and not order.is_terminal))
+        listed = (shown[order.client_order_id] if order.is_ours else order for order in open_orders)
+        known = (*listed, *(order for order in found if order and not order.is_terminal))
         self.book.seen({order.client_order_id for order in known})
         self.book.cancels_seen({order.id for order in open_orders})
         self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
@@ -157,7 +159,7 @@ class OrderManager:
     def follow(self, orders: Iterable[Order]) -> None:
         """Update those of our orders that are among these."""
         for order in orders:
-            self._update(order)
+            self._update(self._completed(order) if order.is_ours else order)
 
     def _restore(self, now: dt.datetime) -> None:
         """Restore an earlier process's open orders, and its fills that the positions may not show yet."""
@@ -174,9 +176,9 @@ class OrderManager:
             return
         managed = known or self._from_the_journal(order)
         if known is None or managed.handling.announced:
-            self._write("adopted", order.client_order_id, {"status": order.status, "symbol": order.symbol})
+            self._write("adopted", order.client_order_id, {"status": order.status, "symbol": managed.symbol})
         if managed.handling.announced:
-            self.report(order.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
+            self.report(managed.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
         if known is None:
             self.book.add(managed)
         age = (now - order.submitted_at).total_seconds() if order.submitted_at else 0.0
@@ -199,15 +201,22 @@ class OrderManager:
         except BrokerError as error:
             self._write("lookup_failed", client_order_id, {"error": error.sentence})
             return None
+        order = self._completed(order)
         self._update(order)
         return order
+
+    def _completed(self, order: Order) -> Order:
+        """An order of ours with its legs, which a look-up leaves out, as they are recorded."""
+        if order.symbols != UNKNOWN_SYMBOLS:
+            return order
+        return (self.book.get(order.client_order_id) or self._from_the_journal(order)).completed(order)
 
     async def _not_found(self, client_order_id: str, held: Mapping[str, Position]) -> None:
         """The broker has no such order. The consequence is recorded before it is applied."""
         order = self.book.get(client_order_id)
         if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
-        is_held = order.request is not None and _is_free(order.request, held.get(order.symbol))
+        is_held = order.request is not None and _is_free(order.request, held)
         event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), is_held=is_held)
         if is_another_not_found(order, event.at):
             self._write("not_found", client_order_id, {"times": len(order.not_found_at) + 1})
@@ -223,7 +232,7 @@ class OrderManager:
         if managed is None:
             return
         if managed.is_unknown and managed.handling.announced:
-            self.report(order.symbol, EventKind.SENT, f"the broker has the order ({order.status})")
+            self.report(managed.symbol, EventKind.SENT, f"the broker has the order ({order.status})")
         for event in events_of(order, self.clock.monotonic()):
             if isinstance(event, PartiallyFilled) and event.filled > managed.filled:
                 self._fill(managed, order)
@@ -240,13 +249,16 @@ class OrderManager:
     def _fill(self, managed: ManagedOrder, order: Order) -> None:
         """Count, record and report a fill, exactly once however often the broker shows it (I8)."""
         self.positions.filled(managed, order.filled_qty, order.last_fill_at or self.report.now())
-        price = "" if order.filled_avg_price is None else f"{order.filled_avg_price:f}"
-        words = {"order_id": order.id, "symbol": order.symbol, "side": order.side and order.side.value}
+        average, side = managed.price_of(order), managed.side or order.side
+        price = "" if average is None else f"{average:f}"
+        words: dict[str, object] = {"order_id": order.id, "symbol": managed.symbol, "side": side and side.value}
+        if managed.is_multi_leg:
+            words["legs"] = {leg.symbol: f"{leg.ratio:f}" for leg in managed.legs}
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
         if self.journal.record_fill(self.account, order.client_order_id, words) > 0:
             news = order.filled_qty - managed.filled
-            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(order.filled_avg_price)}"
-            self.report(order.symbol, EventKind.FILLED, text)
+            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(average)}"
+            self.report(managed.symbol, EventKind.FILLED, text)
 
     def _report_rejected(self, order: ManagedOrder) -> None:
         if order.purpose is Purpose.BACKSTOP:
@@ -323,15 +335,16 @@ class OrderManager:
         self, plan: Plan, exits: Iterable[IntendedOrder], recorded: asyncio.Task[None], at: float
     ) -> list[Awaitable[bool]]:
         """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
-        sends = {order.request.symbol: order for order in exits}
+        sends = {order.request.client_order_id: order for order in exits}
         cancels = {cancel.order.id: cancel for cancel in plan.cancels}
         requests = []
         for decision in plan.decisions:
             first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
-            requests += [self._cancelling(decision.holding.symbol, cancel, recorded, at) for cancel in first if cancel]
-            if decision.holding.symbol in sends:
-                requests.append(self._sending(sends.pop(decision.holding.symbol), plan.made_at, recorded, at))
-        return requests + [self._cancelling(each.order.symbol, each, recorded, at) for each in cancels.values()]
+            requests += [self._cancelling(cancel, recorded, at, decision.holding.symbol) for cancel in first if cancel]
+            send = sends.pop(decision.submit.client_order_id, None) if decision.submit else None
+            if send:
+                requests.append(self._sending(send, plan.made_at, recorded, at))
+        return requests + [self._cancelling(each, recorded, at) for each in cancels.values()]
 
     def _sending(
         self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
@@ -342,16 +355,19 @@ class OrderManager:
         self.book.announce(managed)
 
         async def send() -> bool:
-            self.positions.sending(signal, now)
+            self.positions.sending(request, signal, now)
             await self.positions.save()
             self.book.intend(managed)
             return await self._send(request, signal.sentence)
 
-        return self.executions.sending(request.symbol, send, recorded)
+        return self.executions.sending(request.symbols[0], send, recorded)
 
-    def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
-        """Request a cancel once it is recorded."""
-        return self.executions.cancelling(symbol, partial(self._cancel, cancel, at), recorded)
+    def _cancelling(
+        self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float, *symbols: str
+    ) -> Awaitable[bool]:
+        """Request a cancel, which concerns these symbols and those of the order, once it is recorded."""
+        concerned = frozenset(symbols).union(filter(None, cancel.order.symbols))
+        return self.executions.cancelling(concerned, partial(self._cancel, cancel, at), recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
@@ -508,7 +524,7 @@ class OrderManager:
                 await self._look_up(client_order_id)
             elif isinstance(effect, Repeat) and order and order.request:
                 send = partial(self._send, order.request, order.why)
-                await self.executions.sending(order.symbol, send)
+                await self.executions.sending(order.symbols[0], send)
             elif isinstance(effect, Withdraw) and order and order.request:
                 detail: dict[str, object] = {"refusal": "not found after a refusal"}
                 self._withdraw(
@@ -526,12 +542,17 @@ def _recovers(error: RequestRejectedError) -> bool:
     return error.refusal in _NEXT_STEP or isinstance(error, RateLimitedError)
 
 
-def _is_free(request: SubmitOrder, position: Position | None) -> bool:
-    """Whether a position still has the quantity of an order that would close it, free of other orders."""
-    if position is None or position.is_long != (request.side is Side.SELL):
+def _is_free(request: SubmitOrder, held: Mapping[str, Position]) -> bool:
+    """Whether the positions still have the quantities that an order would close, free of other orders."""
+    sides = {leg.symbol: leg.side for leg in request.legs} or {request.symbol: request.side}
+    return all(_is_free_of(request.qty_of(symbol), side, held.get(symbol)) for symbol, side in sides.items())
+
+
+def _is_free_of(qty: Decimal, side: Side | None, position: Position | None) -> bool:
+    if position is None or position.is_long != (side is Side.SELL):
         return False
     free = position.qty if position.available is None else min(position.qty, position.available)
-    return free >= request.qty
+    return free >= qty
 
 
 def _is_exit(request: SubmitOrder) -> bool:

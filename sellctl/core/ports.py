@@ -64,7 +64,7 @@ class Broker(Protocol):
     async def order_by_client_id(self, client_order_id: str) -> Order:
         """The order with this client order id. NotFoundError when the broker definitely has no such order."""
 
-    def body(self, order: SubmitOrder) -> Mapping[str, str]:
+    def body(self, order: SubmitOrder) -> Mapping[str, object]:
         """Exactly the body that `submit` sends, to be recorded in the intent."""
 
     async def submit(self, order: SubmitOrder) -> Order:

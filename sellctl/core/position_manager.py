@@ -14,7 +14,7 @@ from sellctl.core.model.gain import Basis
 from sellctl.core.model.instrument import StructureKind, underlying_of
 from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import ExitSignal, Plan, Urgency
+from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder, Urgency
 from sellctl.core.model.position import (
     NOTHING_SENT,
     Direction,
@@ -307,8 +307,13 @@ class PositionManager:
 
     # --- calls from OrderManager --------------------------------------------------------------------------------------
 
-    def sending(self, signal: ExitSignal, at: dt.datetime) -> None:
-        """An order on this position is about to be sent, at `at` by the broker's clock."""
+    def sending(self, order: SubmitOrder, signal: ExitSignal, at: dt.datetime) -> None:
+        """An order is about to be sent, at `at` by the broker's clock, for the exit of `signal`."""
+        if order.legs:
+            for symbol in order.symbols:
+                memory = self._memories[symbol]
+                memory.fills.sending(memory.qty, at, self._clock.monotonic())
+            return
         position = signal.holding.position
         self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
         structure = self._structure_of.get(position.symbol)
@@ -318,11 +323,13 @@ class PositionManager:
 
     def filled(self, order: ManagedOrder, cumulative: Decimal, at: dt.datetime) -> None:
         """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""
-        if order.handling.rests:
-            self.filled_before(order.symbol, at)
-        memory, now = self._memories.get(order.symbol), self._clock.monotonic()
-        if memory:
-            memory.fills.filled(order.client_order_id, cumulative, now, only_if_open=order.handling.rests)
+        now = self._clock.monotonic()
+        for leg in order.legs:
+            if order.handling.rests:
+                self.filled_before(leg.symbol, at)
+            memory, filled = self._memories.get(leg.symbol), cumulative * leg.ratio
+            if memory:
+                memory.fills.filled(order.client_order_id, filled, now, only_if_open=order.handling.rests)
 
     def filled_before(self, symbol: str, at: dt.datetime) -> None:
         """An order of ours filled at `at` by the broker's clock, perhaps without a ledger that counts it."""
@@ -340,7 +347,8 @@ class PositionManager:
         news = []
         for symbol, orders in todays.items():
             memory = self._memories[symbol]
-            sentence = memory.fills.explain(memory.qty, memory.direction, orders)
+            parts = (part for order in orders for part in order.parts_on(symbol))
+            sentence = memory.fills.explain(memory.qty, memory.direction, parts)
             news += [f"{symbol} {sentence}"] if sentence else []
         return tuple(news)
 

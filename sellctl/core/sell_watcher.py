@@ -307,7 +307,8 @@ class SellWatcher:
     def _repriced(self, plan: Plan, observed_at: float) -> Plan:
         """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
         executions, hanging = self.orders.executions, self.orders.hanging
-        working = {order.symbol: order.id for order in self.orders.shown if order.id not in hanging}
+        shown = (order for order in self.orders.shown if order.id not in hanging)
+        working = {symbol: order.id for order in shown for symbol in order.symbols}
         expired = {symbol for symbol in working if not executions.view_holds(symbol, observed_at)}
         symbols = {
             decision.holding.symbol
@@ -321,7 +322,7 @@ class SellWatcher:
 
     def lacks_certain_orders(self, plan: Plan) -> frozenset[str]:
         """The symbols with an order to send whose orders of today aren't certain now."""
-        due = {decision.holding.symbol for decision in plan.decisions if decision.submit or decision.backstop}
+        due = plan.due_symbols
         return plan.needs_history | (due - self.observer.known_orders(due).keys()) if due else plan.needs_history
 
     # --- a tick -------------------------------------------------------------------------------------------------------
@@ -531,11 +532,8 @@ class SellWatcher:
             return ()
         exits = self.positions.exits(holding.symbol for holding in snapshot.holdings)
         ids = {exit_.client_order_id for exit_ in exits if exit_.urgency >= Urgency.PROFIT}
-        return [
-            order
-            for order in self._orders_by_now(self._seen)
-            if order.client_order_id in ids and not order.is_terminal and (only is None or order.symbol in only)
-        ]
+        targets = (o for o in self._orders_by_now(self._seen) if o.client_order_id in ids and not o.is_terminal)
+        return [order for order in targets if only is None or not only.isdisjoint(order.symbols)]
 
     # --- failures -----------------------------------------------------------------------------------------------------
 

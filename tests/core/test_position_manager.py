@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
-from order_builders import AN_EXIT, a_backstop_order, a_signal, an_exit_order
+from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, an_exit_order
 from order_fakes import FakeClock, FakeMemory, NoQuotes
 
 from sellctl.core.model.episode import Episode
@@ -56,7 +56,7 @@ class Desk:
 
     def send(self, accepted: bool = True) -> None:
         """An exit of all ten contracts goes out."""
-        self.positions.sending(a_signal(), self.clock.now())
+        self.positions.sending(a_request(), a_signal(), self.clock.now())
         self.book.intend(an_exit_order(at=self.clock.seconds))
         if accepted:
             self.book.record(AN_EXIT, Accepted("b1"))
@@ -117,12 +117,12 @@ def test_our_own_fills_count_before_the_position_shows_them() -> None:
 def test_a_backstops_fill_counts_only_while_its_ledger_is_open() -> None:
     desk = Desk()
     desk.poll(TEN)
-    desk.positions.sending(a_signal(), desk.clock.now())
+    desk.positions.sending(a_request(), a_signal(), desk.clock.now())
     desk.positions.filled(a_backstop_order(), Decimal(4), at("12:00"))
     assert desk.poll(TEN)[0].state.qty_left == 6
     late = Desk()
     late.poll(TEN)
-    late.positions.sending(a_signal(), late.clock.now())
+    late.positions.sending(a_request(), a_signal(), late.clock.now())
     late.poll(TEN, seconds=LEDGER_SECONDS + 1)
     late.positions.filled(a_backstop_order(), Decimal(4), at("12:00"))
     (holding,) = late.poll(TEN)
@@ -274,7 +274,7 @@ def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_
     legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "3"))
     short, _ = desk.poll(*legs)
     signal = replace(a_signal(), holding=short, detail="vertical: stop", then_close=(HIGHER,))
-    desk.positions.sending(signal, desk.clock.now())
+    desk.positions.sending(a_request(signal), signal, desk.clock.now())
     desk.book.announce(an_exit_order(at=desk.clock.seconds))
     marks = [f"{VERTICAL} vertical: stop", f"{VERTICAL}/1 vertical: stop"]
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == marks
@@ -446,7 +446,7 @@ def closing(desk: Desk, held: tuple[Holding, ...], symbol: str) -> None:
     """An order that closes a structure by this leg is about to be sent."""
     holding = next(each for each in held if each.symbol == symbol)
     signal = replace(a_signal(symbol), holding=holding, detail="butterfly: stop", then_close=("others",))
-    desk.positions.sending(signal, desk.clock.now())
+    desk.positions.sending(a_request(signal), signal, desk.clock.now())
 
 
 def test_every_leg_of_a_structure_is_marked_when_one_is_closed_until_it_is_whole_and_idle() -> None:

@@ -65,7 +65,7 @@ class Account:
     def fill(self, decision: PositionDecision, share: float) -> None:
         assert decision.signal
         assert decision.submit
-        self.positions.sending(decision.signal, self.clock.now())
+        self.positions.sending(decision.submit, decision.signal, self.clock.now())
         qty = max(int(int(decision.submit.qty) * share), 1)
         self.held[decision.submit.symbol] -= qty if decision.holding.position.is_long else -qty
 

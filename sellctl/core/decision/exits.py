@@ -219,7 +219,7 @@ def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionCo
     settling = why_settling(holding, todays, snapshot)
     if settling:
         return _settling(signal, settling)
-    attempt = attempt_number(todays)
+    attempt = attempt_number(todays, (holding.symbol,))
     order = SubmitOrder.closing(
         holding.position,
         size.qty,

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from sellctl.core.model.order import OrderLeg, Side
 from sellctl.core.model.plan import ExitSignal, SubmitOrder
 
 
@@ -13,13 +14,16 @@ class IntendedOrder(Struct, frozen=True):
     """An order about to be sent, as step `step` of the exit of `signal`; `body` is exactly what is sent."""
 
     request: SubmitOrder
-    body: Mapping[str, str]
+    body: Mapping[str, object]
     signal: ExitSignal
     step: int
 
 
 class Intent(Struct, frozen=True):
-    """One recorded order and the exit it belongs to. `at` is by the broker's clock; `urgency` is the exit's class."""
+    """One recorded order and the exit it belongs to. `at` is by the broker's clock; `urgency` is the exit's class.
+
+    Only a multi-leg order has `legs` and a `side`, which is that of the structure.
+    """
 
     client_order_id: str
     symbol: str
@@ -29,6 +33,8 @@ class Intent(Struct, frozen=True):
     step: int
     limit_price: Decimal | None
     at: dt.datetime
+    legs: tuple[OrderLeg, ...] = ()
+    side: Side | None = None
 
 
 class Outcome(Struct, frozen=True):

@@ -1,14 +1,17 @@
 """Orders as the broker reports them, and the state that each of its statuses stands for."""
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 OUR_PREFIX = "sellctl-"
 BACKSTOP_PREFIX = "sellctl-backstop-"
 ZERO = Decimal(0)
+ONE = Decimal(1)
 
 
 class Side(StrEnum):
@@ -70,6 +73,15 @@ STATE_OF_STATUS = {
 }
 
 
+class OrderLeg(Struct, frozen=True):
+    """One symbol of an order, its quantity per unit of the order, and which way it is traded; None where unknown."""
+
+    symbol: str
+    ratio: Decimal = ONE
+    side: Side | None = None
+    position_intent: PositionIntent | None = None
+
+
 class Order(Struct, frozen=True):
     """An order as the broker reports it. Quantities are contracts or shares, prices dollars per share, times UTC."""
 
@@ -119,6 +131,21 @@ class Order(Struct, frozen=True):
         return self.order_class in {"", "simple"} and not self.legs
 
     @property
+    def is_multi_leg(self) -> bool:
+        """Whether it trades several symbols as one. Its legs may be missing in the broker's answer."""
+        return not self.symbol
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it trades; "" stands for any, where the broker doesn't show the legs."""
+        named = dict.fromkeys(part.symbol for part in (self, *self.legs) if part.symbol)
+        return tuple(named) or ("",)
+
+    def parts_on(self, symbol: str) -> tuple["Order", ...]:
+        """What of it trades a symbol: the order itself, its legs, or both."""
+        return tuple(part for part in (self, *self.legs) if part.symbol == symbol)
+
+    @property
     def last_fill_at(self) -> dt.datetime | None:
         """When it last filled, or a later time if the broker reports only that; None without a fill or any time.
 
@@ -130,6 +157,30 @@ class Order(Struct, frozen=True):
     def leaves(self) -> Decimal:
         """The quantity that may still fill; zero once terminal, or when the quantity is unknown (notional)."""
         return ZERO if self.is_terminal or self.qty is None else max(self.qty - self.filled_qty, ZERO)
+
+
+def with_legs(order: Order, legs: Iterable[OrderLeg | Order]) -> Order:
+    """A multi-leg order with the legs that an answer about it lacks. Each trades its ratio of the order's units."""
+    units, filled = order.qty or ZERO, order.filled_qty
+    shown: list[Order] = []
+    for leg in legs:
+        ratio = leg.ratio if isinstance(leg, OrderLeg) else (leg.qty or units) / (units or ONE)
+        shown.append(
+            replace(
+                order,
+                id=f"{order.id}/{leg.symbol}",
+                client_order_id="",
+                symbol=leg.symbol,
+                side=leg.side,
+                qty=units * ratio,
+                filled_qty=filled * ratio,
+                position_intent=leg.position_intent,
+                limit_price=None,
+                filled_avg_price=None,
+                legs=(),
+            )
+        )
+    return replace(order, legs=tuple(shown))
 
 
 def is_backstop(client_order_id: str) -> bool:

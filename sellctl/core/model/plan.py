@@ -4,12 +4,13 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from math import gcd
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.model.instrument import AssetClass
-from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
+from sellctl.core.model.order import Order, OrderLeg, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Holding, Position
 
 
@@ -114,9 +115,9 @@ PRICE_REASONS = STOPS | {
 class ExitSignal(Struct, frozen=True):
     """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
 
-    `also` are the details of every other true reason. `floor` is the price that a target's limit never goes below
-    (above, for a short). `then_close` are the other legs of a structure, which is being closed. `strategy` is
-    the name of the strategy that made the signal; "" when the engine did.
+    `also` are the details of every other true reason, and of how it is closed. `floor` is the price that a target's
+    limit never goes below (above, for a short). `then_close` are the other legs of a structure, which is being closed.
+    `strategy` is the name of the strategy that made the signal; "" when the engine did.
     """
 
     holding: Holding
@@ -135,12 +136,21 @@ class ExitSignal(Struct, frozen=True):
         return "; ".join((self.detail, *self.also))
 
 
+# Alpaca takes so many legs in one multi-leg order.
+FEWEST_LEGS, MOST_LEGS = 2, 4
+
+
 class SizeError(ValueError):
     """An order outside 0 < qty <= free <= held was requested. This is a bug in sellctl; nothing is sent."""
 
 
 class SubmitOrder(Struct, frozen=True):
-    """An order about to be sent, built by `closing` or `backstop`, which check its size."""
+    """An order about to be sent, built by `closing`, `closing_structure` or `backstop`, which check its size.
+
+    A multi-leg order has `legs`. Its `symbol` is the structure's name, its `qty` units, and its limit the net price of
+    one unit as Alpaca writes it: above zero a debit, below zero a credit. Its `side` is that of the structure: one that
+    was paid for is sold.
+    """
 
     client_order_id: str
     symbol: str
@@ -153,6 +163,16 @@ class SubmitOrder(Struct, frozen=True):
     time_in_force: str = "day"
     stop_price: Decimal | None = None
     trail_percent: Decimal | None = None
+    legs: tuple[OrderLeg, ...] = ()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it trades."""
+        return tuple(leg.symbol for leg in self.legs) or (self.symbol,)
+
+    def qty_of(self, symbol: str) -> Decimal:
+        """How much of one of its symbols it trades."""
+        return self.qty * next((leg.ratio for leg in self.legs if leg.symbol == symbol), Decimal(1))
 
     @classmethod
     def closing(
@@ -167,11 +187,51 @@ class SubmitOrder(Struct, frozen=True):
             client_order_id=client_order_id,
             symbol=position.symbol,
             asset_class=position.instrument.asset_class,
-            side=Side.SELL if position.is_long else Side.BUY,
+            side=_closing_side(position),
             qty=qty,
             type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
             limit_price=limit_price,
-            position_intent=PositionIntent.SELL_TO_CLOSE if position.is_long else PositionIntent.BUY_TO_CLOSE,
+            position_intent=_closing_intent(position),
+        )
+
+    @classmethod
+    def closing_structure(
+        cls,
+        whole: Position,
+        legs: Iterable["ClosedLeg"],
+        units: Decimal,
+        *,
+        client_order_id: str,
+        limit_price: Decimal | None,
+    ) -> "SubmitOrder":
+        """The one order that closes so many units of a structure: a limit at this net price, or a market order.
+
+        `whole` is the structure as one position. Raises SizeError unless 0 < units x ratio <= free <= held of each leg,
+        and for legs that Alpaca takes in no multi-leg order: 2 to 4 options with whole ratios in lowest terms.
+        """
+        every = tuple(legs)
+        ratios = [int(leg.ratio) for leg in every if leg.ratio == leg.ratio.to_integral_value() and leg.ratio > 0]
+        if not FEWEST_LEGS <= len(every) <= MOST_LEGS or len(ratios) < len(every) or gcd(*ratios) != 1:
+            raise SizeError(f"{whole.symbol}: {[str(leg.ratio) for leg in every]} are no ratios of a multi-leg order")
+        if not all(leg.position.instrument.is_option for leg in every):
+            raise SizeError(f"{whole.symbol}: a multi-leg order trades options only")
+        if units != units.to_integral_value():
+            raise SizeError(f"{whole.symbol}: {units} is no number of units")
+        for leg in every:
+            _check_size(leg.position, units * leg.ratio, leg.free)
+        return cls(
+            client_order_id=client_order_id,
+            symbol=whole.symbol,
+            asset_class=AssetClass.OPTION,
+            side=_closing_side(whole),
+            qty=units,
+            type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
+            limit_price=limit_price,
+            position_intent=_closing_intent(whole),
+            legs=tuple(
+                OrderLeg(leg.position.symbol, leg.ratio, _closing_side(leg.position), _closing_intent(leg.position))
+                for leg in every
+            ),
         )
 
     @classmethod
@@ -193,6 +253,22 @@ class SubmitOrder(Struct, frozen=True):
             stop_price=terms.stop_price,
             trail_percent=terms.trail_percent,
         )
+
+
+class ClosedLeg(Struct, frozen=True):
+    """A leg of a structure that is about to be closed: its position, contracts per unit, and what of it is free."""
+
+    position: Position
+    ratio: Decimal
+    free: Decimal
+
+
+def _closing_side(position: Position) -> Side:
+    return Side.SELL if position.is_long else Side.BUY
+
+
+def _closing_intent(position: Position) -> PositionIntent:
+    return PositionIntent.SELL_TO_CLOSE if position.is_long else PositionIntent.BUY_TO_CLOSE
 
 
 def _check_size(position: Position, qty: Decimal, free: Decimal) -> None:
@@ -290,6 +366,17 @@ class PositionDecision(Struct, frozen=True):
     unquoted: str = ""
 
     @property
+    def symbols(self) -> frozenset[str]:
+        """Its own symbol, and all those of a multi-leg order that it sends."""
+        return frozenset({self.holding.symbol, *(self.submit.symbols if self.submit else ())})
+
+    @property
+    def due_symbols(self) -> frozenset[str]:
+        """The symbols of the order to send, or of the backstop to place: of these, today's orders have to be known."""
+        symbols = frozenset(self.submit.symbols) if self.submit else frozenset[str]()
+        return symbols | ({self.holding.symbol} if self.backstop else frozenset())
+
+    @property
     def gain(self) -> Decimal | None:
         """The gain on entry at the current exit price (bid for a long, ask for a short), as a ratio.
 
@@ -364,7 +451,10 @@ class Plan(Struct, frozen=True):
         unknown = self.needs_history
         if not unknown:
             return self
-        decisions = (replace(d, submit=None) if d.holding.symbol in unknown else d for d in self.decisions)
+        decisions = (
+            replace(d, submit=None) if d.submit and not unknown.isdisjoint(d.submit.symbols) else d
+            for d in self.decisions
+        )
         return replace(self, decisions=tuple(decisions))
 
     @property
@@ -416,7 +506,7 @@ class Plan(Struct, frozen=True):
     def awaited_cancels(self) -> tuple[CancelOrder, ...]:
         """The cancels whose end an exit waits for: those in its way, and the stale orders of its symbol."""
         due = {decision.holding.symbol for decision in self.decisions if decision.signal}
-        return (*self._in_the_way(), *(cancel for cancel in self.stale if cancel.order.symbol in due))
+        return (*self._in_the_way(), *(cancel for cancel in self.stale if not due.isdisjoint(cancel.order.symbols)))
 
     @property
     def acts(self) -> bool:
@@ -430,23 +520,28 @@ class Plan(Struct, frozen=True):
 
     @property
     def symbols_acting(self) -> frozenset[str]:
-        """The symbols of the decisions that send or cancel an order."""
-        return frozenset(d.holding.symbol for d in self.decisions if d.submit or d.cancel_first)
+        """The symbols on which the decisions send or cancel an order."""
+        return frozenset(symbol for d in self.decisions if d.submit or d.cancel_first for symbol in d.symbols)
 
     @property
     def symbols_touched(self) -> frozenset[str]:
         """The symbols on which anything is sent or cancelled, backstops and stale orders included."""
         guarded = (d.holding.symbol for d in self.decisions if d.backstop)
-        return self.symbols_acting.union(guarded, (cancel.order.symbol for cancel in self.stale))
+        return self.symbols_acting.union(guarded, (symbol for cancel in self.stale for symbol in cancel.order.symbols))
 
     def _in_the_way(self) -> Iterator[CancelOrder]:
         for decision in self.decisions:
             yield from decision.cancel_first
 
+    @property
+    def due_symbols(self) -> frozenset[str]:
+        """The symbols with an order to send or a backstop to place."""
+        return frozenset(symbol for decision in self.decisions for symbol in decision.due_symbols)
+
     def only(self, symbols: frozenset[str]) -> "Plan":
-        """This plan reduced to the decisions and stale orders of these symbols."""
+        """This plan reduced to the decisions and stale orders that act on no other symbols than these."""
         return replace(
             self,
-            decisions=tuple(d for d in self.decisions if d.holding.symbol in symbols),
-            stale=tuple(cancel for cancel in self.stale if cancel.order.symbol in symbols),
+            decisions=tuple(d for d in self.decisions if d.symbols <= symbols),
+            stale=tuple(cancel for cancel in self.stale if symbols.issuperset(cancel.order.symbols)),
         )

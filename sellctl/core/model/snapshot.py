@@ -34,7 +34,7 @@ class Rows(Struct, Generic[T], frozen=True):
 
 
 class AccountFacts(Struct, frozen=True):
-    """An account: its name in the configuration, its number at the broker, and whether the broker blocks trading."""
+    """An account: its name in the configuration, its number at the broker, and what the broker lets it do."""
 
     name: str
     number: str
@@ -43,6 +43,7 @@ class AccountFacts(Struct, frozen=True):
     equity: Decimal | None = None  # dollars now, and at the previous close; None when unknown
     last_equity: Decimal | None = None
     transfers: Decimal | None = None  # dollars paid in since then, below zero when paid out; None when unknown
+    options_level: int | None = None  # up to which options may be traded; None when unknown
 
 
 class Privileges(Struct, frozen=True):
@@ -61,6 +62,7 @@ class Snapshot(Struct, frozen=True):
     be sent. `sent` counts the account's orders of the last minute. `exempt` are symbols or underlyings that the user
     exempted. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
     underlyings, where a rule uses them. `structures` is the stored state of the held structures by name.
+    `no_multi_leg` are the structures of which the broker refused a multi-leg order today; "" stands for all.
     `unbooked_splits` are underlyings of which a position may not show today's split, so that the equity may be wrong.
     With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
     """
@@ -82,6 +84,7 @@ class Snapshot(Struct, frozen=True):
     structures: Mapping[str, PositionState] = field(default_factory=dict)
     unbooked_splits: tuple[str, ...] = ()
     on_tick: bool = False
+    no_multi_leg: frozenset[str] = frozenset()
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """This snapshot with today's orders of more symbols."""

@@ -11,11 +11,19 @@ _CLOSING_SIDE = {Direction.LONG: Side.SELL, Direction.SHORT: Side.BUY}
 _PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 
 
+UNKNOWN_SYMBOLS = ("",)  # of a multi-leg order whose legs the broker doesn't show
+
+
 def closes(order: Order, direction: Direction | None) -> bool:
     """Whether an order closes a position held in that direction."""
     if direction is None or order.position_intent in _OPENING:
         return False
     return order.side is _CLOSING_SIDE[direction]
+
+
+def closes_part(order: Order, symbol: str, direction: Direction | None) -> bool:
+    """Whether an order, or what of a multi-leg order trades this symbol, closes a position held in that direction."""
+    return any(closes(part, direction) for part in order.parts_on(symbol))
 
 
 def is_live(order: Order) -> bool:
@@ -24,10 +32,13 @@ def is_live(order: Order) -> bool:
 
 
 def claim(order: Order, symbol: str, direction: Direction) -> Decimal | None:
-    """The quantity of a position that an open order may still close; None when unknown (a notional order).
+    """The quantity of a position that an open order may still close; None when unknown.
 
-    The legs of an OCO share one hold with their parent, and the exits of a bracket hold nothing until its entry fills.
+    That of a notional order is, and that of a multi-leg order whose legs the broker doesn't show. The legs of an OCO
+    share one hold with their parent, and the exits of a bracket hold nothing until its entry fills.
     """
+    if order.symbols == UNKNOWN_SYMBOLS:
+        return None
     if order.symbol == symbol and not order.is_terminal:
         return _leaves(order) if closes(order, direction) else ZERO
     legs = [leg for leg in order.legs if leg.symbol == symbol and not leg.is_terminal and closes(leg, direction)]

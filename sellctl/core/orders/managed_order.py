@@ -3,14 +3,14 @@
 The changes of that state are in `transitions`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
 
 from sellctl.core.model.intent import Intent
-from sellctl.core.model.order import ZERO, Order, is_backstop
+from sellctl.core.model.order import ONE, ZERO, Order, OrderLeg, Side, is_backstop, with_legs
 from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
 
 
@@ -28,6 +28,7 @@ class ManagedState(StrEnum):
     ABSENT = "absent"  # it never reached the broker
 
 
+SEPARATOR = "+"  # between the symbols of an order whose structure isn't known
 TERMINAL = frozenset(
     {
         ManagedState.FILLED,
@@ -86,13 +87,6 @@ HANDLING: Mapping[Purpose, Handling] = {
 }
 
 
-class Leg(Struct, frozen=True):
-    """One symbol of an order. `ratio` is its quantity per unit of the order."""
-
-    symbol: str
-    ratio: Decimal = Decimal(1)
-
-
 class CancelRequest(Struct, frozen=True):
     """When the broker was asked to cancel an order, in monotonic seconds, and whether the user was alerted."""
 
@@ -104,13 +98,16 @@ class CancelRequest(Struct, frozen=True):
 class ManagedOrder(Struct, frozen=True):
     """One order of ours. Times are monotonic seconds of this process.
 
-    `request` is the order that this process sends; None for an order that another process sent. `filled` is cumulative.
-    `unseen` means that the broker's last answers did not show the order. `order_id` is the broker's; "" until known.
+    `symbol` is what it trades: a symbol, or the name of a structure, whose `side` says whether it was paid for (sell)
+    or sold (buy). A simple order has one leg. `request` is the order that this process sends; None for an order that
+    another process sent. `filled` is cumulative. `unseen` means that the broker's last answers did not show the order.
+    `order_id` is the broker's; "" until known.
     """
 
     client_order_id: str
     purpose: Purpose
-    legs: tuple[Leg, ...]
+    symbol: str
+    legs: tuple[OrderLeg, ...]
     qty: Decimal
     state: ManagedState = ManagedState.INTENDED
     filled: Decimal = ZERO
@@ -128,6 +125,7 @@ class ManagedOrder(Struct, frozen=True):
     ended_at: float | None = None
     not_found_at: tuple[float, ...] = ()  # definite "not found" answers that count towards a repeat
     cancel: CancelRequest | None = None
+    side: Side | None = None  # of a structure
 
     @classmethod
     def of_request(cls, request: SubmitOrder, signal: ExitSignal, step: int, *, at: float) -> "ManagedOrder":
@@ -135,7 +133,9 @@ class ManagedOrder(Struct, frozen=True):
         return cls(
             client_order_id=request.client_order_id,
             purpose=Purpose.of(request.client_order_id),
-            legs=(Leg(request.symbol),),
+            symbol=request.symbol,
+            legs=request.legs or (OrderLeg(request.symbol),),
+            side=request.side if request.legs else None,
             qty=request.qty,
             request=request,
             reason=signal.reason,
@@ -152,7 +152,9 @@ class ManagedOrder(Struct, frozen=True):
         return cls(
             client_order_id=intent.client_order_id,
             purpose=Purpose.of(intent.client_order_id),
-            legs=(Leg(intent.symbol),),
+            symbol=intent.symbol,
+            legs=intent.legs or (OrderLeg(intent.symbol),),
+            side=intent.side,
             qty=intent.qty,
             reason=intent.reason,
             urgency=Urgency(intent.urgency),
@@ -166,7 +168,8 @@ class ManagedOrder(Struct, frozen=True):
         return cls(
             client_order_id=order.client_order_id,
             purpose=Purpose.of(order.client_order_id),
-            legs=(Leg(order.symbol),),
+            symbol=order.symbol or SEPARATOR.join(order.symbols),
+            legs=tuple(_legs_of(order)) or (OrderLeg(order.symbol),),
             qty=order.qty or ZERO,
             state=ManagedState.UNKNOWN,
             order_id=order.id,
@@ -178,9 +181,26 @@ class ManagedOrder(Struct, frozen=True):
         return HANDLING[self.purpose]
 
     @property
-    def symbol(self) -> str:
-        """The symbol of its first leg."""
-        return self.legs[0].symbol
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it trades."""
+        return tuple(leg.symbol for leg in self.legs)
+
+    @property
+    def is_multi_leg(self) -> bool:
+        """Whether it trades several symbols as one."""
+        return len(self.legs) > 1
+
+    def completed(self, order: Order) -> Order:
+        """The broker's view of it, with the legs that a look-up leaves out."""
+        return with_legs(order, self.legs) if order.is_multi_leg and not order.legs and self.is_multi_leg else order
+
+    def price_of(self, order: Order) -> Decimal | None:
+        """The average price of its fills: of a structure that was paid for what it brought, of a sold one its cost.
+
+        Alpaca's net price is the cost.
+        """
+        price = order.filled_avg_price
+        return -price if price is not None and self.is_multi_leg and self.side is Side.SELL else price
 
     @property
     def is_terminal(self) -> bool:
@@ -211,3 +231,11 @@ class ManagedOrder(Struct, frozen=True):
         if not self.unseen:
             return ZERO
         return self.qty if self.request is None else self.qty - self.filled
+
+
+def _legs_of(order: Order) -> Iterator[OrderLeg]:
+    """The legs of a multi-leg order; nothing for a simple one."""
+    if order.is_multi_leg:
+        units = order.qty or ONE
+        for leg in order.legs:
+            yield OrderLeg(leg.symbol, (leg.qty or units) / units, leg.side, leg.position_intent)

@@ -43,6 +43,7 @@ class OrderBook:
         self._cancels_of_others: dict[str, CancelRequest] = {}  # by the broker's id: orders that aren't in the book
         self._rejected: set[str] = set()
         self._refused_backstops: set[str] = set()
+        self._refused_structures: set[str] = set()  # "" stands for all
         self._backstop_waits: dict[str, float] = {}  # end of the pause, by symbol
 
     # --- orders -------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ class OrderBook:
         found: dict[str, Decimal] = {}
         for order in self._open.values():
             if order.unseen:
-                for leg in order.legs:
+                for leg in order.legs:  # a simple order has one
                     found[leg.symbol] = found.get(leg.symbol, ZERO) + order.unresolved * leg.ratio
         return found
 
@@ -139,12 +140,23 @@ class OrderBook:
             return position.symbol in self._refused_backstops
         return any(an_option(symbol) for symbol in self._refused_backstops)
 
+    # --- multi-leg orders ---------------------------------------------------------------------------------------------
+
+    @property
+    def refused_structures(self) -> frozenset[str]:
+        """The structures of which the broker refused a multi-leg order today; "" stands for all."""
+        return frozenset(self._refused_structures)
+
+    def refuse_multi_leg(self, structures: Collection[str]) -> None:
+        """Record that the broker refused a multi-leg order of these structures today, or of any with ""."""
+        self._refused_structures.update(structures)
+
     # --- changes ------------------------------------------------------------------------------------------------------
 
     def announce(self, order: ManagedOrder) -> None:
         """Count an order that is sent once its intent is recorded: other decisions of the same moment see it (K2)."""
         if order.handling.counts:
-            self._rate.announce(order.client_order_id, order.symbol, order.urgency)
+            self._rate.announce(order.client_order_id, order.symbols, order.urgency)
 
     def is_announced(self, symbol: str) -> bool:
         """Whether an order for the symbol is about to be recorded and sent."""
@@ -159,9 +171,9 @@ class OrderBook:
         self._rate.withdraw(order.client_order_id)
         self._open[order.client_order_id] = order
         if order.purpose is Purpose.EXIT:
-            self._exits[order.symbol] = order
+            self._exits |= dict.fromkeys(order.symbols, order)
         if order.handling.counts:
-            self._rate.sending(order.symbol, order.urgency, order.sent_at)
+            self._rate.sending(order.symbols, order.urgency, order.sent_at)
 
     def restore(self, recorded: OpenOrder) -> None:
         """Add an order that an earlier process left open. An order that is in the book already stays as it is."""
@@ -233,33 +245,36 @@ class OrderBook:
         """Update the last order of the exit. It ends when no step was taken; an adopted order may start one."""
         if after.purpose is not Purpose.EXIT:
             return
-        last = self._exits.get(after.symbol)
-        if last is not None and last.client_order_id == after.client_order_id:
-            if after.step:
-                self._exits[after.symbol] = after
-            else:
-                del self._exits[after.symbol]
-        elif last is None and after.step and isinstance(event, Adopted):
-            self._exits[after.symbol] = after
+        for symbol in after.symbols:
+            last = self._exits.get(symbol)
+            if last is not None and last.client_order_id == after.client_order_id:
+                if after.step:
+                    self._exits[symbol] = after
+                else:
+                    del self._exits[symbol]
+            elif last is None and after.step and isinstance(event, Adopted):
+                self._exits[symbol] = after
 
     def _count(self, before: ManagedOrder, after: ManagedOrder, event: OrderEvent) -> None:
         """Update the rejects in a row, and the pause before the next backstop."""
-        symbol, handling = after.symbol, after.handling
+        handling = after.handling
         if after.filled > before.filled:
-            self._rejected.discard(symbol)
+            self._rejected.difference_update(after.symbols)
         if not after.is_terminal or not isinstance(event, Refused | Ended):
             return
         refused = isinstance(event, Refused)
         rejected = event.counted if isinstance(event, Refused) else event.state is ManagedState.REJECTED
         if after.purpose is Purpose.BACKSTOP:
             pause = handling.pause_after_refusal if refused else handling.pause_after_end
-            self._backstop_waits[symbol] = event.at + pause
+            self._backstop_waits[after.symbol] = event.at + pause
             if rejected:
-                self._refused_backstops.add(symbol)
-        elif rejected:
-            recovers = isinstance(event, Refused) and event.recovers
-            self._rate.rejected(symbol, event.at, obstructed=recovers)
-            if not recovers:
-                self._rejected.add(symbol)
-        elif not refused:
-            self._rate.ended_well(symbol)
+                self._refused_backstops.add(after.symbol)
+            return
+        for symbol in after.symbols:
+            if rejected:
+                recovers = isinstance(event, Refused) and event.recovers
+                self._rate.rejected(symbol, event.at, obstructed=recovers)
+                if not recovers:
+                    self._rejected.add(symbol)
+            elif not refused:
+                self._rate.ended_well(symbol)

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, OrderCount
 
+Symbols = tuple[str, ...]
+
 MINUTE = 60.0
 # Seconds until the next try, by the number of refusals in a row because the account may not trade.
 RETRY_AFTER_SECONDS = (5.0, 15.0, 60.0)
@@ -32,27 +34,30 @@ NO_REJECTS = RejectStreak()
 
 @dataclass(slots=True)
 class OrderRate:
-    """The orders of one account in the last minute, and its rejects. Times are monotonic seconds."""
+    """The orders of one account in the last minute, and its rejects. Times are monotonic seconds.
 
-    _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
-    _announced: dict[str, tuple[str, Urgency]] = field(default_factory=dict)  # by client order id
+    A multi-leg order is one of the account, and one of each of its symbols.
+    """
+
+    _sent: deque[tuple[float, Symbols, Urgency]] = field(default_factory=deque)
+    _announced: dict[str, tuple[Symbols, Urgency]] = field(default_factory=dict)  # by client order id
     _rejects: dict[str, tuple[RejectStreak, float]] = field(default_factory=dict)  # with the instant of the last one
 
-    def announce(self, client_order_id: str, symbol: str, urgency: Urgency) -> None:
+    def announce(self, client_order_id: str, symbols: Symbols, urgency: Urgency) -> None:
         """Count an order from now on that is sent once its intent is recorded."""
-        self._announced[client_order_id] = (symbol, urgency)
+        self._announced[client_order_id] = (symbols, urgency)
 
     def is_announced(self, symbol: str) -> bool:
         """Whether an order for the symbol is announced."""
-        return any(symbol == announced for announced, _ in self._announced.values())
+        return any(symbol in announced for announced, _ in self._announced.values())
 
     def withdraw(self, client_order_id: str) -> None:
         """Don't count an announced order any more: it is sent, or won't be."""
         self._announced.pop(client_order_id, None)
 
-    def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
+    def sending(self, symbols: Symbols, urgency: Urgency, now: float) -> None:
         """Count an order that is about to be sent."""
-        self._sent.append((now, symbol, urgency))
+        self._sent.append((now, symbols, urgency))
 
     def rejected(self, symbol: str, now: float, *, obstructed: bool = False) -> None:
         """Count an order that was refused or rejected, for whatever reason."""
@@ -72,14 +77,15 @@ class OrderRate:
     def sent_of_each(self, now: float) -> dict[str, OrderCount]:
         """The same by symbol; symbols without any are absent."""
         urgencies: dict[str, list[Urgency]] = {}
-        for symbol, urgency in self._last_minute(now):
-            urgencies.setdefault(symbol, []).append(urgency)
+        for symbols, urgency in self._last_minute(now):
+            for symbol in symbols:
+                urgencies.setdefault(symbol, []).append(urgency)
         return {symbol: _counted(its) for symbol, its in urgencies.items()}
 
-    def _last_minute(self, now: float) -> list[tuple[str, Urgency]]:
+    def _last_minute(self, now: float) -> list[tuple[Symbols, Urgency]]:
         while self._sent and now - self._sent[0][0] > MINUTE:
             self._sent.popleft()
-        return [*((symbol, urgency) for _, symbol, urgency in self._sent), *self._announced.values()]
+        return [*((symbols, urgency) for _, symbols, urgency in self._sent), *self._announced.values()]
 
     def rejects(self, symbol: str, now: float) -> RejectStreak:
         """The orders that were refused or rejected in a row."""

@@ -30,7 +30,10 @@ class _Actions:
 
 @dataclass(slots=True)
 class Executions:
-    """The orders that are being sent, by underlying, and the cancels, by symbol. Times are in monotonic seconds."""
+    """The orders that are being sent, by underlying, and the cancels, by symbol. Times are in monotonic seconds.
+
+    A multi-leg order is on one underlying, and its cancel concerns each of its symbols.
+    """
 
     clock: Clock
     last_ended_at: float = _NEVER
@@ -59,17 +62,17 @@ class Executions:
     def sending(
         self, symbol: str, send: Callable[[], Awaitable[T]], after: Awaitable[None] | None = None
     ) -> Awaitable[T]:
-        """`send` an order for this symbol: under way from now on, before it is awaited, until it has ended.
+        """`send` an order for this symbol, or with it as a leg: under way before it is awaited, until it has ended.
 
         It waits for `after`; when that fails, nothing was sent, and what was read before still holds.
         """
-        return self._tracked(self._sends, underlying_of(symbol), send, after)
+        return self._tracked(self._sends, (underlying_of(symbol),), send, after)
 
     def cancelling(
-        self, symbol: str, cancel: Callable[[], Awaitable[T]], after: Awaitable[None] | None = None
+        self, symbols: Iterable[str], cancel: Callable[[], Awaitable[T]], after: Awaitable[None] | None = None
     ) -> Awaitable[T]:
-        """`cancel` an order for this symbol `after` something: likewise."""
-        return self._tracked(self._cancels, symbol, cancel, after)
+        """`cancel` an order that concerns these symbols `after` something: likewise."""
+        return self._tracked(self._cancels, tuple(symbols), cancel, after)
 
     def view_holds(self, symbol: str, seen_at: float) -> bool:
         """Whether an order may be sent for a symbol by what was read at `seen_at`."""
@@ -84,9 +87,9 @@ class Executions:
         return not self._sends.happened_since(underlying, seen_at)
 
     def _tracked(
-        self, actions: _Actions, name: str, act: Callable[[], Awaitable[T]], after: Awaitable[None] | None
+        self, actions: _Actions, names: tuple[str, ...], act: Callable[[], Awaitable[T]], after: Awaitable[None] | None
     ) -> Awaitable[T]:
-        actions.under_way[name] += 1
+        actions.under_way.update(names)
 
         async def tracked() -> T:
             has_begun = False
@@ -96,10 +99,9 @@ class Executions:
                 has_begun = True
                 return await act()
             finally:
-                actions.under_way[name] -= 1
-                if not actions.under_way[name]:
-                    del actions.under_way[name]
+                actions.under_way -= Counter(names)  # drops what is not above zero any more
                 if has_begun:
-                    self.last_ended_at = actions.ended_at[name] = self.clock.monotonic()
+                    self.last_ended_at = self.clock.monotonic()
+                    actions.ended_at |= dict.fromkeys(names, self.last_ended_at)
 
         return tracked()

@@ -7,7 +7,8 @@ second sale. So they have to be certain where an order is sent:
 * at any later time, if the account's order stream has been connected since they were requested and has brought no news
   of the symbol.
 
-Answers about single orders are put in as they come, so that our own orders are known without another request.
+Answers about single orders are put in as they come, so that our own orders are known without another request. A
+multi-leg order is one of each of its symbols; while the broker doesn't show its legs, it is one of every symbol.
 """
 
 import datetime as dt
@@ -15,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
-from sellctl.core.model.order import Order
+from sellctl.core.model.order import Order, with_legs
 from sellctl.core.model.snapshot import Rows
 
 _NEVER = -1
@@ -80,10 +81,20 @@ class TodaysOrders:
         """Take the broker's view of one order. A view that is older than what is known changes nothing."""
         if self._midnight is not None and not _may_be_since(order, self._midnight):
             return
-        orders = self._orders[order.symbol]
-        known = orders.get(order.id)
-        if known is None or _progress(order) >= _progress(known):
-            orders[order.id] = order
+        if order.is_multi_leg and order.legs:
+            self._orders[""].pop(order.id, None)  # its legs weren't shown before
+        elif order.is_multi_leg and any(order.id in orders for orders in self._orders.values()):
+            order = self._with_known_legs(order)
+        for symbol in order.symbols:
+            orders = self._orders[symbol]
+            known = orders.get(order.id)
+            if known is None or _progress(order) >= _progress(known):
+                orders[order.id] = order
+
+    def _with_known_legs(self, order: Order) -> Order:
+        """An order whose legs an answer doesn't show, with those of an earlier answer and what they say of fills."""
+        known = next(orders[order.id] for orders in self._orders.values() if order.id in orders)
+        return with_legs(order, known.legs)
 
     def listed(self, open_orders: Iterable[Order]) -> None:
         """Take a list of the open orders. An order that it newly lacks has ended in a way that isn't known."""
@@ -92,8 +103,8 @@ class TodaysOrders:
             shown.add(order.id)
             self.put(order)
         every = (order for orders in self._orders.values() for order in orders.values())
-        missed = {order.id: order.symbol for order in every if not order.is_terminal and order.id not in shown}
-        for symbol in {missed[each] for each in missed.keys() - self._missed}:
+        missed = {order.id: order.symbols for order in every if not order.is_terminal and order.id not in shown}
+        for symbol in {symbol for each in missed.keys() - self._missed for symbol in missed[each]}:
             self.changed(symbol)
         self._missed = frozenset(missed)
 
@@ -163,7 +174,8 @@ class TodaysOrders:
         return max(self._all_read, self._read.get(symbol, _NEVER))
 
     def _todays(self, symbol: str) -> tuple[Order, ...]:
-        return tuple(self._orders[symbol].values()) if symbol in self._orders else ()
+        found = (self._orders[name] for name in (symbol, "") if name in self._orders)
+        return tuple(order for orders in found for order in orders.values())
 
 
 def _may_be_since(order: Order, midnight: dt.datetime) -> bool:

@@ -147,7 +147,7 @@ class AccountObserver:
     async def todays_orders(self, symbol: str) -> tuple[Order, ...]:
         """Today's readable orders of one symbol, in any state."""
         rows = await self.broker.orders_since(self._midnight(), [symbol])
-        return tuple(order for order in rows.rows if order.symbol == symbol)
+        return tuple(order for order in rows.rows if symbol in order.symbols)
 
     async def load_openings(self) -> bool:
         """Find when each new position was opened, and by which order. Return whether orders were read.
@@ -163,7 +163,7 @@ class AccountObserver:
         except BrokerError:
             return False
         for symbol in wanted:
-            orders = [order for order in rows.rows if symbol in {order.symbol, *(leg.symbol for leg in order.legs)}]
+            orders = [order for order in rows.rows if symbol in order.symbols]
             self.positions.episodes.opened(symbol, orders, self.publish.now())
         return True
 

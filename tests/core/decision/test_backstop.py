@@ -164,7 +164,7 @@ def test_its_ids_are_a_family_of_their_own() -> None:
     day = at("12:00").date()
     assert backstop_id("PA1", CALL, day, 1).startswith("sellctl-backstop-")
     assert backstop_id("PA1", CALL, day, 1) != client_order_id("PA1", CALL, day, 1)
-    assert attempt_number([a_backstop(status="canceled"), our_order(status="canceled")]) == 2
+    assert attempt_number([a_backstop(status="canceled"), our_order(status="canceled")], (CALL,)) == 2
 
 
 def test_of_options_one_is_asked_for_until_one_rests() -> None:

@@ -43,8 +43,8 @@ def test_the_attempt_counts_our_terminal_orders_only() -> None:
         our_order(status="a_status_of_tomorrow"),
         an_order(status="filled"),
     ]
-    assert attempt_number(orders) == 3
-    assert attempt_number([]) == 1
+    assert attempt_number(orders, (CALL,)) == 3
+    assert attempt_number([], (CALL,)) == 1
 
 
 @pytest.mark.parametrize("status", sorted(STATE_OF_STATUS))

@@ -6,8 +6,9 @@ import pytest
 from builders import CALL, a_position, an_order, our_order, replace
 from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_order, an_exit_order
 
+from sellctl.core.model.order import OrderLeg
 from sellctl.core.model.position import NO_BACKSTOP, OrderCount
-from sellctl.core.orders.managed_order import Leg, ManagedOrder, ManagedState
+from sellctl.core.orders.managed_order import ManagedOrder, ManagedState
 from sellctl.core.orders.order_book import EXIT_OVER_SECONDS, OrderBook
 from sellctl.core.orders.order_events import (
     Accepted,
@@ -82,8 +83,28 @@ def test_what_may_still_fill_counts_as_gone_while_the_brokers_view_does_not_show
 
 
 def test_each_leg_of_an_order_counts_by_its_ratio() -> None:
-    legs = (Leg(CALL), Leg(OTHER, Decimal(2)))
+    legs = (OrderLeg(CALL), OrderLeg(OTHER, Decimal(2)))
     assert a_book(order=replace(an_exit_order(), legs=legs)).unresolved() == {CALL: 10, OTHER: 20}
+
+
+TWO_LEGS = (OrderLeg(CALL), OrderLeg(OTHER, Decimal(2)))
+
+
+def test_a_multi_leg_order_is_the_exit_of_each_of_its_symbols_until_it_ends() -> None:
+    book = a_book(Accepted("b1"), order=replace(an_exit_order(), symbol="AAPL-vertical", legs=TWO_LEGS))
+    assert book.symbols_working == (CALL, OTHER)
+    ids = {progress.client_order_id for symbol in (CALL, OTHER) if (progress := book.exit_progress(symbol, 1.0))}
+    assert ids == {AN_EXIT}
+    assert book.sent_of_each(1.0) == {CALL: OrderCount(1, 0), OTHER: OrderCount(1, 0)}
+    assert book.sent(1.0) == OrderCount(1, 0)
+
+
+def test_a_rejected_multi_leg_order_counts_for_each_of_its_symbols() -> None:
+    order = replace(an_exit_order(), symbol="AAPL-vertical", legs=TWO_LEGS)
+    book = a_book(Refused(1.0, counted=True), order=order)
+    assert [book.rejects(symbol, 2.0).count for symbol in (CALL, OTHER)] == [1, 1]
+    assert book.rejected == (CALL, OTHER)
+    assert [book.exit_progress(symbol, 2.0) for symbol in (CALL, OTHER)] == [None, None]
 
 
 # --- exits in progress ------------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
-from builders import CALL, at
+from builders import CALL, at, replace
 
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
+from sellctl.core.model.order import OrderLeg, PositionIntent, Side
 from sellctl.core.orders.managed_order import ManagedState
 from sellctl.core.orders.replay import restored
 
@@ -30,3 +31,13 @@ def test_fills_and_the_brokers_id_that_were_written_down_are_known_again() -> No
     order = restored(OpenOrder(INTENT, outcomes))
     assert (order.state, order.order_id, order.filled, order.unresolved) == (ManagedState.UNKNOWN, "b1", 6, 10)
     assert order.cancel is None
+
+
+def test_the_legs_of_a_multi_leg_order_are_known_again() -> None:
+    legs = (
+        OrderLeg(CALL, Decimal(1), Side.SELL, PositionIntent.SELL_TO_CLOSE),
+        OrderLeg("AAPL261218C00210000", Decimal(2), Side.BUY, PositionIntent.BUY_TO_CLOSE),
+    )
+    order = restored(OpenOrder(replace(INTENT, symbol="AAPL-ratio-261218-200-210x2C", legs=legs, side=Side.BUY)))
+    assert (order.symbol, order.legs, order.side) == ("AAPL-ratio-261218-200-210x2C", legs, Side.BUY)
+    assert order.symbols == (CALL, "AAPL261218C00210000")

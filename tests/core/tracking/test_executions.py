@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from builders import CALL, PUT
@@ -24,7 +25,7 @@ def during_and_after(kind: Callable[[Executions], Callable[..., object]]) -> tup
 
     async def scene() -> tuple[list[bool], list[bool], list[bool]]:
         answer = asyncio.Event()
-        work = asyncio.ensure_future(kind(executions)(CALL, answer.wait))  # type: ignore[arg-type]
+        work = asyncio.ensure_future(kind(executions)(answer.wait))  # type: ignore[arg-type]
         assert executions.is_any_under_way
         during = holds(executions, 100.0)
         clock.seconds = 5.0
@@ -37,14 +38,20 @@ def during_and_after(kind: Callable[[Executions], Callable[..., object]]) -> tup
 
 
 def test_an_order_ends_every_view_of_its_underlying_until_the_next_read() -> None:
-    during, before, later = during_and_after(lambda executions: executions.sending)
+    during, before, later = during_and_after(lambda executions: partial(executions.sending, CALL))
     assert during == before == [False, False, True]
     assert later == [True, True, True]
 
 
 def test_a_cancel_ends_the_view_of_its_own_symbol_only() -> None:
-    during, before, later = during_and_after(lambda executions: executions.cancelling)
+    during, before, later = during_and_after(lambda executions: partial(executions.cancelling, [CALL]))
     assert during == before == [False, True, True]
+    assert later == [True, True, True]
+
+
+def test_the_cancel_of_a_multi_leg_order_ends_the_view_of_each_of_its_symbols() -> None:
+    during, before, later = during_and_after(lambda executions: partial(executions.cancelling, [CALL, PUT]))
+    assert during == before == [False, False, True]
     assert later == [True, True, True]
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from builders import CALL, PUT, an_order, at, our_order, replace
 from hypothesis import given
 from hypothesis import strategies as st
+from structure_builders import a_multi_leg_order
 
 from sellctl.core.model.order import Order
 from sellctl.core.model.snapshot import InvalidRow, Rows
@@ -240,3 +241,43 @@ def test_an_unreadable_row_without_a_symbol_leaves_all_unknown() -> None:
     read(todays)
     number = unreadable(todays, "")
     assert known(todays) == known(todays, number) == {}
+
+
+# --- multi-leg orders
+
+BOTH = {CALL: 1, PUT: -1}
+
+
+def test_a_multi_leg_order_is_one_of_each_of_its_symbols() -> None:
+    todays = TodaysOrders()
+    order = a_multi_leg_order(BOTH)
+    number = read(todays, order)
+    assert known(todays, number) == {CALL: (order,), PUT: (order,)}
+
+
+def test_while_its_legs_are_not_shown_it_is_one_of_every_symbol() -> None:
+    todays, shown = TodaysOrders(), a_multi_leg_order({CALL: 1})
+    hidden = replace(shown, legs=())
+    number = read(todays, hidden)
+    assert known(todays, number) == {CALL: (hidden,), PUT: (hidden,)}
+    todays.put(shown)
+    assert known(todays, number) == {CALL: (shown,), PUT: ()}
+
+
+def test_an_answer_without_its_legs_leaves_those_known_and_says_how_much_of_each_has_filled() -> None:
+    todays = TodaysOrders()
+    number = read(todays, a_multi_leg_order({CALL: 1, PUT: -2}, "3"))
+    todays.put(a_multi_leg_order({CALL: 1}, "3", filled="1", status="canceled", shows_legs=False))
+    ((order,), (same,)) = known(todays, number).values()
+    assert order == same
+    assert [(leg.symbol, leg.qty, leg.filled_qty, leg.is_terminal) for leg in order.legs] == [
+        (CALL, 3, 1, True),
+        (PUT, 6, 2, True),
+    ]
+
+
+def test_one_that_newly_misses_in_the_list_of_open_ones_makes_each_of_its_symbols_uncertain() -> None:
+    todays = streamed()
+    read(todays, a_multi_leg_order(BOTH))
+    todays.listed([])
+    assert known(todays) == {}
