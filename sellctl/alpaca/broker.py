@@ -30,6 +30,7 @@ from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
+from sellctl.core.orders.claims import UNKNOWN_SYMBOLS
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class AlpacaBroker:
         )
         return await self._client.request(request, partial(_expected_order, client_order_id=client_order_id))
 
-    def body(self, order: SubmitOrder) -> dict[str, str]:
+    def body(self, order: SubmitOrder) -> dict[str, object]:
         """Exactly the body that `submit` sends."""
         return order_body(order)
 
@@ -124,7 +125,7 @@ class AlpacaBroker:
         request = ApiRequest(
             f"sending an order for {order.symbol}", "/orders", body=order_body(order), operation=Operation.SUBMIT
         )
-        parse = partial(_expected_order, client_order_id=order.client_order_id, symbol=order.symbol)
+        parse = partial(_expected_order, client_order_id=order.client_order_id, symbols=order.symbols)
         return await self._client.request(request, parse)
 
     async def cancel(self, order_id: str) -> None:
@@ -178,17 +179,18 @@ def _ignore(_answer: object) -> None:
     """Ignore the answer to a cancel, which has no content."""
 
 
-def _expected_order(answer: object, client_order_id: str, symbol: str = "") -> Order:
-    """The order in an answer. UnreadableError when it isn't the requested one."""
+def _expected_order(answer: object, client_order_id: str, symbols: tuple[str, ...] = ()) -> Order:
+    """The order in an answer. UnreadableError when it isn't the requested one; its legs may be left out."""
     order = order_of(dict_of(answer))
-    if order.client_order_id != client_order_id or symbol not in {"", order.symbol}:
+    is_shown = order.symbols != UNKNOWN_SYMBOLS
+    if order.client_order_id != client_order_id or (symbols and is_shown and {*symbols} != {*order.symbols}):
         raise UnreadableError("it is about another order")
     return order
 
 
 def _is_wanted(order: Order, symbols: frozenset[str] | None, start: dt.datetime) -> bool:
     """Whether an order matches the query, for a server that ignores its filters."""
-    is_one_of_them = symbols is None or not symbols.isdisjoint({order.symbol, *(leg.symbol for leg in order.legs)})
+    is_one_of_them = symbols is None or not symbols.isdisjoint(order.symbols) or order.symbols == UNKNOWN_SYMBOLS
     return is_one_of_them and (order.submitted_at is None or order.submitted_at >= start)
 
 

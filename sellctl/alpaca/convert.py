@@ -411,8 +411,9 @@ def _date_of(row: Row, key: str) -> dt.date:
 
 
 def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
-    """GET /v2/account: number, equity and transfers, and what blocks trading."""
+    """GET /v2/account: number, equity and transfers, the options level, and what blocks trading."""
     row = dict_of(answer)
+    level = row.get("options_trading_level")
     return AccountFacts(
         name=name,
         number=text_of(row, "account_number"),
@@ -421,6 +422,7 @@ def account_of(answer: object, name: str, *, paper: bool) -> AccountFacts:
         equity=_known_or_none(row, "equity"),
         last_equity=_known_or_none(row, "last_equity"),
         transfers=_known_or_none(row, "intraday_adjustments"),
+        options_level=level if isinstance(level, int) and not isinstance(level, bool) else None,
     )
 
 

@@ -169,6 +169,7 @@ _REFUSAL_OF_MESSAGE: Final = tuple(
         (Operation.SUBMIT, 422, _INCREMENT, Refusal.PRICE_INCREMENT),
         (Operation.SUBMIT, 403, r"insufficient (qty|quantity|balance)", Refusal.INSUFFICIENT_QTY),
         (Operation.SUBMIT, 403, r"wash trade", Refusal.WASH_TRADE),
+        (Operation.SUBMIT, 403, r"not eligible to trade (options? )?(spreads?|multi)", Refusal.OPTIONS_LEVEL),
         (Operation.SUBMIT, 403, r"uncovered", Refusal.UNCOVERED),
         (Operation.SUBMIT, 403, _NO_TRADING, Refusal.ACCOUNT),
     )

@@ -67,7 +67,7 @@ class ApiRequest:
     action: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, str] | None = None
+    body: Mapping[str, object] | None = None
     operation: Operation = Operation.READ
     version: str = "v2"
     for_order: bool = False  # a read that an order waits for may use the part of the budget that is kept for orders

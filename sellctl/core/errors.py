@@ -75,6 +75,7 @@ class Refusal(StrEnum):
 
     INSUFFICIENT_QTY = "insufficient quantity"  # 403 40310000, open orders hold the shares
     WASH_TRADE = "wash trade"  # 403 40310000, an opposite order of the account is open
+    OPTIONS_LEVEL = "options level"  # 403 40310000, the account may not trade spreads
     UNCOVERED = "uncovered"  # 403 40310000, the leg covers a short leg
     INTENT_MISMATCH = "position intent mismatch"  # 422: the position is closed or has changed sides
     DUPLICATE_ID = "duplicate client order id"  # 422 40010001 or 409: the order exists

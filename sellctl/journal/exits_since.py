@@ -1,6 +1,7 @@
 """What the journal recorded of exits since a given row, by any process; read without a lock."""
 
 from collections.abc import Iterable
+from dataclasses import replace as replace_row
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,18 +23,35 @@ def newest_row(path: Path) -> int:
 
 
 def exits_since(path: Path, account: str, row: int) -> dict[str, ExitsSince]:
-    """What was recorded about the orders of an account after this row, by symbol."""
+    """What was recorded about the orders of an account after this row, by symbol.
+
+    What was recorded about a multi-leg order counts for its structure, and without a price for each of its symbols.
+    """
     statement = sa.select(*COLUMNS).where(audit.c.seq > row, audit.c.account == account, audit.c.kind.in_(_KINDS))
     nothing: tuple[AuditRow, ...] = ()
     rows = read_only(
         path, lambda tx: tuple(as_row(each) for each in tx.execute(statement.order_by(audit.c.seq))), missing=nothing
     )
     by_symbol: dict[str, list[AuditRow]] = {}
+    legs: dict[str, dict[str, Decimal]] = {}  # contracts per unit, by client order id and symbol
     for each in rows:
         if each.reason == Reason.BACKSTOP and each.kind != "fill":
             continue  # placing a backstop closes nothing
         by_symbol.setdefault(each.symbol, []).append(each)
+        if each.kind == "intent" and each.body.get("legs"):
+            legs[each.client_order_id] = {leg["symbol"]: Decimal(leg["ratio"]) for leg in each.body["legs"]}
+        for symbol, ratio in legs.get(each.client_order_id, {}).items():
+            by_symbol.setdefault(symbol, []).append(_of_leg(each, ratio))
     return {symbol: _summary(each) for symbol, each in by_symbol.items()}
+
+
+def _of_leg(row: AuditRow, ratio: Decimal) -> AuditRow:
+    """A row of a multi-leg order as one of a leg."""
+    if row.kind != "fill":
+        return row
+    return replace_row(
+        row, body={**row.body, "new": str(Decimal(str(row.body["new"])) * ratio), "filled_avg_price": ""}
+    )
 
 
 def _summary(rows: Iterable[AuditRow]) -> ExitsSince:

@@ -4,6 +4,7 @@ Each method is one transaction that is on disk when it returns (WAL, synchronous
 """
 
 import datetime as dt
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,13 +13,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder, Outcome
-from sellctl.core.model.plan import CancelOrder, Plan
+from sellctl.core.model.order import OrderLeg, Side
+from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
@@ -223,9 +226,12 @@ class SqliteJournal(AuditLog):
             return tuple(row.symbol for row in page(tx, filters) if row.seq >= since)
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
-        """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back."""
+        """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back.
+
+        The fill of a multi-leg order is one of each of its symbols.
+        """
         newest = sa.select(sa.func.max(audit.c.seq)).scalar_subquery()
-        recent = sa.select(audit.c.symbol, audit.c.at).where(
+        recent = sa.select(audit.c.symbol, audit.c.at, audit.c.body).where(
             audit.c.seq > newest - RECENT_ROWS,
             audit.c.kind == FILL,
             audit.c.account == account,
@@ -234,7 +240,8 @@ class SqliteJournal(AuditLog):
         with self.database.reading() as tx:
             recent = recent.where(audit.c.seq >= number_of(tx, account).since)
             rows = tx.execute(recent.order_by(audit.c.seq)).all()
-        return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
+        found = ((symbol, at) for name, at, body in rows for symbol in (name, *json.loads(body).get("legs", ())))
+        return {symbol: dt.datetime.fromisoformat(at) for symbol, at in found}
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         """Record a fill. Return the newly filled quantity; 0, with nothing written, when it was recorded already.
@@ -285,6 +292,7 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
         "urgency": signal.urgency,
         "step": order.step,
         **_cost_basis(signal.holding),
+        **_legs_of(request),
     }
     return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
 
@@ -312,7 +320,14 @@ def _intent(row: AuditRow) -> Intent:
         step=row.body["step"],
         limit_price=None if price is None else Decimal(price),
         at=dt.datetime.fromisoformat(row.at),
+        legs=msgspec.convert(row.body.get("legs", ()), tuple[OrderLeg, ...]),
+        side=Side(row.body["side"]) if row.body.get("legs") else None,
     )
+
+
+def _legs_of(request: SubmitOrder) -> dict[str, object]:
+    """The legs of a multi-leg order, and the side of its structure; nothing for a simple order."""
+    return {"legs": msgspec.to_builtins(request.legs), "side": request.side.value} if request.legs else {}
 
 
 def _cost_basis(holding: Holding) -> dict[str, str | None]:

@@ -18,7 +18,7 @@ from sellctl.core.errors import (
 )
 from sellctl.core.model.instrument import Instrument, instrument_of
 from sellctl.core.model.market import BrokerClock, Quote, Session, Split
-from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
+from sellctl.core.model.order import Order, OrderLeg, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Direction, Position
 from sellctl.core.model.snapshot import AccountFacts, Rows
@@ -39,6 +39,7 @@ _UNKNOWN_AFTER = frozenset({"H02", "H04", "H11", "H13"})
 _BY_MESSAGE = (
     ("insufficient qty", Refusal.INSUFFICIENT_QTY),
     ("wash trade", Refusal.WASH_TRADE),
+    ("eligible to trade spreads", Refusal.OPTIONS_LEVEL),
     ("uncovered", Refusal.UNCOVERED),
     ("position intent mismatch", Refusal.INTENT_MISMATCH),
     ("not authorized to trade", Refusal.ACCOUNT),
@@ -84,6 +85,7 @@ class SimBroker:
                 equity=equity,
                 last_equity=account.equity_before(equity),
                 transfers=account.transfers,
+                options_level=account.options_trading_level,
             )
 
         return self._call("GET", "/v2/account", facts)
@@ -215,18 +217,33 @@ class SimQuotes:
 def body_of(order: SubmitOrder) -> dict[str, object]:
     """The JSON body that the Alpaca adapter would send."""
     body: dict[str, object] = {
-        "symbol": order.symbol,
-        "side": order.side.value,
         "qty": str(order.qty),
         "type": order.type.value,
         "time_in_force": order.time_in_force,
         "client_order_id": order.client_order_id,
-        "position_intent": order.position_intent.value,
     }
+    if order.legs:
+        body |= {"order_class": "mleg", "legs": [_body_of_leg(leg) for leg in order.legs]}
+    else:
+        body |= {
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "position_intent": order.position_intent.value,
+        }
     for name in ("limit_price", "stop_price", "trail_percent"):
         if (value := getattr(order, name)) is not None:
             body[name] = str(value)
     return body
+
+
+def _body_of_leg(leg: OrderLeg) -> dict[str, str]:
+    facts = {
+        "symbol": leg.symbol,
+        "ratio_qty": str(leg.ratio),
+        "side": leg.side,
+        "position_intent": leg.position_intent,
+    }
+    return {name: str(value) for name, value in facts.items()}
 
 
 def order_of(order: SimOrder) -> Order:

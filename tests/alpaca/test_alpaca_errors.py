@@ -121,6 +121,12 @@ REFUSALS = [
     (submit, 403, said(40310000, "new orders are rejected by user request"), Refusal.ACCOUNT),
     (submit, 403, said(40310000, "potential wash trade detected"), Refusal.WASH_TRADE),
     (submit, 403, said(40310000, "account not eligible to trade uncovered option contracts"), Refusal.UNCOVERED),
+    (
+        submit,
+        403,
+        said(40310000, "account not eligible to trade spreads or uncovered contracts"),
+        Refusal.OPTIONS_LEVEL,
+    ),
     (submit, 403, said(40310000, "insufficient buying power"), Refusal.OTHER),
     (submit, 403, said(40310100, "trade denied due to pattern day trading protection"), Refusal.OTHER),
     (submit, 422, said(42210000, "position intent mismatch, inferred: sell_to_open"), Refusal.INTENT_MISMATCH),

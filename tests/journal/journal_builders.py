@@ -7,10 +7,12 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from sellctl.core.model.instrument import AssetClass, a_stock, an_option
 from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.market import Market, Quote
-from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
+from sellctl.core.model.order import Order, OrderLeg, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import (
     CancelOrder,
     DecisionState,
@@ -113,3 +115,18 @@ def as_attacker(path: Path, statement: str, *values: object) -> None:
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute(statement, values)
+
+
+HIGHER = "SPY250829C00510000"
+VERTICAL = "SPY-vertical-250829-500-510C"
+
+
+def an_intended_structure(client_order_id: str = "sellctl-1") -> IntendedOrder:
+    """The one order that closes three units of a vertical that was paid for."""
+    legs = (
+        OrderLeg(CALL, Decimal(1), Side.SELL, PositionIntent.SELL_TO_CLOSE),
+        OrderLeg(HIGHER, Decimal(1), Side.BUY, PositionIntent.BUY_TO_CLOSE),
+    )
+    order = replace(an_order(client_order_id, VERTICAL, "-0.80"), legs=legs)
+    body = {"client_order_id": client_order_id, "qty": "3", "legs": [{"symbol": leg.symbol} for leg in legs]}
+    return IntendedOrder(order, body, a_signal(a_holding(VERTICAL)), 1)
