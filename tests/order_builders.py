@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
-from builders import CALL, a_holding
+from builders import CALL, TUESDAY, a_holding, replace
 
 from sellctl.core.model.plan import (
+    ClosedLeg,
     DecisionState,
     ExitSignal,
     PositionDecision,
@@ -65,3 +66,26 @@ def a_backstop_order(*, at: float = 0.0) -> ManagedOrder:
     """A backstop that is written down and about to be sent."""
     signal = a_signal(reason=Reason.BACKSTOP)
     return ManagedOrder.of_request(a_backstop_request(), signal, 1, at=at)
+
+
+def a_structure_exit(
+    symbols: dict[str, int],
+    units: str = "2",
+    *,
+    limit: str | None = "-1.20",
+    name: str = "AAPL-vertical-261218-200-210C",
+) -> PositionDecision:
+    """A decision that closes so many units of a structure that was paid for; a negative ratio is a leg held short."""
+    holdings = {s: a_holding(s, str(Decimal(units) * abs(ratio)), short=ratio < 0) for s, ratio in symbols.items()}
+    first = a_holding(next(iter(symbols)), units)
+    instrument = replace(first.position.instrument, symbol=name)
+    whole = replace(first, position=replace(first.position, instrument=instrument), quote=None)
+    signal = ExitSignal(whole, Decimal(units), Reason.STOP_LOSS, "vertical: the stop", Urgency.PROTECTIVE)
+    request = SubmitOrder.closing_structure(
+        whole.position,
+        (ClosedLeg(h.position, Decimal(abs(symbols[s])), h.position.qty) for s, h in holdings.items()),
+        Decimal(units),
+        client_order_id=client_order_id("PA1", name, TUESDAY, 1),
+        limit_price=None if limit is None else Decimal(limit),
+    )
+    return PositionDecision(first, DecisionState.CLOSING, "", signal=signal, submit=request)

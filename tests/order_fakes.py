@@ -14,7 +14,7 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
 from sellctl.core.model.market import Quote
-from sellctl.core.model.order import Order
+from sellctl.core.model.order import Order, with_legs
 from sellctl.core.model.plan import CancelOrder, SubmitOrder
 
 
@@ -52,6 +52,14 @@ def as_shown(request: SubmitOrder, status: str = "new", filled: str = "0") -> Or
     )
 
 
+def as_shown_with_legs(request: SubmitOrder, status: str = "new", filled: str = "0", net: str = "-1.10") -> Order:
+    """A sent multi-leg order as a list of the broker shows it."""
+    parent = as_shown(request, status, filled)
+    price = Decimal(net) if Decimal(filled) else None
+    parent = replace(parent, symbol="", side=None, order_class="mleg", filled_avg_price=price)
+    return with_legs(parent, request.legs)
+
+
 def refusal(kind: Refusal = Refusal.OTHER, message: str = "no") -> RequestRejectedError:
     """A definite no of the broker."""
     return RequestRejectedError(f"Refused: {message}.", answer=BrokerAnswer(403, 40310000, message), refusal=kind)
@@ -81,7 +89,7 @@ class FakeBroker:
         self.requests.append(f"submit {order.qty:f}")
         error = self.answers.pop(0) if self.answers else None
         if error is None or self.arrives:
-            self.orders[order.client_order_id] = as_shown(order)
+            self.orders[order.client_order_id] = as_shown_with_legs(order) if order.legs else as_shown(order)
         if error:
             raise error
         return self.orders[order.client_order_id]

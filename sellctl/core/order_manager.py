@@ -27,6 +27,7 @@ from sellctl.core.errors import (
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.intent import IntendedOrder
+from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import ZERO, Order, Side
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
 from sellctl.core.model.position import Position
@@ -54,11 +55,11 @@ from sellctl.core.orders.order_rate import TradingBlock
 from sellctl.core.orders.transitions import apply, is_another_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_dollars, as_net
 from sellctl.core.tracking.executions import Executions
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
-NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
+NO_BACKSTOP, NO_MULTI_LEG = "no_backstop", "no_multi_leg"  # the kinds of the journal's notes
 # The positions may not show fills of an earlier process yet that are more recent than this.
 LATE_FILLS = dt.timedelta(seconds=20)
 NOTHING_HELD: Mapping[str, Position] = MappingProxyType({})
@@ -84,6 +85,7 @@ class OrderManager:
     _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
+    _refused_structures_restored: bool = False
 
     def __post_init__(self) -> None:
         self.executions = Executions(self.clock)
@@ -123,6 +125,16 @@ class OrderManager:
     def rejected(self) -> tuple[str, ...]:
         """The symbols that had an order rejected and no fill since."""
         return self.book.rejected
+
+    def no_multi_leg(self, today: dt.date) -> frozenset[str]:
+        """The structures of which the broker refused a multi-leg order today, to any process; "" stands for all.
+
+        JournalError when an earlier process's can't be read.
+        """
+        if not self._refused_structures_restored:
+            self.book.refuse_multi_leg(self.journal.noted_today(self.account, NO_MULTI_LEG), today)
+            self._refused_structures_restored = True
+        return self.book.refused_structures(today)
 
     @property
     def trading_block(self) -> TradingBlock:
@@ -263,6 +275,8 @@ class OrderManager:
     def _report_rejected(self, order: ManagedOrder) -> None:
         if order.purpose is Purpose.BACKSTOP:
             self._report_no_backstop(order.symbol, "it was rejected")
+        elif order.is_multi_leg:
+            self._note_no_multi_leg(order.symbol, order.symbol, "it was rejected")
         else:
             self.report(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
 
@@ -370,12 +384,11 @@ class OrderManager:
         return self.executions.cancelling(concerned, partial(self._cancel, cancel, at), recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
-        """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
+        """Send an order whose intent is recorded. Return whether to look again at once: unless it was refused."""
         try:
             answer = await self.broker.submit(request)
         except RequestRejectedError as error:
-            await self._refused(request, error)
-            return False
+            return await self._refused(request, error)
         except AuthError as error:
             detail: dict[str, object] = {"refusal": "key", "message": error.sentence}
             # A backstop isn't given up for the day: the key may be in order again before.
@@ -406,27 +419,49 @@ class OrderManager:
         is_refusal = isinstance(error, UnknownOutcomeError) and error.is_refusal
         await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal))
 
-    async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> None:
-        """Withdraw a refused order; the next poll decides again. After a duplicate id it is looked up instead (I5)."""
+    async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> bool:
+        """Withdraw a refused order; the next poll decides again. After a duplicate id it is looked up instead (I5).
+
+        Return whether that poll should follow at once, because the legs of a structure are to leave one by one now.
+        """
         if error.refusal is Refusal.DUPLICATE_ID:
             self._write("duplicate", request.client_order_id, {"error": error.sentence})
             await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal=True))
-            return
+            return False
         answer, refusal = error.answer, error.refusal.value
         detail: dict[str, object] = {"refusal": refusal, "status": answer.status, "message": answer.message}
         if error.refusal is Refusal.ACCOUNT:
             self._account_blocked(request, detail, answer)
-            return
+            return False
         if isinstance(error, RateLimitedError) and error.is_ours:
             self._hold_back(request, detail, error.sentence)
-            return
+            return False
+        if request.legs and error.refusal in _NOT_AS_ONE and not isinstance(error, RateLimitedError):
+            self._write("refused", request.client_order_id, detail)
+            self._leave_by_legs(request, answer.message, is_account=error.refusal is Refusal.OPTIONS_LEVEL)
+            return True
         kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
         why, recovers = _NEXT_STEP.get(error.refusal, error.sentence), _recovers(error)
         if error.refusal is Refusal.PRICE_INCREMENT and self.positions.increment_refused(
-            request.symbol, self.report.now()
+            request.symbols[0], self.report.now()
         ):
             why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
         self._withdraw(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
+        return False
+
+    def _leave_by_legs(self, request: SubmitOrder, why: str, *, is_account: bool = False) -> None:
+        """The broker took no multi-leg order: for the rest of the day the structure leaves by legs.
+
+        Where it is refused to the account, so do all structures. It doesn't count towards pausing the symbols (K4).
+        """
+        self._record(request.client_order_id, Refused(self.clock.monotonic(), recovers=True))
+        self._note_no_multi_leg("" if is_account else request.symbol, request.symbol, why)
+
+    def _note_no_multi_leg(self, refused: str, structure: str, why: str) -> None:
+        sentence = f"the broker takes no multi-leg order ({why}); its legs leave one by one, short ones first"
+        self.journal.note(self.account, NO_MULTI_LEG, {"symbol": refused, "structure": structure, "sentence": sentence})
+        self.book.refuse_multi_leg([refused], self.report.now().astimezone(NEW_YORK).date())
+        self.report(structure, EventKind.NOTE, sentence)
 
     def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
         """Withdraw an order that sellctl's own request budget held back: the broker has not refused anything."""
@@ -527,6 +562,10 @@ class OrderManager:
                 await self.executions.sending(order.symbols[0], send)
             elif isinstance(effect, Withdraw) and order and order.request:
                 detail: dict[str, object] = {"refusal": "not found after a refusal"}
+                if order.is_multi_leg:
+                    self._write("refused", client_order_id, detail)
+                    self._leave_by_legs(order.request, "it has no such order")
+                    continue
                 self._withdraw(
                     order.request, detail, EventKind.REJECTED, "it has no such order", counted=_is_exit(order.request)
                 )
@@ -564,7 +603,11 @@ def _sent_text(request: SubmitOrder, why: str) -> str:
     what = f"{request.side.value} {request.qty:f}"
     if Purpose.of(request.client_order_id) is Purpose.BACKSTOP:
         return f"{HANDLING[Purpose.BACKSTOP].label}{what} {terms_of(request)}"
-    price = "at market" if request.limit_price is None else f"limit {as_dollars(request.limit_price)}"
+    price = "at market"
+    if request.limit_price is not None:
+        price = (
+            f"net limit {as_net(request.limit_price)}" if request.legs else f"limit {as_dollars(request.limit_price)}"
+        )
     return f"{what} {price}: {why}"
 
 
@@ -572,6 +615,8 @@ def _dollars(price: Decimal | None) -> str:
     return "an unknown price" if price is None else as_dollars(price)
 
 
+# A multi-leg order that is refused so is not tried again on the same day.
+_NOT_AS_ONE = frozenset({Refusal.OPTIONS_LEVEL, Refusal.UNCOVERED, Refusal.OTHER})
 _IN_THE_WAY = frozenset({Refusal.INSUFFICIENT_QTY, Refusal.WASH_TRADE})
 # The next poll re-reads positions and orders and decides again; the sentence gives the cause of the refusal.
 _NEXT_STEP = {

@@ -195,6 +195,7 @@ class SellWatcher:
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
             unbooked_splits=self.positions.splits.underlyings,
+            no_multi_leg=self.orders.no_multi_leg(market.today) if self.positions.structures else frozenset(),
         )
 
     def _resume_rules(self, market: Market) -> None:

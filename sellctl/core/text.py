@@ -20,6 +20,11 @@ def as_dollars(price: Decimal | None) -> str:
     return f"{'-' if price < 0 else ''}${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
+def as_net(limit: Decimal) -> str:
+    """A net price of a multi-leg order as Alpaca writes it: $1.20 credit (-1.20), $0.80 debit (0.80)."""
+    return f"{as_dollars(abs(limit))} {'credit' if limit < 0 else 'debit'}"
+
+
 def as_time_span(span: dt.timedelta) -> str:
     """A time span in its largest unit: 2 d, 3.5 h, 45 min, 30 s."""
     seconds = int(span.total_seconds())

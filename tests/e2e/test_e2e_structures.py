@@ -1,6 +1,9 @@
-"""Structures in the whole program are closed leg by leg, and no fill ever leaves a short uncovered."""
+"""Structures in the whole program leave as one order or by legs, and no fill ever leaves a short uncovered."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from math import gcd
+from typing import Any
 
 import pytest
 from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
@@ -15,8 +18,30 @@ SHARES = "AAPL"
 NOTHING = Decimal(0)
 
 
+def parents(stage: Stage) -> list[Any]:
+    """Every order that the exchange has accepted, without the legs of multi-leg ones."""
+    return [order for order in stage.orders() if order.parent is None]
+
+
 def symbols_sent(stage: Stage) -> list[str]:
-    return [order.symbol for order in stage.orders()]
+    """The symbols of the orders, of a multi-leg one all its legs joined by +."""
+    return ["+".join(sorted(leg.symbol for leg in order.legs)) or order.symbol for order in parents(stage)]
+
+
+def by_legs(scenario: str) -> str:
+    """The day in an account that may not send multi-leg orders."""
+    return scenario.replace("number: PA1", "number: PA1\n        options_level: 2")
+
+
+def alone(rules: str, match: str) -> str:
+    """These rules for structures, and no other rule."""
+    return ruled(rules, match).replace("sell_module: {", "sell_module: {strategy_one: {enabled: false}, ")
+
+
+def reasons_of_fills(stage: Stage) -> dict[str, str]:
+    """The reasons of the filled exits, by symbol or by the name of the structure."""
+    rows = stage.run("history", "--format", "json").document
+    return {row["symbol"]: row["reason"] for row in rows if row["kind"] == "fill"}
 
 
 def work(stage: Stage, runs: int = 4) -> None:
@@ -32,8 +57,10 @@ def uncovered_at_any_fill(stage: Stage, start: dict[str, int], secured: int = 0)
     worst = uncovered_contracts(held, NOTHING)
     for event in stage.server.exchange.events:
         if event.kind in {"fill", "partial_fill"} and event.order:
-            signed = Decimal(event.detail["qty"]) * (1 if event.order["side"] == "buy" else -1)
-            held[event.order["symbol"]] = held.get(event.order["symbol"], NOTHING) + signed
+            for part in event.order["legs"] or [event.order]:
+                qty = Decimal(event.detail["qty"]) * Decimal(part.get("ratio_qty") or 1)
+                signed = qty if part["side"] == "buy" else -qty
+                held[part["symbol"]] = held.get(part["symbol"], NOTHING) + signed
             worst = max(worst, uncovered_contracts(held, NOTHING))
     assert {symbol: qty for symbol, qty in held.items() if qty} == {
         symbol: Decimal(stage.held(symbol)) for symbol in held if stage.held(symbol)
@@ -48,12 +75,6 @@ PAIRS = {
         ("take_profit: 50%", "{structure: vertical}"),
         [HIGHER, CALL],
     ),
-    "a vertical that was paid for, at its stop": (
-        {CALL: (2, "5.00"), HIGHER: (-2, "3.00")},
-        {CALL: at("2.00", "2.02"), HIGHER: at("1.00", "1.02")},
-        ("stop_loss: 40%", "{structure: vertical}"),
-        [HIGHER, CALL],
-    ),
     "a vertical that was sold, at its target": (
         {CALL: (-2, "3.00"), HIGHER: (2, "1.00")},
         {CALL: at("1.00", "1.02"), HIGHER: at("0.40", "0.42")},
@@ -66,27 +87,40 @@ PAIRS = {
         ("stop_loss: 40%", "{structure: calendar}"),
         [NEAR, CALL],
     ),
-    "a calendar at its target": (
-        {NEAR: (-2, "2.00"), CALL: (2, "4.00")},
-        {NEAR: at("1.00", "1.02"), CALL: at("4.50", "4.52")},
-        ("take_profit: 40%", "{structure: calendar}"),
-        [NEAR, CALL],
-    ),
 }
 
 
+@pytest.mark.parametrize("refused", ["by the level", "by a 422"])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_pair_is_closed_as_a_whole_with_its_short_leg_first(play: Play, pair: str) -> None:
-    held, prices, (rules, match), order = PAIRS[pair]
-    alone = ruled(rules, match).replace("sell_module: {", "sell_module: {strategy_one: {enabled: false}, ")
-    stage = play(a_day(held, prices), alone)
+def test_where_the_broker_takes_no_multi_leg_order_a_pair_is_closed_by_legs_with_its_short_leg_first(
+    play: Play, pair: str, refused: str
+) -> None:
+    held, prices, rules, order = PAIRS[pair]
+    day = a_day(held, prices)
+    stage = play(by_legs(day) if refused == "by the level" else day, alone(*rules))
+    if refused == "by a 422":
+        stage.inject_fault("O18")
     work(stage)
     assert [stage.held(symbol) for symbol in held] == [0, 0]
     assert symbols_sent(stage) == order
     short, long = order
-    assert reasons(stage, short) == {rules.partition(":")[0]}
+    assert reasons(stage, short) == {rules[0].partition(":")[0]}
     assert "structure" in reasons(stage, long)
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+    why = "account's options level is 2" if refused == "by the level" else "broker refused a multi-leg order of it"
+    rows = stage.run("history", short, "--format", "json").document
+    assert any(f"by legs: the {why}" in str(row["body"].get("why")) for row in rows if row["kind"] == "intent")
+
+
+def test_what_was_refused_is_not_tried_again_on_the_same_day_by_any_process(play: Play) -> None:
+    held, prices, rules, _ = PAIRS["a vertical that was sold, at its target"]
+    stage = play(a_day(held, prices), alone(*rules))
+    stage.inject_fault("O18")
+    stage.inject_fault("O01")  # the first leg's order is refused too, so that another run has to go on
+    stage.run("run-once")
+    work(stage, 2)
+    bodies = [r.body for r in stage.server.requests if r.method == "POST" and r.path == "/v2/orders"]
+    assert sum("mleg" in str(body) for body in bodies) == 1
 
 
 CONDOR = {CALL: (-1, "2.00"), HIGHER: (1, "1.00"), PUT: (-1, "2.00"), LOWER: (1, "1.00")}
@@ -105,13 +139,13 @@ def test_a_condor_is_two_verticals_and_only_the_side_at_its_stop_is_closed(play:
     stage.server.advance(300)
     work(stage)
     assert [stage.held(symbol) for symbol in CONDOR] == [0, 0, -1, 1]
-    assert symbols_sent(stage) == [CALL, HIGHER]
-    assert reasons(stage, CALL) == {"stop_loss"}
+    assert symbols_sent(stage) == [f"{CALL}+{HIGHER}"]
+    assert reasons_of_fills(stage) == {"AAPL-vertical-261218-200-210C": "stop_loss"}
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in CONDOR.items()}) == 0
 
 
 def test_a_time_exit_closes_both_sides_of_a_condor_with_the_short_legs_first(play: Play) -> None:
-    stage = play(a_day(CONDOR, CONDOR_PRICES), ruled('exit_at: "12:00"', "{structure: vertical}"))
+    stage = play(by_legs(a_day(CONDOR, CONDOR_PRICES)), ruled('exit_at: "12:00"', "{structure: vertical}"))
     work(stage)
     assert [stage.held(symbol) for symbol in CONDOR] == [0, 0, 0, 0]
     assert reasons(stage, CALL) == reasons(stage, PUT) == {"exit_at"}
@@ -122,12 +156,43 @@ def test_a_time_exit_closes_both_sides_of_a_condor_with_the_short_legs_first(pla
 
 TOP = "AAPL261218C00220000"
 AT_PUT = "AAPL261218P00200000"
-SHORT_FIRST = {
+# What is held, its quotes at the target and at the stop, the match and both rules.
+KINDS = {
+    "a vertical that was paid for": (
+        {CALL: (2, "5.00"), HIGHER: (-2, "3.00")},
+        {CALL: ("6.00", "6.02"), HIGHER: ("2.00", "2.02")},
+        {CALL: ("2.00", "2.02"), HIGHER: ("1.00", "1.02")},
+        ("vertical", "take_profit: 50%", "stop_loss: 40%"),
+    ),
+    "a vertical that was sold": (
+        {CALL: (-2, "3.00"), HIGHER: (2, "1.00")},
+        {CALL: ("1.00", "1.02"), HIGHER: ("0.40", "0.42")},
+        {CALL: ("6.00", "6.02"), HIGHER: ("1.00", "1.02")},
+        ("vertical", "take_profit: 60%", "stop_loss: 100%"),
+    ),
+    "a calendar": (
+        {NEAR: (-2, "2.00"), CALL: (2, "4.00")},
+        {NEAR: ("1.00", "1.02"), CALL: ("4.50", "4.52")},
+        {NEAR: ("2.00", "2.02"), CALL: ("2.98", "3.02")},
+        ("calendar", "take_profit: 40%", "stop_loss: 40%"),
+    ),
+    "a diagonal": (
+        {NEAR: (-2, "2.00"), HIGHER: (2, "3.00")},
+        {NEAR: ("1.00", "1.02"), HIGHER: ("3.50", "3.52")},
+        {NEAR: ("2.00", "2.02"), HIGHER: ("2.48", "2.50")},
+        ("diagonal", "take_profit: 40%", "stop_loss: 40%"),
+    ),
     "an iron condor": (
         {CALL: (-2, "2.00"), HIGHER: (2, "1.00"), PUT: (-2, "2.00"), LOWER: (2, "1.00")},
         {CALL: ("0.98", "1.02"), HIGHER: ("0.68", "0.72"), PUT: ("0.78", "0.82"), LOWER: ("0.38", "0.42")},
         {CALL: ("5.98", "6.02"), HIGHER: ("1.98", "2.02"), PUT: ("0.98", "1.02"), LOWER: ("0.48", "0.52")},
         ("iron_condor", "take_profit: 50%", "stop_loss: 100%"),
+    ),
+    "an iron butterfly": (
+        {CALL: (-1, "4.00"), HIGHER: (1, "1.00"), AT_PUT: (-1, "4.00"), PUT: (1, "1.00")},
+        {CALL: ("2.00", "2.02"), HIGHER: ("0.50", "0.52"), AT_PUT: ("1.50", "1.52"), PUT: ("0.30", "0.32")},
+        {CALL: ("9.98", "10.02"), HIGHER: ("2.98", "3.02"), AT_PUT: ("2.48", "2.52"), PUT: ("0.28", "0.32")},
+        ("iron_butterfly", "take_profit: 50%", "stop_loss: 50%"),
     ),
     "a butterfly": (
         {CALL: (1, "8.00"), HIGHER: (-2, "4.00"), TOP: (1, "2.00")},
@@ -141,39 +206,89 @@ SHORT_FIRST = {
         {CALL: ("3.98", "4.02"), HIGHER: ("2.28", "2.32")},
         ("ratio", "take_profit: 150%", "stop_loss: 60%"),
     ),
-    "a covered call": (
-        {SHARES: (200, "190.00"), HIGHER: (-2, "4.00")},
-        {SHARES: ("209.98", "210.02"), HIGHER: ("3.98", "4.02")},
-        {SHARES: ("165.98", "166.02"), HIGHER: ("0.98", "1.02")},
-        ("covered_call", "take_profit: 10%", "stop_loss: 10%"),
-    ),
     "a straddle": (
         {CALL: (2, "5.00"), AT_PUT: (2, "5.00")},
         {CALL: ("15.98", "16.02"), AT_PUT: ("0.48", "0.52")},
         {CALL: ("2.98", "3.02"), AT_PUT: ("2.98", "3.02")},
         ("straddle", "take_profit: 50%", "stop_loss: 30%"),
     ),
+    "a strangle": (
+        {HIGHER: (2, "5.00"), PUT: (2, "5.00")},
+        {HIGHER: ("15.98", "16.02"), PUT: ("0.48", "0.52")},
+        {HIGHER: ("2.98", "3.02"), PUT: ("2.98", "3.02")},
+        ("strangle", "take_profit: 50%", "stop_loss: 30%"),
+    ),
 }
+COVERED_CALL = (
+    {SHARES: (200, "190.00"), HIGHER: (-2, "4.00")},
+    {SHARES: ("209.98", "210.02"), HIGHER: ("3.98", "4.02")},
+    {SHARES: ("165.98", "166.02"), HIGHER: ("0.98", "1.02")},
+    ("covered_call", "take_profit: 10%", "stop_loss: 10%"),
+)
+Structured = tuple[
+    dict[str, tuple[int, str]], dict[str, tuple[str, str]], dict[str, tuple[str, str]], tuple[str, str, str]
+]
+
+
+def staged(play: Play, structure: Structured, rule: str, change: Callable[[str], str] = str) -> Stage:
+    """A structure at its target or at its stop."""
+    held, at_target, at_stop, (kind, target, stop) = structure
+    quotes = at_target if rule == "take_profit" else at_stop
+    day = a_day(held, {symbol: at(*sides) for symbol, sides in quotes.items()})
+    return play(change(day), alone(target if rule == "take_profit" else stop, f"{{structure: {kind}}}"))
 
 
 @pytest.mark.parametrize("rule", ["take_profit", "stop_loss"])
-@pytest.mark.parametrize("name", SHORT_FIRST)
-def test_a_structure_is_closed_as_a_whole_on_its_net_price_and_its_long_legs_follow_the_short_ones(
-    play: Play, name: str, rule: str
-) -> None:
-    held, at_target, at_stop, (kind, target, stop) = SHORT_FIRST[name]
+@pytest.mark.parametrize("name", KINDS)
+def test_a_structure_of_any_kind_leaves_as_one_order_for_all_its_legs(play: Play, name: str, rule: str) -> None:
+    held, at_target, at_stop, _ = KINDS[name]
+    stage = staged(play, KINDS[name], rule)
+    work(stage, 2)
+    assert {symbol: stage.held(symbol) for symbol in held} == dict.fromkeys(held, 0)
+    units = gcd(*(qty for qty, _ in held.values()))
+    expected = {
+        symbol: ("sell" if qty > 0 else "buy", f"{'sell' if qty > 0 else 'buy'}_to_close", abs(qty) // units)
+        for symbol, (qty, _) in held.items()
+    }
+    orders = parents(stage)
+    for order in orders:  # each step of the walk is one parent
+        assert (order.order_class, order.symbol, order.side, order.qty) == ("mleg", "", "", units)
+        assert {leg.symbol: (leg.side, leg.position_intent, leg.ratio_qty) for leg in order.legs} == expected
+    assert [order.status for order in orders] == ["canceled"] * (len(orders) - 1) + ["filled"]
     quotes = at_target if rule == "take_profit" else at_stop
-    day = a_day(held, {symbol: at(*sides) for symbol, sides in quotes.items()})
-    rules = ruled(target if rule == "take_profit" else stop, f"{{structure: {kind}}}")
-    stage = play(day, rules.replace("sell_module: {", "sell_module: {strategy_one: {enabled: false}, "))
+    costs = sum(
+        -qty // units * Decimal(quotes[symbol][0 if qty > 0 else 1]) for symbol, (qty, _) in held.items()
+    )  # at once: above zero a debit
+    assert (orders[-1].limit_price > 0) is (costs > 0)
+    (of_it,) = reasons_of_fills(stage).values()
+    assert of_it == rule
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+
+
+@pytest.mark.parametrize("rule", ["take_profit", "stop_loss"])
+@pytest.mark.parametrize("name", ["an iron condor", "a butterfly", "a covered call"])
+def test_by_legs_the_long_ones_follow_the_short_ones(play: Play, name: str, rule: str) -> None:
+    structure = COVERED_CALL if name == "a covered call" else KINDS[name]
+    held = structure[0]
+    stage = staged(play, structure, rule, by_legs)
     work(stage)
     assert {symbol: stage.held(symbol) for symbol in held} == dict.fromkeys(held, 0)
     shorts = {symbol for symbol, (qty, _) in held.items() if qty < 0}
     sent = symbols_sent(stage)
     assert set(sent[: len(shorts)]) == shorts
     assert set(sent) == set(held)
-    assert all(rule in reasons(stage, symbol) for symbol in shorts or set(held))
-    assert all("structure" in reasons(stage, symbol) for symbol in set(held) - shorts if shorts)
+    assert all(rule in reasons(stage, symbol) for symbol in shorts)
+    assert all("structure" in reasons(stage, symbol) for symbol in set(held) - shorts)
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
+
+
+def test_after_a_part_of_it_filled_the_smaller_structure_leaves_as_one_order_again(play: Play) -> None:
+    stage = staged(play, KINDS["an iron condor"], "stop_loss")
+    stage.inject_fault("O03")
+    work(stage)
+    held = KINDS["an iron condor"][0]
+    assert {symbol: stage.held(symbol) for symbol in held} == dict.fromkeys(held, 0)
+    assert all(len(order.legs) == 4 for order in parents(stage))
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from sellctl.core.config.schema import PutAction, WalkConfig
 from sellctl.core.decision.confirmation import at_the_best, at_the_worst
+from sellctl.core.decision.multi_leg.wholes import with_state_of_legs
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, account_violations
@@ -63,6 +64,7 @@ class DecisionContext(Struct, frozen=True):
             leaving = {h.symbol: ExitAfter.of(h.state.exit_after) for h in valid if h.state.exit_after}
             states = snapshot.structures
             found = held_structures(valid, states, states, policy.structure_kinds, leaving)
+            found = tuple(with_state_of_legs(structure) for structure in found)
             structures = {symbol: structure for structure in found for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
@@ -148,8 +150,12 @@ class DecisionContext(Struct, frozen=True):
         return structure.at(prices)
 
     def orders_on(self, symbol: str) -> tuple[Order, ...]:
-        """Open orders for the symbol, including multi-leg orders with it as a leg."""
-        return self._orders.get(symbol, ())
+        """Open orders for the symbol, or with it as a leg; also multi-leg orders whose legs aren't shown."""
+        return (*self._orders.get(symbol, ()), *self._orders.get("", ()))
+
+    def held(self, symbol: str) -> Holding | None:
+        """The holding of a symbol; None when it isn't held."""
+        return next((holding for holding in self.holdings if holding.symbol == symbol), None)
 
     def ours_on(self, symbol: str) -> tuple[Order, ...]:
         """Our open exit orders for the symbol."""
@@ -211,6 +217,6 @@ def _by_symbol(orders: Iterable[Order]) -> dict[str, tuple[Order, ...]]:
     found: dict[str, tuple[Order, ...]] = {}
     for order in orders:
         if is_live(order):
-            for symbol in {order.symbol, *(leg.symbol for leg in order.legs)}:
+            for symbol in order.symbols:
                 found[symbol] = (*found.get(symbol, ()), order)
     return found

@@ -5,7 +5,7 @@ exits.py, the next step of the exit. A position without an exit gets no explanat
 open.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -17,6 +17,8 @@ from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.confirmation import SECOND_QUOTE, Confirmation, confirmed
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
+from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
+from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, why_by_legs
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.risk_checks import wrong_account
@@ -42,6 +44,7 @@ from sellctl.core.model.position import ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError, StrategyOutError, merged
+from sellctl.core.structures.held import HeldStructure
 
 MANAGED = frozenset(STEP)
 NOT_MANAGED = "NOT MANAGED"  # begins the sentence on a position that no strategy manages
@@ -52,14 +55,19 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every position exactly once, most urgent first, and the stale orders to cancel."""
     context = DecisionContext.of(snapshot, policy)
     evaluated = [_evaluate_or_fault(holding, context) for holding in context.holdings]
-    context = context.with_walks_for(each.signal for each in evaluated if each.signal)
+    evaluated, as_one = _apart(evaluated, context)
+    signals = (*(each.exit.signal for each in as_one), *(each.signal for each in evaluated if each.signal))
+    context = context.with_walks_for(signals)
     decisions = most_urgent_first(
-        _step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated
+        (
+            *(_step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated),
+            *(decision for each in as_one for decision in _steps_or_faults(each, context)),
+        )
     )
     if backstop.needs_attention(context):
         decisions = _with_backstops(decisions, context)
     decisions = tuple(_with_alerts(decision, context) for decision in decisions)
-    due = frozenset(d.holding.symbol for d in decisions if d.submit or d.backstop)
+    due = frozenset(symbol for decision in decisions for symbol in decision.due_symbols)
     return Plan(
         account=snapshot.account.name,
         made_at=snapshot.market.now,
@@ -142,6 +150,73 @@ def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDe
         return _with_result(decision, pending.result, context)
     except Exception as error:  # noqa: BLE001  as above
         return _fault(pending.signal.holding, _error_text(error))
+
+
+# --- structures as one order ------------------------------------------------------------------------------------------
+
+
+class PendingStructure(Struct, frozen=True):
+    """The exit of a structure as one order, and the pending exits of its legs."""
+
+    exit: StructureExit
+    legs: tuple[PendingExit, ...]
+
+
+def _apart(
+    evaluated: Sequence[PositionDecision | PendingExit], context: DecisionContext
+) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure]]:
+    """What leaves for itself, and the structures that leave as one order. A leg that might have says why it doesn't."""
+    pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
+    structures = {each.name: each for each in context.structures.values() if each.holdings.keys() <= pending.keys()}
+    as_one: list[PendingStructure] = []
+    for structure in structures.values():
+        legs = tuple(pending[symbol] for symbol in structure.holdings)
+        each = _exit_or_none(structure, legs, context)
+        why = why_by_legs(each, context) if each else ""
+        if each and why is None:
+            as_one.append(PendingStructure(each, legs))
+        for leg in legs if why else ():
+            signal = replace(leg.signal, also=(*leg.signal.also, f"by legs: {why}"))
+            pending[signal.holding.symbol] = replace(leg, signal=signal)
+    together = {symbol for each in as_one for symbol in each.exit.legs}
+    rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
+    return list(rest), as_one
+
+
+def _symbol_of(each: PositionDecision | PendingExit) -> str:
+    return each.signal.holding.symbol if isinstance(each, PendingExit) else each.holding.symbol
+
+
+def _exit_or_none(
+    structure: HeldStructure, legs: Iterable[PendingExit], context: DecisionContext
+) -> StructureExit | None:
+    """The exit of all legs as one; None where they leave each for itself, or when that can't be told."""
+    try:
+        signals = {each.signal.holding.symbol: each.signal for each in legs}
+        return exit_of(structure, signals, merged(_own_signals(structure, context)))
+    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return None
+
+
+def _own_signals(structure: HeldStructure, context: DecisionContext) -> tuple[ExitSignal, ...]:
+    """The confirmed signals of the strategy that manages a structure, on all of it."""
+    managed = [context.strategy_of(holding) for holding in structure.holdings.values()]
+    if any(subject is not structure.whole for _, subject in managed):
+        return ()
+    return _result_of(managed[0][0], structure.whole, structure.whole, context).signals
+
+
+def _steps_or_faults(each: PendingStructure, context: DecisionContext) -> tuple[PositionDecision, ...]:
+    legs = {leg.signal.holding.symbol: leg for leg in each.legs}
+    try:
+        decisions = tuple(next_step_as_one(each.exit, context))
+    except Exception as error:  # noqa: BLE001  as above
+        return tuple(_fault(leg.signal.holding, _error_text(error)) for leg in each.legs)
+    return tuple(
+        _with_result(_with_problem(decision, leg.problem), leg.result, context)
+        for decision in decisions
+        if (leg := legs[decision.holding.symbol])
+    )
 
 
 def _error_text(error: Exception) -> str:

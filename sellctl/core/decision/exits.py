@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,9 +35,9 @@ from sellctl.core.model.plan import (
 )
 from sellctl.core.model.position import ExitProgress, Holding
 from sellctl.core.model.snapshot import Snapshot
-from sellctl.core.orders.claims import closes, would_wash
+from sellctl.core.orders.claims import UNKNOWN_SYMBOLS, closes, would_wash
 from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_dollars, as_net
 
 # How long orders and positions at the broker may disagree after a fill.
 SETTLES_IN = dt.timedelta(seconds=10)
@@ -53,20 +54,21 @@ RENEWED = "because the market order does not fill although the quote moves"
 def next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
     """The next step of an exit."""
     if signal.holding.state.unresolved > 0:
-        return _closing(signal, "the outcome of an order is unknown; it is being looked up")
+        return closing(signal, "the outcome of an order is unknown; it is being looked up")
     ours = context.ours_on(signal.holding.symbol)
     if ours:
-        return _continue(signal, ours, context)
+        return continue_due(signal, ours, _price_or_none(signal, context), context)
     if context.account_violations:
-        return _denied(signal, context.account_violations)
+        return denied(signal, context.account_violations)
     try:
         price = _price_next_step(signal, context)
     except NoPriceError as error:
-        return _denied(signal, (str(error),))
+        return denied(signal, (str(error),))
     return _start(signal, price, context)
 
 
-def _closing(signal: ExitSignal, status: str, submit: SubmitOrder | None = None) -> PositionDecision:
+def closing(signal: ExitSignal, status: str, submit: SubmitOrder | None = None) -> PositionDecision:
+    """An exit that is under way, or whose order is sent now."""
     return PositionDecision(
         signal.holding, DecisionState.CLOSING, f"{signal.sentence}; {status}", signal=signal, submit=submit
     )
@@ -87,12 +89,12 @@ def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecisio
     )
 
 
-def _settling(signal: ExitSignal, why: str) -> PositionDecision:
+def settling(signal: ExitSignal, why: str) -> PositionDecision:
     """An exit that waits until the position shows a fill."""
-    return replace(_closing(signal, why), unconfirmed=True)
+    return replace(closing(signal, why), unconfirmed=True)
 
 
-def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
+def denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
     """An exit that a check of sellctl refuses; an alert when it is protective or forced."""
     sentence = f"{signal.sentence}; not sent: {'; '.join(refusals)}"
     alert = signal.urgency <= Urgency.PROTECTIVE
@@ -101,19 +103,27 @@ def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
     )
 
 
-def _blocked(signal: ExitSignal, why: str) -> PositionDecision:
+def blocked(signal: ExitSignal, why: str) -> PositionDecision:
     """An exit that an order of the user's blocks; an alert when it is protective or forced."""
     sentence, alert = f"{signal.sentence}; {why}", signal.urgency <= Urgency.PROTECTIVE
     return PositionDecision(signal.holding, DecisionState.BLOCKED, sentence, signal=signal, alert=alert)
 
 
 def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep:
-    """The price of the next step: the ladder continues while the urgency is the same, else it starts again."""
-    state = signal.holding.state.exit
-    step = state.step + 1 if state and state.urgency == signal.urgency else 1
-    policy = context.policy
-    walk = context.walks.get(signal.urgency) or _walk_on_a_wide_spread(signal, context)
+    policy, step = context.policy, next_number(signal)
+    walk = walk_for(signal, context)
     return price_step(signal, step, policy.style, protective_market=policy.protective_market, walk=walk)
+
+
+def next_number(signal: ExitSignal) -> int:
+    """The number of the exit's next step: the ladder continues while the urgency is the same, else it starts again."""
+    state = signal.holding.state.exit
+    return state.step + 1 if state and state.urgency == signal.urgency else 1
+
+
+def walk_for(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:
+    """The walk of an exit; None where there is none."""
+    return context.walks.get(signal.urgency) or _walk_on_a_wide_spread(signal, context)
 
 
 def _walk_on_a_wide_spread(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:
@@ -141,17 +151,17 @@ class _Obstacles(Struct, frozen=True):
 def _start(signal: ExitSignal, price: PricedStep, context: DecisionContext) -> PositionDecision:
     size = size_of(signal, context)
     if size.wanted <= 0:
-        return _denied(signal, (size.why,))
+        return denied(signal, (size.why,))
     obstacles = _obstacles(signal, price, size, context)
-    if context.backstops_on(signal.holding.symbol) and (not obstacles.opposed or _may_preempt(signal, context)):
+    if context.backstops_on(signal.holding.symbol) and (not obstacles.opposed or may_preempt(signal, context)):
         return _cancel_backstop(signal, size, price, context)
     competing = next((order for order in obstacles.holders if _is_at_any_price(order, signal.holding, context)), None)
     if competing and size.qty <= 0:
-        return _blocked(signal, f"another order closes it already: {describe(competing)}")
-    if obstacles.all and _may_preempt(signal, context):
+        return blocked(signal, f"another order closes it already: {describe(competing)}")
+    if obstacles.all and may_preempt(signal, context):
         cancels = cancellable(obstacles.all, f"to make way for: {signal.detail}")
         if cancels:
-            decision = _closing(signal, f"cancelling your order first: {describe(cancels[0].order)}")
+            decision = closing(signal, f"cancelling your order first: {describe(cancels[0].order)}")
             return replace(decision, cancel_first=cancels, alert=True)
     if obstacles.opposed or size.qty <= 0:
         return _obstructed(signal, obstacles, size, context)
@@ -168,25 +178,27 @@ def _cancel_backstop(signal: ExitSignal, size: Size, price: PricedStep, context:
     order = SubmitOrder.closing(holding.position, size.wanted, held, client_order_id="", limit_price=price.limit)
     refusals = violations(order, _risk_context(signal, snapshot, others, context))
     if refusals:
-        return _denied(signal, refusals)
+        return denied(signal, refusals)
     cancels = cancellable(resting, f"to make way for: {signal.detail}")
     status = "cancelling the backstop first" if cancels else "waiting until the broker has cancelled the backstop"
-    return replace(_closing(signal, status), cancel_first=cancels)
+    return replace(closing(signal, status), cancel_first=cancels)
 
 
 def _obstacles(signal: ExitSignal, price: PricedStep, size: Size, context: DecisionContext) -> _Obstacles:
     position = signal.holding.position
     users = [order for order in context.orders_on(position.symbol) if not order.is_ours]
     return _Obstacles(
-        holders=tuple(o for o in users if _holds(o, signal.holding)) if size.qty < size.wanted else (),
+        holders=tuple(o for o in users if holds(o, signal.holding)) if size.qty < size.wanted else (),
         opposed=tuple(o for o in users if would_wash(o, position.direction, price.limit)),
     )
 
 
-def _holds(order: Order, holding: Holding) -> bool:
-    """Whether an order, or a leg of it, closes the position."""
+def holds(order: Order, holding: Holding) -> bool:
+    """Whether an order, or a leg of it, closes the position; also one whose legs aren't shown, because it may."""
+    if order.symbols == UNKNOWN_SYMBOLS:
+        return True
     direction = holding.position.direction
-    return any(closes(o, direction) for o in (order, *order.legs) if o.symbol == holding.symbol and not o.is_terminal)
+    return any(closes(part, direction) for part in order.parts_on(holding.symbol) if not part.is_terminal)
 
 
 def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -> bool:
@@ -197,28 +209,29 @@ def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -
     return order.type is OrderType.MARKET and order.symbol == holding.symbol and context.is_last_day(holding)
 
 
-def _may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:
+def may_preempt(signal: ExitSignal, context: DecisionContext) -> bool:
+    """Whether an exit may cancel the user's own order."""
     return context.policy.preempt is not None and signal.urgency <= context.policy.preempt
 
 
 def _obstructed(signal: ExitSignal, obstacles: _Obstacles, size: Size, context: DecisionContext) -> PositionDecision:
     """Nothing can be sent: an order of the user's is in the way, or nothing is free for another reason."""
     if not obstacles.all:
-        return _settling(signal, JUST_FILLED) if size.settles else _denied(signal, (size.why,))
+        return settling(signal, JUST_FILLED) if size.settles else denied(signal, (size.why,))
     order = obstacles.all[0]
-    if _may_preempt(signal, context):
-        return _blocked(signal, f"waiting for the cancel of {describe(order)}")
+    if may_preempt(signal, context):
+        return blocked(signal, f"waiting for the cancel of {describe(order)}")
     rule = " (the wash-trade rule forbids an opposite order)" if order in obstacles.opposed else ""
-    return _blocked(signal, f"blocked by your order: {describe(order)}{rule}")
+    return blocked(signal, f"blocked by your order: {describe(order)}{rule}")
 
 
 def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionContext) -> PositionDecision:
     """The order that closes it now, unless a fill has yet to settle or a check refuses it."""
     snapshot, holding = context.snapshot, signal.holding
     todays = snapshot.history.get(holding.symbol, ())
-    settling = why_settling(holding, todays, snapshot)
-    if settling:
-        return _settling(signal, settling)
+    why = why_settling(holding, todays, snapshot)
+    if why:
+        return settling(signal, why)
     attempt = attempt_number(todays, (holding.symbol,))
     order = SubmitOrder.closing(
         holding.position,
@@ -229,8 +242,8 @@ def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionCo
     )
     refusals = violations(order, _risk_context(signal, snapshot, context.orders_on(holding.symbol), context))
     if refusals:
-        return _denied(signal, refusals)
-    return replace(_closing(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
+        return denied(signal, refusals)
+    return replace(closing(signal, what_is_sent(order, price, size), order), step=step_text(price.step, price.of))
 
 
 def _risk_context(
@@ -247,10 +260,11 @@ def why_settling(holding: Holding, todays: Iterable[Order], snapshot: Snapshot) 
     if filled_at and _may_be_missing(filled_at, snapshot):
         return JUST_FILLED
     for order in todays:
-        filled_at = order.last_fill_at
-        if filled_at and closes(order, holding.position.direction) and _may_be_missing(filled_at, snapshot):
-            ago = f"{max((snapshot.market.now - filled_at).total_seconds(), 0):.0f} s ago"
-            return f"a fill of {order.filled_qty:f} was {ago}: waiting until the position shows it"
+        for part in order.parts_on(holding.symbol):
+            filled_at = part.last_fill_at
+            if filled_at and closes(part, holding.position.direction) and _may_be_missing(filled_at, snapshot):
+                ago = f"{max((snapshot.market.now - filled_at).total_seconds(), 0):.0f} s ago"
+                return f"a fill of {part.filled_qty:f} was {ago}: waiting until the position shows it"
     return ""
 
 
@@ -259,11 +273,16 @@ def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
     return snapshot.positions_at - SETTLES_IN < filled_at < snapshot.market.now + SETTLES_IN
 
 
-def _what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
-    at = "at market" if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
+def what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
+    """The order that is sent, as text, with its step and what limits it."""
+    at = "at market" if order.limit_price is None else _limit_text(order.limit_price, is_net=bool(order.legs))
     step = f" (price {price.step} of {price.of})" if price.of > 1 else ""
     rest = f"; the rest is not sent: {size.why}" if size.why else ""
     return f"{order.side.value} {order.qty:f} {at}{step}{rest}"
+
+
+def _limit_text(limit: Decimal, *, is_net: bool) -> str:
+    return f"net limit {as_net(limit)}" if is_net else f"limit {as_dollars(limit)}"
 
 
 # --- an exit under way ------------------------------------------------------------------------------------------------
@@ -271,7 +290,7 @@ def _what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
 
 def continue_exit(holding: Holding, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
     """The next step when no rule is true any more but our orders still work: only a target's exit ends."""
-    why = "" if context.account_violations else _why_end(holding, ours)
+    why = "" if context.account_violations else _why_end(holding, ours, context)
     if why:
         cancels = cancellable(ours, why)
         return PositionDecision(holding, DecisionState.CLOSING, f"our order is cancelled {why}", cancel_first=cancels)
@@ -279,11 +298,19 @@ def continue_exit(holding: Holding, ours: tuple[Order, ...], context: DecisionCo
     return PositionDecision(holding, DecisionState.CLOSING, f"closing ({reason}): {describe(ours[0])}")
 
 
-def _why_end(holding: Holding, ours: Iterable[Order]) -> str:
+def _why_end(holding: Holding, ours: tuple[Order, ...], context: DecisionContext) -> str:
     """Why our working order should be cancelled although no rule is true; "" when it should stay."""
-    return _why_wrong_side(holding, ours) or (
-        "because the target is no longer met" if _target_is_missed(holding) else ""
-    )
+    why = _why_wrong(holding, ours, context)
+    subject = _closed_by(ours[0], context) if ours[0].is_multi_leg and not why else holding
+    if subject is None:
+        return "because its legs are no longer one structure"
+    return why or ("because the target is no longer met" if _target_is_missed(subject) else "")
+
+
+def _closed_by(order: Order, context: DecisionContext) -> Holding | None:
+    """The structure that a multi-leg order closes, as one position; None when no structure has exactly its legs."""
+    structure = context.structures.get(order.symbols[0])
+    return structure.whole if structure and frozenset(structure.holdings) == frozenset(order.symbols) else None
 
 
 def _target_is_missed(holding: Holding) -> bool:
@@ -292,9 +319,13 @@ def _target_is_missed(holding: Holding) -> bool:
     return state is not None and state.urgency >= Urgency.PROFIT and known and state.age >= REPRICE_AFTER
 
 
-def _continue(signal: ExitSignal, ours: tuple[Order, ...], context: DecisionContext) -> PositionDecision:
-    """Leave our working order, or cancel it so that a more urgent or a repriced one can follow."""
-    price = _price_or_none(signal, context)
+def continue_due(
+    signal: ExitSignal, ours: tuple[Order, ...], price: PricedStep | None, context: DecisionContext
+) -> PositionDecision:
+    """Leave our working order, or cancel it so that a more urgent or a repriced one can follow.
+
+    `price` is that of the exit's next step; None when there is none.
+    """
     status, cancels, alert = _status_of(signal, ours, price, context)
     return PositionDecision(
         signal.holding,
@@ -319,10 +350,11 @@ def _step_under_way(signal: ExitSignal, price: PricedStep | None) -> str:
     state = signal.holding.state.exit
     if price is None or state is None or state.urgency != signal.urgency:
         return ""
-    return _step(min(state.step, price.of), price.of)
+    return step_text(min(state.step, price.of), price.of)
 
 
-def _step(step: int, of: int) -> str:
+def step_text(step: int, of: int) -> str:
+    """A step of an exit as text; "" when it is the only one."""
     return f"{step} of {of}" if of > 1 else ""
 
 
@@ -333,7 +365,7 @@ def _status_of(
     violations_now = context.account_violations or _halt_violations(signal, context)
     if violations_now:
         return f"{describe(ours[0])}, not changed: {'; '.join(violations_now)}", (), False
-    why = _why_wrong_side(signal.holding, ours) or _why_replace(signal, ours[0], price, context)
+    why = _why_wrong(signal.holding, ours, context) or _why_replace(signal, ours[0], price, context)
     cancels = cancellable(ours, why) if why else ()
     if cancels:
         return f"cancelled {why}", cancels, why == RENEWED
@@ -351,12 +383,29 @@ def _halt_violations(signal: ExitSignal, context: DecisionContext) -> tuple[str,
     return (halt_violation(halted),) if halted and signal.reason is not Reason.PANIC else ()
 
 
-def _why_wrong_side(holding: Holding, ours: Iterable[Order]) -> str:
-    """Why an order of ours must be cancelled regardless of the rules; "" when it closes the position."""
-    position = holding.position
-    if all(closes(order, position.direction) for order in ours):
-        return ""
-    return f"because it does not close a {position.direction.value} position"
+def _why_wrong(holding: Holding, ours: Iterable[Order], context: DecisionContext) -> str:
+    """Why an order of ours must be cancelled regardless of the rules; "" when it closes what is held."""
+    for order in ours:
+        if order.is_multi_leg and (why := _why_legs_are_wrong(order, context)):
+            return why
+        if not order.is_multi_leg and not closes(order, holding.position.direction):
+            return f"because it does not close a {holding.position.direction.value} position"
+    return ""
+
+
+def _why_legs_are_wrong(order: Order, context: DecisionContext) -> str:
+    """Why a multi-leg order doesn't close what is held: a leg was closed by others, assigned, or expired."""
+    if order.symbols == UNKNOWN_SYMBOLS:
+        return "because the broker does not show its legs"
+    for leg in order.legs:
+        held = context.held(leg.symbol)
+        if held is None:
+            return f"because {leg.symbol} is no longer held"
+        if not closes(leg, held.position.direction):
+            return f"because it does not close a {held.position.direction.value} position in {leg.symbol}"
+        if leg.leaves > held.position.qty:
+            return f"because only {held.position.qty:f} of {leg.symbol} are held"
+    return ""
 
 
 def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, context: DecisionContext) -> str:
@@ -433,7 +482,9 @@ def cancellable(orders: Iterable[Order], why: str) -> tuple[CancelOrder, ...]:
 
 def describe(order: Order) -> str:
     """A short description of an open order."""
-    at = order.type.value if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
+    at = order.type.value
+    if order.limit_price is not None:
+        at = _limit_text(order.limit_price, is_net=order.is_multi_leg)
     side = order.side.value if order.side else "multi-leg"
     left = f"{order.leaves:f}" if order.qty is not None else "?"
     return f"{side} {left} {at} is working ({order.status})"

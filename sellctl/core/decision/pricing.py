@@ -6,8 +6,10 @@ then follows the rungs of its class.
 """
 
 import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -97,18 +99,34 @@ def price_step(
     """
     rungs = ladder(signal.urgency, style, protective_market=protective_market)
     inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
-    if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
+    repeats = walk is not None and walk.final < 1 and signal.urgency is Urgency.PROFIT
+    return step_of(inside, rungs, step, partial(_at_rung, signal), repeats=repeats)
+
+
+def step_of(
+    inside: Sequence[Decimal],
+    rungs: Sequence[Rung],
+    step: int,
+    at_rung: Callable[[Rung, int, int], PricedStep],
+    *,
+    repeats: bool,
+) -> PricedStep:
+    """The price of a step: first those of the walk `inside` the spread, then those that `at_rung` has for the rungs.
+
+    With `repeats` a walk starts again after its last price. `at_rung` takes a rung, the step and the number of steps.
+    """
+    if inside and repeats:
         index = (step - 1) % len(inside)
         return PricedStep(inside[index], index + 1, len(inside), repeats=len(inside) > 1, walked=step > 1)
     steps, walked = len(inside) + len(rungs), 1 < step <= len(inside) + 1
     step = min(step, steps)
     if step <= len(inside):
         return PricedStep(inside[step - 1], step, steps, walked=walked)
-    return replace(_at_rung(signal, rungs[step - len(inside) - 1], step, steps), walked=walked)
+    return replace(at_rung(rungs[step - len(inside) - 1], step, steps), walked=walked)
 
 
 def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedStep:
-    if rung is Rung.MARKET and not _has_no_bid(signal.holding):
+    if rung is Rung.MARKET and not has_no_bid(signal.holding):
         return PricedStep(None, step, steps)
     side = reference_price(signal)
     if side is None:
@@ -125,19 +143,28 @@ def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     """
     holding = signal.holding
     mid, side = holding.prices.mid, holding.exit_price
-    if mid is None or side is None or not _may_walk(signal):
+    if mid is None or side is None or not may_walk(signal):
         return ()
     way = side - mid  # below zero for a sale
-    tick = tick_of(holding, mid)
-    if abs(way) <= tick and (abs(way) <= mid * NARROW or tick > abs(way)):
+    if is_narrow(way, mid, tick_of(holding, mid)):
         return ()
-    last = max(walk.steps - 1, 1)
-    shares = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]
-    prices = (_inside(signal, mid + way * share) for share in shares if share < 1)
+    prices = (_inside(signal, mid + way * share) for share in shares_of(walk))
     return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
 
 
-def _may_walk(signal: ExitSignal) -> bool:
+def is_narrow(way: Decimal, mid: Decimal, tick: Decimal) -> bool:
+    """Whether half a spread is too small to be walked."""
+    return abs(way) <= tick and (abs(way) <= abs(mid) * NARROW or tick > abs(way))
+
+
+def shares_of(walk: WalkConfig) -> Iterator[Decimal]:
+    """How far along the way from the mid each price of a walk is, without its end at the price one can get."""
+    last = max(walk.steps - 1, 1)
+    shares = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]
+    return (share for share in shares if share < 1)
+
+
+def may_walk(signal: ExitSignal) -> bool:
     """Whether an exit doesn't go to the price one can get at once: on a wide spread, that price says little."""
     return signal.urgency >= Urgency.TIME or (signal.urgency is Urgency.PROTECTIVE and signal.holding.prices.wide)
 
@@ -163,7 +190,7 @@ def reference_price(signal: ExitSignal) -> Decimal | None:
     the position, so that an unusable quote never blocks a time exit. The limit still bounds the price.
     """
     holding = signal.holding
-    if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _has_no_bid(holding):
+    if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or has_no_bid(holding):
         return holding.exit_price
     quote, long = holding.quote, holding.position.is_long
     raw = believable(quote.bid if long else quote.ask) if quote else None
@@ -183,12 +210,12 @@ def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
         raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
-    if _has_no_bid(signal.holding):
+    if has_no_bid(signal.holding):
         return PricedStep(tick_of(signal.holding, CENT), steps, steps)
     return PricedStep(None, steps, steps)
 
 
-def _has_no_bid(holding: Holding) -> bool:
+def has_no_bid(holding: Holding) -> bool:
     """Whether a long has an ask but no bid: a market order would find no buyer."""
     return holding.position.is_long and holding.prices.bid is None and holding.prices.ask is not None
 

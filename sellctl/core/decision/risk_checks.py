@@ -1,18 +1,19 @@
 """Which orders may be sent: the checks of an account and of one order, each refusal with its numbers. Pure."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.pricing import CENT, reference_price
-from sellctl.core.model.order import Order, OrderType
+from sellctl.core.decision.pricing import CENT, NICKEL, reference_price
+from sellctl.core.model.order import ZERO, Order, OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency, halt_violation
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
-from sellctl.core.structures.coverage import Cover
+from sellctl.core.structures.coverage import Cover, cover_of
 
 # An order's limit may be through the side it trades against by at most this fraction of it, or five cents if more.
 COLLAR = Decimal("0.15")
@@ -73,7 +74,8 @@ ACCOUNT_CHECKS: tuple[Callable[[Snapshot, Policy], str | None], ...] = (
 class RiskContext(Struct, frozen=True):
     """What a check uses besides the order: the exit that the order is for, and the inputs of its decision.
 
-    `account_violations` forbid every order of the account; `open_orders` are those for the order's symbol.
+    `account_violations` forbid every order of the account; `open_orders` are those for the order's symbols. `natural`
+    is the net limit at which a multi-leg order would fill at once; None when that is unknown.
     """
 
     signal: ExitSignal
@@ -82,6 +84,7 @@ class RiskContext(Struct, frozen=True):
     cover: Cover
     account_violations: tuple[str, ...]
     open_orders: tuple[Order, ...]
+    natural: Decimal | None = None
 
     @property
     def holding(self) -> Holding:
@@ -101,16 +104,19 @@ def violations(order: SubmitOrder, risk: RiskContext) -> tuple[str, ...]:
 
 def _no_order_of_ours_is_working(order: SubmitOrder, risk: RiskContext) -> str | None:
     """Checks the open orders and today's orders, since an order may be missing in the list of open ones for a while."""
-    seen = (*risk.open_orders, *risk.snapshot.history.get(order.symbol, ()))
+    todays = (each for symbol in order.symbols for each in risk.snapshot.history.get(symbol, ()))
+    seen = (*risk.open_orders, *todays)
     ours = [o for o in seen if o.is_ours and not o.is_terminal]
     return f"an order of ours is still working ({ours[0].status})" if ours else None
 
 
 def _price_collar(order: SubmitOrder, risk: RiskContext) -> str | None:
     """A limit may be through the market by COLLAR at most; a forced exit is sent at any price."""
-    side = reference_price(risk.signal)
     if order.type is not OrderType.LIMIT or order.limit_price is None or risk.signal.urgency is Urgency.FORCED:
         return None
+    if order.legs:
+        return _net_collar(order.limit_price, risk.natural)
+    side = reference_price(risk.signal)
     if side is None:
         return "no price to compare the limit with"
     allowed = max(side * COLLAR, 5 * CENT)
@@ -118,13 +124,50 @@ def _price_collar(order: SubmitOrder, risk: RiskContext) -> str | None:
     return f"limit {order.limit_price} is over {allowed:f} through {side}" if through > allowed else None
 
 
+def _net_collar(limit: Decimal, natural: Decimal | None) -> str | None:
+    """The same for a net price, which is off the price increment more often: by a nickel more."""
+    if natural is None:
+        return "no price to compare the limit with"
+    allowed = max(abs(natural) * COLLAR, 5 * CENT) + NICKEL
+    return f"limit {limit} is over {allowed:f} through {natural}" if limit - natural > allowed else None
+
+
 def _covering_legs(order: SubmitOrder, risk: RiskContext) -> str | None:
     """A long that covers a short is never closed alone (S7)."""
+    if order.legs:
+        return _uncovers(order, risk)
     if not risk.holding.position.is_long or risk.policy.allow_legging_out:
         return None
     reserved = risk.cover.reserved.get(order.symbol)
     over = reserved and order.qty > remaining_qty(risk.holding) - reserved
     return covering_violation(order.symbol, risk.cover) if over else None
+
+
+def _uncovers(order: SubmitOrder, risk: RiskContext) -> str | None:
+    naked = newly_naked({symbol: order.qty_of(symbol) for symbol in order.symbols}, risk.holding, risk.snapshot)
+    return f"{naked:f} more short contracts would be naked after it" if naked > 0 else None
+
+
+def newly_naked(closed: Mapping[str, Decimal], whole: Holding, snapshot: Snapshot) -> Decimal:
+    """How many more short contracts are naked once so much of each leg of a structure is closed.
+
+    No part of the order leaves more of them naked than the greater of now and then: each unit takes the same from every
+    leg.
+    """
+    underlying = whole.position.instrument.underlying
+    held = [each for each in snapshot.holdings if each.position.instrument.underlying == underlying and _is_some(each)]
+    now = [_with_qty(each, remaining_qty(each)) for each in held]
+    then = [_with_qty(each, each.position.qty - closed.get(each.symbol, ZERO)) for each in now]
+    before, after = (sum(cover_of(filter(_is_some, each)).uncovered.values(), ZERO) for each in (now, then))
+    return after - before
+
+
+def _with_qty(holding: Holding, qty: Decimal) -> Holding:
+    return replace(holding, position=replace(holding.position, qty=qty))
+
+
+def _is_some(holding: Holding) -> bool:
+    return holding.position.qty.is_finite() and holding.position.qty > 0
 
 
 def remaining_qty(holding: Holding) -> Decimal:

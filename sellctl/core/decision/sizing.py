@@ -30,7 +30,9 @@ class Size(Struct, frozen=True):
     settles: bool = False
 
 
-class _Limit(Struct, frozen=True):
+class Limit(Struct, frozen=True):
+    """A quantity, and why no more may be closed now; as in Size."""
+
     qty: Decimal
     why: str
     settles: bool = False
@@ -39,9 +41,9 @@ class _Limit(Struct, frozen=True):
 def size_of(signal: ExitSignal, context: DecisionContext) -> Size:
     """The smallest of the requested, free, unclaimed and, by the ledger, remaining quantities, rounded down (S8)."""
     holding = signal.holding
-    requested = _Limit(min(signal.qty, holding.position.qty), "")
+    requested = Limit(min(signal.qty, holding.position.qty), "")
     wanted = min((requested, *_reserves(holding, context)), key=lambda limit: limit.qty)
-    limits = (wanted, *_claims(holding, context))
+    limits = (wanted, *claims_on(holding, context))
     tightest = min(limits, key=lambda limit: limit.qty)
     qty, full = _floored(tightest.qty, holding), _floored(wanted.qty, holding)
     tiny = "the rest is smaller than the smallest order" if qty <= 0 else ""
@@ -59,23 +61,23 @@ def _floored(qty: Decimal, holding: Holding) -> Decimal:
     return max((qty / step).to_integral_value(ROUND_FLOOR) * step, ZERO)
 
 
-def _reserves(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
+def _reserves(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
     """The limit that leaves the part of a long that covers a short (S7)."""
     reserved = context.cover.reserved.get(holding.symbol)
     if reserved and not context.policy.allow_legging_out:
-        yield _Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
+        yield Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
 
 
-def _claims(holding: Holding, context: DecisionContext) -> Iterator[_Limit]:
+def claims_on(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
     """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet."""
     position, state = holding.position, holding.state
     claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
     claimed = sum((each for each in claims if each is not None), ZERO)
     if None in claims and position.available is None:
         claimed = position.qty
-    yield _Limit(free(holding), f"the broker reports {free(holding):f} of {position.qty:f} as free")
-    yield _Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
+    yield Limit(free(holding), f"the broker reports {free(holding):f} of {position.qty:f} as free")
+    yield Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")
     if state.qty_left is not None:
         left = state.qty_left - claimed
         is_news = state.qty_left < position.qty
-        yield _Limit(left, f"our own fills leave {max(left, ZERO):f} of it", settles=is_news)
+        yield Limit(left, f"our own fills leave {max(left, ZERO):f} of it", settles=is_news)

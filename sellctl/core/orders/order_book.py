@@ -43,7 +43,7 @@ class OrderBook:
         self._cancels_of_others: dict[str, CancelRequest] = {}  # by the broker's id: orders that aren't in the book
         self._rejected: set[str] = set()
         self._refused_backstops: set[str] = set()
-        self._refused_structures: set[str] = set()  # "" stands for all
+        self._refused_structures: dict[str, dt.date] = {}  # by name, "" for all: the exchange's day of the last refusal
         self._backstop_waits: dict[str, float] = {}  # end of the pause, by symbol
 
     # --- orders -------------------------------------------------------------------------------------------------------
@@ -142,14 +142,13 @@ class OrderBook:
 
     # --- multi-leg orders ---------------------------------------------------------------------------------------------
 
-    @property
-    def refused_structures(self) -> frozenset[str]:
-        """The structures of which the broker refused a multi-leg order today; "" stands for all."""
-        return frozenset(self._refused_structures)
+    def refused_structures(self, day: dt.date) -> frozenset[str]:
+        """The structures of which the broker refused a multi-leg order on this day; "" stands for all."""
+        return frozenset(name for name, refused_on in self._refused_structures.items() if refused_on == day)
 
-    def refuse_multi_leg(self, structures: Collection[str]) -> None:
-        """Record that the broker refused a multi-leg order of these structures today, or of any with ""."""
-        self._refused_structures.update(structures)
+    def refuse_multi_leg(self, structures: Collection[str], day: dt.date) -> None:
+        """Record that the broker refused a multi-leg order of these structures on this day, or of any with ""."""
+        self._refused_structures |= dict.fromkeys(structures, day)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import ExitAfter, Holding, PositionState
+from sellctl.core.model.snapshot import AccountFacts
 
 NAME = "AAPL-iron_condor-261218-170-180-210-220"
 PUTS, CALLS = (put(170), put(180)), (call(210), call(220))
@@ -42,8 +43,11 @@ def condor(units: int = 1) -> list[Holding]:
     return [leg(symbol, units * ratio) for symbol, ratio in CONDOR.items()]
 
 
-def decided(*legs: Holding, by: Policy = CONDORS, known: tuple[str, ...] = ()) -> dict[str, PositionDecision]:
-    snapshot = replace(a_snapshot(*legs), structures={name: PositionState() for name in known})
+def decided(
+    *legs: Holding, by: Policy = CONDORS, known: tuple[str, ...] = (), level: int | None = None
+) -> dict[str, PositionDecision]:
+    snapshot = a_snapshot(*legs, account=AccountFacts("main", "PA1", options_level=level))
+    snapshot = replace(snapshot, structures={name: PositionState() for name in known})
     return {each.holding.symbol: each for each in decide(snapshot, by).decisions}
 
 
@@ -51,8 +55,8 @@ def sent(decisions: dict[str, PositionDecision]) -> dict[str, Decimal]:
     return {symbol: each.submit.qty for symbol, each in decisions.items() if each.submit}
 
 
-def test_at_the_stop_of_the_net_both_short_legs_are_sent_and_the_long_ones_wait_for_them() -> None:
-    decisions = decided(*condor(2))
+def test_by_legs_both_short_ones_are_sent_at_the_stop_of_the_net_and_the_long_ones_wait_for_them() -> None:
+    decisions = decided(*condor(2), level=2)
     assert sent(decisions) == {put(180): 2, call(210): 2}
     for symbol in (put(170), call(220)):
         assert decisions[symbol].state is DecisionState.CLOSING

@@ -1,0 +1,147 @@
+"""Whether a structure leaves as one order, and if not, why by legs. Pure."""
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_FLOOR, Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.multi_leg.pricing import without_price
+from sellctl.core.decision.multi_leg.wholes import with_newest_quote
+from sellctl.core.decision.risk_checks import newly_naked
+from sellctl.core.model.plan import ENGINE_REASONS, MOST_LEGS, ExitSignal, Urgency
+from sellctl.core.model.position import ExitAfter
+from sellctl.core.orders.claims import would_wash
+from sellctl.core.structures.held import HeldStructure
+
+# The options level from which on Alpaca takes multi-leg orders.
+LEVEL = 3
+
+
+class StructureExit(Struct, frozen=True):
+    """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own."""
+
+    structure: HeldStructure
+    signal: ExitSignal
+    legs: Mapping[str, ExitSignal]
+
+    @property
+    def lead(self) -> str:
+        """The leg whose decision sends the order: the first short one, or the first."""
+        return min(self.structure.shorts or self.structure.holdings)
+
+
+def exit_of(structure: HeldStructure, legs: Mapping[str, ExitSignal], own: ExitSignal | None) -> StructureExit | None:
+    """The exit of a structure whose legs all leave equally urgently; None where each leaves for itself.
+
+    They leave by the structure's `own` rules, or all for the same reason of the engine.
+    """
+    urgency = min(signal.urgency for signal in legs.values())
+    if any(signal.urgency is not urgency for signal in legs.values()):
+        return None
+    units = min(_units(legs[leg.symbol].qty, Decimal(abs(leg.ratio))) for leg in structure.structure.legs)
+    common = {signal.reason for signal in legs.values()}
+    if own is not None and own.urgency is urgency:
+        signal = replace(own, qty=min(units, _units(own.qty)), detail=f"{structure.kind}: {own.detail}")
+    elif len(common) == 1 and common <= ENGINE_REASONS:
+        signal = replace(legs[min(structure.shorts or legs)], qty=units, floor=None)
+    else:
+        return None
+    if signal.qty <= 0:
+        return None
+    return StructureExit(structure, replace(signal, holding=with_newest_quote(structure), then_close=()), legs)
+
+
+def why_by_legs(each: StructureExit, context: DecisionContext) -> str | None:
+    """Why a structure leaves by legs, for the user; "" where nothing else was to be expected. None: as one order."""
+    found = (check(each, context) for check in _CHECKS)
+    return next((why for why in found if why is not None), None)
+
+
+def _units(qty: Decimal, ratio: Decimal = Decimal(1)) -> Decimal:
+    return (qty / ratio).to_integral_value(ROUND_FLOOR)
+
+
+def _has_shares(each: StructureExit, _context: DecisionContext) -> str | None:
+    return None if all(leg.instrument.is_option for leg in each.structure.structure.legs) else ""
+
+
+def _has_many_legs(each: StructureExit, _context: DecisionContext) -> str | None:
+    return "it has more than four legs" if len(each.structure.holdings) > MOST_LEGS else None
+
+
+def _leaves_by_legs_already(each: StructureExit, context: DecisionContext) -> str | None:
+    """Not while an order for a part of it works, nor while the other legs are marked to follow one."""
+    legs = frozenset(each.structure.holdings)
+    if any(frozenset(order.symbols) != legs for symbol in legs for order in context.ours_on(symbol)):
+        return ""
+    marks = (ExitAfter.of(holding.state.exit_after).structure for holding in each.structure.holdings.values())
+    return "" if each.structure.name in marks else None
+
+
+def _is_partly_manual(each: StructureExit, context: DecisionContext) -> str | None:
+    asked = context.snapshot.manual_closes & each.structure.holdings.keys()
+    return "" if asked and asked != each.structure.holdings.keys() else None
+
+
+def _level_is_too_low(_each: StructureExit, context: DecisionContext) -> str | None:
+    level = context.snapshot.account.options_level
+    if level is None or level >= LEVEL:
+        return None
+    return f"the account's options level is {level}, and a multi-leg order needs {LEVEL}"
+
+
+def _was_refused(each: StructureExit, context: DecisionContext) -> str | None:
+    refused = context.snapshot.no_multi_leg
+    if "" in refused:
+        return "the broker lets the account send no multi-leg orders"
+    return "the broker refused a multi-leg order of it today" if each.structure.name in refused else None
+
+
+def _is_in_question(each: StructureExit, _context: DecisionContext) -> str | None:
+    quarantined = [symbol for symbol, holding in each.structure.holdings.items() if holding.state.quarantine]
+    return f"{quarantined[0]} is quarantined" if quarantined else None
+
+
+def _is_opposed(each: StructureExit, context: DecisionContext) -> str | None:
+    """Whether an order of the user's could meet a leg's; whether it does depends on that leg's price."""
+    for symbol, holding in each.structure.holdings.items():
+        for order in context.orders_on(symbol):
+            if not order.is_ours and would_wash(order, holding.position.direction, None):
+                return f"your order for {symbol} is opposite to it"
+    return None
+
+
+def _covers_another(each: StructureExit, context: DecisionContext) -> str | None:
+    """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed."""
+    closed = {symbol: each.structure.qty_of(symbol, each.signal.qty) for symbol in each.structure.holdings}
+    naked = newly_naked(closed, each.structure.whole, context.snapshot)
+    return "a long leg of it covers another short" if naked > 0 else None
+
+
+def _is_its_last_hour(each: StructureExit, context: DecisionContext) -> str | None:
+    rule, market = context.policy.zero_day, context.snapshot.market
+    last = (rule.evaluate(holding, market) for holding in each.structure.holdings.values()) if rule else ()
+    is_final = any(signal is not None and signal.urgency is Urgency.FORCED for signal in last)
+    return "the final deadline of its last day has come" if is_final else None
+
+
+def _lacks_a_price(each: StructureExit, _context: DecisionContext) -> str | None:
+    symbol = "" if each.signal.urgency is Urgency.PROFIT else without_price(each.signal, each.structure)
+    return f"{symbol} has no price" if symbol else None
+
+
+_CHECKS: tuple[Callable[[StructureExit, DecisionContext], str | None], ...] = (
+    _has_shares,
+    _leaves_by_legs_already,
+    _is_partly_manual,
+    _has_many_legs,
+    _level_is_too_low,
+    _was_refused,
+    _is_in_question,
+    _is_its_last_hour,
+    _is_opposed,
+    _covers_another,
+    _lacks_a_price,
+)
