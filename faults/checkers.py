@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from faults.findings import Findings
-from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.instrument import AssetClass, StructureKind, instrument_of
 from sellctl.core.model.plan import SubmitOrder
+from sellctl.core.structures.kinds import Leg, kind_of_legs
+from sellctl.core.structures.names import structure_name
 from sellctl.sim.market import calendar
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.coverage import uncovered_contracts
@@ -25,6 +27,7 @@ ZERO = Decimal(0)
 SETTLES_WITHIN = dt.timedelta(seconds=20)
 ONE_SECOND = dt.timedelta(seconds=1)
 ONE_MINUTE = dt.timedelta(minutes=1)
+ALL_SYMBOLS = ""
 MAX_PER_SYMBOL, MAX_PER_ACCOUNT, MAX_BACKSTOPS = 20, 120, 4
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)  # when orders of an account that is gone become visible
 _ACCEPTED = frozenset({"pending_new", "accepted", "new"})
@@ -98,7 +101,7 @@ class ExchangeChecker:
         if event.kind in _FILLS:
             self._on_fill(event, account, order)
         if not is_ours(order):
-            self.changed[order.symbol] = self.exchange.now
+            self.changed |= dict.fromkeys((part.symbol for part in parts(order)), self.exchange.now)
 
     def _on_acceptance(self, account: SimAccount, order: SimOrder) -> None:
         self.accepted[order.client_order_id] = self.exchange.now
@@ -166,15 +169,19 @@ class ExchangeChecker:
             self._violated("T3", f"{_names(order)} outside the session")
 
     def _k2(self, account: SimAccount, order: SimOrder) -> None:
-        now, symbol = self.exchange.now, parts(order)[0].symbol
         if is_backstop(order):
-            self._k2_of_backstops(account, symbol)
+            self._k2_of_backstops(account, order.symbol)
             return
-        self.by_symbol.setdefault((account.name, symbol), []).append(now)
-        its = {s: times for (name, s), times in self.by_symbol.items() if name == account.name}
-        recent = {s: sum(now - at < ONE_MINUTE for at in times) for s, times in its.items()}
-        if recent[symbol] > MAX_PER_SYMBOL or sum(recent.values()) > MAX_PER_ACCOUNT:
-            self._violated("K2", f"{recent[symbol]} orders of {symbol} in a minute, {sum(recent.values())} in all")
+        now, symbols = self.exchange.now, [part.symbol for part in parts(order)]
+        for symbol in (*symbols, ALL_SYMBOLS):  # a multi-leg order is one order of the account
+            self.by_symbol.setdefault((account.name, symbol), []).append(now)
+        counts = {s: self._in_a_minute(account, s) for s in (*symbols, ALL_SYMBOLS)}
+        in_all = counts.pop(ALL_SYMBOLS)
+        if max(counts.values()) > MAX_PER_SYMBOL or in_all > MAX_PER_ACCOUNT:
+            self._violated("K2", f"orders in a minute: {counts}, {in_all} in all")
+
+    def _in_a_minute(self, account: SimAccount, symbol: str) -> int:
+        return sum(self.exchange.now - at < ONE_MINUTE for at in self.by_symbol[account.name, symbol])
 
     def _k2_of_backstops(self, account: SimAccount, symbol: str) -> None:
         times = self.by_symbol.setdefault((account.name, BACKSTOP + symbol), [])
@@ -199,7 +206,8 @@ class ExchangeChecker:
             if is_ours(order) and part.symbol in self.must_stay and not excused:
                 self._violated("must-not-fire", f"{part.side} {part.symbol} filled although no rule was true")
             key, after = (account.name, part.symbol), account.qty_of(part.symbol)
-            signed = Decimal(event.detail["qty"]) * (1 if part.is_buy else -1)
+            qty = Decimal(event.detail["qty"]) * (part.ratio_qty or 1)  # of a multi-leg order, so many units filled
+            signed = qty if part.is_buy else -qty
             before = after - signed
             if is_ours(order) and (before * after < 0 or abs(after) >= abs(before)):
                 self._violated("S2", f"a fill of ours took {part.symbol} from {before} to {after}")
@@ -236,10 +244,10 @@ class ExchangeChecker:
         return now - self.changed.get(symbol, long_ago) >= SETTLES_WITHIN + self.exchange.settings.position_lag
 
     def _s8_sent(self, account: SimAccount, order: SubmitOrder, symbol: str, side: str) -> None:
-        held = account.qty_of(symbol)
+        held, qty = account.qty_of(symbol), order.qty_of(symbol)
         free = abs(held) - account.held_for_orders(symbol)
-        if order.qty > free:
-            self._violated("S8", f"{side} {order.qty} {symbol} was sent with {free} free of {held}")
+        if qty > free:
+            self._violated("S8", f"{side} {qty} {symbol} was sent with {free} free of {held}")
         if (side == "sell") != (held > 0):
             self._violated("S3", f"{side} {symbol} was sent with {held} held")
 
@@ -252,7 +260,8 @@ class ExchangeChecker:
         holdings = {symbol: p.qty for symbol, p in account.positions.items()}
         before = uncovered_contracts(holdings, ZERO)
         for symbol, side in legs:
-            holdings[symbol] = holdings.get(symbol, ZERO) + (order.qty if side == "buy" else -order.qty)
+            qty = order.qty_of(symbol)
+            holdings[symbol] = holdings.get(symbol, ZERO) + (qty if side == "buy" else -qty)
         if uncovered_contracts(holdings, ZERO) > before:
             self._violated("S7", f"{order.side} {order.qty} {order.symbol} was sent, and it covers a short")
 
@@ -283,12 +292,21 @@ class ExchangeChecker:
 
 def _legs(order: SubmitOrder) -> list[tuple[str, str]]:
     """Symbol and side of each leg of an order, or of the order itself."""
-    return [(leg.symbol, leg.side) for leg in getattr(order, "legs", ())] or [(order.symbol, order.side)]
+    return [(leg.symbol, str(leg.side)) for leg in order.legs] or [(order.symbol, order.side)]
 
 
 def _names(order: SimOrder) -> str:
-    """The symbol from which an order's id is computed; of a pair, both symbols with the short leg's first."""
-    return "+".join(part.symbol for part in parts(order))
+    """What an order's id is computed from: the symbol, or the name of the structure that a multi-leg order closes."""
+    if not order.is_multi_leg:
+        return order.symbol
+    legs = [Leg(instrument_of(part.symbol, "us_option"), _ratio_held(part)) for part in order.legs]
+    return structure_name(kind_of_legs(legs) or StructureKind.CUSTOM, legs)
+
+
+def _ratio_held(part: SimOrder) -> int:
+    """Contracts per unit of what a leg closes: below zero for a short position."""
+    ratio = int(part.ratio_qty or 1)
+    return -ratio if part.is_buy else ratio
 
 
 def _description(order: SimOrder) -> str:
@@ -331,12 +349,13 @@ def _same(intent: dict[str, Any], order: SimOrder) -> bool:
     if order.type == "trailing_stop":  # the exchange moves its stop price with the market
         prices_sent["stop_price"] = order.stop_price or ZERO
     return (
-        _traded(intent) == {(part.symbol, part.side) for part in parts(order)}
+        _traded(intent) == {(part.symbol, part.side, part.ratio_qty or 1) for part in parts(order)}
         and intent.get("type") == order.type
         and Decimal(str(intent.get("qty"))) == order.qty
         and all(prices_sent.get(name, ZERO) == (getattr(order, name) or ZERO) for name in prices)
     )
 
 
-def _traded(intent: dict[str, Any]) -> set[tuple[Any, Any]]:
-    return {(leg.get("symbol"), leg.get("side")) for leg in intent.get("legs") or [intent]}
+def _traded(intent: dict[str, Any]) -> set[tuple[Any, Any, Decimal]]:
+    legs = intent.get("legs") or [intent]
+    return {(leg.get("symbol"), leg.get("side"), Decimal(leg.get("ratio_qty") or 1)) for leg in legs}

@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_market, a_position, at, replace
 from order_builders import a_structure_exit
+from order_desk import TIMED_OUT, TOO_MANY, Desk
 from order_fakes import as_shown_with_legs, refusal
 from structure_builders import call
-from test_order_manager import TIMED_OUT, TOO_MANY, Desk
 
 from sellctl.core.errors import Refusal, UnknownOutcomeError
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome

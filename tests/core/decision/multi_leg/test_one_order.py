@@ -3,9 +3,8 @@
 from decimal import Decimal
 
 import pytest
-from builders import a_quote, at, our_order, replace
-from structure_builders import a_multi_leg_order, call, put
-from structures import (
+from builders import a_quote, an_order, at, our_order, replace
+from one_order_builders import (
     AT_NOON,
     CONDOR,
     LONG,
@@ -23,7 +22,10 @@ from structures import (
     the_order,
     under_way,
 )
+from structure_builders import a_multi_leg_order, call, put
 
+from sellctl.core.config.schema import TakeOver
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.order import OrderType, Side
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
 from sellctl.core.model.position import Holding
@@ -72,8 +74,6 @@ def test_its_id_is_that_of_the_structure_and_of_the_orders_for_exactly_its_legs_
 
 
 def test_it_needs_todays_orders_of_every_leg() -> None:
-    from sellctl.core.decision.engine import decide  # noqa: PLC0415
-
     plan = decide(replace(a_scene(*a_debit()), history={SHORT: ()}), AT_NOON)
     assert plan.needs_history == {LONG}
     assert plan.sendable.submits == ()
@@ -224,13 +224,37 @@ def test_an_order_of_unknown_outcome_is_looked_up_first() -> None:
     assert "it is being looked up" in decisions[LONG].sentence
 
 
-def test_the_users_own_order_for_a_leg_blocks_a_target_and_makes_way_for_a_stop() -> None:
-    long, short = a_debit()
+def test_the_users_own_order_for_the_legs_blocks_an_exit_that_may_not_cancel_it() -> None:
     users = a_multi_leg_order(OURS, "2", client_order_id="by-hand")
-    held = tuple(replace(leg, position=replace(leg.position, available=Decimal(0))) for leg in (long, short))
+    held = tuple(replace(leg, position=replace(leg.position, available=Decimal(0))) for leg in a_debit())
     decision = decided(a_scene(*held, orders=(users,)), AT_NOON)[SHORT]
     assert decision.state is DecisionState.BLOCKED
     assert "blocked by your order: multi-leg 2" in decision.sentence
+
+
+def test_a_backstop_under_a_leg_is_cancelled_first_and_the_order_waits_for_its_end() -> None:
+    long, short = a_debit()
+    held = replace(long, position=replace(long.position, available=Decimal(0)))
+    stop = an_order(
+        LONG, "sell", "2", limit=None, type=OrderType.STOP, stop_price=Decimal(2), client_order_id="sellctl-backstop-1"
+    )
+    decisions = decided(a_scene(held, short, orders=(stop,), history=(stop,)), AT_NOON)
+    assert [cancel.order.id for each in decisions.values() for cancel in each.cancel_first] == [stop.id]
+    assert not any(each.submit for each in decisions.values())
+    pending = replace(stop, status="pending_cancel")
+    waiting = decided(a_scene(held, short, orders=(pending,), history=(pending,)), AT_NOON)
+    assert "waiting until the broker has cancelled the backstop" in waiting[SHORT].sentence
+    halted = decided(a_scene(held, short, orders=(stop,), history=(stop,), halted="earnings"), AT_NOON)
+    assert not any(each.cancel_first for each in halted.values())
+
+
+def test_the_users_own_order_makes_way_where_the_exit_may_cancel_it() -> None:
+    held = tuple(replace(leg, position=replace(leg.position, available=Decimal(0))) for leg in a_debit())
+    users = a_multi_leg_order(OURS, "2", client_order_id="by-hand")
+    panic = a_scene(*held, orders=(users,), panic=frozenset({LONG, SHORT}))
+    policy = ruled(sell={"take_over": TakeOver.FORCED}, stop_loss=percent(5000))
+    decisions = decided(panic, policy)
+    assert [cancel.order.id for each in decisions.values() for cancel in each.cancel_first] == [users.id]
 
 
 def test_the_quote_of_a_leg_that_is_newer_than_a_market_order_shows_that_trading_goes_on() -> None:

@@ -4,8 +4,7 @@ import datetime as dt
 
 import pytest
 from builders import a_market, an_order, our_order, replace
-from structure_builders import a_multi_leg_order, call, put
-from structures import (
+from one_order_builders import (
     AT_NOON,
     CONDOR,
     LONG,
@@ -22,7 +21,9 @@ from structures import (
     sent,
     the_order,
 )
+from structure_builders import a_multi_leg_order, call, put
 
+from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import DecisionState, Urgency
 from sellctl.core.model.position import ExitAfter, PositionState
@@ -169,8 +170,6 @@ def test_a_long_leg_that_covers_a_short_outside_of_the_structure() -> None:
 
 
 def test_many_structures_share_the_patient_orders_of_a_minute_as_one_exit_each() -> None:
-    from sellctl.core.decision.context import DecisionContext  # noqa: PLC0415
-
     assert Urgency.TIME in DecisionContext.of(a_scene(*a_credit()), AT_NOON).walks
     roots = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "META")
     legs = [
