@@ -50,6 +50,7 @@ class DecisionContext(Struct, frozen=True):
     guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
     _orders: Mapping[str, tuple[Order, ...]]
+    _by_underlying: Mapping[str, tuple[Holding, ...]]
     _unreadable_underlyings: frozenset[str]
 
     @classmethod
@@ -67,6 +68,7 @@ class DecisionContext(Struct, frozen=True):
             found = tuple(with_state_of_legs(structure) for structure in found)
             structures = {symbol: structure for structure in found for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
+        is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
         unreadable = (*invalid, *(row.symbol for row in snapshot.invalid), *unknown)
         return cls(
@@ -83,6 +85,7 @@ class DecisionContext(Struct, frozen=True):
             guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
+            _by_underlying=_by_underlying(holdings) if structures or is_any_multi_leg else {},
             _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
         )
 
@@ -154,8 +157,12 @@ class DecisionContext(Struct, frozen=True):
         return (*self._orders.get(symbol, ()), *self._orders.get("", ()))
 
     def held(self, symbol: str) -> Holding | None:
-        """The holding of a symbol; None when it isn't held."""
-        return next((holding for holding in self.holdings if holding.symbol == symbol), None)
+        """The holding of a leg of a structure or of a multi-leg order; None when it isn't held."""
+        return next((each for each in self.on_underlying(underlying_of(symbol)) if each.symbol == symbol), None)
+
+    def on_underlying(self, underlying: str) -> tuple[Holding, ...]:
+        """The holdings on an underlying, where structures or multi-leg orders make a difference."""
+        return self._by_underlying.get(underlying, ())
 
     def ours_on(self, symbol: str) -> tuple[Order, ...]:
         """Our open exit orders for the symbol."""
@@ -211,6 +218,13 @@ def _invalid(holdings: Iterable[Holding]) -> dict[str, str]:
     counts = Counter(position.symbol for position in positions)
     without_qty = {p.symbol: f"its quantity is {p.qty}" for p in positions if not (p.qty.is_finite() and p.qty > ZERO)}
     return without_qty | {symbol: f"the broker lists it {n} times" for symbol, n in counts.items() if n > 1}
+
+
+def _by_underlying(holdings: Iterable[Holding]) -> dict[str, tuple[Holding, ...]]:
+    found: dict[str, list[Holding]] = {}
+    for holding in holdings:
+        found.setdefault(holding.position.instrument.underlying, []).append(holding)
+    return {underlying: tuple(each) for underlying, each in found.items()}
 
 
 def _by_symbol(orders: Iterable[Order]) -> dict[str, tuple[Order, ...]]:

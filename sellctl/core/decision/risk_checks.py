@@ -1,7 +1,7 @@
 """Which orders may be sent: the checks of an account and of one order, each refusal with its numbers. Pure."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
@@ -75,7 +75,8 @@ class RiskContext(Struct, frozen=True):
     """What a check uses besides the order: the exit that the order is for, and the inputs of its decision.
 
     `account_violations` forbid every order of the account; `open_orders` are those for the order's symbols. `natural`
-    is the net limit at which a multi-leg order would fill at once; None when that is unknown.
+    is the net limit at which a multi-leg order would fill at once; None when that is unknown. `related` are the
+    holdings on the underlying of one.
     """
 
     signal: ExitSignal
@@ -85,6 +86,7 @@ class RiskContext(Struct, frozen=True):
     account_violations: tuple[str, ...]
     open_orders: tuple[Order, ...]
     natural: Decimal | None = None
+    related: tuple[Holding, ...] = ()
 
     @property
     def holding(self) -> Holding:
@@ -144,19 +146,17 @@ def _covering_legs(order: SubmitOrder, risk: RiskContext) -> str | None:
 
 
 def _uncovers(order: SubmitOrder, risk: RiskContext) -> str | None:
-    naked = newly_naked({symbol: order.qty_of(symbol) for symbol in order.symbols}, risk.holding, risk.snapshot)
+    naked = newly_naked({symbol: order.qty_of(symbol) for symbol in order.symbols}, risk.related)
     return f"{naked:f} more short contracts would be naked after it" if naked > 0 else None
 
 
-def newly_naked(closed: Mapping[str, Decimal], whole: Holding, snapshot: Snapshot) -> Decimal:
+def newly_naked(closed: Mapping[str, Decimal], related: Iterable[Holding]) -> Decimal:
     """How many more short contracts are naked once so much of each leg of a structure is closed.
 
-    No part of the order leaves more of them naked than the greater of now and then: each unit takes the same from every
-    leg.
+    `related` is all that is held on its underlying. No part of the order leaves more of them naked than the greater of
+    now and then: each unit takes the same from every leg.
     """
-    underlying = whole.position.instrument.underlying
-    held = [each for each in snapshot.holdings if each.position.instrument.underlying == underlying and _is_some(each)]
-    now = [_with_qty(each, remaining_qty(each)) for each in held]
+    now = [_with_qty(each, remaining_qty(each)) for each in related if _is_some(each)]
     then = [_with_qty(each, each.position.qty - closed.get(each.symbol, ZERO)) for each in now]
     before, after = (sum(cover_of(filter(_is_some, each)).uncovered.values(), ZERO) for each in (now, then))
     return after - before

@@ -9,6 +9,7 @@ import pytest
 from builders import a_config, a_holding, a_market, a_quote, a_snapshot, an_order, at, replace
 from hypothesis import given
 from hypothesis import strategies as st
+from structure_builders import a_multi_leg_order
 
 from sellctl.core.config.schema import (
     Config,
@@ -30,7 +31,7 @@ from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.gain import Amount
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import STATE_OF_STATUS, ZERO, Order, OrderType, PositionIntent, Side
-from sellctl.core.model.plan import DecisionState, Plan
+from sellctl.core.model.plan import DecisionState, Plan, SubmitOrder
 from sellctl.core.model.position import ExitProgress, Holding, PositionState
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Snapshot
 from sellctl.core.structures.coverage import cover_of
@@ -42,12 +43,14 @@ SYMBOLS = [
     "MSFT",
     "AAPL261124C00200000",
     "AAPL261218C00200000",
+    "AAPL261218C00210000",
     "AAPL261218P00200000",
     "AAPL1261124C00200000",
     "SPY261124C00600000",
     "SPY261218C00600000",
     "AAPL261120C00200000",
 ]
+OF_ONE_DAY = ("AAPL261218C00200000", "AAPL261218C00210000")  # a vertical, when their sides differ
 DOLLARS = st.sampled_from(["0", "0.01", "0.05", "0.79", "0.80", "1.00", "1.10", "2.97", "3.05", "1E+30", "NaN", "-1"])
 PRICES = st.none() | DOLLARS.map(Decimal)
 QUANTITIES = st.sampled_from(["1", "2", "3", "5", "100", "250", "0.5"]).map(Decimal)
@@ -110,6 +113,10 @@ def some_orders(draw: st.DrawFn, now: dt.datetime, number: int) -> Order:
         client_order_id=f"{name}-{number}",
         submitted=now - draw(SECONDS),
     )
+    if draw(st.sampled_from([False, False, True])):
+        sides = {symbol: draw(st.sampled_from([1, -1])) for symbol in OF_ONE_DAY}
+        shown = a_multi_leg_order(sides, "1", status=order.status, client_order_id=order.client_order_id)
+        return draw(st.sampled_from([shown, shown, replace(shown, legs=())]))
     leg = replace(order, id=f"leg-{number}")
     return replace(
         order,
@@ -132,7 +139,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     history = draw(st.sampled_from([None, (), orders]))
     invalid = draw(st.lists(st.sampled_from(["", "AAPL", "SPY261124C00600000", "MSFT"]), max_size=1))
     blocked = draw(st.sampled_from(["", "", "", "trading_blocked"]))
-    facts = AccountFacts("main", "PA1", blocked=blocked)
+    facts = AccountFacts("main", "PA1", blocked=blocked, options_level=draw(st.sampled_from([None, 3, 3, 2])))
     snapshot = a_snapshot(*holdings, orders=orders, market=market, history=history, account=facts)
     return replace(
         snapshot,
@@ -140,6 +147,19 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         invalid=tuple(InvalidRow(symbol, "unreadable") for symbol in invalid),
         manual_closes=frozenset(draw(st.lists(st.sampled_from(SYMBOLS), max_size=2))),
     )
+
+
+def sent(plan: Plan, snapshot: Snapshot) -> list[tuple[SubmitOrder, Holding]]:
+    """Each order of a plan with the holding of each of its symbols."""
+    held = {holding.symbol: holding for holding in snapshot.holdings}
+    orders = [decision.submit for decision in plan.submits if decision.submit]
+    return [(order, held[symbol]) for order in orders for symbol in order.symbols]
+
+
+def open_parts(order: Order, symbol: str) -> list[Order]:
+    """The order itself, or the legs of a multi-leg one, as far as they trade a symbol and may fill."""
+    parts = order.legs if order.is_multi_leg else (order,)
+    return [part for part in parts if part.symbol == symbol and not part.is_terminal]
 
 
 STRUCTURES = StrategyConfig(
@@ -228,17 +248,16 @@ def test_only_what_makes_no_sense_is_a_fault(snapshot: Snapshot, policy: Policy)
 @given(snapshots(), policies())
 def test_no_order_sells_more_than_is_free_or_turns_a_position(snapshot: Snapshot, policy: Policy) -> None:
     """S1, S2, S6, S8."""
-    for decision in decide(snapshot, policy).submits:
-        order, position, state = decision.submit, decision.holding.position, decision.holding.state
-        assert order is not None
+    for order, holding in sent(decide(snapshot, policy), snapshot):
+        position, state, qty = holding.position, holding.state, order.qty_of(holding.symbol)
         side = Side.SELL if position.is_long else Side.BUY
-        open_orders = [o for o in snapshot.orders if o.symbol == order.symbol and o.side is side and not o.is_terminal]
+        parts = [p for o in snapshot.orders for p in open_parts(o, holding.symbol) if p.side is side]
         opening = {PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN}
-        claimed = sum((o.leaves for o in open_orders if o.position_intent not in opening), ZERO)
-        assert 0 < order.qty <= position.qty - claimed - state.unresolved
-        assert position.available is None or order.qty <= position.available
-        assert state.qty_left is None or order.qty <= state.qty_left
-        assert not position.instrument.is_option or order.qty % 1 == 0
+        claimed = sum((part.leaves for part in parts if part.position_intent not in opening), ZERO)
+        assert 0 < qty <= position.qty - claimed - state.unresolved
+        assert position.available is None or qty <= position.available
+        assert state.qty_left is None or qty <= state.qty_left
+        assert not position.instrument.is_option or qty % 1 == 0
 
 
 @given(snapshots(), policies())
@@ -248,28 +267,37 @@ def test_every_order_is_on_the_closing_side_of_a_healthy_market(snapshot: Snapsh
     if plan.submits:
         assert snapshot.market.is_open
         assert not snapshot.account.blocked
-    for decision in plan.submits:
-        order, long = decision.submit, decision.holding.position.is_long
-        assert order is not None
-        assert order.symbol == decision.holding.symbol
-        assert order.position_intent == ("sell_to_close" if long else "buy_to_close")
-        assert order.side == ("sell" if long else "buy")
-        assert order.limit_price is None or (order.limit_price.is_finite() and order.limit_price > 0)
-        assert not [o for o in snapshot.orders if o.is_ours and o.symbol == order.symbol and not o.is_terminal]
-    assert len({v.holding.symbol for v in plan.submits}) == len(plan.submits)
+    every = sent(plan, snapshot)
+    for order, holding in every:
+        long, legs = holding.position.is_long, {leg.symbol: leg for leg in order.legs}
+        part = legs.get(holding.symbol, order)
+        assert part.position_intent == ("sell_to_close" if long else "buy_to_close")
+        assert part.side == ("sell" if long else "buy")
+        limit = order.limit_price
+        assert limit is None or (limit.is_finite() and limit and (legs or limit > 0))
+        ours = [o for o in snapshot.orders if o.is_ours and not {holding.symbol, ""}.isdisjoint(o.symbols)]
+        assert all(o.is_terminal for o in ours)
+    assert len({holding.symbol for _, holding in every}) == len(every)
     assert len({v.submit.client_order_id for v in plan.submits if v.submit}) == len(plan.submits)
 
 
 @given(snapshots(), policies())
 def test_no_long_that_covers_a_short_leaves_alone(snapshot: Snapshot, policy: Policy) -> None:
-    """S7."""
+    """S7: no order that fills alone uncovers a short, neither one of a long nor one of several legs."""
     times = Counter(h.symbol for h in snapshot.holdings)
-    cover = cover_of(h for h in snapshot.holdings if times[h.symbol] == 1)
-    for decision in decide(snapshot, policy).submits:
-        assert decision.submit is not None
-        if decision.holding.position.is_long:
-            kept = decision.holding.position.qty - decision.submit.qty
-            assert kept >= cover.reserved.get(decision.holding.symbol, ZERO)
+    held = [h for h in snapshot.holdings if times[h.symbol] == 1]
+    cover = cover_of(held)
+    for order, holding in sent(decide(snapshot, policy), snapshot):
+        if order.legs:
+            after = [_without(h, order.qty_of(h.symbol)) if h.symbol in order.symbols else h for h in held]
+            naked = [sum(cover_of(h for h in each if h.position.qty > 0).uncovered.values()) for each in (held, after)]
+            assert naked[1] <= naked[0]
+        elif holding.position.is_long:
+            assert holding.position.qty - order.qty >= cover.reserved.get(holding.symbol, ZERO)
+
+
+def _without(holding: Holding, qty: Decimal) -> Holding:
+    return replace(holding, position=replace(holding.position, qty=holding.position.qty - qty))
 
 
 @given(snapshots(), policies(), st.integers(0, 999))

@@ -195,6 +195,7 @@ def _risk(each: StructureExit, context: DecisionContext, *, backstops: bool = Tr
         context.account_violations,
         kept,
         None if natural is None else -natural,
+        context.on_underlying(each.structure.structure.underlying),
     )
 
 

@@ -116,7 +116,7 @@ def _is_opposed(each: StructureExit, context: DecisionContext) -> str | None:
 def _covers_another(each: StructureExit, context: DecisionContext) -> str | None:
     """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed."""
     closed = {symbol: each.structure.qty_of(symbol, each.signal.qty) for symbol in each.structure.holdings}
-    naked = newly_naked(closed, each.structure.whole, context.snapshot)
+    naked = newly_naked(closed, context.on_underlying(each.structure.structure.underlying))
     return "a long leg of it covers another short" if naked > 0 else None
 
 
