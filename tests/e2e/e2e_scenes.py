@@ -24,6 +24,11 @@ def a_day(positions: dict[str, tuple[int, str]], prices: dict[str, str], start: 
     return DAY.format(start=start, positions=held, prices=lines)
 
 
+def by_legs(scenario: str) -> str:
+    """The day in an account that may not send multi-leg orders."""
+    return scenario.replace("number: PA1", "number: PA1\n        options_level: 2")
+
+
 def at(bid: str, ask: str) -> str:
     return f"[{{fixed: {{bid: {bid}, ask: {ask}}}}}]"
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
+from e2e_scenes import CALL, HIGHER, a_day, at, by_legs, reasons, ruled, then
 from stage import Play
 
 from sellctl.core.model.plan import Reason
@@ -209,11 +209,11 @@ def test_an_exempt_position_is_not_closed_until_it_is_managed_again(play: Play) 
     assert {"exempt", "manage"} <= kinds
 
 
-def test_a_vertical_at_its_stop_closes_the_short_leg_before_the_long_one(play: Play) -> None:
+def test_by_legs_a_vertical_at_its_stop_closes_the_short_leg_before_the_long_one(play: Play) -> None:
     positions = {CALL: (-2, "3.00"), HIGHER: (2, "1.00")}
     prices = {CALL: at("5.98", "6.02"), HIGHER: at("1.98", "2.02")}
     rules = ruled("stop_loss: 90%", "{structure: vertical}")
-    stage = play(a_day(positions, prices), rules)
+    stage = play(by_legs(a_day(positions, prices)), rules)
     for _ in range(3):
         stage.run("run-once")
         stage.server.advance(15)

@@ -6,7 +6,7 @@ from math import gcd
 from typing import Any
 
 import pytest
-from e2e_scenes import CALL, HIGHER, a_day, at, reasons, ruled, then
+from e2e_scenes import CALL, HIGHER, a_day, at, by_legs, reasons, ruled, then
 from stage import Play, Stage
 
 from sellctl.sim.venue.coverage import uncovered_contracts
@@ -26,11 +26,6 @@ def parents(stage: Stage) -> list[Any]:
 def symbols_sent(stage: Stage) -> list[str]:
     """The symbols of the orders, of a multi-leg one all its legs joined by +."""
     return ["+".join(sorted(leg.symbol for leg in order.legs)) or order.symbol for order in parents(stage)]
-
-
-def by_legs(scenario: str) -> str:
-    """The day in an account that may not send multi-leg orders."""
-    return scenario.replace("number: PA1", "number: PA1\n        options_level: 2")
 
 
 def alone(rules: str, match: str) -> str:
