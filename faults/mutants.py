@@ -27,6 +27,8 @@ from sellctl.core import position_manager
 from sellctl.core.config.schema import CancelScope
 from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
 from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.multi_leg import sizing as multi_leg_sizing
+from sellctl.core.decision.multi_leg import steps as multi_leg_steps
 from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, RequestRejectedError, UnknownOutcomeError
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.market import NEW_YORK, Market
@@ -415,7 +417,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("204 is canceled", "a 204 response to a cancel counts as the order's end",
         ((OrderManager, "_cancel", _call_it_canceled),), by_day),
     Mutant("available ignored", "qty is used instead of qty_available",
-        ((sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "_claims", _nothing)), by_day),
+        (
+            (sizing, "free", _all_of_it), (exits, "free", _all_of_it), (sizing, "claims_on", _nothing),
+            (multi_leg_steps, "free", _all_of_it), (multi_leg_sizing, "claims_on", _nothing),
+        ), by_day),
     Mutant("floats", "quantities are converted to floats", ((sizing, "_floored", _floats),), by_day),
     Mutant("unknown is done", "an unknown status counts as terminal", ((Order, "state", property(_as_terminal)),), by_adapter),
     Mutant("held is done", "unusual statuses count as terminal", ((Order, "state", property(_held_is_done)),), by_day),
@@ -433,7 +438,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("always open", "the market always counts as open", ((MarketClock, "now", _always_open),), by_day),
     Mutant("own orders ignored", "the next order is sent before the previous one has ended",
         (
-            (DecisionContext, "ours_on", _nothing), (sizing, "_claims", _nothing), (exits, "free", _all_of_it),
+            (DecisionContext, "ours_on", _nothing), (sizing, "claims_on", _nothing), (exits, "free", _all_of_it),
+            (multi_leg_steps, "free", _all_of_it), (multi_leg_sizing, "claims_on", _nothing),
             (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working)),
         ), by_day),
     Mutant("legs alone", "a long that covers a short is sold alone",
