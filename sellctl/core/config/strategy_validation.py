@@ -21,6 +21,7 @@ from sellctl.core.model.gain import Per
 from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)
+_TIGHT_ON_A_CREDIT = Decimal("0.3")  # a stop at no more of the credit than this is a slip for ten times as much
 _SESSION = dt.timedelta(hours=6, minutes=30)
 _RESERVED = "strategy_one"
 
@@ -54,6 +55,17 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
     if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
         sentence = f"stop_loss: {value_text(stop)} is the whole price: a long position can never lose that."
         yield Finding(f"{path}.rules.stop_loss", sentence, "Write less, or match side: short or a structure.")
+    elif stop and stop.per is Per.GAIN and stop.value <= _TIGHT_ON_A_CREDIT and _matches_credits_only(entry.match):
+        sentence = f"stop_loss: {value_text(stop)} of a credit is within what its price moves in minutes."
+        hint = f"Did you mean {gain_text(stop.value * 10)}? A stop that close is written in dollars: $20/contract."
+        yield Finding(f"{path}.rules.stop_loss", sentence, hint)
+
+
+def _matches_credits_only(match: MatchConfig) -> bool:
+    """Whether it matches only options and structures that were sold. Of a kind alone, most may be bought or sold."""
+    if match.side is SideKind.SHORT:
+        return bool(match.structure)
+    return match.side is None and match.structure == (StructureKind.SHORT_PUT,)
 
 
 def _matches_shorts(match: MatchConfig) -> bool:

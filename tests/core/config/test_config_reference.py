@@ -61,6 +61,7 @@ def test_the_reference_names_every_key_of_the_example() -> None:
     page = reference.reference_markdown()
     names = [row.key for row in ConfigManager(ROOT / "config.example.yml").load().show()]
     assert [name for name in names if f"| `{name.rpartition('.')[2]}` |" not in page] == [
+        "sell_module.structures",
         "sell_module.manage.exclude",
         "sell_module.strategies",
         "notify",
