@@ -120,10 +120,13 @@ class PositionManager:
 
     # --- joining ------------------------------------------------------------------------------------------------------
 
-    def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
+    def holdings(
+        self, positions: Iterable[Position], market: Market, *, again: bool = False, first: Collection[str] = ()
+    ) -> tuple[Holding, ...]:
         """The positions with their newest quotes and stored state, which `save` stores before it is used (D3).
 
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
+        Structures with the names that come `first` are recognised before all others, whatever their kind.
         """
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
@@ -132,7 +135,8 @@ class PositionManager:
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        structures = self._structures([self._holding(p, None, orders) for p in seen]) if self._kinds else ()
+        is_needed = self._kinds or first
+        structures = self._structures([self._holding(p, None, orders) for p in seen], first) if is_needed else ()
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
         self._unmark_idle(seen, structures, now)
         wholes = {structure.name: structure.whole.position for structure in structures}
@@ -196,10 +200,11 @@ class PositionManager:
         self.episodes.resume(symbols)
         self.splits.accept(symbols, today)
 
-    def _structures(self, held: Iterable[Holding]) -> tuple[HeldStructure, ...]:
+    def _structures(self, held: Iterable[Holding], first: Collection[str]) -> tuple[HeldStructure, ...]:
         """The structures that are held; those of the last poll stay what they were."""
         fit = [holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0]
-        return held_structures(fit, self.episodes.structures, {}, self._kinds, self.episodes.leaving)
+        known, leaving = self.episodes.structures, self.episodes.leaving
+        return held_structures(fit, known, {}, self._kinds, leaving, first=first)
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
         if holding.symbol in self.episodes.in_question:

@@ -144,11 +144,11 @@ def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
         return f"its strategy could not be evaluated: {error}"
     if strategy is None:
         return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
-    return _watched_note(decision, context)
+    return watched_note(decision, context)
 
 
-def _watched_note(decision: PositionDecision, context: DecisionContext) -> str:
-    """Why the rules of its strategy don't close a position."""
+def watched_note(decision: PositionDecision, context: DecisionContext) -> str:
+    """Why the rules of its strategy don't close a position, or a structure."""
     holding, market = decision.holding, context.snapshot.market
     if rules_warning(holding):
         return rules_warning(holding)

@@ -74,20 +74,23 @@ class HeldStructure(Struct, frozen=True):
         return replace(self.whole, prices=_whole_prices(self.structure, known, self.whole.position.direction))
 
 
-def held_structures(
+def held_structures(  # noqa: PLR0913  each is something that recognition depends on
     holdings: Iterable[Holding],
     known: Iterable[str],
     states: Mapping[str, PositionState],
     kinds: Collection[StructureKind],
     leaving: Mapping[str, ExitAfter] = _NOTHING_LEAVES,
+    *,
+    first: Iterable[str] = (),
 ) -> tuple[HeldStructure, ...]:
     """The structures among the holdings, those with a `known` name first. `states` are their stored states by name.
 
-    Only `kinds` are looked for. What is `leaving` with a structure forms no new one, and what is kept of it isn't part
-    of that structure.
+    Only `kinds` are looked for, and before them the names that come `first`, of any kind. What is `leaving` with a
+    structure forms no new one, and what is kept of it isn't part of that structure.
     """
     by_symbol = {holding.symbol: holding for holding in holdings}
-    wanted = [name for name in known if legs_named(name) and kind_named(name) in kinds]
+    wanted = [name for name in first if legs_named(name)]
+    wanted += [name for name in known if legs_named(name) and kind_named(name) in kinds]
     apart = _apart(by_symbol, wanted, kinds, leaving)
     return tuple(_held(name, structure, by_symbol, states) for name, structure in apart)
 
