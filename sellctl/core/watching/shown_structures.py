@@ -15,6 +15,7 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.model.view import ShownStructure
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError
 from sellctl.core.structures.held import HeldStructure, held_structures
+from sellctl.core.structures.kinds import Leg
 from sellctl.core.structures.payoff import Payoff, payoff
 from sellctl.core.structures.recognition import KINDS
 
@@ -51,7 +52,7 @@ def _others(context: DecisionContext) -> tuple[HeldStructure, ...]:
 
 
 def _shown(held: HeldStructure, decisions: Mapping[str, PositionDecision], context: DecisionContext) -> ShownStructure:
-    legs = tuple(decisions[symbol] for symbol in held.holdings)
+    legs = tuple(decisions[leg.symbol] for leg in sorted(held.structure.legs, key=_by_strike))
     strategy, dollars = _strategy(held, context), held.units * SHARES_PER_CONTRACT
     at_expiration = _payoff(held)
     return ShownStructure(
@@ -59,7 +60,7 @@ def _shown(held: HeldStructure, decisions: Mapping[str, PositionDecision], conte
         own_name=context.snapshot.named.get(held.name, ""),
         kind=held.kind,
         units=held.units,
-        quantities={symbol: held.qty_of(symbol) for symbol in held.holdings},
+        quantities={leg.holding.symbol: held.qty_of(leg.holding.symbol) for leg in legs},
         decision=_on_the_whole(held, legs, strategy, context),
         legs=tuple(_as_leg(leg, held, context) for leg in legs) if strategy else legs,
         is_one=strategy is not None,
@@ -67,6 +68,12 @@ def _shown(held: HeldStructure, decisions: Mapping[str, PositionDecision], conte
         most_loss=at_expiration.most_loss * dollars if at_expiration else None,
         breakevens=at_expiration.breakevens if at_expiration else (),
     )
+
+
+def _by_strike(leg: Leg) -> tuple[object, ...]:
+    """Shares first, then options by expiration and strike, as their name has them."""
+    option = leg.instrument.option
+    return (True, option.expires, option.strike, leg.symbol) if option else (False,)
 
 
 def _strategy(held: HeldStructure, context: DecisionContext) -> BaseStrategy | None:
