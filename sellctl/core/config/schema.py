@@ -394,6 +394,13 @@ class UnderlyingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortStrikeConfig:
+    """Exit when the underlying comes near a strike that is sold, measured on its mid; `touched` is at the strike."""
+
+    within: Annotated[Gain, Doc("Exit when it is at most this share of the strike away, or beyond it.")] = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleStep:
     """One partial exit of a scale-out: at this gain, sell this share of the original quantity."""
 
@@ -424,6 +431,11 @@ class RulesConfig:
     underlying: UnderlyingConfig | None = None
     in_the_money: Annotated[
         Dollars | None, Doc("Exit when the option is this far in the money, in dollars per share; 0 is at the strike.")
+    ] = None
+    short_strike: Annotated[
+        ShortStrikeConfig | None,
+        DefaultsWord("touched"),
+        Doc("touched, or {within: 1%}: exit when the underlying comes near a strike that is sold."),
     ] = None
     scale_out: Annotated[tuple[ScaleStep, ...], Doc("Partial exits such as {at: 50%, sell: 50%}.")] = ()
 

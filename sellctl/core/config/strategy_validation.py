@@ -51,6 +51,9 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
         )
     elif not entry.use and entry.rules == RulesConfig():
         yield Finding(path, f"{path} has no rules.", "Add rules, or use: ./file.py:Class.")
+    if entry.rules.short_strike and _has_no_short(entry.match):
+        sentence = "short_strike: nothing that it matches is sold, so it would never act."
+        yield Finding(f"{path}.rules.short_strike", sentence, "Match side: short or a structure.")
     stop = entry.rules.stop_loss
     if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
         sentence = f"stop_loss: {value_text(stop)} is the whole price: a long position can never lose that."
@@ -66,6 +69,11 @@ def _matches_credits_only(match: MatchConfig) -> bool:
     if match.side is SideKind.SHORT:
         return bool(match.structure)
     return match.side is None and match.structure == (StructureKind.SHORT_PUT,)
+
+
+def _has_no_short(match: MatchConfig) -> bool:
+    """Whether it matches only what is bought, and no structure of several legs."""
+    return match.side is SideKind.LONG and set(match.structure) <= {StructureKind.SINGLE}
 
 
 def _matches_shorts(match: MatchConfig) -> bool:
@@ -200,6 +208,13 @@ def _underlying(rules: RulesConfig, path: str) -> Findings:
         yield Finding(f"{path}.underlying", sentence, "above must be higher than below.")
 
 
+def _short_strike(rules: RulesConfig, path: str) -> Findings:
+    near = rules.short_strike
+    if near and not 0 <= near.within < _WHOLE:
+        sentence = f"short_strike: within {gain_text(near.within)} isn't a distance from a strike."
+        yield Finding(f"{path}.short_strike", sentence, "Write touched, or {within: 1%}.")
+
+
 def _account_guard(guard: AccountGuardConfig) -> Findings:
     for name, limit in (("loss", guard.loss), ("profit", guard.profit)):
         if limit is not None and limit.per not in {Per.GAIN, Per.POSITION}:
@@ -263,4 +278,5 @@ RULE_CHECKS: tuple[Callable[[RulesConfig, str], Findings], ...] = (
     _roi_table,
     _times,
     _underlying,
+    _short_strike,
 )

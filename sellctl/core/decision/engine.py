@@ -478,7 +478,7 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
     if asked > 0:
         waits = bool(_closing_first(holding, context))
         others = structure.others(symbol) if structure and not waits else ()
-        detail = f"{structure.name} closed manually" if structure else "closed manually"
+        detail = "closed manually as a whole" if structure else "closed manually"
         yield ExitSignal(holding, asked, Reason.CLOSED_MANUALLY, detail, Urgency.PROTECTIVE, then_close=others)
 
 

@@ -14,6 +14,7 @@ from sellctl.core.rules.max_hold import MaxHold
 from sellctl.core.rules.profit_lock import ProfitLock
 from sellctl.core.rules.roi_table import RoiTable
 from sellctl.core.rules.scale_out import ScaleOut
+from sellctl.core.rules.short_strike import ShortStrike
 from sellctl.core.rules.stop_loss import StopLoss
 from sellctl.core.rules.take_profit import TakeProfit
 from sellctl.core.rules.time_of_day import BeforeClose, ExitAt
@@ -93,6 +94,8 @@ def _stops(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
         yield UnderlyingTouch(rules.underlying)
     if rules.in_the_money is not None:
         yield InTheMoney(rules.in_the_money)
+    if rules.short_strike:
+        yield ShortStrike(rules.short_strike.within)
 
 
 def _time_rules(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:

@@ -198,7 +198,9 @@ def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], sta
         entry_price=abs(net) if net else None,
     )
     prices = _whole_prices(structure, {symbol: each.prices for symbol, each in holdings.items()}, direction)
-    return Holding(position, None, state or _from_legs(structure, holdings), prices, terms.underlying, structure.kind)
+    shorts = tuple(leg.instrument.option for leg in structure.legs if leg.ratio < 0 and leg.instrument.option)
+    of_legs = state or _from_legs(structure, holdings)
+    return Holding(position, None, of_legs, prices, terms.underlying, structure.kind, shorts)
 
 
 def _terms(structure: Structure, holdings: Mapping[str, Holding]) -> Holding:
