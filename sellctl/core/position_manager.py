@@ -33,6 +33,7 @@ from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.held import HeldStructure, held_structures
 from sellctl.core.structures.names import is_reserved, is_structure_name
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
+from sellctl.core.tracking.net_widths import NetWidths
 from sellctl.core.tracking.peaks import peak_of, peak_of_structure, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
 from sellctl.core.tracking.remembered_facts import RememberedFacts
@@ -92,6 +93,7 @@ class PositionManager:
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}  # by name
         self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
+        self._net_widths = NetWidths()
         self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
@@ -151,7 +153,8 @@ class PositionManager:
             moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(structures, market)
-        self.structures = {each.name: self._state_of_structure(known[each.name], each) for each in structures}
+        self._net_widths.see(structures, market, now)
+        self.structures = {each.name: self._state_of_structure(known[each.name], each, now) for each in structures}
         return held
 
     def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure], now: float) -> None:
@@ -215,9 +218,10 @@ class PositionManager:
         peak = self.episodes.known[holding.symbol].peak
         return holding if peak == holding.state.peak else replace(holding, state=replace(holding.state, peak=peak))
 
-    def _state_of_structure(self, episode: Episode, structure: HeldStructure) -> PositionState:
+    def _state_of_structure(self, episode: Episode, structure: HeldStructure, now: float) -> PositionState:
         may_be_new = not self.episodes.in_question.isdisjoint(structure.holdings)
-        return state_of_episode(replace(episode, peak=None) if may_be_new else episode)
+        state = state_of_episode(replace(episode, peak=None) if may_be_new else episode)
+        return replace(state, wide_for=self._net_widths.wide_for(structure.name, now))
 
     def _move_peaks_of(self, structures: Iterable[HeldStructure], market: Market) -> None:
         for structure in structures:

@@ -65,13 +65,14 @@ class HeldStructure(Struct, frozen=True):
         """The symbols of its legs without this one."""
         return tuple(leg.symbol for leg in self.structure.legs if leg.symbol != symbol)
 
-    def at(self, prices: Callable[[Holding], Prices | None]) -> Holding | None:
+    def at(self, prices_of: Callable[[Holding], Prices | None]) -> Holding | None:
         """The whole at other prices of its legs; None when those of a leg are None."""
-        found = {symbol: prices(holding) for symbol, holding in self.holdings.items()}
+        found = {symbol: prices_of(holding) for symbol, holding in self.holdings.items()}
         known = {symbol: each for symbol, each in found.items() if each is not None}
         if len(known) < len(found):
             return None
-        return replace(self.whole, prices=_whole_prices(self.structure, known, self.whole.position.direction))
+        prices = _whole_prices(self.structure, known, self.whole.position.direction, self.whole.state.wide_for)
+        return replace(self.whole, prices=prices)
 
 
 def held_structures(  # noqa: PLR0913  each is something that recognition depends on
@@ -197,10 +198,11 @@ def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], sta
         available=Decimal(structure.units),
         entry_price=abs(net) if net else None,
     )
-    prices = _whole_prices(structure, {symbol: each.prices for symbol, each in holdings.items()}, direction)
+    own_state = state or _from_legs(structure, holdings)
+    leg_prices = {symbol: each.prices for symbol, each in holdings.items()}
+    prices = _whole_prices(structure, leg_prices, direction, own_state.wide_for)
     shorts = tuple(leg.instrument.option for leg in structure.legs if leg.ratio < 0 and leg.instrument.option)
-    of_legs = state or _from_legs(structure, holdings)
-    return Holding(position, None, of_legs, prices, terms.underlying, structure.kind, shorts)
+    return Holding(position, None, own_state, prices, terms.underlying, structure.kind, shorts)
 
 
 def _terms(structure: Structure, holdings: Mapping[str, Holding]) -> Holding:
@@ -221,9 +223,11 @@ def _inside(holding: Holding) -> Decimal:
     return price - option.strike if option.right is Right.CALL else option.strike - price
 
 
-def _whole_prices(structure: Structure, prices: Mapping[str, Prices], direction: Direction) -> Prices:
+def _whole_prices(
+    structure: Structure, prices: Mapping[str, Prices], direction: Direction, wide_for: dt.timedelta
+) -> Prices:
     """Net bid and ask: a debit is closed at the bid, a credit at the ask."""
-    net = net_prices(structure.legs, prices)
+    net = net_prices(structure.legs, prices, wide_for)
     if direction is Direction.LONG or net.bid is None or net.ask is None:
         return net
     return replace(net, bid=-net.ask, ask=-net.bid)
