@@ -35,6 +35,7 @@ from sellctl.core.structures.named import HeldNames, held_names
 from sellctl.core.structures.names import legs_of
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
+from sellctl.core.watching.named_orders import NamedOrders
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
 
@@ -83,6 +84,7 @@ class SellWatcher:
     requests: ManualRequests = field(default_factory=ManualRequests)
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
+    _named_orders: NamedOrders = field(init=False)
     _knows_resumed: bool = False
     _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
@@ -93,6 +95,7 @@ class SellWatcher:
     def __post_init__(self) -> None:
         self._state = AccountState(self.name, self.options.mode, self.options.only)
         self._announcer = PlanAnnouncer(self.publish)
+        self._named_orders = NamedOrders(self.broker, self.clock)
 
     @property
     def state(self) -> AccountState:
@@ -153,6 +156,7 @@ class SellWatcher:
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
+        await self._named_orders.load(self.policy.named_structures)
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
             first = self._first(snapshot.named)
@@ -178,8 +182,9 @@ class SellWatcher:
         if self._state.plan is not None or requests.panic_is_pending:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         self._resume_rules(market)
-        named = held_names(self.policy.named_structures, rows, self.positions.episodes.leaving)
-        self._announcer.announce_named(named.problems)
+        structures = self.policy.named_structures
+        named = held_names(self._named_orders.known(structures), rows, self.positions.episodes.leaving)
+        self._announcer.announce_named((*self._named_orders.problems(structures), *named.problems))
         holdings = self._holdings(rows, market, named, again=again)
         suspended = self.positions.episodes.take_newly_suspended()
         self._announcer.announce_suspended(suspended, is_evidence=self.options.mode is RunMode.ACT)
