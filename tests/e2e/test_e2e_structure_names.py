@@ -148,6 +148,19 @@ def test_the_page_of_a_structure_has_its_strategy_and_rules_where_one_judges_it(
     assert "managed as" in stage.run("positions", CALL, "--format", "plain").out
 
 
+def test_a_structure_is_named_by_the_order_that_opened_it(play: Play) -> None:
+    config = "sell_module: {strategy_one: {enabled: false}, structures: [{name: my-strangle, order: opened-it}]}\n"
+    stage = play(a_day({HIGHER: (1, "1.00"), LOWER: (1, "1.00")}, QUOTES), config)
+    legs = [{"symbol": symbol, "ratio_qty": "1", "position_intent": "buy_to_open"} for symbol in (HIGHER, LOWER)]
+    terms = {"order_class": "mleg", "qty": "1", "type": "limit", "time_in_force": "day", "limit_price": "1.80"}
+    with stage.server.hold() as exchange:
+        exchange.submit(exchange.accounts["main"], {**terms, "legs": legs, "client_order_id": "opened-it"})
+    stage.server.advance(15)
+    assert (stage.held(HIGHER), stage.held(LOWER)) == (2, 2)
+    (shown,) = stage.run("positions", "my-strangle", "--format", "json").document["positions"]
+    assert (shown["own_name"], shown["name"], shown["units"]) == ("my-strangle", "AAPL-strangle-261218-170P-210C", 2)
+
+
 def test_off_shows_single_legs_and_knows_no_name(play: Play) -> None:
     stage = a_condor(play, "sell_module: {structures: off, strategy_one: {enabled: false}}\n")
     assert stage.run("positions", "--format", "json").document["accounts"][0]["structures"] == []

@@ -1,5 +1,6 @@
 """The legs of structures that the user names by their opening order, looked up once."""
 
+import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 from math import gcd
@@ -15,6 +16,7 @@ from sellctl.core.structures.named import NamedStructure, Numbered
 
 TRY_AGAIN_SECONDS = 60.0
 _FEWEST_LEGS = 2
+_SHORTLY_BEFORE = dt.timedelta(seconds=1)  # lists begin after their start
 
 
 class NamedOrders:
@@ -34,13 +36,21 @@ class NamedOrders:
             return
         for structure in unknown:
             try:
-                self._take(structure, await self._broker.order_by_client_id(structure.order))
+                self._take(structure, await self._read(structure.order))
             except NotFoundError:
                 self._give_up(structure, "this account has no order with that client order id")
             except BrokerError:
                 self._try_again_at = self._clock.monotonic() + TRY_AGAIN_SECONDS
                 self._problems[structure.order] = f"structure {structure.title}: its order can't be read yet"
                 return
+
+    async def _read(self, client_order_id: str) -> Order:
+        """The order with its legs, which a list of orders has and the look-up of one may lack."""
+        order = await self._broker.order_by_client_id(client_order_id)
+        if order.legs or order.submitted_at is None:
+            return order
+        since = await self._broker.orders_since(order.submitted_at - _SHORTLY_BEFORE, None, for_order=False)
+        return next((each for each in since.rows if each.id == order.id), order)
 
     def known(self, named: Iterable[NamedStructure]) -> tuple[NamedStructure, ...]:
         """The structures with the legs of their orders; those whose order isn't known have none."""

@@ -89,6 +89,19 @@ def test_an_order_that_cannot_be_read_now_is_tried_again_after_a_while() -> None
     assert desk.orders.problems([FLY]) == ()
 
 
+def test_legs_that_the_look_up_lacks_are_read_from_the_list() -> None:
+    class WithoutLegs(FakeBroker):
+        async def order_by_client_id(self, client_order_id: str) -> Order:
+            return replace(await super().order_by_client_id(client_order_id), legs=())
+
+    desk = Desk()
+    short = WithoutLegs(desk.clock)
+    short.orders = {"opened-it": a_butterfly()}
+    desk.orders = NamedOrders(short, desk.clock)
+    desk.load()
+    assert len(desk.orders.known([FLY])[0].legs) == 3
+
+
 def test_one_that_is_named_by_its_legs_asks_for_nothing() -> None:
     desk = Desk()
     mine = NamedStructure("x-1", ((call(200), 1), (call(210), 1)))
