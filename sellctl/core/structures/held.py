@@ -150,7 +150,8 @@ def _apart(
         for structure in found:
             if used.isdisjoint(leg.symbol for leg in structure.legs):
                 used.update(leg.symbol for leg in structure.legs)
-                yield structure_name(structure.kind, structure.legs), structure
+                name = structure_name(structure.kind, structure.legs)
+                yield name, _named(name, holdings, leaving) or structure  # all units, as no other has these symbols
 
 
 def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, ExitAfter]) -> Structure | None:
