@@ -140,12 +140,19 @@ def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
     if holding.state.suspended:
         return rules_warning(holding)
     try:
-        strategy, _ = context.strategy_of(holding)
+        strategy, subject = context.strategy_of(holding)
     except StrategyError as error:
         return f"its strategy could not be evaluated: {error}"
     if strategy is None:
         return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
-    return watched_note(decision, context)
+    return watched_note(decision, context) if subject is holding else leg_note(holding, subject, context)
+
+
+def leg_note(holding: Holding, structure: Holding, context: DecisionContext) -> str:
+    """That a position is judged as a part of a structure, how much of it is not, and what prevents rules on it."""
+    rest = context.rest_of(holding)
+    beyond = f"{rest[1].position.qty:f} beyond it" if rest else ""
+    return "; ".join(filter(None, (f"judged as a leg of {structure.symbol}", beyond, rules_warning(holding))))
 
 
 def watched_note(decision: PositionDecision, context: DecisionContext) -> str:

@@ -1,12 +1,12 @@
 """The structures of an account as every surface shows them: one decision on the whole, and those on its legs. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import why_not_managed
-from sellctl.core.decision.explain import watched_note
+from sellctl.core.decision.explain import leg_note, watched_note
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
@@ -126,19 +126,10 @@ def _as_leg(leg: PositionDecision, held: HeldStructure, context: DecisionContext
     """The decision on a leg without what is said of the whole; what exceeds the structure keeps its triggers."""
     if leg.state is not DecisionState.WATCHING:
         return replace(leg, triggers=())
-    rest = context.rest_of(held.holdings[leg.holding.symbol])
+    holding = held.holdings[leg.holding.symbol]
+    rest = context.rest_of(holding)
     triggers = _triggers(rest[0], rest[1], context) if rest and rest[0] else ()
-    return replace(leg, triggers=triggers, sentence="; ".join(_leg_notes(leg, held, rest)))
-
-
-def _leg_notes(
-    leg: PositionDecision, held: HeldStructure, rest: tuple[BaseStrategy | None, Holding] | None
-) -> Iterator[str]:
-    if leg.alert or leg.holding.state.suspended:
-        yield leg.sentence
-    yield f"judged as a leg of {held.name}"
-    if rest:
-        yield f"{rest[1].position.qty:f} of it are not"
+    return replace(leg, triggers=triggers, sentence=leg_note(holding, held.whole, context))
 
 
 def _payoff(held: HeldStructure) -> Payoff | None:

@@ -99,8 +99,18 @@ def test_what_a_structure_lacks_of_a_leg_is_said() -> None:
     snapshot = a_snapshot(*(leg(symbol, 3 if symbol == call(220) else 2 * side) for symbol, side in CONDOR.items()))
     (condor,) = shown(snapshot, judging(StructureKind.IRON_CONDOR))
     (more,) = (each for each in condor.legs if each.holding.symbol == call(220))
-    assert more.sentence == f"judged as a leg of {NAME}; 1 of it are not"
+    assert more.sentence == f"judged as a leg of {NAME}; 1 beyond it"
     assert condor.quantities[call(220)] == 2
+
+
+def test_a_leg_without_an_entry_price_says_that_no_percentage_rule_can_fire() -> None:
+    legs = [leg(symbol, side * 2) for symbol, side in CONDOR.items()]
+    legs[0] = replace(legs[0], position=replace(legs[0].position, entry_price=None))
+    policy = judging(StructureKind.IRON_CONDOR)
+    (condor,) = shown(a_snapshot(*legs), policy)
+    (unknown,) = (each for each in condor.legs if each.alert)
+    assert "entry price unknown: no percentage rule can fire" in unknown.sentence
+    assert (condor.decision.gain, condor.most_profit, condor.decision.alert) == (None, None, True)
 
 
 def test_one_that_the_user_names_has_that_name() -> None:
