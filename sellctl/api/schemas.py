@@ -187,6 +187,7 @@ class Structure(_Part):
     triggers: list[Trigger]
     state: str
     sentence: str
+    reason: str | None
     legs: list[StructureLeg]
 
 

@@ -142,6 +142,7 @@ def structure_part(structure: ShownStructure, today: dt.date) -> Document:
         "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
         "state": decision.state.value,
         "sentence": decision.sentence,
+        "reason": decision.signal.reason.value if decision.signal else None,
         "legs": [_leg_part(leg, structure) for leg in structure.legs],
     }
 

@@ -47,13 +47,19 @@ def held_names(
     held = {position.symbol: position for position in positions}
     names: dict[str, str] = {}
     problems: list[str] = []
+    used: set[str] = set()
     for structure in named:
         if not structure.legs or not any(symbol in held for symbol, _ in structure.legs):
             continue
+        symbols = {symbol for symbol, _ in structure.legs}
+        taken = sorted(symbols & used)
         misfits = tuple(_misfits(structure.legs, held))
-        if not misfits:
+        if taken:
+            problems.append(f"structure {structure.title}: {taken[0]} is a leg of another one that you name before it")
+        elif not misfits:
+            used |= symbols
             names[_name_now(structure.legs, held)] = structure.name
-        elif not any(symbol in leaving for symbol, _ in structure.legs):
+        elif symbols.isdisjoint(leaving):
             rest = "its other legs are treated as if you had not named it"
             problems.append(f"structure {structure.title}: {' and '.join(misfits)}; {rest}")
     return HeldNames(names, tuple(problems))

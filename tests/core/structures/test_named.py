@@ -40,6 +40,13 @@ def test_a_leg_that_is_not_held_is_one_sentence_and_one_of_which_nothing_is_held
     assert held_names([CALLS], positions({put(170): 1}), {}) == held_names([], [], {})
 
 
+def test_of_two_with_a_common_leg_the_first_counts_and_the_other_is_one_sentence() -> None:
+    both = [CALLS, NamedStructure("others", ((call(220), 1), (put(170), 1)))]
+    found = held_names(both, positions(CONDOR), {})
+    assert list(found.names.values()) == ["calls"]
+    assert found.problems == (f"structure others: {call(220)} is a leg of another one that you name before it",)
+
+
 def test_a_quantity_that_does_not_make_one_unit_is_one_sentence() -> None:
     covered = NamedStructure("", (("AAPL", 2), (call(210), 3)))
     (problem,) = held_names([covered], positions({"AAPL": 150, call(210): -2}), {}).problems
