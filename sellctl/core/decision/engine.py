@@ -336,8 +336,7 @@ def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResu
         return StrategyResult(failure=_error_text(error))
     result = _result_of(strategy, subject, holding, context)
     if rest is None:
-        is_stock = not holding.position.instrument.is_option
-        return replace(result, is_alone=True) if is_stock and subject is holding else result
+        return replace(result, is_alone=True) if subject is holding else result
     return _with_rest(result, _result_of(*rest, holding, context), waits=bool(_closing_first(holding, context)))
 
 
