@@ -133,6 +133,7 @@ class ConfigReader:
         if isinstance(node, Scalar) and node.is_null:
             return self._section(key.kind, Table(node.location), dotted)  # all of its keys are commented out
         if isinstance(node, Scalar) and key.defaults_word and node.text.lower() == key.defaults_word:
+            self.locations.update({joined(dotted, inner.name): node.location for inner in keys_of(key.kind)})
             return self._section(key.kind, Table(node.location), dotted)
         if not isinstance(node, Table):
             names = either([inner.name for inner in keys_of(key.kind)])

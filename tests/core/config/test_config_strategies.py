@@ -89,8 +89,10 @@ def test_a_contradiction_is_refused_with_its_line(refuse: Refuse, rules: Rules, 
     ("text", "within"), [("touched", "0"), ("Touched", "0"), ("{within: 1%}", "0.01"), ("{within: 0.5%}", "0.005")]
 )
 def test_a_short_strike_is_touched_or_within_a_distance(load: Load, rules: Rules, text: str, within: str) -> None:
-    (strategy,) = load(rules(one(f"short_strike: {text}"))).config.sell_module.strategies
-    assert strategy.rules.short_strike == ShortStrikeConfig(D(within))
+    loaded = load(rules(one(f"short_strike: {text}")))
+    assert loaded.config.sell_module.strategies[0].rules.short_strike == ShortStrikeConfig(D(within))
+    (row,) = (row for row in loaded.show() if "short_strike" in row.key)
+    assert row.origin.endswith("config.yml:6")
 
 
 @pytest.mark.parametrize("match", ["{side: long}", "{side: long, structure: single}"])
