@@ -176,9 +176,8 @@ def _cells(account: AccountView, entry: Entry) -> tuple[Cell, ...]:
     decision, holding = entry.decision, entry.decision.holding
     today = today_of(account.plan.made_at) if account.plan else dt.date.max
     symbol = as_cell(entry.symbol)
-    entry = price_cell(holding.position.entry_price)
-    gain = gain_cell(decision.gain)
-    return (symbol, days_cell(holding, today), qty_cell(holding), entry, now_cell(holding), gain, state_cell(decision))
+    paid, now, gain = price_cell(holding.position.entry_price), now_cell(holding), gain_cell(decision.gain)
+    return (symbol, days_cell(holding, today), qty_cell(holding), paid, now, gain, state_cell(decision))
 
 
 def _sentence_style(decision: PositionDecision) -> str:

@@ -21,8 +21,8 @@ def structures(config: Config) -> Findings:
     """The checks of every structure, and of what they are to each other and to the strategies."""
     named = config.sell_module.structures
     if named is None:
-        for index, entry in enumerate(config.sell_module.strategies):
-            yield from _needs_structures(entry, f"sell_module.strategies[{index}].match.structure")
+        for index, strategy in enumerate(config.sell_module.strategies):
+            yield from _needs_structures(strategy, f"sell_module.strategies[{index}].match.structure")
         return
     for path, entry in _with_paths(named):
         yield from _entry(entry, path)

@@ -226,9 +226,12 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
     """The next step of an exit; a long leg of a structure waits until the short ones are closed."""
     signal = pending.signal
     shorts = _closing_first(signal.holding, context)
-    of_structure = signal.reason in _STRATEGY_REASONS and not pending.result.is_alone
-    by_hand = signal.reason is Reason.CLOSED_MANUALLY and context.asked_to_close(signal.holding)[1] is not None
-    if shorts and (of_structure or by_hand):
+    by_rule = signal.reason in _STRATEGY_REASONS
+    is_asked = context.asked_to_close(signal.holding)[1] is not None
+    waits = (by_rule and not pending.result.is_alone) or (
+        is_asked and (by_rule or signal.reason is Reason.CLOSED_MANUALLY)
+    )
+    if shorts and waits:
         closes = "closes" if len(shorts) == 1 else "close"
         sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
         return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)

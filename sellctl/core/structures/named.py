@@ -37,9 +37,6 @@ class HeldNames(Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
-NONE_NAMED = HeldNames({})
-
-
 def held_names(
     named: Iterable[NamedStructure], positions: Iterable[Position], leaving: Mapping[str, ExitAfter]
 ) -> HeldNames:

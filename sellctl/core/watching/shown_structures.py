@@ -101,7 +101,7 @@ def _on_the_whole(
     first = min(legs, key=lambda leg: (_WORST_FIRST.index(leg.state), leg.holding.position.is_long))
     alert = any(leg.alert for leg in legs)
     if strategy is None:
-        alone = f"its legs are judged alone (no match of a strategy names {held.kind})"
+        alone = f"its legs are judged alone (no match on {held.kind} takes it)"
         sentence = _why_not_managed(held, context) or alone
         return PositionDecision(held.whole, first.state, sentence, signal=first.signal, alert=alert)
     triggers = _triggers(strategy, held.whole, context)
@@ -133,7 +133,9 @@ def _as_leg(leg: PositionDecision, held: HeldStructure, context: DecisionContext
 
 
 def _payoff(held: HeldStructure) -> Payoff | None:
+    """What it can win and lose at expiration; unknown too with an adjusted leg, which may not deliver 100 shares."""
     position = held.whole.position
-    if position.entry_price is None:
+    is_adjusted = any(leg.instrument.option and leg.instrument.option.is_adjusted for leg in held.structure.legs)
+    if position.entry_price is None or is_adjusted:
         return None
     return payoff(held.structure.legs, position.entry_price if position.is_long else -position.entry_price)

@@ -98,6 +98,12 @@ def test_a_structure_that_is_asked_to_close_closes_its_part_of_each_leg_the_shor
     assert signals[put(180)].then_close
 
 
+def test_one_leg_that_is_asked_to_close_waits_for_no_other() -> None:
+    snapshot = replace(a_snapshot(*condor()), manual_closes=frozenset({call(220)}))
+    decisions = {each.holding.symbol: each for each in decide(snapshot, policy(StructureKind.IRON_CONDOR)).decisions}
+    assert decisions[call(220)].state is DecisionState.DENIED
+
+
 def test_an_exempt_structure_leaves_its_legs_alone_and_no_other_position_on_the_underlying() -> None:
     legs = [*condor(), a_holding(call(300), "1", "1.00", bid="0.50", ask="0.52")]
     snapshot = replace(a_snapshot(*legs), exempt=frozenset({NAME}))

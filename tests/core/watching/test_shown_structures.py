@@ -81,7 +81,7 @@ def test_one_whose_kind_no_match_names_is_shown_and_its_legs_are_judged_alone() 
     (condor,) = shown(a_condor(), judging())
     assert not condor.is_one
     assert condor.decision.triggers == ()
-    assert condor.decision.sentence == "its legs are judged alone (no match of a strategy names iron_condor)"
+    assert condor.decision.sentence == "its legs are judged alone (no match on iron_condor takes it)"
     assert any(each.triggers for each in condor.legs)
 
 
@@ -111,6 +111,12 @@ def test_a_leg_without_an_entry_price_says_that_no_percentage_rule_can_fire() ->
     (unknown,) = (each for each in condor.legs if each.alert)
     assert "entry price unknown: no percentage rule can fire" in unknown.sentence
     assert (condor.decision.gain, condor.most_profit, condor.decision.alert) == (None, None, True)
+
+
+def test_what_adjusted_contracts_can_win_is_unknown() -> None:
+    adjusted = [a_holding(call(strike, root="AAPL1"), "1", "2.00", short=strike == 210) for strike in (200, 210)]
+    (vertical,) = shown(a_snapshot(*adjusted), judging())
+    assert (vertical.kind, vertical.most_profit, vertical.breakevens) == (StructureKind.VERTICAL, None, ())
 
 
 def test_one_that_the_user_names_has_that_name() -> None:
