@@ -14,12 +14,11 @@ from sellctl.core.rules.max_hold import MaxHold
 from sellctl.core.rules.profit_lock import ProfitLock
 from sellctl.core.rules.roi_table import RoiTable
 from sellctl.core.rules.scale_out import ScaleOut
-from sellctl.core.rules.short_strike import ShortStrike
 from sellctl.core.rules.stop_loss import StopLoss
 from sellctl.core.rules.take_profit import TakeProfit
 from sellctl.core.rules.time_of_day import BeforeClose, ExitAt
 from sellctl.core.rules.trailing_stop import TrailingStop
-from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
+from sellctl.core.rules.underlying import InTheMoney, ShortStrike, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
 from sellctl.core.sell_strategies.matching import fits
 from sellctl.core.structures.recognition import WITH_LEGS

@@ -10,7 +10,7 @@ from structure_builders import CONDOR, call, put
 
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding, Prices
-from sellctl.core.rules.short_strike import ShortStrike
+from sellctl.core.rules.underlying import ShortStrike
 from sellctl.core.structures.held import held_structures
 from sellctl.core.structures.recognition import KINDS
 
