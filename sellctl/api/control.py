@@ -15,7 +15,7 @@ from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
-from sellctl.ui.displays import explained_plan
+from sellctl.ui.displays import explained_plan, structures_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.order import Order
     from sellctl.core.model.plan import Plan
+    from sellctl.core.model.view import ShownStructure
     from sellctl.core.ports import Journal
     from sellctl.core.sell_watcher import SellWatcher
 
@@ -79,6 +80,12 @@ class Control:
         """The last plan of each account that has one."""
         watchers = self.runtime.scheduler.watchers
         return [explained_plan(plan, watcher) for watcher in watchers if (plan := watcher.state.plan)]
+
+    @property
+    def plans_with_structures(self) -> "list[tuple[Plan, tuple[ShownStructure, ...]]]":
+        """The same, each with the structures of its account."""
+        watchers = {watcher.name: watcher for watcher in self.runtime.scheduler.watchers}
+        return [(plan, structures_of(plan, watchers[plan.account])) for plan in self.plans]
 
     @property
     def next_poll_in(self) -> float | None:

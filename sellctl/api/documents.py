@@ -78,7 +78,7 @@ def config_document(control: "Control") -> Document:
 
 def positions_with_orders(control: "Control") -> Document:
     """All positions, and the open orders of each account."""
-    document = positions_document(control.plans)
+    document = positions_document(control.plans_with_structures)
     orders = {state.name: state.open_orders for state in control.runtime.scheduler.states}
     for account in document["accounts"]:
         account["orders"] = [order_part(order) for order in orders[account["account"]]]

@@ -154,12 +154,50 @@ class Holding(_Part):
     alert: bool
 
 
+class StructureLeg(_Part):
+    """A leg of a structure; `qty` is what of its position belongs to it."""
+
+    symbol: str
+    side: str
+    qty: str
+
+
+class Structure(_Part):
+    """Positions on one underlying that belong together, at net prices per share of one unit."""
+
+    name: str
+    own_name: str | None = Field(description="Your name for it, from the configuration.")
+    kind: str
+    underlying: str
+    units: int
+    days_left: int | None = Field(description="Days until its first leg expires.")
+    side: str = Field(description="long: bought for a debit; short: sold for a credit.")
+    entry: str | None
+    bid: str | None
+    ask: str | None
+    now: str | None
+    now_side: str
+    problem: str
+    wide: bool
+    gain: str | None
+    most_profit: str | None = Field(description='Dollars at expiration, "unlimited", or null when unknown.')
+    most_loss: str | None = Field(description='Dollars at expiration, "unlimited", or null when unknown.')
+    breakevens: list[str]
+    judged_as_one: bool = Field(description="Whether a strategy judges it as one position, and not its legs.")
+    triggers: list[Trigger]
+    state: str
+    sentence: str
+    reason: str | None
+    legs: list[StructureLeg]
+
+
 class AccountPositions(_Part):
-    """Positions and open orders of one account, as of its last check."""
+    """Positions, structures and open orders of one account, as of its last check."""
 
     account: str
     at: str
     holdings: list[Holding]
+    structures: list[Structure]
     orders: list[Order]
     faults: list[str]
 

@@ -1,55 +1,102 @@
-"""`sellctl exempt` and `sellctl manage`: exclude a symbol or underlying from management, and include it again."""
+"""`sellctl exempt` and `sellctl manage`: exclude a position from management, and include it again."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import check_is_held, options_of, record, symbol_of
+from sellctl.commands.names import held_name, name_of, own_legs
+from sellctl.commands.session import options_of, record
+from sellctl.core.errors import ConfigError
 
-SymbolArgument = Annotated[str, typer.Argument(help="The symbol of a position, or an underlying with all its options.")]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sellctl.service.options import Options
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(help="The symbol of a position, an underlying with all its options, or the name of a structure."),
+]
 
 
 def exempt(
     context: typer.Context,
-    symbol: SymbolArgument,
+    name: NameArgument,
     not_held: Annotated[
         bool, typer.Option("--not-held", help="Don't check that it is held: for what is to come.")
     ] = False,
 ) -> None:
-    """Stop managing a symbol until `sellctl manage`.
+    """Stop managing a position until `sellctl manage`.
 
-    From the next check on, its positions are shown but no order is sent for them,
-    in all accounts and processes on this state folder.
+    From the next check on, it is shown but no order is sent for it, in all accounts and processes on this state
+    folder. Of a structure, no leg is touched.
     """
     from sellctl.bootstrap import state_of
 
-    options, name = options_of(context), symbol_of(symbol)
+    options, name = options_of(context), name_of(name)
     state = state_of(options)
+    name = _exempted_as(options, name, state.exempt()) or name
     if name in state.exempt():
         typer.echo(f"{name} is exempt already.", err=True)
         return
-    if not not_held:
-        check_is_held(options, name, "Add --not-held to exempt it before it is held.")
+    name = (
+        _to_come(options, name)
+        if not_held
+        else held_name(options, name, "Add --not-held to exempt it before it is held.")
+    )
     state.set_exempt(name, wanted=True)
     record(state, "exempt", {"symbol": name})
     typer.echo(f"{name} is exempt from the next check. Orders that are working at the broker stay there.", err=True)
 
 
-def manage(context: typer.Context, symbol: SymbolArgument) -> None:
-    """Manage a symbol again.
+def manage(context: typer.Context, name: NameArgument) -> None:
+    """Manage a position again.
 
     Ends its exemption, and resumes rules that were suspended after a split or an assignment.
     """
     from sellctl.bootstrap import load, state_of
 
-    options, name = options_of(context), symbol_of(symbol)
+    options, name = options_of(context), name_of(name)
     accounts = load(options).config.accounts
     state = state_of(options)
     exempted = state.exempt()
+    name = _exempted_as(options, name, exempted) or name
     if name not in exempted:
+        _refuse_leg(name, exempted)
         known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
-        check_is_held(options, name, known, exempted)
+        name = held_name(options, name, known, exempted)
     was_exempt = state.set_exempt(name, wanted=False)
     state.resume_rules(name, accounts)
     record(state, "manage", {"symbol": name})
     typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check.", err=True)
+
+
+def _exempted_as(options: "Options", name: str, exempted: "Iterable[str]") -> str:
+    """The name under which a structure with the user's own name is exempt; "" when it isn't."""
+    from sellctl.core.structures.names import legs_of
+
+    structures = {each: set(legs_of(each)) for each in exempted}
+    legs = set(own_legs(options, name)) if any(structures.values()) else set()
+    return next((each for each, its in structures.items() if legs and its == legs), "")
+
+
+def _to_come(options: "Options", name: str) -> str:
+    """A name for what isn't held yet: of a structure with the user's own name, one that says its legs."""
+    from sellctl.core.model.instrument import StructureKind, a_stock, an_option
+    from sellctl.core.structures.kinds import Leg
+    from sellctl.core.structures.names import structure_name
+
+    legs = own_legs(options, name)
+    if not legs:
+        return name
+    return structure_name(StructureKind.CUSTOM, [Leg(an_option(leg) or a_stock(leg), 1) for leg in legs])
+
+
+def _refuse_leg(name: str, exempted: "Iterable[str]") -> None:
+    """ConfigError when a symbol is exempt because its structure is: managing the symbol would change nothing."""
+    from sellctl.core.structures.names import legs_of
+
+    structure = next((each for each in sorted(exempted) if name in legs_of(each)), None)
+    if structure:
+        sentence = f"{name} is exempt as a leg of {structure}."
+        raise ConfigError(sentence, hint=f"Run: sellctl manage {structure}")

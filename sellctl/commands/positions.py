@@ -1,28 +1,27 @@
-"""`sellctl positions`: all positions with gain and nearest trigger; with a symbol, everything about it."""
+"""`sellctl positions`: all positions with gain and nearest trigger; with a name, everything about it."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.names import name_of, not_held, structures_called
 from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     listings,
-    not_held,
     options_of,
     print_halt,
     run,
     status_of,
-    symbol_of,
 )
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sellctl.bootstrap import Runtime
+    from sellctl.core.model.market import Market
     from sellctl.core.model.order import Order
-    from sellctl.core.model.plan import PositionDecision
     from sellctl.core.model.view import AccountListing
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
@@ -31,13 +30,15 @@ if TYPE_CHECKING:
 
 def positions(
     context: typer.Context,
-    symbol: Annotated[str | None, typer.Argument(help="Show everything about this symbol.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show everything about this symbol or structure.", show_default=False)
+    ] = None,
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
     """Show all positions with gain and nearest trigger.
 
-    Changes nothing. With a symbol: everything about it, rule by rule.
+    Changes nothing. With a symbol or the name of a structure: everything about it, rule by rule.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
@@ -45,12 +46,14 @@ def positions(
     from sellctl.ui.render import emit
     from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
 
-    wanted = "" if symbol is None else symbol_of(symbol)
+    wanted = "" if name is None else name_of(name)
     todays_orders: dict[str, tuple[Order, ...]] = {}
 
     async def read_orders(runtime: "Runtime") -> None:
-        for watcher, _ in _holding(runtime.scheduler, wanted):
-            todays_orders[watcher.name] = await watcher.todays_orders(wanted)
+        for listing, watcher in zip(listings(runtime), runtime.scheduler.watchers, strict=True):
+            for symbol in _symbols(listing, wanted):
+                known = todays_orders.get(watcher.name, ())
+                todays_orders[watcher.name] = (*known, *await watcher.todays_orders(symbol))
 
     runtime = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
     accounts, halted = listings(runtime), print_halt(runtime.state)
@@ -62,61 +65,87 @@ def positions(
     raise typer.Exit(status_of(runtime.scheduler))
 
 
-def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[SellWatcher, PositionDecision]]":
-    """The watcher of each account that holds a symbol, with the decision on it."""
-    from sellctl.ui.displays import explained_plan
-
-    for watcher in scheduler.watchers:
-        for decision in explained_plan(plan, watcher).decisions if (plan := watcher.state.plan) else ():
-            if decision.holding.symbol == symbol:
-                yield watcher, decision
+def _symbols(listing: "AccountListing", name: str) -> tuple[str, ...]:
+    """The symbols of what an account holds under a name: of a position, or of the legs of a structure."""
+    if called := structures_called(name, [listing]):
+        return called[0].symbols
+    decisions = listing.plan.decisions if name and listing.plan else ()
+    return tuple(each.holding.symbol for each in decisions if each.holding.symbol == name)
 
 
 def _page(
     scheduler: "AccountScheduler",
-    symbol: str,
+    name: str,
     todays_orders: "Mapping[str, tuple[Order, ...]]",
     accounts: "Sequence[AccountListing]",
     output: OutputFormat | None,
 ) -> None:
-    """Everything about a symbol in every account that holds it, and which accounts could not be read."""
-    from sellctl.ui.documents import position_document
+    """Everything about a symbol or structure in every account that holds it, and which accounts could not be read."""
     from sellctl.ui.formatting import mode_text
     from sellctl.ui.render import VERSION, emit
-    from sellctl.ui.rows import PAGE_COLUMNS, position_page
+    from sellctl.ui.rows import PAGE_COLUMNS
 
     rows: list[TableRow] = []
-    documents = []
-    account_of = {account.account: account for account in accounts}
-    for watcher, decision in _holding(scheduler, symbol):
-        if watcher.state.market is None:
+    documents: list[dict[str, object]] = []
+    for watcher, listing in zip(scheduler.watchers, accounts, strict=True):
+        symbols = _symbols(listing, name)
+        if watcher.state.market is None or not symbols:
             continue
-        orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbol)
-        rows += position_page(decision, orders, watcher.state.market, account_of[watcher.name])
-        rows += _rule_rows(watcher, symbol)
-        document = position_document(decision, orders, watcher.state.market, account_of[watcher.name])
-        documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
+        orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbols)
+        page, document = _of_account(listing, name, orders, watcher.state.market)
+        rules = _rule_rows(watcher, symbols[0], name)
+        rows += [*page, *rules]
+        documents.append({**document, "rules": [f"{what}: {text}" for what, text in rules]})
     unread = [account for account in accounts if account.plan is None]
     if not documents and not unread:
-        raise not_held(symbol, accounts)
+        raise not_held(name, accounts)
     rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
-    emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
+    emit(PAGE_COLUMNS, rows, output, title=name, document={"version": VERSION, "positions": documents})
 
 
-def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
-    """Rows for the strategy that manages a symbol, why it does, and the state of each of its rules."""
+def _of_account(
+    listing: "AccountListing", name: str, orders: "tuple[Order, ...]", market: "Market"
+) -> "tuple[list[TableRow], dict[str, object]]":
+    """The rows of what an account holds under a name, and its document."""
+    from sellctl.ui.documents import position_document, structure_document
+    from sellctl.ui.rows import position_page, structure_page
+
+    if called := structures_called(name, [listing]):
+        structure = called[0]
+        return structure_page(structure, orders, market, listing), structure_document(
+            structure, orders, market, listing
+        )
+    decisions = listing.plan.decisions if listing.plan else ()
+    decision = next(each for each in decisions if each.holding.symbol == name)
+    return position_page(decision, orders, market, listing), position_document(decision, orders, market, listing)
+
+
+def _rule_rows(watcher: "SellWatcher", symbol: str, name: str) -> "list[tuple[str, str]]":
+    """Rows for the strategy that manages a symbol, why it does, and the state of each of its rules.
+
+    On the page of a structure, `name`, they are those of the structure; none where its legs are judged alone.
+    """
     from sellctl.core.decision.explain import explain
 
     snapshot = watcher.state.snapshot
     explanation = explain(snapshot, watcher.policy, symbol) if snapshot else None
     state = explanation.strategy if explanation else None
-    if state is None:
+    if state is None or (name != symbol and state.evaluates == symbol):
         return []
-    part_of = [] if state.evaluates == symbol else [("managed as", state.evaluates)]
+    part_of = [] if state.evaluates == symbol or name != symbol else [("managed as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
     return [("strategy", f"{state.name} ({state.takes})"), *part_of, *rules]
 
 
-def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":
-    """The orders of a symbol without duplicates; where an order is in both, the one from `todays` is used."""
-    return tuple({order.id: order for order in (*open_ones, *todays) if order.symbol == symbol}.values())
+def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbols: "Collection[str]") -> "tuple[Order, ...]":
+    """The orders of these symbols without duplicates; where an order is in both, the one from `todays` is used.
+
+    A multi-leg order is one of a structure that has all of its legs.
+    """
+    every = {order.id: order for order in (*open_ones, *todays)}.values()
+    return tuple(order for order in every if order.symbol in symbols or _is_of_all(order, symbols))
+
+
+def _is_of_all(order: "Order", symbols: "Collection[str]") -> bool:
+    legs = {leg.symbol for leg in order.legs}
+    return len(legs) > 1 and legs.issubset(symbols)

@@ -9,7 +9,6 @@ import typer
 
 from sellctl.core.errors import (
     BusyError,
-    ConfigError,
     JournalError,
     RateLimitedError,
     SafetyRefusalError,
@@ -17,7 +16,6 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
@@ -37,7 +35,6 @@ AccountOption = Annotated[
     list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
-_MAX_SYMBOL = 32
 NO_OPTIONS = Options(None, None, live=False, debug=False, log_file=None)
 
 
@@ -160,69 +157,18 @@ def first_listings(runtime: "Runtime") -> "list[AccountListing]":
 
 def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") -> "AccountListing":
     from sellctl.core.model.view import AccountListing
-    from sellctl.ui.displays import explained_plan
+    from sellctl.ui.displays import explained_plan, structures_of
 
     problem = watcher.state.problem or runtime.scheduler.problem
+    shown = explained_plan(plan, watcher) if plan else None
     return AccountListing(
         watcher.name,
         paper=runtime.loaded.config.accounts[watcher.name].paper,
-        plan=explained_plan(plan, watcher) if plan else None,
+        plan=shown,
+        structures=structures_of(shown, watcher),
         problem=problem.sentence.removeprefix(f"{watcher.name}: ") if problem else "the broker has not answered",
         in_use=isinstance(problem, BusyError),
     )
-
-
-def symbol_of(text: str) -> str:
-    """The symbol that an argument means, in upper case. ConfigError when it can't be a symbol."""
-    symbol = text.strip().upper()
-    if not symbol:
-        raise ConfigError("The symbol is empty.", hint="`sellctl positions` lists all positions.")
-    if len(symbol) > _MAX_SYMBOL or not symbol.isascii() or not symbol.isprintable() or " " in symbol:
-        shown = symbol[:_MAX_SYMBOL].encode("unicode_escape").decode("ascii")
-        raise ConfigError(f"{shown} can't be a symbol.", hint="`sellctl positions` lists all positions.")
-    return symbol
-
-
-def not_held(symbol: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:
-    """The error about a symbol that no account holds, with the one of these or of `known` that may have been meant."""
-    from sellctl.core.model.instrument import underlying_of
-
-    held = sorted(_held(accounts))
-    options = [other for other in held if other.startswith(symbol)]
-    underlying = underlying_of(symbol)
-    similar = [other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])]
-    near = f"Held on {symbol}: {', '.join(options[:3])}." if options else did_you_mean(symbol, similar)
-    hint = f"{near} `sellctl positions` lists all positions.".lstrip()
-    return ConfigError(f"{symbol} is not held in any account.", hint=hint)
-
-
-def check_is_held(options: Options, symbol: str, otherwise: str, known: Iterable[str] = ()) -> None:
-    """Check that a symbol, or options on it, are held. ConfigError when not, with what to do `otherwise`.
-
-    An account that can't be read may hold it: then that is the error, unless another account does.
-    """
-    from sellctl.bootstrap import RunOptions
-    from sellctl.core.model.account_state import RunMode
-    from sellctl.core.model.instrument import underlying_of
-
-    runtime = run(options, RunOptions("exempt", RunMode.DRY_RUN))
-    accounts = listings(runtime)
-    underlyings = {underlying_of(each) for each in _held(accounts)}
-    if symbol in _held(accounts) | underlyings:
-        return
-    unread = [account for account in accounts if account.plan is None]
-    if unread:
-        name = unread[0].account
-        raise SellctlError(
-            f"Account {name} could not be read, so whether it holds {symbol} is unknown.", hint=otherwise
-        )
-    error = not_held(symbol, accounts, {*underlyings, *known})
-    error.hint = f"{error.hint} {otherwise}"
-    raise error
-
-
-def _held(accounts: "Iterable[AccountListing]") -> set[str]:
-    return {decision.holding.symbol for each in accounts if each.plan for decision in each.plan.decisions}
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False, stopped: bool = False) -> ExitCode:

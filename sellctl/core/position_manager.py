@@ -33,6 +33,7 @@ from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.held import HeldStructure, held_structures
 from sellctl.core.structures.names import is_reserved, is_structure_name
 from sellctl.core.tracking.episodes import Episodes, state_of_episode
+from sellctl.core.tracking.net_widths import NetWidths
 from sellctl.core.tracking.peaks import peak_of, peak_of_structure, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
 from sellctl.core.tracking.remembered_facts import RememberedFacts
@@ -92,6 +93,7 @@ class PositionManager:
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}  # by name
         self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
+        self._net_widths = NetWidths()
         self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
@@ -120,10 +122,13 @@ class PositionManager:
 
     # --- joining ------------------------------------------------------------------------------------------------------
 
-    def holdings(self, positions: Iterable[Position], market: Market, *, again: bool = False) -> tuple[Holding, ...]:
+    def holdings(
+        self, positions: Iterable[Position], market: Market, *, again: bool = False, first: Collection[str] = ()
+    ) -> tuple[Holding, ...]:
         """The positions with their newest quotes and stored state, which `save` stores before it is used (D3).
 
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
+        Structures with the names that come `first` are recognised before all others, whatever their kind.
         """
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
@@ -132,7 +137,8 @@ class PositionManager:
         for position in seen:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
-        structures = self._structures([self._holding(p, None, orders) for p in seen]) if self._kinds else ()
+        is_needed = self._kinds or first
+        structures = self._structures([self._holding(p, None, orders) for p in seen], first) if is_needed else ()
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
         self._unmark_idle(seen, structures, now)
         wholes = {structure.name: structure.whole.position for structure in structures}
@@ -147,7 +153,8 @@ class PositionManager:
             moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(structures, market)
-        self.structures = {each.name: self._state_of_structure(known[each.name], each) for each in structures}
+        self._net_widths.see(structures, market, now)
+        self.structures = {each.name: self._state_of_structure(known[each.name], each, now) for each in structures}
         return held
 
     def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure], now: float) -> None:
@@ -196,10 +203,11 @@ class PositionManager:
         self.episodes.resume(symbols)
         self.splits.accept(symbols, today)
 
-    def _structures(self, held: Iterable[Holding]) -> tuple[HeldStructure, ...]:
+    def _structures(self, held: Iterable[Holding], first: Collection[str]) -> tuple[HeldStructure, ...]:
         """The structures that are held; those of the last poll stay what they were."""
         fit = [holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0]
-        return held_structures(fit, self.episodes.structures, {}, self._kinds, self.episodes.leaving)
+        known, leaving = self.episodes.structures, self.episodes.leaving
+        return held_structures(fit, known, {}, self._kinds, leaving, first=first)
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
         if holding.symbol in self.episodes.in_question:
@@ -210,9 +218,10 @@ class PositionManager:
         peak = self.episodes.known[holding.symbol].peak
         return holding if peak == holding.state.peak else replace(holding, state=replace(holding.state, peak=peak))
 
-    def _state_of_structure(self, episode: Episode, structure: HeldStructure) -> PositionState:
+    def _state_of_structure(self, episode: Episode, structure: HeldStructure, now: float) -> PositionState:
         may_be_new = not self.episodes.in_question.isdisjoint(structure.holdings)
-        return state_of_episode(replace(episode, peak=None) if may_be_new else episode)
+        state = state_of_episode(replace(episode, peak=None) if may_be_new else episode)
+        return replace(state, wide_for=self._net_widths.wide_for(structure.name, now))
 
     def _move_peaks_of(self, structures: Iterable[HeldStructure], market: Market) -> None:
         for structure in structures:

@@ -7,7 +7,7 @@ one underlying, both with the positions and orders of the last poll.
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -26,13 +26,16 @@ from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import Holding, Position
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
+from sellctl.core.structures.named import HeldNames, held_names
+from sellctl.core.structures.names import legs_of
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
+from sellctl.core.watching.named_orders import NamedOrders
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
 
@@ -81,6 +84,7 @@ class SellWatcher:
     requests: ManualRequests = field(default_factory=ManualRequests)
     _state: AccountState = field(init=False)
     _announcer: PlanAnnouncer = field(init=False)
+    _named_orders: NamedOrders = field(init=False)
     _knows_resumed: bool = False
     _resume_problem: str = ""  # why the symbols whose rules are to be resumed can't be read
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
@@ -91,6 +95,7 @@ class SellWatcher:
     def __post_init__(self) -> None:
         self._state = AccountState(self.name, self.options.mode, self.options.only)
         self._announcer = PlanAnnouncer(self.publish)
+        self._named_orders = NamedOrders(self.broker, self.clock)
 
     @property
     def state(self) -> AccountState:
@@ -151,9 +156,12 @@ class SellWatcher:
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
+        await self._named_orders.load(self.policy.named_structures)
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
-            snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
+            first = self._first(snapshot.named)
+            holdings = self.positions.holdings(seen.positions.rows, market, again=True, first=first)
+            snapshot = replace(snapshot, holdings=holdings)
         await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
         if seen.at > self.orders.executions.last_ended_at:
@@ -174,7 +182,10 @@ class SellWatcher:
         if self._state.plan is not None or requests.panic_is_pending:
             requests.apply_to(frozenset(position.symbol for position in rows), self.positions.remembered)
         self._resume_rules(market)
-        holdings = self.positions.holdings(rows, market, again=again)
+        structures = self.policy.named_structures
+        named = held_names(self._named_orders.known(structures), rows, self.positions.episodes.leaving)
+        self._announcer.announce_named((*self._named_orders.problems(structures), *named.problems))
+        holdings = self._holdings(rows, market, named, again=again)
         suspended = self.positions.episodes.take_newly_suspended()
         self._announcer.announce_suspended(suspended, is_evidence=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
@@ -194,9 +205,26 @@ class SellWatcher:
             tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
+            named=named.names,
             unbooked_splits=self.positions.splits.underlyings,
             no_multi_leg=self.orders.no_multi_leg(market.today) if self.positions.structures else frozenset(),
         )
+
+    def _holdings(
+        self, rows: Sequence[Position], market: Market, named: HeldNames, *, again: bool
+    ) -> tuple[Holding, ...]:
+        """The positions with their structures: those that are asked to close, then those that the user names."""
+        self.requests.call(named.names)
+        holdings = self.positions.holdings(rows, market, again=again, first=self._first(named.names))
+        held, known = {position.symbol for position in rows}, self.positions.structures
+        asked = (name for name in self.requests.structures if name not in known)
+        self.requests.drop(name for name in asked if held.issuperset(legs_of(name)))
+        return holdings
+
+    def _first(self, named: Iterable[str]) -> tuple[str, ...]:
+        """The structures that come before all others."""
+        asked = self.requests.structures
+        return (*asked, *named) if self.policy.structure_kinds else asked
 
     def _resume_rules(self, market: Market) -> None:
         """Resume the rules that the user wants resumed. Later processes keep them through today's splits too."""

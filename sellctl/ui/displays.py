@@ -10,6 +10,7 @@ from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
+from sellctl.core.watching.shown_structures import shown_structures
 from sellctl.service.output_stream import OutputStream, output_stream
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.account_state import AccountState
     from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
+    from sellctl.core.model.view import ShownStructure
     from sellctl.core.sell_watcher import SellWatcher
 
 
@@ -151,19 +153,23 @@ class Screen(LogOnly):
             self._live.update(WatchScreen(view_of(self._runtime, self._events, wait, self._plans)), refresh=True)
 
 
+Shown = tuple["Plan | None", tuple["ShownStructure", ...]]
+
+
 class ExplainedPlans:
     """The plans of a display with all their sentences; each plan is explained once, although it is drawn repeatedly."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Plan, Plan]] = {}
+        self._known: dict[str, tuple[Plan, Shown]] = {}
 
-    def of(self, watcher: "SellWatcher") -> "Plan | None":
-        """The last plan of an account; None before its first poll."""
+    def of(self, watcher: "SellWatcher") -> Shown:
+        """The last plan of an account, None before its first poll, and its structures."""
         plan = watcher.state.plan
-        known, shown = self._known.get(watcher.name, (None, None))
+        known, shown = self._known.get(watcher.name, (None, (None, ())))
         if plan is None or plan is known:
             return shown
-        shown = explained_plan(plan, watcher)
+        explained = explained_plan(plan, watcher)
+        shown = explained, structures_of(explained, watcher)
         self._known[watcher.name] = (plan, shown)
         return shown
 
@@ -172,6 +178,12 @@ def explained_plan(plan: "Plan", watcher: "SellWatcher") -> "Plan":
     """A plan of this account with all its sentences."""
     snapshot = watcher.state.snapshot
     return plan if snapshot is None else explained(plan, snapshot, watcher.policy)
+
+
+def structures_of(plan: "Plan | None", watcher: "SellWatcher") -> "tuple[ShownStructure, ...]":
+    """The structures of an explained plan of this account."""
+    snapshot = watcher.state.snapshot
+    return () if plan is None or snapshot is None else shown_structures(plan, snapshot, watcher.policy)
 
 
 def view_of(
@@ -189,11 +201,13 @@ def view_of(
 
 def _account_view(watcher: "SellWatcher", runtime: "Runtime", plans: ExplainedPlans | None) -> AccountView:
     state = watcher.state
+    plan, structures = plans.of(watcher) if plans else (state.plan, ())
     return AccountView(
         facts=state.facts or AccountFacts(state.name, ""),
         mode=_mode(state, runtime),
         market=runtime.scheduler.market,
-        plan=plans.of(watcher) if plans else state.plan,
+        plan=plan,
+        structures=structures,
         age=_age(state, runtime),
         problem=state.problem.sentence.removeprefix(f"{state.name}: ") if state.problem else "",
         requests_used=getattr(watcher.broker, "requests_last_minute", None),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sellctl.core.model.account_state import RunMode
@@ -10,7 +11,7 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.model.view import AccountListing, AccountView, WatchView
+from sellctl.core.model.view import AccountListing, AccountView, ShownStructure, WatchView
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
 from sellctl.ui.formatting import days_left, exit_side, mode_text, number, number_data, ratio_data, sender, today_of
 from sellctl.ui.render import VERSION
@@ -31,7 +32,7 @@ def plans_listing(accounts: Sequence[AccountListing], mode: str, halted: str) ->
 
 def positions_listing(accounts: Sequence[AccountListing], halted: str) -> Document:
     """The positions of a command: `positions_document`, with the same additions as `plans_listing`."""
-    parts = [{**_account_part(each.plan), "mode": _mode(each)} for each in accounts if each.plan]
+    parts = [{**_account_part(each.plan, each.structures), "mode": _mode(each)} for each in accounts if each.plan]
     return {"version": VERSION, "halted": halted, "accounts": parts, "problems": _problems(accounts)}
 
 
@@ -99,14 +100,77 @@ def stale_document(stale: Iterable[tuple[AccountListing, CancelOrder]], mode: st
     }
 
 
-def positions_document(plans: Iterable[Plan]) -> Document:
-    """The positions as a versioned object."""
-    return {"version": VERSION, "accounts": [_account_part(plan) for plan in plans]}
+def positions_document(plans: Iterable[tuple[Plan, Sequence[ShownStructure]]]) -> Document:
+    """The positions as a versioned object, by the plan of each account and its structures."""
+    return {"version": VERSION, "accounts": [_account_part(plan, structures) for plan, structures in plans]}
 
 
-def _account_part(plan: Plan) -> Document:
-    holdings = [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions]
-    return {"account": plan.account, "at": _instant(plan.made_at), "holdings": holdings, "faults": list(plan.faults)}
+def _account_part(plan: Plan, structures: Iterable[ShownStructure]) -> Document:
+    today = today_of(plan.made_at)
+    return {
+        "account": plan.account,
+        "at": _instant(plan.made_at),
+        "holdings": [holding_part(decision, today) for decision in plan.decisions],
+        "structures": [structure_part(each, today) for each in structures],
+        "faults": list(plan.faults),
+    }
+
+
+def structure_part(structure: ShownStructure, today: dt.date) -> Document:
+    """A structure with the decision on the whole, as part of a document. An amount without a bound is "unlimited"."""
+    decision, whole = structure.decision, structure.decision.holding
+    return {
+        "name": structure.name,
+        "own_name": structure.own_name or None,
+        "kind": structure.kind.value,
+        "underlying": whole.position.instrument.underlying,
+        "units": structure.units,
+        "days_left": days_left(whole, today),
+        "side": whole.position.direction.value,
+        "entry": number_data(whole.position.entry_price),
+        "bid": number_data(whole.prices.bid),
+        "ask": number_data(whole.prices.ask),
+        "now": number_data(whole.exit_price),
+        "now_side": exit_side(whole),
+        "problem": whole.prices.problem,
+        "wide": whole.prices.wide,
+        "gain": ratio_data(decision.gain),
+        "most_profit": _bound(structure.most_profit),
+        "most_loss": _bound(structure.most_loss),
+        "breakevens": [number(price) for price in structure.breakevens],
+        "judged_as_one": structure.is_one,
+        "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
+        "state": decision.state.value,
+        "sentence": decision.sentence,
+        "reason": decision.signal.reason.value if decision.signal else None,
+        "legs": [_leg_part(leg, structure) for leg in structure.legs],
+    }
+
+
+def _leg_part(leg: PositionDecision, structure: ShownStructure) -> Document:
+    symbol = leg.holding.symbol
+    side = leg.holding.position.direction.value
+    return {"symbol": symbol, "side": side, "qty": number(structure.quantities[symbol])}
+
+
+def _bound(amount: Decimal | None) -> str | None:
+    return _UNLIMITED if amount is not None and amount.is_infinite() else number_data(amount)
+
+
+_UNLIMITED = "unlimited"
+
+
+def structure_document(
+    structure: ShownStructure, orders: Sequence[Order], market: Market, account: AccountListing
+) -> Document:
+    """One structure as part of the document of its page, with the orders of its legs."""
+    return {
+        "account": account.account,
+        "mode": _mode(account),
+        "at": _instant(market.now),
+        **structure_part(structure, market.today),
+        "orders": [order_part(order) for order in orders],
+    }
 
 
 def position_document(
@@ -241,6 +305,7 @@ def _watched_account_part(account: AccountView) -> Document:
         "realised_today": account.realised,
         "halted": account.halted,
         "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions] if plan else None,
+        "structures": [structure_part(each, today_of(plan.made_at)) for each in account.structures] if plan else None,
         "faults": plan.faults if plan else (),
     }
 

@@ -62,12 +62,18 @@ STATE_TONE = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value, as text for display and as data for programs."""
+    """One value, as text for display and as data for programs. In a drawn table `short` is shown instead, if given."""
 
     text: str
     data: Data
     tone: Tone = Tone.PLAIN
     is_number: bool = False
+    short: str = ""
+
+    @property
+    def drawn(self) -> str:
+        """Its text in a drawn table."""
+        return self.short or self.text
 
 
 def are_numbers(cells: Iterable[Cell]) -> bool:
@@ -97,7 +103,7 @@ def _escaped(character: str) -> str:
 def as_cell(value: object) -> Cell:
     """The cell of any value that a row may hold."""
     if isinstance(value, Cell):
-        return Cell(sanitize(value.text), value.data, value.tone, value.is_number)
+        return Cell(sanitize(value.text), value.data, value.tone, value.is_number, sanitize(value.short))
     if isinstance(value, Decimal):
         return Cell(number(value), number(value), is_number=True)
     if isinstance(value, bool):

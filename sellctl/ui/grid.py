@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from sellctl.core.model.plan import DecisionState, PositionDecision
 from sellctl.core.model.view import AccountView, WatchView
 from sellctl.core.text import as_dollars
+from sellctl.ui.entries import Entry, entries_of
 from sellctl.ui.formatting import (
     STATE_WORD,
     Cell,
     Tone,
+    as_cell,
     days_cell,
     distance_text,
     gain_cell,
@@ -103,10 +105,10 @@ class Grid:
     @classmethod
     def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
         """The grid for all positions."""
-        rows = [(account, each) for account in view.accounts if account.plan for each in account.plan.decisions]
-        texts = [[cell.text for cell in _cells(account, decision)] for account, decision in rows]
+        rows = [(account, each) for account in view.accounts for each in entries_in(account)]
+        texts = [[cell.drawn for cell in _cells(account, entry)] for account, entry in rows]
         widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
-        triggers = _TriggerColumn.of([decision for _, decision in rows], priced=width >= ROOMY)
+        triggers = _TriggerColumn.of([entry.decision for _, entry in rows], priced=width >= ROOMY)
         trigger = triggers.width
         gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + MIN_BAR <= width else 1
         left = width - sum(widths) - gap * len(HEADS) - trigger - 1
@@ -121,23 +123,24 @@ class Grid:
         texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
         return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
 
-    def row(self, account: AccountView, decision: PositionDecision) -> Iterator[Line]:
-        """The lines of one position."""
-        line = [part for cell in self._aligned(_cells(account, decision)) for part in (cell, (" " * self.gap, ""))]
+    def row(self, account: AccountView, entry: Entry) -> Iterator[Line]:
+        """The lines of one position, or of one structure."""
+        decision = entry.decision
+        line = [part for cell in self._aligned(_cells(account, entry)) for part in (cell, (" " * self.gap, ""))]
         line += [*self._trigger(decision)]
         if not self.sentence:
             yield line
-            yield from self._below(decision)
+            yield from self._below(entry)
             return
         used = self.width - self.sentence
-        first, *others = textwrap.wrap(sanitize(decision.sentence), self.sentence) or [""]
+        first, *others = textwrap.wrap(sanitize(entry.sentence), self.sentence) or [""]
         yield [*line, (" " * self.gap, ""), (first, _sentence_style(decision))]
         yield from ([(" " * used + other, _sentence_style(decision))] for other in others)
 
     def _aligned(self, cells: Sequence[Cell]) -> list[Part]:
         """The cells at their widths, numbers right-aligned."""
         pairs = zip(cells, self.widths, strict=True)
-        return [(c.text.rjust(w) if c.is_number else c.text.ljust(w), TONES[c.tone]) for c, w in pairs]
+        return [(c.drawn.rjust(w) if c.is_number else c.drawn.ljust(w), TONES[c.tone]) for c, w in pairs]
 
     def _trigger(self, decision: PositionDecision) -> Iterator[Part]:
         yield self.triggers.text(decision), ""
@@ -155,23 +158,26 @@ class Grid:
         yield self.glyphs.full * full, "green" if trigger.is_target else "red"
         yield self.glyphs.empty * (self.bar - full), "dim"
 
-    def _below(self, decision: PositionDecision) -> Iterator[Line]:
-        """The sentence below a row; none when the position is only watched, has a trigger and has no alert."""
-        ordinary = (
-            state_cell(decision).text == STATE_WORD[DecisionState.WATCHING] and decision.triggers and not decision.alert
-        )
-        if not ordinary:
-            yield from note_lines(decision.sentence, _sentence_style(decision), self.width, 4)
+    def _below(self, entry: Entry) -> Iterator[Line]:
+        """The sentence below a row; none when it is only watched, has a trigger or needs none, and has no alert."""
+        decision = entry.decision
+        is_quiet = state_cell(decision).text == STATE_WORD[DecisionState.WATCHING] and not decision.alert
+        if not (is_quiet and (decision.triggers or entry.needs_no_trigger)):
+            yield from note_lines(entry.sentence, _sentence_style(decision), self.width, 4)
 
 
-def _cells(account: AccountView, decision: PositionDecision) -> tuple[Cell, ...]:
+def entries_in(account: AccountView) -> list[Entry]:
+    """The rows of an account; none before its first poll."""
+    return entries_of(account.plan, account.structures) if account.plan else []
+
+
+def _cells(account: AccountView, entry: Entry) -> tuple[Cell, ...]:
     """The cells under HEADS."""
-    holding = decision.holding
+    decision, holding = entry.decision, entry.decision.holding
     today = today_of(account.plan.made_at) if account.plan else dt.date.max
-    symbol = Cell(sanitize(holding.symbol), holding.symbol)
-    entry = price_cell(holding.position.entry_price)
-    gain = gain_cell(decision.gain)
-    return (symbol, days_cell(holding, today), qty_cell(holding), entry, now_cell(holding), gain, state_cell(decision))
+    symbol = as_cell(entry.symbol)
+    paid, now, gain = price_cell(holding.position.entry_price), now_cell(holding), gain_cell(decision.gain)
+    return (symbol, days_cell(holding, today), qty_cell(holding), paid, now, gain, state_cell(decision))
 
 
 def _sentence_style(decision: PositionDecision) -> str:

@@ -7,13 +7,15 @@ from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.model.view import AccountListing
+from sellctl.core.model.view import AccountListing, ShownStructure
 from sellctl.core.text import as_dollars
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
+from sellctl.ui.entries import Entry, entries_of, outlook_text
 from sellctl.ui.formatting import (
     Cell,
     Tone,
     amount_cell,
+    counted,
     days_cell,
     days_left,
     distance_text,
@@ -152,7 +154,7 @@ def _outcome_row(each: ExitOutcome) -> TableRow:
 
 
 def positions_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
-    """One row per position, fault and account that could not be read, under POSITION_COLUMNS."""
+    """One row per position, structure, fault and account that could not be read, under POSITION_COLUMNS."""
     return [row for account in accounts for row in _positions_rows(account)]
 
 
@@ -161,16 +163,16 @@ def _positions_rows(account: AccountListing) -> Iterator[TableRow]:
     if plan is None:
         yield (name, mode, *empty, _no_plan(account), None, account.problem)
         return
-    for decision in plan.decisions:
-        yield (name, mode, *_position_cells(plan, decision))
+    for entry in entries_of(plan, account.structures):
+        yield (name, mode, *_position_cells(plan, entry))
     for fault in plan.faults:
         yield (name, mode, *empty, Cell("error", DecisionState.FAULT.value, Tone.BAD), None, fault)
 
 
-def _position_cells(plan: Plan, decision: PositionDecision) -> TableRow:
-    holding = decision.holding
+def _position_cells(plan: Plan, entry: Entry) -> TableRow:
+    decision, holding = entry.decision, entry.decision.holding
     return (
-        holding.symbol,
+        entry.symbol if entry.symbol.short else holding.symbol,
         days_cell(holding, today_of(plan.made_at)),
         qty_cell(holding),
         price_cell(holding.position.entry_price),
@@ -178,7 +180,7 @@ def _position_cells(plan: Plan, decision: PositionDecision) -> TableRow:
         gain_cell(decision.gain),
         state_cell(decision),
         nearest_text(decision),
-        decision.sentence,
+        entry.sentence,
     )
 
 
@@ -295,3 +297,66 @@ def _order(order: Order) -> str:
     average = f" at {as_dollars(order.filled_avg_price)}" if order.filled_avg_price is not None else ""
     status = order.status.replace("_", " ")
     return f"{order_text(order)}, {status}{filled}{average}, sent {moment(order.submitted_at)} by {sender(order)}"
+
+
+# --- everything about one structure -----------------------------------------------------------------------------------
+
+
+def structure_page(
+    structure: ShownStructure, orders: Sequence[Order], market: Market, account: AccountListing
+) -> list[TableRow]:
+    """Everything about one structure, under PAGE_COLUMNS. `orders` are those of its legs: open ones and today's."""
+    decision, whole = structure.decision, structure.decision.holding
+    rows = (
+        ("account", account.account),
+        ("mode", mode_cell(paper=account.paper)),
+        ("structure", structure.name),
+        ("your name", structure.own_name),
+        ("kind", f"{structure.kind.value.replace('_', ' ')}, {counted(structure.units, 'unit')}"),
+        *(("leg", _leg(leg, structure)) for leg in structure.legs),
+        ("expiry", _first_expiry(whole, market)),
+        ("entry", _net_entry(whole)),
+        ("quote", f"bid {as_dollars(whole.prices.bid)}, ask {as_dollars(whole.prices.ask)}, net of its legs"),
+        ("quote problem", _quote_problem(whole)),
+        ("gain", _gain(decision)),
+        ("at expiration", outlook_text(structure)),
+        *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
+        *(
+            ("open order", f"{order.symbol or 'its legs'}: {_order(order)}")
+            for order in orders
+            if not order.is_terminal
+        ),
+        *(("earlier order", f"{order.symbol or 'its legs'}: {_order(order)}") for order in orders if order.is_terminal),
+        ("market", market_phase(market)),
+        ("state", Cell(state_text(decision), decision.state.value, state_cell(decision).tone)),
+        *(("what happens", f"{leg.holding.symbol}: {what_happens(leg)}") for leg in structure.legs if leg.is_notable),
+        ("why", decision.sentence),
+    )
+    return [row for row in rows if row[1] != ""]
+
+
+def _leg(leg: PositionDecision, structure: ShownStructure) -> str:
+    holding, prices = leg.holding, leg.holding.prices
+    held = holding.position
+    qty = f"{held.direction.value} {number(structure.quantities[holding.symbol])} {holding.symbol}"
+    beyond = "" if held.qty == structure.quantities[holding.symbol] else f" of {number(held.qty)} held"
+    sides = f"bid {as_dollars(prices.bid)}, ask {as_dollars(prices.ask)}"
+    return f"{qty}{beyond}, entry {as_dollars(held.entry_price)}, {prices.problem or sides}"
+
+
+def _order_of(order: Order) -> str:
+    return f"{order.symbol or 'its legs'}: {_order(order)}"
+
+
+def _net_entry(whole: Holding) -> str:
+    kind = "debit" if whole.position.is_long else "credit"
+    return f"{kind} {as_dollars(whole.position.entry_price)}" if whole.position.entry_price else "unknown"
+
+
+def _first_expiry(whole: Holding, market: Market) -> str:
+    option = whole.position.instrument.option
+    if option is None:
+        return ""
+    left = days_left(whole, market.today)
+    when = {0: "today", 1: "tomorrow"}.get(left or 0, f"in {left} days")
+    return f"{when} ({option.expires:%a %d %b %Y})"

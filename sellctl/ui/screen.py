@@ -17,7 +17,7 @@ from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.formatting import clock, counted, duration, market_phase, nearest, profit, sanitize
-from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, note_lines
+from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, entries_in, note_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -124,10 +124,10 @@ class _Block:
 
     @classmethod
     def of(cls, account: AccountView, grid: Grid) -> "_Block":
-        decisions = account.plan.decisions if account.plan else ()
+        entries = entries_in(account)
         return cls(
             (*_wrapped(_account_line(account), grid.width), *_problems(account, grid.width)),
-            tuple(_Row(tuple(grid.row(account, decision)), _rank(decision)) for decision in decisions),
+            tuple(_Row(tuple(grid.row(account, entry)), _rank(entry.decision)) for entry in entries),
         )
 
 

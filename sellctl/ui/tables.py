@@ -36,12 +36,12 @@ class Column:
     @property
     def width(self) -> int:
         """The width of its longest text."""
-        return max(cell_len(text) for text in (self.name, *(cell.text for cell in self.cells)))
+        return max(cell_len(text) for text in (self.name, *(cell.drawn for cell in self.cells)))
 
     @property
     def is_prose(self) -> bool:
         """Whether it holds sentences, which may wrap."""
-        return any(" " in cell.text and cell_len(cell.text) > PROSE_FROM for cell in self.cells)
+        return any(" " in cell.drawn and cell_len(cell.drawn) > PROSE_FROM for cell in self.cells)
 
     @property
     def is_number(self) -> bool:
@@ -90,7 +90,7 @@ def _in_columns(columns: Sequence[Column]) -> Table:
 
 
 def _text(cell: Cell) -> Text:
-    return Text(cell.text, STYLES[cell.tone])
+    return Text(cell.drawn, STYLES[cell.tone])
 
 
 # --- too wide for columns ---------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def _rows(short: Sequence[Column], long: Sequence[Column]) -> Iterator[Renderabl
             line = Text(" " * GAP).join(pieces)
             line.rstrip()
             yield line
-        notes = [_note(column, column.cells[index]) for column in long if column.cells[index].text]
+        notes = [_note(column, column.cells[index]) for column in long if column.cells[index].drawn]
         if notes:
             yield Padding(Text(" · " if _is_unicode() else " - ").join(notes), (0, 0, 0, INDENT if short else 0))
 
@@ -142,4 +142,4 @@ def _aligned(column: Column, text: str) -> str:
 
 
 def _aligned_cell(column: Column, cell: Cell) -> Text:
-    return Text(_aligned(column, cell.text), STYLES[cell.tone])
+    return Text(_aligned(column, cell.drawn), STYLES[cell.tone])

@@ -98,6 +98,38 @@ def test_the_page_shows_positions_working_exits_and_events(tab: Tab, stuck: Serv
     assert tab.complaints == []
 
 
+VERTICAL = """
+start: "2026-11-24 12:00"
+accounts:
+  main:
+    key: k
+    secret: s
+    number: PA1
+    positions:
+      - {symbol: AAPL261218C00210000, qty: 2, entry: 3.00}
+      - {symbol: AAPL261218C00220000, qty: -2, entry: 1.00}
+prices:
+  AAPL261218C00210000: [{fixed: {bid: 3.38, ask: 3.42}}]
+  AAPL261218C00220000: [{fixed: {bid: 0.98, ask: 1.02}}]
+"""
+JUDGED = "{name: mine, match: {structure: vertical}, rules: {take_profit: 50%}}"
+
+
+def test_the_page_shows_a_structure_with_its_legs_beneath(tab: Tab, tmp_path: Path) -> None:
+    with serving(tmp_path, VERTICAL, f"sell_module: {{check_interval: 1s, strategies: [{JUDGED}]}}\n") as served:
+        sign_in(tab, served)
+        rows = [tab.text(f"#positions tbody tr:nth-child({place})") for place in (1, 2, 3)]
+        assert "AAPL vertical" in rows[0]
+        assert "AAPL-vertical-261218-210-220C" in rows[0]
+        assert "target $3.00" in rows[0]
+        assert "$1600.00 profit at most, $400.00 loss at most, breakeven at $212.00" in rows[0]
+        assert "AAPL $210 call" in rows[1]
+        assert "target" not in rows[1]
+        assert tab.run("document.querySelectorAll('#positions tr.leg').length") == 2
+        assert "(2)" in tab.text("#positions-title")
+        assert tab.complaints == []
+
+
 def test_a_halt_asks_first_and_then_shows_everywhere(tab: Tab, fresh: Served) -> None:
     tab.size(780, 560)
     sign_in(tab, fresh)

@@ -357,6 +357,42 @@ def test_a_position_that_may_have_been_opened_anew_shows_no_peak_and_neither_doe
     assert peaks() == before
 
 
+def test_a_structure_whose_net_stays_wide_is_known_to_be_wide_since_then() -> None:
+    desk = Desk(kinds=SPREADS)
+    held = (a_position(CALL, "1", "3.00"), a_position(HIGHER, "1", "1.00", short=True))
+    desk.quote("10.00", "10.20")
+    desk.quote("9.50", "9.70", HIGHER)
+    for _ in range(3):
+        desk.poll(*held, seconds=30)
+    assert desk.positions.structures[VERTICAL].wide_for == dt.timedelta(seconds=60)
+    desk.quote("10.00", "10.02")
+    desk.quote("9.50", "9.52", HIGHER)
+    desk.poll(*held)
+    assert desk.positions.structures[VERTICAL].wide_for == dt.timedelta(0)
+
+
+def test_the_peak_of_a_structure_moves_on_a_narrow_net_only() -> None:
+    desk = Desk(kinds=SPREADS)
+    held = (a_position(CALL, "1", "3.00"), a_position(HIGHER, "1", "1.00", short=True))
+    desk.quote("10.00", "10.20")
+    desk.quote("7.00", "7.60", HIGHER)
+    desk.poll(*held)
+    assert desk.positions.structures[VERTICAL].peak is None
+    desk.quote("10.00", "10.02")
+    desk.quote("7.00", "7.02", HIGHER)
+    desk.poll(*held)
+    assert desk.positions.structures[VERTICAL].peak == Decimal("3.00")
+
+
+def test_a_structure_that_is_asked_for_is_recognised_whatever_the_kinds() -> None:
+    desk = Desk()
+    held = (a_position(CALL, "1", "3.00"), a_position(HIGHER, "1", "1.00", short=True))
+    desk.positions.holdings(held, replace(a_market(), now=desk.clock.now()), first=[VERTICAL])
+    assert set(desk.positions.structures) == {VERTICAL}
+    desk.poll(*held)
+    assert desk.positions.structures == {}
+
+
 @pytest.mark.parametrize(
     "symbol",
     [

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 import pytest
@@ -24,6 +24,8 @@ from sellctl.core.config.schema import (
 )
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.policy import Policy
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import PositionDecision
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
@@ -33,12 +35,19 @@ from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.coverage import cover_of
 from sellctl.core.structures.recognition import KINDS
 from sellctl.core.tracking.episodes import Episodes
+from sellctl.core.watching.shown_structures import shown_structures
 
 CLOSING = a_policy(
     SellModuleConfig(
         strategy_one=StrategyOneConfig(enabled=False),
         short_positions=ShortPositionsConfig(action=ShortAction.IGNORE),
         strategies=(StrategyConfig("all", match=MatchConfig(structure=KINDS), rules=RulesConfig(exit_at=dt.time(11))),),
+    )
+)
+WITHOUT_RULES = a_policy(
+    SellModuleConfig(
+        strategy_one=StrategyOneConfig(enabled=False),
+        short_positions=ShortPositionsConfig(action=ShortAction.IGNORE),
     )
 )
 ROUNDS = 80
@@ -48,22 +57,24 @@ BOTH_WAYS, AS_ONE, BY_LEGS = (3, 3, 2), (3,), (2,)  # options levels
 class Account:
     """An account whose orders fill in part at once; what is left of them is cancelled."""
 
-    def __init__(self, held: dict[str, int]) -> None:
+    def __init__(self, held: dict[str, int], kinds: Collection[StructureKind] = KINDS) -> None:
         self.held = held
         clock = FakeClock()
         self.clock = clock
         self.positions = PositionManager(
-            PriceTracker(NoQuotes(), clock), clock, Episodes("main", FakeMemory()), OrderBook(), kinds=KINDS
+            PriceTracker(NoQuotes(), clock), clock, Episodes("main", FakeMemory()), OrderBook(), kinds=kinds
         )
 
-    def poll(self, level: int) -> Snapshot:
+    def poll(self, level: int, asked: str = "") -> Snapshot:
+        """The account as it is now; `asked` is a structure that is asked to close."""
         self.clock.seconds += 1
         rows = [a_position(symbol, str(abs(qty)), short=qty < 0) for symbol, qty in self.held.items() if qty]
-        holdings = self.positions.holdings(rows, a_market())
+        holdings = self.positions.holdings(rows, a_market(), first=[asked] if asked else [])
         asyncio.run(self.positions.save())
         quoted = (replace(each, quote=a_quote(each.symbol, "1.00", "1.02")) for each in holdings)
         facts = AccountFacts("main", "PA1", options_level=level)
-        return replace(a_snapshot(*quoted, account=facts), structures=self.positions.structures)
+        snapshot = replace(a_snapshot(*quoted, account=facts), structures=self.positions.structures)
+        return replace(snapshot, manual_closes=frozenset({asked} - {""}))
 
     def fill(self, decision: PositionDecision, share: float) -> None:
         assert decision.signal
@@ -90,14 +101,23 @@ HELD = st.dictionaries(
 ).map(lambda held: {symbol: 130 * abs(qty) if symbol == "AAPL" else qty for symbol, qty in held.items()})
 
 
-def work(account: Account, chance: random.Random, levels: Sequence[int] = BOTH_WAYS) -> None:
+def work(
+    account: Account,
+    chance: random.Random,
+    levels: Sequence[int] = BOTH_WAYS,
+    policy: Policy = CLOSING,
+    asked: str = "",
+) -> None:
     """Poll until nothing is due; each order of a poll fills in part, in any order, and none uncovers a short.
 
-    From poll to poll a structure may leave as one order, or by legs when the options level is too low.
+    From poll to poll a structure may leave as one order, or by legs when the options level is too low. What is `asked`
+    to close is asked for until the first order has filled; then it is marked.
     """
     naked = account.naked
-    for _ in range(ROUNDS):
-        due = [d for d in decide(account.poll(chance.choice(levels)), CLOSING).decisions if d.submit]
+    for round_ in range(ROUNDS):
+        is_asked = round_ == 0 or asked in account.positions.structures
+        snapshot = account.poll(chance.choice(levels), asked if is_asked else "")
+        due = [decision for decision in decide(snapshot, policy).decisions if decision.submit]
         chance.shuffle(due)
         for decision in due:
             account.fill(decision, chance.random())
@@ -123,6 +143,26 @@ def test_structures_leave_whole_and_uncover_nothing_at_any_fill(
     for symbol, rest in beyond.items():
         reserved = last.cover.reserved.get(symbol, Decimal(0))
         assert abs(account.held[symbol]) <= max(rest, reserved), (held, account.held)
+
+
+@pytest.mark.parametrize("levels", [BOTH_WAYS, AS_ONE, BY_LEGS], ids=["both ways", "as one order", "by legs"])
+@given(held=HELD, chance=st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_a_structure_that_is_asked_to_close_leaves_whole_and_uncovers_nothing_at_any_fill(
+    held: dict[str, int], chance: random.Random, levels: Sequence[int]
+) -> None:
+    account = Account(dict(held), kinds=())
+    snapshot = account.poll(chance.choice(levels))
+    shown = shown_structures(decide(snapshot, WITHOUT_RULES), snapshot, WITHOUT_RULES)
+    if not shown:
+        return
+    structure = chance.choice(shown)
+    work(account, chance, levels, WITHOUT_RULES, structure.name)
+    last = DecisionContext.of(account.poll(chance.choice(levels)), WITHOUT_RULES)
+    for symbol, qty in held.items():
+        rest = abs(qty) - structure.quantities.get(symbol, Decimal(0))
+        reserved = last.cover.reserved.get(symbol, Decimal(0))
+        assert rest <= abs(account.held[symbol]) <= max(rest, reserved), (structure.name, held, account.held)
 
 
 @pytest.mark.parametrize(

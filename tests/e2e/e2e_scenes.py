@@ -46,3 +46,8 @@ def reasons(stage: Stage, symbol: str = CALL) -> set[str]:
     """The reasons of the orders that were sent for a symbol, as printed by `history`."""
     rows = stage.run("history", symbol, "--format", "json").document
     return {row["reason"] for row in rows if row["reason"]}
+
+
+def all_reasons(stage: Stage) -> set[str]:
+    """The reasons of all orders that were sent, whether for one symbol or for several legs."""
+    return {row["reason"] for row in stage.run("history", "--format", "json").document if row["reason"]}

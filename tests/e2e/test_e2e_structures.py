@@ -6,7 +6,7 @@ from math import gcd
 from typing import Any
 
 import pytest
-from e2e_scenes import CALL, HIGHER, a_day, at, by_legs, reasons, ruled, then
+from e2e_scenes import CALL, HIGHER, a_day, all_reasons, at, by_legs, reasons, ruled, then
 from stage import Play, Stage
 
 from sellctl.sim.venue.coverage import uncovered_contracts
@@ -296,6 +296,28 @@ def test_a_leg_beyond_its_own_threshold_does_not_close_a_structure_whose_net_is_
     stage = play(day, ruled(rule, f"{{structure: {kind}}}"))
     work(stage, 2)
     assert symbols_sent(stage) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "price", "left"),
+    [
+        ("touched", "209.98", [-1, 1, -1, 1]),
+        ("touched", "210.02", [0, 0, 0, 0]),
+        ("{within: 1%}", "208.00", [0, 0, 0, 0]),
+        ("{within: 1%}", "207.00", [-1, 1, -1, 1]),
+        ("{within: 1%}", "181.50", [0, 0, 0, 0]),
+    ],
+)
+def test_a_condor_is_closed_when_the_underlying_comes_near_a_strike_that_is_sold(
+    play: Play, rule: str, price: str, left: list[int]
+) -> None:
+    held = {HIGHER: (-1, "2.00"), TOP: (1, "1.00"), PUT: (-1, "2.00"), LOWER: (1, "1.00")}
+    quotes = {HIGHER: at("1.98", "2.02"), TOP: at("0.98", "1.02"), PUT: at("1.48", "1.52"), LOWER: at("0.68", "0.72")}
+    day = a_day(held, quotes | {SHARES: at(price, str(Decimal(price) + Decimal("0.02")))})
+    stage = play(day, ruled(f"short_strike: {rule}", "{structure: iron_condor}"))
+    work(stage)
+    assert [stage.held(symbol) for symbol in held] == left
+    assert ("short_strike" in all_reasons(stage)) is not any(left)
 
 
 def test_shares_that_no_call_is_written_on_stay_when_a_covered_call_is_closed(play: Play) -> None:

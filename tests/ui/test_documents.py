@@ -45,7 +45,7 @@ def test_the_plan_names_what_is_cancelled_and_why() -> None:
 
 
 def test_unknown_is_null_and_never_zero() -> None:
-    part = positions_document([a_plan(a_holding(entry=None, bid=None, ask=None, available=None))])["accounts"][0]
+    part = positions_document([(a_plan(a_holding(entry=None, bid=None, ask=None, available=None)), ())])["accounts"][0]
     holding = part["holdings"][0]
     assert [holding[key] for key in ("free", "entry", "now", "gain", "quote", "reason", "order")] == [None] * 7
 

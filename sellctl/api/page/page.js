@@ -95,16 +95,49 @@
   const EXIT = [["Position", ""], ["Order", ""], ["Filled", "number"], ["Status", ""], ["Why", "wide"]];
 
   const showPositions = (accounts) => {
-    const held = accounts.flatMap((account) => account.holdings.map((holding) => ({ account: account.account, ...holding })));
-    setText($("positions-count"), held.length ? `(${held.length})` : "");
-    $("positions").hidden = !held.length;
-    $("positions-empty").hidden = held.length > 0;
+    const held = accounts.flatMap((account) => rows(account).map((it) => ({ account: account.account, ...it })));
+    const count = accounts.reduce((sum, account) => sum + account.holdings.length, 0);
+    setText($("positions-count"), count ? `(${count})` : "");
+    $("positions").hidden = !count;
+    $("positions-empty").hidden = count > 0;
     reconcile($("positions").tBodies[0], held, (it) => `${it.account} ${it.symbol} ${it.side}`, row(POSITION), showPosition);
+  };
+
+  // The positions of an account; a structure is followed by its legs, which have no triggers when it is judged as one.
+  const rows = (account) => {
+    const structureOf = new Map(account.structures.flatMap((it) => it.legs.map((leg) => [leg.symbol, it])));
+    const holding = (symbol) => account.holdings.find((it) => it.symbol === symbol);
+    const shown = new Set();
+    return account.holdings.flatMap((it) => {
+      const structure = structureOf.get(it.symbol);
+      if (!structure) return [it];
+      if (shown.has(structure.name)) return [];
+      shown.add(structure.name);
+      const legs = structure.legs.map((leg) => ({ ...holding(leg.symbol), isLeg: true }));
+      return [whole(structure), ...legs.map((leg) => (structure.judged_as_one ? { ...leg, triggers: [] } : leg))];
+    });
+  };
+
+  const whole = (structure) => ({
+    ...structure,
+    symbol: structure.name,
+    title: structure.own_name || `${structure.underlying} ${structure.kind.replaceAll("_", " ")}`,
+    qty: String(structure.units),
+    sentence: [structure.sentence, outlook(structure)].filter(Boolean).join("; "),
+  });
+
+  const outlook = (structure) => {
+    if (structure.most_profit === null || structure.most_loss === null) return "";
+    const bound = (amount, noun) => (amount === "unlimited" ? `unlimited ${noun}` : `${dollars(amount)} ${noun} at most`);
+    const evens = structure.breakevens.map(dollars).join(" and ");
+    return [bound(structure.most_profit, "profit"), bound(structure.most_loss, "loss"), evens && `breakeven at ${evens}`].filter(Boolean).join(", ");
   };
 
   const showPosition = (tr, it) => {
     const [what, qty, entry, now, gain, triggers, state] = tr.children;
-    twoLines(what, it.symbol, [contract(it.symbol), it.account, left(it.days_left)].filter(Boolean).join(" · "));
+    const more = it.title ? it.symbol : contract(it.symbol);
+    twoLines(what, it.title || it.symbol, [more, it.account, left(it.days_left)].filter(Boolean).join(" · "));
+    tr.classList.toggle("leg", Boolean(it.isLeg));
     setText(qty, it.side === "short" ? `\u2212${it.qty}` : it.qty);
     setText(entry, dollars(it.entry));
     setText(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`);

@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from sellctl.core.config.schema import Config, Doc, MayBeEmpty, NoneWord, OtherKeys, Steps, Unit
+from sellctl.core.config.schema import Config, DefaultsWord, Doc, MayBeEmpty, NoneWord, OtherKeys, Steps, Unit
 
 
 class Shape(Enum):
@@ -27,14 +27,17 @@ class Shape(Enum):
 
 
 REQUIRED = object()
-_SCALAR_DATACLASSES = frozenset({Unit.AMOUNT, Unit.PULLBACK, Unit.COUNTS})  # units of values that aren't sections
+_SCALAR_DATACLASSES = frozenset(
+    {Unit.AMOUNT, Unit.PULLBACK, Unit.COUNTS, Unit.LEG}
+)  # units of values that aren't sections
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key.
 
-    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_word` is "" where None is refused.
+    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_word` is "" where None is refused,
+    and `defaults_word` where no word stands for a section.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Key:
     none_word: str
     default: Any
     may_be_empty: bool = False
+    defaults_word: str = ""
 
 
 def _key(name: str, hint: Any, default: Any) -> Key:
@@ -63,7 +67,11 @@ def _key(name: str, hint: Any, default: Any) -> Key:
     if doc is None and shape is Shape.SECTION:
         doc = Doc(description(kind).partition("\n")[0])
     none_word = (word.text if word else "null") if optional else ""
-    return Key(name, shape, kind, unit, doc.text if doc else "", none_word, default, MayBeEmpty in notes)
+    defaults = notes.get(DefaultsWord)
+    text = doc.text if doc else ""
+    return Key(
+        name, shape, kind, unit, text, none_word, default, MayBeEmpty in notes, defaults.text if defaults else ""
+    )
 
 
 def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:

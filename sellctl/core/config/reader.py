@@ -116,7 +116,8 @@ class ConfigReader:
         if not nodes and not key.may_be_empty:
             self._unreadable(node.location, f"{dotted} is an empty list.", "Name at least one, or delete the key.")
         self.locations.update({f"{dotted}[{index}]": item.location for index, item in enumerate(nodes)})
-        return tuple(dict.fromkeys(self._scalars([(key, item, dotted) for item in nodes])))
+        values = tuple(self._scalars([(key, item, dotted) for item in nodes]))
+        return values if key.unit is Unit.LEG else tuple(dict.fromkeys(values))
 
     def _scalars(self, wanted: "Sequence[tuple[Key, Node, str]]") -> list[Any]:
         """Every value, or a problem for each that can't be read."""
@@ -131,14 +132,21 @@ class ConfigReader:
     def _subsection(self, key: Key, node: Node, dotted: str) -> Any:
         if isinstance(node, Scalar) and node.is_null:
             return self._section(key.kind, Table(node.location), dotted)  # all of its keys are commented out
+        if isinstance(node, Scalar) and key.defaults_word and node.text.lower() == key.defaults_word:
+            self.locations.update({joined(dotted, inner.name): node.location for inner in keys_of(key.kind)})
+            return self._section(key.kind, Table(node.location), dotted)
         if not isinstance(node, Table):
-            hint = f"Indent its keys below it: {either([inner.name for inner in keys_of(key.kind)])}."
+            names = either([inner.name for inner in keys_of(key.kind)])
+            hint = f"Indent its keys below it: {names}{key.defaults_word and f', or write {key.defaults_word}'}."
             self._unreadable(node.location, f"{dotted} takes keys of its own, not a value.", hint)
         return self._section(key.kind, node, dotted)
 
     def _entries(self, key: Key, node: Node, dotted: str) -> Any:
+        if isinstance(node, Scalar) and key.none_word and node.text.lower() == key.none_word:
+            return None
         if not isinstance(node, Items):
-            self._unreadable(node.location, f"{dotted} takes a list.", "Start each entry with - and its first key.")
+            hint = f"Start each entry with - and its first key{key.none_word and f', or write {key.none_word}'}."
+            self._unreadable(node.location, f"{dotted} takes a list.", hint)
         sections = []
         for index, item in enumerate(node.nodes):
             path = f"{dotted}[{index}]"

@@ -85,6 +85,8 @@ def _section_schema(section: Any) -> dict[str, object]:
 
 def _key_schema(key: Key) -> dict[str, object]:
     found = _SCHEMAS[key.shape](key)
+    if key.defaults_word:
+        found = {"anyOf": [found, {"const": key.defaults_word}]}
     if key.none_word:
         found = {"anyOf": [found, {"type": "null"} if key.none_word == "null" else {"const": key.none_word}]}
     if key.shape in {Shape.SCALAR, Shape.LIST} and key.default is not REQUIRED:

@@ -44,6 +44,13 @@ class MayBeEmpty:
     """Marks a list that may be written as []."""
 
 
+@dataclass(frozen=True, slots=True)
+class DefaultsWord:
+    """The word that may be written instead of a section, for all of its defaults."""
+
+    text: str
+
+
 class Unit(StrEnum):
     """How a value is written in YAML; units.py defines the format of each."""
 
@@ -57,6 +64,7 @@ class Unit(StrEnum):
     PULLBACK = "pullback"  # how far below the peak: 15pt of return, or 10% of the peak's price
     COUNTS = "counts"  # whole numbers: 7, <=7, >=30, 7-30
     TIME = "time"  # a time of day in New York: 15:30
+    LEG = "leg"  # a symbol, and how many contracts of it are in one unit: AAPL261218C00200000 x2
     SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a unit's name
 
 
@@ -79,6 +87,14 @@ class Counts:
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
 
+@dataclass(frozen=True, slots=True)
+class LegConfig:
+    """One leg of a structure: contracts, or hundreds of shares, per unit. The side is the one that is held."""
+
+    symbol: str
+    ratio: int = 1
+
+
 Ratio = Annotated[Decimal, Unit.RATIO]
 Seconds = Annotated[dt.timedelta, Unit.SECONDS]
 Minutes = Annotated[dt.timedelta, Unit.MINUTES]
@@ -90,6 +106,7 @@ AmountText = Annotated[Amount, Unit.AMOUNT]
 PullbackText = Annotated[Pullback, Unit.PULLBACK]
 CountsText = Annotated[Counts, Unit.COUNTS]
 TimeOfDay = Annotated[dt.time, Unit.TIME]
+LegText = Annotated[LegConfig, Unit.LEG]
 
 
 class Style(StrEnum):
@@ -307,6 +324,24 @@ class MatchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class StructureConfig:
+    """Legs that belong together because you say so; they are in no other structure then.
+
+    By default sellctl puts structures together from what is held. One whose kind a `match` names is judged as one
+    position; any other has a name only, and its legs are judged alone. `structures: off` recognises none.
+    """
+
+    name: Annotated[str | None, Doc("A name of your choice, for close, exempt, manage and positions.")] = None
+    legs: Annotated[
+        tuple[LegText, ...],
+        Doc("As [AAPL261218C00200000, AAPL261218C00210000 x2]; AAPL is a hundred of its shares."),
+    ] = ()
+    order: Annotated[
+        str | None, Doc("In place of legs: the client order id of the multi-leg order that opened it.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrailingStopConfig:
     """A stop that follows the best price. It never moves back, and it cannot fire on the check that arms it."""
 
@@ -359,6 +394,13 @@ class UnderlyingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortStrikeConfig:
+    """Exit when the underlying comes near a strike that is sold, measured on its mid; `touched` is at the strike."""
+
+    within: Annotated[Gain, Doc("Exit when it is at most this share of the strike away, or beyond it.")] = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleStep:
     """One partial exit of a scale-out: at this gain, sell this share of the original quantity."""
 
@@ -389,6 +431,11 @@ class RulesConfig:
     underlying: UnderlyingConfig | None = None
     in_the_money: Annotated[
         Dollars | None, Doc("Exit when the option is this far in the money, in dollars per share; 0 is at the strike.")
+    ] = None
+    short_strike: Annotated[
+        ShortStrikeConfig | None,
+        DefaultsWord("touched"),
+        Doc("touched, or {within: 1%}: exit when the underlying comes near a strike that is sold."),
     ] = None
     scale_out: Annotated[tuple[ScaleStep, ...], Doc("Partial exits such as {at: 50%, sell: 50%}.")] = ()
 
@@ -437,6 +484,12 @@ class SellModuleConfig:
     ] = TakeOver.FORCED
     allow_legging_out: Annotated[bool, Doc("true: a long that covers a short may be closed alone.")] = False
     short_positions: ShortPositionsConfig = ShortPositionsConfig()
+    structures: Annotated[
+        tuple[StructureConfig, ...] | None,
+        NoneWord("off"),
+        MayBeEmpty(),
+        Doc("Structures that you name yourself; off recognises none at all."),
+    ] = ()
     manage: ManageConfig = ManageConfig()
     strategies: Annotated[
         tuple[StrategyConfig, ...],

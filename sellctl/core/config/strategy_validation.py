@@ -21,6 +21,7 @@ from sellctl.core.model.gain import Per
 from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)
+_TIGHT_ON_A_CREDIT = Decimal("0.3")  # a stop at no more of the credit than this is a slip for ten times as much
 _SESSION = dt.timedelta(hours=6, minutes=30)
 _RESERVED = "strategy_one"
 
@@ -50,10 +51,29 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
         )
     elif not entry.use and entry.rules == RulesConfig():
         yield Finding(path, f"{path} has no rules.", "Add rules, or use: ./file.py:Class.")
+    if entry.rules.short_strike and _has_no_short(entry.match):
+        sentence = "short_strike: nothing that it matches is sold, so it would never act."
+        yield Finding(f"{path}.rules.short_strike", sentence, "Match side: short or a structure.")
     stop = entry.rules.stop_loss
     if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
         sentence = f"stop_loss: {value_text(stop)} is the whole price: a long position can never lose that."
         yield Finding(f"{path}.rules.stop_loss", sentence, "Write less, or match side: short or a structure.")
+    elif stop and stop.per is Per.GAIN and stop.value <= _TIGHT_ON_A_CREDIT and _matches_credits_only(entry.match):
+        sentence = f"stop_loss: {value_text(stop)} of a credit is within what its price moves in minutes."
+        hint = f"Did you mean {gain_text(stop.value * 10)}? A stop that close is written in dollars: $20/contract."
+        yield Finding(f"{path}.rules.stop_loss", sentence, hint)
+
+
+def _matches_credits_only(match: MatchConfig) -> bool:
+    """Whether it matches only options and structures that were sold. Of a kind alone, most may be bought or sold."""
+    if match.side is SideKind.SHORT:
+        return bool(match.structure)
+    return match.side is None and match.structure == (StructureKind.SHORT_PUT,)
+
+
+def _has_no_short(match: MatchConfig) -> bool:
+    """Whether it matches only what is bought, and no structure of several legs."""
+    return match.side is SideKind.LONG and set(match.structure) <= {StructureKind.SINGLE}
 
 
 def _matches_shorts(match: MatchConfig) -> bool:
@@ -188,6 +208,13 @@ def _underlying(rules: RulesConfig, path: str) -> Findings:
         yield Finding(f"{path}.underlying", sentence, "above must be higher than below.")
 
 
+def _short_strike(rules: RulesConfig, path: str) -> Findings:
+    near = rules.short_strike
+    if near and not 0 <= near.within < _WHOLE:
+        sentence = f"short_strike: within {gain_text(near.within)} isn't a distance from a strike."
+        yield Finding(f"{path}.short_strike", sentence, "Write touched, or {within: 1%}.")
+
+
 def _account_guard(guard: AccountGuardConfig) -> Findings:
     for name, limit in (("loss", guard.loss), ("profit", guard.profit)):
         if limit is not None and limit.per not in {Per.GAIN, Per.POSITION}:
@@ -251,4 +278,5 @@ RULE_CHECKS: tuple[Callable[[RulesConfig, str], Findings], ...] = (
     _roi_table,
     _times,
     _underlying,
+    _short_strike,
 )

@@ -11,8 +11,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sellctl.core.config.schema import Counts, LockStep, Pullback, RoiStep, ScaleStep, Unit
+from sellctl.core.config.schema import Counts, LegConfig, LockStep, Pullback, RoiStep, ScaleStep, Unit
 from sellctl.core.model.gain import Amount, Per
+from sellctl.core.text import did_you_mean
 
 _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
@@ -24,12 +25,14 @@ _PULLBACK = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(pt|%)", re.ASCII)
 _COUNTS = re.compile(r"<=(\d{1,9})|>=(\d{1,9})|(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./]{0,24}", re.ASCII)
+_LEG = re.compile(r"(?P<symbol>[A-Z0-9][A-Z0-9./]{0,24})(?: +X(?P<ratio>[1-9]\d?))?", re.ASCII)
 _SMALLEST_BARE_PERCENTAGE = 5  # below it, a number without % is ambiguous: 1.1 could be a ratio of +10%
 _SECONDS_IN = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _ALMOST_BOOLEAN = {"yes": "true", "on": "true", "y": "true", "1": "true"} | dict.fromkeys(
     ("no", "off", "n", "0"), "false"
 )
 RATIO_HINT = "A ratio is price / entry: +10% is 1.1, -20% is 0.8."
+_MANY = 5  # choices among which the similar one is named first
 _LONGEST_QUOTE = 40
 _LONGEST_KEY = 30
 
@@ -163,6 +166,15 @@ def read_symbol(text: str) -> str:
     return symbol
 
 
+def read_leg(text: str) -> LegConfig:
+    """A symbol, and after it the contracts per unit when they are more than one."""
+    match = _LEG.fullmatch(text.strip().upper())
+    if not match:
+        sentence = f"{quoted(text)} isn't a leg."
+        raise UnitError(sentence, "Write its symbol, and x2 after it for two per unit: AAPL261218C00200000 x2.")
+    return LegConfig(match["symbol"], int(match["ratio"] or 1))
+
+
 def read_text(text: str) -> str:
     """Printable text. The error doesn't repeat the text, which could be a secret."""
     if not text.strip() or not text.isprintable():
@@ -209,6 +221,11 @@ def _amount_text(amount: Amount) -> str:
     return f"price {amount.value:f}" if amount.per is Per.PRICE else f"${amount.value:f}/{amount.per}"
 
 
+def leg_text(leg: LegConfig) -> str:
+    """A leg as it is written."""
+    return leg.symbol if leg.ratio == 1 else f"{leg.symbol} x{leg.ratio}"
+
+
 def _counts_text(counts: Counts) -> str:
     if counts.least == counts.most:
         return str(counts.least)
@@ -233,6 +250,7 @@ _TEXT_OF: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (Amount, _amount_text),
     (Pullback, _pullback_text),
     (Counts, _counts_text),
+    (LegConfig, leg_text),
     (RoiStep, lambda step: f"{duration_text(step.after)}: {gain_text(step.gain)}"),
     (LockStep, lambda step: f"{gain_text(step.at)} keeps {gain_text(step.keep)}"),
     (ScaleStep, lambda step: f"{gain_text(step.sell)} at {gain_text(step.at)}"),
@@ -276,6 +294,7 @@ _FORMATS: Mapping[object, Format] = {
     Unit.AMOUNT: Format(read_amount, "40%, $120/contract, $500/position or price 1.50", _TEXT_SCHEMA),
     Unit.PULLBACK: Format(read_pullback, "15pt or 10%", {"type": "string", "pattern": _PULLBACK.pattern}),
     Unit.COUNTS: Format(read_counts, "7, <=7, >=30 or 7-30", {"type": ["string", "integer"]}),
+    Unit.LEG: Format(read_leg, "symbol, or symbol x2", _TEXT_SCHEMA),
     Unit.TIME: Format(read_time, "time of day, 15:30", {"type": "string", "pattern": _TIME.pattern}),
     Unit.SECRET: Format(read_text, "secret", _TEXT_SCHEMA),
     Decimal: Format(read_number, "number", _NUMBER_SCHEMA),
@@ -297,7 +316,8 @@ def _choice(kind: type[StrEnum]) -> Format:
 
     def read(text: str) -> StrEnum:
         if text.lower() not in allowed:
-            raise UnitError(f"{quoted(text)} isn't allowed.", f"Use {either(allowed)}.")
+            near = did_you_mean(text.lower(), allowed) if len(allowed) > _MANY else ""
+            raise UnitError(f"{quoted(text)} isn't allowed.", f"{near} Use {either(allowed)}.".lstrip())
         return kind(text.lower())
 
     return Format(read, either(allowed), {"enum": allowed})

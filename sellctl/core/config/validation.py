@@ -10,6 +10,7 @@ from sellctl.core.config.findings import Finding, Findings
 from sellctl.core.config.hosts import LAST_PORT, host_of, is_address, is_loopback
 from sellctl.core.config.schema import BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
 from sellctl.core.config.strategy_validation import strategies
+from sellctl.core.config.structure_validation import structures
 from sellctl.core.config.units import RATIO_HINT, duration_text, gain_text, quoted
 
 _SECOND, _MINUTE, _HOUR, _SESSION = (dt.timedelta(seconds=count) for count in (1, 60, 3_600, 23_400))
@@ -261,6 +262,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _endpoints,
     _api,
     _simulator,
+    structures,
     strategies,
     _nothing_to_do,
     _real_money,
@@ -268,6 +270,6 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
 
 
 def findings(config: Config, *, whole: bool = True) -> list[Finding]:
-    """Every problem. Strategies are checked only when the configuration is `whole`: when every key could be read."""
-    checks = [check for check in CHECKS if whole or check is not strategies]
+    """Every problem. Structures and strategies are checked only in a `whole` configuration: every key could be read."""
+    checks = [check for check in CHECKS if whole or check not in {structures, strategies}]
     return [finding for check in checks for finding in check(config)]

@@ -132,8 +132,7 @@ def _is_wanted(holding: Holding, context: DecisionContext) -> bool:
     position, instrument = holding.position, holding.position.instrument
     if not position.is_long or instrument.asset_class not in context.policy.backstop_classes:
         return False
-    exempt = not context.snapshot.exempt.isdisjoint({holding.symbol, instrument.underlying})
-    if exempt or context.policy.excludes(holding.symbol, instrument.underlying):
+    if context.is_exempt(holding.symbol) or context.policy.excludes(holding.symbol, instrument.underlying):
         return False
     if context.cover.reserved.get(holding.symbol) or holding.symbol in context.structures or holding.state.exit_after:
         return False

@@ -25,6 +25,7 @@ from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.structures.coverage import Cover, cover_of
 from sellctl.core.structures.held import WITH_SHARES, HeldStructure, held_structures, kind_of, rest_of
+from sellctl.core.structures.names import is_structure_name, legs_of
 
 
 class DecisionContext(Struct, frozen=True):
@@ -52,6 +53,7 @@ class DecisionContext(Struct, frozen=True):
     _orders: Mapping[str, tuple[Order, ...]]
     _by_underlying: Mapping[str, tuple[Holding, ...]]
     _unreadable_underlyings: frozenset[str]
+    _exempt_legs: frozenset[str]  # of the structures that the user exempted
 
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":
@@ -61,10 +63,12 @@ class DecisionContext(Struct, frozen=True):
         valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
         cover = cover_of(valid)
         structures: dict[str, HeldStructure] = {}
-        if policy.structure_kinds:
+        asked = sorted(filter(is_structure_name, snapshot.manual_closes))
+        if policy.structure_kinds or asked:
             leaving = {h.symbol: ExitAfter.of(h.state.exit_after) for h in valid if h.state.exit_after}
             states = snapshot.structures
-            found = held_structures(valid, states, states, policy.structure_kinds, leaving)
+            first = (*asked, *snapshot.named) if policy.structure_kinds else asked
+            found = held_structures(valid, states, states, policy.structure_kinds, leaving, first=first)
             found = tuple(with_state_of_legs(structure) for structure in found)
             structures = {symbol: structure for structure in found for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
@@ -87,6 +91,7 @@ class DecisionContext(Struct, frozen=True):
             _orders=_by_symbol(snapshot.orders),
             _by_underlying=_by_underlying(holdings) if structures or is_any_multi_leg else {},
             _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
+            _exempt_legs=frozenset(leg for name in snapshot.exempt for leg in legs_of(name)),
         )
 
     def is_last_day(self, holding: Holding) -> bool:
@@ -124,6 +129,21 @@ class DecisionContext(Struct, frozen=True):
         if rest is None:
             return None
         return next((each for each in self.policy.strategies if each.takes(rest, self.snapshot.market)), None), rest
+
+    def is_exempt(self, symbol: str) -> bool:
+        """Whether the user exempted a symbol, its underlying, or a structure of which it is a leg."""
+        if not self.snapshot.exempt:
+            return False
+        return symbol in self._exempt_legs or not self.snapshot.exempt.isdisjoint({symbol, underlying_of(symbol)})
+
+    def asked_to_close(self, holding: Holding) -> tuple[Decimal, HeldStructure | None]:
+        """How much of a position the user asked to close: all of it, or its part of the structure that is to close."""
+        if holding.symbol in self.snapshot.manual_closes:
+            return holding.position.qty, None
+        structure = self.structures.get(holding.symbol)
+        if structure and structure.name in self.snapshot.manual_closes:
+            return structure.qty_of(holding.symbol), structure
+        return ZERO, None
 
     def left_to_follow(self, holding: Holding) -> Decimal:
         """How much of a leg is to be closed because its structure is being closed and has lost that much of it."""

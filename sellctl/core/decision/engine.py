@@ -111,8 +111,7 @@ def _stale(decisions: Iterable[PositionDecision], context: DecisionContext) -> t
 
 
 def _is_left_alone(symbol: str, context: DecisionContext) -> bool:
-    underlying = underlying_of(symbol)
-    return context.policy.excludes(symbol, underlying) or not context.snapshot.exempt.isdisjoint({symbol, underlying})
+    return context.policy.excludes(symbol, underlying_of(symbol)) or context.is_exempt(symbol)
 
 
 def _handled(decision: PositionDecision, context: DecisionContext) -> tuple[Order, ...]:
@@ -301,8 +300,13 @@ def _with_result(decision: PositionDecision, result: "StrategyResult", context: 
 def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecision:
     """The next step of an exit; a long leg of a structure waits until the short ones are closed."""
     signal = pending.signal
-    shorts = () if pending.result.is_alone else _closing_first(signal.holding, context)
-    if shorts and signal.reason in _STRATEGY_REASONS:
+    shorts = _closing_first(signal.holding, context)
+    by_rule = signal.reason in _STRATEGY_REASONS
+    is_asked = context.asked_to_close(signal.holding)[1] is not None
+    waits = (by_rule and not pending.result.is_alone) or (
+        is_asked and (by_rule or signal.reason is Reason.CLOSED_MANUALLY)
+    )
+    if shorts and waits:
         closes = "closes" if len(shorts) == 1 else "close"
         sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
         return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)
@@ -353,8 +357,7 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
         return f"{NOT_MANAGED}: rules cover options and stocks only, this is {asset.value}"
     if asset is AssetClass.STOCK and not position.is_long and asset not in context.policy.short_classes:
         return f"{NOT_MANAGED}: short stock (short_positions.assets)"
-    exempt = context.snapshot.exempt
-    if instrument.symbol in exempt or instrument.underlying in exempt:
+    if context.is_exempt(instrument.symbol):
         return "exempt (by you)"
     if context.policy.excludes(instrument.symbol, instrument.underlying):
         return f"{NOT_MANAGED}: excluded (manage.exclude)"
@@ -411,8 +414,7 @@ def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResu
         return StrategyResult(failure=_error_text(error))
     result = _result_of(strategy, subject, holding, context)
     if rest is None:
-        is_stock = not holding.position.instrument.is_option
-        return replace(result, is_alone=True) if is_stock and subject is holding else result
+        return replace(result, is_alone=True) if subject is holding else result
     return _with_rest(result, _result_of(*rest, holding, context), waits=bool(_closing_first(holding, context)))
 
 
@@ -549,8 +551,12 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
         mark = ExitAfter.of(holding.state.exit_after)
         detail = f"the rest of a structure that is being closed: {mark.structure}: {mark.why}"
         yield ExitSignal(holding, follows, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
-    if symbol in snapshot.manual_closes:
-        yield ExitSignal(holding, position.qty, Reason.CLOSED_MANUALLY, "closed manually", Urgency.PROTECTIVE)
+    asked, structure = context.asked_to_close(holding)
+    if asked > 0:
+        waits = bool(_closing_first(holding, context))
+        others = structure.others(symbol) if structure and not waits else ()
+        detail = "closed manually as a whole" if structure else "closed manually"
+        yield ExitSignal(holding, asked, Reason.CLOSED_MANUALLY, detail, Urgency.PROTECTIVE, then_close=others)
 
 
 def _is_stock_without_rules(holding: Holding, result: StrategyResult) -> bool:

@@ -10,9 +10,10 @@ from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import NOT_MANAGED, decide, rules_warning, triggers_of, why_not_managed
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.quote_checks import WIDE_SETTLES, price_exits_paused, stops_paused
+from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.model.gain import Basis, price_on, side_name
+from sellctl.core.model.market import WIDE_SETTLES
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
@@ -139,16 +140,23 @@ def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
     if holding.state.suspended:
         return rules_warning(holding)
     try:
-        strategy, _ = context.strategy_of(holding)
+        strategy, subject = context.strategy_of(holding)
     except StrategyError as error:
         return f"its strategy could not be evaluated: {error}"
     if strategy is None:
         return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
-    return _watched_note(decision, context)
+    return watched_note(decision, context) if subject is holding else leg_note(holding, subject, context)
 
 
-def _watched_note(decision: PositionDecision, context: DecisionContext) -> str:
-    """Why the rules of its strategy don't close a position."""
+def leg_note(holding: Holding, structure: Holding, context: DecisionContext) -> str:
+    """That a position is judged as a part of a structure, how much of it is not, and what prevents rules on it."""
+    rest = context.rest_of(holding)
+    beyond = f"{rest[1].position.qty:f} beyond it" if rest else ""
+    return "; ".join(filter(None, (f"judged as a leg of {structure.symbol}", beyond, rules_warning(holding))))
+
+
+def watched_note(decision: PositionDecision, context: DecisionContext) -> str:
+    """Why the rules of its strategy don't close a position, or a structure."""
     holding, market = decision.holding, context.snapshot.market
     if rules_warning(holding):
         return rules_warning(holding)

@@ -17,6 +17,7 @@ from sellctl.core.config.schema import (
     PutAction,
     ShortAction,
     StrategyConfig,
+    StructureConfig,
     Style,
     TakeOver,
     WalkConfig,
@@ -28,6 +29,7 @@ from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.declared import Declared, Narrowed, rules_of
 from sellctl.core.sell_strategies.matching import ASSET_CLASSES
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
+from sellctl.core.structures.named import NamedStructure
 from sellctl.core.structures.recognition import SPREADS
 
 OwnStrategies = Mapping[int, BaseStrategy]
@@ -60,6 +62,8 @@ class Policy(Struct, frozen=True):
     exclude: tuple[ExcludeConfig, ...]
     account_guard: AccountGuardConfig
     structure_kinds: frozenset[StructureKind]  # the kinds that are looked for; none when no match uses structures
+    recognises_structures: bool  # whether those of other kinds are shown, and closed by hand, by their names
+    named_structures: tuple[NamedStructure, ...]
     needs_underlyings: bool
     needs_openings: bool  # whether a rule or a match uses the opening orders
 
@@ -100,16 +104,25 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         max_position_age=max(sell.max_position_age, 2 * sell.check_interval),
         exclude=sell.manage.exclude,
         account_guard=sell.account_guard,
-        structure_kinds=_structure_kinds(entries),
+        structure_kinds=_structure_kinds(entries, recognised=sell.structures is not None),
+        recognises_structures=sell.structures is not None,
+        named_structures=tuple(_named(entry) for entry in sell.structures or ()),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
         needs_openings=any(_needs_openings(entry) for entry in entries),
     )
 
 
-def _structure_kinds(entries: Iterable[StrategyConfig]) -> frozenset[StructureKind]:
+def _structure_kinds(entries: Iterable[StrategyConfig], *, recognised: bool) -> frozenset[StructureKind]:
     """The kinds that a match names, and with any of them the spreads: what is in one is no single leg."""
     named = frozenset(kind for entry in entries for kind in entry.match.structure)
-    return named | SPREADS if named else frozenset()
+    if not named:
+        return named
+    return named | SPREADS if recognised else frozenset({StructureKind.SINGLE})
+
+
+def _named(entry: StructureConfig) -> NamedStructure:
+    legs = tuple((leg.symbol, leg.ratio) for leg in entry.legs)
+    return NamedStructure(entry.name or "", legs, entry.order or "")
 
 
 def _backstop(wanted: BackstopConfig) -> BackstopConfig | None:

@@ -5,16 +5,21 @@ from decimal import Decimal
 
 from sellctl.core.decision.pricing import believable
 from sellctl.core.model.instrument import AssetClass
-from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.market import (
+    WIDE_DOLLARS,
+    WIDE_SETTLES,
+    WIDE_SHARE_OF_A_STOCK,
+    WIDE_SHARE_OF_AN_OPTION,
+    Market,
+    Quote,
+)
 from sellctl.core.model.position import NO_PRICES, Prices
 
-# Ages are by the broker's clock. A spread is wide above both WIDE_DOLLARS per share and WIDE_SHARE times the mid.
+# Ages are by the broker's clock.
 MAX_AGE = {AssetClass.STOCK: dt.timedelta(seconds=60), AssetClass.OPTION: dt.timedelta(minutes=15)}
 MAX_AHEAD = dt.timedelta(seconds=5)
 _NO_AGE = dt.timedelta(0)
-WIDE_DOLLARS = Decimal("0.05")
-WIDE_SHARE = {AssetClass.STOCK: Decimal("0.01"), AssetClass.OPTION: Decimal("0.25")}
-WIDE_SETTLES = dt.timedelta(seconds=60)
+_WIDE_SHARE = {AssetClass.STOCK: WIDE_SHARE_OF_A_STOCK, AssetClass.OPTION: WIDE_SHARE_OF_AN_OPTION}
 # No stop fires just after the open, and no new price exit starts just before the close.
 NO_STOPS_AFTER_OPEN = dt.timedelta(seconds=60)
 NO_PRICE_EXITS_BEFORE_CLOSE = dt.timedelta(seconds=5)
@@ -47,7 +52,7 @@ def is_wide(quote: Quote, asset: AssetClass) -> bool:
 
 def _is_wide(bid: Decimal, ask: Decimal, asset: AssetClass) -> bool:
     spread = ask - bid
-    return spread > WIDE_DOLLARS and asset in WIDE_SHARE and spread > WIDE_SHARE[asset] * (bid + ask) / 2
+    return spread > WIDE_DOLLARS and asset in _WIDE_SHARE and spread > _WIDE_SHARE[asset] * (bid + ask) / 2
 
 
 def is_ahead(at: dt.datetime, broker_now: dt.datetime | None) -> bool:

@@ -11,6 +11,12 @@ from msgspec import Struct
 NEW_YORK = ZoneInfo("America/New_York")
 _OPENS, _CLOSES = dt.time(9, 30), dt.time(16)
 _SATURDAY = 5
+# A spread is wide above both WIDE_DOLLARS per share and its share of the mid. One that has been wide for WIDE_SETTLES
+# without a break is taken for what the market is like.
+WIDE_DOLLARS = Decimal("0.05")
+WIDE_SHARE_OF_AN_OPTION = Decimal("0.25")
+WIDE_SHARE_OF_A_STOCK = Decimal("0.01")
+WIDE_SETTLES = dt.timedelta(seconds=60)
 
 
 class Quote(Struct, frozen=True):

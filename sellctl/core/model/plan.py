@@ -36,6 +36,7 @@ class Reason(StrEnum):
     PROFIT_LOCK = "profit_lock"
     UNDERLYING = "underlying"
     IN_THE_MONEY = "in_the_money"
+    SHORT_STRIKE = "short_strike"
     STRUCTURE = "structure"
     CLOSED_MANUALLY = "closed_by_hand"
     BEFORE_CLOSE = "before_close"
@@ -76,6 +77,7 @@ REASONS: Mapping[Reason, Precedence] = {
     Reason.PROFIT_LOCK: Precedence(6, _PROTECTIVE, "back at the profit that was locked in"),
     Reason.UNDERLYING: Precedence(6, _PROTECTIVE, "the underlying's price"),
     Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
+    Reason.SHORT_STRIKE: Precedence(6, _PROTECTIVE, "the underlying near a strike that is sold"),
     Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure that is being closed"),
     Reason.CLOSED_MANUALLY: Precedence(7, _PROTECTIVE, "closed manually (sellctl close)"),
     Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
@@ -106,6 +108,7 @@ STOPS = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.BREAKEVEN, Rea
 PRICE_REASONS = STOPS | {
     Reason.UNDERLYING,
     Reason.IN_THE_MONEY,
+    Reason.SHORT_STRIKE,
     Reason.TAKE_PROFIT,
     Reason.ROI_TABLE,
     Reason.SCALE_OUT,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sellctl.core.model.instrument import Instrument, StructureKind
+from sellctl.core.model.instrument import Instrument, OptionContract, StructureKind
 from sellctl.core.model.market import Quote, Window
 
 
@@ -185,7 +185,7 @@ class Holding(Struct, frozen=True):
     """A position with its newest quote (None: there is none), the usable prices of it, and its stored state.
 
     `underlying` has the usable prices of the underlying and `structure` the kind of structure that an option is part
-    of, where a rule or a match uses them.
+    of, where a rule or a match uses them. `shorts` are the short legs when it is a structure as one position.
     """
 
     position: Position
@@ -194,11 +194,18 @@ class Holding(Struct, frozen=True):
     prices: Prices = Prices()
     underlying: Prices = NO_PRICES
     structure: StructureKind | None = None
+    shorts: tuple[OptionContract, ...] = ()
 
     @property
     def symbol(self) -> str:
         """The symbol as the broker writes it."""
         return self.position.instrument.symbol
+
+    @property
+    def short_options(self) -> tuple[OptionContract, ...]:
+        """The contracts that it is short of: those of a structure, or its own."""
+        own = self.position.instrument.option
+        return self.shorts if self.shorts or own is None or self.position.is_long else (own,)
 
     @property
     def exit_price(self) -> Decimal | None:

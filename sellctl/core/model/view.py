@@ -1,14 +1,16 @@
 """What the live screen and the listing commands show, as immutable values."""
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
 
 from sellctl.core.model.event import Event
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import Plan
+from sellctl.core.model.plan import Plan, PositionDecision
 from sellctl.core.model.snapshot import AccountFacts
 
 
@@ -20,6 +22,43 @@ class Mode(StrEnum):
     DRY_RUN = "dry run"  # decides, sends nothing
 
 
+class ShownStructure(Struct, frozen=True):
+    """A structure that is held. `name` is sellctl's and `own_name` the user's name for it; "" when there is none.
+
+    `decision` is on the whole, at net prices, and `legs` are those on its legs, of which `quantities` belong to it.
+    `is_one` says whether a strategy judges it as one position; else its legs are judged alone. `most_profit` and
+    `most_loss` are dollars that all of its units can win and lose at expiration: infinite without a bound, None when
+    unknown. `breakevens` are prices of the underlying.
+    """
+
+    name: str
+    own_name: str
+    kind: StructureKind
+    units: int
+    quantities: Mapping[str, Decimal]
+    decision: PositionDecision
+    legs: tuple[PositionDecision, ...]
+    is_one: bool
+    most_profit: Decimal | None
+    most_loss: Decimal | None
+    breakevens: tuple[Decimal, ...]
+
+    @property
+    def title(self) -> str:
+        """A short name for people, which another structure may have too: AAPL iron condor."""
+        underlying = self.decision.holding.position.instrument.underlying
+        return self.own_name or f"{underlying} {self.kind.value.replace('_', ' ')}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of its legs."""
+        return tuple(self.quantities)
+
+    def is_called(self, name: str) -> bool:
+        """Whether this is its name, or the user's for it, in capitals or not."""
+        return name.lower() in {self.name.lower(), (self.own_name or self.name).lower()}
+
+
 class AccountView(Struct, frozen=True):
     """One account as it was last polled. `market` and `plan` are None until a poll has succeeded.
 
@@ -27,7 +66,7 @@ class AccountView(Struct, frozen=True):
     `source` says whether prices are streamed, with the age of the last one, or polled, and why; "" when unknown.
     `requests_used` counts the requests of the last minute. `orders_working` counts all open orders of the account.
     `realised` is what our fills of today gained or lost, in dollars; None while one of them can't be valued. `halted`
-    says who or what has stopped new orders, and why; "" when they aren't stopped.
+    says who or what has stopped new orders, and why; "" when they aren't stopped. `structures` are those of the plan.
     """
 
     facts: AccountFacts
@@ -41,16 +80,21 @@ class AccountView(Struct, frozen=True):
     orders_working: int | None = None
     realised: Decimal | None = None
     halted: str = ""
+    structures: tuple[ShownStructure, ...] = ()
 
 
 class AccountListing(Struct, frozen=True):
-    """One account in a listing command: its plan, explained, or without one the problem that prevented it."""
+    """One account in a listing command: its plan, explained, or without one the problem that prevented it.
+
+    `structures` are those of the plan.
+    """
 
     account: str
     paper: bool
     plan: Plan | None = None
     problem: str = ""
     in_use: bool = False  # the problem is that another process has locked the account
+    structures: tuple[ShownStructure, ...] = ()
 
 
 class WatchView(Struct, frozen=True):

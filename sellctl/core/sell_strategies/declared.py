@@ -18,7 +18,7 @@ from sellctl.core.rules.stop_loss import StopLoss
 from sellctl.core.rules.take_profit import TakeProfit
 from sellctl.core.rules.time_of_day import BeforeClose, ExitAt
 from sellctl.core.rules.trailing_stop import TrailingStop
-from sellctl.core.rules.underlying import InTheMoney, UnderlyingTouch
+from sellctl.core.rules.underlying import InTheMoney, ShortStrike, UnderlyingTouch
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule
 from sellctl.core.sell_strategies.matching import fits
 from sellctl.core.structures.recognition import WITH_LEGS
@@ -93,6 +93,8 @@ def _stops(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:
         yield UnderlyingTouch(rules.underlying)
     if rules.in_the_money is not None:
         yield InTheMoney(rules.in_the_money)
+    if rules.short_strike:
+        yield ShortStrike(rules.short_strike.within)
 
 
 def _time_rules(rules: RulesConfig, basis: Basis) -> Iterator[Rule]:

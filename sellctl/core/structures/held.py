@@ -65,29 +65,33 @@ class HeldStructure(Struct, frozen=True):
         """The symbols of its legs without this one."""
         return tuple(leg.symbol for leg in self.structure.legs if leg.symbol != symbol)
 
-    def at(self, prices: Callable[[Holding], Prices | None]) -> Holding | None:
+    def at(self, prices_of: Callable[[Holding], Prices | None]) -> Holding | None:
         """The whole at other prices of its legs; None when those of a leg are None."""
-        found = {symbol: prices(holding) for symbol, holding in self.holdings.items()}
+        found = {symbol: prices_of(holding) for symbol, holding in self.holdings.items()}
         known = {symbol: each for symbol, each in found.items() if each is not None}
         if len(known) < len(found):
             return None
-        return replace(self.whole, prices=_whole_prices(self.structure, known, self.whole.position.direction))
+        prices = _whole_prices(self.structure, known, self.whole.position.direction, self.whole.state.wide_for)
+        return replace(self.whole, prices=prices)
 
 
-def held_structures(
+def held_structures(  # noqa: PLR0913  each is something that recognition depends on
     holdings: Iterable[Holding],
     known: Iterable[str],
     states: Mapping[str, PositionState],
     kinds: Collection[StructureKind],
     leaving: Mapping[str, ExitAfter] = _NOTHING_LEAVES,
+    *,
+    first: Iterable[str] = (),
 ) -> tuple[HeldStructure, ...]:
     """The structures among the holdings, those with a `known` name first. `states` are their stored states by name.
 
-    Only `kinds` are looked for. What is `leaving` with a structure forms no new one, and what is kept of it isn't part
-    of that structure.
+    Only `kinds` are looked for, and before them the names that come `first`, of any kind. What is `leaving` with a
+    structure forms no new one, and what is kept of it isn't part of that structure.
     """
     by_symbol = {holding.symbol: holding for holding in holdings}
-    wanted = [name for name in known if legs_named(name) and kind_named(name) in kinds]
+    wanted = [name for name in first if legs_named(name)]
+    wanted += [name for name in known if legs_named(name) and kind_named(name) in kinds]
     apart = _apart(by_symbol, wanted, kinds, leaving)
     return tuple(_held(name, structure, by_symbol, states) for name, structure in apart)
 
@@ -146,7 +150,8 @@ def _apart(
         for structure in found:
             if used.isdisjoint(leg.symbol for leg in structure.legs):
                 used.update(leg.symbol for leg in structure.legs)
-                yield structure_name(structure.kind, structure.legs), structure
+                name = structure_name(structure.kind, structure.legs)
+                yield name, _named(name, holdings, leaving) or structure  # all units, as no other has these symbols
 
 
 def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, ExitAfter]) -> Structure | None:
@@ -194,8 +199,11 @@ def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], sta
         available=Decimal(structure.units),
         entry_price=abs(net) if net else None,
     )
-    prices = _whole_prices(structure, {symbol: each.prices for symbol, each in holdings.items()}, direction)
-    return Holding(position, None, state or _from_legs(structure, holdings), prices, terms.underlying, structure.kind)
+    own_state = state or _from_legs(structure, holdings)
+    leg_prices = {symbol: each.prices for symbol, each in holdings.items()}
+    prices = _whole_prices(structure, leg_prices, direction, own_state.wide_for)
+    shorts = tuple(leg.instrument.option for leg in structure.legs if leg.ratio < 0 and leg.instrument.option)
+    return Holding(position, None, own_state, prices, terms.underlying, structure.kind, shorts)
 
 
 def _terms(structure: Structure, holdings: Mapping[str, Holding]) -> Holding:
@@ -216,9 +224,11 @@ def _inside(holding: Holding) -> Decimal:
     return price - option.strike if option.right is Right.CALL else option.strike - price
 
 
-def _whole_prices(structure: Structure, prices: Mapping[str, Prices], direction: Direction) -> Prices:
+def _whole_prices(
+    structure: Structure, prices: Mapping[str, Prices], direction: Direction, wide_for: dt.timedelta
+) -> Prices:
     """Net bid and ask: a debit is closed at the bid, a credit at the ask."""
-    net = net_prices(structure.legs, prices)
+    net = net_prices(structure.legs, prices, wide_for)
     if direction is Direction.LONG or net.bid is None or net.ask is None:
         return net
     return replace(net, bid=-net.ask, ask=-net.bid)

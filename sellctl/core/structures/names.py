@@ -18,6 +18,7 @@ _JOINER = "-"
 _SHARES = "shares"
 _DATE = re.compile(r"(?P<root>[0-9A-Z.]{0,6}?)(?P<date>\d{6})", re.ASCII)
 _STRIKE = re.compile(r"(?P<strike>\d{1,5}(?:\.\d{1,3})?)(?:x(?P<times>\d{1,9}))?(?P<right>[CP]?)", re.ASCII)
+_TIMES = re.compile(r"(?<=\d)X(?=\d+[CP]?$)", re.ASCII)
 _LETTERS = {Right.CALL: "C", Right.PUT: "P"}
 _STRIKE_SCALE = 1000
 _KEPT = 16_384  # parsed names to keep: every poll needs the legs of every structure
@@ -72,6 +73,21 @@ def legs_named(name: str) -> tuple[Leg, ...]:
     if not options or options != _OPTIONS.get(kind, options) or any(_is_of_another(leg, underlying) for leg in legs):
         return ()
     return legs if structure_name(kind, legs) == name else ()
+
+
+def canonical_name(text: str) -> str:
+    """The name of a structure however its letters are written; "" when it is not the name of one."""
+    underlying, *words = text.split(_JOINER)
+    if not words:
+        return ""
+    kind, *terms = words
+    name = _JOINER.join((underlying.upper(), kind.lower(), *map(_canonical_term, terms)))
+    return name if is_structure_name(name) else ""
+
+
+def _canonical_term(term: str) -> str:
+    lower = term.lower()
+    return lower if lower.startswith(_SHARES) else _TIMES.sub("x", term.upper())
 
 
 def kind_named(name: str) -> StructureKind:

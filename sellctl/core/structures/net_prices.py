@@ -2,16 +2,20 @@
 
 A net price is what one unit is worth per share: above zero what its owner receives for it, below zero what it costs to
 be rid of it. So a structure bought for a debit has prices above zero, and one sold for a credit below. One leg without
-a usable price makes the net unknown.
+a usable price makes the net unknown. Whether the spread is wide is judged on the net: a wide leg that counts for little
+makes no wide structure, and legs that are narrow by themselves may make one.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from sellctl.core.model.market import WIDE_DOLLARS, WIDE_SETTLES, WIDE_SHARE_OF_A_STOCK, WIDE_SHARE_OF_AN_OPTION
 from sellctl.core.model.position import NO_PRICES, Prices
 from sellctl.core.structures.kinds import Leg
 
 _ZERO = Decimal(0)
+_NO_TIME = dt.timedelta(0)
 
 
 def net_entry(legs: Sequence[Leg], entries: Mapping[str, Decimal | None]) -> Decimal | None:
@@ -25,21 +29,32 @@ def net_entry(legs: Sequence[Leg], entries: Mapping[str, Decimal | None]) -> Dec
     return total
 
 
-def net_prices(legs: Sequence[Leg], prices: Mapping[str, Prices]) -> Prices:
+def net_prices(legs: Sequence[Leg], prices: Mapping[str, Prices], wide_for: dt.timedelta = _NO_TIME) -> Prices:
     """The net natural price (`bid`: long legs at their bid, short ones at their ask) and the opposite one (`ask`).
 
-    `wide` when a leg is; it counts as settled once each wide leg does.
+    `wide_for` is how long the net spread has been wide without a break.
     """
     bid = ask = _ZERO
-    quoted = [prices.get(leg.symbol, NO_PRICES) for leg in legs]
-    for leg, quote in zip(legs, quoted, strict=True):
+    for leg in legs:
+        quote = prices.get(leg.symbol, NO_PRICES)
         sold, bought = (quote.bid, quote.ask) if leg.ratio > 0 else (quote.ask, quote.bid)
         if sold is None or bought is None:
             return Prices(problem=f"{leg.symbol}: {quote.problem or 'one side of its quote is missing'}")
         bid, ask = bid + leg.ratio * sold, ask + leg.ratio * bought
-    wide = [quote for quote in quoted if quote.wide]
-    settled = bool(wide) and all(quote.wide_settled for quote in wide)
-    return Prices(bid=bid, ask=ask, problem="", wide=bool(wide), wide_settled=settled)
+    wide = _is_wide(legs, bid, ask)
+    return Prices(bid=bid, ask=ask, problem="", wide=wide, wide_settled=wide and wide_for >= WIDE_SETTLES)
+
+
+def _is_wide(legs: Sequence[Leg], bid: Decimal, ask: Decimal) -> bool:
+    """Whether the net spread is too wide for the net mid to be reliable.
+
+    Near a net of zero a share of it says nothing. There the spread is judged by dollars: what is narrow on each leg is
+    narrow on all of them.
+    """
+    least = WIDE_DOLLARS * sum(abs(leg.ratio) for leg in legs)
+    has_shares = any(leg.instrument.option is None for leg in legs)
+    share = WIDE_SHARE_OF_A_STOCK if has_shares else WIDE_SHARE_OF_AN_OPTION
+    return ask - bid > max(least, share * abs(bid + ask) / 2)
 
 
 def gain_at(price: Decimal | None, entry: Decimal | None) -> Decimal | None:

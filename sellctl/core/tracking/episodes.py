@@ -171,9 +171,11 @@ class Episodes:
                 self.known[symbol] = replace(episode, exit_after="")
 
     def resume(self, symbols: frozenset[str]) -> None:
-        """Resume the suspended rules of these symbols or underlyings, with new peaks."""
+        """Resume the suspended rules of these symbols, underlyings or structures, with new peaks."""
+        legs = {leg for name in symbols for leg in legs_of(name)}
         for symbol, episode in self.known.items():
-            if episode.suspended and not symbols.isdisjoint({symbol, underlying_of(symbol), *_named(symbol)}):
+            meant = symbol in legs or not symbols.isdisjoint({symbol, underlying_of(symbol), *_named(symbol)})
+            if episode.suspended and meant:
                 self.known[symbol] = _fresh(episode, episode.first_seen, episode.exit_after)
 
     def suspend(self, underlying: str, why: str, held: Iterable[str]) -> None:

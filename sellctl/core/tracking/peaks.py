@@ -24,8 +24,17 @@ def peak_of(holding: Holding, market: Market, basis: Basis) -> Decimal | None:
 
 def peak_of_structure(structure: HeldStructure, market: Market, basis: Basis) -> Decimal | None:
     """The net price that the structure's peak may move to; None when it stays."""
-    whole = structure.at(lambda leg: _worst_prices(leg, market))
-    return _price_on(whole.prices, whole, basis) if whole and not whole.prices.wide else None
+    newest = structure.at(lambda leg: newest_prices(leg, market))
+    worst = structure.at(lambda leg: _worst_sides(leg, market))
+    if newest is None or worst is None or newest.prices.problem or newest.prices.wide or worst.prices.wide:
+        return None
+    return _price_on(worst.prices, worst, basis)
+
+
+def newest_prices(holding: Holding, market: Market) -> Prices:
+    """The usable sides of the newest quote."""
+    asset = holding.position.instrument.asset_class
+    return judge_quote(holding.quote, asset, market, holding.state.wide_for)
 
 
 def _may_set_a_peak(holding: Holding, basis: Basis) -> bool:
@@ -40,13 +49,19 @@ def _may_set_a_peak(holding: Holding, basis: Basis) -> bool:
 
 def _worst_prices(holding: Holding, market: Market) -> Prices | None:
     """The worst sides in the window of quotes; None without an earlier quote, or when either is not usable."""
+    worst = _worst_sides(holding, market)
+    if worst is None:
+        return None
+    newest = newest_prices(holding, market)
+    return None if newest.wide or worst.wide or newest.problem else worst
+
+
+def _worst_sides(holding: Holding, market: Market) -> Prices | None:
+    """The usable ones of the worst sides in the window of quotes; None without an earlier quote."""
     window, asset = holding.state.window, holding.position.instrument.asset_class
     if window is None:
         return None
-    wide_for = holding.state.wide_for
-    newest = judge_quote(holding.quote, asset, market, wide_for)
-    worst = judge_quote(window.low if holding.position.is_long else window.high, asset, market, wide_for)
-    return None if newest.wide or worst.wide or newest.problem else worst
+    return judge_quote(window.low if holding.position.is_long else window.high, asset, market, holding.state.wide_for)
 
 
 def _price_on(prices: Prices | Quote, holding: Holding, basis: Basis) -> Decimal | None:

@@ -4,9 +4,10 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from sellctl.core.model.instrument import underlying_of
+from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import Position
+from sellctl.core.structures.names import legs_of
 from sellctl.core.tracking.episodes import Episodes
 from sellctl.core.tracking.quote_history import QuoteBook
 from sellctl.core.tracking.splits import SplitsOfDay, SuspectedSplit, suspected_split
@@ -44,11 +45,12 @@ class SplitGuard:
         return tuple(sorted({underlying_of(symbol) for symbol in self._suspended}))
 
     def accept(self, symbols: Iterable[str], today: dt.date) -> None:
-        """Let no split of today suspend the rules of these symbols or underlyings."""
+        """Let no split of today suspend the rules of these symbols, underlyings, or structures but for their shares."""
         if self._accepted_on != today:
             self._accepted.clear()
             self._accepted_on = today
-        self._accepted.update(symbols)
+        for symbol in symbols:
+            self._accepted.update((symbol, *filter(an_option, legs_of(symbol))))
 
     def suspects(self, positions: Iterable[Position], market: Market) -> bool:
         """Whether the newest price of any of these positions may be that after a split that it doesn't show."""

@@ -3,7 +3,7 @@
 Every surface that closes positions by hand shows a ProposedExit before it asks, and an ExitOutcome at the end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -25,6 +25,7 @@ class ProposedExit(Struct, frozen=True):
 
     account: AccountListing
     decision: PositionDecision
+    part: Decimal | None = None  # how much of the position is to be closed; None for all of it
 
     @property
     def symbol(self) -> str:
@@ -33,8 +34,8 @@ class ProposedExit(Struct, frozen=True):
 
     @property
     def qty(self) -> Decimal:
-        """The quantity held, which is to be closed."""
-        return self.decision.holding.position.qty
+        """The quantity to be closed: all that is held, or what belongs to a structure."""
+        return self.decision.holding.position.qty if self.part is None else self.part
 
     @property
     def price(self) -> Decimal | None:
@@ -57,7 +58,7 @@ class ProposedExit(Struct, frozen=True):
     def _shares(self) -> Decimal:
         """Shares that it stands for, negative for a short."""
         position = self.decision.holding.position
-        shares = position.qty * (CONTRACT if position.instrument.is_option else 1)
+        shares = self.qty * (CONTRACT if position.instrument.is_option else 1)
         return shares if position.is_long else -shares
 
     @property
@@ -71,14 +72,19 @@ class ProposedExit(Struct, frozen=True):
         return self.decision.signal is not None and self.decision.signal.reason is Reason.PANIC
 
 
-def proposals(accounts: Iterable[AccountListing], symbol: str = "") -> list[ProposedExit]:
-    """Every position of the accounts, or only those with this symbol."""
-    return [
-        ProposedExit(account, decision)
-        for account in accounts
-        for decision in (account.plan.decisions if account.plan else ())
-        if symbol in {"", decision.holding.symbol}
-    ]
+def proposals(accounts: Iterable[AccountListing], name: str = "") -> list[ProposedExit]:
+    """Every position of the accounts, or only those with this symbol, or the legs of the structure with this name."""
+    return [each for account in accounts for each in _proposals_of(account, name)]
+
+
+def _proposals_of(account: AccountListing, name: str) -> Iterator[ProposedExit]:
+    decisions = account.plan.decisions if account.plan else ()
+    structure = next((each for each in account.structures if name and each.is_called(name)), None)
+    if structure is None:
+        yield from (ProposedExit(account, each) for each in decisions if name in {"", each.holding.symbol})
+        return
+    by_symbol = {decision.holding.symbol: decision for decision in decisions}
+    yield from (ProposedExit(account, by_symbol[symbol], qty) for symbol, qty in structure.quantities.items())
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal | None:

@@ -1,9 +1,12 @@
 """Manual requests: those that other commands pass to the process that holds an account, until they are done."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import Struct
+
+from sellctl.core.structures.names import is_structure_name, legs_of
 
 
 class Verb(StrEnum):
@@ -14,7 +17,10 @@ class Verb(StrEnum):
 
 
 class CommandRequest(Struct, frozen=True):
-    """One request. `accounts` are names of the configuration, empty for all; `symbol` is "" when none is meant."""
+    """One request. `accounts` are names of the configuration, empty for all.
+
+    `symbol` is that of a position or the name of a structure, and "" when none is meant.
+    """
 
     id: str
     verb: Verb
@@ -27,7 +33,7 @@ class CommandRequest(Struct, frozen=True):
 class ManualRequests:
     """The pending requests for one account; each stays until its position is gone.
 
-    `closing` are symbols to close, `panic` those to close even under a halt.
+    `closing` are symbols, and names of structures, to close; `panic` symbols to close even under a halt.
     `panic_is_pending`: the next poll puts every held symbol into `panic`.
     """
 
@@ -42,10 +48,28 @@ class ManualRequests:
         elif request.verb is Verb.PANIC:
             self.panic_is_pending = True
 
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The names of the structures to close."""
+        return tuple(sorted(filter(is_structure_name, self.closing)))
+
     def apply_to(self, held: frozenset[str], remembered: frozenset[str]) -> None:
-        """Start a pending panic for all `held` symbols; else drop requests for symbols neither held nor remembered."""
+        """Start a pending panic for all `held` symbols; else drop requests for symbols neither held nor remembered.
+
+        One for a structure is dropped with the first of its legs: what is left of it is marked to follow.
+        """
         if self.panic_is_pending:
             self.panic, self.panic_is_pending = held, False
         else:
-            self.closing &= held | remembered
-            self.panic &= held | remembered
+            there = held | remembered
+            self.closing = frozenset(each for each in self.closing if there.issuperset(legs_of(each) or {each}))
+            self.panic &= there
+
+    def call(self, names: Mapping[str, str]) -> None:
+        """Replace the user's own names of structures by those in `names`, which has them by the latter."""
+        own = {label.lower(): name for name, label in names.items() if label}
+        self.closing = frozenset(own.get(each.lower(), each) for each in self.closing)
+
+    def drop(self, structures: Iterable[str]) -> None:
+        """Drop the requests to close these structures: no unit of them is held any more."""
+        self.closing -= frozenset(structures)

@@ -28,6 +28,7 @@ class PlanAnnouncer:
     _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
     _unquoted: set[str] = field(default_factory=set)  # the symbols whose lost quotes were published
     _faults: set[str] = field(default_factory=set)
+    _named: frozenset[str] = frozenset()  # what is wrong with structures that the user names
     _guard_problem: str = ""
 
     def announce(self, plan: Plan) -> None:
@@ -45,6 +46,13 @@ class PlanAnnouncer:
                 kind = EventKind.ALERT if fault == plan.guard_problem else EventKind.DEGRADED
                 self.publish("", kind, fault, failed=True)
         self._forget_the_guard(plan)
+
+    def announce_named(self, problems: Iterable[str]) -> None:
+        """Publish once what is wrong with structures that the user names."""
+        now = frozenset(problems)
+        for problem in sorted(now - self._named):
+            self.publish("", EventKind.NOTE, problem, failed=True)
+        self._named = now
 
     def _forget_the_guard(self, plan: Plan) -> None:
         """Publish that the account guard can fire again, and its next problem anew."""

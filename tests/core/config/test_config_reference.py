@@ -61,6 +61,7 @@ def test_the_reference_names_every_key_of_the_example() -> None:
     page = reference.reference_markdown()
     names = [row.key for row in ConfigManager(ROOT / "config.example.yml").load().show()]
     assert [name for name in names if f"| `{name.rpartition('.')[2]}` |" not in page] == [
+        "sell_module.structures",
         "sell_module.manage.exclude",
         "sell_module.strategies",
         "notify",
@@ -79,3 +80,9 @@ def test_the_schema_takes_the_example_and_refuses_what_the_program_refuses() -> 
     assert not validator.is_valid({"sell_module": {"strategy_one": {"profit_rate": "10%"}}})
     assert not validator.is_valid({"sell_module": {"check_interval": "1:30"}})
     assert validator.is_valid({"sell_module": {"zero_day": {"start": "open"}, "check_interval": 5}})
+    for value in ("off", [], [{"name": "a-1", "legs": ["AAPL261218C00200000", "AAPL261218C00210000 x2"]}]):
+        assert validator.is_valid({"sell_module": {"structures": value}})
+    assert not validator.is_valid({"sell_module": {"structures": "on"}})
+    for value in ("touched", {"within": "1%"}, None):
+        assert validator.is_valid({"sell_module": {"strategies": [{"rules": {"short_strike": value}}]}})
+    assert not validator.is_valid({"sell_module": {"strategies": [{"rules": {"short_strike": "near"}}]}})

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from sellctl.core.config.schema import AssetKind, Counts, Pullback, RoiStep, SideKind
+from sellctl.core.config.schema import AssetKind, Counts, Pullback, RoiStep, ShortStrikeConfig, SideKind
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.gain import Amount, Per
@@ -70,6 +70,9 @@ REFUSED = {
     "a time outside the session": 'exit_at: "16:30"',
     "an underlying without a price": "underlying: {}",
     "an underlying that is always touched": "underlying: {above: 10, below: 20}",
+    "a short strike that is a whole strike away": "short_strike: {within: 100%}",
+    "a short strike below nothing": "short_strike: {within: -1%}",
+    "a short strike that is a word": "short_strike: near",
     "a table that says one time twice": "roi_table: {60m: 10%, 1h: 20%}",
     "no rule at all": "",
 }
@@ -80,6 +83,21 @@ def test_a_contradiction_is_refused_with_its_line(refuse: Refuse, rules: Rules, 
     error = refuse(rules(one(REFUSED[mistake])))
     assert "config.yml:6" in error.sentence
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "within"), [("touched", "0"), ("Touched", "0"), ("{within: 1%}", "0.01"), ("{within: 0.5%}", "0.005")]
+)
+def test_a_short_strike_is_touched_or_within_a_distance(load: Load, rules: Rules, text: str, within: str) -> None:
+    loaded = load(rules(one(f"short_strike: {text}")))
+    assert loaded.config.sell_module.strategies[0].rules.short_strike == ShortStrikeConfig(D(within))
+    (row,) = (row for row in loaded.show() if "short_strike" in row.key)
+    assert row.origin.endswith("config.yml:6")
+
+
+@pytest.mark.parametrize("match", ["{side: long}", "{side: long, structure: single}"])
+def test_a_short_strike_where_nothing_is_sold_is_refused(refuse: Refuse, rules: Rules, match: str) -> None:
+    assert "nothing that it matches is sold" in refuse(rules(one("short_strike: touched", match))).sentence
 
 
 @pytest.mark.parametrize("match", ["{side: short}", "{structure: vertical}", "{structure: [short_put, covered_call]}"])

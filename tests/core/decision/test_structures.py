@@ -6,7 +6,14 @@ import pytest
 from builders import a_holding, a_policy, a_snapshot, replace
 from structure_builders import CONDOR, call, put
 
-from sellctl.core.config.schema import MatchConfig, RulesConfig, SellModuleConfig, StrategyConfig, StrategyOneConfig
+from sellctl.core.config.schema import (
+    Counts,
+    MatchConfig,
+    RulesConfig,
+    SellModuleConfig,
+    StrategyConfig,
+    StrategyOneConfig,
+)
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.gain import Amount
@@ -70,6 +77,49 @@ def test_where_no_match_names_condors_each_of_its_verticals_is_judged_alone() ->
     decisions = decided(*condor(), by=policy(StructureKind.VERTICAL, stop_loss=Amount(Decimal(1))))
     assert sent(decisions) == {call(210): 1}
     assert decisions[put(180)].state is DecisionState.WATCHING
+
+
+def test_a_leg_that_is_judged_alone_waits_for_no_other_leg() -> None:
+    later = MatchConfig(structure=(StructureKind.VERTICAL,), dte=Counts(999))
+    entry = StrategyConfig("later", match=later, rules=RulesConfig(stop_loss=Amount(Decimal(1))))
+    decisions = decided(leg(put(170), 1), leg(put(180), -1), by=a_policy(SellModuleConfig(strategies=(entry,))))
+    assert decisions[put(170)].state is DecisionState.DENIED
+    assert f"1 of it cover {put(180)}, which closes first" in decisions[put(170)].sentence
+
+
+@pytest.mark.parametrize(
+    "by", [policy(), policy(StructureKind.VERTICAL), CONDORS], ids=["none", "verticals", "condors"]
+)
+def test_a_structure_that_is_asked_to_close_closes_its_part_of_each_leg_and_no_long_one_before_the_short_ones(
+    by: Policy,
+) -> None:
+    legs = [leg(symbol, (3 if symbol == call(220) else 2) * ratio) for symbol, ratio in CONDOR.items()]
+    snapshot = replace(a_snapshot(*legs), manual_closes=frozenset({NAME}))
+    decisions = {each.holding.symbol: each for each in decide(snapshot, by).decisions}
+    signals = {symbol: each.signal for symbol, each in decisions.items() if each.signal}
+    assert {signal.reason for signal in signals.values()} <= {Reason.CLOSED_MANUALLY, Reason.STOP_LOSS}
+    assert {symbol: signal.qty for symbol, signal in signals.items()} == dict.fromkeys(CONDOR, 2)
+    assert {each.state for each in decisions.values()} == {DecisionState.CLOSING}
+    assert sent(decisions)
+    assert sent(decisions).keys() <= {put(180), call(210)}
+
+
+def test_one_leg_that_is_asked_to_close_waits_for_no_other() -> None:
+    snapshot = replace(a_snapshot(*condor()), manual_closes=frozenset({call(220)}))
+    decisions = {each.holding.symbol: each for each in decide(snapshot, policy(StructureKind.IRON_CONDOR)).decisions}
+    assert decisions[call(220)].state is DecisionState.DENIED
+
+
+def test_an_exempt_structure_leaves_its_legs_alone_and_no_other_position_on_the_underlying() -> None:
+    legs = [*condor(), a_holding(call(300), "1", "1.00", bid="0.50", ask="0.52")]
+    snapshot = replace(a_snapshot(*legs), exempt=frozenset({NAME}))
+    decisions = {each.holding.symbol: each for each in decide(snapshot, a_policy()).decisions}
+    assert {symbol for symbol, each in decisions.items() if each.signal} == {call(300)}
+    covered = replace(a_snapshot(*legs), exempt=frozenset({"AAPL-covered_call-261218-300C"}))
+    assert {each.holding.symbol for each in decide(covered, a_policy()).decisions if each.signal} == {
+        put(170),
+        call(220),
+    }
 
 
 def test_a_condor_that_no_match_takes_is_judged_by_no_leg() -> None:

@@ -90,6 +90,14 @@ def test_a_structure_counts_as_opened_with_its_last_leg_unless_its_own_state_is_
     assert again.whole.state == stored
 
 
+def test_a_structure_has_as_many_units_when_it_is_found_as_when_it_is_known() -> None:
+    legs = {put(190, JANUARY): -2, call(190): 1, call(190, JANUARY): -3, call(200, JANUARY): -2}
+    holdings = [held(symbol, qty, "1.00") for symbol, qty in legs.items()]
+    first = {each.name: each.units for each in found(*holdings)}
+    assert first == {"AAPL-calendar-261218-270115-190C": 1, "AAPL-strangle-270115-190P-200C": 2}
+    assert {each.name: each.units for each in found(*holdings, known=tuple(first))} == first
+
+
 def test_a_known_structure_stays_when_a_new_leg_would_fit_better() -> None:
     (one,) = found(*VERTICAL)
     narrow = held(call(205), 2, "4.00")

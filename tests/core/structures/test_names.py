@@ -7,7 +7,15 @@ from structure_builders import CONDOR, JANUARY, call, legs, positions, put
 
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.structures.kinds import kind_of_legs
-from sellctl.core.structures.names import is_structure_name, kind_named, legs_named, legs_of, name_since, structure_name
+from sellctl.core.structures.names import (
+    canonical_name,
+    is_structure_name,
+    kind_named,
+    legs_named,
+    legs_of,
+    name_since,
+    structure_name,
+)
 from sellctl.core.structures.recognition import shape_of, structures_of
 
 NAMES = {
@@ -30,6 +38,12 @@ NAMES = {
     "BRK.B-vertical-BRKB261218-490-500C": {call(490, root="BRKB"): 1, call(500, root="BRKB"): -1},
     "AAPL1-vertical-261218-200-210C": {call(200, root="AAPL1"): 1, call(210, root="AAPL1"): -1},
 }
+
+
+@pytest.mark.parametrize("name", [*NAMES, "AAPL-custom-sharesx2-261218-200x2C"])
+def test_a_name_is_known_however_its_letters_are_written(name: str) -> None:
+    assert canonical_name(name) == canonical_name(name.upper()) == canonical_name(name.lower()) == name
+    assert canonical_name(f"{name}-1") == canonical_name("AAPL") == canonical_name("AAPL-condor") == ""
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,16 +1,23 @@
 """Net prices of a structure: the natural and the opposite side, unknown with one unknown leg; the gain on them."""
 
+import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
+from builders import at
 from hypothesis import given
 from hypothesis import strategies as st
 from structure_builders import CONDOR, call, legs
 
+from sellctl.core.decision.quote_checks import is_wide
+from sellctl.core.model.instrument import AssetClass
+from sellctl.core.model.market import WIDE_SETTLES, Quote
 from sellctl.core.model.position import Prices
 from sellctl.core.structures.net_prices import gain_at, net_entry, net_prices
 
 D = Decimal
+NOTHING = D(0)
 DEBIT, CREDIT = {call(200): 1, call(210): -1}, {call(200): -1, call(210): 1}
 QUOTES = {
     call(200): Prices(bid=D("6.00"), ask=D("6.20"), problem=""),
@@ -40,11 +47,36 @@ def test_one_leg_without_a_usable_price_makes_the_net_unknown_and_is_named(missi
     assert net.problem.startswith(f"{call(210)}: ")
 
 
-def test_a_wide_leg_makes_the_net_wide_until_each_wide_leg_has_settled() -> None:
-    wide = Prices(bid=D(2), ask=D(4), problem="", wide=True)
-    settled = Prices(bid=D(2), ask=D(4), problem="", wide=True, wide_settled=True)
-    both = [net_prices(legs(DEBIT), QUOTES | {call(210): each}) for each in (wide, settled)]
-    assert [(net.wide, net.wide_settled) for net in both] == [(True, False), (True, True)]
+def quoted(symbols: Iterable[str], *sides: tuple[str, str]) -> dict[str, Prices]:
+    pairs = zip(symbols, sides, strict=True)
+    return {symbol: Prices(bid=D(bid), ask=D(ask), problem="") for symbol, (bid, ask) in pairs}
+
+
+NARROW_EACH = (("10.00", "10.20"), ("9.50", "9.70"))  # 2% of each leg, and 80% of the net
+
+
+def test_legs_that_are_narrow_by_themselves_may_make_a_wide_net_which_settles_after_a_while() -> None:
+    prices = quoted(DEBIT, *NARROW_EACH)
+    spans = (dt.timedelta(0), dt.timedelta(seconds=59), WIDE_SETTLES)
+    net = [net_prices(legs(DEBIT), prices, span) for span in spans]
+    assert [(each.wide, each.wide_settled) for each in net] == [(True, False), (True, False), (True, True)]
+
+
+def test_a_wide_leg_that_counts_for_little_makes_no_wide_net() -> None:
+    wide_leg = (("5.00", "5.05"), ("0.01", "0.10"))
+    assert not net_prices(legs(DEBIT), quoted(DEBIT, *wide_leg)).wide
+
+
+def test_near_a_net_of_zero_what_is_narrow_on_each_leg_is_narrow() -> None:
+    at_nothing = [("0.03", "0.07"), ("0.08", "0.12"), ("0.08", "0.12"), ("0.03", "0.07")]
+    assert not net_prices(legs(CONDOR), quoted(sorted(CONDOR), *at_nothing)).wide
+    assert net_prices(legs(DEBIT), quoted(DEBIT, ("0.50", "0.60"), ("0.50", "0.60"))).wide
+
+
+def test_with_shares_it_is_judged_as_narrowly_as_that_of_shares() -> None:
+    covered = {"AAPL": 1, call(210): -1}
+    assert not net_prices(legs(covered), quoted(covered, ("195.00", "195.02"), ("4.00", "5.00"))).wide
+    assert net_prices(legs(covered), quoted(covered, ("195.00", "195.02"), ("4.00", "6.00"))).wide
 
 
 def test_the_net_entry_is_a_debit_or_below_zero_a_credit_and_unknown_with_one_leg() -> None:
@@ -69,6 +101,45 @@ def test_the_net_entry_is_a_debit_or_below_zero_a_credit_and_unknown_with_one_le
 def test_the_gain_is_a_share_of_the_debit_or_of_the_credit(price: str | None, entry: str, gain: str | None) -> None:
     found = gain_at(None if price is None else D(price), D(entry))
     assert found == (None if gain is None else D(gain))
+
+
+LEGS_HELD = st.sampled_from([DEBIT, CREDIT, CONDOR, {call(200): 1, call(210): -3}, {"AAPL": 1, call(210): -1}])
+QUOTED = st.lists(st.tuples(st.decimals("0.01", 20, places=2), st.decimals(0, 2, places=2)), min_size=4, max_size=4)
+
+
+def around(held: dict[str, int], sides: list[tuple[Decimal, Decimal]], more: Decimal = NOTHING) -> Prices:
+    """The net of legs with these mids and spreads, each spread a bit wider."""
+    prices = {
+        symbol: Prices(bid=mid + 1 - spread / 2 - more, ask=mid + 1 + spread / 2 + more, problem="")
+        for symbol, (mid, spread) in zip(held, sides, strict=False)
+    }
+    return net_prices(legs(held), prices)
+
+
+@given(LEGS_HELD, QUOTED)
+def test_a_net_is_as_wide_as_that_of_the_same_legs_on_the_other_sides(
+    held: dict[str, int], sides: list[tuple[Decimal, Decimal]]
+) -> None:
+    other = {symbol: -ratio for symbol, ratio in held.items()}
+    assert around(held, sides).wide is around(other, sides).wide
+
+
+@given(LEGS_HELD, QUOTED, st.decimals(0, "0.2", places=2))
+def test_wider_legs_with_the_same_mids_never_make_a_narrower_net(
+    held: dict[str, int], sides: list[tuple[Decimal, Decimal]], more: Decimal
+) -> None:
+    assert not around(held, sides).wide or around(held, sides, more).wide
+
+
+@given(LEGS_HELD, QUOTED)
+def test_legs_within_five_cents_each_are_never_wide(held: dict[str, int], sides: list[tuple[Decimal, Decimal]]) -> None:
+    assert not around(held, [(mid, min(spread, D("0.05"))) for mid, spread in sides]).wide
+
+
+@given(st.tuples(st.decimals("0.01", 20, places=2), st.decimals(0, 2, places=2)))
+def test_one_leg_alone_is_as_wide_as_its_quote(side: tuple[Decimal, Decimal]) -> None:
+    net = around({call(200): 1}, [side])
+    assert net.wide is is_wide(Quote("", net.bid, net.ask, at("12:00")), AssetClass.OPTION)
 
 
 SIDES = st.tuples(st.decimals(0, 10, places=2), st.decimals(0, 3, places=2))
