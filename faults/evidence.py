@@ -172,7 +172,7 @@ class EvidenceChecker:
         A refusal that can't be recorded is looked up like an unknown outcome, and doesn't count.
         """
         refused: dict[tuple[int, str], list[dt.datetime]] = defaultdict(list)
-        symbols = {entry.client_order_id: entry.body.get("symbol") for entry in log if entry.what == "sending"}
+        symbols = {entry.client_order_id: "+".join(entry.symbols) for entry in log if entry.what == "sending"}
         for entry in log:
             row = refused[entry.process, str(symbols.get(entry.client_order_id))]
             if entry.client_order_id.startswith(BACKSTOP):

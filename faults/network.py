@@ -40,9 +40,16 @@ class LoggedRequest:
     what: str
     client_order_id: str
     answer: str
-    body: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] = field(default_factory=dict)
     process: int = 0
     kind: str = ""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the order; none without a body."""
+        legs = self.body.get("legs")
+        named = [leg["symbol"] for leg in legs] if isinstance(legs, list) else [self.body.get("symbol")]
+        return tuple(str(symbol) for symbol in named if symbol)
 
 
 @dataclass(slots=True)
@@ -75,7 +82,7 @@ class Network:
             await self.clock.sleep(self.latency * self.rng())
 
     def log_request(
-        self, what: str, client_order_id: str, answer: str, body: Mapping[str, str] | None = None, kind: str = ""
+        self, what: str, client_order_id: str, answer: str, body: Mapping[str, object] | None = None, kind: str = ""
     ) -> None:
         """Add one request to the log."""
         self.log.append(LoggedRequest(self.at, what, client_order_id, answer, body or {}, self.process, kind))
@@ -132,10 +139,10 @@ class ProbedBroker:
             "look-up", client_order_id, lambda: self._inner.order_by_client_id(client_order_id)
         )
 
-    def body(self, order: SubmitOrder) -> Mapping[str, str]:
+    def body(self, order: SubmitOrder) -> Mapping[str, object]:
         """The fields of the request that submits an order."""
         body = getattr(self._inner, "body", None)
-        return body(order) if body else {key: str(value) for key, value in body_of(order).items()}
+        return body(order) if body else body_of(order)
 
     async def submit(self, order: SubmitOrder) -> Order:
         """Delegate, and log the request with its body."""
@@ -177,7 +184,7 @@ class ProbedBroker:
         return answer
 
     async def _order_request(
-        self, what: str, name: str, request: Callable[[], Awaitable[T]], body: Mapping[str, str] | None = None
+        self, what: str, name: str, request: Callable[[], Awaitable[T]], body: Mapping[str, object] | None = None
     ) -> T:
         network = self._network
         network.step(f"broker.{what}.before")

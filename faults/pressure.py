@@ -205,7 +205,8 @@ def check_exits(
     sent = defaultdict[str, list[dt.datetime]](list)
     for entry in log:
         if entry.what == "sending":
-            sent[str(entry.body["symbol"])].append(entry.at)
+            for symbol in entry.symbols:
+                sent[symbol].append(entry.at)
     slowest = 0.0
     for each in exits:
         times = sent[each.symbol]

@@ -88,7 +88,7 @@ def check_increments(
     first: dict[tuple[int, str], dt.datetime] = {}
     for entry in network.log:
         if entry.kind == Refusal.PRICE_INCREMENT.value:
-            underlying = underlying_of(entry.body.get("symbol", ""))
+            underlying = underlying_of(entry.symbols[0])
             since = first.setdefault((entry.process, underlying), entry.at)
             if planned.options["age_in_days"] or entry.at - since > AT_ONCE:
                 findings.add("D8", entry.at, f"an order of {underlying} was off the grid although that was known")
