@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from faults.mutant_searches import Mutant, by_day, by_exit
+from faults.mutant_searches import Mutant, by_day, by_draw, by_exit
 from faults.structure_draws import BUTTERFLY
 from sellctl.core.decision import engine, risk_checks, sizing
 from sellctl.core.decision.context import DecisionContext
@@ -88,7 +88,7 @@ STRUCTURE_MUTANTS: tuple[Mutant, ...] = (
     Mutant("only one leg follows", "of the legs that are closed with a structure only the first is remembered", ((Episodes, "mark_exit_after", _mark_the_first),), by_exit("A13")),
     Mutant("nothing follows", "the rest of a structure of which a leg is gone is not closed", ((DecisionContext, "left_to_follow", _zero),), by_exit("A13", "O19")),
     Mutant("ratio forgotten", "each leg has one contract per unit", ((HeldStructure, "qty_of", _one_contract_per_unit),), by_exit("A13", kind=BUTTERFLY)),
-    Mutant("sign of the net", "a credit counts as a debit, and a debit as a credit", ((held, "net_entry", _paid_instead_of_received),), by_exit("A13")),
+    Mutant("sign of the net", "a credit counts as a debit, and a debit as a credit", ((held, "net_entry", _paid_instead_of_received),), by_draw("A13")),
     Mutant("legs judged alone", "a strategy for structures judges each leg by itself", ((Declared, "evaluates_structures", property(_judges_no_structure)),), by_exit("A13")),
     Mutant("fill of an earlier process", "the fill of an earlier process's order doesn't count as long as positions lack it", ((PositionManager, "_is_being_closed", _by_this_process),), by_day),
 )  # fmt: skip
