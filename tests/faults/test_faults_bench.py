@@ -105,7 +105,7 @@ def test_two_watchers_cause_one_order_per_decision(*, shared: bool) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["random ids", "intent after", "zero day forgotten", "addition disarms", "long leg first", "nothing follows"],
+    ["random ids", "intent after", "zero day forgotten", "addition disarms", "long leg first", "legs judged alone"],
 )
 def test_a_mutant_is_found(name: str) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
