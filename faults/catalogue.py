@@ -34,7 +34,7 @@ class Fault:
     """A fault that a day may draw.
 
     `adapter_only`: it changes response bytes, which the in-process broker has not. `does` says what the bench does; for
-    a fault of the simulator it is empty.
+    a fault of the simulator it is empty. `share` is that of the days on which one is drawn that is drawn separately.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Fault:
     options: Options = _none
     adapter_only: bool = False
     does: str = ""
+    share: float = 0.125
 
     @property
     def text(self) -> str:
@@ -162,6 +163,18 @@ def _refusal(rng: random.Random) -> dict[str, Any]:
     return {"method": "POST", "path": "/v2/orders", "status": status, "code": code, "message": message}
 
 
+def _multi_leg_refusal(rng: random.Random) -> dict[str, Any]:
+    """A refusal of every multi-leg order as status and message."""
+    status, message = rng.choice(
+        (
+            (422, "order is not allowed"),
+            (403, "account not eligible to trade spreads or uncovered contracts"),
+            (400, "invalid order_class"),
+        )
+    )
+    return {"status": status, "message": message}
+
+
 # Each is drawn on a share of the days, from a random stream of its own, so that the rest of a day stays as it is.
 SEPARATE: tuple[Fault, ...] = (
     Fault(
@@ -186,6 +199,11 @@ SEPARATE: tuple[Fault, ...] = (
         Timing.ONCE,
         does="after an order without an answer the process ends, and another account is behind the key",
     ),
+    Fault(
+        "A13",
+        Timing.ONCE,
+        does="the account's options level is 2 from the start or from some minute on, too low for multi-leg orders",
+    ),
     Fault("H21", Timing.WHILE, _refusal),
     Fault(
         "H22",
@@ -205,6 +223,23 @@ SEPARATE: tuple[Fault, ...] = (
         Timing.ONCE,
         _on(age_in_days=(1, 3, 0)),
         does="each remembered price increment is wrong: it has changed over night or, once in three times, today",
+    ),
+    Fault(
+        "O18", Timing.ONCE, _multi_leg_refusal, does="multi-leg orders are refused, for good"
+    ),
+    Fault(
+        "O19",
+        Timing.ONCE,
+        _on(structure=(0, 1), leg=(0, 1, 2, 3), share=("0.5", "1"), during=(True, True, False), delay=(0, 1, 3)),
+        does="a person closes all or a part of one leg of a structure, before its exit or in the middle of it",
+        share=0.25,
+    ),
+    Fault(
+        "O20",
+        Timing.ONCE,
+        _on(structure=(0, 1), orders=(1, 2, 3)),
+        does="the first orders that close a structure are not answered, can't be cancelled, fill in parts, or hang",
+        share=0.5,
     ),
     Fault(
         "T11",
@@ -232,7 +267,6 @@ NOT_DRAWN: Mapping[str, str] = {
     "(tests/sim/faults)",
     "O15": "assignment or exercise: it happens overnight, and a day ends at its close "
     "(tests/e2e/test_e2e_corporate_actions.py)",
-    "O18": "multi-leg orders are refused: no day has one of the program's (tests/sim/faults)",
     "Q10": "wide quotes in the opening minute: no price exit is due so early in a day (tests/core/decision)",
 }
 # What a day has besides its faults, and the simulator has as a fault too: manual trades, crashes and slow declines.

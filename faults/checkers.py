@@ -2,23 +2,23 @@
 
 import datetime as dt
 import hashlib
-import json
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from faults.findings import Findings
+from faults.intents import intents, is_same, was_cancelled_for_an_exit
 from sellctl.core.model.instrument import AssetClass, StructureKind, instrument_of
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 from sellctl.core.structures.names import structure_name
 from sellctl.sim.market import calendar
+from sellctl.sim.market.assets import asset_of
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.coverage import uncovered_contracts
 from sellctl.sim.venue.exchange import Exchange
+from sellctl.sim.venue.multi_leg.trading import net_level
 from sellctl.sim.venue.orders import SimEvent, SimOrder
 
 PREFIX = "sellctl-"
@@ -27,7 +27,6 @@ ZERO = Decimal(0)
 SETTLES_WITHIN = dt.timedelta(seconds=20)
 ONE_SECOND = dt.timedelta(seconds=1)
 ONE_MINUTE = dt.timedelta(minutes=1)
-ALL_SYMBOLS = ""
 MAX_PER_SYMBOL, MAX_PER_ACCOUNT, MAX_BACKSTOPS = 20, 120, 4
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)  # when orders of an account that is gone become visible
 _ACCEPTED = frozenset({"pending_new", "accepted", "new"})
@@ -68,19 +67,23 @@ def is_backstop(order: SimOrder) -> bool:
 class ExchangeChecker:
     """Checks the events of one exchange.
 
-    `folders` are the program's state folders, `must_stay` the symbols for which it must send no order.
+    `folders` are the program's state folders, `must_stay` the symbols for which it must send no order. `names` are
+    those of structures, by the symbols of their legs.
     """
 
     exchange: Exchange
     findings: Findings
     folders: tuple[Path, ...]
     must_stay: frozenset[str] = frozenset()
+    names: Mapping[frozenset[str], str] = field(default_factory=dict)
     changed: dict[str, dt.datetime] = field(default_factory=dict)
     held: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     accepted: dict[str, dt.datetime] = field(default_factory=dict)  # client order id -> when
     halted_at: dt.datetime | None = None
     by_symbol: dict[tuple[str, str], list[dt.datetime]] = field(default_factory=dict)  # by account and symbol
+    by_account: dict[str, list[dt.datetime]] = field(default_factory=dict)
     arrivals: list[dt.datetime] = field(default_factory=list)  # when orders reached the exchange, accepted or not
+    multi_leg_arrivals: list[dt.datetime] = field(default_factory=list)  # of these, the multi-leg ones
 
     def listen(self) -> None:
         """Subscribe to the exchange's events."""
@@ -101,7 +104,7 @@ class ExchangeChecker:
         if event.kind in _FILLS:
             self._on_fill(event, account, order)
         if not is_ours(order):
-            self.changed |= dict.fromkeys((part.symbol for part in parts(order)), self.exchange.now)
+            self.changed |= dict.fromkeys(order.symbols, self.exchange.now)
 
     def _on_acceptance(self, account: SimAccount, order: SimOrder) -> None:
         self.accepted[order.client_order_id] = self.exchange.now
@@ -134,29 +137,39 @@ class ExchangeChecker:
                 self._violated("S6", f"{part.qty} of {part.symbol}")
 
     def _s7(self, account: SimAccount, order: SimOrder) -> None:
-        holdings = {symbol: p.qty for symbol, p in account.positions.items()}
-        before = uncovered_contracts(holdings, ZERO)
-        for part in parts(order):
-            signed = part.leaves if part.is_buy else -part.leaves
-            holdings[part.symbol] = holdings.get(part.symbol, ZERO) + signed
-        if uncovered_contracts(holdings, ZERO) > before:
+        """Our other sales that work count as filled, because they may fill first.
+
+        Before the program can know of a short that a person opens, it sells what is a single long by then.
+        """
+        if self._others_trade(account, order):
+            return
+        sales = [(o.symbol, -o.leaves) for o in account.open_orders.values() if _is_our_sale(o) and o is not order]
+        before = _after(account, sales)
+        after = _after(account, [*sales, *((part.symbol, _signed(part, part.leaves)) for part in parts(order))])
+        if uncovered_contracts(after, ZERO) > uncovered_contracts(before, ZERO):
             self._violated("S7", f"{_description(order)} would leave a short without its cover")
 
     def _i1(self, account: SimAccount, order: SimOrder) -> None:
         day = calendar.exchange_date(self.exchange.now).isoformat()
-        name, prefix = _names(order), BACKSTOP if is_backstop(order) else PREFIX
+        name, prefix = self._name(order), BACKSTOP if is_backstop(order) else PREFIX
         family = [o for o in account.orders.values() if is_ours(o) and is_backstop(o) == is_backstop(order)]
-        todays = [o for o in family if _names(o) == name and o is not order]
+        todays = [o for o in family if set(o.symbols) == set(order.symbols) and o is not order]
         most = 1 + sum(not o.is_open and calendar.exchange_date(o.created_at).isoformat() == day for o in todays)
         possible = {_client_order_id(prefix, account.number, name, day, n) for n in range(1, most + 1)}
         if order.client_order_id not in possible:
             self._violated("I1", f"{order.client_order_id} of {name} is not a function of what the broker reports")
 
+    def _name(self, order: SimOrder) -> str:
+        """What an order's id is computed from: its symbol, or the name of the structure that it closes."""
+        if not order.is_multi_leg:
+            return order.symbol
+        return self.names.get(frozenset(order.symbols)) or _structure_name(order)
+
     def _i2(self, _account: SimAccount, order: SimOrder) -> None:
-        intents = [body for folder in self.folders for body in _intents(folder, order.client_order_id)]
-        if not any(_same(intent, order) for intent in intents):
+        found = [body for folder in self.folders for body in intents(folder, order.client_order_id)]
+        if not any(is_same(intent, order) for intent in found):
             self._violated(
-                "I2", f"{_names(order)} was accepted without a matching committed intent ({len(intents)} of that id)"
+                "I2", f"{_names(order)} was accepted without a matching committed intent ({len(found)} of that id)"
             )
 
     def _i4(self, account: SimAccount, order: SimOrder) -> None:
@@ -172,46 +185,53 @@ class ExchangeChecker:
         if is_backstop(order):
             self._k2_of_backstops(account, order.symbol)
             return
-        now, symbols = self.exchange.now, [part.symbol for part in parts(order)]
-        for symbol in (*symbols, ALL_SYMBOLS):  # a multi-leg order is one order of the account
-            self.by_symbol.setdefault((account.name, symbol), []).append(now)
-        counts = {s: self._in_a_minute(account, s) for s in (*symbols, ALL_SYMBOLS)}
-        in_all = counts.pop(ALL_SYMBOLS)
-        if max(counts.values()) > MAX_PER_SYMBOL or in_all > MAX_PER_ACCOUNT:
-            self._violated("K2", f"orders in a minute: {counts}, {in_all} in all")
-
-    def _in_a_minute(self, account: SimAccount, symbol: str) -> int:
-        return sum(self.exchange.now - at < ONE_MINUTE for at in self.by_symbol[account.name, symbol])
+        in_all = self._in_a_minute(self.by_account.setdefault(account.name, []))
+        for symbol in order.symbols:
+            recent = self._in_a_minute(self.by_symbol.setdefault((account.name, symbol), []))
+            if recent > MAX_PER_SYMBOL or in_all > MAX_PER_ACCOUNT:
+                self._violated("K2", f"{recent} orders of {symbol} in a minute, {in_all} in all")
 
     def _k2_of_backstops(self, account: SimAccount, symbol: str) -> None:
-        times = self.by_symbol.setdefault((account.name, BACKSTOP + symbol), [])
-        times.append(self.exchange.now)
-        recent = sum(self.exchange.now - at < ONE_MINUTE for at in times)
+        recent = self._in_a_minute(self.by_symbol.setdefault((account.name, BACKSTOP + symbol), []))
         if recent > MAX_BACKSTOPS:
             self._violated("K2", f"{recent} backstops under {symbol} in a minute")
+
+    def _in_a_minute(self, times: list[dt.datetime]) -> int:
+        """Add this instant; return how many there are of the last minute."""
+        times.append(self.exchange.now)
+        return sum(self.exchange.now - at < ONE_MINUTE for at in times)
 
     def _is_far_from_market(self, order: SimOrder) -> bool:
         """Whether a sale's limit is far above the market, as after a single wrong quote met a target.
 
-        Such an order is harmless, and right after a start nothing distinguishes a wrong quote from a correct one.
+        Such an order is harmless, and right after a start nothing distinguishes a wrong quote from a correct one. The
+        same is true of a leg whose multi-leg order would close at a net price far better than both sides of the net.
         """
+        if order.parent is not None and order.parent.limit_price is not None:
+            net, limit = net_level(self.exchange, order.parent), order.parent.limit_price
+            return net is not None and net.bid is not None and net.bid - limit > abs(net.bid) * (_FAR_FACTOR - 1)
         level = self.exchange.quote(order.symbol)
         if level is None or order.limit_price is None or order.is_buy or level.ask is None:
             return False
         return order.limit_price >= level.ask * _FAR_FACTOR
 
     def _on_fill(self, event: SimEvent, account: SimAccount, order: SimOrder) -> None:
+        """Check a fill. That of a multi-leg order is of units, each of which has `ratio_qty` of every leg."""
+        filled: list[tuple[str, Decimal]] = []
         for part in parts(order):
             excused = is_backstop(order) or self._is_far_from_market(part)
             if is_ours(order) and part.symbol in self.must_stay and not excused:
                 self._violated("must-not-fire", f"{part.side} {part.symbol} filled although no rule was true")
             key, after = (account.name, part.symbol), account.qty_of(part.symbol)
-            qty = Decimal(event.detail["qty"]) * (part.ratio_qty or 1)  # of a multi-leg order, so many units filled
-            signed = qty if part.is_buy else -qty
+            signed = _signed(part, Decimal(event.detail["qty"]) * (part.ratio_qty or 1))
             before = after - signed
+            filled.append((part.symbol, -signed))
             if is_ours(order) and (before * after < 0 or abs(after) >= abs(before)):
                 self._violated("S2", f"a fill of ours took {part.symbol} from {before} to {after}")
             self.held[key] = after
+        now, earlier = (uncovered_contracts(_after(account, trades), ZERO) for trades in ((), filled))
+        if is_ours(order) and now > earlier and not self._others_trade(account, order):
+            self._violated("S7", f"a fill of {_description(order)} left {now - earlier} shorts without their cover")
 
     # --- orders before acceptance -------------------------------------------------------------------------------------
 
@@ -221,20 +241,20 @@ class ExchangeChecker:
         What others changed in the last seconds may be unknown to the program; then only acceptance is checked. The
         repeat of an order that the exchange has but does not list yet (O14) is rejected by its id and not checked.
         """
-        account = self.exchange.accounts[name]
+        account, legs = self.exchange.accounts[name], legs_of(order)
         self.arrivals.append(self.exchange.now)
+        self.multi_leg_arrivals += [self.exchange.now] if len(legs) > 1 else []
         self._i2_sent(order)
         self._k1(order)
         if order.client_order_id in account.by_client_id:
             return
         if order.asset_class is AssetClass.OPTION and order.qty % 1:
             self._violated("S6", f"{order.qty} contracts of {order.symbol} were sent")
-        legs = _legs(order)
-        for symbol, side in legs:
-            self._i4_sent(account, order, symbol)
-            if self._is_known(symbol):
-                self._s8_sent(account, order, symbol, side)
-        if all(self._is_known(symbol) for symbol, _ in legs):
+        for leg in legs:
+            self._i4_sent(account, order, leg.symbol)
+            if self._is_known(leg.symbol):
+                self._s8_sent(account, leg)
+        if all(self._is_known(leg.symbol) for leg in legs):
             self._s7_sent(account, order, legs)
 
     def _is_known(self, symbol: str) -> bool:
@@ -243,26 +263,28 @@ class ExchangeChecker:
         long_ago = now - 2 * SETTLES_WITHIN
         return now - self.changed.get(symbol, long_ago) >= SETTLES_WITHIN + self.exchange.settings.position_lag
 
-    def _s8_sent(self, account: SimAccount, order: SubmitOrder, symbol: str, side: str) -> None:
-        held, qty = account.qty_of(symbol), order.qty_of(symbol)
-        free = abs(held) - account.held_for_orders(symbol)
-        if qty > free:
-            self._violated("S8", f"{side} {qty} {symbol} was sent with {free} free of {held}")
-        if (side == "sell") != (held > 0):
-            self._violated("S3", f"{side} {symbol} was sent with {held} held")
+    def _others_trade(self, account: SimAccount, order: SimOrder) -> bool:
+        """Whether others traded something on the underlying of an order of which the program may not know yet."""
+        underlyings = {asset_of(symbol).underlying for symbol in order.symbols}
+        held = (symbol for symbol in account.positions if asset_of(symbol).underlying in underlyings)
+        return not all(self._is_known(symbol) for symbol in (*held, *order.symbols))
+
+    def _s8_sent(self, account: SimAccount, leg: "Traded") -> None:
+        held = account.qty_of(leg.symbol)
+        free = abs(held) - account.held_for_orders(leg.symbol)
+        if leg.qty > free:
+            self._violated("S8", f"{leg.side} {leg.qty} {leg.symbol} was sent with {free} free of {held}")
+        if (leg.side == "sell") != (held > 0):
+            self._violated("S3", f"{leg.side} {leg.symbol} was sent with {held} held")
 
     def _i4_sent(self, account: SimAccount, order: SubmitOrder, symbol: str) -> None:
         others = [o for o in ours_on(account, symbol) if o.client_order_id != order.client_order_id]
         if others and others[0].visible_at is None:
             self._violated("I4", f"{symbol} was sent while another order of ours is {others[0].status}")
 
-    def _s7_sent(self, account: SimAccount, order: SubmitOrder, legs: list[tuple[str, str]]) -> None:
-        holdings = {symbol: p.qty for symbol, p in account.positions.items()}
-        before = uncovered_contracts(holdings, ZERO)
-        for symbol, side in legs:
-            qty = order.qty_of(symbol)
-            holdings[symbol] = holdings.get(symbol, ZERO) + (qty if side == "buy" else -qty)
-        if uncovered_contracts(holdings, ZERO) > before:
+    def _s7_sent(self, account: SimAccount, order: SubmitOrder, legs: "list[Traded]") -> None:
+        trades = [(leg.symbol, leg.qty if leg.side == "buy" else -leg.qty) for leg in legs]
+        if uncovered_contracts(_after(account, trades), ZERO) > uncovered_contracts(_after(account, ()), ZERO):
             self._violated("S7", f"{order.side} {order.qty} {order.symbol} was sent, and it covers a short")
 
     def _k1(self, order: SubmitOrder) -> None:
@@ -271,7 +293,7 @@ class ExchangeChecker:
             self._violated("K1", f"{order.symbol} was sent under a halt")
 
     def _i2_sent(self, order: SubmitOrder) -> None:
-        if not any(True for folder in self.folders for _ in _intents(folder, order.client_order_id)):
+        if not any(True for folder in self.folders for _ in intents(folder, order.client_order_id)):
             self._violated("I2", f"an order for {order.symbol} was sent before its intent was committed")
 
     def cancels(self, name: str, order_id: str) -> None:
@@ -283,22 +305,30 @@ class ExchangeChecker:
         if order is None or is_ours(order) or not order.is_open:
             return
         opens = (order.position_intent or "").endswith("_to_open")
-        if opens and not any(_was_cancelled_for_an_exit(folder, order.client_order_id) for folder in self.folders):
+        if opens and not any(was_cancelled_for_an_exit(folder, order.client_order_id) for folder in self.folders):
             self._violated("S4", f"a person's {order.side} of {order.symbol} was cancelled")
 
     def _violated(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
 
 
-def _legs(order: SubmitOrder) -> list[tuple[str, str]]:
-    """Symbol and side of each leg of an order, or of the order itself."""
-    return [(leg.symbol, str(leg.side)) for leg in order.legs] or [(order.symbol, order.side)]
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What an order trades of one symbol."""
+
+    symbol: str
+    side: str
+    qty: Decimal
 
 
-def _names(order: SimOrder) -> str:
-    """What an order's id is computed from: the symbol, or the name of the structure that a multi-leg order closes."""
-    if not order.is_multi_leg:
-        return order.symbol
+def legs_of(order: SubmitOrder) -> list[Traded]:
+    """What a request trades: each leg with its ratio's share of the units, or the order itself."""
+    legs = [Traded(leg.symbol, leg.side, order.qty * leg.ratio) for leg in getattr(order, "legs", ())]
+    return legs or [Traded(order.symbol, order.side, order.qty)]
+
+
+def _structure_name(order: SimOrder) -> str:
+    """The name of the structure that a multi-leg order closes, by the program's own code."""
     legs = [Leg(instrument_of(part.symbol, "us_option"), _ratio_held(part)) for part in order.legs]
     return structure_name(kind_of_legs(legs) or StructureKind.CUSTOM, legs)
 
@@ -309,6 +339,27 @@ def _ratio_held(part: SimOrder) -> int:
     return -ratio if part.is_buy else ratio
 
 
+def _is_our_sale(order: SimOrder) -> bool:
+    return is_ours(order) and order.side == "sell"
+
+
+def _signed(part: SimOrder, qty: Decimal) -> Decimal:
+    return qty if part.is_buy else -qty
+
+
+def _after(account: SimAccount, trades: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """The signed quantities held after these trades."""
+    holdings = {symbol: position.qty for symbol, position in account.positions.items()}
+    for symbol, signed in trades:
+        holdings[symbol] = holdings.get(symbol, ZERO) + signed
+    return holdings
+
+
+def _names(order: SimOrder) -> str:
+    """The symbols that it trades, in sentences."""
+    return "+".join(order.symbols)
+
+
 def _description(order: SimOrder) -> str:
     return " and ".join(f"{part.side} {part.qty} {part.symbol}" for part in parts(order))
 
@@ -316,46 +367,3 @@ def _description(order: SimOrder) -> str:
 def _client_order_id(prefix: str, number: str, symbol: str, day: str, n: int) -> str:
     """The formula of client order ids, implemented independently of the product's code."""
     return prefix + hashlib.sha256(f"{number}|{symbol}|{day}|{n}".encode()).hexdigest()[:32]
-
-
-def _intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
-    """The bodies of the committed intents with an id."""
-    return (entry.get("body", {}) for entry in _entries(folder, "intent", client_order_id))
-
-
-def _was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
-    """Whether the journal says that an order was cancelled because it blocked an exit."""
-    return any("to make way for" in str(entry.get("why")) for entry in _entries(folder, "cancel", client_order_id))
-
-
-def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:
-    """The journal's entries of one kind about an order, read through a connection of its own."""
-    path = folder / "journal.sqlite"
-    if not path.exists():
-        return
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        query = "SELECT body FROM audit WHERE kind = ? AND client_order_id = ?"
-        rows = connection.execute(query, (kind, client_order_id)).fetchall()
-    finally:
-        connection.close()
-    yield from (json.loads(row[0]) for row in rows)
-
-
-def _same(intent: dict[str, Any], order: SimOrder) -> bool:
-    """Whether the intent's body describes the order that arrived."""
-    prices = ("limit_price", "stop_price", "trail_percent")
-    prices_sent = {name: Decimal(str(intent[name])) for name in prices if intent.get(name)}
-    if order.type == "trailing_stop":  # the exchange moves its stop price with the market
-        prices_sent["stop_price"] = order.stop_price or ZERO
-    return (
-        _traded(intent) == {(part.symbol, part.side, part.ratio_qty or 1) for part in parts(order)}
-        and intent.get("type") == order.type
-        and Decimal(str(intent.get("qty"))) == order.qty
-        and all(prices_sent.get(name, ZERO) == (getattr(order, name) or ZERO) for name in prices)
-    )
-
-
-def _traded(intent: dict[str, Any]) -> set[tuple[Any, Any, Decimal]]:
-    legs = intent.get("legs") or [intent]
-    return {(leg.get("symbol"), leg.get("side"), Decimal(leg.get("ratio_qty") or 1)) for leg in legs}

@@ -1,16 +1,19 @@
 """The crash matrix: a kill at every named step, followed by a new process on the same state folder."""
 
 import datetime as dt
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from faults.checkers import ZERO, is_ours
+from faults.checkers import ZERO, is_ours, parts
 from faults.day import ACCOUNT, Stage, a_stage, scratch
 from faults.findings import Violation
 from faults.generate import DUE, MINUTE, SECOND, Day, HumanAction, PlannedPosition, Role, generate_day
-from sellctl.sim.market.price_paths import Linear, level
+from faults.structure_draws import CONDOR, a_structure
+from faults.structures import Course, Entry, PlannedStructure
+from sellctl.sim.market.price_paths import Linear, Segment, level
 
 _LENGTH = 9 * MINUTE
 
@@ -44,7 +47,7 @@ class Crash:
 
 
 def matrix_day(seed: int) -> Day:
-    """Nine minutes that reach every named step: exits that fill at once, in parts, and late.
+    """Nine minutes that reach every named step: exits that fill at once, in parts, and late, and that of a condor.
 
     The first two are due at once: their intents are committed together, and a kill may come between their orders.
     """
@@ -59,6 +62,7 @@ def matrix_day(seed: int) -> Day:
         recovers_at=begins_at + MINUTE,
         ends_at=begins_at + _LENGTH,
         positions=tuple(_moved(position, begins_at) for position in day.positions if position.role in wanted),
+        structures=(_closing_condor(day, begins_at),),
         human_actions=(HumanAction(begins_at + 10 * SECOND, "rest", crashes, Decimal("0.5")),),
         busy=((begins_at, begins_at + _LENGTH),),
         style="smart",
@@ -81,6 +85,18 @@ def _moved(position: PlannedPosition, begins_at: dt.datetime) -> PlannedPosition
     else:
         return position
     return replace(position, path=(*position.path[:1], move), due_at=move.until)
+
+
+def _closing_condor(day: Day, begins_at: dt.datetime) -> PlannedStructure:
+    """A condor that moves through its stop within these nine minutes."""
+    drawn = a_structure(day, CONDOR, random.Random(day.seed), Course.STOP)  # noqa: S311  a bench's seed, not a secret
+    start, until = begins_at + MINUTE, begins_at + 4 * MINUTE
+    legs = tuple(replace(leg, path=(*leg.path[:-1], _in_between(leg.path[-1], start, until))) for leg in drawn.legs)
+    return replace(drawn, legs=legs, entry=Entry.HELD, enters_at=None, due_at=until)
+
+
+def _in_between(move: Segment, start: dt.datetime, until: dt.datetime) -> Segment:
+    return replace(move, start=start, until=until) if isinstance(move, Linear) else move
 
 
 def steps_of(seed: int, *, once: bool) -> dict[str, int]:
@@ -110,13 +126,19 @@ def crash(case: Case) -> Crash:
 
 
 def exactly_once(stage: Stage) -> None:
-    """R1: each due position was sold completely and once, by our orders only; no other one changed."""
-    account = stage.exchange.accounts[ACCOUNT]
+    """R1: each due position and leg was closed completely and once, by our orders only; no other one changed."""
     for position in stage.day.positions:
-        ours = [o for o in account.orders.values() if o.symbol == position.symbol and is_ours(o)]
-        sold = sum((o.filled_qty for o in ours), ZERO)
-        wanted = abs(position.qty) if position.role in DUE else ZERO
-        held = account.qty_of(position.symbol)
-        if sold != wanted or abs(held) != abs(position.qty) - wanted:
-            text = f"{position.symbol} ({position.role}): {sold} of {position.qty} closed by our orders, {held} held"
-            stage.findings.add("R1", stage.exchange.now, text)
+        _closed_once(stage, position.symbol, position.qty, position.role, is_due=position.role in DUE)
+    for structure in stage.day.structures:
+        for leg in structure.legs:
+            _closed_once(stage, leg.symbol, structure.qty_of(leg), structure.name, is_due=True)
+
+
+def _closed_once(stage: Stage, symbol: str, qty: Decimal, what: str, *, is_due: bool) -> None:
+    account = stage.exchange.accounts[ACCOUNT]
+    ours = [part for order in account.orders.values() if is_ours(order) for part in parts(order)]
+    closed = sum((part.filled_qty for part in ours if part.symbol == symbol), ZERO)
+    wanted, held = abs(qty) if is_due else ZERO, account.qty_of(symbol)
+    if closed != wanted or abs(held) != abs(qty) - wanted:
+        text = f"{symbol} ({what}): {closed} of {qty} closed by our orders, {held} held"
+        stage.findings.add("R1", stage.exchange.now, text)

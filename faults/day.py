@@ -25,6 +25,9 @@ from faults.process_run import Connections, ProcessRun
 from faults.remembered import ANOTHER_NUMBER, check_another_account, check_feeds_tried, check_increments
 from faults.steps import Steps
 from faults.streams import Streams
+from faults.structure_checks import StructureChecker
+from faults.structure_draws import with_structures
+from faults.structures import Entry
 from faults.transport import through_adapter
 from sellctl.core.config.schema import (
     AccountConfig,
@@ -46,6 +49,7 @@ from sellctl.core.config.schema import (
 from sellctl.core.decision.policy import compile_policy
 from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind
+from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.ports import Broker
 from sellctl.journal.head import read_head
 from sellctl.sim.inprocess import SimBroker, SimQuotes
@@ -81,8 +85,15 @@ def exchange_of(day: Day) -> Exchange:
     positions = {
         position.symbol: SimPosition(position.symbol, position.qty, position.entry) for position in day.positions
     }
+    legs = [(structure, leg) for structure in day.structures for leg in structure.legs]
+    positions |= {
+        leg.symbol: SimPosition(leg.symbol, structure.qty_of(leg), leg.entry)
+        for structure, leg in legs
+        if structure.entry is Entry.HELD
+    }
     account = SimAccount(ACCOUNT, "key-main", "secret-main", "PA0001", positions=positions)
-    market = Market({position.symbol: PricePath(list(position.path)) for position in day.positions})
+    paths = {position.symbol: PricePath(list(position.path)) for position in day.positions}
+    market = Market(paths | {leg.symbol: PricePath(list(leg.path)) for _, leg in legs})
     return Exchange(day.begins_at, [account], market, day.settings)
 
 
@@ -112,6 +123,7 @@ def strategies_of(day: Day) -> tuple[StrategyConfig, ...]:
             match=MatchConfig(underlying=("NFLX", "CRM")),
             rules=RUNNERS[addition.options["rule"] if addition else "points"],
         ),
+        *(each.strategy for each in day.structures if each.strategy),
     )
 
 
@@ -143,6 +155,7 @@ class Stage:
     evidence: EvidenceChecker
     network: Network
     polls: PollChecker
+    structures: StructureChecker
     clock: LoopClock
     connections: Connections
     streams: Streams | None = None
@@ -155,6 +168,7 @@ class Stage:
         self.injector.plan()
         if not self.once:  # between two cron runs no target order works, by design
             self.liveness.plan()
+            self.structures.plan()
         self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends_at:
             self._run_process()
@@ -164,6 +178,7 @@ class Stage:
                 break
             self.exchange.advance_to(self._next_start())
         self.liveness.at_the_end()
+        self.structures.at_the_end()
         self.evidence.check_all(compile_policy(config_of(self.day), ACCOUNT), self.network.log)
         self._check_memory()
 
@@ -212,13 +227,22 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
     findings, steps, clock = Findings(), Steps(rng=_rng(day.seed + 2)), LoopClock(exchange)
     must_stay = frozenset(position.symbol for position in day.positions_with(*MUST_STAY))
     must_stay -= {action.symbol for action in day.human_actions} | _changed_pair(day)
-    checker = ExchangeChecker(exchange, findings, (folder,), must_stay)
+    names = {structure.symbols: structure.name for structure in day.structures}
+    checker = ExchangeChecker(exchange, findings, (folder,), must_stay, names)
     checker.listen()
     evidence = EvidenceChecker(exchange, findings, (folder,))
     stage: Stage
     injector = FaultInjector(day, exchange, account, steps, clock, checker, lambda: stage.now)
-    network = Network(clock, injector.step, day.latency, _rng(day.seed + 3).random, checker.arrives, checker.cancels)
+
+    def arrives(name: str, order: SubmitOrder) -> None:
+        checker.arrives(name, order)
+        injector.trades.order_arrives(order)
+
+    network = Network(clock, injector.step, day.latency, _rng(day.seed + 3).random, arrives, checker.cancels)
     polls = PollChecker(exchange, findings, network, injector.clock_outages)
+    liveness = LivenessChecker(
+        day, exchange, account, findings, injector.changed_by_others, network.clock_reads, polls.decided_at
+    )
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -226,12 +250,11 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
         findings=findings,
         steps=steps,
         injector=injector,
-        liveness=LivenessChecker(
-            day, exchange, account, findings, injector.changed_by_others, network.clock_reads, polls.decided_at
-        ),
+        liveness=liveness,
         evidence=evidence,
         network=network,
         polls=polls,
+        structures=StructureChecker(day, exchange, account, findings, injector.trades, liveness, polls.decided_at),
         clock=clock,
         connections=connections_of(exchange, evidence),
         streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,
@@ -259,7 +282,8 @@ def play(
 ) -> Outcome:
     """Run the day of a seed, directly or through the adapter; `report` receives one line per event of the day."""
     started = time.perf_counter()
-    day = with_draws(generate_day(seed, families, adapter=adapter), families, adapter=adapter)
+    day = with_structures(generate_day(seed, families, adapter=adapter))
+    day = with_draws(day, families, adapter=adapter)
     with scratch() as name:
         stage = a_stage(day, Path(name) / "state", through_adapter if adapter else in_process)
         stage.play()
@@ -297,6 +321,10 @@ def print_events(stage: Stage, report: Callable[[str], None]) -> None:
         for position in stage.day.positions
         if position.due_at
     ]
+    lines += [
+        (each.due_at or each.enters_at or stage.day.begins_at, f"due   {each.units} {each.name} ({each.course})")
+        for each in stage.day.structures
+    ]
     lines += [(e.at, f"venue {e.kind} {_order_description(e.order)}") for e in stage.exchange.events]
     lines += [(s.at, f"sent  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.network.log]
     lines += [(e.at, f"event {e.severity} {e.sentence}") for e in stage.liveness.events]
@@ -307,11 +335,15 @@ def print_events(stage: Stage, report: Callable[[str], None]) -> None:
 
 
 def _order_description(order: dict[str, Any] | None) -> str:
+    if order is None:
+        return ""
     keys = ("symbol", "side", "qty", "filled_qty", "limit_price", "status")
-    return "" if order is None else " ".join(str(order[key]) for key in keys) + " " + order["client_order_id"][-6:]
+    legs = "".join(f" {leg['side']} {leg['ratio_qty']} {leg['symbol']}" for leg in order.get("legs") or ())
+    return f"{' '.join(str(order[key]) for key in keys)}{legs} {order['client_order_id'][-6:]}"
 
 
 def _exits(stage: Stage) -> int:
-    """How many due positions are closed."""
+    """How many due positions and structures are closed."""
     account = stage.exchange.accounts[ACCOUNT]
-    return sum(not account.qty_of(position.symbol) for position in stage.day.positions if position.role in DUE)
+    positions = sum(not account.qty_of(position.symbol) for position in stage.day.positions if position.role in DUE)
+    return positions + stage.structures.exits

@@ -11,8 +11,8 @@ from typing import Any
 
 from faults.catalogue import SEPARATE, Fault
 from faults.generate import DUE, MINUTE, PEAK_DURATION, SECOND, WINDOW, Day, PlannedFault, PlannedPosition, Role
+from faults.structure_draws import ENTERED_WITHIN
 
-SHARE = 0.125  # of all days, per fault
 MAY_REFUSE_FOR = (2, 3, 5)  # minutes
 CLOCK_OUTAGE, WRONG_CLOCK = "T11", "H20"
 
@@ -21,7 +21,7 @@ def with_draws(day: Day, families: Sequence[str] | None = None, *, adapter: bool
     """The day with the faults that are drawn separately. `families`: with those of these codes only, in any case."""
     for fault in SEPARATE:
         rng = random.Random(f"{day.seed} {fault.name}")  # noqa: S311  a bench's seed, not a secret
-        drawn = rng.random() < SHARE if families is None else fault.name in families
+        drawn = rng.random() < fault.share if families is None else fault.name in families
         if drawn and (adapter or not fault.adapter_only):
             day = replace(day, faults=(*day.faults, *_plan(day, fault, rng)))
     return day
@@ -88,13 +88,30 @@ def _without_a_clock(day: Day, options: dict[str, Any], rng: random.Random) -> t
     return at, min(at + options["seconds"] * SECOND, day.recovers_at)
 
 
+def _once_entered(day: Day, _options: dict[str, Any], _rng: random.Random) -> tuple[dt.datetime, dt.datetime]:
+    """From before the first poll on a day on which every structure is held then, otherwise once all are entered."""
+    entries = [structure.enters_at for structure in day.structures if structure.enters_at]
+    return (max(entries) + ENTERED_WITHIN if entries else day.begins_at - SECOND), day.recovers_at
+
+
+def _on_a_structure(day: Day, options: dict[str, Any], rng: random.Random) -> tuple[dt.datetime, dt.datetime]:
+    """From the entries on for what an exit of the structure starts, otherwise at any time after that."""
+    at, until = _once_entered(day, options, rng)
+    later = at + rng.random() * max(until - at, 0 * SECOND)
+    return (at if not day.structures or options.get("during", True) else later), until if day.structures else at
+
+
 _TIMES: dict[str, Callable[[Day, dict[str, Any], random.Random], tuple[dt.datetime, dt.datetime]]] = {
     "A07": _any_time,
     "A11": _from_early_on,
     "A12": _before_an_exit,
+    "A13": _once_entered,
     "H21": _refusing,
     "H22": _before_the_start,
     "O16": _while_armed,
     "O17": _before_the_start,
+    "O18": _once_entered,
+    "O19": _on_a_structure,
+    "O20": _on_a_structure,
     CLOCK_OUTAGE: _without_a_clock,
 }

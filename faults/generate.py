@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from faults.catalogue import FAMILIES, STREAMS, Fault, Timing, drawable
+from faults.structures import PlannedStructure
 from sellctl.core.config.schema import BackstopConfig
 from sellctl.sim.market import calendar
 from sellctl.sim.market.price_paths import Fixed, Level, Linear, Segment, Walk, level
@@ -112,6 +113,7 @@ class Day:
     latency: float
     backstop: BackstopConfig
     streams: bool = False
+    structures: tuple[PlannedStructure, ...] = ()
 
     @property
     def opens(self) -> dt.datetime:

@@ -18,6 +18,7 @@ from faults.loop import LoopClock
 from faults.process_run import ProcessRun
 from faults.remembered import put_another_account, remember_feeds, remember_increments
 from faults.steps import Steps
+from faults.structure_trades import StructureTrades
 from sellctl.core.structures.names import name_since
 from sellctl.service.state_folder import StateFolder
 from sellctl.sim.market.assets import asset_of
@@ -71,13 +72,18 @@ class FaultInjector:
     _next_account: bool = False
     _disk: dict[str, float] = field(default_factory=dict)
     _wrote: bool = False
+    trades: StructureTrades = field(init=False)
     _rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.day.seed + 1)  # noqa: S311  a bench's seed, not a secret
+        self.trades = StructureTrades(
+            self.day, self.exchange, self.account, self.checker, self.changed_by_others, lambda: self.recovered
+        )
 
     def plan(self) -> None:
         """Schedule everything on the exchange's timeline."""
+        self.trades.plan()
         self.account.last_equity = self.account.equity(self.exchange.quote)
         for planned in self.day.faults:
             self.exchange.at(planned.at, _scheduled(self._begin, planned))
@@ -231,6 +237,21 @@ class FaultInjector:
     def _may_leave(self, symbol: str) -> None:
         self.checker.must_stay -= {symbol}
 
+    def _lower_level(self, _planned: PlannedFault) -> None:
+        """Multi-leg orders are above the account's options level from now on (A13)."""
+        self.account.configuration["max_options_trading_level"] = 2
+        self.fired["A13"] += 1
+
+    def _refuse_multi_leg(self, planned: PlannedFault) -> None:
+        """Multi-leg orders are refused from now on, also after the recovery: they are refused for good (O18)."""
+        self.exchange.inject("O18", times=None, **planned.options)
+
+    def _close_a_leg(self, planned: PlannedFault) -> None:
+        self.trades.close_a_leg(planned)
+
+    def _meet_orders(self, _planned: PlannedFault) -> None:
+        """Each order meets its fault when it arrives (O20)."""
+
     def _change_increments(self, planned: PlannedFault) -> None:
         """The remembered price increments are wrong (O17)."""
         age, folder = planned.options["age_in_days"], self.checker.folders[0]
@@ -268,6 +289,7 @@ class FaultInjector:
             self._next_account, self.another_account_since = False, self.exchange.now
             put_another_account(self.account, self.exchange.now)
             self.changed_by_others |= {position.symbol for position in self.day.positions_with(Role.TRAILING)}
+            self.changed_by_others |= {symbol for each in self.day.structures if each.peak for symbol in each.symbols}
 
     def _stop_clock(self, planned: PlannedFault) -> None:
         """The clock can't be read for some time (T11)."""
@@ -284,10 +306,9 @@ class FaultInjector:
 
     def _mark_changed(self, symbol: str) -> None:
         """Record that somebody else changed a symbol, and with it the other positions of its underlying."""
-        underlying = asset_of(symbol).underlying
-        self.changed_by_others |= {
-            position.symbol for position in self.day.positions if asset_of(position.symbol).underlying == underlying
-        }
+        underlying, held = asset_of(symbol).underlying, [position.symbol for position in self.day.positions]
+        held += [leg.symbol for structure in self.day.structures for leg in structure.legs]
+        self.changed_by_others |= {each for each in held if asset_of(each).underlying == underlying}
 
     def step(self, name: str) -> None:
         """Called at every named step of the program: the disk may fail, the process may be killed."""
@@ -306,6 +327,8 @@ class FaultInjector:
         self.recovered = True
         self.restore_journal()
         self.exchange.clear_faults()
+        if refused := self.day.planned("O18"):
+            self._refuse_multi_leg(refused)
         self._unblock()
         self._release_stuck_orders()
 
@@ -323,7 +346,8 @@ class FaultInjector:
     def all_fired(self) -> Counter[str]:
         """How often each fault occurred."""
         theirs = Counter({p.fault.name: self.exchange.faults.fired[p.fault.name] for p in self.day.faults})
-        return +(theirs + self.fired + Counter({"P01": self.steps.kills}))
+        on_structures = Counter({"O19": self.trades.closed_a_leg, "O20": self.trades.met})
+        return +(theirs + self.fired + on_structures + Counter({"P01": self.steps.kills}))
 
     @property
     def unfired(self) -> tuple[str, ...]:
@@ -335,6 +359,10 @@ class FaultInjector:
         refusing = self.day.planned("H21")
         if refusing and sum(refusing.at < at < refusing.until for at in self.checker.arrivals) < SURE_OCCASION:
             no_occasion.add("H21")
+        refused = self.day.planned("O18")
+        if refused and not any(at > refused.at for at in self.checker.multi_leg_arrivals):
+            no_occasion.add("O18")
+        no_occasion |= {"O19", "O20"}  # without an order that closes the structure, nothing happens to it
         held = self.account.positions.keys()
         no_occasion |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - no_occasion))
@@ -409,5 +437,9 @@ _BENCH_FAULTS: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
     "O17": FaultInjector._change_increments,  # noqa: SLF001  likewise
     "H22": FaultInjector._change_feeds,  # noqa: SLF001  likewise
     "A12": FaultInjector._change_account,  # noqa: SLF001  likewise
+    "A13": FaultInjector._lower_level,  # noqa: SLF001  likewise
+    "O18": FaultInjector._refuse_multi_leg,  # noqa: SLF001  likewise
+    "O19": FaultInjector._close_a_leg,  # noqa: SLF001  likewise
+    "O20": FaultInjector._meet_orders,  # noqa: SLF001  likewise
     CLOCK_OUTAGE: FaultInjector._stop_clock,  # noqa: SLF001  likewise
 }

@@ -17,7 +17,7 @@ from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_checks import cutoff
 
 PRICE_STAYS_LOW = frozenset({Role.SHORT_LEG, Role.COVERING_LEG, Role.TRAILING})  # their prices don't come back
-REJECTS = frozenset({"H10", "H21", "O01", "O02"})  # every other rejection has an automatic recovery
+REJECTS = frozenset({"H10", "H21", "O01", "O02", "O20"})  # every other rejection has an automatic recovery
 MIN_POLL_PAIRS = 3  # of polls within a minute: a peak needs a confirming poll, and some polls fail for other reasons
 RETRY = dt.timedelta(seconds=130)  # after three rejects in a row a protective exit is tried once per minute (K4)
 
@@ -54,7 +54,7 @@ class LivenessChecker:
 
     def _t2(self, position: PlannedPosition) -> None:
         """A position that expires today is closed by its deadline, or an alert exists."""
-        if self.account.qty_of(position.symbol) and not self._was_reported(position.symbol):
+        if self.account.qty_of(position.symbol) and not self.was_reported(position.symbol):
             self._violated(
                 "T2",
                 f"{position.symbol}: {self.account.qty_of(position.symbol)} held at the deadline without an alert",
@@ -110,10 +110,12 @@ class LivenessChecker:
 
     def _halted(self, position: PlannedPosition) -> bool:
         """Whether three rejects suspended a patient exit and the user was informed (K4)."""
-        patient = position.role in {Role.TARGET, Role.ZERO_DAY}
+        return position.role in {Role.TARGET, Role.ZERO_DAY} and self.rejected_in_a_row(position.symbol)
+
+    def rejected_in_a_row(self, name: str) -> bool:
+        """Whether the user was informed of three rejects in a row of a symbol or structure, by faults of this day."""
         rejects = REJECTS & {planned.fault.name for planned in self.day.faults}
-        reported = any(event.symbol == position.symbol and "in a row" in event.text for event in self.events)
-        return bool(patient and rejects and reported)
+        return bool(rejects) and any(event.symbol == name and "in a row" in event.text for event in self.events)
 
     def _still_due(self, position: PlannedPosition) -> bool:
         """Whether its rule is still true at the exchange's prices; a target may no longer be met."""
@@ -131,7 +133,7 @@ class LivenessChecker:
             quote.bid >= position.entry * rate if position.role is Role.TARGET else quote.mid <= position.entry * rate
         )
 
-    def _was_reported(self, symbol: str) -> bool:
+    def was_reported(self, symbol: str) -> bool:
         """Whether a warning or alert named the symbol, or the whole account, in the last half hour."""
         since = self.exchange.now - dt.timedelta(minutes=30)
         return any(

@@ -5,7 +5,7 @@
 
 import datetime as dt
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,12 +13,20 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from faults.crash import cases, crash
-from faults.day import play
+from faults.mutant_searches import (
+    Mutant,
+    by_adapter,
+    by_adapter_draw,
+    by_crash,
+    by_day,
+    by_draw,
+    by_pair,
+    by_pressure,
+    by_watch,
+)
+from faults.order_mutants import ORDER_MUTANTS
 from faults.patching import patched
-from faults.pressure import play_pressure
-from faults.real_watch import watch_beside
-from faults.two import play_pair
+from faults.structure_mutants import STRUCTURE_MUTANTS
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
 from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
@@ -58,19 +66,7 @@ from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies import isolated
 from sellctl.user_strategies.loading import load
 
-Patch = tuple[Any, str, Any]
-Search = Callable[[int], tuple[str, ...]]
 MAX_SEEDS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One mutant: its description, what it patches, and the kind of run that searches for it."""
-
-    name: str
-    text: str
-    patches: tuple[Patch, ...]
-    search: Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,51 +96,6 @@ def search_for(mutant: Mutant, most: int = MAX_SEEDS) -> SearchResult:
             if violations:
                 return SearchResult(mutant.name, seed, seed, violations[0])
     return SearchResult(mutant.name, 0, most, "")
-
-
-# --- the kinds of runs ------------------------------------------------------------------------------------------------
-
-
-def by_day(seed: int, families: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """A day with the in-process broker."""
-    return tuple(map(str, play(seed, families).violations))
-
-
-def by_adapter(seed: int) -> tuple[str, ...]:
-    """A day through the adapter."""
-    return tuple(map(str, play(seed, adapter=True).violations))
-
-
-def by_crash(seed: int) -> tuple[str, ...]:
-    """One case of the crash matrix."""
-    case = next(itertools.islice(cases(1 + seed // 60), (seed * 7) % 60, None), None)
-    return tuple(map(str, crash(case).violations)) if case else ()
-
-
-def by_pair(seed: int) -> tuple[str, ...]:
-    """Two watchers, with a shared state folder on even seeds and with one each on odd seeds."""
-    return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
-
-
-def by_draw(name: str) -> Search:
-    """A day on which nothing goes wrong but one fault that is drawn separately."""
-    return lambda seed: tuple(map(str, play(seed, (name,)).violations))
-
-
-def by_adapter_draw(name: str) -> Search:
-    """The same through the adapter."""
-    return lambda seed: tuple(map(str, play(seed, (name,), adapter=True).violations))
-
-
-def by_pressure(seed: int) -> tuple[str, ...]:
-    """One seed of budget pressure."""
-    return tuple(map(str, play_pressure(seed).violations))
-
-
-def by_watch(name: str, case: str) -> Search:
-    """A real watcher with the mutant of a name, in the one case that reveals it."""
-    main = f"from faults.mutants import run_mutated; run_mutated({name!r})"
-    return lambda seed: watch_beside(seed, main, case).errors
 
 
 def run_mutated(name: str) -> None:
@@ -483,4 +434,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("unpaced reads", "the reads of exits under way are not paced", ((due_accounts, "read_gap", _unpaced), (due_accounts, "FOLLOW_UP_SECONDS", 0.1)), by_pressure),
     Mutant("log waits", "the log waits for its reader", ((logs, "may_stall", _false),), by_watch("log waits", "log")),
     Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
+    *STRUCTURE_MUTANTS,
+    *ORDER_MUTANTS,
 )  # fmt: skip

@@ -19,7 +19,8 @@ from faults.figures import HEADER, Row, write_table
 from faults.findings import Outcome, Violation
 from faults.generate import FEWEST_POLLS
 from faults.kill9 import KillRun, kill_at_random
-from faults.mutants import MUTANTS, Mutant, SearchResult, search_for
+from faults.mutant_searches import Mutant
+from faults.mutants import MUTANTS, SearchResult, search_for
 from faults.pairs import differing_seeds
 from faults.pressure import PressureRun, play_pressure
 from faults.real_watch import CASES, WatchRun, watch_beside

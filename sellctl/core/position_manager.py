@@ -32,7 +32,7 @@ from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.held import HeldStructure, held_structures
 from sellctl.core.structures.names import is_reserved, is_structure_name
-from sellctl.core.tracking.episodes import Episodes, state_of_episode
+from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, state_of_episode
 from sellctl.core.tracking.net_widths import NetWidths
 from sellctl.core.tracking.peaks import peak_of, peak_of_structure, peaks_move
 from sellctl.core.tracking.reconciliation import Reconciliation
@@ -140,7 +140,7 @@ class PositionManager:
         is_needed = self._kinds or first
         structures = self._structures([self._holding(p, None, orders) for p in seen], first) if is_needed else ()
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
-        self._unmark_idle(seen, structures, now)
+        self._unmark_idle(seen, structures, market.now)
         wholes = {structure.name: structure.whole.position for structure in structures}
         self.episodes.seen((*valid.values(), *wholes.values()), market.now)
         gone = [s for s in self.episodes.known if is_structure_name(s) and s not in wholes]
@@ -157,15 +157,18 @@ class PositionManager:
         self.structures = {each.name: self._state_of_structure(known[each.name], each, now) for each in structures}
         return held
 
-    def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure], now: float) -> None:
-        """Legs of a structure that is held whole and isn't being closed any more don't leave either."""
-        shorts = [position.symbol for position in seen if not position.is_long]
-        whole = [each.name for each in structures if self._is_idle(each, now)]
-        self.episodes.unmark_exit_after({*whole, *(s for s in shorts if not self._is_being_closed(s, now))})
+    def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure], at: dt.datetime) -> None:
+        """Legs of a structure that is held whole and isn't being closed any more don't leave either.
 
-    def _is_idle(self, structure: HeldStructure, now: float) -> bool:
+        `at` is the broker's clock.
+        """
+        shorts = [position.symbol for position in seen if not position.is_long]
+        whole = [each.name for each in structures if self._is_idle(each, at)]
+        self.episodes.unmark_exit_after({*whole, *(s for s in shorts if not self._is_being_closed(s, at))})
+
+    def _is_idle(self, structure: HeldStructure, at: dt.datetime) -> bool:
         """Whether nothing closes it, and every leg that was to be closed with it is still held in full."""
-        if any(self._is_being_closed(symbol, now) for symbol in structure.holdings):
+        if any(self._is_being_closed(symbol, at) for symbol in structure.holdings):
             return False
         known = self.episodes.known
         marks = [(s, ExitAfter.of(known[s].exit_after)) for s in structure.holdings if s in known]
@@ -175,8 +178,15 @@ class PositionManager:
             for symbol, mark in marks
         )
 
-    def _is_being_closed(self, symbol: str, now: float) -> bool:
-        return self._book.is_announced(symbol) or self._book.exit_progress(symbol, now) is not None
+    def _is_being_closed(self, symbol: str, at: dt.datetime) -> bool:
+        """Whether an order of ours closes it, or has just done so: the positions may not show its last fill yet.
+
+        That of an earlier process counts, whose exit isn't under way here.
+        """
+        filled_at = self._filled_at.get(symbol)
+        may_be_missing = filled_at is not None and at - filled_at < MAY_BE_MISSING
+        exit_ = self._book.exit_progress(symbol, self._clock.monotonic())
+        return may_be_missing or exit_ is not None or self._book.is_announced(symbol)
 
     async def save(self) -> None:
         """Store what is remembered of the positions. It is on disk when this returns."""
@@ -334,9 +344,9 @@ class PositionManager:
         """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""
         now = self._clock.monotonic()
         for leg in order.legs:
-            if order.handling.rests:
-                self.filled_before(leg.symbol, at)
             memory, filled = self._memories.get(leg.symbol), cumulative * leg.ratio
+            if order.handling.rests or memory is None or memory.fills.ledger.left(now) is None:
+                self.filled_before(leg.symbol, at)
             if memory:
                 memory.fills.filled(order.client_order_id, filled, now, only_if_open=order.handling.rests)
 

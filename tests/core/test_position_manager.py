@@ -282,6 +282,24 @@ def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", ""]
 
 
+def test_a_long_that_is_to_follow_stays_marked_in_the_next_process_until_the_fill_of_its_short_is_shown() -> None:
+    desk = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "3"))
+    short, _ = desk.poll(*legs)
+    signal = replace(a_signal(), holding=short, then_close=(HIGHER,))
+    desk.positions.sending(a_request(signal), signal, desk.clock.now())
+    asyncio.run(desk.positions.save())
+    later = Desk(clock=desk.clock, memory=desk.memory, kinds=SPREADS)
+    later.fill(2)  # the order of the process that ended is looked up before positions are joined
+    assert all(holding.state.exit_after for holding in later.poll(*legs))
+    (long,) = later.poll(legs[1], seconds=9)
+    assert long.state.exit_after
+    again = Desk(clock=desk.clock, memory=desk.memory, kinds=SPREADS)
+    again.fill(2)
+    held = again.poll(*legs, seconds=40)  # the list is wrong, or somebody has sold short again
+    assert not any(holding.state.exit_after for holding in held)
+
+
 def test_a_position_that_was_gone_for_a_minute_begins_anew() -> None:
     desk = Desk()
     with_a_peak(desk)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from faults.catalogue import CATALOGUE, SEPARATE
 from faults.day import Stage, a_stage
 from faults.generate import Day, PlannedFault, Role, generate_day
 from faults.network import LoggedRequest
+from faults.structure_draws import Kind, a_structure
+from faults.structures import Course, Entry
 from sellctl.core.config.schema import BackstopConfig
+from sellctl.sim.settings import Settings
 
 
 def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
@@ -23,6 +27,17 @@ def a_day(*roles: Role, seed: int = 2, hours: float | None = None) -> Day:
     positions = tuple(position for position in day.positions if not roles or position.role in roles)
     ends = day.ends_at if hours is None else day.begins_at + dt.timedelta(hours=hours)
     return replace(day, positions=positions, ends_at=ends)
+
+
+def a_structures_day(
+    kind: Kind, course: Course, entry: Entry = Entry.HELD, seed: int = 2, settings: Settings | None = None
+) -> Day:
+    """A day without faults on which nothing is held but one structure, whose course is given."""
+    day = replace(a_day(Role.UNTRIGGERED, seed=seed), positions=(), settings=settings or Settings())
+    chance = random.Random(seed)  # noqa: S311  a test's seed, not a secret
+    drawn = (a_structure(day, kind, chance, course) for _ in itertools.count())
+    structure = next(each for each in drawn if (each.entry, each.course) == (entry, course))
+    return replace(day, structures=(structure,))
 
 
 def with_fault(

@@ -13,6 +13,8 @@ from faults.crash import Case, crash
 from faults.day import play
 from faults.generate import DUE, Role, generate_day
 from faults.mutants import MUTANTS, search_for
+from faults.structure_draws import with_structures
+from faults.structures import LEAVES_BY_ITS_RULES
 from faults.two import play_pair
 from sellctl.sim.faults.catalogue import CATALOGUE as SIMULATED
 
@@ -81,9 +83,11 @@ def test_a_day_through_the_adapter_violates_nothing() -> None:
 
 
 def test_a_day_without_faults_sells_all_that_is_due_and_nothing_else() -> None:
-    outcome = play(2, ())
+    outcome, day = play(2, ()), with_structures(generate_day(2, ()))
+    due = [each for each in day.structures if each.course in LEAVES_BY_ITS_RULES]
     assert not outcome.violations
-    assert outcome.exits == sum(position.role in DUE for position in generate_day(2, ()).positions)
+    assert outcome.exits == sum(position.role in DUE for position in day.positions) + len(due)
+    assert due
 
 
 @pytest.mark.parametrize("step", ["journal.intend.after", "broker.submit.arrived", "broker.cancel.arrived"])
@@ -99,7 +103,10 @@ def test_two_watchers_cause_one_order_per_decision(*, shared: bool) -> None:
     assert not play_pair(2, shared=shared).violations
 
 
-@pytest.mark.parametrize("name", ["random ids", "intent after", "zero day forgotten", "addition disarms"])
+@pytest.mark.parametrize(
+    "name",
+    ["random ids", "intent after", "zero day forgotten", "addition disarms", "long leg first", "legs judged alone"],
+)
 def test_a_mutant_is_found(name: str) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
     assert search_for(mutant, 5).seed

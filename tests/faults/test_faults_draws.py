@@ -5,15 +5,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from builders import replace
 from faults_scenes import a_day, found, played, sent, with_fault
 
-from faults.catalogue import SEPARATE
+from faults.catalogue import SEPARATE, Fault
 from faults.day import config_of, play
 from faults.draws import with_draws
 from faults.evidence import EvidenceChecker
 from faults.findings import Findings
 from faults.generate import Role, generate_day
 from faults.network import LoggedRequest
+from faults.structure_draws import with_structures
 from sellctl.sim.venue.exchange import Exchange
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
@@ -22,17 +24,18 @@ NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 
 @pytest.mark.parametrize("name", [fault.name for fault in SEPARATE])
 def test_a_separate_draw_adds_its_fault_and_changes_nothing_else_of_the_day(name: str) -> None:
-    day = generate_day(3, adapter=True)
+    day = with_structures(generate_day(3, adapter=True))
     drawn = with_draws(day, (name,), adapter=True)
     assert drawn.faults[: len(day.faults)] == day.faults
     assert {planned.fault.name for planned in drawn.faults[len(day.faults) :]} <= {name}
-    assert drawn.positions == day.positions
+    assert replace(drawn, faults=day.faults) == day
 
 
 @pytest.mark.parametrize("fault", SEPARATE, ids=lambda fault: fault.name)
-def test_about_one_day_in_eight_has_each_separate_draw(fault: object) -> None:
-    days = [with_draws(generate_day(seed, adapter=True), adapter=True) for seed in range(400)]
-    assert 20 <= sum(any(planned.fault is fault for planned in day.faults) for day in days) <= 75
+def test_each_separate_draw_is_on_its_share_of_the_days(fault: Fault) -> None:
+    days = [with_draws(with_structures(generate_day(seed, adapter=True)), adapter=True) for seed in range(400)]
+    share = sum(any(planned.fault is fault for planned in day.faults) for day in days) / len(days)
+    assert 0.4 * fault.share <= share <= 1.5 * fault.share
 
 
 def test_a_day_without_faults_has_no_separate_draws() -> None:

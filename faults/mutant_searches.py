@@ -1,0 +1,90 @@
+"""What a mutant is, and the kinds of runs that search for one."""
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from faults.crash import cases, crash
+from faults.day import a_stage, play, scratch
+from faults.draws import with_draws
+from faults.generate import MINUTE, generate_day
+from faults.pressure import play_pressure
+from faults.real_watch import watch_beside
+from faults.structure_draws import BUTTERFLY, CALENDAR, CONDOR, Kind, a_structure
+from faults.structures import LEAVES_BY_ITS_RULES
+from faults.two import play_pair
+
+Patch = tuple[Any, str, Any]
+Search = Callable[[int], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One mutant: its description, what it patches, and the kind of run that searches for it."""
+
+    name: str
+    text: str
+    patches: tuple[Patch, ...]
+    search: Search
+
+
+def by_day(seed: int, families: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """A day with the in-process broker."""
+    return tuple(map(str, play(seed, families).violations))
+
+
+def by_adapter(seed: int) -> tuple[str, ...]:
+    """A day through the adapter."""
+    return tuple(map(str, play(seed, adapter=True).violations))
+
+
+def by_exit(*draws: str, kind: Kind | None = None) -> Search:
+    """Only one structure that is due, of a kind, until some minutes after that, and these separate draws."""
+
+    def search(seed: int) -> tuple[str, ...]:
+        day, rng = generate_day(seed, ()), random.Random(seed)  # noqa: S311  a bench's seed, not a secret
+        course = rng.choice(sorted(LEAVES_BY_ITS_RULES))
+        each = a_structure(day, kind or rng.choice((CONDOR, CALENDAR, BUTTERFLY)), rng, course)
+        at = each.due_at or day.opens
+        day = replace(day, positions=(), structures=(each,), recovers_at=at, ends_at=at + 5 * MINUTE)
+        with scratch() as name:
+            stage = a_stage(with_draws(day, draws), Path(name) / "state")
+            stage.play()
+            return tuple(map(str, stage.findings.found))
+
+    return search
+
+
+def by_crash(seed: int) -> tuple[str, ...]:
+    """One case of the crash matrix."""
+    case = next(itertools.islice(cases(1 + seed // 60), (seed * 7) % 60, None), None)
+    return tuple(map(str, crash(case).violations)) if case else ()
+
+
+def by_pair(seed: int) -> tuple[str, ...]:
+    """Two watchers, with a shared state folder on even seeds and with one each on odd seeds."""
+    return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
+
+
+def by_draw(name: str) -> Search:
+    """A day on which nothing goes wrong but one fault that is drawn separately."""
+    return lambda seed: tuple(map(str, play(seed, (name,)).violations))
+
+
+def by_adapter_draw(name: str) -> Search:
+    """The same through the adapter."""
+    return lambda seed: tuple(map(str, play(seed, (name,), adapter=True).violations))
+
+
+def by_pressure(seed: int) -> tuple[str, ...]:
+    """One seed of budget pressure."""
+    return tuple(map(str, play_pressure(seed).violations))
+
+
+def by_watch(name: str, case: str) -> Search:
+    """A real watcher with the mutant of a name, in the one case that reveals it."""
+    main = f"from faults.mutants import run_mutated; run_mutated({name!r})"
+    return lambda seed: watch_beside(seed, main, case).errors
