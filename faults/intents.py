@@ -12,6 +12,14 @@ from sellctl.sim.venue.orders import SimOrder
 ZERO = Decimal(0)
 
 
+JOURNAL = "journal.sqlite"
+
+
+def away_from(folder: Path) -> Path:
+    """Where the journal's files are while they are moved away (D06)."""
+    return folder.with_name(f"{folder.name}.away")
+
+
 def intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
     """The bodies of the committed intents with an id."""
     return (entry.get("body", {}) for entry in _entries(folder, "intent", client_order_id))
@@ -23,9 +31,9 @@ def was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
 
 
 def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:
-    """The journal's entries of one kind about an order, read through a connection of its own."""
-    path = folder / "journal.sqlite"
-    if not path.exists():
+    """The journal's entries of one kind about an order, read through a connection of its own, also while it is away."""
+    path = next((each for each in (folder / JOURNAL, away_from(folder) / JOURNAL) if each.exists()), None)
+    if path is None:
         return
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
