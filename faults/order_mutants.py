@@ -16,7 +16,7 @@ from sellctl.core.decision.sizing import Size
 from sellctl.core.model.plan import ClosedLeg, SubmitOrder
 from sellctl.core.model.position import Position
 
-_CLOSING = SubmitOrder.closing_structure.__func__  # type: ignore[attr-defined]  a classmethod's function
+_CLOSING = vars(SubmitOrder)["closing_structure"].__func__
 
 
 def _closing_with(
