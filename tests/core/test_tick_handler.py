@@ -19,6 +19,15 @@ DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
 MSFT_CALL = "MSFT261218C00400000"
 
 
+def with_options_on(*underlyings: str) -> tuple[World, list[str]]:
+    """An account with a contract on each of these underlyings, none of them due, and their symbols."""
+    world, symbols = World(), [f"{underlying}261218C00200000" for underlying in underlyings]
+    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
+    for symbol in symbols:
+        world.quoted("1.00", "1.02", symbol)
+    return world, symbols
+
+
 class Ticks:
     """A tick handler on fakes after a poll, and the accounts that it woke."""
 
@@ -117,11 +126,7 @@ def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
 
 
 def test_orders_of_one_instant_count_against_each_other() -> None:
-    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD")]
-    world = World()
-    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
-    for symbol in symbols:
-        world.quoted("1.00", "1.02", symbol)
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
     ticks = Ticks(world)
 
     async def all_are_due() -> None:
@@ -206,11 +211,7 @@ def test_a_stop_that_a_second_tick_has_confirmed_requests_no_quote() -> None:
 
 
 def test_stops_that_are_reached_in_quick_succession_share_their_requests() -> None:
-    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")]
-    world = World()
-    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
-    for symbol in symbols:
-        world.quoted("1.00", "1.02", symbol)
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
     ticks = Ticks(world)
 
     async def one_after_the_other() -> None:
