@@ -13,7 +13,7 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteBook, Source
 QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 SILENT_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
-_MARGIN = 0.01  # seconds added, so that a second quote isn't slightly too early
+_MARGIN = 0.001  # seconds added, so that rounding doesn't make a second quote too early
 
 
 class PriceTracker:

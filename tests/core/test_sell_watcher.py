@@ -273,11 +273,12 @@ async def tick(world: World, symbol: str) -> None:
     """A streamed quote over the target, with today's orders known."""
     world.quoted(*DUE, symbol)
     world.prices.accept({symbol: world.quotes.quote(symbol)}, {symbol: a_position(symbol).instrument}, Source.STREAM)
-    view = world.watcher.view_for_tick("AAPL")
+    view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
     newest = [replace(h, quote=world.prices.newest(h.symbol)) for h in view.snapshot.holdings]
     snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest))
-    await world.watcher.act_on_tick("AAPL", replace(view, snapshot=snapshot))
+    view = replace(view, snapshot=snapshot)
+    await world.watcher.act_on_tick(view, world.watcher.decide_on_tick(view))
 
 
 def with_a_stale_order() -> World:
@@ -340,7 +341,7 @@ def test_targets_are_cancelled_when_a_run_ends_and_protective_exits_are_not() ->
 
 def test_a_tick_acts_on_what_the_last_poll_saw() -> None:
     world = polled(World())
-    view = world.watcher.view_for_tick("AAPL")
+    view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
     assert view.snapshot.on_tick
     assert [holding.symbol for holding in view.snapshot.holdings] == [CALL]
@@ -349,17 +350,17 @@ def test_a_tick_acts_on_what_the_last_poll_saw() -> None:
 
 @pytest.mark.parametrize("mode", [RunMode.DRY_RUN, RunMode.STALE_ONLY])
 def test_no_tick_acts_where_a_poll_would_not(mode: RunMode) -> None:
-    assert polled(World(options=WatcherOptions(mode=mode))).watcher.view_for_tick("AAPL") is None
-    assert World().watcher.view_for_tick("AAPL") is None
+    assert polled(World(options=WatcherOptions(mode=mode))).watcher.view_for_tick(["AAPL"]) is None
+    assert World().watcher.view_for_tick(["AAPL"]) is None
 
 
 def test_no_tick_acts_on_a_price_that_has_moved_by_todays_split_until_a_poll_has_rested_the_rules() -> None:
     world = polled(World())
     world.splits.begin(TUESDAY)
     world.splits.answered(["AAPL"], [Split("AAPL", Decimal(2), TUESDAY)])
-    assert world.watcher.view_for_tick("AAPL") is not None
+    assert world.watcher.view_for_tick(["AAPL"]) is not None
     polled_prices(world, "0.50", "0.52")
-    assert world.watcher.view_for_tick("AAPL") is None
+    assert world.watcher.view_for_tick(["AAPL"]) is None
     polled(world, ("0.50", "0.52"), ("0.50", "0.52"))
     assert world.broker.sent == []
     assert any("today's 2:1 split of AAPL may not be booked yet" in text for text in world.texts)
@@ -394,10 +395,11 @@ def test_no_tick_acts_between_a_panic_and_its_poll() -> None:
 
 def test_a_tick_whose_view_has_expired_sends_nothing() -> None:
     world = polled(World())
-    view = world.watcher.view_for_tick("AAPL")
+    view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
+    plan = world.watcher.decide_on_tick(view)
     polled(world, DUE)
-    asyncio.run(world.watcher.act_on_tick("AAPL", view))
+    asyncio.run(world.watcher.act_on_tick(view, plan))
     assert len(world.broker.sent) == 1
 
 

@@ -2,21 +2,38 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from functools import partial
 
 import pytest
-from builders import CALL, PUT, a_position
+from builders import CALL, PUT, a_policy, a_position
 from msgspec.structs import replace
 from order_builders import an_exit_order
 from shell_fakes import FakeStream, World
 
+from sellctl.core.config.schema import MatchConfig, RulesConfig, SellModuleConfig, StrategyConfig
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.model.event import EventKind
+from sellctl.core.model.gain import Amount, Basis
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import Urgency
 from sellctl.core.tick_handler import TickHandler
 
 DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
 MSFT_CALL = "MSFT261218C00400000"
+HIGHER = "AAPL261218C00210000"
+
+
+FOUR = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD")]
+
+
+def with_four_underlyings() -> World:
+    """One contract of each of FOUR, none of them due."""
+    world = World()
+    world.broker.held = tuple(a_position(symbol, "1") for symbol in FOUR)
+    for symbol in FOUR:
+        world.quoted("1.00", "1.02", symbol)
+    return world
 
 
 class Ticks:
@@ -44,6 +61,15 @@ class Ticks:
         self.world.clock.seconds += 1
         self.world.quoted(bid, ask, symbol)
         self.handler.quotes_received([self.world.quotes.quote(symbol)])
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def quotes(self, prices: tuple[str, str], symbols: list[str]) -> None:
+        """The same streamed quote of several symbols, in one message."""
+        self.world.clock.seconds += 1
+        for symbol in symbols:
+            self.world.quoted(*prices, symbol)
+        self.handler.quotes_received([self.world.quotes.quote(symbol) for symbol in symbols])
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -116,12 +142,8 @@ def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
     ticks.play(both)
 
 
-def test_orders_of_one_instant_count_against_each_other() -> None:
-    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD")]
-    world = World()
-    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
-    for symbol in symbols:
-        world.quoted("1.00", "1.02", symbol)
+def test_orders_of_one_instant_that_are_decided_one_after_the_other_count_against_each_other() -> None:
+    world = with_four_underlyings()
     ticks = Ticks(world)
 
     async def all_are_due() -> None:
@@ -131,13 +153,20 @@ def test_orders_of_one_instant_count_against_each_other() -> None:
             sent = replace(sent, client_order_id=f"sellctl-{number}")
             world.watcher.orders.book.intend(sent)
         world.clock.seconds += 1
-        for symbol in symbols:
+        for symbol in FOUR:
             world.quoted(*DUE, symbol)
-        ticks.handler.quotes_received([world.quotes.quote(symbol) for symbol in symbols])
+            ticks.handler.quotes_received([world.quotes.quote(symbol)])
         await world.clock.sleep(0)
 
     ticks.play(all_are_due)
-    assert ticks.sent == symbols[:2]
+    assert ticks.sent == FOUR[:2]
+
+
+def test_what_is_due_by_one_message_is_decided_together_and_recorded_in_one_plan() -> None:
+    ticks = Ticks(with_four_underlyings())
+    ticks.play(partial(ticks.quotes, DUE, FOUR))
+    assert ticks.sent == FOUR
+    assert [decision.holding.symbol for decision in ticks.world.journal.plans[-1].submits] == FOUR
 
 
 def test_a_ticks_plan_is_recorded_and_its_intent_too() -> None:
@@ -171,15 +200,31 @@ def test_a_stop_needs_two_ticks_far_enough_apart() -> None:
     assert again.sent == [CALL]
 
 
-def test_a_stop_without_a_second_tick_is_confirmed_by_one_request_for_what_is_held_on_its_underlying() -> None:
+def test_a_stop_without_a_second_tick_is_confirmed_by_one_request_for_its_symbol() -> None:
     world = World()
-    world.broker.held = (a_position(CALL, "3"), a_position(MSFT_CALL, "2"))
-    world.quoted("1.00", "1.02", MSFT_CALL)
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "2"), a_position(MSFT_CALL, "2"))
+    for symbol in (PUT, MSFT_CALL):
+        world.quoted("1.00", "1.02", symbol)
     ticks = Ticks(world)
     ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), ticks.two_seconds_pass)
     assert world.quotes.requested == [[CALL]]
     assert ticks.sent == [CALL]
     assert world.broker.requests == ["submit"]
+
+
+def test_the_stop_of_a_vertical_is_confirmed_by_quotes_of_both_legs() -> None:
+    stop = StrategyConfig(
+        match=MatchConfig(structure=(StructureKind.VERTICAL,)), rules=RulesConfig(stop_loss=Amount(Decimal("0.4")))
+    )
+    world = World(policy=a_policy(SellModuleConfig(strategies=(stop,))))
+    world.watcher.take_policy(world.policy, Basis.MID)
+    world.broker.held = (a_position(CALL, "1", entry="1.00"), a_position(HIGHER, "1", entry="0.40", short=True))
+    world.quoted("1.00", "1.02")
+    world.quoted("0.40", "0.42", HIGHER)
+    ticks = Ticks(world)
+    ticks.play(lambda: ticks.quote("0.70", "0.72"), ticks.two_seconds_pass)
+    assert ticks.world.quotes.requested == [[CALL, HIGHER]]
+    assert ticks.sent == [HIGHER]
 
 
 def test_what_is_not_held_any_more_is_not_requested() -> None:
@@ -320,6 +365,17 @@ def test_a_tick_after_news_of_another_symbols_orders_sends() -> None:
 
     ticks.play(change, lambda: ticks.quote(*DUE))
     assert ticks.sent == [CALL]
+
+
+def test_news_of_one_symbols_orders_hold_back_nothing_else_that_is_due_by_the_same_message() -> None:
+    ticks = Ticks(with_four_underlyings())
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", FOUR[1])
+
+    ticks.play(change, partial(ticks.quotes, DUE, FOUR))
+    assert ticks.sent == [FOUR[0], *FOUR[2:]]
+    assert "main" in ticks.woken
 
 
 @pytest.mark.parametrize("is_back", [False, True])
