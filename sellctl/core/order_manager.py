@@ -331,7 +331,7 @@ class OrderManager:
             requests += [self._cancelling(decision.holding.symbol, cancel, recorded, at) for cancel in first if cancel]
             if decision.holding.symbol in sends:
                 requests.append(self._sending(sends.pop(decision.holding.symbol), plan.made_at, recorded, at))
-        return requests + [self._cancelling(each.order.symbol, each, recorded, at) for each in cancels.values()]
+        return requests + [self._cancelling_stale(cancel, recorded, at) for cancel in cancels.values()]
 
     def _sending(
         self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
@@ -352,6 +352,15 @@ class OrderManager:
     def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
         """Request a cancel once it is recorded."""
         return self.executions.cancelling(symbol, partial(self._cancel, cancel, at), recorded)
+
+    def _cancelling_stale(self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
+        """Request the cancel of a stale order, after the orders that every account sends in this moment."""
+
+        async def request() -> bool:
+            await asyncio.sleep(0)
+            return await self._cancel(cancel, at)
+
+        return self.executions.cancelling(cancel.order.symbol, request, recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
