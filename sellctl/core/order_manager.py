@@ -154,6 +154,10 @@ class OrderManager:
         self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
 
+    async def look_up_unknown(self) -> None:
+        """Look up our orders whose outcome is unknown. None is sent again."""
+        await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in self.book.unknown))
+
     def follow(self, orders: Iterable[Order]) -> None:
         """Update those of our orders that are among these."""
         for order in orders:

@@ -248,6 +248,10 @@ class SellWatcher:
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
         return True
 
+    async def look_up_unknown(self) -> None:
+        """Look up our orders whose outcome is unknown. None is sent again."""
+        await self._contain(self.orders.look_up_unknown())
+
     # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
     @property
