@@ -21,6 +21,7 @@ from sellctl.sim.venue.orders import SimEvent, SimOrder
 
 PREFIX = "sellctl-"
 BACKSTOP = "sellctl-backstop-"
+JOURNAL = "journal.sqlite"
 ZERO = Decimal(0)
 SETTLES_WITHIN = dt.timedelta(seconds=20)
 ONE_SECOND = dt.timedelta(seconds=1)
@@ -300,6 +301,11 @@ def _client_order_id(prefix: str, number: str, symbol: str, day: str, n: int) ->
     return prefix + hashlib.sha256(f"{number}|{symbol}|{day}|{n}".encode()).hexdigest()[:32]
 
 
+def away_from(folder: Path) -> Path:
+    """Where the journal's files are while they are moved away (D06)."""
+    return folder.with_name(f"{folder.name}.away")
+
+
 def _intents(folder: Path, client_order_id: str) -> Iterator[dict[str, Any]]:
     """The bodies of the committed intents with an id."""
     return (entry.get("body", {}) for entry in _entries(folder, "intent", client_order_id))
@@ -311,9 +317,9 @@ def _was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
 
 
 def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:
-    """The journal's entries of one kind about an order, read through a connection of its own."""
-    path = folder / "journal.sqlite"
-    if not path.exists():
+    """The journal's entries of one kind about an order, read through a connection of its own, also while it is away."""
+    path = next((each for each in (folder / JOURNAL, away_from(folder) / JOURNAL) if each.exists()), None)
+    if path is None:
         return
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:

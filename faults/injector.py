@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
-from pathlib import Path
 from typing import TypeVar
 
 from faults.catalogue import Timing
-from faults.checkers import ExchangeChecker, is_ours
+from faults.checkers import JOURNAL, ExchangeChecker, away_from, is_ours
 from faults.draws import CLOCK_OUTAGE, WRONG_CLOCK
 from faults.generate import PEAK_DURATION, Day, HumanAction, PlannedFault, PlannedPosition, Role
 from faults.loop import LoopClock
@@ -36,7 +35,7 @@ MOST_KILLS = 12
 RELEASE_INTERVAL = dt.timedelta(minutes=7)
 EXTENSION = dt.timedelta(minutes=3)
 SOON = dt.timedelta(seconds=1)
-_MOVED = ".away"
+_JOURNAL_FILES = f"{JOURNAL}*"
 _DISK_ERRORS = {
     "D01": "database is locked",
     "D02": "database or disk is full",
@@ -153,18 +152,19 @@ class FaultInjector:
 
     def _move_journal(self, planned: PlannedFault) -> None:
         """Move the journal's files away from a running process, and back some minutes later."""
-        for path in self._journal_files():
-            path.rename(path.with_name(path.name + _MOVED))
+        folder = self.checker.folders[0]
+        away = away_from(folder)
+        away.mkdir(exist_ok=True)
+        for path in folder.glob(_JOURNAL_FILES):
+            path.rename(away / path.name)
         self.fired["D06"] += 1
         self.exchange.at(planned.until, lambda _exchange: self.restore_journal())
 
     def restore_journal(self) -> None:
         """Move the journal's files back, as an operator would before a new process starts."""
-        for path in self.checker.folders[0].glob(f"*{_MOVED}"):
-            path.rename(path.with_name(path.name.removesuffix(_MOVED)))
-
-    def _journal_files(self) -> list[Path]:
-        return sorted(self.checker.folders[0].glob("journal.sqlite*"))
+        folder = self.checker.folders[0]
+        for path in away_from(folder).glob(_JOURNAL_FILES):
+            path.rename(folder / path.name)
 
     def _block(self, planned: PlannedFault) -> None:
         self.account.trading_blocked = True
@@ -328,6 +328,7 @@ class FaultInjector:
         cancels = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
         no_occasion = set() if any(at < self.day.recovers_at for at in cancels) else {"H19", "O04"}
         no_occasion |= set() if self._wrote else set(_DISK_ERRORS)
+        no_occasion |= {p.fault.name for p in self.day.faults if p.fault.timing is Timing.AT_ORDER}  # else it has fired
         no_occasion |= {p.fault.name for p in self.day.faults if self._running_since(p.at) < OCCASION_WITHIN}
         refusing = self.day.planned("H21")
         if refusing and sum(refusing.at < at < refusing.until for at in self.checker.arrivals) < SURE_OCCASION:

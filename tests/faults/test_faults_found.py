@@ -107,6 +107,14 @@ def test_a_journal_that_was_moved_between_two_processes_is_restored_before_the_n
     assert not play(seed).violations  # otherwise a new journal would begin while the old one's orders are open
 
 
+def test_an_intent_counts_as_recorded_also_while_the_journals_files_are_moved_away() -> None:
+    assert not play(3319).violations  # they are moved between the commit of an intent and its order's acceptance
+
+
+def test_what_replaces_a_new_order_has_no_occasion_while_every_order_is_held() -> None:
+    assert play(2992).unfired == ()
+
+
 @pytest.mark.parametrize("seed", [158, 184, 251])
 def test_seeds_that_once_failed_through_the_adapter_violate_nothing(seed: int) -> None:
     outcome = play(seed, adapter=True)  # lagging positions without a fill, a wrong calendar, a cover of another urgency
