@@ -16,7 +16,7 @@ from sellctl.core.decision import backstop
 from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.confirmation import SECOND_QUOTE, Confirmation, confirmed
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation, within_the_minute
+from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.risk_checks import wrong_account
@@ -56,7 +56,6 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     decisions = most_urgent_first(
         _step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated
     )
-    decisions = within_the_minute(decisions, context)
     if backstop.needs_attention(context):
         decisions = _with_backstops(decisions, context)
     decisions = tuple(_with_alerts(decision, context) for decision in decisions)

@@ -19,7 +19,7 @@ from sellctl.core.decision.pricing import (
     believable,
     price_step,
 )
-from sellctl.core.decision.risk_checks import MAX_ORDERS_PER_MINUTE, RiskContext, rate_violation, violations
+from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
 from sellctl.core.decision.sizing import Size, free, size_of
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import (
@@ -98,25 +98,6 @@ def _denied(signal: ExitSignal, refusals: tuple[str, ...]) -> PositionDecision:
     alert = signal.urgency <= Urgency.PROTECTIVE
     return PositionDecision(
         signal.holding, DecisionState.DENIED, sentence, signal=signal, violations=refusals, alert=alert
-    )
-
-
-def within_the_minute(
-    decisions: tuple[PositionDecision, ...], context: DecisionContext
-) -> tuple[PositionDecision, ...]:
-    """The decisions, most urgent first, without orders beyond those that the account may send this minute (K2)."""
-    most = MAX_ORDERS_PER_MINUTE[1]
-    left = max(most - context.snapshot.sent.all, 0)
-    due = [decision.holding.symbol for decision in decisions if decision.submit]
-    if len(due) <= left:
-        return decisions
-    refusal = f"{most} orders for this account within a minute, {most} allowed"
-    late = set(due[left:])
-    return tuple(
-        replace(_denied(each.signal, (refusal,)), triggers=each.triggers)
-        if each.signal and each.holding.symbol in late
-        else each
-        for each in decisions
     )
 
 

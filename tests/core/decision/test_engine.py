@@ -25,11 +25,10 @@ from sellctl.core.config.schema import (
 )
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
-from sellctl.core.decision.risk_checks import MAX_ORDERS_PER_MINUTE
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState, ExitSignal, Reason, Urgency
-from sellctl.core.model.position import Holding, OrderCount
+from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Snapshot
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 
@@ -271,19 +270,3 @@ def test_a_position_whose_row_contradicts_itself_keeps_open_and_alerts_with_the_
     assert decision.submit is None
     assert decision.alert
     assert "entry price unknown (its cost basis says otherwise)" in decision.sentence
-
-
-# --- more exits than an account may send in a minute ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("sent", [0, 20])
-def test_of_more_exits_than_the_account_may_send_this_minute_the_most_urgent_are_sent(sent: int) -> None:
-    most = MAX_ORDERS_PER_MINUTE[1]
-    holdings = [a_holding(f"AAPL261218C{strike:05}000", **TARGET) for strike in range(100, 100 + most)]
-    last = a_holding("AAPL261218P00900000", bid="0.50", ask="0.52")
-    plan = decide(replace(a_snapshot(*holdings, last), sent=OrderCount(sent, 0)), a_policy())
-    assert len(plan.submits) == most - sent
-    assert plan.submits[0].holding.symbol == last.symbol
-    assert {decision.violations for decision in plan.of(DecisionState.DENIED)} == {
-        ("120 orders for this account within a minute, 120 allowed",)
-    }
