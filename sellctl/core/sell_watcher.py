@@ -24,6 +24,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.gain import Basis
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
@@ -69,12 +70,6 @@ class TickView(Struct, frozen=True):
     def underlyings(self) -> frozenset[str]:
         """The underlyings that it shows."""
         return frozenset(map(_underlying, self.snapshot.holdings))
-
-    def of(self, underlyings: Collection[str]) -> "TickView":
-        """The part of it that concerns these underlyings."""
-        snapshot = self.snapshot
-        holdings = tuple(holding for holding in snapshot.holdings if _underlying(holding) in underlyings)
-        return replace(self, snapshot=replace(snapshot, holdings=holdings))
 
 
 @dataclass(slots=True)
@@ -168,6 +163,7 @@ class SellWatcher:
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
+        snapshot = replace(snapshot, sent=self.positions.sent)
         if seen.at > self.orders.executions.last_ended_at:
             self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
@@ -378,37 +374,37 @@ class SellWatcher:
         )
         return TickView(snapshot, state.polled_at)
 
-    def decide_on_tick(self, view: TickView) -> Plan:
-        """The plan for a view, without symbols on which an order is being cancelled, or was since the poll."""
-        return self._with_views_that_hold(self.decide(view.snapshot), view.observed_at)
+    def due_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str] = ()) -> Plan:
+        """What the plan of a view may do now.
 
-    async def act_on_tick(self, view: TickView, plan: Plan) -> None:
-        """Execute the plan that was decided on a view, except where the view has expired meanwhile.
+        Left out are `withheld` underlyings, and symbols on which an order is being cancelled, or was since the poll.
+        """
+        due = self._with_views_that_hold(plan, view.observed_at)
+        if not withheld:
+            return due
+        return due.only(frozenset(symbol for symbol in due.symbols if underlying_of(symbol) not in withheld))
+
+    async def act_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str] = ()) -> None:
+        """Execute the plan that was decided on a view, except on `withheld` underlyings and where the view has expired.
 
         It is decided again when orders were sent meanwhile, because their number per minute is limited (K2), or when
         what was known of today's orders isn't certain any more.
         """
-        accepted = {underlying for underlying in view.underlyings if self.accepts_ticks(underlying)}
-        if not accepted:
-            return
-        before = view.snapshot
-        now = replace(
-            view.of(accepted).snapshot,
-            sent=self.positions.sent,
-            history=self.observer.known_orders(before.history),
-        )
-        if accepted != view.underlyings or (now.sent, now.history) != (before.sent, before.history):
-            plan = self.decide(now)
-        await self._contain(self._execute_on_tick(now, plan, view.observed_at))
+        if self.may_reevaluate:
+            await self._contain(self._act_on_tick(view, plan, withheld))
 
-    async def _execute_on_tick(self, snapshot: Snapshot, plan: Plan, observed_at: float) -> None:
-        due = self._with_views_that_hold(plan, observed_at)
+    async def _act_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str]) -> None:
+        before = view.snapshot
+        now = replace(before, sent=self.positions.sent, history=self.observer.known_orders(before.history))
+        if (now.sent, now.history) != (before.sent, before.history):
+            plan = self.decide(now)
+        due = self.due_on_tick(view, plan, withheld)
         if due.acts:
             self.positions.decided(due)
             try:
-                await self._execute(due, observed_at)
+                await self._execute(due, view.observed_at)
             finally:
-                await self.journal.plan_made(snapshot, plan)
+                await self.journal.plan_made(now, plan)
 
     # --- polls and ticks ----------------------------------------------------------------------------------------------
 

@@ -178,16 +178,31 @@ class TickHandler:
     def _decide(
         self, watcher: SellWatcher, underlyings: Collection[str], market: Market, received_at: float
     ) -> frozenset[str]:
-        """Decide on these underlyings by quotes received then. Return those whose view holds no more."""
+        """Decide on these underlyings by quotes received then. Return those whose view holds no more.
+
+        After an internal error, which is published, the account is read; no other account is affected.
+        """
+        try:
+            return self._decided(watcher, underlyings, market, received_at)
+        except Exception as error:  # noqa: BLE001  a bug here must not keep the exits of others from being sent
+            self._publish_fault(error)
+            self._wake(watcher.name)
+            return frozenset()
+
+    def _decided(
+        self, watcher: SellWatcher, underlyings: Collection[str], market: Market, received_at: float
+    ) -> frozenset[str]:
         view = self._view(watcher, underlyings, market)
         if view is None:
             return frozenset(underlyings)
-        plan = watcher.decide_on_tick(view)
-        lacking = {underlying_of(symbol) for symbol in watcher.lacks_certain_orders(plan)}
+        plan = watcher.decide(view.snapshot)
+        due = watcher.due_on_tick(view, plan)
+        lacking = {underlying_of(symbol) for symbol in watcher.lacks_certain_orders(due)}
         if lacking:
             self._wake(watcher.name)
-        self._execute(watcher, view, plan, view.underlyings - lacking)
-        for decision in plan.decisions:
+        if watcher.due_on_tick(view, plan, lacking).acts:
+            self._execute(watcher, view, plan, lacking)
+        for decision in due.decisions:
             if decision.unconfirmed:
                 self._request_second_quote(watcher, decision.holding.symbol, received_at)
             else:
@@ -208,14 +223,11 @@ class TickHandler:
         state = replace(holding.state, window=window, wide_for=wide, last_trade=trade)
         return replace(holding, quote=prices.newest(symbol), state=state)
 
-    def _execute(self, watcher: SellWatcher, view: TickView, plan: Plan, underlyings: Collection[str]) -> None:
-        """Carry out what the plan of a view does on these underlyings."""
-        of_these = plan.only(frozenset(symbol for symbol in plan.symbols if underlying_of(symbol) in underlyings))
-        if not of_these.acts:
-            return
+    def _execute(self, watcher: SellWatcher, view: TickView, plan: Plan, withheld: Collection[str]) -> None:
+        """Carry out the plan of a view, except on `withheld` underlyings."""
 
         async def execute() -> None:
-            await watcher.act_on_tick(view.of(underlyings), of_these)
+            await watcher.act_on_tick(view, plan, withheld)
             if not watcher.is_sending:  # else the last order asks for the read, which then shows them all
                 self._wake(watcher.name)
 
@@ -228,7 +240,7 @@ class TickHandler:
 
         Those of one message are requested together, however long the decisions on it took.
         """
-        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_in
+        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_after(has_jumped=has_jumped)
         self._second_quotes.setdefault((watcher.name, symbol, has_jumped), (watcher, due_at))
         if is_idle:
             self._keep(asyncio.create_task(self._poll_second_quotes()))
@@ -237,16 +249,16 @@ class TickHandler:
         """Begin a request for the second quotes that are due, until nothing waits for any."""
         while self._second_quotes:
             next_at = min(due_at for _, due_at in self._second_quotes.values())
-            next_at = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART)
-            await self.clock.sleep(max(next_at - self.clock.monotonic(), 0.0))
-            now = self.clock.monotonic()
+            next_at, now = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART), self.clock.monotonic()
+            if next_at > now:  # one that is due earlier may be added meanwhile
+                await self.clock.sleep(min(next_at - now, SECOND_QUOTES_APART))
+                continue
             due = {awaited: watcher for awaited, (watcher, due_at) in self._second_quotes.items() if due_at <= now}
             for awaited in due:
                 del self._second_quotes[awaited]
-            if due:
-                self._second_quotes_at = now
-                held = [(watcher, symbol) for (_, symbol, _), watcher in due.items() if symbol in self._instruments]
-                self._keep(asyncio.create_task(self._decide_on_second_quotes(held)))
+            self._second_quotes_at = now
+            held = [(watcher, symbol) for (_, symbol, _), watcher in due.items()]
+            self._keep(asyncio.create_task(self._decide_on_second_quotes(held)))
 
     async def _decide_on_second_quotes(self, held: Sequence[tuple[SellWatcher, str]]) -> None:
         """After an internal error the accounts are read: their polls decide, and contain what concerns one of them."""
@@ -259,14 +271,18 @@ class TickHandler:
 
     async def _decide_again(self, held: Sequence[tuple[SellWatcher, str]]) -> None:
         """Request the quotes of these symbols, and decide on them as on streamed ones."""
-        wanted = {symbol: self._instruments[symbol] for _, symbol in held}
+        wanted = {symbol: self._instruments[symbol] for _, symbol in held if symbol in self._instruments}
         await self.prices.refresh(wanted.values(), is_poll=False)
         received_at, market = self.clock.monotonic(), self._market()
-        if market is not None and market.is_open:
-            still_held = [(watcher, symbol) for watcher, symbol in held if symbol in self._instruments]
-            for watcher, underlyings in self._by_account(still_held):
-                if self._decide(watcher, underlyings, market, received_at):
-                    self._wake(watcher.name)
+        if market is None or not market.is_open:
+            return
+        still_held, jumped = [each for each in held if each[1] in self._instruments], self.prices.jumped
+        for watcher, symbol in still_held:
+            if symbol in jumped:  # to yet another price, as in a crash
+                self._request_second_quote(watcher, symbol, received_at, has_jumped=True)
+        for watcher, underlyings in self._by_account(still_held):
+            if self._decide(watcher, underlyings, market, received_at):
+                self._wake(watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
         """Request one early read; further requests with the same `what` are ignored until then."""

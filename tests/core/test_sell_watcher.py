@@ -278,7 +278,7 @@ async def tick(world: World, symbol: str) -> None:
     newest = [replace(h, quote=world.prices.newest(h.symbol)) for h in view.snapshot.holdings]
     snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest))
     view = replace(view, snapshot=snapshot)
-    await world.watcher.act_on_tick(view, world.watcher.decide_on_tick(view))
+    await world.watcher.act_on_tick(view, world.watcher.decide(view.snapshot))
 
 
 def with_a_stale_order() -> World:
@@ -397,7 +397,7 @@ def test_a_tick_whose_view_has_expired_sends_nothing() -> None:
     world = polled(World())
     view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
-    plan = world.watcher.decide_on_tick(view)
+    plan = world.watcher.decide(view.snapshot)
     polled(world, DUE)
     asyncio.run(world.watcher.act_on_tick(view, plan))
     assert len(world.broker.sent) == 1
