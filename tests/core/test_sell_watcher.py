@@ -1,12 +1,13 @@
 """One account's watcher: what it publishes as its state, what it executes, and what a failure does to it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
+from order_builders import an_exit_order
 from shell_fakes import NoMemory, World, a_broker_failure
 
 from sellctl.core.config.schema import (
@@ -18,6 +19,7 @@ from sellctl.core.config.schema import (
     StrategyOneConfig,
     TrailingStopConfig,
 )
+from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -32,10 +34,11 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Split
-from sellctl.core.model.plan import DecisionState, Reason
+from sellctl.core.model.plan import DecisionState, Reason, Urgency
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.tracking.quote_history import Source
@@ -391,6 +394,28 @@ def test_no_tick_acts_between_a_panic_and_its_poll() -> None:
     world = polled(World())
     world.watcher.take_request(a_request(Verb.PANIC, ""))
     assert not world.watcher.accepts_ticks("AAPL")
+
+
+class InterruptedMemory(NoMemory):
+    """While it stores, ticks send as many orders as the account may send in a minute."""
+
+    world: World | None = None
+
+    async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+        await super().save(account, episodes)
+        if self.world is not None:
+            for number in range(MAX_PATIENT_ORDERS_PER_MINUTE[1]):
+                order = an_exit_order(at=self.world.clock.seconds, urgency=Urgency.PROFIT)
+                self.world.watcher.orders.book.intend(replace(order, client_order_id=f"sellctl-{number}"))
+
+
+def test_orders_that_ticks_send_while_a_poll_stores_its_positions_count_in_the_polls_decision() -> None:
+    memory = InterruptedMemory()
+    world = memory.world = World(memory=memory)
+    polled(world, DUE)
+    assert world.broker.sent == []
+    assert world.watcher.state.plan is not None
+    assert "orders for this account within a minute" in world.watcher.state.plan.decisions[0].sentence
 
 
 def test_a_tick_whose_view_has_expired_sends_nothing() -> None:

@@ -242,7 +242,7 @@ def test_each_stop_waits_for_its_own_second_quote() -> None:
     assert ticks.sent == FOUR[:2]
 
 
-@pytest.mark.parametrize("turns", range(50, 80))
+@pytest.mark.parametrize("turns", range(50, 60))
 def test_a_position_that_is_gone_by_the_time_of_the_second_quotes_keeps_no_other_waiting(turns: int) -> None:
     ticks = Ticks(with_four_underlyings())
     broker = ticks.world.broker
