@@ -154,6 +154,10 @@ class OrderManager:
         self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
 
+    async def look_up_unknown(self) -> None:
+        """Look up our orders whose outcome is unknown. None is sent again."""
+        await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in self.book.unknown))
+
     def follow(self, orders: Iterable[Order]) -> None:
         """Update those of our orders that are among these."""
         for order in orders:
@@ -331,7 +335,7 @@ class OrderManager:
             requests += [self._cancelling(decision.holding.symbol, cancel, recorded, at) for cancel in first if cancel]
             if decision.holding.symbol in sends:
                 requests.append(self._sending(sends.pop(decision.holding.symbol), plan.made_at, recorded, at))
-        return requests + [self._cancelling(each.order.symbol, each, recorded, at) for each in cancels.values()]
+        return requests + [self._cancelling_stale(cancel, recorded, at) for cancel in cancels.values()]
 
     def _sending(
         self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
@@ -352,6 +356,15 @@ class OrderManager:
     def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
         """Request a cancel once it is recorded."""
         return self.executions.cancelling(symbol, partial(self._cancel, cancel, at), recorded)
+
+    def _cancelling_stale(self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
+        """Request the cancel of a stale order, after the orders that every account sends in this moment."""
+
+        async def request() -> bool:
+            await asyncio.sleep(0)
+            return await self._cancel(cancel, at)
+
+        return self.executions.cancelling(cancel.order.symbol, request, recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
