@@ -356,7 +356,9 @@ class FaultInjector:
         cancels = [o.cancel_requested_at for o in self.account.orders.values() if o.cancel_requested_at]
         no_occasion = set() if any(at < self.day.recovers_at for at in cancels) else {"H19", "O04"}
         no_occasion |= set() if self._wrote else set(_DISK_ERRORS)
-        no_occasion |= {p.fault.name for p in self.day.faults if p.fault.timing is Timing.AT_ORDER}  # else it has fired
+        if any(is_ours(o) and o.created_at < self.day.recovers_at for o in self.account.orders.values()):
+            # All of them were held, as by O06: the first that becomes new meets every such fault.
+            no_occasion |= {p.fault.name for p in self.day.faults if p.fault.timing is Timing.AT_ORDER}
         no_occasion |= {p.fault.name for p in self.day.faults if self._running_since(p.at) < OCCASION_WITHIN}
         refusing = self.day.planned("H21")
         if refusing and sum(refusing.at < at < refusing.until for at in self.checker.arrivals) < SURE_OCCASION:

@@ -171,6 +171,7 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.plans: list[Plan] = []
+        self.decided_on: list[Snapshot] = []  # the snapshot of each plan
         self.intents: list[str] = []
         self.decisions: list[tuple[str, ...]] = []  # what was written together: send SYMBOL, cancel ID
         self.notes: list[tuple[str, str, Mapping[str, object]]] = []
@@ -180,8 +181,9 @@ class FakeJournal:
         if self.fails is not None:
             raise self.fails
 
-    async def plan_made(self, _snapshot: Snapshot, plan: Plan) -> None:
+    async def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         self._write()
+        self.decided_on.append(snapshot)
         self.plans.append(plan)
 
     async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:

@@ -162,7 +162,7 @@ class Control:
 
     async def _watch(self) -> None:
         """Watch, and accept requests from other commands."""
-        inbox = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state))
+        inbox = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state, self._stop))
         try:
             await self.runtime.scheduler.watch(self._stop, self._after_poll)
         finally:

@@ -126,7 +126,7 @@ async def watching(
         if all_busy(runtime.scheduler):
             stop.set()
 
-    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state))
+    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop))
     with display:
         drawing = asyncio.create_task(_draw_each_second(display, stop))
         await runtime.scheduler.watch(stop, show)

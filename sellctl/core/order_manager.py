@@ -168,6 +168,10 @@ class OrderManager:
         self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
 
+    async def look_up_unknown(self) -> None:
+        """Look up our orders whose outcome is unknown. None is sent again."""
+        await asyncio.gather(*(self._look_up(client_order_id) for client_order_id in self.book.unknown))
+
     def follow(self, orders: Iterable[Order]) -> None:
         """Update those of our orders that are among these."""
         for order in orders:
@@ -358,7 +362,7 @@ class OrderManager:
             send = sends.pop(decision.submit.client_order_id, None) if decision.submit else None
             if send:
                 requests.append(self._sending(send, plan.made_at, recorded, at))
-        return requests + [self._cancelling(each, recorded, at) for each in cancels.values()]
+        return requests + [self._cancelling_stale(cancel, recorded, at) for cancel in cancels.values()]
 
     def _sending(
         self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
@@ -382,6 +386,15 @@ class OrderManager:
         """Request a cancel, which concerns these symbols and those of the order, once it is recorded."""
         concerned = frozenset(symbols).union(filter(None, cancel.order.symbols))
         return self.executions.cancelling(concerned, partial(self._cancel, cancel, at), recorded)
+
+    def _cancelling_stale(self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
+        """Request the cancel of a stale order, after the orders that every account sends in this moment."""
+
+        async def request() -> bool:
+            await asyncio.sleep(0)
+            return await self._cancel(cancel, at)
+
+        return self.executions.cancelling(frozenset(filter(None, cancel.order.symbols)), request, recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether to look again at once: unless it was refused."""

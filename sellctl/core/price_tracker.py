@@ -13,7 +13,7 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteBook, Source
 QUOTED = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 SILENT_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
-_MARGIN = 0.01  # seconds added, so that a second quote isn't slightly too early
+_MARGIN = 0.001  # seconds added, so that rounding doesn't make a second quote too early
 
 
 class PriceTracker:
@@ -56,8 +56,12 @@ class PriceTracker:
 
     @property
     def second_quote_in(self) -> float:
-        """Seconds after which a second quote can confirm a stop or a jump."""
-        return max(self._confirm, JUMP_CONFIRM if self.jumped else 0.0) + _MARGIN
+        """Seconds after which second quotes can confirm every stop and jump."""
+        return self.second_quote_after(has_jumped=bool(self.jumped))
+
+    def second_quote_after(self, *, has_jumped: bool) -> float:
+        """Seconds after which a second quote of a symbol can confirm a stop, or a jump."""
+        return max(self._confirm, JUMP_CONFIRM if has_jumped else 0.0) + _MARGIN
 
     @property
     def jumped(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ account's answer is used by a later poll; an account that fails is polled less o
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,9 @@ EXECUTION_SECONDS = 0.1  # how long `watch` waits for plans to be carried out be
 RECOVERY_SECONDS = 1.1  # before run-once tries again after a failure that may be temporary
 GRACE_SECONDS = 2.0  # extra time in run-once for an exit that has cancelled and not sent yet
 FACTS_SECONDS = 2.0  # how long the end of run-once waits for facts that the next run remembers
+LOOK_UP_SECONDS = 2.0  # how long a look-up of an order at the end of `watch` may take
+LOOK_UP_AGAIN_SECONDS = 1.0  # between two look-ups of an order at the end of `watch`
+OUTCOMES_SECONDS = 11.0  # after that none begins: what the broker does not have is known to be absent after 10 s
 RUN_ONCE_SECONDS = 45.0  # run-once ends within 50 s; the rest is for the last cancels
 
 _CLOCK_IS_BACK = "the broker's clock can be read again"
@@ -323,11 +327,29 @@ class AccountScheduler:
             wait = self._next_in()
             after_poll(wait)
             await self._sleep(wait, stop)
+        stopped_at = self.clock.monotonic()
         self._accounts.set_single_run(single_run=True)
         await asyncio.gather(*self._executing)
         if self.tick_handler:
             await self.tick_handler.close()
         self._abandon_observations()
+        await self._look_up_unknown(stopped_at + OUTCOMES_SECONDS)
+
+    async def _look_up_unknown(self, ends_at: float) -> None:
+        """Look up the orders whose outcome is unknown until none is, or the time is up; the next run does it then."""
+        if waiting := self._with_unknown_orders():
+            orders = sum(len(watcher.state.unknown_orders) for watcher in waiting)
+            self.publish("", EventKind.NOTE, f"stopping: looking up what became of {orders} orders without an answer")
+        while waiting := self._with_unknown_orders():
+            with suppress(TimeoutError):
+                look_ups = asyncio.gather(*(watcher.look_up_unknown() for watcher in waiting))
+                await asyncio.wait_for(look_ups, LOOK_UP_SECONDS)
+            if not self._with_unknown_orders() or self.clock.monotonic() + LOOK_UP_AGAIN_SECONDS > ends_at:
+                return
+            await self.clock.sleep(LOOK_UP_AGAIN_SECONDS)
+
+    def _with_unknown_orders(self) -> list[SellWatcher]:
+        return [watcher for watcher in self.watchers if watcher.state.unknown_orders]
 
     def wake(self, account: str = "") -> None:
         """Make a running `watch` read all accounts soon, or only this one: at its pace, and not while it backs off."""

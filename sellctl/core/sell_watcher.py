@@ -1,14 +1,15 @@
 """Watches one account: observe, decide, record, execute.
 
 A poll reads the account and decides. Between polls, a re-evaluation decides on all newer quotes and a tick on those of
-one underlying, both with the positions and orders of the last poll.
+some underlyings, both with the positions and orders of the last poll.
 """
 
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TypeVar
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.gain import Basis
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
@@ -62,10 +64,15 @@ class WatcherOptions(Struct, frozen=True):
 
 
 class TickView(Struct, frozen=True):
-    """One underlying at the last poll, for a decision on newer quotes."""
+    """Some underlyings at the last poll, for a decision on newer quotes."""
 
     snapshot: Snapshot
     observed_at: float  # monotonic seconds
+
+    @property
+    def underlyings(self) -> frozenset[str]:
+        """The underlyings that it shows."""
+        return frozenset(map(_underlying, self.snapshot.holdings))
 
 
 @dataclass(slots=True)
@@ -164,6 +171,7 @@ class SellWatcher:
             snapshot = replace(snapshot, holdings=holdings)
         await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
+        snapshot = replace(snapshot, sent=self.positions.sent)
         if seen.at > self.orders.executions.last_ended_at:
             self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
@@ -264,6 +272,10 @@ class SellWatcher:
             self.orders.executions.expire(ended)
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
         return True
+
+    async def look_up_unknown(self) -> None:
+        """Look up our orders whose outcome is unknown. None is sent again."""
+        await self._contain(self.orders.look_up_unknown())
 
     # --- a re-evaluation ----------------------------------------------------------------------------------------------
 
@@ -366,35 +378,63 @@ class SellWatcher:
             return False
         return self.orders.executions.underlying_holds(underlying, polled_at)
 
-    def view_for_tick(self, underlying: str) -> TickView | None:
-        """The last poll's positions on one underlying, with our current state; None when no tick may act."""
+    def view_for_tick(self, underlyings: Collection[str]) -> TickView | None:
+        """The last poll's positions on these underlyings, with our current state; None when no tick may act.
+
+        Left out are those on which no tick may act, and those whose rules the next poll suspends because of a split.
+        """
         state = self._state
-        if not self.accepts_ticks(underlying) or state.snapshot is None or state.polled_at is None or not self._seen:
+        if state.snapshot is None or state.polled_at is None or not self._seen:
             return None
-        group = [h for h in state.snapshot.holdings if h.position.instrument.underlying == underlying]
-        if self.positions.splits.suspects((holding.position for holding in group), state.snapshot.market):
-            return None  # the next poll suspends its rules
+        accepted = {underlying for underlying in underlyings if self.accepts_ticks(underlying)}
+        held = (holding for holding in state.snapshot.holdings if _underlying(holding) in accepted)
+        group = sorted(held, key=_underlying)
+        splits, market = self.positions.splits, state.snapshot.market
+        by_underlying = [tuple(holdings) for _, holdings in groupby(group, key=_underlying)]
+        shown = [h for hs in by_underlying if not splits.suspects((h.position for h in hs), market) for h in hs]
+        if not shown:
+            return None
         snapshot = replace(
             state.snapshot,
-            holdings=tuple(self.positions.with_price_increment(h, state.snapshot.market.today) for h in group),
-            history=self.observer.known_orders((holding.symbol for holding in group), self._seen.read),
+            holdings=tuple(self.positions.with_price_increment(holding, market.today) for holding in shown),
+            history=self.observer.known_orders((holding.symbol for holding in shown), self._seen.read),
             halted=self.orders.halted(),
             sent=self.positions.sent,
             on_tick=True,
         )
         return TickView(snapshot, state.polled_at)
 
-    def decide_on_tick(self, view: TickView) -> Plan:
-        """The plan for a view, without symbols on which an order is being cancelled, or was since the poll."""
-        return self._with_views_that_hold(self.decide(view.snapshot), view.observed_at)
+    def due_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str] = ()) -> Plan:
+        """What the plan of a view may do now.
 
-    async def act_on_tick(self, underlying: str, view: TickView) -> None:
-        """Decide on one underlying's newest quotes and execute the plan, unless the view has expired meanwhile."""
-        if self.accepts_ticks(underlying):
-            # Orders sent meanwhile count: their number per minute is limited (K2). News since may void what was known.
-            known = self.observer.known_orders(view.snapshot.history)
-            snapshot = replace(view.snapshot, sent=self.positions.sent, history=known)
-            await self._contain(self._decide_and_execute(snapshot, view.observed_at))
+        Left out are `withheld` underlyings, and symbols on which an order is being cancelled, or was since the poll.
+        """
+        due = self._with_views_that_hold(plan, view.observed_at)
+        if not withheld:
+            return due
+        return due.only(frozenset(symbol for symbol in due.symbols if underlying_of(symbol) not in withheld))
+
+    async def act_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str] = ()) -> None:
+        """Execute the plan that was decided on a view, except on `withheld` underlyings and where the view has expired.
+
+        It is decided again when orders were sent meanwhile, because their number per minute is limited (K2), or when
+        what was known of today's orders isn't certain any more.
+        """
+        if self.may_reevaluate:
+            await self._contain(self._act_on_tick(view, plan, withheld))
+
+    async def _act_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str]) -> None:
+        before = view.snapshot
+        now = replace(before, sent=self.positions.sent, history=self.observer.known_orders(before.history))
+        if (now.sent, now.history) != (before.sent, before.history):
+            plan = self.decide(now)
+        due = self.due_on_tick(view, plan, withheld)
+        if due.acts:
+            self.positions.decided(due)
+            try:
+                await self._execute(due, view.observed_at)
+            finally:
+                await self.journal.plan_made(now, plan)
 
     # --- polls and ticks ----------------------------------------------------------------------------------------------
 
@@ -403,20 +443,11 @@ class SellWatcher:
         return decide(snapshot, self.policy)
 
     async def _decide_and_execute(self, snapshot: Snapshot, observed_at: float) -> None:
-        """The only path from a snapshot to orders.
+        """The path from a poll's snapshot to orders.
 
         The intent of each order is recorded before the order is sent, and the plan afterwards, so that it delays none.
         """
         plan = self.decide(snapshot)
-        if snapshot.on_tick:
-            due = self._with_views_that_hold(plan, observed_at)
-            if due.acts:
-                self.positions.decided(due)
-                try:
-                    await self._execute(due, observed_at)
-                finally:
-                    await self.journal.plan_made(snapshot, plan)
-            return
         if plan.needs_history:
             snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
             plan = self.decide(snapshot)

@@ -1,4 +1,4 @@
-"""Handles streamed events: a quote leads to a decision on its underlying, an order update to an early poll.
+"""Handles streamed events: quotes lead to a decision on their underlyings, an order update to an early poll.
 
 A stop or a jump that is to be confirmed has its second quote requested in time, in case none is streamed: it leads to a
 decision as a streamed one does.
@@ -10,7 +10,7 @@ Without streams, only polls decide.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -20,8 +20,9 @@ from sellctl.core.errors import BrokerError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import EventKind
-from sellctl.core.model.instrument import Instrument
+from sellctl.core.model.instrument import Instrument, underlying_of
 from sellctl.core.model.market import Market, Quote
+from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED, PriceTracker
@@ -34,7 +35,7 @@ _EXECUTING = "executing a tick"
 
 SECOND_QUOTES_APART = 0.1  # seconds between two requests of second quotes: those due meanwhile share the next one
 
-_Group = tuple[str, str, bool]  # an account, an underlying that it holds something on, and whether a price has jumped
+_Awaited = tuple[str, str, bool]  # an account, a symbol that it holds, and whether its price has jumped
 
 
 @dataclass(slots=True)
@@ -53,8 +54,8 @@ class TickHandler:
     _distances: dict[str, Mapping[str, Decimal]] = field(default_factory=dict)  # by account and symbol
     _disconnected: set[str] = field(default_factory=set)
     _pending_wakes: set[str] = field(default_factory=set)
-    # What waits for second quotes, and when they are due.
-    _second_quotes: dict[_Group, tuple[SellWatcher, float]] = field(default_factory=dict)
+    # What waits for a second quote, and when that is due.
+    _second_quotes: dict[_Awaited, tuple[SellWatcher, float]] = field(default_factory=dict)
     _second_quotes_at: float = float("-inf")  # when they were last requested
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -124,19 +125,18 @@ class TickHandler:
 
     def quotes_received(self, quotes: Sequence[Quote]) -> None:
         """Store new quotes and decide on their underlyings."""
-        received_at = self.clock.monotonic()
         newest = {quote.symbol: quote for quote in quotes if quote.symbol in self._instruments}
         taken = self.prices.accept(newest, self._instruments, Source.STREAM)
+        received_at = self.clock.monotonic()
         market = self._market()
         if market is None or not market.is_open:
             return
         for symbol in (newest.keys() - taken) & self.prices.jumped:
             for watcher in self._held_by.get(symbol, ()):
-                self._request_second_quotes(watcher, self._instruments[symbol].underlying, received_at, has_jumped=True)
+                self._request_second_quote(watcher, symbol, received_at, has_jumped=True)
         arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
-        groups = {(w.name, self._instruments[s].underlying): w for s in arrived for w in self._held_by.get(s, ())}
-        for (_, underlying), watcher in groups.items():
-            self._decide(watcher, underlying, market, received_at)
+        for watcher, underlyings in self._by_account((w, s) for s in arrived for w in self._held_by.get(s, ())):
+            self._decide(watcher, underlyings, market, received_at)
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
         """Store the price of a stock's trade, which may confirm a stop."""
@@ -165,25 +165,53 @@ class TickHandler:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _decide(self, watcher: SellWatcher, underlying: str, market: Market, received_at: float) -> bool:
-        """Decide on an underlying by quotes received then. Return False when its view doesn't hold any more."""
-        view = self._view(watcher, underlying, market)
-        if view is None:
-            return False
-        plan = watcher.decide_on_tick(view)
-        if watcher.lacks_certain_orders(plan):
-            self._wake(watcher.name)
-        elif plan.acts:
-            self._execute(watcher, underlying, view)
-        if plan.is_unconfirmed:
-            self._request_second_quotes(watcher, underlying, received_at)
-        else:
-            self._second_quotes.pop((watcher.name, underlying, False), None)
-        return True
+    def _by_account(self, held: Iterable[tuple[SellWatcher, str]]) -> Iterator[tuple[SellWatcher, tuple[str, ...]]]:
+        """Each account that holds any of these symbols, with their underlyings: one decision is for all of them."""
+        watchers = dict[str, SellWatcher]()
+        underlyings = dict[str, dict[str, None]]()
+        for watcher, symbol in held:
+            watchers[watcher.name] = watcher
+            underlyings.setdefault(watcher.name, {})[self._instruments[symbol].underlying] = None
+        for name, watcher in watchers.items():
+            yield watcher, tuple(underlyings[name])
 
-    def _view(self, watcher: SellWatcher, underlying: str, market: Market) -> TickView | None:
+    def _decide(
+        self, watcher: SellWatcher, underlyings: Collection[str], market: Market, received_at: float
+    ) -> frozenset[str]:
+        """Decide on these underlyings by quotes received then. Return those whose view holds no more.
+
+        After an internal error, which is published, the account is read; no other account is affected.
+        """
+        try:
+            return self._decided(watcher, underlyings, market, received_at)
+        except Exception as error:  # noqa: BLE001  a bug here must not keep the exits of others from being sent
+            self._publish_fault(error)
+            self._wake(watcher.name)
+            return frozenset()
+
+    def _decided(
+        self, watcher: SellWatcher, underlyings: Collection[str], market: Market, received_at: float
+    ) -> frozenset[str]:
+        view = self._view(watcher, underlyings, market)
+        if view is None:
+            return frozenset(underlyings)
+        plan = watcher.decide(view.snapshot)
+        due = watcher.due_on_tick(view, plan)
+        lacking = {underlying_of(symbol) for symbol in watcher.lacks_certain_orders(due)}
+        if lacking:
+            self._wake(watcher.name)
+        if watcher.due_on_tick(view, plan, lacking).acts:
+            self._execute(watcher, view, plan, lacking)
+        for decision in due.decisions:
+            if decision.unconfirmed:
+                self._request_second_quote(watcher, decision.holding.symbol, received_at)
+            else:
+                self._second_quotes.pop((watcher.name, decision.holding.symbol, False), None)
+        return frozenset(underlyings) - view.underlyings
+
+    def _view(self, watcher: SellWatcher, underlyings: Collection[str], market: Market) -> TickView | None:
         """The last poll's view with the newest quotes; None while no tick may act."""
-        view = watcher.view_for_tick(underlying)
+        view = watcher.view_for_tick(underlyings)
         if view is None:
             return None
         holdings = tuple(self._with_newest_quote(holding) for holding in view.snapshot.holdings)
@@ -195,23 +223,25 @@ class TickHandler:
         state = replace(holding.state, window=window, wide_for=wide, last_trade=trade)
         return replace(holding, quote=prices.newest(symbol), state=state)
 
-    def _execute(self, watcher: SellWatcher, underlying: str, view: TickView) -> None:
+    def _execute(self, watcher: SellWatcher, view: TickView, plan: Plan, withheld: Collection[str]) -> None:
+        """Carry out the plan of a view, except on `withheld` underlyings."""
+
         async def execute() -> None:
-            await watcher.act_on_tick(underlying, view)
+            await watcher.act_on_tick(view, plan, withheld)
             if not watcher.is_sending:  # else the last order asks for the read, which then shows them all
                 self._wake(watcher.name)
 
         self._keep(asyncio.create_task(execute(), name=_EXECUTING))
 
-    def _request_second_quotes(
-        self, watcher: SellWatcher, underlying: str, received_at: float, *, has_jumped: bool = False
+    def _request_second_quote(
+        self, watcher: SellWatcher, symbol: str, received_at: float, *, has_jumped: bool = False
     ) -> None:
-        """Request second quotes on an underlying in time, which confirm or refute those received then.
+        """Request a second quote of a symbol in time, which confirms or refutes the one received then.
 
         Those of one message are requested together, however long the decisions on it took.
         """
-        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_in
-        self._second_quotes.setdefault((watcher.name, underlying, has_jumped), (watcher, due_at))
+        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_after(has_jumped=has_jumped)
+        self._second_quotes.setdefault((watcher.name, symbol, has_jumped), (watcher, due_at))
         if is_idle:
             self._keep(asyncio.create_task(self._poll_second_quotes()))
 
@@ -219,36 +249,40 @@ class TickHandler:
         """Begin a request for the second quotes that are due, until nothing waits for any."""
         while self._second_quotes:
             next_at = min(due_at for _, due_at in self._second_quotes.values())
-            next_at = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART)
-            await self.clock.sleep(max(next_at - self.clock.monotonic(), 0.0))
-            now = self.clock.monotonic()
-            due = {group: watcher for group, (watcher, due_at) in self._second_quotes.items() if due_at <= now}
-            for group in due:
-                del self._second_quotes[group]
-            if due:
-                self._second_quotes_at = now
-                self._keep(asyncio.create_task(self._decide_on_second_quotes(due)))
+            next_at, now = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART), self.clock.monotonic()
+            if next_at > now:  # one that is due earlier may be added meanwhile
+                await self.clock.sleep(min(next_at - now, SECOND_QUOTES_APART))
+                continue
+            due = {awaited: watcher for awaited, (watcher, due_at) in self._second_quotes.items() if due_at <= now}
+            for awaited in due:
+                del self._second_quotes[awaited]
+            self._second_quotes_at = now
+            held = [(watcher, symbol) for (_, symbol, _), watcher in due.items()]
+            self._keep(asyncio.create_task(self._decide_on_second_quotes(held)))
 
-    async def _decide_on_second_quotes(self, groups: Mapping[_Group, SellWatcher]) -> None:
+    async def _decide_on_second_quotes(self, held: Sequence[tuple[SellWatcher, str]]) -> None:
         """After an internal error the accounts are read: their polls decide, and contain what concerns one of them."""
         try:
-            await self._decide_again(groups)
+            await self._decide_again(held)
         except Exception as error:  # noqa: BLE001  a bug here must not keep a stop from being confirmed
             self._publish_fault(error)
-            for watcher in groups.values():
+            for watcher, _ in held:
                 self._wake(watcher.name)
 
-    async def _decide_again(self, groups: Mapping[_Group, SellWatcher]) -> None:
-        """Request the quotes of these groups, and decide on them as on streamed ones."""
-        received_at = self.clock.monotonic()
-        underlyings = {underlying for _, underlying, _ in groups}
-        wanted = [each for each in self._instruments.values() if each.underlying in underlyings]
-        await self.prices.refresh(wanted, is_poll=False)
-        market = self._market()
-        if market is not None and market.is_open:
-            for watcher, underlying in {(name, u): (w, u) for (name, u, _), w in groups.items()}.values():
-                if not self._decide(watcher, underlying, market, received_at):
-                    self._wake(watcher.name)
+    async def _decide_again(self, held: Sequence[tuple[SellWatcher, str]]) -> None:
+        """Request the quotes of these symbols, and decide on them as on streamed ones."""
+        wanted = {symbol: self._instruments[symbol] for _, symbol in held if symbol in self._instruments}
+        await self.prices.refresh(wanted.values(), is_poll=False)
+        received_at, market = self.clock.monotonic(), self._market()
+        if market is None or not market.is_open:
+            return
+        still_held, jumped = [each for each in held if each[1] in self._instruments], self.prices.jumped
+        for watcher, symbol in still_held:
+            if symbol in jumped:  # to yet another price, as in a crash
+                self._request_second_quote(watcher, symbol, received_at, has_jumped=True)
+        for watcher, underlyings in self._by_account(still_held):
+            if self._decide(watcher, underlyings, market, received_at):
+                self._wake(watcher.name)
 
     def _wake_in(self, seconds: float, what: str, account: str) -> None:
         """Request one early read; further requests with the same `what` are ignored until then."""

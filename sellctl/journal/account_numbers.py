@@ -15,6 +15,7 @@ from sellctl.journal.schema import episodes, meta, unresolved
 
 CHANGED = "account_changed"  # the kind of the row that records the change
 OF_ANOTHER_ACCOUNT = "of_another_account"  # the kind of the row that ends an intent of the old account
+_OF_KEY = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))  # built once: each start reads it often
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class AccountNumber:
 
 def number_of(tx: sa.Connection, account: str) -> AccountNumber:
     """The recorded number of an account name."""
-    value = tx.scalar(sa.select(meta.c.value).where(meta.c.key == _key(account)))
+    value = tx.scalar(_OF_KEY, {"key": _key(account)})
     if value is None:
         return AccountNumber()
     number, since = json.loads(value)

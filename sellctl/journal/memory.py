@@ -16,6 +16,9 @@ from sellctl.journal.database import Database, read_only
 from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.schema import episodes as table
 
+_EVERYTHING: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
+_OF_ACCOUNT = _EVERYTHING.select_from(table).where(table.c.account == sa.bindparam("account")).order_by(table.c.symbol)
+
 
 class PositionMemory:
     """The episodes of every account. Only one process writes an account, so its last saved episodes are cached."""
@@ -89,9 +92,7 @@ class ReadOnlyMemory:
 
 
 def _all_of(tx: sa.Connection, account: str) -> dict[str, Episode]:
-    everything: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
-    query = everything.select_from(table).where(table.c.account == account).order_by(table.c.symbol)
-    rows = tx.execute(query).mappings()
+    rows = tx.execute(_OF_ACCOUNT, {"account": account}).mappings()
     return {row["symbol"]: _episode(row) for row in rows}
 
 

@@ -23,15 +23,16 @@ CHECK_EVERY_SECONDS = 0.5
 ACCEPTED_WITHIN_SECONDS = 5.0
 
 
-async def serve(scheduler: "AccountScheduler", state: "StateFolder") -> None:
-    """Pass requests from other commands to the watchers of their accounts, until cancelled.
+async def serve(scheduler: "AccountScheduler", state: "StateFolder", stop: asyncio.Event) -> None:
+    """Pass requests from other commands to the watchers of their accounts, until `stop` is set or this is cancelled.
 
-    Nothing in the inbox ends this: what isn't a request is discarded and reported.
+    Nothing in the inbox ends this: what isn't a request is discarded and reported. After the stop none is accepted,
+    because nobody would carry it out.
     """
     watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     is_first = True  # what is there at the start was left for a process that has ended
     flags = _flags(state)
-    while True:
+    while not stop.is_set():
         requests, discarded = state.take_requests(tuple(watchers))
         for why in discarded:
             scheduler.publish("", EventKind.NOTE, why, failed=True)

@@ -128,6 +128,19 @@ def test_requests_begin_in_the_order_of_their_urgency_and_with_stale_orders_last
     assert [event.symbol for event in desk.told if event.kind is EventKind.CANCELED] == [CALL, OTHER]
 
 
+def test_a_stale_order_is_cancelled_after_the_orders_that_other_accounts_send_in_the_same_moment() -> None:
+    broker = FakeBroker()
+    first, second = Desk(broker), Desk(broker)
+
+    async def scene() -> None:
+        stale = (CancelOrder(an_order(OTHER, client_order_id="old"), "stale"),)
+        plans = [Plan("main", first.clock.now(), (an_exit_of(CALL, qty),), stale) for qty in ("7", "4")]
+        await asyncio.gather(*(desk.manager.carry_out(plan) for desk, plan in zip((first, second), plans, strict=True)))
+
+    asyncio.run(scene())
+    assert broker.requests == ["submit 7", "submit 4", "cancel", "cancel"]
+
+
 def test_an_order_whose_cancel_hangs_holds_up_no_order_of_another_symbol() -> None:
     desk = Desk(FakeBroker(never_answers_cancels=True))
 

@@ -12,6 +12,7 @@ from shell_fakes import NOON, FakeBroker, FakeStream, World, a_broker_failure
 from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind, Severity
+from sellctl.core.model.order import Order
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.scheduler import RUN_ONCE_SECONDS, AccountScheduler
 from sellctl.core.tick_handler import TickHandler
@@ -322,6 +323,34 @@ def test_an_interval_holds_from_the_next_poll_on() -> None:
     scheduler.set_interval(dt.timedelta(seconds=7))
     assert watched(world, scheduler, 1) == [7.0]
     assert at("12:00") <= world.clock.now()
+
+
+class ForgetfulBroker(FakeBroker):
+    """A broker that answers no look-up."""
+
+    async def order_by_client_id(self, client_order_id: str) -> Order:
+        raise a_broker_failure(f"no answer about {client_order_id}")
+
+
+def test_the_end_of_a_watch_waits_until_the_outcome_of_an_order_is_known_and_sends_none_again() -> None:
+    world = World()
+    world.quoted(*DUE)
+    world.broker.refuses = UnknownOutcomeError("no answer")
+    watched(world, world.a_scheduler(), 1)
+    assert world.watcher.state.unknown_orders == ()
+    assert len(world.broker.sent) == 1
+    assert 1010 <= world.clock.seconds <= 1015
+
+
+def test_the_end_of_a_watch_leaves_an_order_that_nobody_knows_of_to_the_next_run() -> None:
+    world = World()
+    broker = ForgetfulBroker(world.clock)
+    watcher = world.a_watcher(broker)
+    world.quoted(*DUE)
+    broker.refuses = UnknownOutcomeError("no answer")
+    watched(world, world.a_scheduler(watcher), 1)
+    assert len(watcher.state.unknown_orders) == 1
+    assert world.clock.seconds <= 1015
 
 
 def is_unlisted_work(world: World) -> None:

@@ -1,12 +1,13 @@
 """One account's watcher: what it publishes as its state, what it executes, and what a failure does to it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
+from order_builders import an_exit_order
 from shell_fakes import NoMemory, World, a_broker_failure
 
 from sellctl.core.config.schema import (
@@ -18,6 +19,7 @@ from sellctl.core.config.schema import (
     StrategyOneConfig,
     TrailingStopConfig,
 )
+from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -32,10 +34,11 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Split
-from sellctl.core.model.plan import DecisionState, Reason
+from sellctl.core.model.plan import DecisionState, Reason, Urgency
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.tracking.quote_history import Source
@@ -273,11 +276,12 @@ async def tick(world: World, symbol: str) -> None:
     """A streamed quote over the target, with today's orders known."""
     world.quoted(*DUE, symbol)
     world.prices.accept({symbol: world.quotes.quote(symbol)}, {symbol: a_position(symbol).instrument}, Source.STREAM)
-    view = world.watcher.view_for_tick("AAPL")
+    view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
     newest = [replace(h, quote=world.prices.newest(h.symbol)) for h in view.snapshot.holdings]
     snapshot = replace(view.snapshot, market=world.market_clock.now(), holdings=tuple(newest))
-    await world.watcher.act_on_tick("AAPL", replace(view, snapshot=snapshot))
+    view = replace(view, snapshot=snapshot)
+    await world.watcher.act_on_tick(view, world.watcher.decide(view.snapshot))
 
 
 def with_a_stale_order() -> World:
@@ -340,7 +344,7 @@ def test_targets_are_cancelled_when_a_run_ends_and_protective_exits_are_not() ->
 
 def test_a_tick_acts_on_what_the_last_poll_saw() -> None:
     world = polled(World())
-    view = world.watcher.view_for_tick("AAPL")
+    view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
     assert view.snapshot.on_tick
     assert [holding.symbol for holding in view.snapshot.holdings] == [CALL]
@@ -349,17 +353,17 @@ def test_a_tick_acts_on_what_the_last_poll_saw() -> None:
 
 @pytest.mark.parametrize("mode", [RunMode.DRY_RUN, RunMode.STALE_ONLY])
 def test_no_tick_acts_where_a_poll_would_not(mode: RunMode) -> None:
-    assert polled(World(options=WatcherOptions(mode=mode))).watcher.view_for_tick("AAPL") is None
-    assert World().watcher.view_for_tick("AAPL") is None
+    assert polled(World(options=WatcherOptions(mode=mode))).watcher.view_for_tick(["AAPL"]) is None
+    assert World().watcher.view_for_tick(["AAPL"]) is None
 
 
 def test_no_tick_acts_on_a_price_that_has_moved_by_todays_split_until_a_poll_has_rested_the_rules() -> None:
     world = polled(World())
     world.splits.begin(TUESDAY)
     world.splits.answered(["AAPL"], [Split("AAPL", Decimal(2), TUESDAY)])
-    assert world.watcher.view_for_tick("AAPL") is not None
+    assert world.watcher.view_for_tick(["AAPL"]) is not None
     polled_prices(world, "0.50", "0.52")
-    assert world.watcher.view_for_tick("AAPL") is None
+    assert world.watcher.view_for_tick(["AAPL"]) is None
     polled(world, ("0.50", "0.52"), ("0.50", "0.52"))
     assert world.broker.sent == []
     assert any("today's 2:1 split of AAPL may not be booked yet" in text for text in world.texts)
@@ -392,12 +396,35 @@ def test_no_tick_acts_between_a_panic_and_its_poll() -> None:
     assert not world.watcher.accepts_ticks("AAPL")
 
 
+class InterruptedMemory(NoMemory):
+    """While it stores, ticks send as many orders as the account may send in a minute."""
+
+    world: World | None = None
+
+    async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+        await super().save(account, episodes)
+        if self.world is not None:
+            for number in range(MAX_PATIENT_ORDERS_PER_MINUTE[1]):
+                order = an_exit_order(at=self.world.clock.seconds, urgency=Urgency.PROFIT)
+                self.world.watcher.orders.book.intend(replace(order, client_order_id=f"sellctl-{number}"))
+
+
+def test_orders_that_ticks_send_while_a_poll_stores_its_positions_count_in_the_polls_decision() -> None:
+    memory = InterruptedMemory()
+    world = memory.world = World(memory=memory)
+    polled(world, DUE)
+    assert world.broker.sent == []
+    assert world.watcher.state.plan is not None
+    assert "orders for this account within a minute" in world.watcher.state.plan.decisions[0].sentence
+
+
 def test_a_tick_whose_view_has_expired_sends_nothing() -> None:
     world = polled(World())
-    view = world.watcher.view_for_tick("AAPL")
+    view = world.watcher.view_for_tick(["AAPL"])
     assert view is not None
+    plan = world.watcher.decide(view.snapshot)
     polled(world, DUE)
-    asyncio.run(world.watcher.act_on_tick("AAPL", view))
+    asyncio.run(world.watcher.act_on_tick(view, plan))
     assert len(world.broker.sent) == 1
 
 

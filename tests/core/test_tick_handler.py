@@ -2,32 +2,48 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from functools import partial
 
 import pytest
-from builders import CALL, PUT, a_position
+from builders import CALL, PUT, a_policy, a_position
 from msgspec.structs import replace
 from order_builders import an_exit_order
-from shell_fakes import FakeStream, World
+from shell_fakes import FakeBroker, FakeStream, World
 
+from sellctl.core.config.schema import MatchConfig, RulesConfig, SellModuleConfig, StrategyConfig
+from sellctl.core.decision.engine import decide
 from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
 from sellctl.core.model.event import EventKind
+from sellctl.core.model.gain import Amount, Basis
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import Urgency
+from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 
 DUE, OVER_THE_STOP = ("1.20", "1.22"), ("0.70", "0.72")
 MSFT_CALL = "MSFT261218C00400000"
+HIGHER = "AAPL261218C00210000"
+
+
+def with_options_on(*underlyings: str) -> tuple[World, list[str]]:
+    """An account with a contract on each of these underlyings, none of them due, and their symbols."""
+    world, symbols = World(), [f"{underlying}261218C00200000" for underlying in underlyings]
+    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
+    for symbol in symbols:
+        world.quoted("1.00", "1.02", symbol)
+    return world, symbols
 
 
 class Ticks:
     """A tick handler on fakes after a poll, and the accounts that it woke."""
 
-    def __init__(self, world: World | None = None) -> None:
+    def __init__(self, world: World | None = None, *others: SellWatcher) -> None:
         self.world = world or World()
         self.stream = FakeStream()
         self.woken: list[str] = []
         self.handler = TickHandler(
-            [self.world.watcher],
+            [*others, self.world.watcher],
             self.stream,
             self.world.prices,
             self.world.market_clock,
@@ -44,6 +60,15 @@ class Ticks:
         self.world.clock.seconds += 1
         self.world.quoted(bid, ask, symbol)
         self.handler.quotes_received([self.world.quotes.quote(symbol)])
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def quotes(self, prices: tuple[str, str], symbols: list[str]) -> None:
+        """The same streamed quote of several symbols, in one message."""
+        self.world.clock.seconds += 1
+        for symbol in symbols:
+            self.world.quoted(*prices, symbol)
+        self.handler.quotes_received([self.world.quotes.quote(symbol) for symbol in symbols])
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -116,12 +141,8 @@ def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
     ticks.play(both)
 
 
-def test_orders_of_one_instant_count_against_each_other() -> None:
-    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD")]
-    world = World()
-    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
-    for symbol in symbols:
-        world.quoted("1.00", "1.02", symbol)
+def test_orders_of_one_instant_that_are_decided_one_after_the_other_count_against_each_other() -> None:
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
     ticks = Ticks(world)
 
     async def all_are_due() -> None:
@@ -133,11 +154,19 @@ def test_orders_of_one_instant_count_against_each_other() -> None:
         world.clock.seconds += 1
         for symbol in symbols:
             world.quoted(*DUE, symbol)
-        ticks.handler.quotes_received([world.quotes.quote(symbol) for symbol in symbols])
+            ticks.handler.quotes_received([world.quotes.quote(symbol)])
         await world.clock.sleep(0)
 
     ticks.play(all_are_due)
     assert ticks.sent == symbols[:2]
+
+
+def test_what_is_due_by_one_message_is_decided_together_and_recorded_in_one_plan() -> None:
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
+    ticks = Ticks(world)
+    ticks.play(partial(ticks.quotes, DUE, symbols))
+    assert ticks.sent == symbols
+    assert [decision.holding.symbol for decision in ticks.world.journal.plans[-1].submits] == symbols
 
 
 def test_a_ticks_plan_is_recorded_and_its_intent_too() -> None:
@@ -171,15 +200,69 @@ def test_a_stop_needs_two_ticks_far_enough_apart() -> None:
     assert again.sent == [CALL]
 
 
-def test_a_stop_without_a_second_tick_is_confirmed_by_one_request_for_what_is_held_on_its_underlying() -> None:
+def test_a_stop_without_a_second_tick_is_confirmed_by_one_request_for_its_symbol() -> None:
     world = World()
-    world.broker.held = (a_position(CALL, "3"), a_position(MSFT_CALL, "2"))
-    world.quoted("1.00", "1.02", MSFT_CALL)
+    world.broker.held = (a_position(CALL, "3"), a_position(PUT, "2"), a_position(MSFT_CALL, "2"))
+    for symbol in (PUT, MSFT_CALL):
+        world.quoted("1.00", "1.02", symbol)
     ticks = Ticks(world)
     ticks.play(lambda: ticks.quote(*OVER_THE_STOP), lambda: ticks.quote("0.70", "0.71"), ticks.two_seconds_pass)
     assert world.quotes.requested == [[CALL]]
     assert ticks.sent == [CALL]
     assert world.broker.requests == ["submit"]
+
+
+def test_the_stop_of_a_vertical_is_confirmed_by_quotes_of_both_legs() -> None:
+    stop = StrategyConfig(
+        match=MatchConfig(structure=(StructureKind.VERTICAL,)), rules=RulesConfig(stop_loss=Amount(Decimal("0.4")))
+    )
+    world = World(policy=a_policy(SellModuleConfig(strategies=(stop,))))
+    world.watcher.take_policy(world.policy, Basis.MID)
+    world.broker.held = (a_position(CALL, "1", entry="1.00"), a_position(HIGHER, "1", entry="0.40", short=True))
+    world.quoted("1.00", "1.02")
+    world.quoted("0.40", "0.42", HIGHER)
+    ticks = Ticks(world)
+    ticks.play(lambda: ticks.quote("0.70", "0.72"), ticks.two_seconds_pass)
+    assert ticks.world.quotes.requested == [[CALL, HIGHER]]
+    assert ticks.sent == [HIGHER]
+
+
+def test_each_stop_waits_for_its_own_second_quote() -> None:
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
+    ticks = Ticks(world)
+
+    async def three_seconds_pass() -> None:
+        for _ in range(30):
+            await ticks.world.clock.sleep(0.1)
+
+    one_after_the_other = [partial(ticks.quotes, OVER_THE_STOP, [symbol]) for symbol in symbols[:2]]
+    ticks.play(*one_after_the_other, three_seconds_pass)
+    assert ticks.world.quotes.requested == [[symbols[0]], [symbols[1]]]
+    assert ticks.sent == symbols[:2]
+
+
+@pytest.mark.parametrize("turns", range(50, 60))
+def test_a_position_that_is_gone_by_the_time_of_the_second_quotes_keeps_no_other_waiting(turns: int) -> None:
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
+    ticks = Ticks(world)
+    broker = ticks.world.broker
+
+    async def a_poll_ends_meanwhile() -> None:
+        broker.held = broker.held[:1]
+        market = await ticks.world.market_clock.read()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        seen = await ticks.world.watcher.observe()
+        assert seen is not None
+        await ticks.world.watcher.act_on_poll(seen, market)
+        await ticks.handler.polled()
+
+    async def meanwhile() -> None:
+        await asyncio.gather(a_poll_ends_meanwhile(), ticks.two_seconds_pass())
+
+    ticks.play(partial(ticks.quotes, OVER_THE_STOP, symbols[:2]), meanwhile, ticks.two_seconds_pass)
+    assert not [text for text in ticks.world.texts if "internal error" in text]
+    assert ticks.sent == symbols[:1]
 
 
 def test_what_is_not_held_any_more_is_not_requested() -> None:
@@ -206,11 +289,7 @@ def test_a_stop_that_a_second_tick_has_confirmed_requests_no_quote() -> None:
 
 
 def test_stops_that_are_reached_in_quick_succession_share_their_requests() -> None:
-    symbols = [f"{name}261218C00200000" for name in ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")]
-    world = World()
-    world.broker.held = tuple(a_position(symbol, "1") for symbol in symbols)
-    for symbol in symbols:
-        world.quoted("1.00", "1.02", symbol)
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD", "EEE", "FFF")
     ticks = Ticks(world)
 
     async def one_after_the_other() -> None:
@@ -274,6 +353,38 @@ def test_a_jump_sends_nothing_until_a_second_quote_agrees_with_it() -> None:
     assert (again.sent, again.world.quotes.requested) == ([CALL], [[CALL]])
 
 
+def test_a_price_that_jumps_again_and_again_is_requested_until_two_quotes_agree() -> None:
+    ticks = Ticks()
+
+    async def jumps_further() -> None:
+        ticks.world.quoted("20.00", "20.02")
+        await ticks.two_seconds_pass()
+
+    ticks.play(lambda: ticks.quote("9.00", "9.02"), jumps_further, ticks.two_seconds_pass)
+    assert (ticks.sent, len(ticks.world.quotes.requested)) == ([CALL], 2)
+
+
+def test_an_internal_error_of_one_account_keeps_no_other_from_selling() -> None:
+    world = World()
+    other = world.a_watcher(FakeBroker(world.clock, "other"))
+    ticks = Ticks(world, other)
+
+    def fails() -> str:
+        raise ZeroDivisionError
+
+    async def the_other_breaks() -> None:
+        seen = await other.observe()
+        assert seen is not None
+        await other.act_on_poll(seen, world.market_clock.now())
+        await ticks.handler.polled()
+        other.orders.halted = fails
+
+    ticks.play(the_other_breaks, lambda: ticks.quote(*DUE))
+    assert ticks.sent == [CALL]
+    assert ticks.woken == ["other", "main"]
+    assert "internal error: ZeroDivisionError" in world.events[0].sentence
+
+
 def test_no_tick_acts_while_the_market_is_closed() -> None:
     world = World()
     world.broker.is_open = False
@@ -320,6 +431,44 @@ def test_a_tick_after_news_of_another_symbols_orders_sends() -> None:
 
     ticks.play(change, lambda: ticks.quote(*DUE))
     assert ticks.sent == [CALL]
+
+
+def test_news_of_one_symbols_orders_hold_back_nothing_else_that_is_due_by_the_same_message() -> None:
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
+    ticks = Ticks(world)
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", symbols[1])
+
+    ticks.play(change, partial(ticks.quotes, DUE, symbols))
+    assert ticks.sent == [symbols[0], *symbols[2:]]
+    assert "main" in ticks.woken
+
+
+def test_news_between_a_ticks_decision_and_its_order_hold_the_order_back() -> None:
+    ticks = Ticks()
+
+    async def change() -> None:
+        ticks.world.quoted(*DUE)
+        ticks.handler.quotes_received([ticks.world.quotes.quote()])
+        ticks.handler.order_changed("main", CALL)
+        await ticks.world.clock.sleep(0)
+
+    ticks.play(change)
+    assert ticks.sent == []
+
+
+def test_the_plan_of_a_tick_is_recorded_with_exactly_the_snapshot_that_it_follows_from() -> None:
+    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
+    ticks = Ticks(world)
+
+    async def change() -> None:
+        ticks.handler.order_changed("main", symbols[1])
+
+    ticks.play(change, partial(ticks.quotes, DUE, symbols))
+    journal = ticks.world.journal
+    assert ticks.sent == [symbols[0], *symbols[2:]]
+    assert [decide(snapshot, ticks.world.policy) for snapshot in journal.decided_on] == journal.plans
 
 
 @pytest.mark.parametrize("is_back", [False, True])

@@ -16,7 +16,7 @@ from sellctl.service.state_folder import StateFolder
 
 async def served(world: World, state: StateFolder, requests: list[Path]) -> None:
     """Serve until these requests are gone."""
-    inbox = asyncio.create_task(serve(world.a_scheduler(), state))
+    inbox = asyncio.create_task(serve(world.a_scheduler(), state, asyncio.Event()))
     while any(path.exists() for path in requests):
         assert not inbox.done(), inbox.exception()
         await asyncio.sleep(0)
@@ -53,12 +53,27 @@ def test_a_request_that_was_left_for_an_earlier_process_is_not_carried_out(state
     assert not world.watcher.requests.panic_is_pending
 
 
+def test_after_the_stop_no_request_is_accepted(state: StateFolder) -> None:
+    async def ask_after_the_stop() -> Path:
+        stop = asyncio.Event()
+        inbox = asyncio.create_task(serve(world.a_scheduler(), state, stop))
+        await asyncio.sleep(0)
+        stop.set()
+        request = state.ask(Verb.PANIC, accounts=("main",))
+        await asyncio.wait_for(inbox, 2 * CHECK_EVERY_SECONDS)
+        return request
+
+    world = World()
+    assert asyncio.run(ask_after_the_stop()).exists()
+    assert not world.watcher.requests.panic_is_pending
+
+
 def test_a_request_is_carried_out_although_the_journal_cannot_record_it(state: StateFolder) -> None:
     world = World()
     world.journal.fails = JournalError("The journal can't grow: the disk is full.")
 
     async def ask_a_running_inbox() -> None:
-        inbox = asyncio.create_task(serve(world.a_scheduler(), state))
+        inbox = asyncio.create_task(serve(world.a_scheduler(), state, asyncio.Event()))
         await asyncio.sleep(0)
         path = state.ask(Verb.PANIC, accounts=("main",), by="sellctl panic")
         assert await asyncio.to_thread(was_accepted, path)
@@ -92,7 +107,7 @@ def noted_while(state: StateFolder, act: object) -> Noted:
     noted = Noted()
 
     async def serving() -> None:
-        inbox = asyncio.create_task(serve(noted, state))  # type: ignore[arg-type]
+        inbox = asyncio.create_task(serve(noted, state, asyncio.Event()))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         assert callable(act)
         act()
