@@ -224,7 +224,7 @@ def test_the_stop_of_a_vertical_is_confirmed_by_quotes_of_both_legs() -> None:
     ticks = Ticks(world)
     ticks.play(lambda: ticks.quote("0.70", "0.72"), ticks.two_seconds_pass)
     assert ticks.world.quotes.requested == [[CALL, HIGHER]]
-    assert ticks.sent == [HIGHER]
+    assert ticks.sent == ["AAPL-vertical-261218-200-210C"]
 
 
 def test_each_stop_waits_for_its_own_second_quote() -> None:
