@@ -58,7 +58,7 @@ def positions(
     runtime = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
     accounts, halted = listings(runtime), print_halt(runtime.state)
     if wanted:
-        _page(runtime.scheduler, wanted, todays_orders, accounts, output)
+        _show_details(runtime.scheduler, wanted, todays_orders, accounts, output)
     else:
         document = positions_listing(accounts, halted)
         emit(POSITION_COLUMNS, positions_rows(accounts), output, title="Positions", document=document)
@@ -73,7 +73,7 @@ def _symbols(listing: "AccountListing", name: str) -> tuple[str, ...]:
     return tuple(each.holding.symbol for each in decisions if each.holding.symbol == name)
 
 
-def _page(
+def _show_details(
     scheduler: "AccountScheduler",
     name: str,
     todays_orders: "Mapping[str, tuple[Order, ...]]",
@@ -83,7 +83,7 @@ def _page(
     """Everything about a symbol or structure in every account that holds it, and which accounts could not be read."""
     from sellctl.ui.formatting import mode_text
     from sellctl.ui.render import VERSION, emit
-    from sellctl.ui.rows import PAGE_COLUMNS
+    from sellctl.ui.rows import DETAIL_COLUMNS
 
     rows: list[TableRow] = []
     documents: list[dict[str, object]] = []
@@ -100,7 +100,7 @@ def _page(
     if not documents and not unread:
         raise not_held(name, accounts)
     rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
-    emit(PAGE_COLUMNS, rows, output, title=name, document={"version": VERSION, "positions": documents})
+    emit(DETAIL_COLUMNS, rows, output, title=name, document={"version": VERSION, "positions": documents})
 
 
 def _of_account(
@@ -108,7 +108,7 @@ def _of_account(
 ) -> "tuple[list[TableRow], dict[str, object]]":
     """The rows of what an account holds under a name, and its document."""
     from sellctl.ui.documents import position_document, structure_document
-    from sellctl.ui.rows import position_page, structure_page
+    from sellctl.ui.rows import position_details, structure_page
 
     if called := structures_called(name, [listing]):
         structure = called[0]
@@ -117,7 +117,7 @@ def _of_account(
         )
     decisions = listing.plan.decisions if listing.plan else ()
     decision = next(each for each in decisions if each.holding.symbol == name)
-    return position_page(decision, orders, market, listing), position_document(decision, orders, market, listing)
+    return position_details(decision, orders, market, listing), position_document(decision, orders, market, listing)
 
 
 def _rule_rows(watcher: "SellWatcher", symbol: str, name: str) -> "list[tuple[str, str]]":
@@ -132,9 +132,9 @@ def _rule_rows(watcher: "SellWatcher", symbol: str, name: str) -> "list[tuple[st
     state = explanation.strategy if explanation else None
     if state is None or (name != symbol and state.evaluates == symbol):
         return []
-    part_of = [] if state.evaluates == symbol or name != symbol else [("managed as", state.evaluates)]
+    evaluated_as = [] if state.evaluates == symbol or name != symbol else [("evaluated as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name} ({state.takes})"), *part_of, *rules]
+    return [("strategy", f"{state.name} ({state.manages})"), *evaluated_as, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbols: "Collection[str]") -> "tuple[Order, ...]":

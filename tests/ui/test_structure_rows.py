@@ -21,7 +21,7 @@ from sellctl.core.watching.shown_structures import shown_structures
 from sellctl.ui.documents import positions_listing, watch_document
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.render import emit
-from sellctl.ui.rows import PAGE_COLUMNS, POSITION_COLUMNS, positions_rows, structure_page
+from sellctl.ui.rows import DETAIL_COLUMNS, POSITION_COLUMNS, positions_rows, structure_page
 from sellctl.ui.screen import WatchScreen
 
 NAME = "AAPL-iron_condor-261218-170-180-210-220"
@@ -147,7 +147,7 @@ def test_the_screen_shows_the_structure_and_its_legs_within_its_width(width: int
 
 def test_the_page_of_a_structure_has_everything_about_it(capsys: pytest.CaptureFixture[str]) -> None:
     listing = a_listing()
-    emit(PAGE_COLUMNS, structure_page(listing.structures[0], (), a_market(), listing), OutputFormat.PLAIN)
+    emit(DETAIL_COLUMNS, structure_page(listing.structures[0], (), a_market(), listing), OutputFormat.PLAIN)
     out = capsys.readouterr().out
     for line in (
         "iron condor, 2 units",

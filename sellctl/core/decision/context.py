@@ -116,9 +116,9 @@ class DecisionContext(Struct, frozen=True):
         structure, market = self.structures.get(holding.symbol), self.snapshot.market
         for strategy in self.policy.strategies:
             whole = structure.whole if structure and strategy.evaluates_structures else None
-            if whole and strategy.takes(whole, market):
+            if whole and strategy.accepts(whole, market):
                 return strategy, whole
-            if (whole is None or whole.structure in WITH_SHARES) and strategy.takes(holding, market):
+            if (whole is None or whole.structure in WITH_SHARES) and strategy.accepts(holding, market):
                 return strategy, holding
         return None, holding
 
@@ -128,7 +128,7 @@ class DecisionContext(Struct, frozen=True):
         rest = rest_of(holding, structure, self.cover) if structure else None
         if rest is None:
             return None
-        return next((each for each in self.policy.strategies if each.takes(rest, self.snapshot.market)), None), rest
+        return next((each for each in self.policy.strategies if each.accepts(rest, self.snapshot.market)), None), rest
 
     def is_exempt(self, symbol: str) -> bool:
         """Whether the user exempted a symbol, its underlying, or a structure of which it is a leg."""

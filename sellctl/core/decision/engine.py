@@ -43,7 +43,7 @@ from sellctl.core.model.plan import (
 from sellctl.core.model.position import ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError, StrategyOutError, merged
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyDisabledError, StrategyError, merged
 from sellctl.core.structures.held import HeldStructure
 
 MANAGED = frozenset(STEP)
@@ -175,7 +175,7 @@ def _apart(
         if each and why is None:
             as_one.append(PendingStructure(each, legs))
         for leg in legs if why else ():
-            signal = replace(leg.signal, also=(*leg.signal.also, f"by legs: {why}"))
+            signal = replace(leg.signal, other_reasons=(*leg.signal.other_reasons, f"by legs: {why}"))
             pending[signal.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
@@ -443,7 +443,7 @@ def _result_of(
 ) -> StrategyResult:
     try:
         return _evaluate_strategy(strategy, subject, holding, context)
-    except StrategyOutError as error:
+    except StrategyDisabledError as error:
         return StrategyResult(taken=True, not_managed=f"{NOT_MANAGED}: {error}")
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         return StrategyResult(failure=_error_text(error))
@@ -476,21 +476,21 @@ def _evaluate_strategy(
 
 
 class SignalError(ValueError):
-    """A strategy's signal has a reason, urgency, quantity or floor that isn't allowed."""
+    """A strategy's signal has a reason, urgency, quantity or price that isn't allowed."""
 
 
 def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
     """A strategy's signal, with `subject` as its holding.
 
-    Raises SignalError when its reason, urgency, quantity or floor isn't allowed.
+    Raises SignalError when its reason, urgency, quantity or price isn't allowed.
     """
-    reason, qty, floor = signal.reason, signal.qty, signal.floor
+    reason, qty, worst_price = signal.reason, signal.qty, signal.worst_price
     if reason in ENGINE_REASONS or signal.urgency not in REASONS[reason].classes:
         raise SignalError(f"a strategy can't close for {reason} with urgency {signal.urgency}")
     if not (qty.is_finite() and qty > 0):
         raise SignalError(f"a strategy can't close a quantity of {qty}")
-    if floor is not None and not floor.is_finite():
-        raise SignalError(f"a strategy can't close at a price of {floor} or better")
+    if worst_price is not None and not worst_price.is_finite():
+        raise SignalError(f"a strategy can't close at a price of {worst_price} or better")
     return replace(signal, holding=subject)
 
 
@@ -519,7 +519,7 @@ def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> 
         holding=holding,
         qty=structure.qty_of(holding.symbol, min(signal.qty, Decimal(structure.units))),
         detail=f"{structure.kind}: {signal.detail}",
-        floor=None,
+        worst_price=None,
         then_close=() if waits else structure.others(holding.symbol),
     )
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from math import gcd
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sellctl.core.model.instrument import AssetClass
@@ -43,7 +43,7 @@ class Reason(StrEnum):
     EXIT_AT = "exit_at"
     MAX_HOLD = "max_hold"
     DAYS_TO_EXPIRY = "days_to_expiry"
-    OWN_RULE = "own_rule"
+    OWN_RULE = "own_rule"  # the code of a user-defined strategy
     TAKE_PROFIT = "take_profit"
     ROI_TABLE = "roi_table"
     SCALE_OUT = "scale_out"
@@ -128,15 +128,20 @@ class ExitSignal(Struct, frozen=True):
     reason: Reason
     detail: str
     urgency: Urgency
-    also: tuple[str, ...] = ()
-    floor: Decimal | None = None
+    other_reasons: tuple[str, ...] = field(name="also", default=())
+    worst_price: Decimal | None = field(name="floor", default=None)
     then_close: tuple[str, ...] = ()
     strategy: str = ""
 
     @property
     def sentence(self) -> str:
-        """The reason, for the user: its own detail and those of the other true reasons."""
-        return "; ".join((self.detail, *self.also))
+        """All reasons as one sentence, for the user."""
+        return "; ".join(self.reasons)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Its own detail and those of the other true reasons."""
+        return (self.detail, *self.other_reasons)
 
 
 # Alpaca takes so many legs in one multi-leg order.

@@ -68,7 +68,7 @@ def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping
             order = enter_multi_leg(venue, account, request, legs)
         else:
             proposed = order_checks.ProposedOrder(request, account, venue.settings, venue.now, None)
-            order = enter(venue, account, request, request.position_intent or proposed.inferred)
+            order = enter(venue, account, request, request.position_intent or proposed.inferred_intent)
         order.set_status("new", sent_at)
         for one in (order, *order.legs):
             one.created_at = sent_at

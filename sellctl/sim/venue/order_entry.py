@@ -18,7 +18,7 @@ def accept(venue: VenueState, account: SimAccount, request: OrderRequest) -> Sim
     """Check an order by every rule and enter it. RejectionError for the first rule that it breaks."""
     proposed = ProposedOrder(request, account, venue.settings, venue.now, venue.quote(request.symbol))
     check_all(proposed)
-    return enter(venue, account, request, proposed.inferred)
+    return enter(venue, account, request, proposed.inferred_intent)
 
 
 def enter(venue: VenueState, account: SimAccount, request: OrderRequest, intent: str) -> SimOrder:

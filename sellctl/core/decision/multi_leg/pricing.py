@@ -61,7 +61,7 @@ class _Exit(Struct, frozen=True):
 
     @property
     def _floor(self) -> Decimal | None:
-        floor = self.signal.floor
+        floor = self.signal.worst_price
         return None if floor is None else floor if self.signal.holding.position.is_long else -floor
 
     @property

@@ -45,7 +45,7 @@ def exit_of(structure: HeldStructure, legs: Mapping[str, ExitSignal], own: ExitS
     if own is not None and own.urgency is urgency:
         signal = replace(own, qty=min(units, _units(own.qty)), detail=f"{structure.kind}: {own.detail}")
     elif len(common) == 1 and common <= ENGINE_REASONS:
-        signal = replace(legs[min(structure.shorts or legs)], qty=units, floor=None)
+        signal = replace(legs[min(structure.shorts or legs)], qty=units, worst_price=None)
     else:
         return None
     if signal.qty <= 0:
