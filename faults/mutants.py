@@ -21,7 +21,7 @@ from faults.real_watch import watch_beside
 from faults.two import play_pair
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
-from sellctl.alpaca.errors import FOREIGN_ERRORS, Operation, map_error
+from sellctl.alpaca.errors import EXTERNAL_ERRORS, Operation, map_error
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.core import position_manager
 from sellctl.core.config.schema import CancelScope
@@ -309,7 +309,7 @@ _SEND = rest.RestClient._send
 async def _send_again(self: rest.RestClient, request: Any) -> Any:
     try:
         return await _SEND(self, request)
-    except FOREIGN_ERRORS:
+    except EXTERNAL_ERRORS:
         return await _SEND(self, request)
 
 

@@ -9,7 +9,7 @@ from faults.evidence import EvidenceChecker
 from faults.findings import Findings
 from faults.generate import Day, PlannedFault
 from faults.network import Network
-from sellctl.core.config.secrets import key_mark
+from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.decision.pricing import ALWAYS_CENT
 from sellctl.core.errors import Refusal
 from sellctl.core.model.instrument import AssetClass, underlying_of
@@ -41,7 +41,7 @@ def remember_feeds(folder: Path, key: str, now: dt.datetime, *, best: bool) -> N
     """Store which feeds a key was granted the day before: the best ones, or the last ones."""
     facts = _facts_in(folder)
     for asset, feed in (BEST if best else LAST).items():
-        facts.feed_granted(key_mark(key), asset, feed, now - dt.timedelta(hours=18))
+        facts.feed_granted(key_fingerprint(key), asset, feed, now - dt.timedelta(hours=18))
     facts.save()
 
 

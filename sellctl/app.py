@@ -102,7 +102,7 @@ def main_options(
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
     source = context.get_parameter_source("state_dir")
     if source is not None and source.name == "ENVIRONMENT":
-        state_dir = None  # `core.config_manager.state_dir` reads it: inside that folder the simulator has its own
+        state_dir = None  # `core.config_manager.state_dir` reads the variable, and adds a folder for simulated accounts
     context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
-from sellctl.core.config.secrets import key_mark
+from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
@@ -203,9 +203,9 @@ def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunO
     Empty without --live.
     """
     accounts = _chosen(loaded.config, run_options.accounts).accounts
-    hashes = {name: key_mark(account.api_key) for name, account in accounts.items() if not account.paper}
+    fingerprints = {name: key_fingerprint(account.api_key) for name, account in accounts.items() if not account.paper}
     confirmed = state_of(options, loaded).confirmed_live()
-    return {name: known for name, known in hashes.items() if known not in confirmed and options.live}
+    return {name: known for name, known in fingerprints.items() if known not in confirmed and options.live}
 
 
 def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:

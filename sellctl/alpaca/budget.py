@@ -1,4 +1,7 @@
-"""The request budget of a key: 180 of Alpaca's 200 per minute, a quarter of them kept for orders (invariant K3)."""
+"""The request budget of a key: 180 of Alpaca's 200 per minute, a quarter of them kept for orders.
+
+docs/reliability.md tests it as K3.
+"""
 
 import threading
 from collections import deque
@@ -8,7 +11,7 @@ MINUTE = 60.0
 SHARE_USED = 0.9  # of the broker's limit; the rest is for the user's other programs
 DEFAULT_LIMIT = 200  # requests per minute, until the broker's headers name another limit
 KEPT_FOR_ORDERS = 0.25
-KEPT_FROM_URGENT_READS = 0.2  # of the part that is kept for orders
+KEPT_FROM_URGENT_READS = 0.2  # the share of what is kept for orders that urgent reads leave unused
 
 
 class Budget:
@@ -40,7 +43,7 @@ class Budget:
     def take(self, *, for_order: bool, urgent: bool = False) -> float:
         """Take one request and return 0.0, or return the seconds until one is available.
 
-        Ordinary reads leave the part that is kept for orders, `urgent` ones a piece of it.
+        Ordinary reads leave unused what is kept for orders; `urgent` ones leave a fifth of it.
         """
         kept = 0.0 if for_order else self._kept * (KEPT_FROM_URGENT_READS if urgent else 1)
         available = int(self._limit * SHARE_USED * (1 - kept))

@@ -61,7 +61,7 @@ class UnreadableError(ValueError):
 
 
 def truncate_repr(value: object) -> str:
-    """A foreign value to be quoted in a sentence: escaped, and short."""
+    """A value from the broker, to be quoted in a sentence: escaped, and short."""
     text = repr(value)
     return text if len(text) <= _LONGEST_REPR else f"{text[:_LONGEST_REPR]}..."
 

@@ -44,7 +44,7 @@ class ErrorStatus(Exception):  # noqa: N818  a raw answer, not yet mapped to an 
         self.text = text
 
 
-FOREIGN_ERRORS: Final = (
+EXTERNAL_ERRORS: Final = (
     ErrorStatus,
     OSError,  # any connection failure, including time-outs
     ValueError,  # JSON, text that is not UTF-8, URLs, UnreadableError
@@ -89,7 +89,7 @@ class RequestContext:
 
 
 def map_error(error: Exception, context: RequestContext) -> BrokerError:
-    """The BrokerError for one of FOREIGN_ERRORS."""
+    """The BrokerError for one of EXTERNAL_ERRORS."""
     if isinstance(error, ErrorStatus):
         return _of_answer(error, context)
     if isinstance(error, UnreadableError):
@@ -278,6 +278,6 @@ def _code_of(code: object) -> int | None:
 
 
 def _one_line(message: str) -> str:
-    """A foreign text in one line, without control characters, short enough for a sentence."""
+    """A text from the broker in one line, without control characters, short enough for a sentence."""
     printable = "".join(character if character.isprintable() else " " for character in message)
     return " ".join(printable.split())[:_LONGEST_MESSAGE].rstrip(".")

@@ -2,8 +2,9 @@
 
 Symbols are requested in batches that are spread over the accounts' keys, each from the best feed its key may use. The
 feed that a key was granted is remembered, so that no later process asks for one that was refused; every few hours a
-better one is tried again, behind everything else. A key that was never asked begins with the best feed that any other
-key was granted, so that many keys don't collect one refusal each; better ones are tried behind, one key at a time.
+better one is requested again, after everything else. A key without a remembered feed begins with the best feed that any
+other key was granted, so that many keys don't collect one refusal each; better ones are requested later, one key at a
+time.
 """
 
 import asyncio
@@ -26,12 +27,12 @@ from sellctl.core.model.market import Quote, Split
 from sellctl.core.model.snapshot import InvalidRow, Rows
 from sellctl.core.tracking.remembered_facts import RememberedFacts
 
-BETTER_FEED_AFTER: Final = dt.timedelta(hours=6)  # how long a refusal of a better feed is believed
+BETTER_FEED_AFTER: Final = dt.timedelta(hours=6)  # how long a refusal of a better feed counts
 _POLLS_DEFERRED: Final = 12  # polls for which a key that failed is tried last: a minute at the default interval
 _RETRY_SECONDS: Final = 12.0  # after this no further key is tried for a batch
 _NOT_ABOUT_SYMBOLS: Final = (FeedNotGrantedError, RateLimitedError, NotFoundError)
 _SPLIT_TYPES: Final = "forward_split,reverse_split,stock_dividend"
-_BOOKED_WITHIN_DAYS: Final = 7
+_PROCESSED_WITHIN_DAYS: Final = 7
 _MAX_PAGES: Final = 20
 _NO_ROWS: Final[Rows[Quote]] = Rows(())
 _WORD: Final = re.compile(r"[A-Za-z0-9./]+")
@@ -87,27 +88,27 @@ class _KeyState:
     def feeds(self, market: _Market, best_granted: int) -> tuple[str, ...]:
         """The feeds to try in order: from the one that was granted on, and then the better ones.
 
-        A key that was never asked starts at the place `best_granted` of the market's feeds.
+        A key without a remembered feed starts at the index `best_granted` of the market's feeds.
         """
-        granted = self.granted_at(market)
+        granted = self.granted_index(market)
         start = best_granted if granted is None else granted
         return (*market.feeds[start:], *market.feeds[:start])
 
     def better_feeds(self, market: _Market) -> tuple[str, ...]:
         """The feeds that were refused so long ago that they are worth another request, the best first."""
-        known, start = self.facts.granted_feed(self.client.key_mark, market.asset), self.granted_at(market)
+        known, start = self.facts.granted_feed(self.client.key_fingerprint, market.asset), self.granted_index(market)
         is_old = known is not None and not dt.timedelta(0) <= self.now() - known.at < BETTER_FEED_AFTER
         return market.feeds[:start] if start and is_old else ()
 
-    def granted(self, market: _Market, feed: str, *, again: bool = False) -> None:
-        """The key was granted this feed; with `again`, every better one has just been refused once more."""
-        known = self.facts.granted_feed(self.client.key_mark, market.asset)
-        if again or known is None or known.feed != feed:
-            self.facts.feed_granted(self.client.key_mark, market.asset, feed, self.now())
+    def granted(self, market: _Market, feed: str, *, better_refused: bool = False) -> None:
+        """The key was granted this feed; with `better_refused`, every better one has just been refused."""
+        known = self.facts.granted_feed(self.client.key_fingerprint, market.asset)
+        if better_refused or known is None or known.feed != feed:
+            self.facts.feed_granted(self.client.key_fingerprint, market.asset, feed, self.now())
 
-    def granted_at(self, market: _Market) -> int | None:
-        """The place of the granted feed in the market's feeds; None before the key was asked for the better ones."""
-        known = self.facts.granted_feed(self.client.key_mark, market.asset)
+    def granted_index(self, market: _Market) -> int | None:
+        """The index of the granted feed in the market's feeds; None while no feed is remembered for the key."""
+        known = self.facts.granted_feed(self.client.key_fingerprint, market.asset)
         return market.feeds.index(known.feed) if known is not None and known.feed in market.feeds else None
 
 
@@ -161,7 +162,7 @@ class AlpacaQuotes:
     async def splits(self, symbols: Collection[str], day: dt.date) -> tuple[Split, ...]:
         """The splits of these stocks whose ex-date is `day`, from the first key that answers about all of them.
 
-        Strange symbols are left out: Alpaca may refuse the whole request for one of them.
+        Symbols of unusual form are left out: Alpaca may refuse the whole request for one of them.
         """
         error: BrokerError | None = None
         ordinary = sorted(filter(is_ordinary_symbol, symbols))
@@ -175,23 +176,23 @@ class AlpacaQuotes:
         raise error or BrokerError("No key is configured that could read the corporate actions.")
 
     async def try_better_feeds(self) -> None:
-        """Ask for better feeds: with keys that were refused them some hours ago, and with one that was never asked.
+        """Request better feeds: with keys that were refused them hours ago, and with one that has no remembered feed.
 
         One symbol, one request per feed and key.
         """
         wanted = []
         for market in (self._markets[asset] for asset in self._samples):
             batch, best = _Batch(market, (self._samples[market.asset],)), self._best_granted(market)
-            never_asked = [key for key in self._keys if best and key.granted_at(market) is None]
+            unknown_keys = [key for key in self._keys if best and key.granted_index(market) is None]
             wanted += [(key, batch, key.better_feeds(market)) for key in self._keys]
-            if never_asked:
-                wanted.append((never_asked[self._polls % len(never_asked)], batch, market.feeds[:best]))
+            if unknown_keys:
+                wanted.append((unknown_keys[self._polls % len(unknown_keys)], batch, market.feeds[:best]))
         await asyncio.gather(*(_try_better_feeds(*each) for each in wanted if each[2]))
 
     def _batches(self, instruments: Collection[Instrument]) -> list[_Batch]:
         """Only stocks and options: sellctl trades nothing else.
 
-        Strange symbols are requested apart: Alpaca may refuse the whole request for one of them.
+        Symbols of unusual form are requested separately: Alpaca may refuse the whole request for one of them.
         """
         batches = []
         for asset, market in self._markets.items():
@@ -202,9 +203,9 @@ class AlpacaQuotes:
         return batches
 
     def _best_granted(self, market: _Market) -> int:
-        """The place of the best feed that any key was granted; the first place while that isn't known of any."""
-        granted = (key.granted_at(market) for key in self._keys)
-        return min((place for place in granted if place is not None), default=0)
+        """The index of the best feed that any key was granted; 0 while that isn't known of any."""
+        granted = (key.granted_index(market) for key in self._keys)
+        return min((index for index in granted if index is not None), default=0)
 
     def _keys_to_try(self) -> list[_KeyState]:
         """The keys, each time starting with the next one, and those that failed recently last."""
@@ -232,8 +233,8 @@ class AlpacaQuotes:
 
 
 async def _splits(client: RestClient, symbols: tuple[str, ...], day: dt.date) -> tuple[Split, ...]:
-    """Every page of one batch. Alpaca filters by the day on which it books an action, which may not be the ex-date."""
-    first, last = (day + dt.timedelta(days=days) for days in (-_BOOKED_WITHIN_DAYS, _BOOKED_WITHIN_DAYS))
+    """Every page of one batch. Alpaca filters by the day on which it processes an action, maybe not the ex-date."""
+    first, last = (day + dt.timedelta(days=days) for days in (-_PROCESSED_WITHIN_DAYS, _PROCESSED_WITHIN_DAYS))
     query = {
         "symbols": ",".join(symbols),
         "types": _SPLIT_TYPES,
@@ -255,18 +256,18 @@ async def _splits(client: RestClient, symbols: tuple[str, ...], day: dt.date) ->
 async def _with_key(key: _KeyState, batch: _Batch, best_granted: int) -> Rows[Quote]:
     """The batch from one key, from the best feed that the key is entitled to.
 
-    A key that was never asked begins with the feed at the place `best_granted`; while that one serves, no better one
-    counts as refused.
+    A key without a remembered feed begins at the index `best_granted`. When that feed serves, it is not remembered:
+    whether the key is granted a better one is still unknown.
     """
     market = batch.market
-    was_refused_better = best_granted == 0 or key.granted_at(market) is not None  # whatever is better than it gets
+    tries_best_first = best_granted == 0 or key.granted_index(market) is not None
     *others, last = key.feeds(market, best_granted)
     for feed in others:
         try:
             rows = await _request(key.client, batch, feed)
         except FeedNotGrantedError:
             continue
-        if was_refused_better or market.feeds.index(feed) < best_granted:
+        if tries_best_first or market.feeds.index(feed) < best_granted:
             key.granted(market, feed)
         return rows
     rows = await _request(key.client, batch, last)
@@ -275,9 +276,9 @@ async def _with_key(key: _KeyState, batch: _Batch, best_granted: int) -> Rows[Qu
 
 
 async def _try_better_feeds(key: _KeyState, batch: _Batch, better: tuple[str, ...]) -> None:
-    """Use the best of these feeds that the key is granted by now. A refusal is believed for some hours.
+    """Use the best of these feeds that the key is granted by now. A refusal counts for some hours.
 
-    Any other failure counts as one too, except for a key that was never asked: it is asked again soon.
+    Any other failure counts as one too, except for a key without a remembered feed: it is tried again soon.
     """
     for feed in better:
         try:
@@ -285,12 +286,12 @@ async def _try_better_feeds(key: _KeyState, batch: _Batch, better: tuple[str, ..
         except FeedNotGrantedError:
             continue
         except BrokerError:
-            if key.granted_at(batch.market) is None:
+            if key.granted_index(batch.market) is None:
                 return
             continue
         key.granted(batch.market, feed)
         return
-    key.granted(batch.market, batch.market.feeds[len(better)], again=True)
+    key.granted(batch.market, batch.market.feeds[len(better)], better_refused=True)
 
 
 async def _request(client: RestClient, batch: _Batch, feed: str) -> Rows[Quote]:

@@ -17,10 +17,10 @@ import alpaca
 
 from sellctl.alpaca.budget import Budget
 from sellctl.alpaca.convert import UnreadableError
-from sellctl.alpaca.errors import FOREIGN_ERRORS, ErrorStatus, Operation, RequestContext, map_error, whole_number
+from sellctl.alpaca.errors import EXTERNAL_ERRORS, ErrorStatus, Operation, RequestContext, map_error, whole_number
 from sellctl.alpaca.transport import DEFAULT_LIMITS, HttpRequest, HttpResponse, HttpTransport, Limits, Transport
 from sellctl.core.config import hosts
-from sellctl.core.config.secrets import key_mark
+from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.errors import BrokerAnswer, RateLimitedError
 
 T = TypeVar("T")
@@ -46,9 +46,9 @@ class Credentials:
         return (self.api_key, self.secret_key)
 
     @property
-    def mark(self) -> str:
-        """What stands for the key in files."""
-        return key_mark(self.api_key)
+    def key_fingerprint(self) -> str:
+        """A hash that stands for the key in files."""
+        return key_fingerprint(self.api_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class ApiRequest:
     body: Mapping[str, str] | None = None
     operation: Operation = Operation.READ
     version: str = "v2"
-    for_order: bool = False  # a read that an order waits for may use the part of the budget that is kept for orders
-    urgent: bool = False  # a read that may use a piece of that part
+    for_order: bool = False  # a read that an order waits for: it may use the whole budget, as an order may
+    urgent: bool = False  # a read that may use a fifth of what is kept for orders (budget.KEPT_FROM_URGENT_READS)
 
     @property
     def target(self) -> str:
@@ -102,7 +102,7 @@ class RestClient:
             ("User-Agent", _USER_AGENT),
         )
         self.account = credentials.account
-        self.key_mark = credentials.mark
+        self.key_fingerprint = credentials.key_fingerprint
         self.budget = budget or Budget(time.monotonic)
         self.host = parts.netloc.rpartition("@")[2]
         self.rate_limit: RateLimit | None = None  # from the last answer that had one
@@ -115,12 +115,12 @@ class RestClient:
         self._spend(request)
         try:
             return parse(await self._send(request))
-        except FOREIGN_ERRORS as foreign:
+        except EXTERNAL_ERRORS as external:
             context = RequestContext(
                 self.account, self.host, request.action, request.operation, self._credentials.secrets
             )
-            error = map_error(foreign, context)
-        raise error  # outside the handler: a foreign error could hold the key and must not become its context
+            error = map_error(external, context)
+        raise error  # outside the handler: the original error could contain the key and must not become its context
 
     def close(self) -> None:
         """Close the connections. A request that is still under way fails."""
@@ -165,7 +165,7 @@ def _value_of(response: HttpResponse) -> Any:
 
 
 def exact_json(body: bytes) -> Any:
-    """Decode JSON with exact decimals. NaN and infinity become text, which makes only their own row unreadable."""
+    """Decode JSON with exact decimals. NaN and infinity become text, so that only the row with one is unreadable."""
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=str)
     except (ValueError, ArithmeticError, RecursionError):

@@ -57,7 +57,7 @@ class _Base:
     _was_up: bool = False
     on_state: Callable[[str], None]  # "" when connected, else the error
     next_endpoint: Callable[[str], "Endpoint"]
-    rounds: Callable[[int], int]  # by the failures in a row, how often every endpoint has failed
+    failed_rounds: Callable[[int], int]  # from the failures in a row: how often every endpoint has failed
 
     async def _start_ws(self) -> None:
         self._websocket_params = {**(self._websocket_params or {}), "create_protocol": _WithoutRedirects}
@@ -89,7 +89,7 @@ class _Base:
 
     def _reconnect_delay(self, retries: int) -> float:
         """The delay before the next attempt: the first round through all endpoints is quick."""
-        return float(super()._reconnect_delay(self.rounds(retries)))  # type: ignore[misc]
+        return float(super()._reconnect_delay(self.failed_rounds(retries)))  # type: ignore[misc]
 
     def set_back_off(self, shortest: float, longest: float) -> None:
         """Set the delay between two attempts, in seconds."""
@@ -153,7 +153,7 @@ _REASONS = {
 
 
 def _describe(error: Exception) -> str:
-    """The error in plain words. Foreign texts are not quoted: they may contain the key."""
+    """The error in plain words. The texts of other programs are not quoted: they may contain the key."""
     known = next((reason for text, reason in _REASONS.items() if text in str(error)), "")
     status = getattr(error, "status_code", None)
     if known or status:

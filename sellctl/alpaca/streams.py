@@ -56,7 +56,7 @@ class _StreamConnection:
             self.endpoints = others if _NOT_ENTITLED in error else [*others, first]
         return self.endpoints[0]
 
-    def rounds(self, failures: int) -> int:
+    def failed_rounds(self, failures: int) -> int:
         """How often every endpoint has failed, at least 1: the wait grows with each round, not with each endpoint."""
         return max(failures // len(self.endpoints), 1)
 
@@ -204,7 +204,7 @@ class AlpacaStreams:
         connection.stream = stream
         stream.on_state = lambda error: self._on_state(connection, error)
         stream.next_endpoint = connection.next_endpoint
-        stream.rounds = connection.rounds
+        stream.failed_rounds = connection.failed_rounds
         stream.set_back_off(*self._back_off)
         try:
             await stream._run_forever()  # noqa: SLF001  run() would start a loop of its own and print on stdout
@@ -283,7 +283,7 @@ class AlpacaStreams:
 
 
 def symbols_to_stream(instruments: Sequence[Instrument], asset: AssetClass) -> tuple[str, ...]:
-    """The symbols of one asset class that a subscription may name; strange ones are polled."""
+    """The symbols of one asset class that a subscription may name; those of unusual form are polled."""
     return tuple(each.symbol for each in instruments if each.asset_class is asset and is_ordinary_symbol(each.symbol))
 
 

@@ -55,12 +55,13 @@ class Access:
         if self.plaintext_peers is not None and not _within(address, self.plaintext_peers):
             raise AccessError("Without TLS only this machine and the proxies in api.proxies may connect.")
         if _within(address, self.proxies):
-            address = self._behind(address, forwarded)
+            address = self._caller_behind_proxy(address, forwarded)
         if not _within(address, self.allow):
             raise AccessError(f"{address} isn't in api.allow.")
         return address
 
-    def _behind(self, proxy: Address, forwarded: Sequence[str]) -> Address:
+    def _caller_behind_proxy(self, proxy: Address, forwarded: Sequence[str]) -> Address:
+        """The last address in X-Forwarded-For that is no proxy of ours; the proxy itself when there is none."""
         hops = [hop.strip() for line in forwarded for hop in line.split(",") if hop.strip()]
         if len(hops) > _MAX_HOPS:
             raise AccessError("X-Forwarded-For is too long.")

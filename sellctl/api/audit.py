@@ -46,7 +46,7 @@ class Audit:
     journal: "Journal"
     _counts: Counter[tuple[ApiCall, int]] = field(default_factory=Counter)
 
-    def before(self, call: ApiCall) -> None:
+    def record_before(self, call: ApiCall) -> None:
         """Record a call that is about to be carried out. JournalError when that fails."""
         logger.info("{}", f"api: {call.sentence}")
         self.journal.note("", KIND, {"sentence": call.sentence, **_facts(call)})

@@ -156,7 +156,7 @@ class GuardedRoute(APIRoute):
     def _record(self, audit: Audit, call: ApiCall) -> None:
         """Record a call that may change something. HTTPException 503 when that fails, except for a halt."""
         try:
-            audit.before(call)
+            audit.record_before(call)
         except JournalError as error:
             if not self.path.endswith("/halt"):
                 raise HTTPException(503, str(error)) from None

@@ -55,7 +55,7 @@ def positions(
     runtime = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
     accounts, halted = listings(runtime), print_halt(runtime.state)
     if wanted:
-        _page(runtime.scheduler, wanted, todays_orders, accounts, output)
+        _show_details(runtime.scheduler, wanted, todays_orders, accounts, output)
     else:
         document = positions_listing(accounts, halted)
         emit(POSITION_COLUMNS, positions_rows(accounts), output, title="Positions", document=document)
@@ -72,7 +72,7 @@ def _holding(scheduler: "AccountScheduler", symbol: str) -> "Iterator[tuple[Sell
                 yield watcher, decision
 
 
-def _page(
+def _show_details(
     scheduler: "AccountScheduler",
     symbol: str,
     todays_orders: "Mapping[str, tuple[Order, ...]]",
@@ -83,7 +83,7 @@ def _page(
     from sellctl.ui.documents import position_document
     from sellctl.ui.formatting import mode_text
     from sellctl.ui.render import VERSION, emit
-    from sellctl.ui.rows import PAGE_COLUMNS, position_page
+    from sellctl.ui.rows import DETAIL_COLUMNS, position_details
 
     rows: list[TableRow] = []
     documents = []
@@ -92,7 +92,7 @@ def _page(
         if watcher.state.market is None:
             continue
         orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbol)
-        rows += position_page(decision, orders, watcher.state.market, account_of[watcher.name])
+        rows += position_details(decision, orders, watcher.state.market, account_of[watcher.name])
         rows += _rule_rows(watcher, symbol)
         document = position_document(decision, orders, watcher.state.market, account_of[watcher.name])
         documents.append({**document, "rules": [f"{name}: {text}" for name, text in _rule_rows(watcher, symbol)]})
@@ -100,7 +100,7 @@ def _page(
     if not documents and not unread:
         raise not_held(symbol, accounts)
     rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
-    emit(PAGE_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
+    emit(DETAIL_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
 
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
@@ -112,9 +112,9 @@ def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":
     state = explanation.strategy if explanation else None
     if state is None:
         return []
-    part_of = [] if state.evaluates == symbol else [("managed as", state.evaluates)]
+    evaluated_as = [] if state.evaluates == symbol else [("evaluated as", state.evaluates)]
     rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name} ({state.takes})"), *part_of, *rules]
+    return [("strategy", f"{state.name} ({state.manages})"), *evaluated_as, *rules]
 
 
 def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbol: str) -> "tuple[Order, ...]":

@@ -41,7 +41,7 @@ def run_once(
 ) -> None:
     """Check every account once and sell what is due; for cron.
 
-    Ends within 50 seconds. Urgent orders keep working after that, and the next run adopts them.
+    Ends within 50 seconds. Urgent orders keep working after that, and the next run takes them over.
     Exits 5 when an exit is due and was not sent: a halt, one of your orders, or a check of sellctl is in the way.
     """
     from sellctl.bootstrap import RunOptions
@@ -67,7 +67,7 @@ def run_once(
 def _print_unsent(scheduler: "AccountScheduler") -> bool:
     """Print the exits that are due, and that a halt, an order of the user's or a check kept from being sent.
 
-    Returns whether there are any. The last plan decides: what the first one denied may have been sent since.
+    Returns whether there are any. The last plan decides: what an earlier one could not send may have been sent since.
     """
     unsent = [
         (plan.account, decision) for state in scheduler.states if (plan := state.plan) for decision in plan.unsent

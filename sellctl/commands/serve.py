@@ -24,7 +24,7 @@ def serve(
     """
     import asyncio
 
-    need_api()
+    require_api()
     from sellctl.api.lifespan import RUN_OPTIONS, build, load
     from sellctl.api.server import listen, tls_context, url_of
     from sellctl.api.server import serve as served
@@ -44,7 +44,7 @@ def serve(
     raise typer.Exit(ExitCode.FAILED if services.control.fault else status)
 
 
-def need_api() -> None:
+def require_api() -> None:
     """Raise ConfigError when the extra `api` isn't installed."""
     if any(importlib.util.find_spec(name) is None for name in ("fastapi", "jwt")):
         raise ConfigError("The control API isn't installed.", hint="Run: pip install 'sellctl[api]'")

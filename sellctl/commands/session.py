@@ -57,7 +57,7 @@ def run(
     try:
         return _ran(loaded, options, run_options, then)
     except KeyboardInterrupt:
-        acts = " Orders already sent keep working; the next run adopts them." if run_options.acts else ""
+        acts = " Orders already sent keep working; the next run takes them over." if run_options.acts else ""
         typer.echo(f"sellctl: interrupted.{acts}", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 

@@ -57,13 +57,13 @@ def sim(
     if shortage := ensure_descriptors(len(loaded.accounts)):
         typer.echo(f"sellctl: {shortage}", err=True)
     for account in loaded.accounts:
-        account.number = _numbered_anew(account.number)
+        account.number = _number_of_this_start(account.number)
     folder = state_dir(options_of(context).state_dir, simulator=True)
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
         message = "\n".join(
             (
-                f"A simulated Alpaca listens on {server.url}: its state is apart from the real one, in {folder}",
+                f"A simulated Alpaca listens on {server.url}: sellctl keeps journal and halt for it in {folder}",
                 summary(loaded),
                 f"Its configuration is {config_out}. Try: sellctl --config {config_out} positions",
                 f"Its market is at {server.url}/sim/state. Ctrl-C ends it.",
@@ -73,10 +73,10 @@ def sim(
         server.serve_here()
 
 
-def _numbered_anew(number: str) -> str:
+def _number_of_this_start(number: str) -> str:
     """An account's number for this start; one that the scenario's author chose stays.
 
-    Each start is a new world. Under the same number its orders would get the ids of the world before, whose fills the
-    journal has already.
+    Order ids are derived from it. Under the same number, the orders of this start would get the ids of the last start's
+    orders, whose fills the journal has already.
     """
     return f"{number}{secrets.token_hex(4).upper()}" if number.startswith(_BUILT_IN) else number

@@ -36,13 +36,13 @@ def strategies(
 
 
 def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]]":
-    from sellctl.core.decision.rule_states import takes_text
+    from sellctl.core.decision.rule_states import managed_text
     from sellctl.ui.formatting import mode_cell
 
     for policy in policies:
         for place, strategy in enumerate(policy.strategies, start=1):
             rules = "; ".join(strategy.rule_texts()) or "its own"
-            yield policy.account, mode_cell(paper=policy.paper), place, strategy.name, takes_text(strategy), rules
+            yield policy.account, mode_cell(paper=policy.paper), place, strategy.name, managed_text(strategy), rules
 
 
 def precedence_rows() -> list[tuple[object, ...]]:

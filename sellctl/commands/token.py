@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.serve import need_api
+from sellctl.commands.serve import require_api
 from sellctl.commands.session import options_of
 from sellctl.core.errors import ConfigError
 
@@ -33,7 +33,7 @@ def create(
 
     Nothing is stored. A new secret invalidates the tokens signed with the old one.
     """
-    need_api()
+    require_api()
     from sellctl.api.lifespan import load
     from sellctl.api.tokens import Role, make_token
 
@@ -47,7 +47,7 @@ def secret() -> None:
 
     For example: export SELLCTL_API_SECRET=$(sellctl token secret)
     """
-    need_api()
+    require_api()
     from sellctl.api.tokens import fresh_secret
 
     typer.echo(fresh_secret())

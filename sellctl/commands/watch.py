@@ -112,7 +112,7 @@ async def watching(
 ) -> None:
     """Watch all accounts and accept requests from other commands.
 
-    Ends when `stop` is set, the display has lost its reader, or other processes hold every account.
+    Ends when `stop` is set, the display can't be written any more, or other processes hold every account.
     """
     import asyncio
 
@@ -136,7 +136,7 @@ async def watching(
 
 
 async def _draw_each_second(display: "Display", stop: "asyncio.Event") -> None:
-    """Refresh the display, and stop when it has lost its reader."""
+    """Refresh the display, and stop when it can't be written any more."""
     import asyncio
 
     while not display.problem:

@@ -411,7 +411,7 @@ class AccountScheduler:
             wait = self._next_in(ordinary=False) if self._all_have_polled() else AT_ONCE_SECONDS
             await self.clock.sleep(RECOVERY_SECONDS if again else wait)
             await self.poll(expedited=not again and self._market is not None and self._all_have_polled())
-        # Orders more urgent than a target stay open, and the next run adopts them.
+        # Orders more urgent than a target stay open, and the next run takes them over.
         why = "the run is over and the target is not filled"
         await asyncio.gather(*(watcher.cancel_targets(why) for watcher in self.watchers))
         if self.fact_refresher:

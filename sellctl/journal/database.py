@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.errors import FOREIGN, journal_error, map_errors
+from sellctl.journal.errors import EXTERNAL_ERRORS, journal_error, map_errors
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
 from sellctl.journal.transaction import READ, WRITE, driver, transaction
 from sellctl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, check_is_file, open_private
@@ -71,7 +71,7 @@ class Database:
                 with transaction(self._connection, begin):
                     yield self._connection
                     self._check_file()
-            except FOREIGN as error:
+            except EXTERNAL_ERRORS as error:
                 self._check_file()  # when the file is gone, every other explanation would mislead
                 raise journal_error(error, self.path) from error
 

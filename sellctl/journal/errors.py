@@ -20,7 +20,7 @@ _RESTORE = (
 _LOCKED = ("The journal {path} is locked by another program.", "Close the program that holds it and try again.")
 _ROOM = "Free some space; until then nothing new is sent."
 
-FOREIGN = (sqlite3.Error, sa.exc.SQLAlchemyError, OSError)
+EXTERNAL_ERRORS = (sqlite3.Error, sa.exc.SQLAlchemyError, OSError)
 
 # The start of SQLite's error name -> the sentence and the hint. The first match is used.
 ERRORS = {
@@ -56,5 +56,5 @@ def map_errors(path: Path) -> Iterator[None]:
     """Raise a JournalError for whatever SQLite, SQLAlchemy or the system raises inside."""
     try:
         yield
-    except FOREIGN as error:
+    except EXTERNAL_ERRORS as error:
         raise journal_error(error, path) from error

@@ -116,8 +116,8 @@ class SqliteJournal(AuditLog):
 
         Both are cut down to the underlyings on which anything happens or an order rests.
         """
-        account, mark = plan.account, fingerprint(signature(snapshot, plan))
-        if mark == self._fingerprint(account):
+        account, found = plan.account, fingerprint(signature(snapshot, plan))
+        if found == self._fingerprint(account):
             return
         key = f"plan:{account}"
         body = {**summary(plan), PACKED: codec.pack(*excerpt(snapshot, plan))}
@@ -127,10 +127,10 @@ class SqliteJournal(AuditLog):
             for symbol, reason, refusal in refusals(plan):
                 batch.append(Entry(account, "refusal", refusal, symbol, reason), snapshot.market.now)
             batch.tx.execute(sa.delete(meta).where(meta.c.key == key))
-            batch.tx.execute(sa.insert(meta).values(key=key, value=mark))
+            batch.tx.execute(sa.insert(meta).values(key=key, value=found))
 
         await self._group.write(write)
-        self._fingerprints[account] = mark
+        self._fingerprints[account] = found
 
     def _fingerprint(self, account: str) -> str:
         """The fingerprint of the last plan recorded for this account, by any process; "" before the first."""

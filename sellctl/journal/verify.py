@@ -1,7 +1,7 @@
 """Checks that all audit rows exist and are unchanged: the chain, its start, the head, and the file itself.
 
 The tables that are derived from the rows must follow from them, and the file must hold the triggers that protect them
-and nothing foreign. A file of an older program is checked for these two after its migration.
+and nothing else. A file of an older program is checked for these two after its migration.
 
 The hashes need no key: they reveal accidents and careless edits. Whoever can rewrite both the file and the head can
 forge them; a copy of the head kept elsewhere guards against that.
@@ -145,13 +145,13 @@ def _file_fault(tx: sa.Connection, reader: _Reader) -> ChainBreak | None:
 
 
 def _schema_fault(tx: sa.Connection) -> ChainBreak | None:
-    """A trigger, view, table or index that is missing, was changed or is foreign. SQLite's own begin with sqlite_."""
+    """A trigger, view, table or index that is missing, changed or not sellctl's. SQLite's own begin with sqlite_."""
     expected = objects()
     query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     found = {str(name): str(sql) for name, sql in tx.exec_driver_sql(query)}
-    foreign = [name for name, sql in found.items() if name not in expected or expected[name] not in {"", sql}]
-    if foreign:
-        return ChainBreak(0, f"{foreign[0][:60]!r} isn't sellctl's: the file was changed")
+    unexpected = [name for name, sql in found.items() if name not in expected or expected[name] not in {"", sql}]
+    if unexpected:
+        return ChainBreak(0, f"{unexpected[0][:60]!r} isn't sellctl's: the file was changed")
     missing = [name for name in expected if name not in found]
     return ChainBreak(0, f"'{missing[0]}' is missing: the file was changed") if missing else None
 

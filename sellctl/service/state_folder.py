@@ -205,12 +205,12 @@ class StateFolder:
     def confirmed_live(self) -> frozenset[str]:
         """Fingerprints of the real-money keys whose use has been confirmed."""
         keys = _read(self.path / _LIVE).get("keys")
-        return frozenset(str(mark) for mark in keys) if isinstance(keys, list) else frozenset()
+        return frozenset(str(fingerprint) for fingerprint in keys) if isinstance(keys, list) else frozenset()
 
-    def confirm_live(self, marks: Iterable[str]) -> None:
+    def confirm_live(self, fingerprints: Iterable[str]) -> None:
         """Record that the use of these keys has been confirmed."""
         self.make()
-        _write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(marks))})
+        _write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(fingerprints))})
 
     # --- exempt and resumed symbols -----------------------------------------------------------------------------------
 

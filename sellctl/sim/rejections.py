@@ -81,15 +81,15 @@ def insufficient_qty(
 
 
 def wash_trade(
-    existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, rests: str
+    existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, resting_side: str
 ) -> RejectionError:
-    """403: an opposite order of the same account could trade with this one. `rests` is the existing order's side."""
+    """403: an opposite order of the same account, on `resting_side`, could trade with this one."""
     if buy_limit is None or sell_limit is None:
         reason, prices = "opposite side market/stop order exists", {}
     else:
         reason = (
             "sell order exists, buy limit price should be less than existing sell limit price"
-            if rests == "sell"
+            if resting_side == "sell"
             else "buy order exists, sell limit price should be greater than existing buy limit price"
         )
         prices = {"buy_limit_price": text(buy_limit), "sell_limit_price": text(sell_limit)}

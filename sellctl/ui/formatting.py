@@ -1,4 +1,4 @@
-"""Formatting of single values: prices, gains, ages, quantities, orders; and the sanitizing of foreign text.
+"""Formatting of single values: prices, gains, ages, quantities, orders; and the sanitizing of text from elsewhere.
 
 No layout and no colour. A Cell has a value in two forms: `text` for display and `data` for programs (decimals as text,
 never as a float or with an exponent).

@@ -57,7 +57,7 @@ POSITION_COLUMNS = (
 ORDER_COLUMNS = ("account", "mode", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
 PROPOSED_COLUMNS = ("account", "mode", "symbol", "qty", "price", "proceeds", "P&L", "what happens", "why")
 OUTCOME_COLUMNS = ("account", "mode", "symbol", "qty", "filled", "price", "result", "why")
-PAGE_COLUMNS = ("what", "value")
+DETAIL_COLUMNS = ("what", "value")
 
 TableRow = tuple[object, ...]
 
@@ -207,10 +207,10 @@ def _order_row(account: AccountListing, order: Order) -> TableRow:
 # --- everything about one position ------------------------------------------------------------------------------------
 
 
-def position_page(
+def position_details(
     decision: PositionDecision, orders: Sequence[Order], market: Market, account: AccountListing
 ) -> list[TableRow]:
-    """Everything about one position, under PAGE_COLUMNS. `orders` are those of its symbol: open ones and today's."""
+    """Everything about one position, under DETAIL_COLUMNS. `orders` are those of its symbol: open ones and today's."""
     holding = decision.holding
     rows = (
         ("account", account.account),

@@ -1,6 +1,6 @@
 """User-defined strategies, each in a process of its own that can be abandoned (docs/adr/0010-strategy-processes.md).
 
-A strategy that takes too long, or whose process ends, is stopped and not used again on that day. All calls wait for the
+A strategy that takes too long, or whose process ends, is disabled for the rest of that day. All calls wait for the
 process: at most ALLOWANCE seconds at a time, and a REFILL of the time in the long run.
 """
 
@@ -23,7 +23,7 @@ from sellctl.core.errors import ConfigError
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule, StrategyError, StrategyOutError
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule, StrategyDisabledError, StrategyError
 from sellctl.user_strategies.loading import Places, name_of
 from sellctl.user_strategies.worker import (
     LENGTH,
@@ -121,11 +121,11 @@ class StrategyHost:
     name: str
     request: LoadRequest
     _process: StrategyProcess = field(init=False)
-    _out: tuple[dt.date, str] | None = None  # the day on which it was stopped, and why
+    _disabled: tuple[dt.date, str] | None = None  # the day for which it is disabled, and why
     _loading_since: float | None = None  # while it is started again on another day
     _allowance: float = ALLOWANCE
     _asked_at: float = field(default_factory=time.monotonic)
-    _taken: dict[str, bool] = field(default_factory=dict)  # by symbol: whether it took the position when last asked
+    _accepted: dict[str, bool] = field(default_factory=dict)  # by symbol: whether it accepted the position last time
     _last: tuple[EvaluateRequest, Result | list[RuleResult]] | None = None
 
     def __post_init__(self) -> None:
@@ -144,20 +144,20 @@ class StrategyHost:
             raise ConfigError(reply.error, hint=reply.hint)
         return _decoded(reply.body, LoadedStrategy)
 
-    def takes(self, holding: Holding, market: Market) -> bool:
-        """Whether the strategy takes a position; while it is stopped, whether it last did, and true if that is unknown.
+    def accepts(self, holding: Holding, market: Market) -> bool:
+        """Whether the strategy accepts a position; while disabled, whether it last did, and true if that is unknown.
 
         Otherwise the position would pass to rules that its owner has not chosen for it.
         """
         try:
-            taken = self.result(holding, market).takes
-        except StrategyOutError:
-            return self._taken.get(holding.symbol, True)
-        self._taken[holding.symbol] = taken
-        return taken
+            accepted = self.result(holding, market).accepts
+        except StrategyDisabledError:
+            return self._accepted.get(holding.symbol, True)
+        self._accepted[holding.symbol] = accepted
+        return accepted
 
     def result(self, holding: Holding, market: Market) -> Result:
-        """The strategy's signals and triggers. StrategyError when it raises, StrategyOutError while it is stopped."""
+        """The strategy's signals and triggers. StrategyError when it raises, StrategyDisabledError while disabled."""
         return self._asked(EvaluateRequest(holding, market), Result)
 
     def results_by_rule(self, holding: Holding, market: Market) -> list[RuleResult]:
@@ -174,7 +174,7 @@ class StrategyHost:
         reply = self._reply(request)
         self._allowance -= reply.seconds
         if self._allowance <= 0:
-            raise self._stopped(request.market.today, _TOO_LONG)
+            raise self._disable(request.market.today, _TOO_LONG)
         if reply.error:
             raise StrategyError(reply.error)
         result = _decoded(reply.body, kind)
@@ -186,38 +186,38 @@ class StrategyHost:
             self._process.send(request)
             reply = self._process.receive(self._allowance)
         except EOFError:
-            raise self._stopped(request.market.today, _ENDED) from None
+            raise self._disable(request.market.today, _ENDED) from None
         if reply is None:
-            raise self._stopped(request.market.today, _TOO_LONG)
+            raise self._disable(request.market.today, _TOO_LONG)
         return reply
 
     def _require_running(self, today: dt.date) -> None:
-        """Raise while it is stopped or being loaded again; on another day than it was stopped, start it again."""
-        if self._out and self._out[0] == today:
-            raise StrategyOutError(self._out[1])
-        if self._out:
-            self._out, self._allowance, self._loading_since = None, ALLOWANCE, time.monotonic()
+        """Raise while it is disabled or being loaded again. On the next day, start it again."""
+        if self._disabled and self._disabled[0] == today:
+            raise StrategyDisabledError(self._disabled[1])
+        if self._disabled:
+            self._disabled, self._allowance, self._loading_since = None, ALLOWANCE, time.monotonic()
             self._process = StrategyProcess(self.request)
         if self._loading_since is None:
             return
         try:
             reply = self._process.receive(0)
         except EOFError:
-            raise self._stopped(today, _ENDED) from None
+            raise self._disable(today, _ENDED) from None
         if reply is None and time.monotonic() - self._loading_since > LOAD_SECONDS:
-            raise self._stopped(today, _TOO_LONG)
+            raise self._disable(today, _TOO_LONG)
         if reply is None:
             raise StrategyError(f"strategy {self.name} is being loaded again")
         if reply.error:
-            raise self._stopped(today, reply.error)
+            raise self._disable(today, reply.error)
         self._loading_since = None
 
-    def _stopped(self, today: dt.date, why: str) -> StrategyOutError:
+    def _disable(self, today: dt.date, why: str) -> StrategyDisabledError:
         """End the process for the rest of the day. Return the error to raise."""
         self._process.end()
         self._last = self._loading_since = None
-        self._out = (today, f"strategy {self.name} is out for today: {why}")
-        return StrategyOutError(self._out[1])
+        self._disabled = (today, f"strategy {self.name} is disabled for today: {why}")
+        return StrategyDisabledError(self._disabled[1])
 
 
 def _is_same(one: EvaluateRequest, other: EvaluateRequest) -> bool:
@@ -236,9 +236,9 @@ class IsolatedStrategy(BaseStrategy):
     def _rules(self) -> tuple[Rule, ...]:
         return tuple(IsolatedRule(self.host, index, facts) for index, facts in enumerate(self.facts))
 
-    def takes(self, holding: Holding, market: Market) -> bool:
-        """Whether the strategy takes the position."""
-        return self.host.takes(holding, market)
+    def accepts(self, holding: Holding, market: Market) -> bool:
+        """Whether the strategy accepts the position."""
+        return self.host.accepts(holding, market)
 
     def rules(self) -> tuple[Rule, ...]:
         """Its rules, which are evaluated in its process."""

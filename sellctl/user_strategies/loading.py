@@ -58,6 +58,8 @@ def load(entry: StrategyConfig, places: Places) -> BaseStrategy:
     use = entry.use or ""
     where = places.of("use")
     kind = _class_of(use, Path(places.folder), where)
+    if hasattr(kind, "takes"):
+        raise ConfigError(f"{where}{kind.__name__} defines `takes`.", hint="Rename it to `accepts`.")
     keys = {key.name: key for key in keys_of(cast("Any", kind)) if key.name != "name" and not key.name.startswith("_")}
     values: dict[str, Any] = {"name": name_of(entry)}
     for name, text in entry.options:

@@ -72,24 +72,26 @@ class Signal:
     reason: Reason
     detail: str
     urgency: Urgency
-    also: tuple[str, ...]
-    floor: Decimal | None
+    other_reasons: tuple[str, ...]
+    worst_price: Decimal | None
 
     @classmethod
     def of(cls, signal: ExitSignal) -> "Signal":
         """The signal that the strategy returned."""
-        return cls(signal.qty, signal.reason, signal.detail, signal.urgency, signal.also, signal.floor)
+        return cls(signal.qty, signal.reason, signal.detail, signal.urgency, signal.other_reasons, signal.worst_price)
 
     def on(self, holding: Holding) -> ExitSignal:
         """The signal for this holding."""
-        return ExitSignal(holding, self.qty, self.reason, self.detail, self.urgency, self.also, self.floor)
+        return ExitSignal(
+            holding, self.qty, self.reason, self.detail, self.urgency, self.other_reasons, self.worst_price
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Whether the strategy takes a holding, and its signals and triggers."""
+    """Whether the strategy accepts a holding, and its signals and triggers."""
 
-    takes: bool
+    accepts: bool
     signals: tuple[Signal, ...] = ()
     triggers: tuple[Trigger, ...] = ()
 
@@ -161,11 +163,11 @@ def _evaluate(strategy: BaseStrategy, request: EvaluateRequest) -> Result | list
             )
             for rule in strategy.rules()
         ]
-    if not strategy.takes(holding, market):
-        return Result(takes=False)
+    if not strategy.accepts(holding, market):
+        return Result(accepts=False)
     triggers = tuple(strategy.triggers(holding, market))
     signals = strategy.signals(holding, market) if market.is_open else ()
-    return Result(takes=True, signals=tuple(map(Signal.of, signals)), triggers=triggers)
+    return Result(accepts=True, signals=tuple(map(Signal.of, signals)), triggers=triggers)
 
 
 def _reply(work: Callable[[], object]) -> Reply:

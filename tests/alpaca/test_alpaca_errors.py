@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from sellctl.alpaca.connect import connect
 from sellctl.alpaca.convert import UnreadableError
 from sellctl.alpaca.errors import (
-    FOREIGN_ERRORS,
+    EXTERNAL_ERRORS,
     ErrorStatus,
     FeedNotGrantedError,
     Operation,
@@ -271,7 +271,7 @@ def test_every_foreign_error_is_caught_and_mapped(kind: type[Exception], operati
     foreign = kind.__new__(kind, "text")
     Exception.__init__(foreign, "text with " + SECRET)
     error = map_error(foreign, replace(CONTEXT, operation=operation))
-    assert isinstance(foreign, FOREIGN_ERRORS)
+    assert isinstance(foreign, EXTERNAL_ERRORS)
     assert isinstance(error, UnknownOutcomeError)
     assert str(error).startswith("main: reading the positions failed: ")
     assert SECRET not in str(error)

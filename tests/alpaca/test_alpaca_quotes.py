@@ -23,7 +23,7 @@ from sellctl.alpaca.connect import connect
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.alpaca.rest import Credentials, RateLimit, RestClient
 from sellctl.core.config.schema import MarketDataConfig, OptionFeed, StockFeed
-from sellctl.core.config.secrets import key_mark
+from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.errors import AuthError, BrokerError, UnknownOutcomeError
 from sellctl.core.model.instrument import AssetClass, Instrument, a_stock, an_option, instrument_of
 from sellctl.core.tracking.remembered_facts import RememberedFacts
@@ -144,7 +144,7 @@ def test_a_key_that_was_never_asked_and_does_not_answer_is_asked_again(stand_in:
 def test_the_best_feed_that_any_key_was_granted_is_the_one_to_begin_with(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, lambda r: NO_SIP if r.query["feed"] == "sip" and keys([r]) == ["b"] else quotes_for(r))
     facts = RememberedFacts()
-    facts.feed_granted(key_mark(KEY + "a"), AssetClass.STOCK, "sip", NOON)
+    facts.feed_granted(key_fingerprint(KEY + "a"), AssetClass.STOCK, "sip", NOON)
     config = a_config(stand_in.url, stand_in.url, stand_in.url)
     quotes = connect(config, PATIENT, facts=facts, now=lambda: NOON).quotes
     assert sorted(run(quotes.latest(stocks(1)))["S000"].feed for _ in range(3)) == ["iex", "sip", "sip"]
@@ -385,7 +385,7 @@ def test_a_feed_that_was_revoked_over_night_falls_back_within_the_same_call(stan
 
 def test_a_remembered_feed_that_is_refused_gives_way_to_a_better_one(stand_in: StandIn) -> None:
     facts = RememberedFacts()
-    facts.feed_granted(key_mark(KEY + "a"), AssetClass.STOCK, "iex", NOON)
+    facts.feed_granted(key_fingerprint(KEY + "a"), AssetClass.STOCK, "iex", NOON)
     stand_in.on(STOCKS, lambda request: NO_SIP if request.query["feed"] == "iex" else quotes_for(request))
     assert run(a_process(stand_in.url, facts).latest(stocks(1)))["S000"].feed == "sip"
 
@@ -394,5 +394,5 @@ def test_the_feed_of_another_key_or_of_another_configuration_means_nothing(stand
     stand_in.on(STOCKS, quotes_for)
     facts = RememberedFacts()
     facts.feed_granted("of another key", AssetClass.STOCK, "iex", NOON)
-    facts.feed_granted(key_mark(KEY + "a"), AssetClass.STOCK, "delayed_sip", NOON)
+    facts.feed_granted(key_fingerprint(KEY + "a"), AssetClass.STOCK, "delayed_sip", NOON)
     assert run(a_process(stand_in.url, facts).latest(stocks(1)))["S000"].feed == "sip"

@@ -166,9 +166,9 @@ def test_a_stream_follows_no_redirect_to_another_host(status: int) -> None:
 
 def test_the_wait_grows_with_each_round_through_all_endpoints_and_not_with_each_key() -> None:
     many = _StreamConnection("option quotes", [Endpoint(f"ws://{number}", "key", "secret") for number in range(10)])
-    assert [many.rounds(failures) for failures in (1, 9, 10, 19, 20, 35)] == [1, 1, 1, 1, 2, 3]
+    assert [many.failed_rounds(failures) for failures in (1, 9, 10, 19, 20, 35)] == [1, 1, 1, 1, 2, 3]
     alone = _StreamConnection("option quotes", [Endpoint("ws://0", "key", "secret")])
-    assert [alone.rounds(failures) for failures in (1, 2, 3)] == [1, 2, 3]
+    assert [alone.failed_rounds(failures) for failures in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_the_problems_of_an_account_are_those_of_its_own_orders_and_of_no_other_account() -> None:

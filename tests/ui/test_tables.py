@@ -21,14 +21,14 @@ from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import progress_to
 from sellctl.ui.render import emit
 from sellctl.ui.rows import (
+    DETAIL_COLUMNS,
     ORDER_COLUMNS,
-    PAGE_COLUMNS,
     PLAN_COLUMNS,
     POSITION_COLUMNS,
     TableRow,
     orders_rows,
     plan_rows,
-    position_page,
+    position_details,
     positions_rows,
 )
 
@@ -162,7 +162,7 @@ def test_the_page_shows_everything_about_one_position() -> None:
     ours = our_order(LONGEST, qty="5", limit="1.90")
     done = our_order(LONGEST, qty="5", limit="1.95", status="canceled")
     decision = a_decision(holding, market=a_market("14:58"), orders=(ours,))
-    page = position_page(decision, (ours, done), a_market("14:58"), MAIN)
+    page = position_details(decision, (ours, done), a_market("14:58"), MAIN)
     said = [(str(what), str(getattr(value, "text", value))) for what, value in page]
     assert said == [
         ("account", "main"),
@@ -193,13 +193,13 @@ def test_the_page_fits_on_one_screen(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holding = a_holding(LONGEST, "5", None, bid="1.85", ask=None)
-    page = position_page(a_decision(holding), (), a_market(), MAIN)
-    assert len(table(PAGE_COLUMNS, page, width, capsys, monkeypatch).splitlines()) <= 24
+    page = position_details(a_decision(holding), (), a_market(), MAIN)
+    assert len(table(DETAIL_COLUMNS, page, width, capsys, monkeypatch).splitlines()) <= 24
 
 
 def test_the_page_shows_what_is_unknown() -> None:
     unknown = a_decision(a_holding(entry=None, bid=None, ask=None, available=None))
-    page = dict(position_page(unknown, (), a_market(), MAIN))
+    page = dict(position_details(unknown, (), a_market(), MAIN))
     assert page["entry"] == "?"
     assert page["quote"] == "none"
     assert page["quote problem"] == "no quote"

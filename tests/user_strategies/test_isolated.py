@@ -32,7 +32,7 @@ from sellctl.core.errors import ConfigError
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.position import Holding
-from sellctl.core.sell_strategies.base_strategy import StrategyError, StrategyOutError
+from sellctl.core.sell_strategies.base_strategy import StrategyDisabledError, StrategyError
 from sellctl.core.watching.trigger_prices import FARTHEST, distances, stops
 from sellctl.user_strategies.isolated import ALLOWANCE, IsolatedStrategy, isolated
 from sellctl.user_strategies.loading import Places
@@ -95,7 +95,7 @@ def test_a_strategy_is_asked_in_its_process_for_everything_that_a_decision_needs
     strategy = started(StrategyConfig(name="half", use=f"{EXAMPLES}/half_then_trail.py:HalfThenTrail", options=options))
     (holding,) = DecisionContext.of(a_snapshot(a_holding(qty="4", bid="1.50", ask="1.52")), a_policy()).holdings
     (found,) = strategy.signals(holding, a_market())
-    assert (found.holding, found.qty, found.floor) == (holding, 2, Decimal("1.40"))
+    assert (found.holding, found.qty, found.worst_price) == (holding, 2, Decimal("1.40"))
     assert [trigger.price for trigger in strategy.triggers(holding, a_market())] == [Decimal("1.40")]
     assert next(rule.label(holding, a_market()) for rule in strategy.rules()) == "slice of 50% at +40%"
     assert (strategy.needs_peak, strategy.needs_underlying) == (True, False)
@@ -106,7 +106,7 @@ def test_a_strategy_that_hangs_is_abandoned_and_out_for_the_day(write: Write, do
     strategy, began = started(write(does)), time.monotonic()
     assert details(strategy) == ["mine: mine"]
     for symbol in (CALL, CALL, PUT):
-        with pytest.raises(StrategyOutError, match=r"^strategy mine is out for today: it takes too long"):
+        with pytest.raises(StrategyDisabledError, match=r"^strategy mine is disabled for today: it takes too long"):
             details(strategy, symbol)
     assert time.monotonic() - began < 4 * ALLOWANCE
 
@@ -115,14 +115,14 @@ def test_a_strategy_that_hangs_is_abandoned_and_out_for_the_day(write: Write, do
 def test_a_strategy_whose_process_ends_is_out_for_the_day(write: Write, does: str) -> None:
     strategy = started(write(does))
     for symbol in (CALL, PUT):
-        with pytest.raises(StrategyOutError, match="its process ended"):
+        with pytest.raises(StrategyDisabledError, match="its process ended"):
             details(strategy, symbol)
 
 
 def test_a_strategy_that_is_always_slow_is_out_for_the_day(write: Write) -> None:
     strategy = started(write("time.sleep(ALLOWANCE / 4)", f"ALLOWANCE = {ALLOWANCE}"))
     assert [details(strategy, CALL) for _ in range(2)] == [["mine: mine"]] * 2
-    with pytest.raises(StrategyOutError, match="a quarter of the time"):
+    with pytest.raises(StrategyDisabledError, match="a quarter of the time"):
         [details(strategy, CALL) for _ in range(4)]
 
 
@@ -168,15 +168,23 @@ def test_a_strategy_that_can_not_be_loaded_is_an_error_with_its_place(write: Wri
         started(write(at_import=at_import))
 
 
-def test_a_strategy_that_was_out_is_started_again_on_the_next_day(write: Write) -> None:
+def test_a_strategy_with_the_old_name_of_accepts_is_an_error_because_it_would_manage_every_position(
+    write: Write,
+) -> None:
+    entry = write(at_import="BaseStrategy.takes = lambda *_: False")
+    with pytest.raises(ConfigError, match=r"Mine defines `takes`\. Rename it to `accepts`"):
+        started(entry)
+
+
+def test_a_strategy_that_was_disabled_is_started_again_on_the_next_day(write: Write) -> None:
     strategy, tomorrow = started(write("os._exit(0)")), a_market(day=HALF_DAY)
-    with pytest.raises(StrategyOutError):
+    with pytest.raises(StrategyDisabledError):
         details(strategy, CALL)
     ends_at = time.monotonic() + 10
     while time.monotonic() < ends_at:
         try:
             assert details(strategy, market=tomorrow) == ["mine: mine"]
-        except StrategyOutError:
+        except StrategyDisabledError:
             raise
         except StrategyError as error:
             assert str(error) == "strategy mine is being loaded again"  # noqa: PT017  once or many times
@@ -191,7 +199,7 @@ def test_positions_of_a_strategy_that_is_out_are_shown_as_not_managed_with_an_al
         snapshot = a_snapshot(a_holding(bid="1.20", ask="1.22"), a_holding(PUT))
         decision = the_decision(snapshot, policy, CALL)
         assert (decision.state, decision.alert, decision.signal) == (DecisionState.WATCHING, True, None)
-        assert decision.sentence.startswith("NOT MANAGED: strategy mine is out for today: it takes too long")
+        assert decision.sentence.startswith("NOT MANAGED: strategy mine is disabled for today: it takes too long")
         assert decision.gain == Decimal("0.2")
     explanation = explain(snapshot, policy, CALL)
     assert explanation is not None
@@ -206,7 +214,7 @@ def test_what_the_engine_closes_is_closed_also_while_the_strategy_is_out(write: 
 
 
 def test_positions_that_a_strategy_does_not_take_keep_their_own_while_it_is_out(write: Write) -> None:
-    entry = write("while True: pass", f"BaseStrategy.takes = lambda self, holding, market: holding.symbol != '{PUT}'")
+    entry = write("while True: pass", f"BaseStrategy.accepts = lambda self, holding, market: holding.symbol != '{PUT}'")
     policy = policy_with(entry)
     both = a_snapshot(a_holding(PUT, bid="0.70", ask="0.72"), a_holding(CALL))
     assert the_decision(both, policy, PUT).submit is not None
@@ -262,12 +270,11 @@ def test_a_trigger_that_is_no_number_is_left_out_and_spoils_no_other_position(
     assert the_decision(snapshot, policy, CALL).state is DecisionState.WATCHING
 
 
-@pytest.mark.parametrize("floor", ["NaN", "sNaN", "Infinity"])
-def test_a_signal_with_a_floor_that_is_no_price_spoils_no_panic(write: Write, floor: str) -> None:
+@pytest.mark.parametrize("worst", ["NaN", "sNaN", "Infinity"])
+def test_a_signal_with_a_worst_price_that_is_no_price_spoils_no_panic(write: Write, worst: str) -> None:
+    price = f"Decimal('{worst}')"
     policy = policy_with(
-        write(
-            f"return ExitSignal(holding, Decimal(1), Reason.TAKE_PROFIT, 'x', Urgency.PROFIT, floor=Decimal('{floor}'))"
-        )
+        write(f"return ExitSignal(holding, Decimal(1), Reason.TAKE_PROFIT, 'x', Urgency.PROFIT, worst_price={price})")
     )
     quiet = the_decision(a_snapshot(a_holding(CALL)), policy, CALL)
     assert (quiet.state, quiet.submit) == (DecisionState.FAULT, None)

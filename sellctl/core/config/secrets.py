@@ -32,8 +32,8 @@ class Resolved:
     source: str
 
 
-def key_mark(api_key: str) -> str:
-    """What stands for an API key in files: a hash, from which the key can't be found."""
+def key_fingerprint(api_key: str) -> str:
+    """A hash that stands for an API key in files; the key can't be recovered from it."""
     return hashlib.sha256(api_key.encode()).hexdigest()[:16]
 
 

@@ -100,7 +100,7 @@ class DecisionContext(Struct, frozen=True):
         pair, market = self.pairs.get(holding.symbol), self.snapshot.market
         for strategy in self.policy.strategies:
             subject = pair.whole if pair and strategy.evaluates_pairs else holding
-            if strategy.takes(subject, market):
+            if strategy.accepts(subject, market):
                 return strategy, subject
         return None, holding
 

@@ -41,7 +41,7 @@ from sellctl.core.model.plan import (
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError, StrategyOutError, merged
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyDisabledError, StrategyError, merged
 
 MANAGED = frozenset(STEP)
 NOT_MANAGED = "NOT MANAGED"  # begins the sentence on a position that no strategy manages
@@ -310,7 +310,7 @@ class StrategyResult(Struct, frozen=True):
 def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResult:
     try:
         return _evaluate_strategy(holding, context)
-    except StrategyOutError as error:
+    except StrategyDisabledError as error:
         return StrategyResult(taken=True, not_managed=f"{NOT_MANAGED}: {error}")
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         return StrategyResult(failure=_error_text(error))
@@ -342,21 +342,21 @@ def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyRe
 
 
 class SignalError(ValueError):
-    """A strategy's signal has a reason, urgency, quantity or floor that isn't allowed."""
+    """A strategy's signal has a reason, urgency, quantity or price that isn't allowed."""
 
 
 def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
     """A strategy's signal, with `subject` as its holding.
 
-    Raises SignalError when its reason, urgency, quantity or floor isn't allowed.
+    Raises SignalError when its reason, urgency, quantity or price isn't allowed.
     """
-    reason, qty, floor = signal.reason, signal.qty, signal.floor
+    reason, qty, worst_price = signal.reason, signal.qty, signal.worst_price
     if reason in ENGINE_REASONS or signal.urgency not in REASONS[reason].classes:
         raise SignalError(f"a strategy can't close for {reason} with urgency {signal.urgency}")
     if not (qty.is_finite() and qty > 0):
         raise SignalError(f"a strategy can't close a quantity of {qty}")
-    if floor is not None and not floor.is_finite():
-        raise SignalError(f"a strategy can't close at a price of {floor} or better")
+    if worst_price is not None and not worst_price.is_finite():
+        raise SignalError(f"a strategy can't close at a price of {worst_price} or better")
     return replace(signal, holding=subject)
 
 
@@ -384,7 +384,7 @@ def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> 
         holding=holding,
         qty=min(signal.qty, holding.position.qty),
         detail=f"{pair.kind}: {signal.detail}",
-        floor=None,
+        worst_price=None,
         then_close=(pair.long.symbol,) if holding.symbol == pair.short.symbol else (),
     )
 

@@ -145,10 +145,10 @@ def _may_walk(signal: ExitSignal) -> bool:
 def _inside(signal: ExitSignal, price: Decimal) -> Decimal:
     long = signal.holding.position.is_long
     rounded = to_tick(price, tick_of(signal.holding, price), up=long)
-    floor = signal.floor
-    if floor is None or _keeps(rounded, floor, long=long):
+    worst_price = signal.worst_price
+    if worst_price is None or _keeps(rounded, worst_price, long=long):
         return rounded
-    return to_tick(floor, tick_of(signal.holding, floor), up=long)
+    return to_tick(worst_price, tick_of(signal.holding, worst_price), up=long)
 
 
 def _is_inside(price: Decimal, holding: Holding) -> bool:
@@ -194,28 +194,28 @@ def _has_no_bid(holding: Holding) -> bool:
 
 
 def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
-    """The limit of one step: a multiple of the price increment, rounded towards the fill, and never beyond the floor.
+    """The limit of one step: a multiple of the price increment, rounded towards the fill, never beyond the worst price.
 
     A limit slightly through the market costs nothing, because it fills at the market's price; one rounded the other way
-    may not fill at all. Where the rounded price is beyond the floor, the price itself is sent if it is in whole cents
-    and within the floor, else the floor.
+    may not fill at all. Where the rounded price is beyond the worst price, the price itself is sent if it is in whole
+    cents and within the worst price, else the worst price.
     """
     long = signal.holding.position.is_long
     price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
     rounded = to_tick(price, tick_of(signal.holding, price), up=not long)
     if long and rounded > price:  # the bid is less than one tick
         rounded = to_tick(price, CENT, up=False)
-    floor = signal.floor
-    if floor is None or _keeps(rounded, floor, long=long):
+    worst_price = signal.worst_price
+    if worst_price is None or _keeps(rounded, worst_price, long=long):
         return rounded
     exact = to_tick(price, CENT, up=long)
-    if exact == price and _keeps(exact, floor, long=long):
+    if exact == price and _keeps(exact, worst_price, long=long):
         return exact
-    return to_tick(floor, tick_of(signal.holding, floor), up=long)
+    return to_tick(worst_price, tick_of(signal.holding, worst_price), up=long)
 
 
-def _keeps(price: Decimal, floor: Decimal, *, long: bool) -> bool:
-    return price >= floor if long else price <= floor
+def _keeps(price: Decimal, worst_price: Decimal, *, long: bool) -> bool:
+    return price >= worst_price if long else price <= worst_price
 
 
 def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:

@@ -30,7 +30,7 @@ class StrategyState(Struct, frozen=True):
     """The strategy of a position: its name, which positions it manages, the symbol or pair evaluated, and its rules."""
 
     name: str
-    takes: str
+    manages: str
     evaluates: str
     rules: tuple[RuleState, ...]
 
@@ -49,10 +49,10 @@ def strategy_state(holding: Holding, context: DecisionContext) -> StrategyState 
         )
         for rule in strategy.rules()
     )
-    return StrategyState(strategy.name, takes_text(strategy), subject.symbol, rules)
+    return StrategyState(strategy.name, managed_text(strategy), subject.symbol, rules)
 
 
-def takes_text(strategy: BaseStrategy) -> str:
+def managed_text(strategy: BaseStrategy) -> str:
     """The positions that a strategy manages, as one line of text."""
     if isinstance(strategy, StrategyOne):
         return f"long {', '.join(strategy.applies_to)} that no other strategy takes"

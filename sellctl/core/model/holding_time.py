@@ -27,7 +27,7 @@ def is_last_day(holding: Holding, market: Market) -> bool:
 def last_trading_day(option: OptionContract, calendar: Calendar | None) -> dt.date:
     """The expiration date, or the session before it for an option that settles in the morning."""
     day = option.expires
-    if not option.settles_in_the_morning:
+    if not option.is_am_settled:
         return day
     for _ in range(_LONGEST_CLOSURE):
         day -= dt.timedelta(days=1)

@@ -26,7 +26,7 @@ _UNDERLYING_OF_ROOT = {
 
 # Index options that settle at the opening prices of their expiration date, and trade for the last time on the day
 # before. The weeklies SPXW, NDXP and RUTW settle at the close. Source: Cboe's and Nasdaq's contract specifications.
-_SETTLED_IN_THE_MORNING = frozenset({"SPX", "NDX", "RUT", "DJX", "VIX", "VIXW"})
+_AM_SETTLED = frozenset({"SPX", "NDX", "RUT", "DJX", "VIX", "VIXW"})
 
 
 class AssetClass(StrEnum):
@@ -73,9 +73,9 @@ class OptionContract(Struct, frozen=True):
         return _DIGIT.search(self.root) is not None
 
     @property
-    def settles_in_the_morning(self) -> bool:
+    def is_am_settled(self) -> bool:
         """Whether it can't be traded on its expiration date any more."""
-        return self.root in _SETTLED_IN_THE_MORNING
+        return self.root in _AM_SETTLED
 
 
 class Instrument(Struct, frozen=True):

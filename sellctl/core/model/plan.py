@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from sellctl.core.model.instrument import AssetClass
@@ -41,7 +41,7 @@ class Reason(StrEnum):
     EXIT_AT = "exit_at"
     MAX_HOLD = "max_hold"
     DAYS_TO_EXPIRY = "days_to_expiry"
-    OWN_RULE = "own_rule"
+    OWN_RULE = "own_rule"  # the code of a user-defined strategy
     TAKE_PROFIT = "take_profit"
     ROI_TABLE = "roi_table"
     SCALE_OUT = "scale_out"
@@ -114,9 +114,10 @@ PRICE_REASONS = STOPS | {
 class ExitSignal(Struct, frozen=True):
     """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
 
-    `also` are the details of every other true reason. `floor` is the price that a target's limit never goes below
-    (above, for a short). `then_close` are the long legs of a pair to close once this short leg is closed. `strategy` is
-    the name of the strategy that made the signal; "" when the engine did.
+    `other_reasons` are the details of every other true reason. `worst_price` is the price that a target's limit never
+    goes below (above, for a short); the journal has both under their older names. `then_close` are the long legs of a
+    pair to close once this short leg is closed. `strategy` is the name of the strategy that made the signal; "" when
+    the engine did.
     """
 
     holding: Holding
@@ -124,15 +125,20 @@ class ExitSignal(Struct, frozen=True):
     reason: Reason
     detail: str
     urgency: Urgency
-    also: tuple[str, ...] = ()
-    floor: Decimal | None = None
+    other_reasons: tuple[str, ...] = field(name="also", default=())
+    worst_price: Decimal | None = field(name="floor", default=None)
     then_close: tuple[str, ...] = ()
     strategy: str = ""
 
     @property
     def sentence(self) -> str:
-        """The reason, for the user: its own detail and those of the other true reasons."""
-        return "; ".join((self.detail, *self.also))
+        """All reasons as one sentence, for the user."""
+        return "; ".join(self.reasons)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Its own detail and those of the other true reasons."""
+        return (self.detail, *self.other_reasons)
 
 
 class SizeError(ValueError):

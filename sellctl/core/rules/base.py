@@ -137,12 +137,12 @@ class PeakRule(ProtectiveRule):
 
 
 class ProfitRule(PriceRule):
-    """Fires when the price reaches the threshold, which is then the exit's floor. It never fires on a wide spread."""
+    """Fires when the price reaches the threshold, the exit's worst price. It never fires on a wide spread."""
 
     __slots__ = ()
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit, with the threshold as its floor; None when that is not reached, or a price is unknown."""
+        """The exit, with the threshold as its worst price; None when that is not reached, or a price is unknown."""
         threshold = self.threshold(holding, market)
         price = price_on(holding, self.basis)
         if threshold is None or price is None or holding.prices.wide:
@@ -154,7 +154,7 @@ class ProfitRule(PriceRule):
         reached = f"{side} {as_dollars(price)} is {where} the target {as_dollars(threshold)}"
         detail = f"{self.label(holding, market)}: {reached}"
         urgency = REASONS[self.reason].urgency
-        return ExitSignal(holding, self.qty(holding), self.reason, detail, urgency, floor=threshold)
+        return ExitSignal(holding, self.qty(holding), self.reason, detail, urgency, worst_price=threshold)
 
     def qty(self, holding: Holding) -> Decimal:
         """The quantity to close: all of the position by default."""

@@ -46,7 +46,7 @@ _STAGE = {Urgency.TIME: "start", Urgency.PROTECTIVE: "eager", Urgency.FORCED: "f
 def why_last_day(holding: Holding) -> str:
     """What makes today the last day of an option that can't be traded after today."""
     option = holding.position.instrument.option
-    if option and option.settles_in_the_morning:
+    if option and option.is_am_settled:
         return f"trades for the last time today (it settles on the morning of {option.expires})"
     return "expires today"
 

@@ -17,8 +17,8 @@ class StrategyError(Exception):
     """A user-defined strategy raised an error or returned what isn't allowed. Its text is for the user."""
 
 
-class StrategyOutError(StrategyError):
-    """A user-defined strategy is stopped for the rest of the day. The text has its name and the cause."""
+class StrategyDisabledError(StrategyError):
+    """A user-defined strategy is disabled for the rest of the day. The text has its name and the cause."""
 
 
 class Rule(Protocol):
@@ -54,7 +54,7 @@ def rule_text(rule: object) -> str:
 
 @dataclass(frozen=True)
 class BaseStrategy:
-    """Override `takes` to choose positions, and `rules` or `evaluate` for when to close them."""
+    """Override `accepts` to choose positions, and `rules` or `evaluate` for when to close them."""
 
     name: str = "base"
 
@@ -73,8 +73,8 @@ class BaseStrategy:
         """Whether a rule uses the best price since entry."""
         return any(rule.needs_peak for rule in self.rules())
 
-    def takes(self, _holding: Holding, _market: Market) -> bool:
-        """Whether this strategy may manage the position; the first strategy that may, does."""
+    def accepts(self, _holding: Holding, _market: Market) -> bool:
+        """Whether this strategy manages the position, unless a strategy before it in the configuration does."""
         return True
 
     def rules(self) -> tuple[Rule, ...]:
@@ -111,7 +111,7 @@ class BaseStrategy:
 def merged(signals: tuple[ExitSignal, ...]) -> ExitSignal | None:
     """All true reasons as one signal: the reason of the first in precedence, the urgency of the most urgent.
 
-    The quantity is the largest of all. There is a floor only when every signal has one: a stop has none.
+    The quantity is the largest of all. There is a worst price only when every signal has one: a stop has none.
     """
     if len(signals) <= 1:
         return signals[0] if signals else None
@@ -120,16 +120,16 @@ def merged(signals: tuple[ExitSignal, ...]) -> ExitSignal | None:
         first,
         qty=max(signal.qty for signal in signals),
         urgency=min(signal.urgency for signal in signals),
-        also=(*first.also, *(sentence for other in others for sentence in (other.detail, *other.also))),
-        floor=_common_floor(signals),
+        other_reasons=(*first.other_reasons, *(each for other in others for each in other.reasons)),
+        worst_price=_common_worst_price(signals),
     )
 
 
-def _common_floor(signals: tuple[ExitSignal, ...]) -> Decimal | None:
-    """The least demanding floor of the signals with the largest quantity; None when any signal has none."""
-    floors = [signal.floor for signal in signals if signal.floor is not None]
-    if len(floors) < len(signals):
+def _common_worst_price(signals: tuple[ExitSignal, ...]) -> Decimal | None:
+    """The least demanding price of the signals with the largest quantity; None when any signal has none."""
+    prices = [signal.worst_price for signal in signals if signal.worst_price is not None]
+    if len(prices) < len(signals):
         return None
     largest = max(signal.qty for signal in signals)
-    candidates = [signal.floor for signal in signals if signal.qty == largest and signal.floor is not None]
+    candidates = [signal.worst_price for signal in signals if signal.qty == largest and signal.worst_price is not None]
     return min(candidates) if signals[0].holding.position.is_long else max(candidates)

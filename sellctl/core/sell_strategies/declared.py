@@ -38,7 +38,7 @@ class Declared(BaseStrategy):
         """Whether its match includes a kind of pair."""
         return not PAIRS.isdisjoint(self.match.structure)
 
-    def takes(self, holding: Holding, market: Market) -> bool:
+    def accepts(self, holding: Holding, market: Market) -> bool:
         """Whether its match fits the position."""
         return fits(self.match, holding, market)
 
@@ -54,9 +54,9 @@ class Narrowed(BaseStrategy):
     match: MatchConfig = EVERYTHING
     inner: BaseStrategy = field(default_factory=BaseStrategy)
 
-    def takes(self, holding: Holding, market: Market) -> bool:
-        """Whether the match fits and the user-defined strategy takes the position."""
-        return fits(self.match, holding, market) and self.inner.takes(holding, market)
+    def accepts(self, holding: Holding, market: Market) -> bool:
+        """Whether the match fits and the user-defined strategy accepts the position."""
+        return fits(self.match, holding, market) and self.inner.accepts(holding, market)
 
     def rules(self) -> tuple[Rule, ...]:
         """The rules of the user-defined strategy."""

@@ -37,7 +37,7 @@ class StrategyOne(BaseStrategy):
     def _asset_classes(self) -> frozenset[AssetClass]:
         return frozenset(ASSET_CLASSES[kind] for kind in self.applies_to)
 
-    def takes(self, holding: Holding, _market: Market) -> bool:
+    def accepts(self, holding: Holding, _market: Market) -> bool:
         """Whether it is a long of an asset in `applies_to`."""
         position = holding.position
         return position.is_long and position.instrument.asset_class in self._asset_classes

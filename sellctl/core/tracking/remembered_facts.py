@@ -78,7 +78,7 @@ class RememberedFacts:
     # --- feeds --------------------------------------------------------------------------------------------------------
 
     def granted_feed(self, key: str, asset: AssetClass) -> GrantedFeed | None:
-        """The best feed that a key was granted; None before it was asked. `key` is the key's mark."""
+        """The best feed that a key was granted; None before it was asked. `key` is the key's fingerprint."""
         return self._facts.feeds.get(_feed_name(key, asset))
 
     def feed_granted(self, key: str, asset: AssetClass, feed: str, at: dt.datetime) -> None:

@@ -114,7 +114,7 @@ def rejection_of(fault: Fault) -> RejectionError | None:
 
 def _wash_trade_or_other(fault: Fault) -> RejectionError:
     if fault["wash"]:
-        return wash_trade(UNKNOWN_ORDER, None, None, rests="buy")
+        return wash_trade(UNKNOWN_ORDER, None, None, resting_side="buy")
     return unprocessable(str(fault["message"]))
 
 

@@ -74,10 +74,10 @@ def asset_of(symbol: str) -> Asset:
     )
 
 
-def settles_in_the_morning(asset: Asset) -> bool:
+def is_am_settled(asset: Asset) -> bool:
     """Whether an option can't be traded on its expiration date any more."""
     option = an_option(asset.symbol)
-    return option is not None and option.option is not None and option.option.settles_in_the_morning
+    return option is not None and option.option is not None and option.option.is_am_settled
 
 
 def tick_of(asset: Asset, price: Decimal) -> Decimal:

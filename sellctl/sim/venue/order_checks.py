@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from sellctl.sim import rejections
 from sellctl.sim.market import calendar
-from sellctl.sim.market.assets import EUROPEAN_ROOTS, Asset, asset_of, on_tick, settles_in_the_morning, tick_of
+from sellctl.sim.market.assets import EUROPEAN_ROOTS, Asset, asset_of, is_am_settled, on_tick, tick_of
 from sellctl.sim.market.price_paths import Level
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.settings import Settings
@@ -41,7 +41,7 @@ class ProposedOrder:
         return self.account.qty_of(self.request.symbol)
 
     @property
-    def inferred(self) -> str:
+    def inferred_intent(self) -> str:
         """The intent the broker infers: closing when the position is opposite and large enough, else opening."""
         qty = self.request.qty or ZERO
         if self.request.side == "sell":
@@ -52,7 +52,7 @@ class ProposedOrder:
     @property
     def closes(self) -> bool:
         """Whether the inferred intent is to close."""
-        return self.inferred.endswith("_to_close")
+        return self.inferred_intent.endswith("_to_close")
 
 
 def check_all(proposed: ProposedOrder) -> None:
@@ -85,7 +85,7 @@ def known_symbol(proposed: ProposedOrder) -> None:
         return
     if asset.expires < calendar.exchange_date(proposed.now) or _after_last_close(proposed):
         raise rejections.unprocessable(f'contract "{asset.symbol}" is expired')
-    if settles_in_the_morning(asset) and asset.expires == calendar.exchange_date(proposed.now):
+    if is_am_settled(asset) and asset.expires == calendar.exchange_date(proposed.now):
         raise rejections.unprocessable("orders for morning-expiration index options cannot be placed on expiration day")
     if asset.root in EUROPEAN_ROOTS and not proposed.settings.index_options:
         raise rejections.unprocessable(f'contract "{asset.symbol}" not found')
@@ -96,7 +96,7 @@ def _after_last_close(proposed: ProposedOrder) -> bool:
     return hours is not None and proposed.now >= hours.closes_at
 
 
-def option_form(proposed: ProposedOrder) -> None:
+def supported_for_options(proposed: ProposedOrder) -> None:
     """422 for features that options lack: fractions, notional, extended hours, complex classes, trailing stops."""
     request = proposed.request
     if not proposed.asset.is_option:
@@ -115,15 +115,15 @@ def option_form(proposed: ProposedOrder) -> None:
     _reject_first(rules)
 
 
-def stock_form(proposed: ProposedOrder) -> None:
+def supported_for_stocks(proposed: ProposedOrder) -> None:
     """422 for extended hours on other than DAY or GTC limits, and for fractions beyond simple day orders."""
     request = proposed.request
     if proposed.asset.is_option:
         return
     fractional = request.notional is not None or (request.qty is not None and request.qty % 1 != 0)
-    limit_day = request.type == "limit" and request.time_in_force in {"day", "gtc"}
+    is_day_or_gtc_limit = request.type == "limit" and request.time_in_force in {"day", "gtc"}
     rules = (
-        (request.extended_hours and not limit_day, "extended hours order must be DAY or GTC limit orders"),
+        (request.extended_hours and not is_day_or_gtc_limit, "extended hours order must be DAY or GTC limit orders"),
         (fractional and request.time_in_force != "day", "fractional orders must be DAY orders"),
         (fractional and request.type == "trailing_stop", "fractional orders must not be trailing stop orders"),
         (fractional and not is_simple(request), "fractional orders must be simple orders"),
@@ -159,8 +159,8 @@ def market_hours(proposed: ProposedOrder) -> None:
 def intent_matches(proposed: ProposedOrder) -> None:
     """422 when the intent sent differs from the one that follows from the position."""
     specified = proposed.request.position_intent
-    if specified and specified != proposed.inferred:
-        raise rejections.intent_mismatch(proposed.inferred, specified)
+    if specified and specified != proposed.inferred_intent:
+        raise rejections.intent_mismatch(proposed.inferred_intent, specified)
 
 
 def not_expiring(proposed: ProposedOrder) -> None:
@@ -194,18 +194,19 @@ def no_wash_trade(proposed: ProposedOrder) -> None:
     if not is_simple(proposed.request) or proposed.request.type == "trailing_stop":
         return
     for order in proposed.account.open_on(proposed.request.symbol):
-        if order.side != proposed.request.side and _exposed(order) and _could_trade(proposed.request, order):
+        if order.side != proposed.request.side and _may_wash(order) and _could_trade(proposed.request, order):
             limits = {order.side: order.limit_price, proposed.request.side: proposed.request.limit_price}
             crossing = {order.type, proposed.request.type} <= {"limit", "stop_limit"}
             raise rejections.wash_trade(
                 order.id,
                 limits["buy"] if crossing else None,
                 limits["sell"] if crossing else None,
-                rests=order.side,
+                resting_side=order.side,
             )
 
 
-def _exposed(order: SimOrder) -> bool:
+def _may_wash(order: SimOrder) -> bool:
+    """Whether a resting order can be the other side of a wash trade."""
     return order.order_class in {"", "simple"} and order.type != "trailing_stop"
 
 
@@ -233,7 +234,7 @@ def stays_covered(proposed: ProposedOrder) -> None:
 
 def shorting_allowed(proposed: ProposedOrder) -> None:
     """403 for a stock sale without shares where shorting is off."""
-    if proposed.asset.is_option or proposed.inferred != "sell_to_open":
+    if proposed.asset.is_option or proposed.inferred_intent != "sell_to_open":
         return
     if not proposed.settings.shorting or proposed.account.configuration["no_shorting"]:
         raise rejections.not_allowed("account is not allowed to short")
@@ -286,8 +287,8 @@ CHECKS: tuple[Callable[[ProposedOrder], None], ...] = (
     trading_allowed,
     client_id_is_new,
     known_symbol,
-    option_form,
-    stock_form,
+    supported_for_options,
+    supported_for_stocks,
     prices_on_tick,
     market_hours,
     intent_matches,

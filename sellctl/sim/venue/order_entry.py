@@ -20,7 +20,7 @@ def accept(venue: VenueState, account: SimAccount, request: OrderRequest) -> Sim
     """Check an order by every rule and enter it. RejectionError for the first rule that it breaks."""
     proposed = ProposedOrder(request, account, venue.settings, venue.now, venue.quote(request.symbol))
     check_all(proposed)
-    return enter(venue, account, request, proposed.inferred)
+    return enter(venue, account, request, proposed.inferred_intent)
 
 
 def enter(venue: VenueState, account: SimAccount, request: OrderRequest, intent: str) -> SimOrder:
@@ -78,6 +78,6 @@ def load_orders(venue: VenueState, account: SimAccount, bodies: Iterable[Mapping
         age = fields.pop("age", dt.timedelta(0))
         request = with_client_id(venue, read_order(fields))
         proposed = ProposedOrder(request, account, venue.settings, venue.now, None)
-        order = enter(venue, account, request, request.position_intent or proposed.inferred)
+        order = enter(venue, account, request, request.position_intent or proposed.inferred_intent)
         order.created_at = order.updated_at = venue.now - age
         order.status = "new"

@@ -259,7 +259,7 @@ def test_a_target_that_is_met_gives_a_manual_exit_no_floor() -> None:
     snapshot = a_snapshot(a_holding(entry="1.00", bid="1.10", ask="1.12"))
     decision = the_decision(replace(snapshot, manual_closes=frozenset({CALL})))
     assert decision.signal is not None
-    assert decision.signal.floor is None
+    assert decision.signal.worst_price is None
     assert "target +10%" in decision.sentence
 
 

@@ -93,7 +93,7 @@ def the_snapshot(symbol: str, clock: str, price: str, peak: str | None, twist: s
 def line_of(decision: PositionDecision) -> str:
     """What was decided, in one line."""
     signal, order = decision.signal, decision.submit
-    reason = f"{signal.reason}/{signal.urgency.value} +{len(signal.also)}" if signal else "-"
+    reason = f"{signal.reason}/{signal.urgency.value} +{len(signal.other_reasons)}" if signal else "-"
     sent = "-" if order is None else f"{order.side} {order.qty:f} @ {order.limit_price or 'market'}"
     cancels = f" cancels {len(decision.cancel_first)}" if decision.cancel_first else ""
     return f"{decision.state:8} {reason:22} {sent}{cancels}"

@@ -21,9 +21,9 @@ def judged(holding: Holding) -> Holding:
     return DecisionContext.of(a_snapshot(holding), a_policy()).holdings[0]
 
 
-def a_signal(holding: Holding, urgency: Urgency, floor: str | None = None) -> ExitSignal:
-    limit = None if floor is None else Decimal(floor)
-    return ExitSignal(judged(holding), holding.position.qty, Reason.STOP_LOSS, "why", urgency, floor=limit)
+def a_signal(holding: Holding, urgency: Urgency, worst_price: str | None = None) -> ExitSignal:
+    limit = None if worst_price is None else Decimal(worst_price)
+    return ExitSignal(judged(holding), holding.position.qty, Reason.STOP_LOSS, "why", urgency, worst_price=limit)
 
 
 def limit_of(signal: ExitSignal, step: int = 1, style: Style = Style.SMART) -> str:
@@ -108,14 +108,14 @@ CENTS = st.integers(1, 2000).map(lambda cents: Decimal(cents) / 100)
     urgency=st.sampled_from(Urgency),
     step=st.integers(1, 6),
     short=st.booleans(),
-    floor=st.none() | CENTS,
+    worst_price=st.none() | CENTS,
 )
 def test_every_limit_is_on_its_grid_on_the_right_side_and_within_the_collar(
-    *, symbol: str, bid: Decimal, spread: Decimal, urgency: Urgency, step: int, short: bool, floor: Decimal | None
+    *, symbol: str, bid: Decimal, spread: Decimal, urgency: Urgency, step: int, short: bool, worst_price: Decimal | None
 ) -> None:
     holding = a_holding(symbol, bid=str(bid), ask=str(bid + spread), short=short)
-    floor = floor if urgency is Urgency.PROFIT else None
-    signal = a_signal(holding, urgency, None if floor is None else str(floor))
+    worst_price = worst_price if urgency is Urgency.PROFIT else None
+    signal = a_signal(holding, urgency, None if worst_price is None else str(worst_price))
     price = price_step(signal, step, Style.SMART, protective_market=True).limit
     assume(price is not None)
     assert price is not None
@@ -124,10 +124,10 @@ def test_every_limit_is_on_its_grid_on_the_right_side_and_within_the_collar(
     assert price > 0
     assert price % (SUBPENNY if symbol == "AAPL" and price < 1 else CENT) == 0
     assert worse <= max(side * COLLAR, Decimal("0.10"))
-    if floor is None:
+    if worst_price is None:
         assert worse >= 0
     else:
-        assert price <= floor if short else price >= floor
+        assert price <= worst_price if short else price >= worst_price
 
 
 def test_a_target_is_sold_at_the_bid_but_never_below_the_price_that_met_it() -> None:

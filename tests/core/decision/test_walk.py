@@ -33,10 +33,10 @@ SPY = "SPY261218C00600000"
 WALK = WalkConfig()
 
 
-def a_signal(holding: Holding, urgency: Urgency = Urgency.PROFIT, floor: str | None = None) -> ExitSignal:
+def a_signal(holding: Holding, urgency: Urgency = Urgency.PROFIT, worst_price: str | None = None) -> ExitSignal:
     judged = DecisionContext.of(a_snapshot(holding), a_policy()).holdings[0]
-    limit = None if floor is None else Decimal(floor)
-    return ExitSignal(judged, holding.position.qty, Reason.TAKE_PROFIT, "why", urgency, floor=limit)
+    limit = None if worst_price is None else Decimal(worst_price)
+    return ExitSignal(judged, holding.position.qty, Reason.TAKE_PROFIT, "why", urgency, worst_price=limit)
 
 
 def prices(signal: ExitSignal, walk: WalkConfig = WALK) -> list[str]:
@@ -129,7 +129,13 @@ def test_steps_lie_on_the_tick_in_our_favour_and_each_price_is_sent_once() -> No
 
 
 def test_a_target_never_goes_below_the_price_that_met_it() -> None:
-    assert prices(a_signal(a_holding(SPY, bid="2.00", ask="2.60"), floor="2.15")) == ["2.30", "2.20", "2.15", "2.15"]
+    signal = a_signal(a_holding(SPY, bid="2.00", ask="2.60"), worst_price="2.15")
+    assert prices(signal) == [
+        "2.30",
+        "2.20",
+        "2.15",
+        "2.15",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,19 +168,19 @@ CENTS = st.integers(1, 2000).map(lambda cents: Decimal(cents) / 100)
     short=st.booleans(),
     steps=st.integers(1, 6),
     final=st.sampled_from(["0", "0.5", "0.9", "1"]).map(Decimal),
-    floor=st.none() | CENTS,
+    worst_price=st.none() | CENTS,
 )
-def test_a_walk_stays_inside_the_spread_goes_one_way_and_keeps_its_floor(
-    *, symbol: str, bid: Decimal, spread: Decimal, short: bool, steps: int, final: Decimal, floor: Decimal | None
+def test_a_walk_stays_inside_the_spread_goes_one_way_and_keeps_its_worst_price(
+    *, symbol: str, bid: Decimal, spread: Decimal, short: bool, steps: int, final: Decimal, worst_price: Decimal | None
 ) -> None:
     holding = a_holding(symbol, bid=str(bid), ask=str(bid + spread), short=short)
-    signal = a_signal(holding, floor=None if floor is None else str(floor))
+    signal = a_signal(holding, worst_price=None if worst_price is None else str(worst_price))
     inside = walk_of(signal, WalkConfig(steps=steps, final=final))
     assert list(inside) == sorted(set(inside), reverse=not short)
     for price in inside:
         assert bid < price < bid + spread
         assert price % tick_of(signal.holding, price) == 0
-        assert floor is None or (price <= floor if short else price >= floor)
+        assert worst_price is None or (price <= worst_price if short else price >= worst_price)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_target_carries_the_price_that_met_it_as_its_floor_and_a_stop_has_none
     )
     assert target is not None
     assert stop is not None
-    assert (target.floor, stop.floor) == (Decimal("1.10"), None)
+    assert (target.worst_price, stop.worst_price) == (Decimal("1.10"), None)
 
 
 def test_a_wide_spread_fires_no_target() -> None:
@@ -107,10 +107,10 @@ def test_a_stop_on_a_wide_spread_is_an_alert() -> None:
 
 def test_it_takes_longs_of_the_assets_it_applies_to() -> None:
     both = StrategyOne(applies_to=(AssetKind.OPTION, AssetKind.STOCK))
-    assert ONE.takes(a_holding(), a_market())
-    assert not ONE.takes(a_holding(short=True), a_market())
-    assert not ONE.takes(a_holding("AAPL"), a_market())
-    assert both.takes(a_holding("AAPL"), a_market())
+    assert ONE.accepts(a_holding(), a_market())
+    assert not ONE.accepts(a_holding(short=True), a_market())
+    assert not ONE.accepts(a_holding("AAPL"), a_market())
+    assert both.accepts(a_holding("AAPL"), a_market())
 
 
 def test_what_no_strategy_takes_is_held_with_that_sentence() -> None:
