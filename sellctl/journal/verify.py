@@ -145,7 +145,7 @@ def _file_fault(tx: sa.Connection, reader: _Reader) -> ChainBreak | None:
 
 
 def _schema_fault(tx: sa.Connection) -> ChainBreak | None:
-    """A trigger, view, table or index that is missing, was changed or is not sellctl's. SQLite's own begin with sqlite_."""
+    """A trigger, view, table or index that is missing, changed or not sellctl's. SQLite's own begin with sqlite_."""
     expected = objects()
     query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     found = {str(name): str(sql) for name, sql in tx.exec_driver_sql(query)}

@@ -193,10 +193,10 @@ class StrategyHost:
 
     def _require_running(self, today: dt.date) -> None:
         """Raise while it is disabled or being loaded again. On the next day, start it again."""
-        if self._out and self._out[0] == today:
-            raise StrategyDisabledError(self._out[1])
-        if self._out:
-            self._out, self._allowance, self._loading_since = None, ALLOWANCE, time.monotonic()
+        if self._disabled and self._disabled[0] == today:
+            raise StrategyDisabledError(self._disabled[1])
+        if self._disabled:
+            self._disabled, self._allowance, self._loading_since = None, ALLOWANCE, time.monotonic()
             self._process = StrategyProcess(self.request)
         if self._loading_since is None:
             return
@@ -216,8 +216,8 @@ class StrategyHost:
         """End the process for the rest of the day. Return the error to raise."""
         self._process.end()
         self._last = self._loading_since = None
-        self._out = (today, f"strategy {self.name} is out for today: {why}")
-        return StrategyDisabledError(self._out[1])
+        self._disabled = (today, f"strategy {self.name} is disabled for today: {why}")
+        return StrategyDisabledError(self._disabled[1])
 
 
 def _is_same(one: EvaluateRequest, other: EvaluateRequest) -> bool:

@@ -21,7 +21,7 @@ CODE = """
             print("noise")
             {does}
 """
-OUT = "NOT MANAGED: strategy mine is out for today: it takes too long"
+OUT = "NOT MANAGED: strategy mine is disabled for today: it takes too long"
 
 
 def hostile(play: Play, does: str) -> Stage:

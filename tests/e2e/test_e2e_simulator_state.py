@@ -125,7 +125,7 @@ def started(folder: Path) -> "tuple[str, str]":
 def test_the_first_line_of_the_simulator_names_its_state_folder(tmp_path: Path) -> None:
     line, _ = started(tmp_path)
     assert line.startswith("A simulated Alpaca listens on http://127.0.0.1:")
-    assert line.endswith(f": its state is apart from the real one, in {tmp_path}/xdg-state/sellctl/simulator\n")
+    assert line.endswith(f": sellctl keeps journal and halt for it in {tmp_path}/xdg-state/sellctl/simulator\n")
 
 
 def test_each_start_has_account_numbers_of_its_own_so_that_no_order_id_repeats(tmp_path: Path) -> None:

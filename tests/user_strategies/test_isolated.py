@@ -106,7 +106,7 @@ def test_a_strategy_that_hangs_is_abandoned_and_out_for_the_day(write: Write, do
     strategy, began = started(write(does)), time.monotonic()
     assert details(strategy) == ["mine: mine"]
     for symbol in (CALL, CALL, PUT):
-        with pytest.raises(StrategyDisabledError, match=r"^strategy mine is out for today: it takes too long"):
+        with pytest.raises(StrategyDisabledError, match=r"^strategy mine is disabled for today: it takes too long"):
             details(strategy, symbol)
     assert time.monotonic() - began < 4 * ALLOWANCE
 
@@ -168,7 +168,15 @@ def test_a_strategy_that_can_not_be_loaded_is_an_error_with_its_place(write: Wri
         started(write(at_import=at_import))
 
 
-def test_a_strategy_that_was_out_is_started_again_on_the_next_day(write: Write) -> None:
+def test_a_strategy_with_the_old_name_of_accepts_is_an_error_because_it_would_manage_every_position(
+    write: Write,
+) -> None:
+    entry = write(at_import="BaseStrategy.takes = lambda *_: False")
+    with pytest.raises(ConfigError, match=r"Mine defines `takes`\. Rename it to `accepts`"):
+        started(entry)
+
+
+def test_a_strategy_that_was_disabled_is_started_again_on_the_next_day(write: Write) -> None:
     strategy, tomorrow = started(write("os._exit(0)")), a_market(day=HALF_DAY)
     with pytest.raises(StrategyDisabledError):
         details(strategy, CALL)
@@ -191,7 +199,7 @@ def test_positions_of_a_strategy_that_is_out_are_shown_as_not_managed_with_an_al
         snapshot = a_snapshot(a_holding(bid="1.20", ask="1.22"), a_holding(PUT))
         decision = the_decision(snapshot, policy, CALL)
         assert (decision.state, decision.alert, decision.signal) == (DecisionState.WATCHING, True, None)
-        assert decision.sentence.startswith("NOT MANAGED: strategy mine is out for today: it takes too long")
+        assert decision.sentence.startswith("NOT MANAGED: strategy mine is disabled for today: it takes too long")
         assert decision.gain == Decimal("0.2")
     explanation = explain(snapshot, policy, CALL)
     assert explanation is not None
@@ -266,9 +274,7 @@ def test_a_trigger_that_is_no_number_is_left_out_and_spoils_no_other_position(
 def test_a_signal_with_a_worst_price_that_is_no_price_spoils_no_panic(write: Write, worst: str) -> None:
     price = f"Decimal('{worst}')"
     policy = policy_with(
-        write(
-            f"return ExitSignal(holding, Decimal(1), Reason.TAKE_PROFIT, 'x', Urgency.PROFIT, worst_price=Decimal('{floor}'))"
-        )
+        write(f"return ExitSignal(holding, Decimal(1), Reason.TAKE_PROFIT, 'x', Urgency.PROFIT, worst_price={price})")
     )
     quiet = the_decision(a_snapshot(a_holding(CALL)), policy, CALL)
     assert (quiet.state, quiet.submit) == (DecisionState.FAULT, None)

@@ -130,7 +130,12 @@ def test_steps_lie_on_the_tick_in_our_favour_and_each_price_is_sent_once() -> No
 
 def test_a_target_never_goes_below_the_price_that_met_it() -> None:
     signal = a_signal(a_holding(SPY, bid="2.00", ask="2.60"), worst_price="2.15")
-    assert prices(signal) == ["2.30", "2.20", "2.15", "2.15"]
+    assert prices(signal) == [
+        "2.30",
+        "2.20",
+        "2.15",
+        "2.15",
+    ]
 
 
 @pytest.mark.parametrize(
