@@ -89,7 +89,7 @@ def insufficient_qty(
 def wash_trade(
     existing_id: str, buy_limit: Decimal | None, sell_limit: Decimal | None, *, resting_side: str
 ) -> RejectionError:
-    """403: an opposite order of the same account could trade with this one. `resting_side` is the existing order's side."""
+    """403: an opposite order of the same account, on `resting_side`, could trade with this one."""
     if buy_limit is None or sell_limit is None:
         reason, prices = "opposite side market/stop order exists", {}
     else:
