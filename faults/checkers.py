@@ -120,7 +120,7 @@ class ExchangeChecker:
             held = account.qty_of(symbol)
             side = "sell" if held > 0 else "buy"
             ours = [part for one in ours_on(account, symbol) for part in parts(one) if part.symbol == symbol]
-            open_closing = sum((part.leaves for part in ours if part.side == side), ZERO)
+            open_closing = sum((part.leaves_qty for part in ours if part.side == side), ZERO)
             if open_closing > abs(held):
                 self._violated("S1", f"{open_closing} of {symbol} offered, {held} held")
 
@@ -143,9 +143,9 @@ class ExchangeChecker:
         """
         if self._others_trade(account, order):
             return
-        sales = [(o.symbol, -o.leaves) for o in account.open_orders.values() if _is_our_sale(o) and o is not order]
+        sales = [(o.symbol, -o.leaves_qty) for o in account.open_orders.values() if _is_our_sale(o) and o is not order]
         before = _after(account, sales)
-        after = _after(account, [*sales, *((part.symbol, _signed(part, part.leaves)) for part in parts(order))])
+        after = _after(account, [*sales, *((part.symbol, _signed(part, part.leaves_qty)) for part in parts(order))])
         if uncovered_contracts(after, ZERO) > uncovered_contracts(before, ZERO):
             self._violated("S7", f"{_description(order)} would leave a short without its cover")
 

@@ -109,7 +109,7 @@ class LivenessChecker:
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < MIN_POLL_PAIRS
 
     def _halted(self, position: PlannedPosition) -> bool:
-        """Whether three rejects suspended a patient exit and the user was informed (K4)."""
+        """Whether three rejects suspended a non-urgent exit and the user was informed (K4)."""
         return position.role in {Role.TARGET, Role.ZERO_DAY} and self.rejected_in_a_row(position.symbol)
 
     def rejected_in_a_row(self, name: str) -> bool:

@@ -70,7 +70,7 @@ def _mark_the_first(self: Episodes, structure: str, kept: Mapping[str, Decimal],
 
 def _by_this_process(self: PositionManager, symbol: str, _at: dt.datetime) -> bool:
     exit_ = self._book.exit_progress(symbol, self._clock.monotonic())
-    return exit_ is not None or self._book.is_announced(symbol)
+    return exit_ is not None or self._book.is_reserved(symbol)
 
 
 def _judges_no_structure(_self: Declared) -> bool:

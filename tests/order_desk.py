@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from builders import CALL, a_holding, a_market, a_position
 from order_builders import a_backstop_request, a_request, a_signal
-from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes
+from order_fakes import FakeBroker, FakeClock, FakeEpisodeStore, FakeJournal, NoQuotes
 
 from sellctl.core.errors import BrokerAnswer, RateLimitedError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
@@ -42,7 +42,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.book = OrderBook()
         prices = PriceTracker(NoQuotes(), self.clock)
-        self.positions = PositionManager(prices, self.clock, Episodes("main", FakeMemory()), self.book)
+        self.positions = PositionManager(prices, self.clock, Episodes("main", FakeEpisodeStore()), self.book)
         report = EventPublisher("main", self.clock.now, self.told.append, self.journal)
         self.manager = OrderManager(
             "main",

@@ -64,7 +64,7 @@ class _OrderView(Struct, frozen=True):
     now: float
     today: dt.date  # the exchange's
     unresolved: Mapping[str, Decimal]
-    sent: Mapping[str, OrderCount]
+    order_counts: Mapping[str, OrderCount]
 
 
 class PositionManager:
@@ -98,7 +98,7 @@ class PositionManager:
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
-        self.splits = SplitGuard(splits, episodes, prices.book)
+        self.splits = SplitGuard(splits, episodes, prices.history)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
     def configure(self, basis: Basis, *, kinds: Collection[StructureKind]) -> None:
@@ -106,9 +106,9 @@ class PositionManager:
         self._basis, self._kinds = basis, kinds
 
     @property
-    def sent(self) -> OrderCount:
+    def order_count(self) -> OrderCount:
         """How many orders the account has sent in the last minute."""
-        return self._book.sent(self._clock.monotonic())
+        return self._book.order_count(self._clock.monotonic())
 
     @property
     def remembered(self) -> frozenset[str]:
@@ -131,7 +131,7 @@ class PositionManager:
         Structures with the names that come `first` are recognised before all others, whatever their kind.
         """
         seen, now = tuple(positions), self._clock.monotonic()
-        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
+        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.order_counts_by_symbol(now))
         if not again:
             self._forget_the_gone({position.instrument.symbol for position in seen}, market.now, orders)
         for position in seen:
@@ -186,7 +186,7 @@ class PositionManager:
         filled_at = self._filled_at.get(symbol)
         may_be_missing = filled_at is not None and at - filled_at < MAY_BE_MISSING
         exit_ = self._book.exit_progress(symbol, self._clock.monotonic())
-        return may_be_missing or exit_ is not None or self._book.is_announced(symbol)
+        return may_be_missing or exit_ is not None or self._book.is_reserved(symbol)
 
     async def save(self) -> None:
         """Store what is remembered of the positions. It is on disk when this returns."""
@@ -268,7 +268,7 @@ class PositionManager:
     def _holding(self, position: Position, episode: Episode | None, orders: _OrderView) -> Holding:
         """A position with its quote and state; without an episode, the state starts when this process first saw it."""
         symbol, now = position.instrument.symbol, orders.now
-        memory, book = self._memories[symbol], self._prices.book(symbol)
+        memory, history = self._memories[symbol], self._prices.history(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
         if symbol in self.episodes.in_question:
             facts = replace(facts, peak=None, past_averages=())
@@ -278,14 +278,14 @@ class PositionManager:
             qty_left=memory.fills.ledger.left(now),
             unresolved=orders.unresolved.get(symbol, ZERO),
             exit=self._book.exit_progress(symbol, now),
-            wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
-            sent=orders.sent.get(symbol, NOTHING_SENT),
+            wide_for=history.wide_for(now) if history else _NOT_AT_ALL,
+            order_count=orders.order_counts.get(symbol, NOTHING_SENT),
             rejects=rejects.count,
             rejected_for=dt.timedelta(seconds=rejects.seconds) if rejects.count else _NOT_AT_ALL,
-            obstructed=rejects.obstructed,
+            recoverable=rejects.recoverable,
             quarantine=memory.fills.quarantine,
-            window=book.window if book else None,
-            last_trade=book.last_trade if book else None,
+            window=history.window if history else None,
+            last_trade=history.last_trade if history else None,
             penny=self._facts.is_penny(position.instrument.underlying, orders.today),
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
@@ -299,7 +299,7 @@ class PositionManager:
             due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
         )
-        return Holding(position, book.newest if book else None, state)
+        return Holding(position, history.newest if history else None, state)
 
     # --- what was decided ---------------------------------------------------------------------------------------------
 

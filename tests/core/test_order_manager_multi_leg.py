@@ -42,7 +42,7 @@ def test_it_is_one_order_of_each_of_its_legs_and_nothing_else_is_sent_on_them() 
     desk = a_desk()
     assert desk.carry_out(EXIT)
     assert desk.broker.requests == ["submit 2"]
-    assert desk.manager.symbols_working == (CALL, OTHER)
+    assert desk.manager.pending_symbols == (CALL, OTHER)
     assert left(desk) == [2, 2]
     assert desk.sentences == [f"{NAME} sent: sell 2 net limit $1.20 credit: vertical: the stop"]
 
@@ -59,7 +59,7 @@ def test_a_fill_is_counted_on_each_leg_once_and_told_with_what_it_brought() -> N
     desk.broker.orders[request().client_order_id] = as_shown_with_legs(request(), "filled", "2")
     desk.settle(seconds=1)
     assert left(desk) == [0, 0]
-    assert desk.manager.working == 0
+    assert desk.manager.pending_count == 0
 
 
 def test_what_a_look_up_leaves_out_is_known_from_the_order_itself() -> None:
@@ -68,7 +68,7 @@ def test_what_a_look_up_leaves_out_is_known_from_the_order_itself() -> None:
     shown = as_shown_with_legs(request(), "partially_filled", "1")
     desk.broker.orders[request().client_order_id] = replace(shown, legs=())
     (order,) = desk.settle(seconds=1)
-    assert [(leg.symbol, leg.leaves) for leg in order.legs] == [(CALL, 1), (OTHER, 1)]
+    assert [(leg.symbol, leg.leaves_qty) for leg in order.legs] == [(CALL, 1), (OTHER, 1)]
     assert left(desk) == [1, 1]
 
 
@@ -172,7 +172,7 @@ def test_a_restart_follows_it_with_its_legs() -> None:
     desk.broker.orders[order.client_order_id] = replace(as_shown_with_legs(order), legs=())
     (found,) = desk.settle()
     assert found.symbols == (CALL, OTHER)
-    assert desk.manager.symbols_working == (CALL, OTHER)
+    assert desk.manager.pending_symbols == (CALL, OTHER)
     desk.broker.orders[order.client_order_id] = replace(as_shown_with_legs(order, "filled", "2"), legs=())
     desk.settle(seconds=1)
     assert desk.sentences[-1] == f"{NAME} filled: 2 of 2 at $1.10"
@@ -181,4 +181,4 @@ def test_a_restart_follows_it_with_its_legs() -> None:
 def test_one_of_another_host_is_taken_over_with_the_legs_that_the_broker_shows() -> None:
     desk = a_desk()
     desk.settle(as_shown_with_legs(request()))
-    assert desk.manager.symbols_working == (CALL, OTHER)
+    assert desk.manager.pending_symbols == (CALL, OTHER)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, an_exit_order
-from order_fakes import FakeClock, FakeMemory, NoQuotes
+from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import StructureKind, an_option
@@ -35,13 +35,13 @@ class Desk:
     """One account's positions."""
 
     clock: FakeClock = field(default_factory=FakeClock)
-    memory: FakeMemory = field(default_factory=FakeMemory)
+    episode_store: FakeEpisodeStore = field(default_factory=FakeEpisodeStore)
     kinds: Collection[StructureKind] = frozenset()
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
         self.prices = PriceTracker(NoQuotes(), self.clock)
-        episodes = Episodes("main", self.memory)
+        episodes = Episodes("main", self.episode_store)
         self.splits = SplitsOfDay()
         self.splits.begin(TUESDAY)
         self.positions = PositionManager(
@@ -57,7 +57,7 @@ class Desk:
     def send(self, accepted: bool = True) -> None:
         """An exit of all ten contracts goes out."""
         self.positions.sending(a_request(), a_signal(), self.clock.now())
-        self.book.intend(an_exit_order(at=self.clock.seconds))
+        self.book.add_recorded(an_exit_order(at=self.clock.seconds))
         if accepted:
             self.book.record(AN_EXIT, Accepted("b1"))
 
@@ -83,7 +83,7 @@ def test_what_the_order_book_says_of_a_symbol_is_in_its_state() -> None:
     (holding,) = desk.poll(TEN)
     assert holding.state.unresolved == 10
     assert holding.state.exit is not None
-    assert (holding.state.sent.all, desk.positions.sent.all) == (1, 1)
+    assert (holding.state.order_count.all, desk.positions.order_count.all) == (1, 1)
     desk.book.record(AN_EXIT, Refused(desk.clock.seconds, counted=True))
     (holding,) = desk.poll(TEN)
     assert (holding.state.unresolved, holding.state.exit, holding.state.rejects) == (0, None, 1)
@@ -92,7 +92,7 @@ def test_what_the_order_book_says_of_a_symbol_is_in_its_state() -> None:
 def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_the_episode() -> None:
     desk = Desk()
     desk.poll(TEN)
-    desk.book.refuse_backstops([CALL])
+    desk.book.record_backstop_refusals([CALL])
     desk.positions.filled_before(CALL, at("12:00"))
     desk.positions.filled_before(CALL, at("11:00"))
     (holding,) = desk.poll(TEN)
@@ -177,7 +177,7 @@ def test_one_answer_without_a_position_is_not_flat() -> None:
     assert desk.positions.remembered == {CALL}
     desk.poll()
     assert desk.positions.remembered == frozenset()
-    assert desk.memory.episodes == {}
+    assert desk.episode_store.episodes == {}
 
 
 def test_the_same_answer_once_more_makes_nobody_absent_anew() -> None:
@@ -209,11 +209,11 @@ def test_a_new_position_begins_without_the_exit_of_the_one_before(again: Positio
 
 def test_what_an_earlier_process_knew_is_forgotten_like_everything_else() -> None:
     known = Episode(PUT, Direction.LONG, at("10:00"), Decimal(1))
-    desk = Desk(memory=FakeMemory({PUT: known}))
+    desk = Desk(episode_store=FakeEpisodeStore({PUT: known}))
     for _ in range(ABSENCES):
-        assert PUT in desk.memory.episodes
+        assert PUT in desk.episode_store.episodes
         desk.poll(TEN)
-    assert set(desk.memory.episodes) == {CALL}
+    assert set(desk.episode_store.episodes) == {CALL}
 
 
 def with_a_peak(desk: Desk) -> None:
@@ -275,10 +275,10 @@ def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_
     short, _ = desk.poll(*legs)
     signal = replace(a_signal(), holding=short, detail="vertical: stop", then_close=(HIGHER,))
     desk.positions.sending(a_request(signal), signal, desk.clock.now())
-    desk.book.announce(an_exit_order(at=desk.clock.seconds))
+    desk.book.reserve(an_exit_order(at=desk.clock.seconds))
     marks = [f"{VERTICAL} vertical: stop", f"{VERTICAL}/1 vertical: stop"]
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == marks
-    desk.book.withdraw(AN_EXIT)
+    desk.book.release(AN_EXIT)
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", ""]
 
 
@@ -289,12 +289,12 @@ def test_a_long_that_is_to_follow_stays_marked_in_the_next_process_until_the_fil
     signal = replace(a_signal(), holding=short, then_close=(HIGHER,))
     desk.positions.sending(a_request(signal), signal, desk.clock.now())
     asyncio.run(desk.positions.save())
-    later = Desk(clock=desk.clock, memory=desk.memory, kinds=SPREADS)
+    later = Desk(clock=desk.clock, episode_store=desk.episode_store, kinds=SPREADS)
     later.fill(2)  # the order of the process that ended is looked up before positions are joined
     assert all(holding.state.exit_after for holding in later.poll(*legs))
     (long,) = later.poll(legs[1], seconds=9)
     assert long.state.exit_after
-    again = Desk(clock=desk.clock, memory=desk.memory, kinds=SPREADS)
+    again = Desk(clock=desk.clock, episode_store=desk.episode_store, kinds=SPREADS)
     again.fill(2)
     held = again.poll(*legs, seconds=40)  # the list is wrong, or somebody has sold short again
     assert not any(holding.state.exit_after for holding in held)
@@ -311,7 +311,7 @@ def test_a_position_that_was_gone_for_a_minute_begins_anew() -> None:
 
 def test_the_first_sight_and_the_peak_survive_a_restart() -> None:
     known = Episode(CALL, Direction.LONG, at("10:00"), Decimal(10), Decimal("1.00"), peak=Decimal("1.40"))
-    (holding,) = Desk(memory=FakeMemory({CALL: known})).poll(TEN)
+    (holding,) = Desk(episode_store=FakeEpisodeStore({CALL: known})).poll(TEN)
     assert (holding.state.first_seen, holding.state.peak) == (at("10:00"), Decimal("1.40"))
 
 
@@ -323,7 +323,7 @@ def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored() -> Non
     desk.quote("1.30", "1.32")
     (holding,) = desk.poll(TEN)
     assert holding.state.peak == Decimal("1.31")
-    assert desk.memory.episodes[CALL].peak == Decimal("1.31")
+    assert desk.episode_store.episodes[CALL].peak == Decimal("1.31")
     desk.quote("1.20", "1.22")
     assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
 
@@ -462,22 +462,22 @@ def test_the_peak_of_a_pair_that_an_earlier_version_stored_is_that_of_its_struct
     first.poll(*legs)
     first.positions.episodes.peaked(VERTICAL, Decimal("3.30"))
     asyncio.run(first.positions.save())
-    stored = first.memory.load("main")
+    stored = first.episode_store.load("main")
     pair = f"{HIGHER}+{CALL}"
     old = {pair: replace(stored.pop(VERTICAL), symbol=pair)} | stored
-    asyncio.run(first.memory.save("main", old))
-    second = Desk(memory=first.memory, kinds=SPREADS)
+    asyncio.run(first.episode_store.save("main", old))
+    second = Desk(episode_store=first.episode_store, kinds=SPREADS)
     second.poll(*legs, seconds=60)
     state = second.positions.structures[VERTICAL]
     assert (state.peak, state.first_seen) == (Decimal("3.30"), old[pair].first_seen)
-    assert set(second.memory.load("main")) == {VERTICAL, CALL, HIGHER}
+    assert set(second.episode_store.load("main")) == {VERTICAL, CALL, HIGHER}
 
 
 def test_a_structure_stays_what_it_was_in_another_process_although_a_new_leg_would_fit_better() -> None:
     first = Desk(kinds=SPREADS)
     legs = (a_position(CALL, "2", "5.00"), a_position(TOP, "2", "3.00", short=True))
     first.poll(*legs)
-    second = Desk(memory=first.memory, kinds=SPREADS)
+    second = Desk(episode_store=first.episode_store, kinds=SPREADS)
     second.poll(*legs, a_position(HIGHER, "2", "4.00"))
     assert list(second.positions.structures) == ["AAPL-vertical-261218-200-220C"]
 
@@ -539,7 +539,9 @@ def test_on_the_day_of_a_split_the_rules_of_its_underlying_rest_until_the_user_r
     desk.quote("0.50", "0.52")
     put = a_position(PUT, "1", "1.00")
     held = desk.poll(TEN, put)
-    assert all("today's 2:1 split of AAPL may not be booked yet" in each.state.suspended for each in held)
+    assert all(
+        "today's 2:1 split of AAPL may not be reflected in the position yet" in each.state.suspended for each in held
+    )
     assert [symbol for symbol, _ in desk.positions.episodes.take_newly_suspended()] == [CALL, PUT]
     assert desk.positions.splits.underlyings == ("AAPL",)
     assert desk.positions.splits.suspects([TEN], a_market())

@@ -10,7 +10,7 @@ import pytest
 from builders import a_market, a_policy, a_position, a_quote, a_snapshot, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from order_fakes import FakeClock, FakeMemory, NoQuotes
+from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
 from structure_builders import JANUARY, call, put
 
 from sellctl.core.config.schema import (
@@ -62,7 +62,7 @@ class Account:
         clock = FakeClock()
         self.clock = clock
         self.positions = PositionManager(
-            PriceTracker(NoQuotes(), clock), clock, Episodes("main", FakeMemory()), OrderBook(), kinds=kinds
+            PriceTracker(NoQuotes(), clock), clock, Episodes("main", FakeEpisodeStore()), OrderBook(), kinds=kinds
         )
 
     def poll(self, level: int, asked: str = "") -> Snapshot:

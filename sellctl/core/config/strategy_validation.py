@@ -17,7 +17,7 @@ from sellctl.core.config.schema import (
     TrailingStopConfig,
 )
 from sellctl.core.config.units import gain_text, quoted, value_text
-from sellctl.core.model.gain import Per
+from sellctl.core.model.gain import AmountUnit
 from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)
@@ -55,10 +55,15 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
         sentence = "short_strike: nothing that it matches is sold, so it would never act."
         yield Finding(f"{path}.rules.short_strike", sentence, "Match side: short or a structure.")
     stop = entry.rules.stop_loss
-    if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
+    if stop and stop.unit is AmountUnit.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
         sentence = f"stop_loss: {value_text(stop)} is the whole price: a long position can never lose that."
         yield Finding(f"{path}.rules.stop_loss", sentence, "Write less, or match side: short or a structure.")
-    elif stop and stop.per is Per.GAIN and stop.value <= _TIGHT_ON_A_CREDIT and _matches_credits_only(entry.match):
+    elif (
+        stop
+        and stop.unit is AmountUnit.GAIN
+        and stop.value <= _TIGHT_ON_A_CREDIT
+        and _matches_credits_only(entry.match)
+    ):
         sentence = f"stop_loss: {value_text(stop)} of a credit is within what its price moves in minutes."
         hint = f"Did you mean {gain_text(stop.value * 10)}? A stop that close is written in dollars: $20/contract."
         yield Finding(f"{path}.rules.stop_loss", sentence, hint)
@@ -123,7 +128,7 @@ def _kept(rules: RulesConfig) -> Iterator[tuple[str, Decimal, Decimal]]:
 def _never_armed(rules: RulesConfig, path: str) -> Findings:
     """A rule that is armed by a gain above the target, which closes the position first."""
     target = rules.take_profit
-    if target is None or target.per is not Per.GAIN:
+    if target is None or target.unit is not AmountUnit.GAIN:
         return
     for name, at in _activations(rules):
         if at >= target.value:
@@ -217,7 +222,7 @@ def _short_strike(rules: RulesConfig, path: str) -> Findings:
 
 def _account_guard(guard: AccountGuardConfig) -> Findings:
     for name, limit in (("loss", guard.loss), ("profit", guard.profit)):
-        if limit is not None and limit.per not in {Per.GAIN, Per.POSITION}:
+        if limit is not None and limit.unit not in {AmountUnit.GAIN, AmountUnit.POSITION}:
             key = f"sell_module.account_guard.{name}"
             yield Finding(
                 key, f"{key}: {value_text(limit)} isn't a limit for a whole account.", "Write 5% or $1000/position."
@@ -255,7 +260,7 @@ def _stop_distances(config: Config) -> Iterator[tuple[str, Decimal]]:
         yield "strategy_one's stop_loss_rate", 1 - one.stop_loss_rate
     for index, entry in enumerate(config.sell_module.strategies):
         path, rules = f"sell_module.strategies[{index}].rules", entry.rules
-        if rules.stop_loss and rules.stop_loss.per is Per.GAIN:
+        if rules.stop_loss and rules.stop_loss.unit is AmountUnit.GAIN:
             yield f"{path}.stop_loss", rules.stop_loss.value
         if rules.trailing_stop:
             yield f"{path}.trailing_stop", rules.trailing_stop.trail.value
@@ -266,7 +271,7 @@ def _incomparable_stops(config: Config) -> Iterator[str]:
     for index, entry in enumerate(config.sell_module.strategies):
         if entry.use:
             yield f"sell_module.strategies[{index}].use"
-        elif entry.rules.stop_loss and entry.rules.stop_loss.per is not Per.GAIN:
+        elif entry.rules.stop_loss and entry.rules.stop_loss.unit is not AmountUnit.GAIN:
             yield f"sell_module.strategies[{index}].rules.stop_loss"
 
 

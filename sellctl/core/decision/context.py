@@ -13,7 +13,7 @@ from sellctl.core.decision.confirmation import at_the_best, at_the_worst
 from sellctl.core.decision.multi_leg.wholes import with_state_of_legs
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
-from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, account_violations
+from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE, account_violations
 from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
@@ -31,10 +31,10 @@ from sellctl.core.structures.names import is_structure_name, legs_of
 class DecisionContext(Struct, frozen=True):
     """A snapshot and a policy, with the values that every step of a decision derives from them.
 
-    `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
-    `account_violations` forbid every order and every cancel of this account right now. `structures` are legs that
-    belong together, by the symbol of each leg, where a match uses structures. `tripped` is the account guard's
-    limit that is reached, or was earlier today; `guard_problem` says why the guard can't fire, "" when it can. `walks`
+    `holdings` have their usable prices. `invalid_reasons` say, by symbol, why a position can't be evaluated.
+    `account_violations` are the reasons why no order or cancel may be sent for this account. `structures` are legs that
+    belong together, by the symbol of each leg, where a match uses structures. `tripped_limit` is the account guard's
+    limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated, "" when it can. `walks`
     are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's limit of
     orders per minute.
     """
@@ -42,25 +42,25 @@ class DecisionContext(Struct, frozen=True):
     snapshot: Snapshot
     policy: Policy
     holdings: tuple[Holding, ...]
-    invalid: Mapping[str, str]
+    invalid_reasons: Mapping[str, str]
     cover: Cover
     account_violations: tuple[str, ...]
     today: dt.date
     structures: Mapping[str, HeldStructure]
-    tripped: str
+    tripped_limit: str
     guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
     _orders: Mapping[str, tuple[Order, ...]]
     _by_underlying: Mapping[str, tuple[Holding, ...]]
-    _unreadable_underlyings: frozenset[str]
+    _underlyings_with_unknown_cover: frozenset[str]
     _exempt_legs: frozenset[str]  # of the structures that the user exempted
 
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":
         """The context of one decision."""
-        invalid, guard_problem = _invalid(snapshot.holdings), _guard_problem(snapshot, policy)
+        invalid_reasons, guard_problem = _invalid_reasons(snapshot.holdings), _guard_problem(snapshot, policy)
         holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
-        valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
+        valid = tuple(holding for holding in holdings if holding.symbol not in invalid_reasons)
         cover = cover_of(valid)
         structures: dict[str, HeldStructure] = {}
         asked = sorted(filter(is_structure_name, snapshot.manual_closes))
@@ -74,23 +74,23 @@ class DecisionContext(Struct, frozen=True):
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
         is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
-        unreadable = (*invalid, *(row.symbol for row in snapshot.invalid), *unknown)
+        unknown_cover = (*invalid_reasons, *(row.symbol for row in snapshot.invalid), *unknown)
         return cls(
             snapshot=snapshot,
             policy=policy,
             holdings=holdings,
-            invalid=invalid,
+            invalid_reasons=invalid_reasons,
             cover=cover,
             account_violations=account_violations(snapshot, policy),
             today=snapshot.market.today,
             structures=structures,
-            tripped=snapshot.tripped
+            tripped_limit=snapshot.tripped_limit
             or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
             guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
             _by_underlying=_by_underlying(holdings) if structures or is_any_multi_leg else {},
-            _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
+            _underlyings_with_unknown_cover=frozenset(underlying_of(symbol) for symbol in unknown_cover),
             _exempt_legs=frozenset(leg for name in snapshot.exempt for leg in legs_of(name)),
         )
 
@@ -103,12 +103,12 @@ class DecisionContext(Struct, frozen=True):
         left = days_left(holding, self.snapshot.market)
         return left is not None and left < 0
 
-    def keeps_put(self, holding: Holding) -> bool:
-        """Whether it is a put, and short puts are kept as cash-secured. Only for shorts: the side isn't checked."""
+    def is_cash_secured_put(self, holding: Holding) -> bool:
+        """Whether it is a put that is kept as cash-secured. The caller must ensure that it is short."""
         option = holding.position.instrument.option
         return option is not None and option.right is Right.PUT and self.policy.cash_secured_puts is PutAction.KEEP
 
-    def strategy_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
+    def strategy_and_subject(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
         """The first strategy that matches, with its subject: the position, or the structure of which it is a leg.
 
         One that doesn't match a structure with shares may match its option alone, as with `side: short`.
@@ -193,14 +193,16 @@ class DecisionContext(Struct, frozen=True):
         return tuple(order for order in self.orders_on(symbol) if order.is_backstop)
 
     def with_walks_for(self, signals: Iterable[ExitSignal]) -> "DecisionContext":
-        """The context with price walks so short that these exits stay within the account's patient orders per minute.
+        """The context with walks shortened so that these exits stay within the account's non-urgent orders per minute.
 
-        What other exits have sent in the last minute counts too. Unchanged when all of them fit with every step.
+        Orders that other exits sent in the last minute count too. Unchanged when the full walks fit.
         """
-        patient = [signal for signal in signals if signal.urgency >= Urgency.TIME]
-        exits = len(patient)
-        of_others = self.snapshot.sent.patient - sum(signal.holding.state.sent.patient for signal in patient)
-        limit = MAX_PATIENT_ORDERS_PER_MINUTE[1] - max(of_others, 0)
+        non_urgent = [signal for signal in signals if signal.urgency >= Urgency.TIME]
+        exits = len(non_urgent)
+        of_others = self.snapshot.order_count.non_urgent - sum(
+            signal.holding.state.order_count.non_urgent for signal in non_urgent
+        )
+        limit = MAX_NON_URGENT_ORDERS_PER_MINUTE[1] - max(of_others, 0)
         if all(exits * walk.steps <= limit for walk in self.walks.values()) or not exits:
             return self
         short = {
@@ -209,9 +211,9 @@ class DecisionContext(Struct, frozen=True):
         }
         return replace(self, walks=short)
 
-    def may_be_covered_by_unreadable(self, holding: Holding) -> bool:
+    def may_have_unknown_cover(self, holding: Holding) -> bool:
         """Whether a position that can't be read, or whose asset class is unknown, may cover this short."""
-        return not self._unreadable_underlyings.isdisjoint({"", holding.position.instrument.underlying})
+        return not self._underlyings_with_unknown_cover.isdisjoint({"", holding.position.instrument.underlying})
 
 
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
@@ -223,16 +225,17 @@ def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
 
 
 def _guard_problem(snapshot: Snapshot, policy: Policy) -> str:
-    """Why the account guard can't fire; "" when it can, has fired today, or is off."""
-    if not policy.guards_the_account or snapshot.tripped:
+    """Why the account guard can't be evaluated; "" when it can, has fired today, or is off."""
+    if not policy.guards_the_account or snapshot.tripped_limit:
         return ""
     if snapshot.unbooked_splits:
-        return f"the account guard can't fire: a split of {', '.join(snapshot.unbooked_splits)} may not be booked yet"
+        splits = f"a split of {', '.join(snapshot.unbooked_splits)} may not be reflected in the position yet"
+        return f"the account guard can't be evaluated: {splits}"
     unknown = why_unknown(snapshot.account)
-    return f"the account guard can't fire: the broker doesn't say {unknown}" if unknown else ""
+    return f"the account guard can't be evaluated: the broker did not report {unknown}" if unknown else ""
 
 
-def _invalid(holdings: Iterable[Holding]) -> dict[str, str]:
+def _invalid_reasons(holdings: Iterable[Holding]) -> dict[str, str]:
     """Why positions can't be evaluated at all, by symbol: listed twice, or without a quantity above zero."""
     positions = [holding.position for holding in holdings]
     counts = Counter(position.symbol for position in positions)

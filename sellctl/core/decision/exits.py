@@ -11,10 +11,10 @@ from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import SECOND_QUOTE
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.pricing import (
+    MIN_SESSION_LEFT_FOR_WIDE_WALK,
     REPRICE_AFTER,
-    RESTS,
+    REST_AT_TOUCH,
     WIDE_WALK,
-    WIDE_WALK_TAKES,
     NoPriceError,
     PricedStep,
     believable,
@@ -129,7 +129,7 @@ def walk_for(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:
 def _walk_on_a_wide_spread(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:
     """The walk of a protective exit; None where there is none, or when the session ends before it would."""
     left = context.snapshot.market.until_close
-    if signal.urgency is not Urgency.PROTECTIVE or (left is not None and left < WIDE_WALK_TAKES):
+    if signal.urgency is not Urgency.PROTECTIVE or (left is not None and left < MIN_SESSION_LEFT_FOR_WIDE_WALK):
         return None
     return WIDE_WALK
 
@@ -243,7 +243,9 @@ def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionCo
     refusals = violations(order, _risk_context(signal, snapshot, context.orders_on(holding.symbol), context))
     if refusals:
         return denied(signal, refusals)
-    return replace(closing(signal, what_is_sent(order, price, size), order), step=step_text(price.step, price.of))
+    return replace(
+        closing(signal, what_is_sent(order, price, size), order), step=step_text(price.step, price.step_count)
+    )
 
 
 def _risk_context(
@@ -276,7 +278,7 @@ def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
 def what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
     """The order that is sent, as text, with its step and what limits it."""
     at = "at market" if order.limit_price is None else _limit_text(order.limit_price, is_net=bool(order.legs))
-    step = f" (price {price.step} of {price.of})" if price.of > 1 else ""
+    step = f" (price {price.step} of {price.step_count})" if price.step_count > 1 else ""
     rest = f"; the rest is not sent: {size.why}" if size.why else ""
     return f"{order.side.value} {order.qty:f} {at}{step}{rest}"
 
@@ -350,12 +352,12 @@ def _step_under_way(signal: ExitSignal, price: PricedStep | None) -> str:
     state = signal.holding.state.exit
     if price is None or state is None or state.urgency != signal.urgency:
         return ""
-    return step_text(min(state.step, price.of), price.of)
+    return step_text(min(state.step, price.step_count), price.step_count)
 
 
-def step_text(step: int, of: int) -> str:
+def step_text(step: int, step_count: int) -> str:
     """A step of an exit as text; "" when it is the only one."""
-    return f"{step} of {of}" if of > 1 else ""
+    return f"{step} of {step_count}" if step_count > 1 else ""
 
 
 def _status_of(
@@ -403,7 +405,7 @@ def _why_legs_are_wrong(order: Order, context: DecisionContext) -> str:
             return f"because {leg.symbol} is no longer held"
         if not closes(leg, held.position.direction):
             return f"because it does not close a {held.position.direction.value} position in {leg.symbol}"
-        if leg.leaves > held.position.qty:
+        if leg.leaves_qty > held.position.qty:
             return f"because only {held.position.qty:f} of {leg.symbol} are held"
     return ""
 
@@ -418,11 +420,13 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
     if state and signal.urgency < state.urgency:
         return f"for a more urgent reason: {signal.detail}"
     age, walk = _age(order, state, context), context.walks.get(signal.urgency)
-    if age < (walk.every if walk and price.walked else REPRICE_AFTER) or rate_violation(signal, context.snapshot):
+    if age < (walk.every if walk and price.follows_walk_step else REPRICE_AFTER) or rate_violation(
+        signal, context.snapshot
+    ):
         return ""
     if age < STALLED_FOR and _is_stalled(signal.holding, order):
         return ""
-    rests = price.is_last or (signal.urgency is Urgency.TIME and age < RESTS)
+    rests = price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
     return "" if price.limit == order.limit_price and rests else "to reprice"
 
 
@@ -486,5 +490,5 @@ def describe(order: Order) -> str:
     if order.limit_price is not None:
         at = _limit_text(order.limit_price, is_net=order.is_multi_leg)
     side = order.side.value if order.side else "multi-leg"
-    left = f"{order.leaves:f}" if order.qty is not None else "?"
+    left = f"{order.leaves_qty:f}" if order.qty is not None else "?"
     return f"{side} {left} {at} is working ({order.status})"

@@ -61,7 +61,7 @@ class Snapshot(Struct, frozen=True):
     `manual_closes` are symbols and names of structures that the user asked to close; `panic` those to close even
     while `halted`, which says why no other order may be sent. `sent` counts the account's orders of the last
     minute. `exempt` are symbols, underlyings and names of structures that the user exempted. `named` are the
-    structures that the user names by their names, each with the user's own name for it ("": none). `tripped` is the
+    structures that the user names by their names, each with the user's own name for it ("": none). `tripped_limit` is the
     account guard's limit that was reached earlier today. `underlyings` are quotes of underlyings, where a rule uses
     them. `structures` is the stored state of the held structures by name. `no_multi_leg` are the structures of which
     the broker refused a multi-leg order today; "" stands for all. `unbooked_splits` are underlyings of which a
@@ -79,9 +79,9 @@ class Snapshot(Struct, frozen=True):
     manual_closes: frozenset[str] = frozenset()
     panic: frozenset[str] = frozenset()
     halted: str = ""
-    sent: OrderCount = NOTHING_SENT
+    order_count: OrderCount = field(default=NOTHING_SENT, name="sent")
     exempt: frozenset[str] = frozenset()
-    tripped: str = ""
+    tripped_limit: str = field(default="", name="tripped")
     underlyings: Mapping[str, Quote] = field(default_factory=dict)
     structures: Mapping[str, PositionState] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)

@@ -114,8 +114,8 @@ def kind_alone(holding: Holding, cover: Cover) -> StructureKind | None:
         return StructureKind.SINGLE
     if option.right is Right.PUT:
         return StructureKind.SHORT_PUT
-    by_options = cover.by_options.get(holding.symbol, _ZERO)
-    by_shares = holding.position.qty - cover.uncovered.get(holding.symbol, _ZERO) - by_options
+    contracts_covered_by_options = cover.contracts_covered_by_options.get(holding.symbol, _ZERO)
+    by_shares = holding.position.qty - cover.uncovered.get(holding.symbol, _ZERO) - contracts_covered_by_options
     return StructureKind.COVERED_CALL if by_shares > 0 else StructureKind.SINGLE
 
 

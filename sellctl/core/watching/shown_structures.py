@@ -43,7 +43,7 @@ def shown_structures(plan: Plan, snapshot: Snapshot, policy: Policy) -> tuple[Sh
 
 def _others(context: DecisionContext) -> tuple[HeldStructure, ...]:
     """The structures among what no strategy judges as part of one."""
-    policy, taken = context.policy, context.structures.keys() | context.invalid.keys()
+    policy, taken = context.policy, context.structures.keys() | context.invalid_reasons.keys()
     if not policy.recognises_structures:
         return ()
     free = [holding for holding in context.holdings if holding.symbol not in taken]
@@ -81,7 +81,7 @@ def _strategy(held: HeldStructure, context: DecisionContext) -> BaseStrategy | N
     if _why_not_managed(held, context):
         return None
     try:
-        strategy, subject = context.strategy_of(next(iter(held.holdings.values())))
+        strategy, subject = context.strategy_and_subject(next(iter(held.holdings.values())))
     except StrategyError:
         return None
     return strategy if subject.symbol == held.name else None

@@ -36,11 +36,13 @@ def after_fills(account: SimAccount, trades: Iterable[tuple[str, Decimal]]) -> d
     """
     held = {symbol: position.qty for symbol, position in account.positions.items()}
     orders = tuple(account.open_orders.values())
-    sales = [(one.symbol, -one.leaves) for one in orders if one.side == "sell" and one.parent is None]
+    sales = [(one.symbol, -one.leaves_qty) for one in orders if one.side == "sell" and one.parent is None]
     held = _traded(held, [*sales, *trades])
     for order in orders:
         if order.is_multi_leg:
-            filled = _traded(held, [(leg.symbol, leg.leaves if leg.is_buy else -leg.leaves) for leg in order.legs])
+            filled = _traded(
+                held, [(leg.symbol, leg.leaves_qty if leg.is_buy else -leg.leaves_qty) for leg in order.legs]
+            )
             if uncovered_contracts(filled, account.cash) > uncovered_contracts(held, account.cash):
                 held = filled
     return held

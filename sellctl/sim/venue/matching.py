@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sellctl.sim.faults.order_faults import fill_part, fill_price_of, on_activate, position_lag
 from sellctl.sim.market import calendar
-from sellctl.sim.market.price_paths import FOREVER, Level
+from sellctl.sim.market.price_paths import FOREVER, TwoSidedQuote
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.venue.accounts import SimAccount, book_fill
 from sellctl.sim.venue.fills import Fill, fill_price, fill_qty, is_waiting_stop, touch_stop
@@ -31,7 +31,7 @@ def idle_until(venue: VenueState, order: SimOrder) -> dt.datetime:
     """The instant until which nothing can happen to an order in an open market; `now` when something can at once."""
     if order.is_leg:
         return FOREVER  # it is matched with its parent
-    if order.status not in WORKABLE or quote_for(venue, order) is not order.idle_at:
+    if order.status not in WORKABLE or quote_for(venue, order) is not order.unfillable_quote:
         return venue.now
     bounds = [venue.market.unchanged_until(symbol, venue.now) for symbol in order.symbols]
     bounds += [order.expires_at] if order.expires_at else []
@@ -39,7 +39,7 @@ def idle_until(venue: VenueState, order: SimOrder) -> dt.datetime:
     return min(bounds)
 
 
-def quote_for(venue: VenueState, order: SimOrder) -> Level | None:
+def quote_for(venue: VenueState, order: SimOrder) -> TwoSidedQuote | None:
     """The quote that an order trades against: of its symbol, or of the unit of a multi-leg order."""
     return net_level(venue, order) if order.is_multi_leg else venue.quote(order.symbol)
 
@@ -91,18 +91,18 @@ def _match(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
 
 def _trade(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     quote = quote_for(venue, order)
-    if quote is None or quote is order.idle_at:
+    if quote is None or quote is order.unfillable_quote:
         return
     touch_stop(order, quote)
     if is_waiting_stop(order):
-        order.idle_at = quote
+        order.unfillable_quote = quote
         return
     seconds = _seconds_since_matched(venue, order)
     price = fill_price(order, quote, venue.settings, seconds, venue.rng)
     if price is None:
         return
     qty = _fill_qty(venue, order, price, quote)
-    if order.time_in_force == "fok" and qty < order.leaves:
+    if order.time_in_force == "fok" and qty < order.leaves_qty:
         return
     if qty > 0:
         fill(venue, account, order, Fill(qty, price))
@@ -113,8 +113,8 @@ def _seconds_since_matched(venue: VenueState, order: SimOrder) -> float:
     return max((venue.now - since) / dt.timedelta(seconds=1), 0.0)
 
 
-def _fill_qty(venue: VenueState, order: SimOrder, price: Decimal, quote: Level) -> Decimal:
-    wanted = order.leaves
+def _fill_qty(venue: VenueState, order: SimOrder, price: Decimal, quote: TwoSidedQuote) -> Decimal:
+    wanted = order.leaves_qty
     if order.qty is None and order.notional is not None:
         wanted = (order.notional / price).quantize(SHARE_STEP)
     available = None
@@ -156,4 +156,4 @@ def force_fill(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     price = (quote.ask if order.is_buy else quote.bid) if quote else None
     if order.limit_price is not None:
         price = order.limit_price
-    fill(venue, account, order, Fill(order.leaves, price or ZERO))
+    fill(venue, account, order, Fill(order.leaves_qty, price or ZERO))

@@ -253,7 +253,7 @@ def test_no_order_sells_more_than_is_free_or_turns_a_position(snapshot: Snapshot
         side = Side.SELL if position.is_long else Side.BUY
         parts = [p for o in snapshot.orders for p in open_parts(o, holding.symbol) if p.side is side]
         opening = {PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN}
-        claimed = sum((part.leaves for part in parts if part.position_intent not in opening), ZERO)
+        claimed = sum((part.leaves_qty for part in parts if part.position_intent not in opening), ZERO)
         assert 0 < qty <= position.qty - claimed - state.unresolved
         assert position.available is None or qty <= position.available
         assert state.qty_left is None or qty <= state.qty_left

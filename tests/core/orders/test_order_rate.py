@@ -14,18 +14,22 @@ def test_the_orders_of_the_last_minute_count_for_their_symbol_and_for_the_accoun
     pace.sending(("AAPL",), Urgency.PROFIT, 0.0)
     pace.sending(("AAPL",), Urgency.FORCED, 30.0)
     pace.sending(("SPY",), Urgency.TIME, 40.0)
-    assert pace.sent(50.0) == OrderCount(3, 2)
-    assert pace.sent_of_each(50.0) == {"AAPL": OrderCount(2, 1), "SPY": OrderCount(1, 1)}
-    assert pace.sent_of_each(61.0) == {"AAPL": OrderCount(1, 0), "SPY": OrderCount(1, 1)}
-    assert (pace.sent(200.0), pace.sent_of_each(200.0)) == (NOTHING_SENT, {})
+    assert pace.order_count(50.0) == OrderCount(3, 2)
+    assert pace.order_counts_by_symbol(50.0) == {"AAPL": OrderCount(2, 1), "SPY": OrderCount(1, 1)}
+    assert pace.order_counts_by_symbol(61.0) == {"AAPL": OrderCount(1, 0), "SPY": OrderCount(1, 1)}
+    assert (pace.order_count(200.0), pace.order_counts_by_symbol(200.0)) == (NOTHING_SENT, {})
 
 
 def test_a_multi_leg_order_is_one_of_the_account_and_one_of_each_of_its_symbols() -> None:
     pace = OrderRate()
     pace.sending(("CALL", "PUT"), Urgency.PROFIT, 0.0)
     pace.announce("sellctl-1", ("PUT", "OTHER"), Urgency.FORCED)
-    assert pace.sent(1.0) == OrderCount(2, 1)
-    assert pace.sent_of_each(1.0) == {"CALL": OrderCount(1, 1), "PUT": OrderCount(2, 1), "OTHER": OrderCount(1, 0)}
+    assert pace.order_count(1.0) == OrderCount(2, 1)
+    assert pace.order_counts_by_symbol(1.0) == {
+        "CALL": OrderCount(1, 1),
+        "PUT": OrderCount(2, 1),
+        "OTHER": OrderCount(1, 0),
+    }
     assert [pace.is_announced(symbol) for symbol in ("CALL", "PUT", "OTHER")] == [False, True, True]
 
 

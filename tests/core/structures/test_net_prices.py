@@ -104,7 +104,9 @@ def test_the_gain_is_a_share_of_the_debit_or_of_the_credit(price: str | None, en
 
 
 LEGS_HELD = st.sampled_from([DEBIT, CREDIT, CONDOR, {call(200): 1, call(210): -3}, {"AAPL": 1, call(210): -1}])
-QUOTED = st.lists(st.tuples(st.decimals("0.01", 20, places=2), st.decimals(0, 2, places=2)), min_size=4, max_size=4)
+QUOTED_ASSET_CLASSES = st.lists(
+    st.tuples(st.decimals("0.01", 20, places=2), st.decimals(0, 2, places=2)), min_size=4, max_size=4
+)
 
 
 def around(held: dict[str, int], sides: list[tuple[Decimal, Decimal]], more: Decimal = NOTHING) -> Prices:
@@ -116,7 +118,7 @@ def around(held: dict[str, int], sides: list[tuple[Decimal, Decimal]], more: Dec
     return net_prices(legs(held), prices)
 
 
-@given(LEGS_HELD, QUOTED)
+@given(LEGS_HELD, QUOTED_ASSET_CLASSES)
 def test_a_net_is_as_wide_as_that_of_the_same_legs_on_the_other_sides(
     held: dict[str, int], sides: list[tuple[Decimal, Decimal]]
 ) -> None:
@@ -124,14 +126,14 @@ def test_a_net_is_as_wide_as_that_of_the_same_legs_on_the_other_sides(
     assert around(held, sides).wide is around(other, sides).wide
 
 
-@given(LEGS_HELD, QUOTED, st.decimals(0, "0.2", places=2))
+@given(LEGS_HELD, QUOTED_ASSET_CLASSES, st.decimals(0, "0.2", places=2))
 def test_wider_legs_with_the_same_mids_never_make_a_narrower_net(
     held: dict[str, int], sides: list[tuple[Decimal, Decimal]], more: Decimal
 ) -> None:
     assert not around(held, sides).wide or around(held, sides, more).wide
 
 
-@given(LEGS_HELD, QUOTED)
+@given(LEGS_HELD, QUOTED_ASSET_CLASSES)
 def test_legs_within_five_cents_each_are_never_wide(held: dict[str, int], sides: list[tuple[Decimal, Decimal]]) -> None:
     assert not around(held, [(mid, min(spread, D("0.05"))) for mid, spread in sides]).wide
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sellctl.core.config.schema import Style, WalkConfig
 from sellctl.core.decision.pricing import (
     CENT,
-    THROUGH,
+    THROUGH_FRACTION,
     NoPriceError,
     PricedStep,
     Rung,
@@ -131,7 +131,7 @@ def _at_rung(each: _Exit, rung: Rung, step: int, steps: int) -> PricedStep:
             return PricedStep(None, steps, steps)
         why = each.signal.holding.prices.problem or "no net price"
         raise NoPriceError(f"no net price to send it at ({why})")
-    through = max(abs(natural) * THROUGH, SHORTEST_THROUGH) if rung is Rung.THROUGH else ZERO
+    through = max(abs(natural) * THROUGH_FRACTION, SHORTEST_THROUGH) if rung is Rung.THROUGH else ZERO
     return PricedStep(each.kept(each.rounded(natural - through, up=False)), step, steps)
 
 

@@ -155,7 +155,7 @@ def _send(each: StructureExit, size: Size, price: PricedStep, context: DecisionC
     if refusals:
         return denied(signal, refusals)
     status = f"{what_is_sent(order, price, size)}, as one order for {len(order.legs)} legs"
-    return replace(closing(signal, status, order), step=step_text(price.step, price.of))
+    return replace(closing(signal, status, order), step=step_text(price.step, price.step_count))
 
 
 def _order(

@@ -23,10 +23,12 @@ def with_state_of_legs(structure: HeldStructure) -> HeldStructure:
     state = replace(
         structure.whole.state,
         exit=_common_exit(states),
-        sent=OrderCount(max(each.sent.all for each in states), max(each.sent.patient for each in states)),
+        order_count=OrderCount(
+            max(each.order_count.all for each in states), max(each.order_count.non_urgent for each in states)
+        ),
         rejects=worst.rejects,
         rejected_for=worst.rejected_for,
-        obstructed=any(each.obstructed for each in states),
+        recoverable=any(each.recoverable for each in states),
         unresolved=max(each.unresolved for each in states),
         quarantine=next((each.quarantine for each in states if each.quarantine), ""),
         due_for=max((each.due_for for each in states if each.due_for is not None), default=None),
@@ -43,7 +45,7 @@ def with_newest_quote(structure: HeldStructure) -> Holding:
 
 def _is_busy(state: PositionState) -> bool:
     is_due = state.due_for is not None
-    return bool(state.exit or state.sent.all or state.rejects or state.unresolved or state.quarantine or is_due)
+    return bool(state.exit or state.order_count.all or state.rejects or state.unresolved or state.quarantine or is_due)
 
 
 def _common_exit(states: Sequence[PositionState]) -> ExitProgress | None:

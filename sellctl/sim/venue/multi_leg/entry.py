@@ -48,7 +48,7 @@ def check_replacement(venue: VenueState, account: SimAccount, old: SimOrder, cha
     units = changes.get("qty", old.qty) - old.filled_qty
     for leg in old.legs:
         wanted = units * (leg.ratio_qty or ZERO)
-        own = leg.holds if venue.settings.replace_closing_mleg else ZERO
+        own = leg.reserved_qty if venue.settings.replace_closing_mleg else ZERO
         held = account.held_for_orders(leg.symbol) - own
         size = abs(account.qty_of(leg.symbol))
         if leg.closes and wanted > size - held:

@@ -7,7 +7,7 @@ or of a hundred shares, counts once.
 from decimal import Decimal
 
 from sellctl.sim.faults.order_faults import fill_price_of, position_lag
-from sellctl.sim.market.price_paths import CENT, Level
+from sellctl.sim.market.price_paths import CENT, TwoSidedQuote
 from sellctl.sim.numbers import CONTRACT_SIZE, ZERO, stamp, text
 from sellctl.sim.venue.accounts import SimAccount, book_fill, count_fill
 from sellctl.sim.venue.fills import Fill
@@ -17,7 +17,7 @@ from sellctl.sim.venue.state import VenueState
 _FINEST = Decimal("1e-6")  # dollars: the precision of the one leg's price that makes the net exact
 
 
-def net_level(venue: VenueState, order: SimOrder) -> Level | None:
+def net_level(venue: VenueState, order: SimOrder) -> TwoSidedQuote | None:
     """Both sides of one unit's net price: the ask is what it costs at once, the bid the same at the other sides.
 
     None while a leg has no price at the side that it trades against. The same object as long as no quote changes.
@@ -29,7 +29,7 @@ def net_level(venue: VenueState, order: SimOrder) -> Level | None:
     return known.level
 
 
-def _level_of(order: SimOrder, quotes: tuple[Level | None, ...]) -> Level | None:
+def _level_of(order: SimOrder, quotes: tuple[TwoSidedQuote | None, ...]) -> TwoSidedQuote | None:
     ask = bid = ZERO
     one_sided = False
     for leg, quote in zip(order.legs, quotes, strict=True):
@@ -39,10 +39,10 @@ def _level_of(order: SimOrder, quotes: tuple[Level | None, ...]) -> Level | None
         ask += _weight(leg) * near
         bid += _weight(leg) * (far or ZERO)
         one_sided = one_sided or far is None
-    return Level(None if one_sided else bid, ask)
+    return TwoSidedQuote(None if one_sided else bid, ask)
 
 
-def _sides(leg: SimOrder, quote: Level | None) -> tuple[Decimal | None, Decimal | None]:
+def _sides(leg: SimOrder, quote: TwoSidedQuote | None) -> tuple[Decimal | None, Decimal | None]:
     """The price at which a leg trades at once, and the price at the other side."""
     if quote is None:
         return None, None

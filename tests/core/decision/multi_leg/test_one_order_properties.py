@@ -77,7 +77,7 @@ def test_no_order_takes_more_of_a_leg_than_is_free_or_stands_beside_another_of_o
     for order, holding in every:
         qty, closing = order.qty_of(holding.symbol), "sell" if holding.position.is_long else "buy"
         parts = [part for each in snapshot.orders for part in each.parts_on(holding.symbol)]
-        claimed = sum((part.leaves for part in parts if part.side == closing), ZERO)
+        claimed = sum((part.leaves_qty for part in parts if part.side == closing), ZERO)
         assert 0 < qty <= holding.position.qty - claimed
         assert holding.position.available is None or qty <= holding.position.available
         assert holding.state.qty_left is None or qty <= holding.state.qty_left
