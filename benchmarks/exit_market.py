@@ -20,7 +20,7 @@ from benchmarks.exit_sellctl import NOON
 from benchmarks.request_log import Reply, Request, RequestLog
 from sellctl.sim.http.asgi import Receive, Scope, Send, send_bytes
 from sellctl.sim.market.assets import PENNY_PROGRAM
-from sellctl.sim.market.price_paths import Fixed, Level
+from sellctl.sim.market.price_paths import Fixed, TwoSidedQuote
 from sellctl.sim.scenario.reader import Scenario
 from sellctl.sim.server import SimServer
 from sellctl.sim.settings import Settings
@@ -58,9 +58,9 @@ def scenario(accounts: int, held: int, *, has_opra: bool, fills: bool) -> Scenar
     return market
 
 
-def _level(name: str) -> Level:
+def _level(name: str) -> TwoSidedQuote:
     bid, ask = map(Decimal, LEVELS[name])
-    return Level(bid, ask)
+    return TwoSidedQuote(bid, ask)
 
 
 class Measured:

@@ -115,7 +115,7 @@ class ExchangeChecker:
             held = account.qty_of(symbol)
             side = "sell" if held > 0 else "buy"
             ours = [part for one in ours_on(account, symbol) for part in parts(one) if part.symbol == symbol]
-            open_closing = sum((part.leaves for part in ours if part.side == side), ZERO)
+            open_closing = sum((part.leaves_qty for part in ours if part.side == side), ZERO)
             if open_closing > abs(held):
                 self._violated("S1", f"{open_closing} of {symbol} offered, {held} held")
 
@@ -135,7 +135,7 @@ class ExchangeChecker:
         holdings = {symbol: p.qty for symbol, p in account.positions.items()}
         before = uncovered_contracts(holdings, ZERO)
         for part in parts(order):
-            signed = part.leaves if part.is_buy else -part.leaves
+            signed = part.leaves_qty if part.is_buy else -part.leaves_qty
             holdings[part.symbol] = holdings.get(part.symbol, ZERO) + signed
         if uncovered_contracts(holdings, ZERO) > before:
             self._violated("S7", f"{_description(order)} would leave a short without its cover")

@@ -11,7 +11,7 @@ from typing import Any
 from faults.catalogue import FAMILIES, STREAMS, Fault, Timing, drawable
 from sellctl.core.config.schema import BackstopConfig
 from sellctl.sim.market import calendar
-from sellctl.sim.market.price_paths import Fixed, Level, Linear, Segment, Walk, level
+from sellctl.sim.market.price_paths import Fixed, Linear, Segment, TwoSidedQuote, Walk, level
 from sellctl.sim.settings import Settings
 
 # Ordinary days, the first sessions after New York's clock changes, a leap day, half days, the last of a year.
@@ -333,7 +333,7 @@ class _PositionFactory:
     def _qty(self, most: int) -> Decimal:
         return Decimal(self.rng.randint(1, most))
 
-    def _noise(self, around: Level) -> tuple[Segment, ...]:
+    def _noise(self, around: TwoSidedQuote) -> tuple[Segment, ...]:
         start = self.opens - HOUR
         return (Fixed(start, around), Walk(start, self.rng.randint(0, 1 << 30), 0.0008, 60.0))
 

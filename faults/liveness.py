@@ -109,11 +109,11 @@ class LivenessChecker:
         return sum(later - earlier < MINUTE for earlier, later in pairwise(read)) < MIN_POLL_PAIRS
 
     def _halted(self, position: PlannedPosition) -> bool:
-        """Whether three rejects suspended a patient exit and the user was informed (K4)."""
-        patient = position.role in {Role.TARGET, Role.ZERO_DAY}
+        """Whether three rejects suspended a non-urgent exit and the user was informed (K4)."""
+        non_urgent = position.role in {Role.TARGET, Role.ZERO_DAY}
         rejects = REJECTS & {planned.fault.name for planned in self.day.faults}
         reported = any(event.symbol == position.symbol and "in a row" in event.text for event in self.events)
-        return bool(patient and rejects and reported)
+        return bool(non_urgent and rejects and reported)
 
     def _still_due(self, position: PlannedPosition) -> bool:
         """Whether its rule is still true at the exchange's prices; a target may no longer be met."""

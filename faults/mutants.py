@@ -469,7 +469,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("plus is a pair", "a symbol with a plus in it counts as the name of a pair",
         ((position_manager, "_may_have_an_episode", _has_a_qty), (position_manager, "is_pair_name", _has_a_plus), (episodes, "is_pair_name", _has_a_plus)), by_draw("A11")),
     Mutant("increment of yesterday", "a price increment of an earlier day is used", ((RememberedFacts, "is_penny", _of_any_day),), by_draw("O17")),
-    Mutant("account unnoticed", "what is remembered of another account is applied", ((SqliteJournal, "account_is", _empty),), by_draw("A12")),
+    Mutant("account unnoticed", "what is remembered of another account is applied", ((SqliteJournal, "set_account_number", _empty),), by_draw("A12")),
     Mutant("feed for ever", "a feed that was refused once is never tried again", ((AlpacaQuotes, "try_better_feeds", _never),), by_adapter_draw("H22")),
     Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_withdraw", _withdraw_uncounted),), by_draw("H21")),
     Mutant("retried at once", "after three refusals in a row an order is sent again at once", ((risk_checks, "RETRY_AFTER_REJECTS", dt.timedelta(0)),), by_draw("H21")),

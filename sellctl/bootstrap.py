@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
     from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
-    from sellctl.core.ports import Broker, Clock, Journal, Memory
+    from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
     from sellctl.service.options import Options
 
 
@@ -85,7 +85,7 @@ class Runtime:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
         self.loaded = loaded
         self.scheduler.set_interval(loaded.config.sell_module.check_interval)
-        self.scheduler.prices.confirm_after(loaded.config.guards.confirm)
+        self.scheduler.prices.set_confirmation_delay(loaded.config.guards.confirm)
         self.scheduler.read_at_once(watcher.name for watcher in self.scheduler.watchers)
 
     def close(self) -> None:
@@ -154,14 +154,14 @@ def assemble(
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The journal and the memory of positions. `alarm` is what is wrong with the journal; "" when nothing is.
+    """The journal and the store of episodes. `alarm` is what is wrong with the journal; "" when nothing is.
 
-    `account_is` is told the number of each account before anything recorded of it is applied (ports.Journal).
+    `set_account_number` is called for each account before anything recorded of it is applied (ports.Journal).
     """
 
     journal: "Journal"
-    memory: "Memory"
-    account_is: Callable[[str, str], str]
+    episode_store: "EpisodeStore"
+    set_account_number: Callable[[str, str], str]
     alarm: str = ""
 
 
@@ -225,7 +225,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     journal = shared.records.journal
     policy = compile_policy(config, name, shared.own)
     basis = config.sell_module.price_basis.loss
-    episodes = Episodes(name, shared.records.memory)
+    episodes = Episodes(name, shared.records.episode_store)
     book = OrderBook()
     positions = PositionManager(
         shared.prices,
@@ -282,7 +282,7 @@ def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Cal
         if shared.run_options.acts:
             shared.state.lock(facts.number, shared.run_options.what)
         if not admitted:
-            before = shared.records.account_is(facts.name, facts.number)
+            before = shared.records.set_account_number(facts.name, facts.number)
             if before:
                 publish("", EventKind.ALERT, _another_account(before, facts.number), failed=True, critical=True)
         admitted = facts.number
@@ -342,20 +342,20 @@ def open_records(
     run_options: RunOptions,
     closers: list[Callable[[], None]],
 ) -> Records:
-    """The journal on disk and the memory of positions. A dry run reads the memory and writes nothing."""
-    from sellctl.journal.memory import PositionMemory, ReadOnlyMemory  # noqa: PLC0415  loads SQLAlchemy
+    """The journal and the store of episodes. A dry run reads the episodes and writes nothing."""
+    from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
     if not run_options.acts:
-        memory = ReadOnlyMemory(state.journal)
-        return Records(NoJournal(), memory, memory.account_is)
+        episode_store = DryRunEpisodeStore(state.journal)
+        return Records(NoJournal(), episode_store, episode_store.set_account_number)
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
     modes = {name: "paper" if account.paper else "live" for name, account in loaded.config.accounts.items()}
     journal.run_started(__version__, _fingerprint(loaded), modes)
-    return Records(journal, PositionMemory(journal.database), journal.account_is, journal.alarm)
+    return Records(journal, SqliteEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:
@@ -367,7 +367,7 @@ def _fingerprint(loaded: LoadedConfig) -> str:
 class NoJournal:
     """The journal of a dry run: nothing is sent, so nothing is written."""
 
-    def account_is(self, _account: str, _number: str) -> str:
+    def set_account_number(self, _account: str, _number: str) -> str:
         """Always "": nothing is recorded."""
         return ""
 

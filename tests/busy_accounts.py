@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar, cast
 
 from builders import at
-from shell_fakes import FakeJournal, FakeStream, NoMemory
+from shell_fakes import FakeJournal, FakeStream, NoEpisodeStore
 
 from faults.loop import LoopClock, VirtualLoop
 from sellctl.alpaca.budget import Budget
@@ -41,7 +41,7 @@ from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.poll_schedule import quote_requests
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
 from sellctl.sim.market.market import Market
-from sellctl.sim.market.price_paths import Fixed, Level, Path
+from sellctl.sim.market.price_paths import Fixed, Path, TwoSidedQuote
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
@@ -70,7 +70,7 @@ def a_call(number: int) -> str:
 
 def _path(changes: Collection[Change]) -> Path:
     every = (Change(-600, "1.00", "1.02"), *changes)
-    return Path([Fixed(after(each.seconds), Level(Decimal(each.bid), Decimal(each.ask))) for each in every])
+    return Path([Fixed(after(each.seconds), TwoSidedQuote(Decimal(each.bid), Decimal(each.ask))) for each in every])
 
 
 def after(seconds: float) -> dt.datetime:
@@ -270,7 +270,7 @@ class BusyAccounts:
     def _watcher(self, config: Config, broker: BudgetedBroker, prices: PriceTracker) -> SellWatcher:
         journal, book = FakeJournal(), OrderBook()
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, journal)
-        positions = PositionManager(prices, self.clock, Episodes(broker.name, NoMemory()), book, facts=self.facts)
+        positions = PositionManager(prices, self.clock, Episodes(broker.name, NoEpisodeStore()), book, facts=self.facts)
         orders = OrderManager(broker.name, broker, journal, book, positions, self.clock, publish, lambda: "")
         return SellWatcher(
             name=broker.name,

@@ -178,7 +178,7 @@ class FakeJournal:
 
 
 @dataclass
-class FakeMemory:
+class FakeEpisodeStore:
     """Episodes in memory."""
 
     episodes: dict[str, Episode] = field(default_factory=dict)

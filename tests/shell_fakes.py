@@ -271,7 +271,7 @@ class FakeStream:
 
 
 @dataclass
-class NoMemory:
+class NoEpisodeStore:
     """Remembers nothing from process to process. Nothing can be stored while it is broken."""
 
     is_broken: bool = False
@@ -295,7 +295,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
     journal: FakeJournal = field(default_factory=FakeJournal)
-    memory: NoMemory = field(default_factory=NoMemory)
+    episode_store: NoEpisodeStore = field(default_factory=NoEpisodeStore)
     policy: Policy = field(default_factory=a_policy)
     options: WatcherOptions = field(default_factory=WatcherOptions)
     requests: ManualRequests = field(default_factory=ManualRequests)
@@ -313,7 +313,7 @@ class World:
     def a_watcher(self, broker: FakeBroker, requests: ManualRequests | None = None) -> SellWatcher:
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, self.journal)
         book = OrderBook()
-        episodes = Episodes(broker.name, self.memory)
+        episodes = Episodes(broker.name, self.episode_store)
         positions = PositionManager(self.prices, self.clock, episodes, book, splits=self.splits)
         orders = OrderManager(broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "")
         return SellWatcher(

@@ -117,7 +117,7 @@ class AccessMiddleware:
         The health check has no rate limit: whoever supervises the process must always be answered. An unknown host name
         may mean DNS rebinding.
         """
-        address = self._gate.admit(scope) if scope["path"] == HEALTH else self._gate.enter(scope)
+        address = self._gate.check_address(scope) if scope["path"] == HEALTH else self._gate.check_call(scope)
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._gate.access.answers_to(hosts[0]):
             self._gate.audit.count(ApiCall("", "", address, "by another host name"), 421)

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     from sellctl.api.control import Control
 
-ADDRESS = "sellctl.address"  # key in the scope: the address of the caller, once admitted
-CLAIMS = "sellctl.claims"  # key in the scope: the claims of the token, once verified
-UNVERIFIED = "sellctl.unverified"  # key in the scope: why there are no claims
-MAX_BODY_BYTES = 4096  # the largest expected body is the reason of a halt
-READING = frozenset({"GET", "HEAD"})
+ADDRESS_KEY = "sellctl.address"  # key in the scope: the address of the caller, once checked
+CLAIMS_KEY = "sellctl.claims"  # key in the scope: the claims of the token, once verified
+CLAIMS_ERROR_KEY = "sellctl.unverified"  # key in the scope: the error of the token, when there are no claims
+MAX_BODY_BYTES = 4096  # enough for the longest reason of a halt
+READ_METHODS = frozenset({"GET", "HEAD"})
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
-# The HTTP status of each error; the first class that matches counts.
+# The HTTP status of each error; the first match applies.
 STATUS_OF: tuple[tuple[type[SellctlError], int], ...] = (
     (SafetyRefusalError, 409),
     (BusyError, 409),
@@ -56,8 +56,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class Gate:
     """The checks that a call has to pass.
 
-    The token is verified first. A valid one uses the budget of its subject; calls without one use that of their
-    address. So nobody who shares an address with the holder of a valid token can keep that holder out.
+    Calls with a valid token are rate-limited per subject, all others per address, so that a caller at a shared address
+    cannot exhaust another's limit.
     """
 
     access: Access
@@ -67,31 +67,31 @@ class Gate:
     secret: str
     body_seconds: float = 10.0  # the longest that the body of a request may take to arrive
 
-    def admit(self, scope: "Scope") -> str:
-        """The address of the caller, kept in the scope. HTTPException when it may not call."""
-        if ADDRESS in scope:
-            return str(scope[ADDRESS])
+    def check_address(self, scope: "Scope") -> str:
+        """The address of the caller, stored in the scope. HTTPException when it is not allowed."""
+        if ADDRESS_KEY in scope:
+            return str(scope[ADDRESS_KEY])
         peer = scope["client"][0] if scope.get("client") else None
         forwarded = [text.decode("latin-1") for name, text in scope["headers"] if name == b"x-forwarded-for"]
         try:
-            address = scope[ADDRESS] = str(self.access.caller(peer, forwarded))
+            address = scope[ADDRESS_KEY] = str(self.access.caller(peer, forwarded))
         except AccessError as error:
             self.audit.count(ApiCall("", "", _shortened(peer), "any"), 403)
             raise HTTPException(403, str(error)) from None
         return address
 
-    def enter(self, scope: "Scope") -> str:
-        """Admit an address, verify the token, and take the call from its caller's budget; once per call.
+    def check_call(self, scope: "Scope") -> str:
+        """Check the address, the token and the rate limit of the caller; once per call. Returns the address.
 
-        Keeps the claims in the scope, or why there are none. HTTPException when the call is refused.
+        Stores the claims in the scope, or the token's error. HTTPException when the call is refused.
         """
-        address = self.admit(scope)
-        if CLAIMS in scope or UNVERIFIED in scope:
+        address = self.check_address(scope)
+        if CLAIMS_KEY in scope or CLAIMS_ERROR_KEY in scope:
             return address
         try:
-            claims = scope[CLAIMS] = read_token(self.secret, _token_of(scope))
+            claims = scope[CLAIMS_KEY] = read_token(self.secret, _token_of(scope))
         except TokenError as error:
-            scope[UNVERIFIED] = error.sentence
+            scope[CLAIMS_ERROR_KEY] = error.sentence
             wait = (self.addresses.wait_after_forgery(address) if error.forged else 0) or self.addresses.wait(address)
         else:
             wait = self.subjects.wait(claims.subject)
@@ -100,22 +100,22 @@ class Gate:
             raise HTTPException(429, "Too many requests.", headers={"Retry-After": str(math.ceil(wait))})
         return address
 
-    def claims(self, scope: "Scope") -> Claims:
+    def require_claims(self, scope: "Scope") -> Claims:
         """The claims of the caller's token. HTTPException when it is missing or invalid."""
-        self.enter(scope)
-        if CLAIMS not in scope:
-            raise HTTPException(401, scope[UNVERIFIED], headers=_BEARER)
-        claims: Claims = scope[CLAIMS]
+        self.check_call(scope)
+        if CLAIMS_KEY not in scope:
+            raise HTTPException(401, scope[CLAIMS_ERROR_KEY], headers=_BEARER)
+        claims: Claims = scope[CLAIMS_KEY]
         return claims
 
 
 class GuardedRoute(APIRoute):
-    """A route that admits a call only after the checks of the gate."""
+    """A route that handles a call only after the checks of the gate."""
 
     @property
     def role(self) -> Role:
         """The role that it requires."""
-        return Role.VIEWER if (self.methods or set()) <= READING else Role.ADMIN
+        return Role.VIEWER if (self.methods or set()) <= READ_METHODS else Role.ADMIN
 
     @property
     def call_name(self) -> str:
@@ -128,10 +128,10 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             gate = gate_of(request)
-            address = gate.enter(request.scope)
+            address = gate.check_call(request.scope)
             call = ApiCall("", "", address, self.call_name)
             try:
-                call, response = await self._admitted(gate, request, handle)
+                call, response = await self._authorize_and_handle(gate, request, handle)
             except HTTPException as error:
                 gate.audit.count(_with_caller(request.scope, call), error.status_code)
                 raise
@@ -140,9 +140,9 @@ class GuardedRoute(APIRoute):
 
         return guarded
 
-    async def _admitted(self, gate: Gate, request: Request, handle: Handler) -> tuple[ApiCall, Response]:
-        claims = gate.claims(request.scope)
-        call = _with_caller(request.scope, ApiCall("", "", gate.admit(request.scope), self.call_name))
+    async def _authorize_and_handle(self, gate: Gate, request: Request, handle: Handler) -> tuple[ApiCall, Response]:
+        claims = gate.require_claims(request.scope)
+        call = _with_caller(request.scope, ApiCall("", "", gate.check_address(request.scope), self.call_name))
         if not claims.may(self.role):
             raise HTTPException(403, f"This call requires a token with the role {self.role}.")
         if self.role is Role.ADMIN:
@@ -191,7 +191,7 @@ def _token_of(scope: "Scope") -> str:
 
 def _with_caller(scope: "Scope", call: ApiCall) -> ApiCall:
     """The call with subject and role of its token, once that is verified."""
-    claims: Claims | None = scope.get(CLAIMS)
+    claims: Claims | None = scope.get(CLAIMS_KEY)
     return ApiCall(claims.subject, claims.role.value, call.address, call.route) if claims else call
 
 
@@ -206,7 +206,7 @@ def _length_of(request: Request) -> int:
 
 
 def _limited(
-    receive: "Callable[[], Awaitable[Message]]", announced: int, seconds: float
+    receive: "Callable[[], Awaitable[Message]]", content_length: int, seconds: float
 ) -> "Callable[[], Awaitable[Message]]":
     """A `receive` with limits on the body's size and time. It raises HTTPException 408 or 413 beyond them."""
     ends_at = asyncio.get_running_loop().time() + seconds
@@ -220,7 +220,7 @@ def _limited(
         except TimeoutError:
             raise HTTPException(408, "The request body took too long to arrive.") from None
         read += len(message.get("body", b""))
-        if max(read, announced) > MAX_BODY_BYTES:
+        if max(read, content_length) > MAX_BODY_BYTES:
             raise HTTPException(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
         return message
 

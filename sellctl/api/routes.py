@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 
 from sellctl.api import documents, schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
-from sellctl.api.guarded import CLAIMS, GuardedRoute, control_of
+from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, control_of
 from sellctl.api.lifespan import running
 from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
@@ -100,7 +100,7 @@ async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query
 )
 async def events(request: Request) -> Response:
     """A live stream of events: `event` for each event, and `look` after each check."""
-    hub, claims = control_of(request).hub, request.scope[CLAIMS]
+    hub, claims = control_of(request).hub, request.scope[CLAIMS_KEY]
     try:
         inbox = hub.join(claims.subject, _last_seen(request))
     except TooManyStreamsError as error:
@@ -162,5 +162,5 @@ async def halt(request: Request, order: schemas.HaltOrder | None = None) -> Resp
     """Stop all new orders of every sellctl process on this state folder. Only `sellctl resume` lifts the halt."""
     control = control_of(request)
     reason = sanitize((order or schemas.HaltOrder()).reason)
-    control.halt(reason, f"{request.scope[CLAIMS].subject} over the API")
+    control.halt(reason, f"{request.scope[CLAIMS_KEY].subject} over the API")
     return _json(documents.done_document(control, "Halted. `sellctl resume` lifts it.", changed=True))

@@ -33,8 +33,8 @@ def cancel_stale(
     document = stale_document(cancels, run_options.mode.value)
     if any(account.plan for account in accounts):  # else "none" would be a guess
         emit(ORDER_COLUMNS, orders_rows(stale), output, title=title, document=document)
-    hanging = {order_id for watcher in scheduler.watchers for order_id in watcher.orders.hanging}
-    still_open = [(account, order) for account, order in stale if order.id in hanging]
+    pending_cancel_ids = {order_id for watcher in scheduler.watchers for order_id in watcher.orders.pending_cancel_ids}
+    still_open = [(account, order) for account, order in stale if order.id in pending_cancel_ids]
     for listing, order in still_open:
         name = listing.account
         typer.echo(f"sellctl: {name}: the order for {order.symbol} is still open; its cancel is pending.", err=True)

@@ -9,7 +9,7 @@ from sellctl.commands.session import (
     AccountOption,
     FormatOption,
     YesOption,
-    is_enabled,
+    check_enabled,
     options_of,
     run,
     show_plans,
@@ -48,7 +48,7 @@ def run_once(
     from sellctl.core.model.account_state import RunMode
 
     options = options_of(context)
-    if not is_enabled(options):
+    if not check_enabled(options):
         return
     run_options = RunOptions("run-once", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes)
     runtime = run(options, run_options)

@@ -55,14 +55,14 @@ def run(
     loaded = load(options)
     confirm_first_live(loaded, options, run_options)
     try:
-        return _ran(loaded, options, run_options, then)
+        return _run_loaded(loaded, options, run_options, then)
     except KeyboardInterrupt:
         acts = " Orders already sent keep working; the next run takes them over." if run_options.acts else ""
         typer.echo(f"sellctl: interrupted.{acts}", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _ran(
+def _run_loaded(
     loaded: "LoadedConfig",
     options: Options,
     run_options: "RunOptions",
@@ -94,24 +94,25 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
     """
     from sellctl.bootstrap import state_of, unconfirmed_live
 
-    new = unconfirmed_live(loaded, options, run_options)
-    if not new or not run_options.acts:
+    unconfirmed_accounts = unconfirmed_live(loaded, options, run_options)
+    if not unconfirmed_accounts or not run_options.acts:
         return
     if not run_options.yes:
         _show_what_would_happen(loaded, options, run_options)
-        question = f"This is the first run that acts with real money ({', '.join(new)}). Go on?"
+        names = ", ".join(unconfirmed_accounts)
+        question = f"This is the first run that acts with real money ({names}). Continue?"
         if not sys.stdin.isatty():
             raise SafetyRefusalError("The first run with real money must be confirmed.", hint="Add --yes to confirm.")
         if not typer.confirm(question, err=True):
             raise SafetyRefusalError("Nothing was sent.")
-    state_of(options, loaded).confirm_live(new.values())
+    state_of(options, loaded).confirm_live(unconfirmed_accounts.values())
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
     from sellctl.core.model.account_state import RunMode
 
     dry = replace(run_options, mode=RunMode.DRY_RUN)
-    show_plans(_ran(loaded, options, dry), dry, None, "What would be done at once")
+    show_plans(_run_loaded(loaded, options, dry), dry, None, "Orders that would be sent now")
 
 
 def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputFormat | None, title: str) -> None:
@@ -126,7 +127,7 @@ def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputForm
 
 
 def print_halt(state: "StateFolder") -> str:
-    """Print on stderr that new orders are halted, whether or not one is due. Returns why; "" when they aren't."""
+    """Print on stderr that new orders are halted, even if no order is due. Returns why; "" when they aren't."""
     halted = state.halted()
     if halted:
         typer.echo(f"HALTED: no new orders are sent ({halted}). Lift the halt: sellctl resume --reason ...", err=True)
@@ -184,22 +185,24 @@ def symbol_of(text: str) -> str:
 
 
 def not_held(symbol: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:
-    """The error about a symbol that no account holds, with the one of these or of `known` that may have been meant."""
+    """The error that no account holds `symbol`, with the most similar symbol among those held and `known` as a hint."""
     from sellctl.core.model.instrument import underlying_of
 
     held = sorted(_held(accounts))
-    options = [other for other in held if other.startswith(symbol)]
+    held_options = [other for other in held if other.startswith(symbol)]
     underlying = underlying_of(symbol)
     similar = [other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])]
-    near = f"Held on {symbol}: {', '.join(options[:3])}." if options else did_you_mean(symbol, similar)
+    near = did_you_mean(symbol, similar)
+    if held_options:
+        near = f"Options held on {symbol}: {', '.join(held_options[:3])}."
     hint = f"{near} `sellctl positions` lists all positions.".lstrip()
     return ConfigError(f"{symbol} is not held in any account.", hint=hint)
 
 
-def check_is_held(options: Options, symbol: str, otherwise: str, known: Iterable[str] = ()) -> None:
-    """Check that a symbol, or options on it, are held. ConfigError when not, with what to do `otherwise`.
+def check_is_held(options: Options, symbol: str, hint: str, known: Iterable[str] = ()) -> None:
+    """Check that a symbol, or options on it, are held. ConfigError with `hint` when not.
 
-    An account that can't be read may hold it: then that is the error, unless another account does.
+    If no readable account holds it and an account could not be read, raises SellctlError about that account.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
@@ -213,11 +216,9 @@ def check_is_held(options: Options, symbol: str, otherwise: str, known: Iterable
     unread = [account for account in accounts if account.plan is None]
     if unread:
         name = unread[0].account
-        raise SellctlError(
-            f"Account {name} could not be read, so whether it holds {symbol} is unknown.", hint=otherwise
-        )
+        raise SellctlError(f"Account {name} could not be read, so whether it holds {symbol} is unknown.", hint=hint)
     error = not_held(symbol, accounts, {*underlyings, *known})
-    error.hint = f"{error.hint} {otherwise}"
+    error.hint = f"{error.hint} {hint}"
     raise error
 
 
@@ -228,7 +229,7 @@ def _held(accounts: "Iterable[AccountListing]") -> set[str]:
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False, stopped: bool = False) -> ExitCode:
     """The exit status of a run over all accounts. Their problems aren't printed, because they were published before.
 
-    A watcher that was `stopped` by the user has not failed because of a problem that it would have outlasted.
+    If the user stopped the watcher, transient problems (rate limit, unknown outcome) don't count as failures.
     """
     problems = [state.problem for state in scheduler.states if state.problem is not None]
     if stopped:
@@ -240,7 +241,7 @@ def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False, stop
         typer.echo(f"sellctl: {scheduler.problem}", err=True)
         return scheduler.problem.exit_code
     if not counted:
-        return ExitCode.FAILED if _print_unknown(scheduler) else _partly(scheduler)
+        return ExitCode.FAILED if _print_unknown(scheduler) else _partial_or_ok(scheduler)
     if len(counted) < len(scheduler.watchers):
         return ExitCode.PARTLY
     return _common(counted)
@@ -266,7 +267,7 @@ def _print_unknown(scheduler: "AccountScheduler") -> bool:
     return bool(unknown)
 
 
-def _partly(scheduler: "AccountScheduler") -> ExitCode:
+def _partial_or_ok(scheduler: "AccountScheduler") -> ExitCode:
     """PARTLY when an order was rejected or quotes are missing, which was published when it happened; else OK."""
     failed = scheduler.prices.failures or any(state.rejected for state in scheduler.states)
     return ExitCode.PARTLY if failed else ExitCode.OK
@@ -278,7 +279,7 @@ def _common(problems: Iterable[SellctlError]) -> ExitCode:
     return codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
 
-def is_enabled(options: Options) -> bool:
+def check_enabled(options: Options) -> bool:
     """Whether the sell module is enabled; prints a message when it isn't."""
     from sellctl.bootstrap import load
 

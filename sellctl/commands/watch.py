@@ -11,8 +11,8 @@ from sellctl.commands.session import (
     AccountOption,
     YesOption,
     all_busy,
+    check_enabled,
     confirm_first_live,
-    is_enabled,
     options_of,
     print_problems,
     status_of,
@@ -58,7 +58,7 @@ def watch(
     from sellctl.service.notifier import Notifier
 
     options = options_of(context)
-    if not is_enabled(options):
+    if not check_enabled(options):
         return
     shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
     events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
@@ -166,7 +166,7 @@ def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") 
 def _print_what_is_left(runtime: "Runtime") -> None:
     """Print the orders of sellctl that stay open at the broker."""
     for state in runtime.scheduler.states:
-        for symbol in state.working:
+        for symbol in state.pending_symbols:
             typer.echo(f"Still open at the broker: sellctl's order for {symbol} in account {state.name}.", err=True)
         for symbol in state.broker_stops:
             message = f"Still open at the broker: sellctl's stop order for {symbol} in account {state.name}."

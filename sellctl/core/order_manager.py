@@ -88,25 +88,25 @@ class OrderManager:
         self.executions = Executions(self.clock)
 
     @property
-    def working(self) -> int:
-        """The number of orders in progress."""
-        return self.book.working
+    def pending_count(self) -> int:
+        """The number of orders still in progress."""
+        return self.book.pending_count
 
     @property
-    def symbols_working(self) -> tuple[str, ...]:
+    def pending_symbols(self) -> tuple[str, ...]:
         """The symbols of those orders."""
-        return self.book.symbols_working
+        return self.book.pending_symbols
 
     @property
     def shown(self) -> tuple[Order, ...]:
         """Our exit orders that work, each as the broker has last shown it."""
         shown = ((self.book.get(client_order_id), order) for client_order_id, order in self._shown.items())
-        return tuple(order for managed, order in shown if managed and managed.is_work)
+        return tuple(order for managed, order in shown if managed and managed.is_pending)
 
     @property
-    def symbols_guarded(self) -> tuple[str, ...]:
+    def symbols_with_backstop(self) -> tuple[str, ...]:
         """The symbols with a backstop that rests at the broker."""
-        return self.book.symbols_guarded
+        return self.book.symbols_with_backstop
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -114,9 +114,9 @@ class OrderManager:
         return self.book.unknown
 
     @property
-    def hanging(self) -> frozenset[str]:
+    def pending_cancel_ids(self) -> frozenset[str]:
         """The broker's ids of orders whose cancel has not ended them yet."""
-        return self.book.hanging
+        return self.book.pending_cancel_ids
 
     @property
     def rejected(self) -> tuple[str, ...]:
@@ -149,8 +149,8 @@ class OrderManager:
         held = {position.symbol: position for position in positions}
         found = await asyncio.gather(*(self._look_up(client_order_id, held) for client_order_id in missing))
         known = (*open_orders, *(order for order in found if order and not order.is_terminal))
-        self.book.seen({order.client_order_id for order in known})
-        self.book.cancels_seen({order.id for order in open_orders})
+        self.book.mark_unseen_except({order.client_order_id for order in known})
+        self.book.forget_cancels_except({order.id for order in open_orders})
         self._shown = {key: order for key, order in self._shown.items() if self.book.get(key)}
         return known
 
@@ -182,7 +182,7 @@ class OrderManager:
         if managed.handling.announced:
             self.report(order.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
         if known is None:
-            self.book.add(managed)
+            self.book.add_discovered(managed)
         age = (now - order.submitted_at).total_seconds() if order.submitted_at else 0.0
         self._record(order.client_order_id, Adopted(order.id, self.clock.monotonic() - age))
 
@@ -277,7 +277,7 @@ class OrderManager:
             ended = await asyncio.gather(*acts, *guards, return_exceptions=True)
         finally:
             for order in (*exits, *backstops):
-                self.book.withdraw(order.request.client_order_id)
+                self.book.release(order.request.client_order_id)
         for end in ended:
             if isinstance(end, BaseException):
                 raise end
@@ -311,7 +311,7 @@ class OrderManager:
     def _restore_refused_backstops(self) -> None:
         """Restore today's refusals from the journal: a refused backstop is tried once per day, by any process."""
         if not self._refused_backstops_restored:
-            self.book.refuse_backstops(self.journal.noted_today(self.account, NO_BACKSTOP))
+            self.book.record_backstop_refusals(self.journal.noted_today(self.account, NO_BACKSTOP))
             self._refused_backstops_restored = True
 
     async def _intend(self, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder], at: float) -> None:
@@ -343,12 +343,12 @@ class OrderManager:
         """Send an order once its intent is recorded (I2); `now` is the broker's time. JournalError: nothing is sent."""
         request, signal = order.request, order.signal
         managed = ManagedOrder.of_request(request, signal, order.step, at=at)
-        self.book.announce(managed)
+        self.book.reserve(managed)
 
         async def send() -> bool:
             self.positions.sending(signal, now)
             await self.positions.save()
-            self.book.intend(managed)
+            self.book.add_recorded(managed)
             return await self._send(request, signal.sentence)
 
         return self.executions.sending(request.symbol, send, recorded)

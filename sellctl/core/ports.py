@@ -171,7 +171,7 @@ class Stream(Protocol):
 class Journal(Protocol):
     """The record of decisions and orders. JournalError when it can't be read or written: then nothing new is sent."""
 
-    def account_is(self, account: str, number: str) -> str:
+    def set_account_number(self, account: str, number: str) -> str:
         """Record which of the broker's accounts the name stands for, before anything recorded of it is applied.
 
         Return the number of another account that it stood for until now, else "". Nothing recorded of that one is
@@ -218,7 +218,7 @@ class Journal(Protocol):
         """Dollars gained or lost by our fills of today; None while one of them can't be valued."""
 
 
-class Memory(Protocol):
+class EpisodeStore(Protocol):
     """Stored facts about positions while they are held, by symbol. JournalError when they can't be read or written."""
 
     def load(self, account: str) -> Mapping[str, Episode]:

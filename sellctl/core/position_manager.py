@@ -62,7 +62,7 @@ class _OrderView(Struct, frozen=True):
     now: float
     today: dt.date  # the exchange's
     unresolved: Mapping[str, Decimal]
-    sent: Mapping[str, OrderCount]
+    order_counts: Mapping[str, OrderCount]
 
 
 class PositionManager:
@@ -94,7 +94,7 @@ class PositionManager:
         self._clock = clock
         self._book = book
         self._memories: dict[str, _Memory] = {}
-        self.splits = SplitGuard(splits, episodes, prices.book)
+        self.splits = SplitGuard(splits, episodes, prices.history)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
     def configure(self, basis: Basis, *, pairs: bool) -> None:
@@ -102,9 +102,9 @@ class PositionManager:
         self._basis, self._keeps_pairs = basis, pairs
 
     @property
-    def sent(self) -> OrderCount:
+    def order_count(self) -> OrderCount:
         """How many orders the account has sent in the last minute."""
-        return self._book.sent(self._clock.monotonic())
+        return self._book.order_count(self._clock.monotonic())
 
     @property
     def remembered(self) -> frozenset[str]:
@@ -124,7 +124,7 @@ class PositionManager:
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
         """
         seen, now = tuple(positions), self._clock.monotonic()
-        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.sent_of_each(now))
+        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.order_counts_by_symbol(now))
         if not again:
             self._forget_the_gone({position.instrument.symbol for position in seen}, market.now, orders)
         for position in seen:
@@ -133,9 +133,9 @@ class PositionManager:
         shorts = [position.symbol for position in seen if not position.is_long]
         self.episodes.unmark_exit_after(s for s in shorts if not self._is_being_closed(s, now))
         pairs = self._pairs([self._holding(p, None, orders) for p in seen]) if self._keeps_pairs else ()
-        whole_pairs = {pair.whole.symbol: pair.whole.position for pair in pairs}
-        self.episodes.seen((*valid.values(), *whole_pairs.values()), market.now)
-        gone = [s for s in self.episodes.known if is_pair_name(s) and s not in whole_pairs]
+        combined_pairs = {pair.combined.symbol: pair.combined.position for pair in pairs}
+        self.episodes.seen((*valid.values(), *combined_pairs.values()), market.now)
+        gone = [s for s in self.episodes.known if is_pair_name(s) and s not in combined_pairs]
         self.episodes.set_aside(gone, market.now)
         self.splits.check(seen, market)
         known = self.episodes.known
@@ -145,11 +145,11 @@ class PositionManager:
             moving = valid.keys() - self.splits.suspended.keys()
             held = tuple([self._at_its_peak(h, market) if h.symbol in moving else h for h in held])
             self._move_peaks_of(pairs, market)
-        self.structures = {name: self._state_of_pair(known[name]) for name in whole_pairs}
+        self.structures = {name: self._state_of_pair(known[name]) for name in combined_pairs}
         return held
 
     def _is_being_closed(self, symbol: str, now: float) -> bool:
-        return self._book.is_announced(symbol) or self._book.exit_progress(symbol, now) is not None
+        return self._book.is_reserved(symbol) or self._book.exit_progress(symbol, now) is not None
 
     async def save(self) -> None:
         """Store what is remembered of the positions. It is on disk when this returns."""
@@ -199,7 +199,7 @@ class PositionManager:
                 continue
             price = peak_of_pair(pair, market, self._basis)
             if price is not None:
-                self.episodes.peaked(pair.whole.symbol, price)
+                self.episodes.peaked(pair.combined.symbol, price)
 
     def _remember(self, position: Position, at: dt.datetime, orders: _OrderView) -> None:
         """Store that the position is held. One that changed sides is a new position."""
@@ -228,7 +228,7 @@ class PositionManager:
     def _holding(self, position: Position, episode: Episode | None, orders: _OrderView) -> Holding:
         """A position with its quote and state; without an episode, the state starts when this process first saw it."""
         symbol, now = position.instrument.symbol, orders.now
-        memory, book = self._memories[symbol], self._prices.book(symbol)
+        memory, history = self._memories[symbol], self._prices.history(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
         if symbol in self.episodes.in_question:
             facts = replace(facts, peak=None, past_averages=())
@@ -238,14 +238,14 @@ class PositionManager:
             qty_left=memory.fills.ledger.left(now),
             unresolved=orders.unresolved.get(symbol, ZERO),
             exit=self._book.exit_progress(symbol, now),
-            wide_for=book.wide_for(now) if book else _NOT_AT_ALL,
-            sent=orders.sent.get(symbol, NOTHING_SENT),
+            wide_for=history.wide_for(now) if history else _NOT_AT_ALL,
+            order_count=orders.order_counts.get(symbol, NOTHING_SENT),
             rejects=rejects.count,
             rejected_for=dt.timedelta(seconds=rejects.seconds) if rejects.count else _NOT_AT_ALL,
-            obstructed=rejects.obstructed,
+            recoverable=rejects.recoverable,
             quarantine=memory.fills.quarantine,
-            window=book.window if book else None,
-            last_trade=book.last_trade if book else None,
+            window=history.window if history else None,
+            last_trade=history.last_trade if history else None,
             penny=self._facts.is_penny(position.instrument.underlying, orders.today),
             opened_at=facts.opened_at,
             opening_order_id=facts.opening_order_id,
@@ -259,7 +259,7 @@ class PositionManager:
             due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
         )
-        return Holding(position, book.newest if book else None, state)
+        return Holding(position, history.newest if history else None, state)
 
     # --- what was decided ---------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from sellctl.core.model.instrument import Instrument
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Plan
 from sellctl.core.ports import Clock
-from sellctl.core.price_tracker import QUOTED, PriceTracker
+from sellctl.core.price_tracker import QUOTED_ASSET_CLASSES, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.account_observer import AccountObservation
@@ -119,7 +119,7 @@ class AccountScheduler:
     async def _poll(self, *, ordinary: bool, patient: bool) -> list[asyncio.Task[None]]:
         """Read, decide, and start to carry out the plans. Unless `patient`, the first answer is not waited for long."""
         now = self.clock.monotonic()
-        self._alert_unwatched(now)
+        self._send_reminders(now)
         due = self._accounts.due(now, ordinary=ordinary)
         started = [self._start_reading(watcher, now) for watcher in self.watchers if watcher.name in due.reads]
         requested = self._accounts.instruments_due(due) if self._needs_quotes() else []
@@ -171,7 +171,7 @@ class AccountScheduler:
     def _ask_for_splits(self, seen: Iterable[Observed], market: Market) -> None:
         if self.split_reader and market.is_open:
             instruments = (i for _, observation in seen for i in observation.instruments)
-            stocks = {i.underlying for i in instruments if i.asset_class in QUOTED}
+            stocks = {i.underlying for i in instruments if i.asset_class in QUOTED_ASSET_CLASSES}
             self.split_reader.ask(stocks, market.today)
 
     def _refresh_facts(self, plans: Iterable[asyncio.Task[None]], seen: Sequence[Observed], market: Market) -> None:
@@ -302,8 +302,10 @@ class AccountScheduler:
             self._accounts.holds(watcher.name, observation.instruments)
         self.prices.keep_only(self._accounts.symbols)
 
-    def _alert_unwatched(self, now: float) -> None:
-        alerts = self._alerts.unwatched(self.states, now, is_open=self._market is not None and self._market.is_open)
+    def _send_reminders(self, now: float) -> None:
+        alerts = self._alerts.take_due_reminders(
+            self.states, now, is_open=self._market is not None and self._market.is_open
+        )
         for watcher in self.watchers:
             if watcher.name in alerts:
                 watcher.publish("", EventKind.ALERT, alerts[watcher.name], failed=True, critical=True)
@@ -375,7 +377,7 @@ class AccountScheduler:
         """
         if self._market is None or self._market.is_open or not self._all_have_polled() or self._accounts.any_at_once:
             return True
-        if any(state.working for state in self.states):
+        if any(state.pending_symbols for state in self.states):
             return True
         market = await self._read_market(ordinary=True)
         return market is not None and market.is_open

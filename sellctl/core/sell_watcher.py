@@ -93,7 +93,7 @@ class SellWatcher:
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
     _awaited: frozenset[str] = frozenset()  # the broker's ids of orders whose cancel an exit waits for
-    _tripped: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
+    _tripped_limit: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
 
     def __post_init__(self) -> None:
         self._state = AccountState(self.name, self.options.mode, self.options.only)
@@ -105,8 +105,8 @@ class SellWatcher:
         return replace(
             self._state,
             facts=self.observer.facts,
-            working=self.orders.symbols_working,
-            broker_stops=self.orders.symbols_guarded,
+            pending_symbols=self.orders.pending_symbols,
+            broker_stops=self.orders.symbols_with_backstop,
             unknown_orders=self.orders.unknown,
             rejected=self.orders.rejected,
         )
@@ -141,7 +141,13 @@ class SellWatcher:
         So is a read that makes them certain again for what is held, so that a tick's order needs no request.
         """
         state = self.state
-        if state.snapshot is None or state.acted or state.is_following or state.is_pressing or self.orders.hanging:
+        if (
+            state.snapshot is None
+            or state.acted
+            or state.is_following
+            or state.is_pressing
+            or self.orders.pending_cancel_ids
+        ):
             return True
         return self.observer.lacks_orders(holding.symbol for holding in state.snapshot.holdings)
 
@@ -163,7 +169,7 @@ class SellWatcher:
             snapshot = replace(snapshot, holdings=self.positions.holdings(seen.positions.rows, market, again=True))
         await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
-        snapshot = replace(snapshot, sent=self.positions.sent)
+        snapshot = replace(snapshot, order_count=self.positions.order_count)
         if seen.at > self.orders.executions.last_ended_at:
             self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
@@ -171,7 +177,7 @@ class SellWatcher:
 
     def _see_cancels(self, seen: AccountObservation) -> None:
         """A read has shown what the last plans brought about; a cancel that is pending is soon looked for again."""
-        self._awaited &= self.orders.hanging & {order.id for order in seen.orders}
+        self._awaited &= self.orders.pending_cancel_ids & {order.id for order in seen.orders}
         in_vain = self._state.reads_in_vain + 1 if self._awaited else 0
         awaits_read = 0 < in_vain < len(AWAITED_SECONDS)
         self._state = replace(self._state, acted=False, awaits_read=awaits_read, reads_in_vain=in_vain)
@@ -197,9 +203,11 @@ class SellWatcher:
             manual_closes=requests.closing,
             panic=requests.panic,
             halted=self.orders.halted(),
-            sent=self.positions.sent,
+            order_count=self.positions.order_count,
             exempt=self.options.exempt(),
-            tripped=self._tripped[1] if self._tripped and self._tripped[0] == market.today else "",
+            tripped_limit=self._tripped_limit[1]
+            if self._tripped_limit and self._tripped_limit[0] == market.today
+            else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
             unbooked_splits=self.positions.splits.underlyings,
@@ -235,10 +243,10 @@ class SellWatcher:
             self._recover()
 
     async def _follow(self) -> bool:
-        working = set(self.orders.symbols_working)
-        followed = await self.observer.follow_orders(working)
+        pending = set(self.orders.pending_symbols)
+        followed = await self.observer.follow_orders(pending)
         self.orders.follow(order for orders in followed.by_symbol.values() for order in orders)
-        ended = working.difference(self.orders.symbols_working) | followed.lacking
+        ended = pending.difference(self.orders.pending_symbols) | followed.lacking
         if ended:  # the last read's view of them has expired
             self.orders.executions.expire(ended)
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
@@ -290,7 +298,7 @@ class SellWatcher:
             self._reading_orders |= read
             try:
                 snapshot = snapshot.with_history(await self.observer.read_orders(read))
-                snapshot = replace(snapshot, sent=self.positions.sent)
+                snapshot = replace(snapshot, order_count=self.positions.order_count)
             finally:
                 self._reading_orders -= read
             plan = self.decide(snapshot)
@@ -318,8 +326,8 @@ class SellWatcher:
 
     def _repriced(self, plan: Plan, observed_at: float) -> Plan:
         """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
-        executions, hanging = self.orders.executions, self.orders.hanging
-        working = {order.symbol: order.id for order in self.orders.shown if order.id not in hanging}
+        executions, pending_cancel_ids = self.orders.executions, self.orders.pending_cancel_ids
+        working = {order.symbol: order.id for order in self.orders.shown if order.id not in pending_cancel_ids}
         expired = {symbol for symbol in working if not executions.view_holds(symbol, observed_at)}
         symbols = {
             decision.holding.symbol
@@ -369,7 +377,7 @@ class SellWatcher:
             holdings=tuple(self.positions.with_price_increment(holding, market.today) for holding in shown),
             history=self.observer.known_orders((holding.symbol for holding in shown), self._seen.read),
             halted=self.orders.halted(),
-            sent=self.positions.sent,
+            order_count=self.positions.order_count,
             on_tick=True,
         )
         return TickView(snapshot, state.polled_at)
@@ -395,8 +403,10 @@ class SellWatcher:
 
     async def _act_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str]) -> None:
         before = view.snapshot
-        now = replace(before, sent=self.positions.sent, history=self.observer.known_orders(before.history))
-        if (now.sent, now.history) != (before.sent, before.history):
+        now = replace(
+            before, order_count=self.positions.order_count, history=self.observer.known_orders(before.history)
+        )
+        if (now.order_count, now.history) != (before.order_count, before.history):
             plan = self.decide(now)
         due = self.due_on_tick(view, plan, withheld)
         if due.acts:
@@ -468,14 +478,14 @@ class SellWatcher:
         """Cancel stale orders, and wait briefly until none of them is listed as open any more."""
         requested = await self.orders.cancel_all(cancels)
         for seconds in ENDS_WITHIN:
-            if self.orders.hanging.isdisjoint(cancel.order.id for cancel in cancels):
+            if self.orders.pending_cancel_ids.isdisjoint(cancel.order.id for cancel in cancels):
                 break
             await self.clock.sleep(seconds)
             try:
                 listed = await self.broker.open_orders()
             except BrokerError:
                 continue
-            self.orders.book.cancels_seen({order.id for order in listed.rows})
+            self.orders.book.forget_cancels_except({order.id for order in listed.rows})
         return requested
 
     def _with_views_that_hold(self, plan: Plan, observed_at: float) -> Plan:
@@ -497,20 +507,20 @@ class SellWatcher:
     def _apply_account_guard(self, plan: Plan) -> None:
         """Keep a reached limit of the account guard for the rest of the day: alert the user, and halt if configured."""
         today = plan.made_at.astimezone(NEW_YORK).date()
-        if not plan.tripped or (self._tripped and self._tripped[0] == today):
+        if not plan.tripped_limit or (self._tripped_limit and self._tripped_limit[0] == today):
             return
-        self._tripped = (today, plan.tripped)
+        self._tripped_limit = (today, plan.tripped_limit)
         acts = self.options.mode is RunMode.ACT
         self.publish(
             "",
             EventKind.ALERT,
-            f"account guard: {plan.tripped}",
+            f"account guard: {plan.tripped_limit}",
             failed=True,
             evidence="account_guard" if acts else "",
-            detail={"sentence": plan.tripped},
+            detail={"sentence": plan.tripped_limit},
         )
         if acts and self.policy.account_guard.action is GuardAction.HALT:
-            self.options.halt(f"account guard of {self.name}: {plan.tripped}")
+            self.options.halt(f"account guard of {self.name}: {plan.tripped_limit}")
 
     # --- calls from other modules -------------------------------------------------------------------------------------
 
@@ -551,7 +561,7 @@ class SellWatcher:
         targets = self._target_orders() if self.options.mode is RunMode.ACT else ()
         await self.orders.cancel_all([CancelOrder(order, why) for order in targets])
         for seconds in ENDS_WITHIN:
-            if self.orders.hanging.isdisjoint(order.id for order in targets):
+            if self.orders.pending_cancel_ids.isdisjoint(order.id for order in targets):
                 return
             await self.clock.sleep(seconds)
             await self.follow()

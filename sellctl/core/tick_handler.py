@@ -25,7 +25,7 @@ from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.ports import Clock, Stream
-from sellctl.core.price_tracker import QUOTED, PriceTracker
+from sellctl.core.price_tracker import QUOTED_ASSET_CLASSES, PriceTracker
 from sellctl.core.sell_watcher import SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
@@ -108,14 +108,14 @@ class TickHandler:
             nearest[symbol] = min(self._distance(watcher, symbol), nearest.get(symbol, FARTHEST))
         self._held_by, self._instruments = held_by, instruments
         self.stream.subscribe([self._instruments[symbol] for symbol in sorted(nearest, key=lambda s: (nearest[s], s))])
-        if self.prices.take_silent(self.stream.streamed):
+        if self.prices.pop_lagging_streams(self.stream.streamed):
             self.stream.restart("silent although prices move")
 
     def _quoted(self) -> Iterator[tuple[SellWatcher, Instrument]]:
         for watcher in self.watchers:
             snapshot = watcher.state.snapshot
             for holding in snapshot.holdings if snapshot else ():
-                if holding.position.instrument.asset_class in QUOTED:
+                if holding.position.instrument.asset_class in QUOTED_ASSET_CLASSES:
                     yield watcher, holding.position.instrument
 
     def _distance(self, watcher: SellWatcher, symbol: str) -> Decimal:
@@ -126,21 +126,21 @@ class TickHandler:
     def quotes_received(self, quotes: Sequence[Quote]) -> None:
         """Store new quotes and decide on their underlyings."""
         newest = {quote.symbol: quote for quote in quotes if quote.symbol in self._instruments}
-        taken = self.prices.accept(newest, self._instruments, Source.STREAM)
+        replaced = self.prices.accept(newest, self._instruments, Source.STREAM)
         received_at = self.clock.monotonic()
         market = self._market()
         if market is None or not market.is_open:
             return
-        for symbol in (newest.keys() - taken) & self.prices.jumped:
+        for symbol in (newest.keys() - replaced) & self.prices.jumped:
             for watcher in self._held_by.get(symbol, ()):
                 self._request_second_quote(watcher, symbol, received_at, has_jumped=True)
-        arrived = [symbol for symbol in newest if symbol in taken]  # a set's order differs from process to process
+        arrived = [symbol for symbol in newest if symbol in replaced]  # a set's order differs from process to process
         for watcher, underlyings in self._by_account((w, s) for s in arrived for w in self._held_by.get(s, ())):
             self._decide(watcher, underlyings, market, received_at)
 
     def trade_received(self, symbol: str, price: Decimal) -> None:
         """Store the price of a stock's trade, which may confirm a stop."""
-        self.prices.traded(symbol, price)
+        self.prices.record_trade(symbol, price)
 
     def order_changed(self, account: str, symbol: str) -> None:
         """An order changed: what is known of its symbol's orders isn't certain any more. Poll the account."""
@@ -240,7 +240,10 @@ class TickHandler:
 
         Those of one message are requested together, however long the decisions on it took.
         """
-        is_idle, due_at = not self._second_quotes, received_at + self.prices.second_quote_after(has_jumped=has_jumped)
+        is_idle, due_at = (
+            not self._second_quotes,
+            received_at + self.prices.confirmation_delay_for(has_jumped=has_jumped),
+        )
         self._second_quotes.setdefault((watcher.name, symbol, has_jumped), (watcher, due_at))
         if is_idle:
             self._keep(asyncio.create_task(self._poll_second_quotes()))

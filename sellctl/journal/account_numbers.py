@@ -1,8 +1,8 @@
-"""Which of the broker's accounts an account name stands for; nothing recorded of another one is applied to it.
+"""Which of the broker's accounts an account name stands for; data recorded for another account is never applied.
 
-The key of a name belongs to another account after a paper account was reset, or when the key of another account was
-configured. Then the open intents of the old account end, its episodes are set aside until it returns, and its notes and
-fills of the day are left out.
+The API key configured for a name can change accounts: after a paper account was reset, or when the key of another
+account is configured. Then the open intents of the old account end, its episodes are archived until it returns, and its
+notes and fills of the day are ignored.
 """
 
 import json
@@ -15,15 +15,16 @@ from sellctl.journal.schema import episodes, meta, unresolved
 
 CHANGED = "account_changed"  # the kind of the row that records the change
 OF_ANOTHER_ACCOUNT = "of_another_account"  # the kind of the row that ends an intent of the old account
-_OF_KEY = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))  # built once: each start reads it often
+# built once, because each start executes it often
+_OF_KEY = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
 class AccountNumber:
-    """The number of an account name ("" before the first answer), and the first row that may be about it."""
+    """An account's number ("" while unknown), and the sequence number of the first journal row that belongs to it."""
 
     number: str = ""
-    since: int = 0
+    first_row_seq: int = 0
 
 
 def number_of(tx: sa.Connection, account: str) -> AccountNumber:
@@ -31,34 +32,36 @@ def number_of(tx: sa.Connection, account: str) -> AccountNumber:
     value = tx.scalar(_OF_KEY, {"key": _key(account)})
     if value is None:
         return AccountNumber()
-    number, since = json.loads(value)
-    return AccountNumber(number, since)
+    number, first_row_seq = json.loads(value)
+    return AccountNumber(number, first_row_seq)
 
 
-def save_number(tx: sa.Connection, account: str, now: AccountNumber) -> None:
+def save_number(tx: sa.Connection, account: str, number: AccountNumber) -> None:
     """Record the number of an account name."""
     tx.execute(sa.delete(meta).where(meta.c.key == _key(account)))
-    tx.execute(sa.insert(meta).values(key=_key(account), value=json.dumps([now.number, now.since])))
+    tx.execute(sa.insert(meta).values(key=_key(account), value=json.dumps([number.number, number.first_row_seq])))
 
 
 def end_intents(tx: sa.Connection, account: str, end: Callable[[str, str], object]) -> None:
     """End every open intent of an account name; `end` records it, with the client order id and the symbol."""
-    mine = unresolved.c.account == account
-    rows = tx.execute(sa.select(unresolved.c.client_order_id, unresolved.c.symbol).where(mine).order_by("seq")).all()
+    of_account = unresolved.c.account == account
+    rows = tx.execute(
+        sa.select(unresolved.c.client_order_id, unresolved.c.symbol).where(of_account).order_by("seq")
+    ).all()
     for client_order_id, symbol in rows:
         end(client_order_id, symbol)
-    tx.execute(sa.delete(unresolved).where(mine))
+    tx.execute(sa.delete(unresolved).where(of_account))
 
 
-def exchange_episodes(tx: sa.Connection, account: str, before: str, now: str) -> None:
-    """Set the episodes of the old account aside, and take those of the new one that were set aside earlier."""
-    for old, new in ((account, set_aside(account, before)), (set_aside(account, now), account)):
+def swap_episodes(tx: sa.Connection, account: str, old_number: str, new_number: str) -> None:
+    """Archive the episodes of the old account, and restore those of the new one that were archived earlier."""
+    for old, new in ((account, archived_name(account, old_number)), (archived_name(account, new_number), account)):
         tx.execute(sa.delete(episodes).where(episodes.c.account == new))
         tx.execute(sa.update(episodes).where(episodes.c.account == old).values(account=new))
 
 
-def set_aside(account: str, number: str) -> str:
-    """The name under which the episodes of another account are stored; no name in a configuration has a line break."""
+def archived_name(account: str, number: str) -> str:
+    """The name under which episodes of another account are stored. No configured name contains a line break."""
     return f"{account}\n{number}"
 
 

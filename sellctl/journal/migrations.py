@@ -1,7 +1,7 @@
 """Migrates a file with an older schema step by step, after copying it; a newer schema is refused.
 
-STEPS[n] migrates from version n to n + 1, and version 0 is an empty file. The first step creates today's tables, so
-that the later ones only change the differences in an older file. Audit rows are never rewritten.
+STEPS[n] migrates from version n to n + 1, and version 0 is an empty file. The first step creates the current tables, so
+the later steps change only what an older file lacks. Audit rows are never rewritten.
 """
 
 import os
@@ -28,27 +28,27 @@ def _create_tables(connection: sa.Connection) -> None:
 
 
 def _recreate_episodes(connection: sa.Connection) -> None:
-    """Replace the first form of the episodes table, which no released program has written to."""
+    """Replace the first version of the episodes table, which no released version of sellctl wrote to."""
     episodes.drop(connection, checkfirst=True)
     episodes.create(connection)
 
 
-def _index_the_audit(connection: sa.Connection) -> None:
-    """Create SQLite's indexes, and drop the table that served as an index before."""
+def _create_audit_indexes(connection: sa.Connection) -> None:
+    """Create the indexes of the audit table, and drop the table that was used as an index before."""
     connection.exec_driver_sql("DROP TABLE IF EXISTS places")
     connection.execute(sa.delete(meta).where(meta.c.key == "placed"))
     for index in sorted(audit.indexes, key=lambda each: str(each.name)):
         index.create(connection, checkfirst=True)
 
 
-def _refuse_replaced_rows(connection: sa.Connection) -> None:
-    """Create the trigger without which INSERT OR REPLACE exchanges a row."""
+def _add_insert_trigger(connection: sa.Connection) -> None:
+    """Create the trigger that stops INSERT OR REPLACE from overwriting an audit row."""
     connection.exec_driver_sql("DROP TRIGGER IF EXISTS audit_only_grows")
     connection.exec_driver_sql(REFUSE_INSERT)
 
 
 def _keep_past_averages(connection: sa.Connection) -> None:
-    """Add the earlier averages to the episodes."""
+    """Add the column for earlier average entry prices to the episodes."""
     if "averages" not in {column["name"] for column in sa.inspect(connection).get_columns(episodes.name)}:
         connection.exec_driver_sql("ALTER TABLE episodes ADD COLUMN averages TEXT NOT NULL DEFAULT ''")
 
@@ -56,8 +56,8 @@ def _keep_past_averages(connection: sa.Connection) -> None:
 STEPS: tuple[Step, ...] = (
     _create_tables,
     _recreate_episodes,
-    _index_the_audit,
-    _refuse_replaced_rows,
+    _create_audit_indexes,
+    _add_insert_trigger,
     _keep_past_averages,
 )
 

@@ -112,10 +112,10 @@ def realised(tx: sa.Connection, account: str, day: str) -> Decimal | None:
     """
     columns = (fills.c.client_order_id, fills.c.filled_qty, fills.c.price)
     statement = sa.select(*columns).where(fills.c.account == account, fills.c.day == day)
-    total, since = Decimal(0), number_of(tx, account).since
+    total, first_row_seq = Decimal(0), number_of(tx, account).first_row_seq
     for client_order_id, qty, price in tx.execute(statement):
         intents = page(tx, Filters(client_order_id=client_order_id, account=account, kind="intent", limit=1))
-        if intents and intents[0].seq < since:
+        if intents and intents[0].seq < first_row_seq:
             continue
         intent = intents[0].body if intents else {}
         if not price or not intent.get("entry"):

@@ -27,9 +27,9 @@ from sellctl.journal.account_numbers import (
     OF_ANOTHER_ACCOUNT,
     AccountNumber,
     end_intents,
-    exchange_episodes,
     number_of,
     save_number,
+    swap_episodes,
 )
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
@@ -194,7 +194,7 @@ class SqliteJournal(AuditLog):
         columns = {key: str(detail.get(key, "") or "") for key in ("symbol", "reason", "client_order_id")}
         self.append(Entry(account, kind, detail, **columns))
 
-    def account_is(self, account: str, number: str) -> str:
+    def set_account_number(self, account: str, number: str) -> str:
         """Record the number of the account that a name's key belongs to, before anything recorded of it is applied.
 
         Return the old number when another account was behind the name until now, else "". Then nothing recorded of the
@@ -217,7 +217,7 @@ class SqliteJournal(AuditLog):
                     Entry(account, OF_ANOTHER_ACCOUNT, detail, symbol, client_order_id=order)
                 ),
             )
-            exchange_episodes(batch.tx, account, before.number, number)
+            swap_episodes(batch.tx, account, before.number, number)
         self._realised.clear()
         return before.number
 
@@ -244,13 +244,13 @@ class SqliteJournal(AuditLog):
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
         facts = {"account": account, "kind": kind, "day": exchange_day(self._now())}
         with self.database.reading() as tx:
-            return tuple(tx.scalars(_SYMBOLS_NOTED, facts | {"since": number_of(tx, account).since}))
+            return tuple(tx.scalars(_SYMBOLS_NOTED, facts | {"since": number_of(tx, account).first_row_seq}))
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back."""
         facts = {"account": account, "kind": FILL, "start": utc_text(start)}
         with self.database.reading() as tx:
-            rows = tx.execute(_RECENT_FILLS, facts | {"since": number_of(tx, account).since}).all()
+            rows = tx.execute(_RECENT_FILLS, facts | {"since": number_of(tx, account).first_row_seq}).all()
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in rows}
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:

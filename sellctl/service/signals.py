@@ -1,7 +1,7 @@
-"""Signals: SIGINT and SIGTERM end the process in order, however many of them arrive; SIGHUP starts work in the loop.
+"""Signals: SIGINT and SIGTERM shut down cleanly, however many of them arrive; SIGHUP starts a task in the event loop.
 
-None is handled by `add_signal_handler`: an event loop that is closed closes the socket of these handlers before it
-takes them back, and a signal between the two makes Python print a traceback.
+`loop.add_signal_handler` is not used: when a loop closes, it closes its wake-up socket before it removes the handlers,
+and a signal in between makes Python print a traceback.
 """
 
 import asyncio
@@ -10,37 +10,37 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+SHUTDOWN_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def on_first_signal(end: Callable[[], object]) -> None:
-    """Call `end` on the running event loop at the first SIGINT or SIGTERM; from then on this thread gets no more.
+    """Call `end` on the running event loop at the first SIGINT or SIGTERM; this thread then blocks both signals.
 
-    The handlers of an event loop end with it, and all others when the interpreter ends, while other threads may still
-    receive signals: one during the last clean-up would kill the process.
+    Event-loop handlers are removed when the loop closes and Python handlers at interpreter exit, but other threads can
+    still receive a signal, which would kill the process during cleanup.
     """
     loop = asyncio.get_running_loop()
 
     def request_end(*_: object) -> None:
         if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
         if not loop.is_closed():
             loop.call_soon_threadsafe(end)
 
-    for number in ENDING:
+    for number in SHUTDOWN_SIGNALS:
         signal.signal(number, request_end)
     atexit.register(_ignore)
 
 
 def _ignore() -> None:
-    """Ignore the signals while the interpreter ends, and Python's report of one that arrives at this very instant."""
+    """Ignore the signals at interpreter exit, and suppress Python's report of one that arrives at that moment."""
     sys.unraisablehook = lambda _report: None
-    for number in ENDING:
+    for number in SHUTDOWN_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def on_hangup(work: Callable[[], Coroutine[object, object, None]]) -> None:
-    """Start `work` on the running event loop at each SIGHUP, where the system has it; one runs after the other."""
+    """Start `work` on the running event loop at each SIGHUP, one after the other; does nothing without SIGHUP."""
     if not hasattr(signal, "SIGHUP"):
         return
     loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ def sd_notify(*states: str, environ: Mapping[str, str] | None = None) -> bool:
         return False
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.setblocking(False)  # noqa: FBT003  a manager that doesn't read delays nothing
+            channel.setblocking(False)  # noqa: FBT003  never block if systemd doesn't read the socket
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.sendall("\n".join(states).encode())
     except OSError:

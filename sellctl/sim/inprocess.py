@@ -205,11 +205,11 @@ class SimQuotes:
         return tuple(split for split in announced if split.symbol in symbols and split.ex_date == day)
 
     def _quote(self, symbol: str) -> Quote | None:
-        shown = self.exchange.market.shown(symbol, self.exchange.now)
-        if shown is None or shown.literal:
+        published = self.exchange.market.published_quote(symbol, self.exchange.now)
+        if published is None or published.price_text:
             return None
-        sizes = (Decimal(shown.level.bid_size), Decimal(shown.level.ask_size))
-        return Quote(symbol, shown.level.bid, shown.level.ask, shown.at, "sim", *sizes)
+        sizes = (Decimal(published.level.bid_size), Decimal(published.level.ask_size))
+        return Quote(symbol, published.level.bid, published.level.ask, published.at, "sim", *sizes)
 
 
 def body_of(order: SubmitOrder) -> dict[str, object]:

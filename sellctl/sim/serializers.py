@@ -7,7 +7,7 @@ from typing import Any
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, Asset, asset_of
 from sellctl.sim.market.market import SimSplit
-from sellctl.sim.market.price_paths import Level, ShownQuote
+from sellctl.sim.market.price_paths import PublishedQuote, TwoSidedQuote
 from sellctl.sim.numbers import ZERO, number, stable_id, stamp, text, text_or_none
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import Quotes, SimAccount
@@ -75,13 +75,13 @@ def _class_text(order: SimOrder, asset: Asset | None) -> str:
     return "simple" if asset and asset.is_option else ""
 
 
-def position_json(account: SimAccount, position: SimPosition, quote: Level | None, settings: Settings) -> Json:
+def position_json(account: SimAccount, position: SimPosition, quote: TwoSidedQuote | None, settings: Settings) -> Json:
     """A position, all numbers as text: prices per share, values times the multiplier; values of shorts are negative."""
     asset, qty = position.asset, position.qty
     entry = position.avg_entry_price
     price = quote.mid if quote and quote.mid > 0 else entry
     lastday = position.lastday_price if position.lastday_price is not None else entry
-    base = position.intraday_base if position.intraday_base is not None else lastday
+    base = position.intraday_entry_price if position.intraday_entry_price is not None else lastday
     size = qty * asset.multiplier
     cost, value = size * entry, size * price
     profit, today = value - cost, size * (price - base)
@@ -195,7 +195,7 @@ def _hour(at: dt.datetime, form: str) -> str:
     return at.astimezone(calendar.NEW_YORK).strftime(form)
 
 
-def stock_quote_json(quote: Level, at: dt.datetime) -> Json:
+def stock_quote_json(quote: TwoSidedQuote, at: dt.datetime) -> Json:
     """A stock quote as JSON numbers; 0 means that the side is inactive."""
     return {
         "ap": number(quote.ask),
@@ -210,17 +210,17 @@ def stock_quote_json(quote: Level, at: dt.datetime) -> Json:
     }
 
 
-def option_quote_json(quote: Level, at: dt.datetime) -> Json:
+def option_quote_json(quote: TwoSidedQuote, at: dt.datetime) -> Json:
     """An option quote; its condition is a text, not a list."""
     return {**{key: value for key, value in stock_quote_json(quote, at).items() if key != "z"}, "c": "A"}
 
 
-def shown_quote_json(symbol: str, shown: ShownQuote) -> Json:
-    """A quote as clients see it; `literal`, when set, replaces both prices."""
+def published_quote_json(symbol: str, published: PublishedQuote) -> Json:
+    """A quote as clients receive it; `price_text`, when set, replaces both prices."""
     render = option_quote_json if asset_of(symbol).is_option else stock_quote_json
-    body = render(shown.level, shown.at)
-    if shown.literal:
-        body["bp"] = body["ap"] = float(shown.literal)
+    body = render(published.level, published.at)
+    if published.price_text:
+        body["bp"] = body["ap"] = float(published.price_text)
     return body
 
 
@@ -256,7 +256,7 @@ def asset_json(asset: Asset) -> Json:
     }
 
 
-def contract_json(asset: Asset, quote: Level | None, now: dt.datetime, *, deliverables: bool = False) -> Json:
+def contract_json(asset: Asset, quote: TwoSidedQuote | None, now: dt.datetime, *, deliverables: bool = False) -> Json:
     """One option contract; strike, size and multiplier are text."""
     right = "Call" if asset.is_call else "Put"
     underlying = asset_of(asset.underlying)

@@ -6,7 +6,7 @@ import heapq
 
 from sellctl.sim.venue.exchange import Exchange
 
-SETTLE_ROUNDS = 12  # turns of the event loop for running tasks before time moves
+SETTLE_ROUNDS = 12  # event-loop iterations that running tasks get before time moves
 
 
 class VirtualClock:
@@ -16,7 +16,7 @@ class VirtualClock:
         self._exchange = exchange
         self._start = exchange.now
         self._sleepers: list[tuple[dt.datetime, int, asyncio.Future[None]]] = []
-        self._count = 0
+        self._sequence = 0
         self._driver: asyncio.Task[None] | None = None
 
     def now(self) -> dt.datetime:
@@ -31,9 +31,9 @@ class VirtualClock:
         """Return when that many simulated seconds have passed."""
         loop = asyncio.get_running_loop()
         sleeper: asyncio.Future[None] = loop.create_future()
-        self._count += 1
+        self._sequence += 1
         wakes_at = self.now() + dt.timedelta(seconds=max(seconds, 0.0))
-        heapq.heappush(self._sleepers, (wakes_at, self._count, sleeper))
+        heapq.heappush(self._sleepers, (wakes_at, self._sequence, sleeper))
         if self._driver is None or self._driver.done():
             self._driver = loop.create_task(self._drive())
         await sleeper
@@ -44,7 +44,7 @@ class VirtualClock:
             for _ in range(SETTLE_ROUNDS):
                 await asyncio.sleep(0)
             while self._sleepers and self._sleepers[0][2].done():
-                heapq.heappop(self._sleepers)  # a cancelled sleep moves no time
+                heapq.heappop(self._sleepers)  # a cancelled sleep does not move the time
             if self._sleepers:
                 wakes_at, _, sleeper = heapq.heappop(self._sleepers)
                 self._exchange.advance_to(wakes_at)

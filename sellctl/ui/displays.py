@@ -228,7 +228,7 @@ def _source(state: "AccountState", runtime: "Runtime") -> str:
     problem = next((problem for problem in problems.values() if problem), "")
     if problem:
         return f"polling: {problem}"
-    age = runtime.scheduler.prices.last_streamed(instrument.symbol for instrument in held)
+    age = runtime.scheduler.prices.seconds_since_streamed(instrument.symbol for instrument in held)
     return "stream" if age is None else f"stream {age:.0f} s"
 
 

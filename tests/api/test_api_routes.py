@@ -295,8 +295,10 @@ def flood() -> Callable[[], Awaitable[dict[str, Any]]]:
 def test_a_huge_body_is_refused_by_its_length_and_while_it_arrives(play: Play) -> None:
     async def test(api: Api) -> None:
         assert (await api.post("/halt", b" " * (MAX_BODY_BYTES + 1))).status == 413
-        for announced in ("99999999999999999999", "-1", "nonsense", str(MAX_BODY_BYTES + 1)):
-            assert (await api.post("/halt", b"{}", headers={"content-length": announced})).status == 413, announced
+        for content_length in ("99999999999999999999", "-1", "nonsense", str(MAX_BODY_BYTES + 1)):
+            assert (await api.post("/halt", b"{}", headers={"content-length": content_length})).status == 413, (
+                content_length
+            )
         kind = {"content-type": "application/json"}
         assert (await api.post("/halt", headers=kind, receive=flood())).status == 413
         assert not api.control.halted()

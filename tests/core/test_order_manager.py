@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 from builders import CALL, a_holding, a_market, a_position, an_order, at, replace
 from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal, an_exit_of
-from order_fakes import FakeBroker, FakeClock, FakeJournal, FakeMemory, NoQuotes, as_shown, refusal
+from order_fakes import FakeBroker, FakeClock, FakeEpisodeStore, FakeJournal, NoQuotes, as_shown, refusal
 
 from sellctl.core.errors import (
     AuthError,
@@ -55,7 +55,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.book = OrderBook()
         prices = PriceTracker(NoQuotes(), self.clock)
-        self.positions = PositionManager(prices, self.clock, Episodes("main", FakeMemory()), self.book)
+        self.positions = PositionManager(prices, self.clock, Episodes("main", FakeEpisodeStore()), self.book)
         report = EventPublisher("main", self.clock.now, self.told.append, self.journal)
         self.manager = OrderManager(
             "main",
@@ -116,7 +116,7 @@ def test_an_order_is_written_down_sent_once_and_told() -> None:
     assert desk.journal.rows == [("intent", AN_EXIT), ("accepted", AN_EXIT)]
     assert desk.broker.requests == ["submit 10"]
     assert desk.sentences == [f"{CALL} sent: sell 10 limit $0.70: bid $0.70 is at or below the stop $0.80"]
-    assert (desk.manager.working, desk.manager.symbols_working, desk.unresolved()) == (1, (CALL,), 0)
+    assert (desk.manager.pending_count, desk.manager.pending_symbols, desk.unresolved()) == (1, (CALL,), 0)
 
 
 def test_nothing_is_sent_that_can_not_be_written_down() -> None:
@@ -140,7 +140,7 @@ def test_an_acceptance_that_can_not_be_written_down_holds_all_the_same() -> None
     desk = Desk(journal=FakeJournal(broken={"accepted"}))
     with pytest.raises(JournalError):
         desk.send()
-    assert (desk.manager.working, desk.manager.unknown) == (1, ())
+    assert (desk.manager.pending_count, desk.manager.unknown) == (1, ())
 
 
 def test_after_a_refusal_for_its_increment_the_next_order_has_the_coarser_one() -> None:
@@ -148,11 +148,11 @@ def test_after_a_refusal_for_its_increment_the_next_order_has_the_coarser_one() 
     desk = Desk(FakeBroker(answers=[off_grid, off_grid]))
     assert not desk.send()
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
-    assert (holding.state.penny, holding.state.obstructed) == (False, True)
+    assert (holding.state.penny, holding.state.recoverable) == (False, True)
     assert "the next order uses the coarser price increment" in desk.sentences[-1]
     assert not desk.send()
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
-    assert (holding.state.rejects, holding.state.obstructed) == (2, False)
+    assert (holding.state.rejects, holding.state.recoverable) == (2, False)
     assert "coarser" not in desk.sentences[-1]
 
 
@@ -190,7 +190,7 @@ def test_where_the_orders_of_a_decision_can_not_be_written_down_nothing_is_sent_
     with pytest.raises(JournalError):
         desk.carry_out(cancelled_first(an_order(CALL)), an_exit_of(OTHER), an_exit_of(THIRD))
     assert desk.broker.requests == []
-    assert (desk.book.open, desk.manager.hanging) == ((), frozenset())
+    assert (desk.book.open, desk.manager.pending_cancel_ids) == ((), frozenset())
     assert desk.manager.executions.view_holds(OTHER, desk.clock.seconds)
 
 
@@ -241,7 +241,7 @@ def test_an_answer_that_can_not_be_written_down_hides_no_other_ones() -> None:
     with pytest.raises(JournalError):
         desk.carry_out(an_exit_of(CALL), an_exit_of(OTHER))
     assert desk.broker.requests == ["submit 10"] * 2
-    assert (desk.manager.symbols_working, desk.manager.unknown) == ((CALL, OTHER), ())
+    assert (desk.manager.pending_symbols, desk.manager.unknown) == ((CALL, OTHER), ())
     assert not desk.manager.executions.is_any_under_way
 
 
@@ -335,7 +335,7 @@ def test_an_id_that_exists_is_looked_up_and_followed() -> None:
     assert not desk.send()
     assert desk.broker.requests == ["submit 10", "look up"]
     assert desk.journal.kinds == ["intent", "duplicate"]
-    assert desk.manager.working == 1
+    assert desk.manager.pending_count == 1
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_an_order_that_left_the_list_is_looked_up_to_its_end() -> None:
     desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10), filled_avg_price=Decimal("0.71"))
     assert desk.settle() == ()
     assert desk.journal.kinds == ["intent", "accepted", "fill", "filled"]
-    assert desk.manager.working == 0
+    assert desk.manager.pending_count == 0
 
 
 def test_an_end_that_can_not_be_written_down_is_learnt_again() -> None:
@@ -429,10 +429,10 @@ def test_an_end_that_can_not_be_written_down_is_learnt_again() -> None:
     desk.journal.broken = {"expired"}
     with pytest.raises(JournalError):
         desk.settle()
-    assert desk.manager.working == 1
+    assert desk.manager.pending_count == 1
     desk.journal.broken = set()
     desk.settle()
-    assert (desk.journal.kinds[-1], desk.manager.working) == ("expired", 0)
+    assert (desk.journal.kinds[-1], desk.manager.pending_count) == ("expired", 0)
 
 
 def test_an_order_that_is_rejected_after_its_acceptance_counts_as_a_reject() -> None:
@@ -490,7 +490,7 @@ def test_an_order_of_another_host_is_followed_without_an_exit() -> None:
     desk = Desk()
     desk.settle(as_shown(a_request()))
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
-    assert (desk.manager.working, holding.state.exit) == (1, None)
+    assert (desk.manager.pending_count, holding.state.exit) == (1, None)
     assert desk.journal.kinds == ["adopted"]
 
 
@@ -498,7 +498,7 @@ def test_a_resting_backstop_is_adopted_without_a_word_to_the_user() -> None:
     desk = Desk()
     desk.settle(as_shown(a_backstop_request()))
     assert (desk.journal.kinds, desk.sentences) == (["adopted"], [])
-    assert (desk.manager.working, desk.manager.symbols_guarded) == (0, (CALL,))
+    assert (desk.manager.pending_count, desk.manager.symbols_with_backstop) == (0, (CALL,))
 
 
 def test_fills_of_an_earlier_process_are_waited_for_in_the_positions() -> None:
@@ -518,10 +518,10 @@ def test_a_cancel_is_written_down_and_asked_for_and_the_next_read_shows_its_end(
     assert desk.broker.requests[1:] == ["cancel"]
     assert desk.journal.kinds == ["intent", "accepted", "cancel"]
     assert desk.sentences[-1] == f"{CALL} canceled: it is old"
-    assert (desk.manager.working, desk.manager.hanging) == (1, {desk.broker.orders[AN_EXIT].id})
+    assert (desk.manager.pending_count, desk.manager.pending_cancel_ids) == (1, {desk.broker.orders[AN_EXIT].id})
     desk.manager.follow(desk.broker.orders.values())
     assert desk.journal.kinds[-1] == "canceled"
-    assert desk.manager.working == 0
+    assert desk.manager.pending_count == 0
 
 
 def test_the_broker_s_last_answer_on_each_working_order_is_at_hand() -> None:
@@ -537,7 +537,7 @@ def test_a_cancel_that_was_taken_is_no_end() -> None:
     desk.send()
     order = desk.broker.orders[AN_EXIT]
     assert desk.cancel(order)
-    assert (desk.manager.working, desk.manager.hanging) == (1, {order.id})
+    assert (desk.manager.pending_count, desk.manager.pending_cancel_ids) == (1, {order.id})
     assert not desk.cancel(order)
     desk.clock.seconds = CANCEL_ALERT_SECONDS
     assert desk.cancel(order)
@@ -578,11 +578,11 @@ def test_a_persons_order_that_is_cancelled_is_over_once_the_broker_lists_it_no_m
     desk.broker.orders[theirs.client_order_id] = theirs
     assert desk.cancel(theirs)
     assert desk.journal.rows == [("cancel", CALL)]
-    assert (desk.book.open, desk.manager.hanging) == ((), {theirs.id})
+    assert (desk.book.open, desk.manager.pending_cancel_ids) == ((), {theirs.id})
     desk.settle(theirs)
-    assert desk.manager.hanging == {theirs.id}
+    assert desk.manager.pending_cancel_ids == {theirs.id}
     desk.settle()
-    assert desk.manager.hanging == frozenset()
+    assert desk.manager.pending_cancel_ids == frozenset()
 
 
 # --- backstops --------------------------------------------------------------------------------------------------------
@@ -593,7 +593,7 @@ def test_a_backstop_is_written_down_as_every_order_and_is_no_exit() -> None:
     assert not desk.guard()
     assert desk.journal.rows == [("intent", A_BACKSTOP), ("accepted", A_BACKSTOP)]
     assert desk.sentences == [f"{CALL} sent: backstop: sell 10 stop $0.40 (day)"]
-    assert (desk.manager.working, desk.manager.symbols_guarded) == (0, (CALL,))
+    assert (desk.manager.pending_count, desk.manager.symbols_with_backstop) == (0, (CALL,))
 
 
 def test_where_the_broker_takes_no_backstop_it_is_told_once_and_not_asked_again() -> None:
@@ -620,4 +620,4 @@ def test_a_backstop_that_fills_is_told_and_may_be_missing_in_the_positions() -> 
     assert desk.sentences[-1] == f"{CALL} filled: backstop: 10 of 10 at $0.39"
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
     assert holding.state.filled_at == at("12:01")
-    assert holding.state.backstop.waits
+    assert holding.state.backstop.paused

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_signal, an_exit_order
-from order_fakes import FakeClock, FakeMemory, NoQuotes
+from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import an_option
@@ -32,13 +32,13 @@ class Desk:
     """One account's positions."""
 
     clock: FakeClock = field(default_factory=FakeClock)
-    memory: FakeMemory = field(default_factory=FakeMemory)
+    episode_store: FakeEpisodeStore = field(default_factory=FakeEpisodeStore)
     pairs: bool = False
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
         self.prices = PriceTracker(NoQuotes(), self.clock)
-        episodes = Episodes("main", self.memory)
+        episodes = Episodes("main", self.episode_store)
         self.splits = SplitsOfDay()
         self.splits.begin(TUESDAY)
         self.positions = PositionManager(
@@ -54,7 +54,7 @@ class Desk:
     def send(self, accepted: bool = True) -> None:
         """An exit of all ten contracts goes out."""
         self.positions.sending(a_signal(), self.clock.now())
-        self.book.intend(an_exit_order(at=self.clock.seconds))
+        self.book.add_recorded(an_exit_order(at=self.clock.seconds))
         if accepted:
             self.book.record(AN_EXIT, Accepted("b1"))
 
@@ -80,7 +80,7 @@ def test_what_the_order_book_says_of_a_symbol_is_in_its_state() -> None:
     (holding,) = desk.poll(TEN)
     assert holding.state.unresolved == 10
     assert holding.state.exit is not None
-    assert (holding.state.sent.all, desk.positions.sent.all) == (1, 1)
+    assert (holding.state.order_count.all, desk.positions.order_count.all) == (1, 1)
     desk.book.record(AN_EXIT, Refused(desk.clock.seconds, counted=True))
     (holding,) = desk.poll(TEN)
     assert (holding.state.unresolved, holding.state.exit, holding.state.rejects) == (0, None, 1)
@@ -89,7 +89,7 @@ def test_what_the_order_book_says_of_a_symbol_is_in_its_state() -> None:
 def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_the_episode() -> None:
     desk = Desk()
     desk.poll(TEN)
-    desk.book.refuse_backstops([CALL])
+    desk.book.record_backstop_refusals([CALL])
     desk.positions.filled_before(CALL, at("12:00"))
     desk.positions.filled_before(CALL, at("11:00"))
     (holding,) = desk.poll(TEN)
@@ -174,7 +174,7 @@ def test_one_answer_without_a_position_is_not_flat() -> None:
     assert desk.positions.remembered == {CALL}
     desk.poll()
     assert desk.positions.remembered == frozenset()
-    assert desk.memory.episodes == {}
+    assert desk.episode_store.episodes == {}
 
 
 def test_the_same_answer_once_more_makes_nobody_absent_anew() -> None:
@@ -206,11 +206,11 @@ def test_a_new_position_begins_without_the_exit_of_the_one_before(again: Positio
 
 def test_what_an_earlier_process_knew_is_forgotten_like_everything_else() -> None:
     known = Episode(PUT, Direction.LONG, at("10:00"), Decimal(1))
-    desk = Desk(memory=FakeMemory({PUT: known}))
+    desk = Desk(episode_store=FakeEpisodeStore({PUT: known}))
     for _ in range(ABSENCES):
-        assert PUT in desk.memory.episodes
+        assert PUT in desk.episode_store.episodes
         desk.poll(TEN)
-    assert set(desk.memory.episodes) == {CALL}
+    assert set(desk.episode_store.episodes) == {CALL}
 
 
 def with_a_peak(desk: Desk) -> None:
@@ -271,9 +271,9 @@ def test_a_long_that_is_to_follow_its_short_stays_marked_while_the_shorts_order_
     legs = (a_position(CALL, "2", short=True), a_position(HIGHER, "2"))
     desk.poll(*legs)
     desk.positions.episodes.mark_exit_after(CALL, (HIGHER,), "vertical: stop")
-    desk.book.announce(an_exit_order(at=desk.clock.seconds))
+    desk.book.reserve(an_exit_order(at=desk.clock.seconds))
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", f"{CALL} vertical: stop"]
-    desk.book.withdraw(AN_EXIT)
+    desk.book.release(AN_EXIT)
     assert [holding.state.exit_after for holding in desk.poll(*legs)] == ["", ""]
 
 
@@ -288,7 +288,7 @@ def test_a_position_that_was_gone_for_a_minute_begins_anew() -> None:
 
 def test_the_first_sight_and_the_peak_survive_a_restart() -> None:
     known = Episode(CALL, Direction.LONG, at("10:00"), Decimal(10), Decimal("1.00"), peak=Decimal("1.40"))
-    (holding,) = Desk(memory=FakeMemory({CALL: known})).poll(TEN)
+    (holding,) = Desk(episode_store=FakeEpisodeStore({CALL: known})).poll(TEN)
     assert (holding.state.first_seen, holding.state.peak) == (at("10:00"), Decimal("1.40"))
 
 
@@ -300,7 +300,7 @@ def test_a_peak_moves_to_a_price_that_two_quotes_agree_on_and_is_stored() -> Non
     desk.quote("1.30", "1.32")
     (holding,) = desk.poll(TEN)
     assert holding.state.peak == Decimal("1.31")
-    assert desk.memory.episodes[CALL].peak == Decimal("1.31")
+    assert desk.episode_store.episodes[CALL].peak == Decimal("1.31")
     desk.quote("1.20", "1.22")
     assert desk.poll(TEN)[0].state.peak == Decimal("1.31")
 
@@ -391,7 +391,9 @@ def test_on_the_day_of_a_split_the_rules_of_its_underlying_rest_until_the_user_r
     desk.quote("0.50", "0.52")
     put = a_position(PUT, "1", "1.00")
     held = desk.poll(TEN, put)
-    assert all("today's 2:1 split of AAPL may not be booked yet" in each.state.suspended for each in held)
+    assert all(
+        "today's 2:1 split of AAPL may not be reflected in the position yet" in each.state.suspended for each in held
+    )
     assert [symbol for symbol, _ in desk.positions.episodes.take_newly_suspended()] == [CALL, PUT]
     assert desk.positions.splits.underlyings == ("AAPL",)
     assert desk.positions.splits.suspects([TEN], a_market())

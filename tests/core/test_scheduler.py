@@ -23,7 +23,7 @@ from sellctl.core.watching.poll_schedule import (
     FOLLOW_UP_SECONDS,
     REEVALUATION_SECONDS,
 )
-from sellctl.core.watching.problem_alerts import UNWATCHED_SECONDS
+from sellctl.core.watching.problem_alerts import REMINDER_INTERVAL_SECONDS
 
 DUE = ("1.20", "1.22")
 
@@ -176,7 +176,7 @@ def test_a_price_that_jumps_is_polled_a_second_time_soon() -> None:
         world.quoted("9.00", "9.02") if polled == 1 else None
 
     waits = watched(world, scheduler, 2, each=jump)
-    assert waits == pytest.approx([5.0, scheduler.prices.second_quote_in])
+    assert waits == pytest.approx([5.0, scheduler.prices.confirmation_delay])
     assert world.broker.sent == []
 
 
@@ -196,7 +196,7 @@ def test_an_account_that_goes_on_failing_alerts_again_and_a_key_that_never_worke
             other.fails = AuthError("The key is refused.")
             for _ in range(8):
                 await scheduler.poll()
-                world.clock.seconds += UNWATCHED_SECONDS / 3
+                world.clock.seconds += REMINDER_INTERVAL_SECONDS / 3
 
         asyncio.run(failing())
         heard = [event for event in world.events if event.kind is EventKind.ALERT]

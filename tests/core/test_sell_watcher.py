@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
 from order_builders import an_exit_order
-from shell_fakes import NoMemory, World, a_broker_failure
+from shell_fakes import NoEpisodeStore, World, a_broker_failure
 
 from sellctl.core.config.schema import (
     AssetKind,
@@ -19,7 +19,7 @@ from sellctl.core.config.schema import (
     StrategyOneConfig,
     TrailingStopConfig,
 )
-from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
+from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE
 from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
@@ -98,7 +98,7 @@ def test_a_target_that_is_met_sends_one_order_with_its_intent_first() -> None:
     assert world.journal.intents == [order.client_order_id]
     assert len(world.journal.plans) == 1
     assert world.watcher.state.acted
-    assert world.watcher.state.working == (CALL,)
+    assert world.watcher.state.pending_symbols == (CALL,)
     assert world.watcher.state.is_expedited
 
 
@@ -161,7 +161,7 @@ def test_of_an_account_that_may_not_be_acted_on_nothing_is_used() -> None:
     polled(world, DUE)
     state = world.watcher.state
     assert isinstance(state.problem, BusyError)
-    assert (state.facts, state.snapshot, state.working) == (None, None, ())
+    assert (state.facts, state.snapshot, state.pending_symbols) == (None, None, ())
     assert (world.broker.sent, world.journal.notes, world.journal.plans) == ([], [], [])
     world.watcher.handed_over()
     assert world.watcher.state.problem is None
@@ -366,7 +366,7 @@ def test_no_tick_acts_on_a_price_that_has_moved_by_todays_split_until_a_poll_has
     assert world.watcher.view_for_tick(["AAPL"]) is None
     polled(world, ("0.50", "0.52"), ("0.50", "0.52"))
     assert world.broker.sent == []
-    assert any("today's 2:1 split of AAPL may not be booked yet" in text for text in world.texts)
+    assert any("today's 2:1 split of AAPL may not be reflected in the position yet" in text for text in world.texts)
 
 
 def test_after_an_order_the_view_of_its_underlying_has_expired_until_the_next_poll() -> None:
@@ -396,7 +396,7 @@ def test_no_tick_acts_between_a_panic_and_its_poll() -> None:
     assert not world.watcher.accepts_ticks("AAPL")
 
 
-class InterruptedMemory(NoMemory):
+class InterruptedEpisodeStore(NoEpisodeStore):
     """While it stores, ticks send as many orders as the account may send in a minute."""
 
     world: World | None = None
@@ -404,14 +404,14 @@ class InterruptedMemory(NoMemory):
     async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         await super().save(account, episodes)
         if self.world is not None:
-            for number in range(MAX_PATIENT_ORDERS_PER_MINUTE[1]):
+            for number in range(MAX_NON_URGENT_ORDERS_PER_MINUTE[1]):
                 order = an_exit_order(at=self.world.clock.seconds, urgency=Urgency.PROFIT)
-                self.world.watcher.orders.book.intend(replace(order, client_order_id=f"sellctl-{number}"))
+                self.world.watcher.orders.book.add_recorded(replace(order, client_order_id=f"sellctl-{number}"))
 
 
 def test_orders_that_ticks_send_while_a_poll_stores_its_positions_count_in_the_polls_decision() -> None:
-    memory = InterruptedMemory()
-    world = memory.world = World(memory=memory)
+    episode_store = InterruptedEpisodeStore()
+    world = episode_store.world = World(episode_store=episode_store)
     polled(world, DUE)
     assert world.broker.sent == []
     assert world.watcher.state.plan is not None
@@ -432,7 +432,7 @@ def test_an_order_of_ours_that_the_broker_shows_is_adopted() -> None:
     world = World()
     world.broker.orders["sellctl-abc"] = replace(our_order(CALL, qty="3"), submitted_at=at("11:59"))
     polled(world)
-    assert world.watcher.state.working == (CALL,)
+    assert world.watcher.state.pending_symbols == (CALL,)
     assert [event.kind for event in world.events] == [EventKind.ADOPTED]
     assert [event.severity for event in world.events] == [Severity.INFO]
 
@@ -636,7 +636,7 @@ def test_a_strange_symbol_spoils_itself_only(symbol: str) -> None:
 
 
 def test_nothing_is_decided_on_what_can_not_be_remembered() -> None:
-    world = World(memory=NoMemory(is_broken=True))
+    world = World(episode_store=NoEpisodeStore(is_broken=True))
     polled(world, DUE)
     assert world.journal.intents == []
     assert isinstance(world.watcher.state.problem, JournalError)
@@ -687,7 +687,7 @@ def test_a_re_evaluation_decides_nothing_either_on_what_can_not_be_remembered() 
 
     async def run() -> None:
         await world.poll()
-        world.memory.is_broken = True
+        world.episode_store.is_broken = True
         await a_re_evaluation(world, *DUE)
 
     asyncio.run(run())
@@ -734,7 +734,7 @@ def test_orders_that_are_followed_cost_one_request_and_a_read_is_awaited_once_on
     (name, order), *_ = world.broker.orders.items()
     world.broker.orders[name] = replace(order, status="filled", filled_qty=order.qty)
     asyncio.run(world.watcher.follow())
-    assert (world.watcher.state.working, world.watcher.state.awaits_read) == ((), True)
+    assert (world.watcher.state.pending_symbols, world.watcher.state.awaits_read) == ((), True)
     assert not world.watcher.accepts_ticks("AAPL")
 
 

@@ -13,7 +13,7 @@ from shell_fakes import FakeBroker, FakeStream, World
 
 from sellctl.core.config.schema import MatchConfig, RulesConfig, SellModuleConfig, StrategyConfig
 from sellctl.core.decision.engine import decide
-from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
+from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.gain import Amount, Basis
 from sellctl.core.model.instrument import StructureKind
@@ -146,11 +146,11 @@ def test_orders_of_one_instant_that_are_decided_one_after_the_other_count_agains
     ticks = Ticks(world)
 
     async def all_are_due() -> None:
-        of_earlier = MAX_PATIENT_ORDERS_PER_MINUTE[1] - 2  # two more orders of the account are allowed this minute
+        of_earlier = MAX_NON_URGENT_ORDERS_PER_MINUTE[1] - 2  # two more orders of the account are allowed this minute
         for number in range(of_earlier):
             sent = an_exit_order(at=world.clock.seconds, urgency=Urgency.PROFIT)
             sent = replace(sent, client_order_id=f"sellctl-{number}")
-            world.watcher.orders.book.intend(sent)
+            world.watcher.orders.book.add_recorded(sent)
         world.clock.seconds += 1
         for symbol in symbols:
             world.quoted(*DUE, symbol)

@@ -134,7 +134,7 @@ def test_a_split_that_is_not_booked_yet_is_neither_a_stop_nor_a_target(play: Pla
         result = stage.run("run-once")
         stage.server.advance(30)
     assert stage.orders() == []
-    assert "split of AAPL may not be booked yet" in result.err + result.out
+    assert "split of AAPL may not be reflected in the position yet" in result.err + result.out
     assert f"sellctl manage {symbol}" in result.err + result.out
 
 
@@ -158,7 +158,7 @@ def test_rules_that_were_resumed_on_the_day_of_a_split_stay_so_in_later_runs(pla
     for _ in range(2):
         result = stage.run("run-once")
         stage.server.advance(30)
-        assert "may not be booked" not in result.err
+        assert "may not be reflected" not in result.err
 
 
 def test_an_unknown_answer_is_told_and_a_stock_that_moved_by_exactly_a_split_rests(play: Play) -> None:
@@ -187,4 +187,6 @@ def test_the_account_guard_does_not_take_an_unbooked_split_for_a_loss(play: Play
         result = stage.run("run-once")
         stage.server.advance(30)
     assert stage.held(SHARES) == 100
-    assert "the account guard can't fire: a split of AAPL may not be booked yet" in result.err
+    assert (
+        "the account guard can't be evaluated: a split of AAPL may not be reflected in the position yet" in result.err
+    )

@@ -94,7 +94,10 @@ def test_close_with_real_money_says_live_and_is_refused_before_it_asks_without_t
 
 def test_close_of_what_is_not_held_is_an_error_with_the_symbol_that_was_meant(play: Play) -> None:
     stage = play(QUIET)
-    for name, hint in ((CALL.replace("200000", "200001"), f"Did you mean {CALL}?"), ("AAPL", f"Held on AAPL: {CALL}.")):
+    for name, hint in (
+        (CALL.replace("200000", "200001"), f"Did you mean {CALL}?"),
+        ("AAPL", f"Options held on AAPL: {CALL}."),
+    ):
         result = stage.run("close", name, "--yes")
         assert (result.status, stage.sent()) == (2, [])
         assert f"{name} is not held in any account. {hint}" in result.err

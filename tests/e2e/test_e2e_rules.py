@@ -258,7 +258,7 @@ def test_a_withdrawal_does_not_make_the_account_guard_fire(play: Play, transfers
         account.transfers = None if transfers is None else Decimal(transfers)
     result = stage.run("run-once")
     assert stage.held(CALL) == 10
-    assert ("alert: the account guard can't fire" in result.err) is (transfers is None)
+    assert ("alert: the account guard can't be evaluated" in result.err) is (transfers is None)
 
 
 # --- custom strategies ------------------------------------------------------------------------------------------

@@ -101,8 +101,8 @@ class Watch:
     def quoted_by_stream(self, bid: str, ask: str) -> bool:
         """Move the price until the stream brings it; polls are too rare to."""
         self.quote(bid, ask)
-        book = self.runtime.scheduler.prices.book(CALL)
-        newest = book.newest if book and book.source is Source.STREAM else None
+        history = self.runtime.scheduler.prices.history(CALL)
+        newest = history.newest if history and history.source is Source.STREAM else None
         return newest is not None and (newest.bid, newest.ask) == (Decimal(bid), Decimal(ask))
 
     def is_ready(self) -> bool:
@@ -219,7 +219,7 @@ def test_one_bad_tick_sells_nothing(watch: Callable[..., Watch]) -> None:
         one.is_ready,
         lambda: one.move(1, "0.01", "0.02"),
         lambda: one.move(1, "1.00", "1.02"),
-        lambda: (one.runtime.scheduler.prices.book(CALL) is not None) and not one.runtime.scheduler.prices.jumped,
+        lambda: (one.runtime.scheduler.prices.history(CALL) is not None) and not one.runtime.scheduler.prices.jumped,
     )
     assert one.stage.orders() == []
 

@@ -9,7 +9,7 @@ from journal_builders import CALL, NOON, a_journal, intend
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction
 from sellctl.journal.account_numbers import AccountNumber, number_of
-from sellctl.journal.memory import PositionMemory, ReadOnlyMemory
+from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore
 from sellctl.journal.store import SqliteJournal
 from sellctl.journal.verify import verify
 
@@ -21,71 +21,71 @@ def an_episode(peak: str) -> Episode:
 def a_busy_journal(folder: Path) -> SqliteJournal:
     """Of account PA1: an open intent, a fill, a note, and an episode."""
     journal = a_journal(folder)
-    assert journal.account_is("main", "PA1") == ""
+    assert journal.set_account_number("main", "PA1") == ""
     intend(journal, "sellctl-1")
     intend(journal, "sellctl-2")
     fill = {"order_id": "b2", "filled_qty": "3", "filled_avg_price": "1.60"}
     journal.outcome("main", "sellctl-2", "filled", fill)
     journal.record_fill("main", "sellctl-2", fill)
     journal.note("main", "no_backstop", {"symbol": CALL})
-    asyncio.run(PositionMemory(journal.database).save("main", {CALL: an_episode("2.00")}))
+    asyncio.run(SqliteEpisodeStore(journal.database).save("main", {CALL: an_episode("2.00")}))
     return journal
 
 
 def test_the_first_number_and_the_same_one_again_change_nothing(tmp_path: Path) -> None:
     journal = a_busy_journal(tmp_path)
-    assert journal.account_is("main", "PA1") == ""
+    assert journal.set_account_number("main", "PA1") == ""
     assert journal.open_intents("main") == ("sellctl-1",)
     assert journal.realised("main") == 30
-    assert PositionMemory(journal.database).load("main") == {CALL: an_episode("2.00")}
+    assert SqliteEpisodeStore(journal.database).load("main") == {CALL: an_episode("2.00")}
 
 
 def test_nothing_of_the_old_account_is_left_for_the_new_one(tmp_path: Path) -> None:
     journal = a_busy_journal(tmp_path)
-    assert journal.account_is("main", "PA2") == "PA1"
-    assert journal.account_is("main", "PA2") == ""
+    assert journal.set_account_number("main", "PA2") == "PA1"
+    assert journal.set_account_number("main", "PA2") == ""
     assert journal.open_orders("main") == ()
     assert journal.filled_since("main", NOON) == {}
     assert journal.noted_today("main", "no_backstop") == ()
     assert journal.realised("main") == 0
-    assert PositionMemory(journal.database).load("main") == {}
+    assert SqliteEpisodeStore(journal.database).load("main") == {}
 
 
 def test_the_first_number_costs_no_commit_of_its_own_and_is_kept_by_a_quiet_process_too(tmp_path: Path) -> None:
     journal = a_journal(tmp_path)
-    assert journal.account_is("main", "PA1") == ""
+    assert journal.set_account_number("main", "PA1") == ""
     with journal.database.reading() as tx:
         assert number_of(tx, "main") == AccountNumber()
     journal.close()
-    assert a_journal(tmp_path).account_is("main", "PA2") == "PA1"
+    assert a_journal(tmp_path).set_account_number("main", "PA2") == "PA1"
 
 
 def test_other_names_keep_what_is_theirs(tmp_path: Path) -> None:
     journal = a_busy_journal(tmp_path)
-    journal.account_is("other", "PA1")
+    journal.set_account_number("other", "PA1")
     intend(journal, "sellctl-9", account="other")
-    journal.account_is("main", "PA2")
+    journal.set_account_number("main", "PA2")
     assert journal.open_intents("other") == ("sellctl-9",)
 
 
 def test_the_episodes_of_an_account_that_returns_are_applied_again(tmp_path: Path) -> None:
     journal = a_busy_journal(tmp_path)
-    journal.account_is("main", "PA2")
-    asyncio.run(PositionMemory(journal.database).save("main", {CALL: an_episode("9.00")}))
-    assert journal.account_is("main", "PA1") == "PA2"
-    assert PositionMemory(journal.database).load("main") == {CALL: an_episode("2.00")}
+    journal.set_account_number("main", "PA2")
+    asyncio.run(SqliteEpisodeStore(journal.database).save("main", {CALL: an_episode("9.00")}))
+    assert journal.set_account_number("main", "PA1") == "PA2"
+    assert SqliteEpisodeStore(journal.database).load("main") == {CALL: an_episode("2.00")}
 
 
 def test_a_dry_run_loads_the_episodes_of_its_account_only(tmp_path: Path) -> None:
     a_busy_journal(tmp_path).close()
     for number, found in (("PA1", {CALL: an_episode("2.00")}), ("PA2", {})):
-        memory = ReadOnlyMemory(tmp_path / "journal.sqlite")
-        assert memory.account_is("main", number) == ""
-        assert memory.load("main") == found
+        episode_store = DryRunEpisodeStore(tmp_path / "journal.sqlite")
+        assert episode_store.set_account_number("main", number) == ""
+        assert episode_store.load("main") == found
 
 
 def test_the_audit_is_whole_after_the_change_and_says_why_an_intent_ended(tmp_path: Path) -> None:
     journal = a_busy_journal(tmp_path)
-    journal.account_is("main", "PA2")
+    journal.set_account_number("main", "PA2")
     journal.close()
     assert verify(tmp_path / "journal.sqlite").fault == ""

@@ -20,10 +20,10 @@ from stage import Program, Stage
 
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore
 from sellctl.journal.exits import exits
 from sellctl.journal.head import head_path
 from sellctl.journal.legacy import RENAMED, STATES
-from sellctl.journal.memory import PositionMemory, ReadOnlyMemory
 from sellctl.journal.queries import AuditRow, Filters, history, unpack
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
@@ -91,15 +91,17 @@ def test_every_position_keeps_its_peak(path: Path) -> None:
     }
     assert len(peaks) == 26
     journal = SqliteJournal(path, Ticking())
-    memory = PositionMemory(journal.database)
-    kept = {(account, symbol): each.peak for account in ACCOUNTS for symbol, each in memory.load(account).items()}
+    episode_store = SqliteEpisodeStore(journal.database)
+    kept = {
+        (account, symbol): each.peak for account in ACCOUNTS for symbol, each in episode_store.load(account).items()
+    }
     journal.close()
     assert kept == peaks
 
 
 def test_a_dry_run_reads_the_peaks_of_a_file_that_is_not_migrated(path: Path) -> None:
-    memory = ReadOnlyMemory(path)
-    assert sum(len(memory.load(account)) for account in ACCOUNTS) == 26
+    episode_store = DryRunEpisodeStore(path)
+    assert sum(len(episode_store.load(account)) for account in ACCOUNTS) == 26
 
 
 def test_the_open_intent_is_open_still(path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sellctl.sim.market.calendar import NEW_YORK
 from sellctl.sim.market.market import Market
-from sellctl.sim.market.price_paths import Fixed, Level, Path
+from sellctl.sim.market.price_paths import Fixed, Path, TwoSidedQuote
 from sellctl.sim.rejections import RejectionError
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
@@ -44,9 +44,9 @@ def a_venue(
     return Exchange(start, [account], market, Settings(**settings))
 
 
-def a_level(bid: str, ask: str) -> Level:
+def a_level(bid: str, ask: str) -> TwoSidedQuote:
     """A quote; "0" means no side."""
-    return Level(Decimal(bid) or None, Decimal(ask) or None)
+    return TwoSidedQuote(Decimal(bid) or None, Decimal(ask) or None)
 
 
 def a_body(symbol: str = CALL, side: str = "sell", qty: str = "1", **fields: Any) -> dict[str, Any]:

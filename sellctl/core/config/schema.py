@@ -227,7 +227,7 @@ class StrategyOneConfig:
 class PriceBasisConfig:
     """Which price a gain is measured on."""
 
-    profit: Annotated[Basis, Doc("bid or mid. The bid is a price at which you can sell now.")] = Basis.BID
+    profit: Annotated[Basis, Doc("bid or mid. The bid is a price at which you can sell now.")] = Basis.EXIT_SIDE
     loss: Annotated[Basis, Doc("mid or bid. On the mid, a wide spread alone is not a loss.")] = Basis.MID
 
 

@@ -17,7 +17,7 @@ from sellctl.core.config.schema import (
     TrailingStopConfig,
 )
 from sellctl.core.config.units import gain_text, quoted, value_text
-from sellctl.core.model.gain import Per
+from sellctl.core.model.gain import AmountUnit
 from sellctl.core.model.instrument import StructureKind
 
 _WHOLE = Decimal(1)
@@ -51,7 +51,7 @@ def _entry(entry: StrategyConfig, path: str) -> Findings:
     elif not entry.use and entry.rules == RulesConfig():
         yield Finding(path, f"{path} has no rules.", "Add rules, or use: ./file.py:Class.")
     stop = entry.rules.stop_loss
-    if stop and stop.per is Per.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
+    if stop and stop.unit is AmountUnit.GAIN and stop.value >= _WHOLE and not _matches_shorts(entry.match):
         sentence = f"stop_loss: {value_text(stop)} is the whole price: a long position can never lose that."
         yield Finding(f"{path}.rules.stop_loss", sentence, "Write less, or match side: short or a structure.")
 
@@ -103,7 +103,7 @@ def _kept(rules: RulesConfig) -> Iterator[tuple[str, Decimal, Decimal]]:
 def _never_armed(rules: RulesConfig, path: str) -> Findings:
     """A rule that is armed by a gain above the target, which closes the position first."""
     target = rules.take_profit
-    if target is None or target.per is not Per.GAIN:
+    if target is None or target.unit is not AmountUnit.GAIN:
         return
     for name, at in _activations(rules):
         if at >= target.value:
@@ -190,7 +190,7 @@ def _underlying(rules: RulesConfig, path: str) -> Findings:
 
 def _account_guard(guard: AccountGuardConfig) -> Findings:
     for name, limit in (("loss", guard.loss), ("profit", guard.profit)):
-        if limit is not None and limit.per not in {Per.GAIN, Per.POSITION}:
+        if limit is not None and limit.unit not in {AmountUnit.GAIN, AmountUnit.POSITION}:
             key = f"sell_module.account_guard.{name}"
             yield Finding(
                 key, f"{key}: {value_text(limit)} isn't a limit for a whole account.", "Write 5% or $1000/position."
@@ -228,7 +228,7 @@ def _stop_distances(config: Config) -> Iterator[tuple[str, Decimal]]:
         yield "strategy_one's stop_loss_rate", 1 - one.stop_loss_rate
     for index, entry in enumerate(config.sell_module.strategies):
         path, rules = f"sell_module.strategies[{index}].rules", entry.rules
-        if rules.stop_loss and rules.stop_loss.per is Per.GAIN:
+        if rules.stop_loss and rules.stop_loss.unit is AmountUnit.GAIN:
             yield f"{path}.stop_loss", rules.stop_loss.value
         if rules.trailing_stop:
             yield f"{path}.trailing_stop", rules.trailing_stop.trail.value
@@ -239,7 +239,7 @@ def _incomparable_stops(config: Config) -> Iterator[str]:
     for index, entry in enumerate(config.sell_module.strategies):
         if entry.use:
             yield f"sell_module.strategies[{index}].use"
-        elif entry.rules.stop_loss and entry.rules.stop_loss.per is not Per.GAIN:
+        elif entry.rules.stop_loss and entry.rules.stop_loss.unit is not AmountUnit.GAIN:
             yield f"sell_module.strategies[{index}].rules.stop_loss"
 
 

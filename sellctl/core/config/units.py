@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from sellctl.core.config.schema import Counts, LockStep, Pullback, RoiStep, ScaleStep, Unit
-from sellctl.core.model.gain import Amount, Per
+from sellctl.core.model.gain import Amount, AmountUnit
 
 _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
@@ -98,9 +98,9 @@ def read_gain(text: str) -> Decimal:
 def read_amount(text: str) -> Amount:
     """How far from entry, written in one of four ways."""
     if money := _MONEY.fullmatch(text):
-        return Amount(_above_zero(text, money[1]), Per(money[2]))
+        return Amount(_above_zero(text, money[1]), AmountUnit(money[2]))
     if price := _PRICE.fullmatch(text):
-        return Amount(_above_zero(text, price[1]), Per.PRICE)
+        return Amount(_above_zero(text, price[1]), AmountUnit.PRICE)
     if text.startswith("$"):
         raise UnitError(f"{quoted(text)} has no unit.", f"Write {text}/contract or {text}/position.")
     if not text.endswith("%"):
@@ -204,9 +204,9 @@ def _percent(value: Decimal) -> str:
 
 
 def _amount_text(amount: Amount) -> str:
-    if amount.per is Per.GAIN:
+    if amount.unit is AmountUnit.GAIN:
         return gain_text(amount.value)
-    return f"price {amount.value:f}" if amount.per is Per.PRICE else f"${amount.value:f}/{amount.per}"
+    return f"price {amount.value:f}" if amount.unit is AmountUnit.PRICE else f"${amount.value:f}/{amount.unit}"
 
 
 def _counts_text(counts: Counts) -> str:

@@ -53,7 +53,7 @@ def may_change(decision: PositionDecision, context: DecisionContext) -> bool:
     busy = (
         decision.submit or decision.cancel_first or decision.unconfirmed or context.ours_on(symbol) or state.unresolved
     )
-    uncertain = state.suspended or state.quarantine or symbol in context.invalid
+    uncertain = state.suspended or state.quarantine or symbol in context.invalid_reasons
     forbidden = context.snapshot.halted or context.account_violations
     return decision.state in _IDLE and not busy and not uncertain and not forbidden
 
@@ -139,7 +139,7 @@ def _is_wanted(holding: Holding, context: DecisionContext) -> bool:
         return False
     if context.has_ended(holding):
         return False
-    return context.strategy_of(holding)[0] is not None
+    return context.strategy_and_subject(holding)[0] is not None
 
 
 def _why_renew(holding: Holding, resting: tuple[Order, ...], terms: StopTerms, context: DecisionContext) -> str:
@@ -152,7 +152,7 @@ def _why_renew(holding: Holding, resting: tuple[Order, ...], terms: StopTerms, c
         return "its type has changed"
     if (order.trail_percent != terms.trail_percent) if trails else (order.stop_price != terms.stop_price):
         return f"{_describe(order)} should be {_terms_text(terms)}"
-    if order.leaves > holding.position.qty or _free(holding, terms, context) > 0:
+    if order.leaves_qty > holding.position.qty or _free(holding, terms, context) > 0:
         return "the quantity has changed"
     return ""
 
@@ -160,7 +160,7 @@ def _why_renew(holding: Holding, resting: tuple[Order, ...], terms: StopTerms, c
 def _why_not_now(holding: Holding, terms: StopTerms, context: DecisionContext) -> str:
     """Why a backstop is not placed in this poll; "" when it is."""
     state, bid = holding.state.backstop, holding.prices.bid
-    if state.refused or state.waits:
+    if state.refused or state.paused:
         return "the broker refuses one, or the next one has to wait"
     if bid is None or (terms.stop_price is not None and bid <= terms.stop_price):
         return "it would trigger at once, or the bid is unknown"
@@ -217,4 +217,4 @@ def _terms_text(terms: StopTerms) -> str:
 
 def _describe(order: Order) -> str:
     stop = None if order.type is OrderType.TRAILING_STOP else order.stop_price
-    return f"{order.leaves:f} {_terms_text(StopTerms(order.time_in_force, stop, order.trail_percent))}"
+    return f"{order.leaves_qty:f} {_terms_text(StopTerms(order.time_in_force, stop, order.trail_percent))}"

@@ -11,7 +11,7 @@ from sellctl.core.config.schema import PutAction, WalkConfig
 from sellctl.core.decision.confirmation import at_the_best, at_the_worst
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
-from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE, account_violations
+from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE, account_violations
 from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
@@ -28,34 +28,34 @@ from sellctl.core.structures.pairs import Pair, kind_of, pair_at, pairs_of
 class DecisionContext(Struct, frozen=True):
     """A snapshot and a policy, with the values that every step of a decision derives from them.
 
-    `holdings` have their usable prices. `invalid` says, by symbol, why a position can't be evaluated.
-    `account_violations` forbid every order and every cancel of this account right now. `pairs` are option legs that
-    belong together, by the symbol of either leg, where a strategy evaluates pairs. `tripped` is the account guard's
-    limit that is reached, or was earlier today; `guard_problem` says why the guard can't fire, "" when it can. `walks`
-    are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's limit of
-    orders per minute.
+    `holdings` have their usable prices. `invalid_reasons` say, by symbol, why a position can't be evaluated.
+    `account_violations` are the reasons why no order or cancel may be sent for this account. `pairs` are option legs
+    that belong together, by the symbol of either leg, where a strategy evaluates pairs. `tripped_limit` is the account
+    guard's limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated, "" when
+    it can. `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the
+    account's limit of orders per minute.
     """
 
     snapshot: Snapshot
     policy: Policy
     holdings: tuple[Holding, ...]
-    invalid: Mapping[str, str]
+    invalid_reasons: Mapping[str, str]
     cover: Cover
     account_violations: tuple[str, ...]
     today: dt.date
     pairs: Mapping[str, Pair]
-    tripped: str
+    tripped_limit: str
     guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
     _orders: Mapping[str, tuple[Order, ...]]
-    _unreadable_underlyings: frozenset[str]
+    _underlyings_with_unknown_cover: frozenset[str]
 
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":
         """The context of one decision."""
-        invalid, guard_problem = _invalid(snapshot.holdings), _guard_problem(snapshot, policy)
+        invalid_reasons, guard_problem = _invalid_reasons(snapshot.holdings), _guard_problem(snapshot, policy)
         holdings = tuple(_with_prices(holding, snapshot) for holding in snapshot.holdings)
-        valid = tuple(holding for holding in holdings if holding.symbol not in invalid)
+        valid = tuple(holding for holding in holdings if holding.symbol not in invalid_reasons)
         cover = cover_of(valid)
         pairs: dict[str, Pair] = {}
         if policy.uses_structures:
@@ -63,22 +63,22 @@ class DecisionContext(Struct, frozen=True):
             pairs = {symbol: pair for pair in found for symbol in (pair.short.symbol, pair.long.symbol)}
             holdings = tuple(replace(h, structure=kind_of(h, cover, pairs)) for h in holdings)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
-        unreadable = (*invalid, *(row.symbol for row in snapshot.invalid), *unknown)
+        unknown_cover = (*invalid_reasons, *(row.symbol for row in snapshot.invalid), *unknown)
         return cls(
             snapshot=snapshot,
             policy=policy,
             holdings=holdings,
-            invalid=invalid,
+            invalid_reasons=invalid_reasons,
             cover=cover,
             account_violations=account_violations(snapshot, policy),
             today=snapshot.market.today,
             pairs=pairs,
-            tripped=snapshot.tripped
+            tripped_limit=snapshot.tripped_limit
             or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
             guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
-            _unreadable_underlyings=frozenset(underlying_of(symbol) for symbol in unreadable),
+            _underlyings_with_unknown_cover=frozenset(underlying_of(symbol) for symbol in unknown_cover),
         )
 
     def is_last_day(self, holding: Holding) -> bool:
@@ -90,30 +90,30 @@ class DecisionContext(Struct, frozen=True):
         left = days_left(holding, self.snapshot.market)
         return left is not None and left < 0
 
-    def keeps_put(self, holding: Holding) -> bool:
-        """Whether it is a put, and short puts are kept as cash-secured. Only for shorts: the side isn't checked."""
+    def is_cash_secured_put(self, holding: Holding) -> bool:
+        """Whether it is a put that is kept as cash-secured. The caller must ensure that it is short."""
         option = holding.position.instrument.option
         return option is not None and option.right is Right.PUT and self.policy.cash_secured_puts is PutAction.KEEP
 
-    def strategy_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
+    def strategy_and_subject(self, holding: Holding) -> tuple[BaseStrategy | None, Holding]:
         """The first strategy that matches, with its subject: the position, or the pair of which it is a leg."""
         pair, market = self.pairs.get(holding.symbol), self.snapshot.market
         for strategy in self.policy.strategies:
-            subject = pair.whole if pair and strategy.evaluates_pairs else holding
+            subject = pair.combined if pair and strategy.evaluates_pairs else holding
             if strategy.accepts(subject, market):
                 return strategy, subject
         return None, holding
 
     def at_the_best(self, holding: Holding) -> Holding | None:
-        """A holding, or a pair, at its best prices in the window of quotes; None without an earlier quote."""
+        """The holding or pair re-priced with the best prices in the confirmation window; None without a window."""
         return self._in_the_window(holding, at_the_best)
 
     def at_the_worst(self, holding: Holding) -> Holding | None:
-        """A holding, or a pair, at its worst prices in the window of quotes; None without an earlier quote."""
+        """The holding or pair re-priced with the worst prices in the confirmation window; None without a window."""
         return self._in_the_window(holding, at_the_worst)
 
     def _in_the_window(self, holding: Holding, at: Callable[[Holding, Snapshot], Holding | None]) -> Holding | None:
-        pair = next((pair for pair in self.pairs.values() if pair.whole is holding), None)
+        pair = next((pair for pair in self.pairs.values() if pair.combined is holding), None)
         if pair is None:
             return at(holding, self.snapshot)
         short, long = at(pair.short, self.snapshot), at(pair.long, self.snapshot)
@@ -132,14 +132,16 @@ class DecisionContext(Struct, frozen=True):
         return tuple(order for order in self.orders_on(symbol) if order.is_backstop)
 
     def with_walks_for(self, signals: Iterable[ExitSignal]) -> "DecisionContext":
-        """The context with price walks so short that these exits stay within the account's patient orders per minute.
+        """The context with walks shortened so that these exits stay within the account's non-urgent orders per minute.
 
-        What other exits have sent in the last minute counts too. Unchanged when all of them fit with every step.
+        Orders that other exits sent in the last minute count too. Unchanged when the full walks fit.
         """
-        patient = [signal for signal in signals if signal.urgency >= Urgency.TIME]
-        exits = len(patient)
-        of_others = self.snapshot.sent.patient - sum(signal.holding.state.sent.patient for signal in patient)
-        limit = MAX_PATIENT_ORDERS_PER_MINUTE[1] - max(of_others, 0)
+        non_urgent = [signal for signal in signals if signal.urgency >= Urgency.TIME]
+        exits = len(non_urgent)
+        of_others = self.snapshot.order_count.non_urgent - sum(
+            signal.holding.state.order_count.non_urgent for signal in non_urgent
+        )
+        limit = MAX_NON_URGENT_ORDERS_PER_MINUTE[1] - max(of_others, 0)
         if all(exits * walk.steps <= limit for walk in self.walks.values()) or not exits:
             return self
         short = {
@@ -148,9 +150,9 @@ class DecisionContext(Struct, frozen=True):
         }
         return replace(self, walks=short)
 
-    def may_be_covered_by_unreadable(self, holding: Holding) -> bool:
+    def may_have_unknown_cover(self, holding: Holding) -> bool:
         """Whether a position that can't be read, or whose asset class is unknown, may cover this short."""
-        return not self._unreadable_underlyings.isdisjoint({"", holding.position.instrument.underlying})
+        return not self._underlyings_with_unknown_cover.isdisjoint({"", holding.position.instrument.underlying})
 
 
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
@@ -162,16 +164,17 @@ def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:
 
 
 def _guard_problem(snapshot: Snapshot, policy: Policy) -> str:
-    """Why the account guard can't fire; "" when it can, has fired today, or is off."""
-    if not policy.guards_the_account or snapshot.tripped:
+    """Why the account guard can't be evaluated; "" when it can, has fired today, or is off."""
+    if not policy.guards_the_account or snapshot.tripped_limit:
         return ""
     if snapshot.unbooked_splits:
-        return f"the account guard can't fire: a split of {', '.join(snapshot.unbooked_splits)} may not be booked yet"
+        splits = f"a split of {', '.join(snapshot.unbooked_splits)} may not be reflected in the position yet"
+        return f"the account guard can't be evaluated: {splits}"
     unknown = why_unknown(snapshot.account)
-    return f"the account guard can't fire: the broker doesn't say {unknown}" if unknown else ""
+    return f"the account guard can't be evaluated: the broker did not report {unknown}" if unknown else ""
 
 
-def _invalid(holdings: Iterable[Holding]) -> dict[str, str]:
+def _invalid_reasons(holdings: Iterable[Holding]) -> dict[str, str]:
     """Why positions can't be evaluated at all, by symbol: listed twice, or without a quantity above zero."""
     positions = [holding.position for holding in holdings]
     counts = Counter(position.symbol for position in positions)

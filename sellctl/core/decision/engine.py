@@ -67,7 +67,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
         stale=(*_stale(decisions, context), *backstop.orphans(context)),
         faults=_faults(context),
         needs_history=due - snapshot.history.keys(),
-        tripped=context.tripped,
+        tripped_limit=context.tripped_limit,
         guard_problem=context.guard_problem,
     )
 
@@ -169,7 +169,7 @@ def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
         return ""
     if why_not_managed(holding, context):
         return ""
-    strategy, _ = context.strategy_of(holding)
+    strategy, _ = context.strategy_and_subject(holding)
     needs_it = strategy is not None and strategy.needs_underlying
     return f"{holding.position.instrument.underlying}: {holding.underlying.problem}" if needs_it else ""
 
@@ -180,8 +180,8 @@ def _fault(holding: Holding, why: str) -> PositionDecision:
 
 def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | PendingExit:
     symbol = holding.symbol
-    if symbol in context.invalid:
-        return _fault(holding, context.invalid[symbol])
+    if symbol in context.invalid_reasons:
+        return _fault(holding, context.invalid_reasons[symbol])
     if why_not_managed(holding, context):
         return PositionDecision(holding, DecisionState.WATCHING)
     result = _strategy_result(holding, context)
@@ -240,10 +240,10 @@ def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ..
     Empty when no strategy manages it, while its rules are suspended, or when its strategy fails. One of a user-defined
     strategy that is no number is left out: nothing could compare it.
     """
-    if holding.symbol in context.invalid or why_not_managed(holding, context):
+    if holding.symbol in context.invalid_reasons or why_not_managed(holding, context):
         return ()
     try:
-        strategy, subject = context.strategy_of(holding)
+        strategy, subject = context.strategy_and_subject(holding)
         if strategy is None or holding.state.suspended or subject.state.suspended:
             return ()
         return tuple(each for each in strategy.triggers(subject, context.snapshot.market) if each.is_finite)
@@ -317,7 +317,7 @@ def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResu
 
 
 def _evaluate_strategy(holding: Holding, context: DecisionContext) -> StrategyResult:
-    strategy, subject = context.strategy_of(holding)
+    strategy, subject = context.strategy_and_subject(holding)
     if strategy is None:
         return StrategyResult()
     if holding.state.suspended or subject.state.suspended:
@@ -377,7 +377,7 @@ def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> 
     if signal.holding is holding:
         return signal
     pair = context.pairs.get(holding.symbol)
-    if pair is None or signal.holding is not pair.whole:
+    if pair is None or signal.holding is not pair.combined:
         return replace(signal, holding=holding)
     return replace(
         signal,
@@ -409,8 +409,8 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
     managed = not _is_stock_without_rules(holding, result)
     if managed and symbol in snapshot.panic:
         yield ExitSignal(holding, position.qty, Reason.PANIC, "panic: closing everything", Urgency.FORCED)
-    if managed and context.tripped and context.policy.account_guard.action is GuardAction.FLATTEN:
-        yield ExitSignal(holding, position.qty, Reason.ACCOUNT_GUARD, context.tripped, Urgency.FORCED)
+    if managed and context.tripped_limit and context.policy.account_guard.action is GuardAction.FLATTEN:
+        yield ExitSignal(holding, position.qty, Reason.ACCOUNT_GUARD, context.tripped_limit, Urgency.FORCED)
     if holding.state.exit_after and position.qty > context.cover.reserved.get(symbol, ZERO):
         detail = f"its short leg was closed: {holding.state.exit_after}"
         yield ExitSignal(holding, position.qty, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
@@ -454,9 +454,9 @@ def _expiring(holding: Holding, context: DecisionContext) -> Decimal:
     position = holding.position
     if position.is_long or context.policy.zero_day_shorts:
         return position.qty
-    by_options = context.cover.by_options.get(holding.symbol, ZERO)
+    covered = context.cover.contracts_covered_by_options.get(holding.symbol, ZERO)
     uncovered = ZERO if _unreadable_cover(holding, context) else _uncovered(holding, context)
-    return min(by_options + uncovered, position.qty)
+    return min(covered + uncovered, position.qty)
 
 
 def _uncovered(holding: Holding, context: DecisionContext) -> Decimal:
@@ -468,7 +468,7 @@ def _uncovered(holding: Holding, context: DecisionContext) -> Decimal:
         return ZERO
     if policy.short_action is ShortAction.CLOSE:
         return position.qty
-    return ZERO if context.keeps_put(holding) else context.cover.uncovered.get(holding.symbol, position.qty)
+    return ZERO if context.is_cash_secured_put(holding) else context.cover.uncovered.get(holding.symbol, position.qty)
 
 
 def _unreadable_cover(holding: Holding, context: DecisionContext) -> str:
@@ -476,6 +476,6 @@ def _unreadable_cover(holding: Holding, context: DecisionContext) -> str:
     if holding.position.is_long:
         return ""
     close_uncovered = context.policy.short_action is ShortAction.CLOSE_UNCOVERED
-    if close_uncovered and _uncovered(holding, context) > 0 and context.may_be_covered_by_unreadable(holding):
+    if close_uncovered and _uncovered(holding, context) > 0 and context.may_have_unknown_cover(holding):
         return "no other position covers it, but one that can't be read may"
     return ""

@@ -10,10 +10,10 @@ from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import SECOND_QUOTE
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.pricing import (
+    MIN_SESSION_LEFT_FOR_WIDE_WALK,
     REPRICE_AFTER,
-    RESTS,
+    REST_AT_TOUCH,
     WIDE_WALK,
-    WIDE_WALK_TAKES,
     NoPriceError,
     PricedStep,
     believable,
@@ -119,7 +119,7 @@ def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep
 def _walk_on_a_wide_spread(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:
     """The walk of a protective exit; None where there is none, or when the session ends before it would."""
     left = context.snapshot.market.until_close
-    if signal.urgency is not Urgency.PROTECTIVE or (left is not None and left < WIDE_WALK_TAKES):
+    if signal.urgency is not Urgency.PROTECTIVE or (left is not None and left < MIN_SESSION_LEFT_FOR_WIDE_WALK):
         return None
     return WIDE_WALK
 
@@ -230,7 +230,7 @@ def _send(signal: ExitSignal, size: Size, price: PricedStep, context: DecisionCo
     refusals = violations(order, _risk_context(signal, snapshot, context.orders_on(holding.symbol), context))
     if refusals:
         return _denied(signal, refusals)
-    return replace(_closing(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.of))
+    return replace(_closing(signal, _what_is_sent(order, price, size), order), step=_step(price.step, price.step_count))
 
 
 def _risk_context(
@@ -261,7 +261,7 @@ def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
 
 def _what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
     at = "at market" if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
-    step = f" (price {price.step} of {price.of})" if price.of > 1 else ""
+    step = f" (price {price.step} of {price.step_count})" if price.step_count > 1 else ""
     rest = f"; the rest is not sent: {size.why}" if size.why else ""
     return f"{order.side.value} {order.qty:f} {at}{step}{rest}"
 
@@ -319,11 +319,11 @@ def _step_under_way(signal: ExitSignal, price: PricedStep | None) -> str:
     state = signal.holding.state.exit
     if price is None or state is None or state.urgency != signal.urgency:
         return ""
-    return _step(min(state.step, price.of), price.of)
+    return _step(min(state.step, price.step_count), price.step_count)
 
 
-def _step(step: int, of: int) -> str:
-    return f"{step} of {of}" if of > 1 else ""
+def _step(step: int, step_count: int) -> str:
+    return f"{step} of {step_count}" if step_count > 1 else ""
 
 
 def _status_of(
@@ -369,11 +369,13 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
     if state and signal.urgency < state.urgency:
         return f"for a more urgent reason: {signal.detail}"
     age, walk = _age(order, state, context), context.walks.get(signal.urgency)
-    if age < (walk.every if walk and price.walked else REPRICE_AFTER) or rate_violation(signal, context.snapshot):
+    if age < (walk.every if walk and price.follows_walk_step else REPRICE_AFTER) or rate_violation(
+        signal, context.snapshot
+    ):
         return ""
     if age < STALLED_FOR and _is_stalled(signal.holding, order):
         return ""
-    rests = price.is_last or (signal.urgency is Urgency.TIME and age < RESTS)
+    rests = price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
     return "" if price.limit == order.limit_price and rests else "to reprice"
 
 
@@ -435,5 +437,5 @@ def describe(order: Order) -> str:
     """A short description of an open order."""
     at = order.type.value if order.limit_price is None else f"limit {as_dollars(order.limit_price)}"
     side = order.side.value if order.side else "multi-leg"
-    left = f"{order.leaves:f}" if order.qty is not None else "?"
+    left = f"{order.leaves_qty:f}" if order.qty is not None else "?"
     return f"{side} {left} {at} is working ({order.status})"

@@ -115,13 +115,14 @@ def _why_it_stays(decision: PositionDecision, context: DecisionContext) -> str:
 def _cover_note(holding: Holding, context: DecisionContext) -> str:
     if holding.position.is_long or not holding.position.instrument.is_option:
         return ""
-    covering = context.cover.covering.get(holding.symbol)
-    if covering:
-        return f"short, covered by {', '.join(covering)}"
+    longs = context.cover.longs_by_short.get(holding.symbol)
+    if longs:
+        return f"short, covered by {', '.join(longs)}"
     policy = context.policy
     if policy.short_action is ShortAction.IGNORE or holding.position.instrument.asset_class not in policy.short_classes:
         return "naked short, and short options are ignored (short_positions)"
-    return "short put kept as cash-secured (short_positions.cash_secured_puts)" if context.keeps_put(holding) else ""
+    kept = context.is_cash_secured_put(holding)
+    return "short put kept as cash-secured (short_positions.cash_secured_puts)" if kept else ""
 
 
 def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
@@ -130,7 +131,11 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
     why = why_last_day(holding)
     if context.policy.zero_day is None:
         return f"{why}, zero-day handling is off"
-    applies = holding.position.is_long or context.policy.zero_day_shorts or holding.symbol in context.cover.by_options
+    applies = (
+        holding.position.is_long
+        or context.policy.zero_day_shorts
+        or holding.symbol in context.cover.contracts_covered_by_options
+    )
     return f"{why}, before its deadline" if applies else f"{why}, not closed (zero_day.shorts is off)"
 
 
@@ -139,7 +144,7 @@ def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
     if holding.state.suspended:
         return rules_warning(holding)
     try:
-        strategy, _ = context.strategy_of(holding)
+        strategy, _ = context.strategy_and_subject(holding)
     except StrategyError as error:
         return f"its strategy could not be evaluated: {error}"
     if strategy is None:

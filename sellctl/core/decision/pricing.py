@@ -1,8 +1,9 @@
-"""The price of each order of an exit: the walk and the ladder of its urgency, in price increments. Pure.
+"""The price of each order of an exit: the walk and the ladder of its urgency, in ticks. Pure.
 
-A step is one order of an exit. Prices are dollars per share; None is a market order. A patient exit (a target, a time
-exit) first walks from the mid towards the price one can get, and so does a protective one on a wide spread; every exit
-then follows the rungs of its class.
+A step is one order of an exit. Prices are dollars per share; None is a market order. The touch is the price at which an
+order fills immediately: the bid for a sale, the ask for a purchase. A tick is the price increment. A non-urgent exit (a
+target, a time exit) first walks from the mid towards the touch, and so does a protective one on a wide spread; every
+exit then follows the rungs of its class.
 """
 
 import datetime as dt
@@ -19,13 +20,13 @@ from sellctl.core.model.plan import ExitSignal, Urgency
 from sellctl.core.model.position import Holding
 
 REPRICE_AFTER = dt.timedelta(seconds=3)
-# How long a limit at the price one can get keeps its place in the queue before the next rung.
-RESTS = dt.timedelta(seconds=12)
-THROUGH = Decimal("0.10")
-# The walk of a protective exit on a wide spread. It is at the price one can get after 18 s and through it after 27 s,
+# How long a limit at the touch keeps its place in the queue before the next rung.
+REST_AT_TOUCH = dt.timedelta(seconds=12)
+THROUGH_FRACTION = Decimal("0.10")
+# The walk of a protective exit on a wide spread. It is at the touch after 18 s and through it after 27 s,
 # before the exit counts as not filled (exits.OVERDUE_AFTER); it is skipped when the session ends sooner than that.
 WIDE_WALK = WalkConfig(steps=7, every=REPRICE_AFTER)
-WIDE_WALK_TAKES = dt.timedelta(seconds=60)
+MIN_SESSION_LEFT_FOR_WIDE_WALK = dt.timedelta(seconds=60)
 CENT = Decimal("0.01")
 NICKEL = Decimal("0.05")
 DIME = Decimal("0.10")
@@ -34,8 +35,8 @@ SUBPENNY = Decimal("0.0001")
 ALWAYS_CENT = frozenset({"SPY", "QQQ", "IWM"})
 THREE_DOLLARS = Decimal(3)
 ONE_DOLLAR = Decimal(1)
-# Half a spread of exactly one tick is not walked when it is at most this fraction of the mid.
-NARROW = Decimal("0.01")
+# No walk when half the spread is exactly one tick and at most this fraction of the mid.
+NARROW_FRACTION = Decimal("0.01")
 # Dollars. No instrument trades above this price (Berkshire Hathaway A is below one million).
 MAX_PRICE = Decimal(10_000_000)
 
@@ -43,7 +44,7 @@ MAX_PRICE = Decimal(10_000_000)
 class Rung(Enum):
     """The price of one step of a ladder."""
 
-    TOUCH = "at the price one can get"  # the bid for a sale, the ask for a purchase
+    TOUCH = "at the touch"
     THROUGH = "10% through it"
     MARKET = "market"
 
@@ -62,21 +63,22 @@ class NoPriceError(Exception):
 
 
 class PricedStep(Struct, frozen=True):
-    """The price of step `step` of `of`: a limit, or None for a market order.
+    """The price of step `step` out of `step_count`: a limit, or None for a market order.
 
-    `repeats` marks a walk that starts again after its last step; `walked`, that the previous step was part of a walk.
+    `repeats`: True if the walk restarts after its last step. `follows_walk_step`: True if the previous step was part of
+    a walk.
     """
 
     limit: Decimal | None
     step: int
-    of: int
+    step_count: int
     repeats: bool = False
-    walked: bool = False
+    follows_walk_step: bool = False
 
     @property
     def is_last(self) -> bool:
         """Whether no further step follows: the order then rests, and is repriced only when the market moves."""
-        return self.step >= self.of and not self.repeats
+        return self.step >= self.step_count and not self.repeats
 
 
 def ladder(urgency: Urgency, style: Style, *, protective_market: bool) -> tuple[Rung, ...]:
@@ -92,61 +94,66 @@ def price_step(
 ) -> PricedStep:
     """The price of step number `step` (from 1) of an exit; beyond the last step, that of the last.
 
-    The walk of a target that ends short of the price one can get starts again. Raises NoPriceError when no price is
-    usable and the exit isn't forced.
+    The walk of a target that ends short of the touch restarts. Raises NoPriceError when no price is usable and the exit
+    isn't forced.
     """
     rungs = ladder(signal.urgency, style, protective_market=protective_market)
-    inside = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
-    if inside and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
-        index = (step - 1) % len(inside)
-        return PricedStep(inside[index], index + 1, len(inside), repeats=len(inside) > 1, walked=step > 1)
-    steps, walked = len(inside) + len(rungs), 1 < step <= len(inside) + 1
+    walk_prices = walk_of(signal, walk) if walk and rungs[0] is Rung.TOUCH else ()
+    if walk_prices and walk and walk.final < 1 and signal.urgency is Urgency.PROFIT:
+        index = (step - 1) % len(walk_prices)
+        return PricedStep(
+            walk_prices[index], index + 1, len(walk_prices), repeats=len(walk_prices) > 1, follows_walk_step=step > 1
+        )
+    steps, follows_walk_step = len(walk_prices) + len(rungs), 1 < step <= len(walk_prices) + 1
     step = min(step, steps)
-    if step <= len(inside):
-        return PricedStep(inside[step - 1], step, steps, walked=walked)
-    return replace(_at_rung(signal, rungs[step - len(inside) - 1], step, steps), walked=walked)
+    if step <= len(walk_prices):
+        return PricedStep(walk_prices[step - 1], step, steps, follows_walk_step=follows_walk_step)
+    return replace(
+        _at_rung(signal, rungs[step - len(walk_prices) - 1], step, steps), follows_walk_step=follows_walk_step
+    )
 
 
 def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedStep:
     if rung is Rung.MARKET and not _has_no_bid(signal.holding):
         return PricedStep(None, step, steps)
-    side = reference_price(signal)
-    if side is None:
+    reference = reference_price(signal)
+    if reference is None:
         return _without_a_price(signal, steps)
-    return PricedStep(_limit(signal, side, rung), step, steps)
+    return PricedStep(_limit(signal, reference, rung), step, steps)
 
 
 def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     """The prices of a walk that lie inside the spread, from the mid on, each rounded to the tick in our favour.
 
     Empty for a forced exit, for a protective one unless the spread is wide, without a mid (a one-sided, crossed or
-    unusable quote), in a locked market, and where the spread is too narrow. When the walk ends at the price one can
-    get, that price is not included: it is the first rung of the ladder.
+    unusable quote), in a locked market, and where the spread is too narrow. When the walk ends at the touch,
+    that price is not included: it is the first rung of the ladder.
     """
     holding = signal.holding
-    mid, side = holding.prices.mid, holding.exit_price
-    if mid is None or side is None or not _may_walk(signal):
+    mid, touch_price = holding.prices.mid, holding.exit_price
+    if mid is None or touch_price is None or not _may_walk(signal):
         return ()
-    way = side - mid  # below zero for a sale
+    distance_to_touch = touch_price - mid  # below zero for a sale
     tick = tick_of(holding, mid)
-    if abs(way) <= tick and (abs(way) <= mid * NARROW or tick > abs(way)):
+    half_spread = abs(distance_to_touch)
+    if half_spread <= tick and (half_spread <= mid * NARROW_FRACTION or tick > half_spread):
         return ()
     last = max(walk.steps - 1, 1)
-    shares = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]
-    prices = (_inside(signal, mid + way * share) for share in shares if share < 1)
+    fractions = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]
+    prices = (_walk_price(signal, mid + distance_to_touch * fraction) for fraction in fractions if fraction < 1)
     return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
 
 
 def _may_walk(signal: ExitSignal) -> bool:
-    """Whether an exit doesn't go to the price one can get at once: on a wide spread, that price says little."""
+    """Whether an exit may start between mid and touch; on a wide spread the touch is a poor estimate of value."""
     return signal.urgency >= Urgency.TIME or (signal.urgency is Urgency.PROTECTIVE and signal.holding.prices.wide)
 
 
-def _inside(signal: ExitSignal, price: Decimal) -> Decimal:
+def _walk_price(signal: ExitSignal, price: Decimal) -> Decimal:
     long = signal.holding.position.is_long
     rounded = to_tick(price, tick_of(signal.holding, price), up=long)
     worst_price = signal.worst_price
-    if worst_price is None or _keeps(rounded, worst_price, long=long):
+    if worst_price is None or _is_within(rounded, worst_price, long=long):
         return rounded
     return to_tick(worst_price, tick_of(signal.holding, worst_price), up=long)
 
@@ -160,7 +167,7 @@ def reference_price(signal: ExitSignal) -> Decimal | None:
     """The price that an exit's limit is computed from: the usable side it trades against.
 
     A target needs that side. Every other exit may fall back on the quote as received, and then on the broker's price of
-    the position, so that an unusable quote never blocks a time exit. The limit still bounds the price.
+    the position, so that an unusable quote never blocks a time exit. The order is still a limit order.
     """
     holding = signal.holding
     if holding.exit_price is not None or signal.urgency is Urgency.PROFIT or _has_no_bid(holding):
@@ -176,9 +183,9 @@ def believable(price: Decimal | None) -> Decimal | None:
 
 
 def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
-    """A forced exit is sent without a price: at one tick when there is an ask but no bid, else at market.
+    """The step of a forced exit when no reference price exists.
 
-    Raises NoPriceError for any other exit.
+    A limit of one tick if there is an ask but no bid, else a market order. Raises NoPriceError for any other exit.
     """
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
@@ -193,28 +200,28 @@ def _has_no_bid(holding: Holding) -> bool:
     return holding.position.is_long and holding.prices.bid is None and holding.prices.ask is not None
 
 
-def _limit(signal: ExitSignal, side: Decimal, rung: Rung) -> Decimal:
-    """The limit of one step: a multiple of the price increment, rounded towards the fill, never beyond the worst price.
+def _limit(signal: ExitSignal, reference: Decimal, rung: Rung) -> Decimal:
+    """The limit of one step: a multiple of the tick, rounded towards the fill, never beyond the worst price.
 
     A limit slightly through the market costs nothing, because it fills at the market's price; one rounded the other way
-    may not fill at all. Where the rounded price is beyond the worst price, the price itself is sent if it is in whole
-    cents and within the worst price, else the worst price.
+    may not fill at all. If rounding crosses the worst price, the unrounded price is sent when it is in whole cents and
+    not worse than the worst price; otherwise the worst price.
     """
     long = signal.holding.position.is_long
-    price = side if rung is Rung.TOUCH else side * (1 - THROUGH if long else 1 + THROUGH)
+    price = reference if rung is Rung.TOUCH else reference * (1 - THROUGH_FRACTION if long else 1 + THROUGH_FRACTION)
     rounded = to_tick(price, tick_of(signal.holding, price), up=not long)
     if long and rounded > price:  # the bid is less than one tick
         rounded = to_tick(price, CENT, up=False)
     worst_price = signal.worst_price
-    if worst_price is None or _keeps(rounded, worst_price, long=long):
+    if worst_price is None or _is_within(rounded, worst_price, long=long):
         return rounded
     exact = to_tick(price, CENT, up=long)
-    if exact == price and _keeps(exact, worst_price, long=long):
+    if exact == price and _is_within(exact, worst_price, long=long):
         return exact
     return to_tick(worst_price, tick_of(signal.holding, worst_price), up=long)
 
 
-def _keeps(price: Decimal, worst_price: Decimal, *, long: bool) -> bool:
+def _is_within(price: Decimal, worst_price: Decimal, *, long: bool) -> bool:
     return price >= worst_price if long else price <= worst_price
 
 
@@ -225,7 +232,7 @@ def to_tick(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 
 
 def tick_of(holding: Holding, price: Decimal) -> Decimal:
-    """The price increment at `price`. For an option it is the coarser one unless the finer one is known to apply."""
+    """The tick at `price`. For an option it is the coarser one unless the finer one is known to apply."""
     instrument = holding.position.instrument
     if instrument.asset_class is not AssetClass.OPTION:
         return CENT if price >= ONE_DOLLAR else SUBPENNY
@@ -236,15 +243,15 @@ def tick_of(holding: Holding, price: Decimal) -> Decimal:
 
 
 def needs_price_increment(symbol: str) -> bool:
-    """Whether the price increment depends on the broker's data: an option that doesn't always trade in cents."""
+    """Whether the tick depends on the broker's data: an option that doesn't always trade in cents."""
     option = an_option(symbol)
     return option is not None and option.underlying not in ALWAYS_CENT
 
 
 def _is_in_penny_program(holding: Holding) -> bool:
-    """By the broker's data; without it, whether a side of the quote is a multiple of the finer increment only."""
+    """From the broker's data; without it, True if bid or ask is not a multiple of the coarser tick."""
     if holding.state.penny is not None:
         return holding.state.penny
     quote = holding.quote
     raw = (believable(quote.bid), believable(quote.ask)) if quote else ()
-    return any(side % (NICKEL if side < THREE_DOLLARS else DIME) for side in raw if side is not None)
+    return any(price % (NICKEL if price < THREE_DOLLARS else DIME) for price in raw if price is not None)

@@ -17,7 +17,7 @@ from sellctl.core.structures.coverage import Cover
 # An order's limit may be through the side it trades against by at most this fraction of it, or five cents if more.
 COLLAR = Decimal("0.15")
 # Orders per minute: per symbol, per account.
-MAX_PATIENT_ORDERS_PER_MINUTE = (6, 30)
+MAX_NON_URGENT_ORDERS_PER_MINUTE = (6, 30)
 MAX_ORDERS_PER_MINUTE = (20, 120)
 # After this many refusals in a row, an order for the symbol is tried once in this time.
 REJECTS_IN_A_ROW = 3
@@ -135,7 +135,7 @@ def remaining_qty(holding: Holding) -> Decimal:
 
 def covering_violation(symbol: str, cover: Cover) -> str:
     """Why a long that covers a short may not be closed, or not all of it."""
-    return f"{cover.reserved[symbol]:f} of it cover {', '.join(cover.covered_by_long[symbol])}, which closes first"
+    return f"{cover.reserved[symbol]:f} of it cover {', '.join(cover.shorts_by_long[symbol])}, which closes first"
 
 
 def _not_halted(_order: SubmitOrder, risk: RiskContext) -> str | None:
@@ -151,11 +151,11 @@ def _order_rate(_order: SubmitOrder, risk: RiskContext) -> str | None:
 
 def rate_violation(signal: ExitSignal, snapshot: Snapshot) -> str | None:
     """Why an exit may send no order this minute; None when it may."""
-    patient = signal.urgency >= Urgency.TIME
-    limits = MAX_PATIENT_ORDERS_PER_MINUTE if patient else MAX_ORDERS_PER_MINUTE
-    counts = signal.holding.state.sent, snapshot.sent
+    non_urgent = signal.urgency >= Urgency.TIME
+    limits = MAX_NON_URGENT_ORDERS_PER_MINUTE if non_urgent else MAX_ORDERS_PER_MINUTE
+    counts = signal.holding.state.order_count, snapshot.order_count
     for scope, sent, limit in zip(("symbol", "account"), counts, limits, strict=True):
-        count = sent.patient if patient else sent.all
+        count = sent.non_urgent if non_urgent else sent.all
         if count >= limit:
             return f"{count} orders for this {scope} within a minute, {limit} allowed"
     return None
@@ -167,7 +167,7 @@ def _not_rejected_again(_order: SubmitOrder, risk: RiskContext) -> str | None:
     pause = dt.timedelta(0)
     if state.rejects >= REJECTS_IN_A_ROW:
         pause = RETRY_AFTER_REJECTS
-    elif state.rejects == REJECTS_IN_A_ROW - 1 and state.obstructed:
+    elif state.rejects == REJECTS_IN_A_ROW - 1 and state.recoverable:
         pause = RETRY_AFTER_OBSTACLES
     if state.rejected_for >= pause:
         return None

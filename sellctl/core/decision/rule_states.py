@@ -37,7 +37,7 @@ class StrategyState(Struct, frozen=True):
 
 def strategy_state(holding: Holding, context: DecisionContext) -> StrategyState | None:
     """The strategy that manages a position and the state of its rules; None when none does."""
-    strategy, subject = context.strategy_of(holding)
+    strategy, subject = context.strategy_and_subject(holding)
     if strategy is None:
         return None
     market = context.snapshot.market

@@ -40,7 +40,7 @@ class AccountState(Struct, frozen=True):
     reads_in_vain: int = 0  # the reads in a row that have shown such a cancel as still pending
     problem: SellctlError | None = None
     failures: int = 0
-    working: tuple[str, ...] = ()  # symbols with an exit order of ours that isn't terminal
+    pending_symbols: tuple[str, ...] = ()  # symbols with an exit order of ours that isn't terminal
     broker_stops: tuple[str, ...] = ()  # symbols under which a stop of ours rests at the broker
     unknown_orders: tuple[str, ...] = ()  # client order ids whose outcome is unknown
     rejected: tuple[str, ...] = ()  # symbols whose last order was refused, with no automatic recovery
@@ -90,8 +90,8 @@ class AccountState(Struct, frozen=True):
         if self.is_settling:
             return True
         if self.only is None:
-            return bool(self.working or self.plan.acts)
-        return self.plan.only(self.only).acts or not self.only.isdisjoint(self.working)
+            return bool(self.pending_symbols or self.plan.acts)
+        return self.plan.only(self.only).acts or not self.only.isdisjoint(self.pending_symbols)
 
     @property
     def is_pressing(self) -> bool:

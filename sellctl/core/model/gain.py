@@ -11,13 +11,13 @@ SHARES_PER_CONTRACT = 100
 
 
 class Basis(StrEnum):
-    """Which side of the quote a gain is measured on. Closing a short mirrors bid and ask."""
+    """The price that a gain is measured on: the side that closing trades against (the ask for a short), or the mid."""
 
-    BID = "bid"
+    EXIT_SIDE = "bid"
     MID = "mid"
 
 
-class Per(StrEnum):
+class AmountUnit(StrEnum):
     """The unit of an amount."""
 
     GAIN = "gain"  # a fraction of the entry price
@@ -27,15 +27,15 @@ class Per(StrEnum):
 
 
 class Amount(Struct, frozen=True):
-    """How far a target or a stop is from entry; always positive, since the rule determines the direction."""
+    """A target or stop: a distance from entry, or with PRICE an absolute price. Always positive."""
 
     value: Decimal
-    per: Per = Per.GAIN
+    unit: AmountUnit = AmountUnit.GAIN
 
 
 def price_on(holding: Holding, basis: Basis) -> Decimal | None:
     """The usable price on a basis: the side that closing trades against, or the mid; None when it isn't usable."""
-    return holding.exit_price if basis is Basis.BID else holding.prices.mid
+    return holding.exit_price if basis is Basis.EXIT_SIDE else holding.prices.mid
 
 
 def side_name(position: Position, basis: Basis) -> str:
@@ -53,17 +53,17 @@ def price_at_gain(position: Position, gain: Decimal) -> Decimal | None:
     return entry * (1 + gain if position.is_long else 1 - gain)
 
 
-def price_at_amount(position: Position, amount: Amount, *, ahead: bool) -> Decimal | None:
-    """The price that is `amount` ahead of entry, or behind it; None when it needs an entry price and there is none."""
-    if amount.per is Per.GAIN:
-        return price_at_gain(position, amount.value if ahead else -amount.value)
-    if amount.per is Per.PRICE:
+def price_at_amount(position: Position, amount: Amount, *, in_profit: bool) -> Decimal | None:
+    """The price at `amount` on the profit side of entry, or on the loss side; None when entry is needed but unknown."""
+    if amount.unit is AmountUnit.GAIN:
+        return price_at_gain(position, amount.value if in_profit else -amount.value)
+    if amount.unit is AmountUnit.PRICE:
         return amount.value
     if position.entry_price is None:
         return None
-    units = position.qty if amount.per is Per.POSITION else 1
+    units = position.qty if amount.unit is AmountUnit.POSITION else 1
     away = amount.value / (units * shares_per_unit(position))
-    return position.entry_price + (away if ahead is position.is_long else -away)
+    return position.entry_price + (away if in_profit is position.is_long else -away)
 
 
 def shares_per_unit(position: Position) -> int:
@@ -71,11 +71,11 @@ def shares_per_unit(position: Position) -> int:
     return SHARES_PER_CONTRACT if position.instrument.is_option else 1
 
 
-def is_at_or_above(position: Position, price: Decimal, threshold: Decimal) -> bool:
+def is_at_least_as_good(position: Position, price: Decimal, threshold: Decimal) -> bool:
     """Whether `price` is at least as good for the position as `threshold`."""
     return price >= threshold if position.is_long else price <= threshold
 
 
-def is_at_or_below(position: Position, price: Decimal, threshold: Decimal) -> bool:
+def is_at_least_as_bad(position: Position, price: Decimal, threshold: Decimal) -> bool:
     """Whether `price` is at least as bad for the position as `threshold`."""
     return price <= threshold if position.is_long else price >= threshold

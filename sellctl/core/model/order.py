@@ -127,7 +127,7 @@ class Order(Struct, frozen=True):
         return (self.filled_at or self.updated_at) if self.filled_qty > 0 else None
 
     @property
-    def leaves(self) -> Decimal:
+    def leaves_qty(self) -> Decimal:
         """The quantity that may still fill; zero once terminal, or when the quantity is unknown (notional)."""
         return ZERO if self.is_terminal or self.qty is None else max(self.qty - self.filled_qty, ZERO)
 

@@ -332,8 +332,9 @@ class Plan(Struct, frozen=True):
     """Every position exactly once, most urgent first, and the stale orders to cancel.
 
     `needs_history` has the symbols with an order to send whose orders of today were not in the snapshot: they have to
-    be looked up and the plan decided again; until then nothing is sent for them. `tripped` is the account guard's limit
-    that was reached today; "" when none was. `guard_problem`, also one of the `faults`, says why the guard can't fire.
+    be looked up and the plan decided again; until then nothing is sent for them. `tripped_limit` is the account guard's
+    limit that was reached today; "" when none was. `guard_problem`, also one of the `faults`, says why the guard can't
+    be evaluated.
     """
 
     account: str
@@ -342,7 +343,7 @@ class Plan(Struct, frozen=True):
     stale: tuple[CancelOrder, ...] = ()
     faults: tuple[str, ...] = ()
     needs_history: frozenset[str] = frozenset()
-    tripped: str = ""
+    tripped_limit: str = field(default="", name="tripped")
     guard_problem: str = ""
 
     @property

@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sellctl.core.model.instrument import Instrument, StructureKind
 from sellctl.core.model.market import Quote, Window
@@ -62,20 +62,20 @@ class OrderCount(Struct, frozen=True):
     """The number of orders sent in the last minute for a symbol or an account: all, and those of class 2-3."""
 
     all: int = 0
-    patient: int = 0
+    non_urgent: int = field(default=0, name="patient")
 
 
 NOTHING_SENT = OrderCount()
 
 
 class BackstopState(Struct, frozen=True):
-    """Whether the broker refuses a backstop for a position, and whether the next one has to wait."""
+    """Whether the broker refuses a backstop for a position, and whether the next one is paused."""
 
     refused: bool = False
-    waits: bool = False
+    paused: bool = field(default=False, name="waits")
 
 
-NO_BACKSTOP = BackstopState()
+BACKSTOP_ALLOWED = BackstopState()
 
 
 class PastAverage(Struct, frozen=True):
@@ -91,7 +91,7 @@ class PositionState(Struct, frozen=True):
     `qty_left` is the quantity left by the ledger of our own fills, which the position may not show yet; None when the
     ledger has none. `unresolved` is the quantity of orders sent whose outcome is unknown. `exit` is the exit under way.
     `wide_for` is how long the spread has been wide without a break. `rejects` counts the broker's refusals in a row,
-    the last one `rejected_for` ago; `obstructed` means that something was in the way then that polls show.
+    the last one `rejected_for` ago; `recoverable` means that polls show the cause of that one.
     `quarantine` says what about the position is unexplained; "" when nothing is.
     `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
     `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger. `due_for` is how
@@ -110,10 +110,10 @@ class PositionState(Struct, frozen=True):
     unresolved: Decimal = Decimal(0)
     exit: ExitProgress | None = None
     wide_for: dt.timedelta = dt.timedelta(0)
-    sent: OrderCount = NOTHING_SENT
+    order_count: OrderCount = field(default=NOTHING_SENT, name="sent")
     rejects: int = 0
     rejected_for: dt.timedelta = dt.timedelta(0)
-    obstructed: bool = False
+    recoverable: bool = field(default=False, name="obstructed")
     quarantine: str = ""
     window: Window | None = None
     last_trade: Decimal | None = None
@@ -125,7 +125,7 @@ class PositionState(Struct, frozen=True):
     original_qty: Decimal | None = None
     suspended: str = ""
     exit_after: str = ""
-    backstop: BackstopState = NO_BACKSTOP
+    backstop: BackstopState = BACKSTOP_ALLOWED
     filled_at: dt.datetime | None = None
     due_for: dt.timedelta | None = None
     unquoted_for: dt.timedelta | None = None
@@ -179,7 +179,7 @@ class Holding(Struct, frozen=True):
 
     @property
     def exit_price(self) -> Decimal | None:
-        """The price one can get now: the bid for a long, the ask for a short."""
+        """The touch, the price that closing trades at now: the bid for a long, the ask for a short."""
         return self.prices.bid if self.position.is_long else self.prices.ask
 
     @property

@@ -58,8 +58,8 @@ class Snapshot(Struct, frozen=True):
     `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked up;
     a symbol that is absent was not looked up. `positions_at` is when the positions were requested. `manual_closes` are
     symbols that the user asked to close; `panic` those to close even while `halted`, which says why no other order may
-    be sent. `sent` counts the account's orders of the last minute. `exempt` are symbols or underlyings that the user
-    exempted. `tripped` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
+    be sent. `order_count` is that of the last minute. `exempt` are symbols or underlyings that the user exempted.
+    `tripped_limit` is the account guard's limit that was reached earlier today. `underlyings` are quotes of
     underlyings, where a rule uses them. `structures` is the stored state of pairs of legs, by the symbols of both.
     `unbooked_splits` are underlyings of which a position may not show today's split, so that the equity may be wrong.
     With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
@@ -75,9 +75,9 @@ class Snapshot(Struct, frozen=True):
     manual_closes: frozenset[str] = frozenset()
     panic: frozenset[str] = frozenset()
     halted: str = ""
-    sent: OrderCount = NOTHING_SENT
+    order_count: OrderCount = field(default=NOTHING_SENT, name="sent")
     exempt: frozenset[str] = frozenset()
-    tripped: str = ""
+    tripped_limit: str = field(default="", name="tripped")
     underlyings: Mapping[str, Quote] = field(default_factory=dict)
     structures: Mapping[str, PositionState] = field(default_factory=dict)
     unbooked_splits: tuple[str, ...] = ()

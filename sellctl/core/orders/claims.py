@@ -50,7 +50,7 @@ def would_wash(order: Order, direction: Direction, limit: Decimal | None) -> boo
 
 
 def _leaves(order: Order) -> Decimal | None:
-    return None if order.qty is None else order.leaves
+    return None if order.qty is None else order.leaves_qty
 
 
 def _largest(claims: Iterable[Decimal | None]) -> Decimal | None:

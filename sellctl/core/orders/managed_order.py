@@ -56,7 +56,7 @@ class Handling(Struct, frozen=True):
     """The differences in how orders of one purpose are handled."""
 
     label: str  # the prefix of messages about it
-    rests: bool  # not work in progress once the broker has it
+    rests: bool  # not in progress any more once the broker has it
     repeats: bool  # sent again after two definite "not found" answers; otherwise a new decision follows
     counts: bool  # in the orders per minute and in the rejects in a row
     announced: bool  # its adoption, its late discovery and each refusal are reported to the user
@@ -193,8 +193,8 @@ class ManagedOrder(Struct, frozen=True):
         return self.state in {ManagedState.INTENDED, ManagedState.UNKNOWN}
 
     @property
-    def is_work(self) -> bool:
-        """Whether it is work in progress: open, and no backstop that rests at the broker."""
+    def is_pending(self) -> bool:
+        """Whether it is still in progress: open, and no backstop that rests at the broker."""
         return not self.is_terminal and not (self.handling.rests and self.state in AT_THE_BROKER)
 
     @property

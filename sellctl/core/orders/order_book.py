@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sellctl.core.model.instrument import an_option
 from sellctl.core.model.intent import OpenOrder
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.position import NO_BACKSTOP, BackstopState, ExitProgress, OrderCount, Position
+from sellctl.core.model.position import BACKSTOP_ALLOWED, BackstopState, ExitProgress, OrderCount, Position
 from sellctl.core.orders.managed_order import CancelRequest, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_events import (
     Adopted,
@@ -40,10 +40,10 @@ class OrderBook:
         self._rate = OrderRate()
         self._open: dict[str, ManagedOrder] = {}  # by client order id
         self._exits: dict[str, ManagedOrder] = {}  # by symbol, the last order of its exit, also once it has ended
-        self._cancels_of_others: dict[str, CancelRequest] = {}  # by the broker's id: orders that aren't in the book
+        self._cancels_of_users_orders: dict[str, CancelRequest] = {}  # by the broker's id
         self._rejected: set[str] = set()
         self._refused_backstops: set[str] = set()
-        self._backstop_waits: dict[str, float] = {}  # end of the pause, by symbol
+        self._backstop_pauses: dict[str, float] = {}  # end of the pause, by symbol
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
@@ -57,17 +57,17 @@ class OrderBook:
         return self._open.get(client_order_id)
 
     @property
-    def working(self) -> int:
-        """The number of orders that are work in progress: exits, and backstops of unknown outcome."""
-        return sum(order.is_work for order in self._open.values())
+    def pending_count(self) -> int:
+        """The number of orders still in progress: exits, and backstops of unknown outcome."""
+        return sum(order.is_pending for order in self._open.values())
 
     @property
-    def symbols_working(self) -> tuple[str, ...]:
-        """The symbols of the orders that are work in progress."""
-        return tuple(sorted({leg.symbol for order in self._open.values() if order.is_work for leg in order.legs}))
+    def pending_symbols(self) -> tuple[str, ...]:
+        """The symbols of the orders still in progress."""
+        return tuple(sorted({leg.symbol for order in self._open.values() if order.is_pending for leg in order.legs}))
 
     @property
-    def symbols_guarded(self) -> tuple[str, ...]:
+    def symbols_with_backstop(self) -> tuple[str, ...]:
         """The symbols under which a backstop rests at the broker."""
         resting = (order for order in self._open.values() if order.purpose is Purpose.BACKSTOP and not order.is_unknown)
         return tuple(sorted({order.symbol for order in resting}))
@@ -78,13 +78,13 @@ class OrderBook:
         return tuple(order.client_order_id for order in self._open.values() if order.is_unknown)
 
     @property
-    def hanging(self) -> frozenset[str]:
+    def pending_cancel_ids(self) -> frozenset[str]:
         """The broker's ids of orders whose cancel was requested and that have not ended yet."""
         ours = {order.order_id for order in self._open.values() if order.cancel}
-        return frozenset(ours | self._cancels_of_others.keys())
+        return frozenset(ours | self._cancels_of_users_orders.keys())
 
     def unresolved(self) -> Mapping[str, Decimal]:
-        """By symbol, the quantity of orders that no answer of the broker shows; symbols without any are absent."""
+        """By symbol, the quantity of orders missing from the broker's latest responses; other symbols are absent."""
         found: dict[str, Decimal] = {}
         for order in self._open.values():
             if order.unseen:
@@ -108,16 +108,16 @@ class OrderBook:
             limit_price=last.limit_price,
         )
 
-    def sent(self, now: float) -> OrderCount:
+    def order_count(self, now: float) -> OrderCount:
         """The account's orders of the last minute, not counting backstops."""
-        return self._rate.sent(now)
+        return self._rate.order_count(now)
 
-    def sent_of_each(self, now: float) -> Mapping[str, OrderCount]:
+    def order_counts_by_symbol(self, now: float) -> Mapping[str, OrderCount]:
         """The orders of the last minute by symbol, not counting backstops; symbols without any are absent."""
-        return self._rate.sent_of_each(now)
+        return self._rate.order_counts_by_symbol(now)
 
     def rejects(self, symbol: str, now: float) -> RejectStreak:
-        """The orders for a symbol that were refused or rejected in a row."""
+        """How many orders for a symbol in a row were refused or rejected, and when the last one was."""
         return self._rate.rejects(symbol, now)
 
     @property
@@ -128,10 +128,10 @@ class OrderBook:
     # --- backstops ----------------------------------------------------------------------------------------------------
 
     def backstop_state(self, position: Position, now: float) -> BackstopState:
-        """Whether the broker refuses backstops for a position, and whether the next one has to wait."""
+        """Whether the broker refuses backstops for a position, and whether the next one is paused."""
         refused = self.is_refused_a_backstop(position)
-        waits = now < self._backstop_waits.get(position.symbol, now)
-        return BackstopState(refused, waits) if refused or waits else NO_BACKSTOP
+        paused = now < self._backstop_pauses.get(position.symbol, now)
+        return BackstopState(refused, paused) if refused or paused else BACKSTOP_ALLOWED
 
     def is_refused_a_backstop(self, position: Position) -> bool:
         """Whether the broker refuses backstops for a position. A refusal for one option counts for all options."""
@@ -141,22 +141,22 @@ class OrderBook:
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
-    def announce(self, order: ManagedOrder) -> None:
-        """Count an order that is sent once its intent is recorded: other decisions of the same moment see it (K2)."""
+    def reserve(self, order: ManagedOrder) -> None:
+        """Count an order before it is recorded, so that concurrent decisions include it (K2)."""
         if order.handling.counts:
-            self._rate.announce(order.client_order_id, order.symbol, order.urgency)
+            self._rate.reserve(order.client_order_id, order.symbol, order.urgency)
 
-    def is_announced(self, symbol: str) -> bool:
-        """Whether an order for the symbol is about to be recorded and sent."""
-        return self._rate.is_announced(symbol)
+    def is_reserved(self, symbol: str) -> bool:
+        """Whether an order for the symbol is reserved: about to be recorded and sent."""
+        return self._rate.is_reserved(symbol)
 
-    def withdraw(self, client_order_id: str) -> None:
-        """Forget an announced order whose intent can't be recorded; nothing when it was intended meanwhile."""
-        self._rate.withdraw(client_order_id)
+    def release(self, client_order_id: str) -> None:
+        """Remove a reserved order whose intent could not be recorded; does nothing if it was recorded meanwhile."""
+        self._rate.release(client_order_id)
 
-    def intend(self, order: ManagedOrder) -> None:
+    def add_recorded(self, order: ManagedOrder) -> None:
         """Add an order that is recorded and about to be sent."""
-        self._rate.withdraw(order.client_order_id)
+        self._rate.release(order.client_order_id)
         self._open[order.client_order_id] = order
         if order.purpose is Purpose.EXIT:
             self._exits[order.symbol] = order
@@ -167,8 +167,8 @@ class OrderBook:
         """Add an order that an earlier process left open. An order that is in the book already stays as it is."""
         self._open.setdefault(recorded.intent.client_order_id, restored(recorded))
 
-    def add(self, order: ManagedOrder) -> None:
-        """Add an order of ours that the broker shows and the book did not have; its adoption follows."""
+    def add_discovered(self, order: ManagedOrder) -> None:
+        """Add an order of ours that the broker shows; the caller then records an Adopted event."""
         self._open[order.client_order_id] = order
 
     def record(self, client_order_id: str, event: OrderEvent) -> tuple[Effect, ...]:
@@ -186,16 +186,18 @@ class OrderBook:
         return effects
 
     def may_request_cancel(self, order: Order, at: float) -> bool:
-        """Whether the broker is to be asked to cancel an order: not again a moment after it was."""
+        """Whether to send a cancel request; False shortly after the previous request."""
         known = self._open.get(order.client_order_id)
-        request = known.cancel if known else self._cancels_of_others.get(order.id)
+        request = known.cancel if known else self._cancels_of_users_orders.get(order.id)
         return Cancel() in ask_to_cancel(request, at)[1]
 
     def request_cancel(self, order: Order, at: float) -> tuple[Effect, ...]:
-        """Request the cancel of any order. The effects include Cancel when the broker is to be asked now."""
+        """Request the cancel of any order. The effects include Cancel when the request is to be sent now."""
         if order.client_order_id in self._open:
             return self.record(order.client_order_id, CancelRequested(order.id, at))
-        self._cancels_of_others[order.id], effects = ask_to_cancel(self._cancels_of_others.get(order.id), at)
+        self._cancels_of_users_orders[order.id], effects = ask_to_cancel(
+            self._cancels_of_users_orders.get(order.id), at
+        )
         return effects
 
     def cancel_refused(self, order: Order) -> None:
@@ -204,14 +206,14 @@ class OrderBook:
 
     def cancel_ended(self, order: Order) -> None:
         """Record that an order whose cancel was requested has ended at the broker."""
-        self._cancels_of_others.pop(order.id, None)
+        self._cancels_of_users_orders.pop(order.id, None)
 
-    def cancels_seen(self, ids: Collection[str]) -> None:
-        """Forget the cancels of the user's orders, except of these, which the broker still lists as open."""
-        for order_id in self._cancels_of_others.keys() - ids:
-            del self._cancels_of_others[order_id]
+    def forget_cancels_except(self, open_ids: Collection[str]) -> None:
+        """Forget the cancels of the user's orders, except of those that the broker still lists as open."""
+        for order_id in self._cancels_of_users_orders.keys() - open_ids:
+            del self._cancels_of_users_orders[order_id]
 
-    def seen(self, client_order_ids: Collection[str]) -> None:
+    def mark_unseen_except(self, client_order_ids: Collection[str]) -> None:
         """Mark as unseen every order of this process except these, which the broker's view shows.
 
         The broker may not show an order for a while after it was accepted, or sent again.
@@ -223,14 +225,18 @@ class OrderBook:
     def position_closed(self, symbol: str) -> None:
         """Remove the exit and the pause of a symbol, because its position is closed or has changed sides."""
         self._exits.pop(symbol, None)
-        self._backstop_waits.pop(symbol, None)
+        self._backstop_pauses.pop(symbol, None)
 
-    def refuse_backstops(self, symbols: Collection[str]) -> None:
+    def record_backstop_refusals(self, symbols: Collection[str]) -> None:
         """Record that the broker refused backstops for these symbols earlier today."""
         self._refused_backstops.update(symbols)
 
     def _follow_exit(self, after: ManagedOrder, event: OrderEvent) -> None:
-        """Update the last order of the exit. It ends when no step was taken; an adopted order may start one."""
+        """Update the last order of the exit.
+
+        The exit is removed if its order has step 0: its only order was refused. An adopted order with a step starts an
+        exit where there is none.
+        """
         if after.purpose is not Purpose.EXIT:
             return
         last = self._exits.get(after.symbol)
@@ -243,7 +249,7 @@ class OrderBook:
             self._exits[after.symbol] = after
 
     def _count(self, before: ManagedOrder, after: ManagedOrder, event: OrderEvent) -> None:
-        """Update the rejects in a row, and the pause before the next backstop."""
+        """Update the number of rejects in a row, and the pause before the next backstop."""
         symbol, handling = after.symbol, after.handling
         if after.filled > before.filled:
             self._rejected.discard(symbol)
@@ -253,13 +259,13 @@ class OrderBook:
         rejected = event.counted if isinstance(event, Refused) else event.state is ManagedState.REJECTED
         if after.purpose is Purpose.BACKSTOP:
             pause = handling.pause_after_refusal if refused else handling.pause_after_end
-            self._backstop_waits[symbol] = event.at + pause
+            self._backstop_pauses[symbol] = event.at + pause
             if rejected:
                 self._refused_backstops.add(symbol)
         elif rejected:
             recovers = isinstance(event, Refused) and event.recovers
-            self._rate.rejected(symbol, event.at, obstructed=recovers)
+            self._rate.rejected(symbol, event.at, recoverable=recovers)
             if not recovers:
                 self._rejected.add(symbol)
         elif not refused:
-            self._rate.ended_well(symbol)
+            self._rate.clear_rejects(symbol)

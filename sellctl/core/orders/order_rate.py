@@ -19,12 +19,12 @@ STREAK_ENDS_SECONDS = 600.0
 class RejectStreak(Struct, frozen=True):
     """Orders for a symbol that were refused or rejected in a row: how many, and the seconds since the last one.
 
-    `obstructed`: something was in the way of the last one that the next poll shows.
+    `recoverable`: the last one was refused because of something that the next poll shows.
     """
 
     count: int = 0
     seconds: float = 0.0
-    obstructed: bool = False
+    recoverable: bool = False
 
 
 NO_REJECTS = RejectStreak()
@@ -35,41 +35,41 @@ class OrderRate:
     """The orders of one account in the last minute, and its rejects. Times are monotonic seconds."""
 
     _sent: deque[tuple[float, str, Urgency]] = field(default_factory=deque)
-    _announced: dict[str, tuple[str, Urgency]] = field(default_factory=dict)  # by client order id
+    _reserved: dict[str, tuple[str, Urgency]] = field(default_factory=dict)  # by client order id
     _rejects: dict[str, tuple[RejectStreak, float]] = field(default_factory=dict)  # with the instant of the last one
 
-    def announce(self, client_order_id: str, symbol: str, urgency: Urgency) -> None:
-        """Count an order from now on that is sent once its intent is recorded."""
-        self._announced[client_order_id] = (symbol, urgency)
+    def reserve(self, client_order_id: str, symbol: str, urgency: Urgency) -> None:
+        """Count an order before it is recorded and sent."""
+        self._reserved[client_order_id] = (symbol, urgency)
 
-    def is_announced(self, symbol: str) -> bool:
-        """Whether an order for the symbol is announced."""
-        return any(symbol == announced for announced, _ in self._announced.values())
+    def is_reserved(self, symbol: str) -> bool:
+        """Whether an order for the symbol is about to be recorded and sent."""
+        return any(symbol == each for each, _ in self._reserved.values())
 
-    def withdraw(self, client_order_id: str) -> None:
-        """Don't count an announced order any more: it is sent, or won't be."""
-        self._announced.pop(client_order_id, None)
+    def release(self, client_order_id: str) -> None:
+        """Don't count a reserved order any more: it is sent, or won't be."""
+        self._reserved.pop(client_order_id, None)
 
     def sending(self, symbol: str, urgency: Urgency, now: float) -> None:
         """Count an order that is about to be sent."""
         self._sent.append((now, symbol, urgency))
 
-    def rejected(self, symbol: str, now: float, *, obstructed: bool = False) -> None:
+    def rejected(self, symbol: str, now: float, *, recoverable: bool = False) -> None:
         """Count an order that was refused or rejected, for whatever reason."""
-        self._rejects[symbol] = (RejectStreak(self.rejects(symbol, now).count + 1, obstructed=obstructed), now)
+        self._rejects[symbol] = (RejectStreak(self.rejects(symbol, now).count + 1, recoverable=recoverable), now)
 
-    def ended_well(self, symbol: str) -> None:
+    def clear_rejects(self, symbol: str) -> None:
         """Reset the rejects in a row, because an order has ended without one.
 
         An acceptance doesn't reset them: a reject may follow it.
         """
         self._rejects.pop(symbol, None)
 
-    def sent(self, now: float) -> OrderCount:
-        """The account's orders of the last minute, and those that are announced."""
+    def order_count(self, now: float) -> OrderCount:
+        """The account's orders of the last minute, and those that are reserved."""
         return _counted([urgency for _, urgency in self._last_minute(now)])
 
-    def sent_of_each(self, now: float) -> dict[str, OrderCount]:
+    def order_counts_by_symbol(self, now: float) -> dict[str, OrderCount]:
         """The same by symbol; symbols without any are absent."""
         urgencies: dict[str, list[Urgency]] = {}
         for symbol, urgency in self._last_minute(now):
@@ -79,7 +79,7 @@ class OrderRate:
     def _last_minute(self, now: float) -> list[tuple[str, Urgency]]:
         while self._sent and now - self._sent[0][0] > MINUTE:
             self._sent.popleft()
-        return [*((symbol, urgency) for _, symbol, urgency in self._sent), *self._announced.values()]
+        return [*((symbol, urgency) for _, symbol, urgency in self._sent), *self._reserved.values()]
 
     def rejects(self, symbol: str, now: float) -> RejectStreak:
         """The orders that were refused or rejected in a row."""

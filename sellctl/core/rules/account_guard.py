@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from sellctl.core.config.schema import AccountGuardConfig
-from sellctl.core.model.gain import Amount, Per
+from sellctl.core.model.gain import Amount, AmountUnit
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.text import as_dollars, as_percent
 
@@ -27,7 +27,7 @@ def result_of_day(facts: AccountFacts) -> Decimal | None:
 
 
 def why_unknown(facts: AccountFacts) -> str:
-    """What the broker doesn't say, so that the day's result is unknown; "" when it is known."""
+    """What the broker did not report, so that the day's result is unknown; "" when it is known."""
     if facts.equity is None:
         return "the account's equity"
     if facts.last_equity is None or facts.last_equity <= 0:
@@ -40,4 +40,4 @@ def _note(facts: AccountFacts) -> str:
 
 
 def _dollars(limit: Amount, before: Decimal) -> Decimal:
-    return limit.value * before if limit.per is Per.GAIN else limit.value
+    return limit.value * before if limit.unit is AmountUnit.GAIN else limit.value

@@ -11,7 +11,15 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from sellctl.core.model.gain import Amount, Basis, Per, is_at_or_above, is_at_or_below, price_on, side_name
+from sellctl.core.model.gain import (
+    Amount,
+    AmountUnit,
+    Basis,
+    is_at_least_as_bad,
+    is_at_least_as_good,
+    price_on,
+    side_name,
+)
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import REASONS, ExitSignal, Reason, Trigger
 from sellctl.core.model.position import Holding
@@ -80,7 +88,7 @@ class ProtectiveRule(PriceRule):
         if threshold is None:
             return None
         side, price = _loss_price(holding, self.basis)
-        if price is None or not is_at_or_below(holding.position, price, threshold):
+        if price is None or not is_at_least_as_bad(holding.position, price, threshold):
             return None
         where = "at or below" if holding.position.is_long else "at or above"
         wide = ", on a wide spread" if holding.prices.wide else ""
@@ -123,7 +131,7 @@ class PeakRule(ProtectiveRule):
         best, nearest = holding, None
         for subject in (holding, *self._armed_before(holding)) if holding.state.past_averages else ():
             stop = self.stop(subject)
-            if stop is not None and (nearest is None or not is_at_or_below(holding.position, stop, nearest)):
+            if stop is not None and (nearest is None or not is_at_least_as_bad(holding.position, stop, nearest)):
                 best, nearest = subject, stop
         return best
 
@@ -147,7 +155,7 @@ class ProfitRule(PriceRule):
         price = price_on(holding, self.basis)
         if threshold is None or price is None or holding.prices.wide:
             return None
-        if not is_at_or_above(holding.position, price, threshold):
+        if not is_at_least_as_good(holding.position, price, threshold):
             return None
         side = side_name(holding.position, self.basis)
         where = "at or above" if holding.position.is_long else "at or below"
@@ -181,8 +189,8 @@ def peak_gain(holding: Holding) -> Decimal | None:
 
 def amount_text(amount: Amount) -> str:
     """An amount as the configuration writes it."""
-    if amount.per is Per.GAIN:
+    if amount.unit is AmountUnit.GAIN:
         return as_percent(amount.value).removeprefix("+")
-    if amount.per is Per.PRICE:
+    if amount.unit is AmountUnit.PRICE:
         return f"price {amount.value:f}"
-    return f"${amount.value:f}/{amount.per.value}"
+    return f"${amount.value:f}/{amount.unit.value}"

@@ -22,8 +22,10 @@ class Breakeven(PeakRule):
 
     def stop(self, holding: Holding) -> Decimal | None:
         """The price at which the gain is `keep`; None until the rule is armed."""
-        ahead = peak_gain(holding)
-        return price_at_gain(holding.position, self.keep) if ahead is not None and ahead >= self.activation else None
+        gain_at_peak = peak_gain(holding)
+        if gain_at_peak is None or gain_at_peak < self.activation:
+            return None
+        return price_at_gain(holding.position, self.keep)
 
     def text(self, holding: Holding) -> str:
         """For example, "breakeven after +25%"."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.gain import Basis, is_at_or_above, price_at_gain, price_on
+from sellctl.core.model.gain import Basis, is_at_least_as_good, price_at_gain, price_on
 from sellctl.core.model.holding_time import days_left
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason
@@ -20,7 +20,7 @@ class DaysToExpiry(UnpricedRule):
     reason: ClassVar[Reason] = Reason.DAYS_TO_EXPIRY
     days: int
     gain: Decimal | None = None
-    basis: Basis = Basis.BID
+    basis: Basis = Basis.EXIT_SIDE
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
         """The exit; None when nothing expires, too many days are left, or the gain is too small or unknown."""
@@ -41,7 +41,7 @@ class DaysToExpiry(UnpricedRule):
         price, needed = price_on(holding, self.basis), price_at_gain(holding.position, self.gain)
         if price is None or needed is None or holding.prices.wide:
             return False
-        return is_at_or_above(holding.position, price, needed)
+        return is_at_least_as_good(holding.position, price, needed)
 
 
 def _days(count: int) -> str:

@@ -30,6 +30,6 @@ class ProfitLock(PeakRule):
         return f"profit lock at {as_percent(self._keep(holding) or Decimal(0))}"
 
     def _keep(self, holding: Holding) -> Decimal | None:
-        ahead = peak_gain(holding)
-        kept = [rung.keep for rung in self.rungs if ahead is not None and ahead >= rung.at]
+        gain_at_peak = peak_gain(holding)
+        kept = [rung.keep for rung in self.rungs if gain_at_peak is not None and gain_at_peak >= rung.at]
         return max(kept, default=None)

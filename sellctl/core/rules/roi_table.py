@@ -22,7 +22,7 @@ class RoiTable(ProfitRule):
     reason: ClassVar[Reason] = Reason.ROI_TABLE
     steps: tuple[RoiStep, ...]  # by time, ascending
     hours: Hours = Hours.WALL
-    basis: Basis = Basis.BID
+    basis: Basis = Basis.EXIT_SIDE
 
     def threshold(self, holding: Holding, market: Market) -> Decimal | None:
         """The price at which the gain of the current step is reached; None before the first step."""

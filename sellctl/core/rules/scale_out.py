@@ -25,7 +25,7 @@ class ScaleOut(ProfitRule):
 
     reason: ClassVar[Reason] = Reason.SCALE_OUT
     slices: tuple[ScaleStep, ...]  # by gain, ascending
-    basis: Basis = Basis.BID
+    basis: Basis = Basis.EXIT_SIDE
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
         """The price of the first slice that isn't sold; None when none is left."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.model.gain import Amount, Basis, Per, price_at_amount
+from sellctl.core.model.gain import Amount, AmountUnit, Basis, price_at_amount
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
@@ -22,8 +22,8 @@ class StopLoss(ProtectiveRule):
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
         """The entry price less the amount, or plus it for a short; None when the entry is needed and unknown."""
-        return price_at_amount(holding.position, self.at, ahead=False)
+        return price_at_amount(holding.position, self.at, in_profit=False)
 
     def label(self, _holding: Holding, _market: Market) -> str:
         """For example, "stop -20%" or "stop $120/contract"."""
-        return f"stop {as_percent(-self.at.value) if self.at.per is Per.GAIN else amount_text(self.at)}"
+        return f"stop {as_percent(-self.at.value) if self.at.unit is AmountUnit.GAIN else amount_text(self.at)}"

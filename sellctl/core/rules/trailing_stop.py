@@ -28,11 +28,11 @@ class TrailingStop(PeakRule):
 
     def stop(self, holding: Holding) -> Decimal | None:
         """The stop that is nearest to the peak; None until the rule is armed."""
-        peak, ahead = holding.state.peak, peak_gain(holding)
-        if peak is None or ahead is None or ahead < self.activation:
+        peak, gain_at_peak = holding.state.peak, peak_gain(holding)
+        if peak is None or gain_at_peak is None or gain_at_peak < self.activation:
             return None
         trails = (self.trail, self.max_pullback)
-        stops = [_below(holding, peak, ahead, trail) for trail in trails if trail is not None]
+        stops = [_below(holding, peak, gain_at_peak, trail) for trail in trails if trail is not None]
         if self.floor is not None:
             stops.append(price_at_gain(holding.position, self.floor))
         known = [stop for stop in stops if stop is not None]
@@ -40,15 +40,15 @@ class TrailingStop(PeakRule):
 
     def text(self, holding: Holding) -> str:
         """For example, "trailing stop 10pt below the peak of +50%"."""
-        ahead = as_percent(peak_gain(holding) or Decimal(0))
-        return f"trailing stop {_pullback_text(self.trail)} below the peak of {ahead}"
+        gain_at_peak = as_percent(peak_gain(holding) or Decimal(0))
+        return f"trailing stop {_pullback_text(self.trail)} below the peak of {gain_at_peak}"
 
 
-def _below(holding: Holding, peak: Decimal, ahead: Decimal, trail: Pullback) -> Decimal | None:
+def _below(holding: Holding, peak: Decimal, gain_at_peak: Decimal, trail: Pullback) -> Decimal | None:
     """The price that is `trail` worse than the peak."""
     if trail.of_price:
         return peak * (1 - trail.value if holding.position.is_long else 1 + trail.value)
-    return price_at_gain(holding.position, ahead - trail.value)
+    return price_at_gain(holding.position, gain_at_peak - trail.value)
 
 
 def _pullback_text(trail: Pullback) -> str:

@@ -12,7 +12,7 @@ from sellctl.core.model.position import Holding
 
 @dataclass(frozen=True, slots=True)
 class ZeroDay:
-    """Close an option on its last day: patient from `start`, protective from `eager`, at any price from `final`."""
+    """Close an option on its last day: non-urgent from `start`, protective from `eager`, at any price from `final`."""
 
     config: ZeroDayConfig
 

@@ -23,7 +23,7 @@ class StrategyOne(BaseStrategy):
     profit_rate: Decimal = Decimal("1.1")
     stop_loss_rate: Decimal = Decimal("0.8")
     applies_to: tuple[AssetKind, ...] = (AssetKind.OPTION,)
-    profit_basis: Basis = Basis.BID
+    profit_basis: Basis = Basis.EXIT_SIDE
     loss_basis: Basis = Basis.MID
 
     @cached_property

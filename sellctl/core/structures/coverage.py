@@ -1,8 +1,8 @@
 """Which shorts are naked, and which longs may not be closed alone because they cover a short.
 
-A short call is covered by 100 shares per contract, and a short option by a long of the same type and underlying that
-expires no earlier. An adjusted contract doesn't deliver 100 shares, and its root counts as its own underlying, so only
-an option of that root covers it.
+A short call is covered by 100 shares per contract, and a short option by a long of the same right (call or put) and
+underlying that expires no earlier. An adjusted contract doesn't deliver 100 shares, and its root counts as its own
+underlying, so only an option of that root covers it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,16 +22,16 @@ ZERO = Decimal(0)
 class Cover(Struct, frozen=True):
     """Which longs cover which shorts, by symbol.
 
-    `uncovered`: naked contracts per short option. `by_options`: contracts per short that long options cover.
-    `reserved`: the quantity per long that covers shorts. `covered_by_long`: the shorts that a long covers. `covering`:
-    the longs that cover a short.
+    `uncovered`: naked contracts per short option. `contracts_covered_by_options`: contracts per short that long options
+    cover. `reserved`: the quantity per long that covers shorts. `shorts_by_long`: the shorts that a long covers.
+    `longs_by_short`: the longs that cover a short.
     """
 
     uncovered: Mapping[str, Decimal]
-    by_options: Mapping[str, Decimal]
+    contracts_covered_by_options: Mapping[str, Decimal]
     reserved: Mapping[str, Decimal]
-    covered_by_long: Mapping[str, tuple[str, ...]]
-    covering: Mapping[str, tuple[str, ...]]
+    shorts_by_long: Mapping[str, tuple[str, ...]]
+    longs_by_short: Mapping[str, tuple[str, ...]]
 
 
 _NO_SHORTS = Cover({}, {}, {}, {}, {})
@@ -48,10 +48,10 @@ def cover_of(holdings: Iterable[Holding]) -> Cover:
         matching.match(short, contract)
     return Cover(
         uncovered=matching.uncovered,
-        by_options=matching.by_options,
+        contracts_covered_by_options=matching.contracts_covered_by_options,
         reserved=matching.reserved,
-        covered_by_long={long: tuple(shorts) for long, shorts in matching.covered_by_long.items()},
-        covering={short: tuple(longs) for short, longs in matching.covering.items()},
+        shorts_by_long={long: tuple(shorts) for long, shorts in matching.shorts_by_long.items()},
+        longs_by_short={short: tuple(longs) for short, longs in matching.longs_by_short.items()},
     )
 
 
@@ -61,29 +61,30 @@ class _Matching:
 
     longs: Mapping[str, list[Holding]]
     uncovered: dict[str, Decimal] = field(default_factory=dict)
-    by_options: dict[str, Decimal] = field(default_factory=dict)
+    contracts_covered_by_options: dict[str, Decimal] = field(default_factory=dict)
     reserved: dict[str, Decimal] = field(default_factory=dict)
-    covered_by_long: dict[str, list[str]] = field(default_factory=dict)
-    covering: dict[str, list[str]] = field(default_factory=dict)
+    shorts_by_long: dict[str, list[str]] = field(default_factory=dict)
+    longs_by_short: dict[str, list[str]] = field(default_factory=dict)
 
     def match(self, short: Holding, contract: OptionContract) -> None:
         """Cover as much of one short as the unused quantity of its candidates allows."""
         missing = short.position.qty
         underlying = short.position.instrument.underlying
-        for long, each in _candidates(contract, self.longs.get(underlying, [])):
+        for long, units_per_contract in _candidates(contract, self.longs.get(underlying, [])):
             left = long.position.qty - self.reserved.get(long.symbol, ZERO)
-            taken = min(missing, left // each)
+            taken = min(missing, left // units_per_contract)
             if taken > 0:
                 missing -= taken
-                self._assign(short, long, taken, each)
+                self._assign(short, long, taken, units_per_contract)
         self.uncovered[short.symbol] = missing
 
-    def _assign(self, short: Holding, long: Holding, contracts: Decimal, each: Decimal) -> None:
-        self.reserved[long.symbol] = self.reserved.get(long.symbol, ZERO) + contracts * each
-        self.covered_by_long.setdefault(long.symbol, []).append(short.symbol)
-        self.covering.setdefault(short.symbol, []).append(long.symbol)
+    def _assign(self, short: Holding, long: Holding, contracts: Decimal, units_per_contract: Decimal) -> None:
+        self.reserved[long.symbol] = self.reserved.get(long.symbol, ZERO) + contracts * units_per_contract
+        self.shorts_by_long.setdefault(long.symbol, []).append(short.symbol)
+        self.longs_by_short.setdefault(short.symbol, []).append(long.symbol)
         if long.position.instrument.is_option:
-            self.by_options[short.symbol] = self.by_options.get(short.symbol, ZERO) + contracts
+            covered = self.contracts_covered_by_options.get(short.symbol, ZERO)
+            self.contracts_covered_by_options[short.symbol] = covered + contracts
 
 
 def _longs_by_underlying(holdings: Iterable[Holding]) -> dict[str, list[Holding]]:
@@ -115,7 +116,7 @@ def _is_stock(instrument: Instrument) -> bool:
 
 
 def _covers(long: OptionContract, short: OptionContract) -> bool:
-    """Same right and no earlier expiry; on the same date only the same root (SPX stops trading before SPXW)."""
+    """Same right (call or put), no earlier expiry; on the same date the same root (SPX stops trading before SPXW)."""
     if long.right is not short.right:
         return False
     return long.expires > short.expires or (long.expires == short.expires and long.root == short.root)

@@ -26,7 +26,7 @@ class Pair(Struct, frozen=True):
     kind: StructureKind
     short: Holding
     long: Holding
-    whole: Holding
+    combined: Holding
 
 
 def pair_name(short: str, long: str) -> str:
@@ -49,16 +49,16 @@ def pairs_of(holdings: Iterable[Holding], cover: Cover, states: Mapping[str, Pos
     """Every pair among the holdings."""
     known = {holding.symbol: holding for holding in holdings}
     found = []
-    for short, longs in cover.covering.items():
-        if len(longs) == 1 and cover.covered_by_long[longs[0]] == (short,):
+    for short, longs in cover.longs_by_short.items():
+        if len(longs) == 1 and cover.shorts_by_long[longs[0]] == (short,):
             pair = _pair(known[short], known[longs[0]], states)
             found += [pair] if pair else []
     return tuple(found)
 
 
 def pair_at(pair: Pair, short: Prices, long: Prices) -> Holding:
-    """The whole of a pair at other prices of its legs."""
-    return replace(pair.whole, prices=_net_prices(short, long, pair.whole.position.direction))
+    """A pair as one holding, at other prices of its legs."""
+    return replace(pair.combined, prices=_net_prices(short, long, pair.combined.position.direction))
 
 
 def kind_of(holding: Holding, cover: Cover, pairs: Mapping[str, Pair]) -> StructureKind | None:
@@ -70,7 +70,7 @@ def kind_of(holding: Holding, cover: Cover, pairs: Mapping[str, Pair]) -> Struct
         return pairs[holding.symbol].kind
     if holding.position.is_long:
         return StructureKind.SINGLE
-    if holding.symbol in cover.covering and option.right is Right.CALL:
+    if holding.symbol in cover.longs_by_short and option.right is Right.CALL:
         return StructureKind.COVERED_CALL
     return StructureKind.SHORT_PUT if option.right is Right.PUT else StructureKind.SINGLE
 
@@ -83,10 +83,10 @@ def _pair(short: Holding, long: Holding, states: Mapping[str, PositionState]) ->
         kind = StructureKind.VERTICAL
     else:
         kind = StructureKind.CALENDAR if first.strike == second.strike else StructureKind.DIAGONAL
-    return Pair(kind, short, long, _whole(kind, short, long, states))
+    return Pair(kind, short, long, _combined(kind, short, long, states))
 
 
-def _whole(kind: StructureKind, short: Holding, long: Holding, states: Mapping[str, PositionState]) -> Holding:
+def _combined(kind: StructureKind, short: Holding, long: Holding, states: Mapping[str, PositionState]) -> Holding:
     name = pair_name(short.symbol, long.symbol)
     instrument = short.position.instrument
     net = _net_entry(short.position, long.position)

@@ -16,7 +16,7 @@ from sellctl.core.model.instrument import an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.position import Direction, PastAverage, Position, PositionState
 from sellctl.core.orders.claims import closes
-from sellctl.core.ports import Memory
+from sellctl.core.ports import EpisodeStore
 from sellctl.core.structures.pairs import is_pair_name, legs_of
 
 # A split leaves the total cost unchanged; a change by more than this share of it is a trade.
@@ -29,9 +29,9 @@ SMALLEST_SPLIT = Decimal("0.01")  # of the quantity; a smaller trade may leave t
 class Episodes:
     """The episodes of one account's positions and pairs."""
 
-    def __init__(self, account: str, memory: Memory) -> None:
+    def __init__(self, account: str, store: EpisodeStore) -> None:
         self._account = account
-        self._memory = memory
+        self._store = store
         self._known: dict[str, Episode] | None = None
         self._looked_up: set[str] = set()
         self.in_question: set[str] = set()  # symbols that may have been closed and opened again: see `opened`
@@ -43,12 +43,12 @@ class Episodes:
     def known(self) -> dict[str, Episode]:
         """Every episode by symbol, initially as an earlier process stored them."""
         if self._known is None:
-            self._known = dict(self._memory.load(self._account))
+            self._known = dict(self._store.load(self._account))
         return self._known
 
     async def save(self) -> None:
         """Store all episodes. They are on disk when this returns."""
-        await self._memory.save(self._account, self.known)
+        await self._store.save(self._account, self.known)
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Delete the episodes of positions that are gone."""

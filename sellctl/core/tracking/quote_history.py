@@ -53,7 +53,7 @@ class QuoteSample(Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class QuoteBook:
+class QuoteHistory:
     """The quotes of one symbol. Instants are monotonic seconds; `confirm` is the time between two samples of a stop."""
 
     asset: AssetClass
@@ -75,7 +75,7 @@ class QuoteBook:
     _samples: deque[QuoteSample] = field(default_factory=deque)
     _wide_since: float | None = None
 
-    def take(self, quote: Quote, now: float, source: Source, broker_now: dt.datetime | None = None) -> bool:
+    def store(self, quote: Quote, now: float, source: Source, broker_now: dt.datetime | None = None) -> bool:
         """Store a quote unless it is older than the newest or an unconfirmed jump. Return whether it is now the newest.
 
         A quote from the future by the broker's clock is stored only while there is no other, and never outdates the
@@ -108,18 +108,18 @@ class QuoteBook:
         self.window = self._window()
         return True
 
-    def traded(self, price: Decimal) -> None:
+    def record_trade(self, price: Decimal) -> None:
         """Store the price of the latest trade."""
         self.last_trade = price
 
-    def confirm_after(self, seconds: float) -> None:
+    def set_confirmation_delay(self, seconds: float) -> None:
         """Change the time between two samples of a stop."""
         self.confirm = seconds
         self._drop_the_superseded()
         self.window = self._window()
 
-    def restarted(self) -> None:
-        """The stream restarts: count the polls ahead of it from zero again."""
+    def reset_polls_ahead(self) -> None:
+        """Count the polls ahead of the stream from zero again."""
         self.polls_ahead = 0
 
     def wide_for(self, now: float) -> dt.timedelta:

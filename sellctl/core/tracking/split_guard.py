@@ -8,7 +8,7 @@ from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import Position
 from sellctl.core.tracking.episodes import Episodes
-from sellctl.core.tracking.quote_history import QuoteBook
+from sellctl.core.tracking.quote_history import QuoteHistory
 from sellctl.core.tracking.splits import SplitsOfDay, SuspectedSplit, suspected_split
 
 
@@ -16,15 +16,15 @@ class SplitGuard:
     """Knows which positions of one account may not show today's split, by the last poll."""
 
     def __init__(
-        self, splits: SplitsOfDay | None, episodes: Episodes, book_of: Callable[[str], QuoteBook | None]
+        self, splits: SplitsOfDay | None, episodes: Episodes, history_of: Callable[[str], QuoteHistory | None]
     ) -> None:
         """`splits` are those of the day; without them no price is taken for that of a split.
 
-        `book_of` returns the stored quotes of a symbol, or None before the first.
+        `history_of` returns the stored quotes of a symbol, or None before the first.
         """
         self._splits = splits
         self._episodes = episodes
-        self._book_of = book_of
+        self._history_of = history_of
         self._suspended: dict[str, str] = {}
         self._accepted: set[str] = set()  # symbols or underlyings whose rules the user has resumed today
         self._accepted_on: dt.date | None = None
@@ -79,13 +79,13 @@ class SplitGuard:
         splits, underlying = self._splits, position.instrument.underlying
         if splits is None or splits.is_without_split(underlying) or self._is_accepted(position, market):
             return None
-        book = self._book_of(position.symbol)
-        if book is None or book.newest is None:
+        history = self._history_of(position.symbol)
+        if history is None or history.newest is None:
             return None
         opened, bought = market.opened_at, self._episodes.known.get(position.symbol)
-        if opened and (book.newest.at < opened or (bought and bought.opened_at and bought.opened_at >= opened)):
+        if opened and (history.newest.at < opened or (bought and bought.opened_at and bought.opened_at >= opened)):
             return None
-        return suspected_split(position, book, splits)
+        return suspected_split(position, history, splits)
 
     def _is_accepted(self, position: Position, market: Market) -> bool:
         accepted = self._accepted if self._accepted_on == market.today else ()

@@ -14,7 +14,7 @@ from msgspec import Struct
 from sellctl.core.decision.pricing import believable
 from sellctl.core.model.market import Split
 from sellctl.core.model.position import Position
-from sellctl.core.tracking.quote_history import QuoteBook
+from sellctl.core.tracking.quote_history import QuoteHistory
 
 # Smaller ones (stock dividends) move a price no more than a day's news does.
 SMALLEST_RATIO = Decimal("1.2")
@@ -105,7 +105,7 @@ class SuspectedSplit(Struct, frozen=True):
     is_certain: bool
 
 
-def suspected_split(position: Position, book: QuoteBook, splits: SplitsOfDay) -> SuspectedSplit | None:
+def suspected_split(position: Position, history: QuoteHistory, splits: SplitsOfDay) -> SuspectedSplit | None:
     """Whether the newest price has jumped by a split that the position may not show yet; None when it has not.
 
     A known split needs a jump near its ratio, from any earlier price: that before the night, that before the last jump,
@@ -114,15 +114,17 @@ def suspected_split(position: Position, book: QuoteBook, splits: SplitsOfDay) ->
     the first answer or failure.
     """
     stock, is_stock = position.instrument.underlying, not position.instrument.is_option
-    ratio, price = splits.ratio_of(stock), price_of(book)
+    ratio, price = splits.ratio_of(stock), price_of(history)
     if price is None or splits.is_without_split(stock):
         return None
     if ratio is not None:
-        before = _known(book.closed_at, book.jumped_from, position.lastday_price, position.entry_price)
+        before = _known(history.closed_at, history.jumped_from, position.lastday_price, position.entry_price)
         if not has_jumped_by(ratio, price, before):
             return None
-        return SuspectedSplit(f"today's {ratio_text(ratio)} split of {stock} may not be booked yet", is_certain=True)
-    usual = usual_split(book.reopened_at, _known(book.closed_at)) if book.reopened_at else None
+        return SuspectedSplit(
+            f"today's {ratio_text(ratio)} split of {stock} may not be reflected in the position yet", is_certain=True
+        )
+    usual = usual_split(history.reopened_at, _known(history.closed_at)) if history.reopened_at else None
     if usual is None and (is_stock or splits.is_asked):
         usual = usual_split(price, _known(position.lastday_price))
     if usual is None:
@@ -131,9 +133,9 @@ def suspected_split(position: Position, book: QuoteBook, splits: SplitsOfDay) ->
     return SuspectedSplit(why, is_certain=False)
 
 
-def price_of(book: QuoteBook) -> Decimal | None:
+def price_of(history: QuoteHistory) -> Decimal | None:
     """The newest quote's mid, or its only side; None without a price."""
-    quote = book.newest
+    quote = history.newest
     if quote is None:
         return None
     bid, ask = believable(quote.bid), believable(quote.ask)

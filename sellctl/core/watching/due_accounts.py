@@ -93,7 +93,7 @@ class DueAccounts:
     _followed: Counter[str] = field(default_factory=Counter)  # by account: how often they were
     _last_ordinary: float = _LONG_AGO  # when the last ordinary poll began
     _jumped: frozenset[str] = frozenset()  # symbols whose price has jumped without a second quote yet
-    _second_quote_in: float = 0.0
+    _confirmation_delay: float = 0.0
     _ordinary_requested: bool = False
     _read_requested: set[str] = field(default_factory=set)  # accounts to be read early, at their pace
     _reevaluation_requested: set[str] = field(default_factory=set)  # accounts to decide again on the quotes there are
@@ -204,12 +204,12 @@ class DueAccounts:
 
     def _note_jumps(self) -> None:
         """Once per round, because it goes through every symbol of all accounts."""
-        self._jumped, self._second_quote_in = self.prices.jumped, self.prices.second_quote_in
+        self._jumped, self._confirmation_delay = self.prices.jumped, self.prices.confirmation_delay
 
     def _conditions(self, account: ScheduledAccount) -> PollConditions:
         return PollConditions(
             interval=self.interval,
-            second_quote_in=self._second_quote_in,
+            confirmation_delay=self._confirmation_delay,
             has_jump=not self._jumped.isdisjoint(self._instruments.get(account.name, {})),
             load=account.broker.load,
             orders_streamed=self.streams_orders_of(account.name),
@@ -306,7 +306,7 @@ class DueAccounts:
         narrow = due.reevaluations if self.single_run else frozenset[str]()
         states = [account.state for account in self.accounts if account.name in narrow]
         notable = {each.holding.symbol for state in states if state.plan for each in state.plan.notable}
-        wanted = notable.union(self._jumped, *(state.working for state in states))
+        wanted = notable.union(self._jumped, *(state.pending_symbols for state in states))
         of_some = self.instruments_of(narrow & due.quotes)
         wanted |= {each.underlying for each in of_some if each.symbol in wanted}
         return [*self.instruments_of(due.quotes - narrow), *(each for each in of_some if each.symbol in wanted)]

@@ -47,12 +47,12 @@ class PlanAnnouncer:
         self._forget_the_guard(plan)
 
     def _forget_the_guard(self, plan: Plan) -> None:
-        """Publish that the account guard can fire again, and its next problem anew."""
+        """Publish that the account guard can be evaluated again, and its next problem anew."""
         before, self._guard_problem = self._guard_problem, plan.guard_problem
         if before and not plan.guard_problem:
             self._faults.discard(before)
-            if not plan.tripped:
-                self.publish("", EventKind.RECOVERED, "the account guard can fire again")
+            if not plan.tripped_limit:
+                self.publish("", EventKind.RECOVERED, "the account guard can be evaluated again")
 
     def announce_suspended(self, suspended: Iterable[tuple[str, str]], *, is_evidence: bool) -> None:
         """Publish which symbols' rules were suspended, and why."""

@@ -48,7 +48,7 @@ class PollConditions(Struct, frozen=True):
     """
 
     interval: float  # between ordinary polls
-    second_quote_in: float  # after which a second quote can confirm a stop or a jump
+    confirmation_delay: float  # after which a second quote can confirm a stop or a jump
     has_jump: bool = False  # whether a price of the account has jumped without a second quote yet
     load: float = 0.0
     orders_streamed: bool = False
@@ -68,7 +68,7 @@ def read_gap(state: AccountState, conditions: PollConditions) -> float:
         least = AWAITED_SECONDS[state.reads_in_vain]
         return slowed(least, load, easy=BUSY_LOAD, slowest=SLOWEST_URGENT_SECONDS)
     if not conditions.may_reevaluate and (conditions.has_jump or state.is_unconfirmed):
-        return conditions.second_quote_in
+        return conditions.confirmation_delay
     if conditions.single_run and conditions.may_reevaluate:
         return _single_run_gap(state)
     return _watched_gap(state, conditions)
@@ -89,14 +89,14 @@ def _single_run_gap(state: AccountState) -> float:
     """The same in run-once, where `follow_gap` follows working orders, and a read those with an unknown outcome."""
     if state.is_settling or state.unknown_orders:
         return EXPEDITED_SECONDS
-    if state.working:
+    if state.pending_symbols:
         return float("inf")
     return STREAMED_SECONDS if state.is_unconfirmed else EXPEDITED_SECONDS
 
 
 def follow_gap(state: AccountState, conditions: PollConditions, followed: int) -> float:
     """Seconds until run-once asks what became of an account's working orders, which it has asked so often before."""
-    if not (conditions.single_run and conditions.may_reevaluate and state.working) or state.is_settling:
+    if not (conditions.single_run and conditions.may_reevaluate and state.pending_symbols) or state.is_settling:
         return float("inf")
     return FOLLOWED_SECONDS * float(RARER**followed)
 
@@ -106,10 +106,10 @@ def reevaluation_gap(state: AccountState, conditions: PollConditions, requests: 
     if not conditions.may_reevaluate:
         return None
     if conditions.single_run and state.is_expedited:
-        return max(RUN_ONCE_SECONDS_PER_STEP, conditions.second_quote_in if state.is_unconfirmed else 0.0)
+        return max(RUN_ONCE_SECONDS_PER_STEP, conditions.confirmation_delay if state.is_unconfirmed else 0.0)
     if state.is_following or state.is_pressing:
         return REEVALUATION_SECONDS * requests
-    return conditions.second_quote_in if conditions.has_jump or state.is_unconfirmed else None
+    return conditions.confirmation_delay if conditions.has_jump or state.is_unconfirmed else None
 
 
 def quote_requests(instruments: Iterable[Instrument]) -> int:

@@ -57,7 +57,7 @@ def _expire_with_part(venue: VenueState, fault: Fault) -> bool:
     for account, order in _orders(venue, fault):
         quote = venue.quote(order.symbol)
         price = order.limit_price or (quote.mid if quote else Decimal(1))
-        if order.leaves > 1:
+        if order.leaves_qty > 1:
             fill(venue, account, order, Fill(Decimal(1), price))
         end_order(venue, account, order, "expired")
         return True

@@ -12,7 +12,7 @@ from sellctl.sim.numbers import number, stamp
 from sellctl.sim.venue.exchange import Exchange
 
 ZERO_GREEKS = {"delta": 0, "gamma": 0, "rho": 0, "theta": 0, "vega": 0}
-_SAMPLES = 12
+_INTERVALS = 12
 _YEAR = dt.timedelta(days=365)
 
 
@@ -35,12 +35,12 @@ def option_snapshot(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
 
 
 def _greeks(exchange: Exchange, asset: Asset) -> dict[str, Any]:
-    own, underlying = exchange.quote(asset.symbol), exchange.quote(asset.underlying)
+    option_quote, underlying = exchange.quote(asset.symbol), exchange.quote(asset.underlying)
     expiry = calendar.hours_on(asset.expires)
-    if own is None or underlying is None or expiry is None:
+    if option_quote is None or underlying is None or expiry is None:
         return {}
     years = (expiry.closes_at - exchange.now) / _YEAR
-    found = greeks_of(float(own.mid), float(underlying.mid), float(asset.strike), years, call=asset.is_call)
+    found = greeks_of(float(option_quote.mid), float(underlying.mid), float(asset.strike), years, call=asset.is_call)
     if found is None:
         return {}
     names = ("delta", "gamma", "rho", "theta", "vega")
@@ -51,18 +51,18 @@ def _greeks(exchange: Exchange, asset: Asset) -> dict[str, Any]:
 
 
 def quote_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
-    """The latest quote that clients are shown."""
-    shown = exchange.market.shown(symbol, exchange.now)
-    return None if shown is None else serializers.shown_quote_json(symbol, shown)
+    """The latest quote published to clients."""
+    published = exchange.market.published_quote(symbol, exchange.now)
+    return None if published is None else serializers.published_quote_json(symbol, published)
 
 
 def trade_json(exchange: Exchange, symbol: str) -> dict[str, Any] | None:
-    """The latest trade that clients are shown."""
-    shown = exchange.market.shown_trade(symbol, exchange.now)
-    if shown is None:
+    """The latest trade published to clients."""
+    published = exchange.market.published_trade(symbol, exchange.now)
+    if published is None:
         return None
     render = serializers.option_trade_json if asset_of(symbol).is_option else serializers.stock_trade_json
-    return render(*shown)
+    return render(*published)
 
 
 def _bars(exchange: Exchange, symbol: str) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _bars(exchange: Exchange, symbol: str) -> dict[str, Any]:
 
 
 def bar_json(exchange: Exchange, symbol: str, start: dt.datetime, end: dt.datetime) -> dict[str, Any] | None:
-    """A bar of the mid between two instants; None before the path begins."""
-    levels = [exchange.market.level(symbol, start + (end - start) * i / _SAMPLES) for i in range(_SAMPLES + 1)]
+    """A bar of the mid between two instants; None before the first simulated price."""
+    levels = [exchange.market.level(symbol, start + (end - start) * i / _INTERVALS) for i in range(_INTERVALS + 1)]
     mids = [level.mid.quantize(Decimal("0.01")) for level in levels if level is not None]
     if not mids:
         return None

@@ -1,4 +1,4 @@
-"""The market: each symbol's price path, the quote in the book, and the quote that clients are shown."""
+"""The market: each symbol's price path, the quote in the book, and the quote published to clients."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sellctl.sim.faults.quote_faults import QuoteContext, corrupt_quote
 from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of, tick_of
-from sellctl.sim.market.price_paths import CENT, FOREVER, Fixed, Level, Path, Segment, ShownQuote
+from sellctl.sim.market.price_paths import CENT, FOREVER, Fixed, Path, PublishedQuote, Segment, TwoSidedQuote
 from sellctl.sim.settings import Settings
 
 
@@ -29,13 +29,13 @@ class Market:
     def __init__(self, paths: Mapping[str, Path] | None = None) -> None:
         self.paths = dict(paths or {})
         self.faults = FaultRegistry()
-        self.halted: dict[str, tuple[dt.datetime, Level | None]] = {}
+        self.halted: dict[str, tuple[dt.datetime, TwoSidedQuote | None]] = {}
         self._taken: dict[tuple[str, str], tuple[dt.datetime, Decimal]] = {}
         self._shift: dict[str, Decimal] = {}
-        self._kept: dict[str, Level | None] = {}
+        self._kept: dict[str, TwoSidedQuote | None] = {}
         self._kept_at: dt.datetime | None = None
         # per symbol: the path's current level, and that level rounded to the price increments
-        self._quoted: dict[str, tuple[Level, Level]] = {}
+        self._quoted: dict[str, tuple[TwoSidedQuote, TwoSidedQuote]] = {}
         self.stamps: dict[str, dt.datetime] = {}
 
     @property
@@ -43,7 +43,7 @@ class Market:
         """Every symbol with a path."""
         return tuple(self.paths)
 
-    def put(self, symbol: str, level: Level, now: dt.datetime, stamp: dt.datetime | None = None) -> None:
+    def put(self, symbol: str, level: TwoSidedQuote, now: dt.datetime, stamp: dt.datetime | None = None) -> None:
         """Replace a symbol's path by one level from now on; its quotes carry the timestamp `stamp` when given."""
         self.paths[symbol] = Path([Fixed(now, level)])
         self.stamps.pop(symbol, None)
@@ -53,13 +53,13 @@ class Market:
         if stamp is not None:
             self.stamps[symbol] = stamp
 
-    def follow(self, symbol: str, level: Level, now: dt.datetime, segment: Segment) -> None:
+    def follow(self, symbol: str, level: TwoSidedQuote, now: dt.datetime, segment: Segment) -> None:
         """Replace a symbol's path by a move that begins at a level now."""
         self.put(symbol, level, now)
         self.paths[symbol] = Path([Fixed(now, level), segment])
         self._kept_at = None
 
-    def level(self, symbol: str, now: dt.datetime) -> Level | None:
+    def level(self, symbol: str, now: dt.datetime) -> TwoSidedQuote | None:
         """The quote in the book at an instant. Computed once per instant, because matching reads it repeatedly."""
         if now != self._kept_at:
             self._kept, self._kept_at = {}, now
@@ -67,7 +67,7 @@ class Market:
             self._kept[symbol] = self._level(symbol, now)
         return self._kept[symbol]
 
-    def _level(self, symbol: str, now: dt.datetime) -> Level | None:
+    def _level(self, symbol: str, now: dt.datetime) -> TwoSidedQuote | None:
         if symbol in self.halted:
             return self.halted[symbol][1]
         path = self.paths.get(symbol)
@@ -117,7 +117,7 @@ class Market:
             return now if calendar.is_open(now) else calendar.last_close(now)
         return now
 
-    def available_size(self, symbol: str, side: str, quote: Level, now: dt.datetime) -> Decimal:
+    def available_size(self, symbol: str, side: str, quote: TwoSidedQuote, now: dt.datetime) -> Decimal:
         """The size left on the opposite side after this second's fills."""
         second, taken = self._taken.get((symbol, side), (now, Decimal(0)))
         size = Decimal(quote.ask_size if side == "buy" else quote.bid_size)
@@ -136,21 +136,21 @@ class Market:
             self._quoted.pop(symbol, None)
             self._kept_at = None
 
-    def shown(self, symbol: str, now: dt.datetime) -> ShownQuote | None:
-        """The quote that clients see, with the active faults applied; None means no quote."""
+    def published_quote(self, symbol: str, now: dt.datetime) -> PublishedQuote | None:
+        """The quote that clients receive, with the active faults applied; None means no quote."""
         level = self.level(symbol, now)
         if level is None:
             return None
-        shown: ShownQuote | None = ShownQuote(level, self.stamp(symbol, now))
+        published: PublishedQuote | None = PublishedQuote(level, self.stamp(symbol, now))
         if not self.faults.active:
-            return shown
+            return published
         context = QuoteContext(now, partial(self.level, now=now))
         for fault in self.faults.trigger_all("Q", symbol=symbol):
-            shown = corrupt_quote(shown, fault, context) if shown else None
-        return shown
+            published = corrupt_quote(published, fault, context) if published else None
+        return published
 
-    def shown_trade(self, symbol: str, now: dt.datetime) -> tuple[Decimal, dt.datetime] | None:
-        """The price and time of the last trade that clients see: the mid to the cent, unless Q15 is active."""
+    def published_trade(self, symbol: str, now: dt.datetime) -> tuple[Decimal, dt.datetime] | None:
+        """The price and time of the last trade that clients receive: the mid to the cent, unless Q15 is active."""
         level = self.level(symbol, now)
         if level is None:
             return None
@@ -159,7 +159,7 @@ class Market:
         return price.quantize(CENT), self.stamp(symbol, now)
 
 
-def quoted(asset: Asset, level: Level) -> Level:
+def quoted(asset: Asset, level: TwoSidedQuote) -> TwoSidedQuote:
     """A computed level rounded outwards to the option's price increment; a bid below one increment is no bid."""
     if not asset.is_option:
         return level
@@ -168,4 +168,4 @@ def quoted(asset: Asset, level: Level) -> Level:
         bid -= bid % tick_of(asset, bid)
     if ask is not None and (over := ask % tick_of(asset, ask)):
         ask += tick_of(asset, ask) - over
-    return Level(bid or None, ask, level.bid_size, level.ask_size)
+    return TwoSidedQuote(bid or None, ask, level.bid_size, level.ask_size)

@@ -12,7 +12,7 @@ FOREVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class TwoSidedQuote:
     """Both sides of a quote in dollars per share, with their sizes. None means that the side is inactive."""
 
     bid: Decimal | None
@@ -32,25 +32,27 @@ class Level:
         """Ask minus bid; zero unless there are both."""
         return Decimal(0) if self.bid is None or self.ask is None else self.ask - self.bid
 
-    def moved_to(self, mid: Decimal) -> "Level":
+    def moved_to(self, mid: Decimal) -> "TwoSidedQuote":
         """The same spread and sizes around another mid, to the cent; a bid at or below zero is removed."""
         spread = self.spread
         bid = (mid - spread / 2).quantize(CENT, ROUND_HALF_UP)
-        return Level(bid if bid > 0 else None, max(bid + spread, CENT), self.bid_size, self.ask_size)
+        return TwoSidedQuote(bid if bid > 0 else None, max(bid + spread, CENT), self.bid_size, self.ask_size)
 
 
 @dataclass(frozen=True, slots=True)
-class ShownQuote:
-    """A quote that clients are shown. `literal`, such as "NaN", replaces both prices unless it is empty."""
+class PublishedQuote:
+    """A quote published to clients. `price_text`, such as "NaN", replaces both prices unless it is empty."""
 
-    level: Level
+    level: TwoSidedQuote
     at: dt.datetime
-    literal: str = ""
+    price_text: str = ""
 
 
-def level(mid: Decimal, spread: Decimal = CENT, *, bid_size: int = DEFAULT_SIZE, ask_size: int = DEFAULT_SIZE) -> Level:
+def level(
+    mid: Decimal, spread: Decimal = CENT, *, bid_size: int = DEFAULT_SIZE, ask_size: int = DEFAULT_SIZE
+) -> TwoSidedQuote:
     """A quote of this mid and spread, to the cent."""
-    around = Level(mid - spread / 2, mid + spread / 2, bid_size, ask_size)
+    around = TwoSidedQuote(mid - spread / 2, mid + spread / 2, bid_size, ask_size)
     return around.moved_to(mid)
 
 
@@ -59,9 +61,9 @@ class Fixed:
     """One level from `start` on."""
 
     start: dt.datetime
-    to: Level
+    to: TwoSidedQuote
 
-    def at(self, _now: dt.datetime, _before: Level) -> Level:
+    def at(self, _now: dt.datetime, _before: TwoSidedQuote) -> TwoSidedQuote:
         """The level."""
         return self.to
 
@@ -77,7 +79,7 @@ class Jump:
     start: dt.datetime
     ratio: Decimal
 
-    def at(self, _now: dt.datetime, before: Level) -> Level:
+    def at(self, _now: dt.datetime, before: TwoSidedQuote) -> TwoSidedQuote:
         """The level after the jump."""
         return before.moved_to(before.mid * self.ratio)
 
@@ -92,9 +94,9 @@ class Linear:
 
     start: dt.datetime
     until: dt.datetime
-    to: Level
+    to: TwoSidedQuote
 
-    def at(self, now: dt.datetime, before: Level) -> Level:
+    def at(self, now: dt.datetime, before: TwoSidedQuote) -> TwoSidedQuote:
         """The interpolated level."""
         if now >= self.until:
             return self.to
@@ -124,7 +126,7 @@ class Walk:
         self._random = random.Random(self.seed)  # noqa: S311  prices of a simulation, not a secret
         self._factors = [1.0]
 
-    def at(self, now: dt.datetime, before: Level) -> Level:
+    def at(self, now: dt.datetime, before: TwoSidedQuote) -> TwoSidedQuote:
         """The level after as many steps as fit between the start and now."""
         steps = self._steps_at(now)
         while len(self._factors) <= steps:
@@ -150,13 +152,13 @@ class Path:
         self._segments = sorted(segments, key=lambda segment: segment.start)
         self._starts = [segment.start for segment in self._segments]
         self._moves = any(not isinstance(segment, Fixed) for segment in self._segments)
-        self._bases = [Level(None, None)]
+        self._bases = [TwoSidedQuote(None, None)]
         for earlier, later in zip(self._segments, self._segments[1:], strict=False):
             self._bases.append(earlier.at(later.start, self._bases[-1]))
-        self._level: Level | None = None
+        self._level: TwoSidedQuote | None = None
         self._from = self._until = FOREVER  # the cached level is valid from the first instant to before the second
 
-    def at(self, now: dt.datetime) -> Level | None:
+    def at(self, now: dt.datetime) -> TwoSidedQuote | None:
         """The level at an instant; None before the first segment. An unchanged level is the same object."""
         if not self._from <= now < self._until:
             place = bisect_right(self._starts, now) - 1

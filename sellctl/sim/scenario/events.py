@@ -8,7 +8,7 @@ from typing import Any
 
 from sellctl.sim.market.calendar import exchange_date
 from sellctl.sim.market.market import SimSplit
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.order_actions import request_cancel, submit_manually
 
@@ -36,7 +36,7 @@ def manual_cancel(account: str, client_order_id: str, symbol: str) -> ScenarioEv
     return apply
 
 
-def put_quote(symbol: str, level: Level) -> ScenarioEvent:
+def put_quote(symbol: str, level: TwoSidedQuote) -> ScenarioEvent:
     """A quote replaces the price path from now on."""
 
     def apply(exchange: Exchange) -> None:

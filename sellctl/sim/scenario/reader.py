@@ -14,7 +14,7 @@ from sellctl.core.text import did_you_mean
 from sellctl.sim.faults.catalogue import CATALOGUE
 from sellctl.sim.market.calendar import NEW_YORK
 from sellctl.sim.market.market import Market
-from sellctl.sim.market.price_paths import DEFAULT_SIZE, Fixed, Jump, Level, Linear, Path, Segment, Walk, level
+from sellctl.sim.market.price_paths import DEFAULT_SIZE, Fixed, Jump, Linear, Path, Segment, TwoSidedQuote, Walk, level
 from sellctl.sim.scenario import events
 from sellctl.sim.scenario.yaml_reader import Item, read_yaml
 from sellctl.sim.settings import Settings
@@ -215,7 +215,7 @@ def read_path(item: Item, start: dt.datetime) -> list[Segment]:
     if item.is_mapping:
         return [Fixed(start, read_level(item))]
     segments: list[Segment] = []
-    previous: Level | None = None
+    previous: TwoSidedQuote | None = None
     for part in item.items():
         segment = _read_segment(part, start, previous)
         segments.append(segment)
@@ -223,7 +223,7 @@ def read_path(item: Item, start: dt.datetime) -> list[Segment]:
     return segments
 
 
-def _read_segment(item: Item, start: dt.datetime, previous: Level | None) -> Segment:
+def _read_segment(item: Item, start: dt.datetime, previous: TwoSidedQuote | None) -> Segment:
     fields = item.fields(SEGMENT_KEYS)
     at = fields["at"].instant(start) if "at" in fields else start
     kinds = [key for key in ("fixed", "jump", "linear", "walk") if key in fields]
@@ -239,7 +239,7 @@ def _read_segment(item: Item, start: dt.datetime, previous: Level | None) -> Seg
     return _read_walk(kind, at)
 
 
-def _read_linear(item: Item, at: dt.datetime, start: dt.datetime, previous: Level | None) -> Linear:
+def _read_linear(item: Item, at: dt.datetime, start: dt.datetime, previous: TwoSidedQuote | None) -> Linear:
     until = item.fields((*QUOTE_KEYS, "until"), required=("until",))["until"].instant(start)
     if until <= at:
         item.fail("until must come after at.")
@@ -255,7 +255,7 @@ def _read_walk(item: Item, at: dt.datetime) -> Walk:
     return Walk(at, fields["seed"].whole(), float(fields["sigma"].number()), step, drift)
 
 
-def read_level(item: Item, previous: Level | None = None, extra: tuple[str, ...] = ()) -> Level:
+def read_level(item: Item, previous: TwoSidedQuote | None = None, extra: tuple[str, ...] = ()) -> TwoSidedQuote:
     """A quote: one number (the mid), bid and ask (0 or null: no side), or mid and spread. Omitted sizes are kept."""
     spread = previous.spread if previous and previous.spread > 0 else Decimal("0.01")
     if item.is_scalar:
@@ -269,7 +269,7 @@ def read_level(item: Item, previous: Level | None = None, extra: tuple[str, ...]
         return level(fields["mid"].number(), fields["spread"].number() if "spread" in fields else spread, **sizes)
     if "bid" not in fields and "ask" not in fields:
         item.fail("a quote needs bid and ask, or mid.")
-    return Level(_side(fields, "bid"), _side(fields, "ask"), **sizes)
+    return TwoSidedQuote(_side(fields, "bid"), _side(fields, "ask"), **sizes)
 
 
 def _side(fields: dict[str, Item], key: str) -> Decimal | None:

@@ -9,12 +9,12 @@ from typing import Any
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import asset_of
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.numbers import ZERO, stable_id, stamp, text
 from sellctl.sim.venue.fills import Fill
 from sellctl.sim.venue.orders import SimOrder, SimPosition
 
-Quotes = Callable[[str], Level | None]
+Quotes = Callable[[str], TwoSidedQuote | None]
 
 
 @dataclass(slots=True)
@@ -117,13 +117,13 @@ class SimAccount:
 
     def closing_orders(self, symbol: str) -> list[SimOrder]:
         """The open orders that reserve quantity of a position."""
-        return [order for order in self.open_on(symbol) if order.holds > 0]
+        return [order for order in self.open_on(symbol) if order.reserved_qty > 0]
 
     def held_for_orders(self, symbol: str) -> Decimal:
         """The quantity of a position that open orders reserve."""
         if not self.open_orders:
             return ZERO
-        return sum((order.holds for order in self.closing_orders(symbol)), ZERO)
+        return sum((order.reserved_qty for order in self.closing_orders(symbol)), ZERO)
 
     def shown_positions(self, now: dt.datetime) -> list[SimPosition]:
         """The position list as the broker shows it now; it may lag behind the fills."""
@@ -166,7 +166,7 @@ def move_position(  # noqa: PLR0913, PLR0917  the account and the five facts of 
     if qty == 0:
         account.positions.pop(symbol, None)
     elif old is None or (held > 0) != (qty > 0):
-        account.positions[symbol] = SimPosition(symbol, qty, price, intraday_base=price, opened_at=now)
+        account.positions[symbol] = SimPosition(symbol, qty, price, intraday_entry_price=price, opened_at=now)
     else:
         if abs(qty) > abs(held):
             old.avg_entry_price = (held * old.avg_entry_price + signed * price) / qty

@@ -15,7 +15,7 @@ from sellctl.sim.faults.immediate import apply_at_once, undo
 from sellctl.sim.faults.registry import Fault
 from sellctl.sim.market import calendar
 from sellctl.sim.market.market import Market
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue import order_actions, order_entry
 from sellctl.sim.venue.accounts import SimAccount
@@ -117,7 +117,7 @@ class Exchange(VenueState):
 
     def set_quote(self, symbol: str, bid: Decimal | None, ask: Decimal | None, **sizes: int) -> None:
         """Replace a symbol's price path by this quote from now on."""
-        self.market.put(symbol, Level(bid, ask, **sizes), self.now)
+        self.market.put(symbol, TwoSidedQuote(bid, ask, **sizes), self.now)
         for listener in tuple(self.quote_listeners):
             listener(symbol)
         match_orders(self)

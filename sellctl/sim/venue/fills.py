@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.orders import SimOrder
 
@@ -21,7 +21,7 @@ class Fill:
     price: Decimal
 
 
-def touch_stop(order: SimOrder, quote: Level) -> None:
+def touch_stop(order: SimOrder, quote: TwoSidedQuote) -> None:
     """Move a trailing stop with the price, and mark a stop that is touched. The mid is used as the last price."""
     if order.type == "trailing_stop":
         _follow(order, quote.mid)
@@ -53,7 +53,9 @@ def effective_limit(order: SimOrder) -> Decimal | None:
     return None
 
 
-def fill_price(order: SimOrder, quote: Level, settings: Settings, seconds: float, rng: random.Random) -> Decimal | None:
+def fill_price(
+    order: SimOrder, quote: TwoSidedQuote, settings: Settings, seconds: float, rng: random.Random
+) -> Decimal | None:
     """The price that the order trades at now; None when it doesn't.
 
     A limit at or through the opposite side trades at that side's price. Inside the spread it trades at its own limit
@@ -64,7 +66,7 @@ def fill_price(order: SimOrder, quote: Level, settings: Settings, seconds: float
     if opposite is not None and (limit is None or (limit >= opposite if order.is_buy else limit <= opposite)):
         return opposite
     if limit is None or not settings.inside_fill or not _is_inside(limit, quote):
-        order.idle_at = quote
+        order.unfillable_quote = quote
         return None
     if seconds <= 0:
         return None
@@ -72,7 +74,7 @@ def fill_price(order: SimOrder, quote: Level, settings: Settings, seconds: float
     return limit if rng.random() < chance else None
 
 
-def _is_inside(limit: Decimal, quote: Level) -> bool:
+def _is_inside(limit: Decimal, quote: TwoSidedQuote) -> bool:
     return quote.bid is not None and quote.ask is not None and quote.bid < limit < quote.ask
 
 

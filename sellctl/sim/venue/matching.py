@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sellctl.sim.faults.order_faults import fill_part, fill_price_of, on_activate, position_lag
 from sellctl.sim.market import calendar
-from sellctl.sim.market.price_paths import FOREVER, Level
+from sellctl.sim.market.price_paths import FOREVER, TwoSidedQuote
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.venue.accounts import SimAccount, book_fill
 from sellctl.sim.venue.fills import Fill, fill_price, fill_qty, is_waiting_stop, touch_stop
@@ -34,7 +34,7 @@ def idle_until(venue: VenueState, order: SimOrder) -> dt.datetime:
     if order.status not in WORKABLE or order.order_class == "mleg":
         return venue.now
     quote = venue.quote(order.symbol)
-    if quote is not order.idle_at:
+    if quote is not order.unfillable_quote:
         return venue.now
     bounds = [venue.market.unchanged_until(order.symbol, venue.now)]
     bounds += [order.expires_at] if order.expires_at else []
@@ -95,18 +95,18 @@ def _match(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
 
 def _match_single(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     quote = venue.quote(order.symbol)
-    if quote is None or quote is order.idle_at:
+    if quote is None or quote is order.unfillable_quote:
         return
     touch_stop(order, quote)
     if is_waiting_stop(order):
-        order.idle_at = quote
+        order.unfillable_quote = quote
         return
     seconds = _seconds_since_matched(venue, order)
     price = fill_price(order, quote, venue.settings, seconds, venue.rng)
     if price is None:
         return
     qty = _fill_qty(venue, order, price, quote)
-    if order.time_in_force == "fok" and qty < order.leaves:
+    if order.time_in_force == "fok" and qty < order.leaves_qty:
         return
     if qty > 0:
         fill(venue, account, order, Fill(qty, price))
@@ -117,8 +117,8 @@ def _seconds_since_matched(venue: VenueState, order: SimOrder) -> float:
     return max((venue.now - since) / dt.timedelta(seconds=1), 0.0)
 
 
-def _fill_qty(venue: VenueState, order: SimOrder, price: Decimal, quote: Level) -> Decimal:
-    wanted = order.leaves
+def _fill_qty(venue: VenueState, order: SimOrder, price: Decimal, quote: TwoSidedQuote) -> Decimal:
+    wanted = order.leaves_qty
     if order.qty is None and order.notional is not None:
         wanted = (order.notional / price).quantize(SHARE_STEP)
     available = None
@@ -150,4 +150,4 @@ def force_fill(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     """Fill the remainder at its limit, or at the opposite side. Used for the fill during a cancel (O04)."""
     quote = venue.quote(order.symbol)
     price = (quote.ask if order.is_buy else quote.bid) if quote else None
-    fill(venue, account, order, Fill(order.leaves, order.limit_price or price or ZERO))
+    fill(venue, account, order, Fill(order.leaves_qty, order.limit_price or price or ZERO))

@@ -136,7 +136,7 @@ def _fill(venue: VenueState, account: SimAccount, order: SimOrder, prices: list[
     rows = []
     for leg, price in zip(order.legs, prices, strict=True):
         leg.status = "new"
-        book_fill(account, leg, Fill(leg.leaves, price), venue.now, lag)
+        book_fill(account, leg, Fill(leg.leaves_qty, price), venue.now, lag)
         account.forget_if_done(leg)
         rows.append(
             {

@@ -176,7 +176,7 @@ def _check_prices(venue: VenueState, account: SimAccount, old: SimOrder, changes
 
 
 def _check_quantity(account: SimAccount, old: SimOrder, qty: Decimal) -> None:
-    held = account.held_for_orders(old.symbol) - old.holds
+    held = account.held_for_orders(old.symbol) - old.reserved_qty
     size = abs(account.qty_of(old.symbol))
     if qty - old.filled_qty > size - held:
         related = [order.id for order in account.closing_orders(old.symbol) if order is not old]
@@ -196,6 +196,6 @@ def _successor(venue: VenueState, old: SimOrder, changes: Mapping[str, Any], cli
         replaced_at=None,
         triggered=False,
         matched_at=None,
-        idle_at=None,
+        unfillable_quote=None,
         **changes,
     )

@@ -11,7 +11,7 @@ from decimal import Decimal
 from sellctl.sim import rejections
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import EUROPEAN_ROOTS, Asset, asset_of, is_am_settled, on_tick, tick_of
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.numbers import SHARE_STEP, ZERO, text
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
@@ -28,7 +28,7 @@ class ProposedOrder:
     account: SimAccount
     settings: Settings
     now: dt.datetime
-    quote: Level | None
+    quote: TwoSidedQuote | None
 
     @property
     def asset(self) -> Asset:
@@ -224,7 +224,7 @@ def stays_covered(proposed: ProposedOrder) -> None:
         return
     after = {symbol: position.qty for symbol, position in account.positions.items()}
     before = uncovered_contracts(after, account.cash)
-    resting = [(o.symbol, o.leaves) for o in account.open_orders.values() if o.side == "sell" and not o.parent]
+    resting = [(o.symbol, o.leaves_qty) for o in account.open_orders.values() if o.side == "sell" and not o.parent]
     for symbol, qty in (*resting, (request.symbol, request.qty or ZERO)):
         if symbol:
             after[symbol] = after.get(symbol, ZERO) - qty

@@ -118,7 +118,7 @@ def after_fill(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
             if order.status == "filled":
                 end_order(venue, account, other, "canceled")
             elif other.is_open:
-                other.qty = order.leaves + other.filled_qty
+                other.qty = order.leaves_qty + other.filled_qty
 
 
 def _other_exits(order: SimOrder) -> list[SimOrder]:
@@ -147,7 +147,7 @@ def watch_held(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
     touch_stop(order, quote)
     if order.triggered:
         for one in partners:
-            order.qty = one.leaves
+            order.qty = one.leaves_qty
             end_order(venue, account, one, "canceled")
         order.set_status("new", venue.now)
         venue.emit("new", account, order)

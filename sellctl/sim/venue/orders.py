@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from sellctl.sim.market.assets import Asset, asset_of
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.numbers import ZERO
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
@@ -54,10 +54,12 @@ class SimOrder:
     legs: "list[SimOrder]" = field(default_factory=list)
     parent: "SimOrder | None" = field(default=None, repr=False)
     triggered: bool = False  # a stop whose price was touched
-    cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; None with pending_cancel: never
+    cancel_done_at: dt.datetime | None = None  # when a pending cancel takes effect; if None, it never does
     visible_at: dt.datetime | None = None  # lists and look-ups by client order id include it from then on
     matched_at: dt.datetime | None = None  # the last instant at which it was matched against the market
-    idle_at: Level | None = field(default=None, repr=False)  # it can't trade at this quote, only at another
+    unfillable_quote: TwoSidedQuote | None = field(
+        default=None, repr=False
+    )  # matching is skipped until the quote changes
 
     @property
     def asset(self) -> Asset:
@@ -75,7 +77,7 @@ class SimOrder:
         return self.side == "buy"
 
     @property
-    def leaves(self) -> Decimal:
+    def leaves_qty(self) -> Decimal:
         """The quantity that may still fill; zero for notional orders, whose quantity is not known yet."""
         return ZERO if self.qty is None or not self.is_open else self.qty - self.filled_qty
 
@@ -90,9 +92,9 @@ class SimOrder:
         return (self.position_intent or "").endswith("_to_close")
 
     @property
-    def holds(self) -> Decimal:
-        """The quantity of the position that it reserves. A held leg shares the quantity of its sibling."""
-        return self.leaves if self.closes and self.status != "held" else ZERO
+    def reserved_qty(self) -> Decimal:
+        """The quantity of the position that it reserves. A held leg reserves none: its sibling does."""
+        return self.leaves_qty if self.closes and self.status != "held" else ZERO
 
     def set_status(self, status: str, at: dt.datetime) -> None:
         """Change the status and set the timestamp that belongs to it."""
@@ -113,13 +115,15 @@ _TIMESTAMP_OF = {
 
 @dataclass(slots=True)
 class SimPosition:
-    """A holding. `qty` is signed; prices are in dollars per share; `lastday_price` is the close of the day before."""
+    """A position. `qty` is signed; prices are in dollars per share; `lastday_price` is the close of the day before."""
 
     symbol: str
     qty: Decimal
     avg_entry_price: Decimal
     lastday_price: Decimal | None = None
-    intraday_base: Decimal | None = None  # entry price of the quantity opened today; None: held since before
+    intraday_entry_price: Decimal | None = (
+        None  # entry price of the quantity opened today; None if it was opened earlier
+    )
     opened_at: dt.datetime | None = None
 
     @property

@@ -116,7 +116,7 @@ def _change_day(venue: VenueState, account: SimAccount) -> None:
         quote = venue.quote(position.symbol)
         if quote:
             position.lastday_price = quote.mid
-        position.intraday_base = None
+        position.intraday_entry_price = None
     account.last_equity, account.transfers = account.equity(venue.quote), ZERO
 
 

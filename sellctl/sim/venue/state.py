@@ -13,7 +13,7 @@ from typing import Any
 from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market import calendar
 from sellctl.sim.market.market import Market, SimSplit
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.numbers import stable_id, stamp
 from sellctl.sim.serializers import order_json
 from sellctl.sim.settings import Settings
@@ -85,7 +85,7 @@ class VenueState:
 
     # --- queries ----------------------------------------------------------------------------------------------
 
-    def quote(self, symbol: str) -> Level | None:
+    def quote(self, symbol: str) -> TwoSidedQuote | None:
         """The quote in the book now. Clients may be shown a different one: see `Market.shown`."""
         return self.market.level(symbol, self.now)
 

@@ -9,7 +9,7 @@ from typing import Any
 from sellctl.sim.faults.stream_faults import end_gaps, gap_has_begun
 from sellctl.sim.host import SimHost
 from sellctl.sim.http.asgi import Receive, Scope, Send
-from sellctl.sim.market.price_paths import Level
+from sellctl.sim.market.price_paths import TwoSidedQuote
 from sellctl.sim.venue.orders import SimEvent
 from sellctl.sim.ws.connection import ConnectionGoneError, WebSocketConnection
 from sellctl.sim.ws.market_data import DataStream
@@ -36,7 +36,7 @@ class StreamHub:
         self.trading: list[TradingStream] = []
         self.data: list[DataStream] = []
         self._history: deque[tuple[str, dict[str, Any]]] = deque(maxlen=HISTORY)
-        self._quoted: dict[str, Level | None] = {}
+        self._quoted: dict[str, TwoSidedQuote | None] = {}
         self._exchange.listeners.append(self._on_event)
         self._exchange.quote_listeners.append(self._on_quote)
 
@@ -90,7 +90,7 @@ class StreamHub:
         for stream in self.data:
             stream.offer_quote(symbol)
 
-    def _level(self, symbol: str) -> Level | None:
+    def _level(self, symbol: str) -> TwoSidedQuote | None:
         """The quote in the book; for a moving price at the last full second, so that it is sent once per second."""
         market, now = self._exchange.market, self._exchange.now
         return market.level(symbol, now.replace(microsecond=0) if market.moves(symbol) else now)

@@ -180,20 +180,20 @@ class DataStream:
             self._connection.put(message)
 
     def _quote(self, symbol: str) -> dict[str, Any] | None:
-        shown = self._exchange.market.shown(symbol, self._exchange.now)
-        if shown is None or asset_of(symbol).is_option != self._is_option:
+        published = self._exchange.market.published_quote(symbol, self._exchange.now)
+        if published is None or asset_of(symbol).is_option != self._is_option:
             return None
-        level = shown.level
+        level = published.level
         body = {
             "T": "q",
             "S": symbol,
             "bx": "V",
-            "bp": float(shown.literal) if shown.literal else number(level.bid),
+            "bp": float(published.price_text) if published.price_text else number(level.bid),
             "bs": level.bid_size if level.bid is not None else 0,
             "ax": "V",
-            "ap": float(shown.literal) if shown.literal else number(level.ask),
+            "ap": float(published.price_text) if published.price_text else number(level.ask),
             "as": level.ask_size if level.ask is not None else 0,
-            "t": shown.at,
+            "t": published.at,
         }
         return {**body, "c": "A"} if self._is_option else {**body, "c": ["R"], "z": "C"}
 

@@ -9,7 +9,7 @@ import pytest
 from sellctl.core.config.schema import AssetKind, Counts, Pullback, RoiStep, SideKind
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.gain import Amount, Per
+from sellctl.core.model.gain import Amount, AmountUnit
 
 D = Decimal
 Rules = Callable[[str], str]
@@ -43,9 +43,9 @@ def test_every_kind_of_rule_is_read_in_its_unit(load: Load, rules: Rules) -> Non
     ("text", "amount"),
     [
         ("40%", Amount(D("0.4"))),
-        ("$120/contract", Amount(D(120), Per.CONTRACT)),
-        ("$500/position", Amount(D(500), Per.POSITION)),
-        ("price 1.50", Amount(D("1.50"), Per.PRICE)),
+        ("$120/contract", Amount(D(120), AmountUnit.CONTRACT)),
+        ("$500/position", Amount(D(500), AmountUnit.POSITION)),
+        ("price 1.50", Amount(D("1.50"), AmountUnit.PRICE)),
     ],
 )
 def test_an_amount_says_what_it_counts_in(load: Load, rules: Rules, text: str, amount: Amount) -> None:

@@ -39,7 +39,7 @@ def a_backstop(symbol: str = CALL, qty: str = "1", stop: str = "0.50", n: int = 
 
 def rests_on(holding: Holding, *resting: Order, policy: Policy | None = None, **more: object) -> PositionDecision:
     """The verdict while these orders stand at the broker."""
-    held = sum((order.leaves for order in resting if order.symbol == holding.symbol), Decimal(0))
+    held = sum((order.leaves_qty for order in resting if order.symbol == holding.symbol), Decimal(0))
     position = replace(holding.position, available=holding.position.qty - held)
     snapshot = a_snapshot(replace(holding, position=position), orders=resting, history=resting)
     return the_decision(replace(snapshot, **more), policy or with_a())  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_a_long_gets_what_alpaca_takes_under_it(
         a_holding(state=PositionState(suspended="looks like a split")),
         a_holding(state=PositionState(unresolved=Decimal(1))),
         a_holding(state=PositionState(backstop=BackstopState(refused=True))),
-        a_holding(state=PositionState(backstop=BackstopState(waits=True))),
+        a_holding(state=PositionState(backstop=BackstopState(paused=True))),
         a_holding(bid=None),
         a_holding("MSFT", "0.5", "100", bid="99", ask="99.02", available="0"),
     ],

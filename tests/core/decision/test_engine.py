@@ -153,7 +153,7 @@ def test_a_panic_closes_an_option_without_a_strategy_which_is_not_shown_as_not_m
 
 
 def test_a_tripped_account_guard_leaves_stock_that_is_shown_as_not_managed() -> None:
-    snapshot = replace(a_snapshot(a_holding(), STOCK), tripped="the loss of today is $600")
+    snapshot = replace(a_snapshot(a_holding(), STOCK), tripped_limit="the loss of today is $600")
     assert closed(snapshot, a_policy()) == {CALL: Reason.ACCOUNT_GUARD, "AAPL": None}
 
 

@@ -66,7 +66,7 @@ def test_a_less_urgent_reason_never_reprices_a_more_urgent_exit(working: Urgency
         (Urgency.PROTECTIVE, 2.9, "0.90", False),
         (Urgency.PROTECTIVE, 3, "0.90", True),
         (Urgency.PROTECTIVE, 3, "1.00", True),  # the next step, at the same price
-        (Urgency.TIME, 3, "1.00", False),  # its only step, at the price one can get
+        (Urgency.TIME, 3, "1.00", False),  # its only step, at the touch
         (Urgency.TIME, 3, "1.05", True),
         (Urgency.PROFIT, 3, "1.20", False),
         (Urgency.PROFIT, 3, "1.30", True),

@@ -221,7 +221,7 @@ def test_no_order_sells_more_than_is_free_or_turns_a_position(snapshot: Snapshot
         side = Side.SELL if position.is_long else Side.BUY
         open_orders = [o for o in snapshot.orders if o.symbol == order.symbol and o.side is side and not o.is_terminal]
         opening = {PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN}
-        claimed = sum((o.leaves for o in open_orders if o.position_intent not in opening), ZERO)
+        claimed = sum((o.leaves_qty for o in open_orders if o.position_intent not in opening), ZERO)
         assert 0 < order.qty <= position.qty - claimed - state.unresolved
         assert position.available is None or order.qty <= position.available
         assert state.qty_left is None or order.qty <= state.qty_left

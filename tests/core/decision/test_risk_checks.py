@@ -7,8 +7,8 @@ from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_order, 
 from sellctl.core.config.schema import SellModuleConfig
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.risk_checks import (
+    MAX_NON_URGENT_ORDERS_PER_MINUTE,
     MAX_ORDERS_PER_MINUTE,
-    MAX_PATIENT_ORDERS_PER_MINUTE,
     REJECTS_IN_A_ROW,
     RETRY_AFTER_REJECTS,
     RiskContext,
@@ -166,17 +166,17 @@ def test_a_limit_without_any_price_to_compare_it_with_is_refused() -> None:
     [
         (Urgency.FORCED, MAX_ORDERS_PER_MINUTE),
         (Urgency.PROTECTIVE, MAX_ORDERS_PER_MINUTE),
-        (Urgency.TIME, MAX_PATIENT_ORDERS_PER_MINUTE),
-        (Urgency.PROFIT, MAX_PATIENT_ORDERS_PER_MINUTE),
+        (Urgency.TIME, MAX_NON_URGENT_ORDERS_PER_MINUTE),
+        (Urgency.PROFIT, MAX_NON_URGENT_ORDERS_PER_MINUTE),
     ],
 )
 def test_orders_per_minute_are_limited_per_symbol_and_per_account(urgency: Urgency, limits: tuple[int, int]) -> None:
     target = an_exit_order(a_holding(), None)
     for is_one_too_many in (False, True):
         of_symbol, of_account = (limit - 1 + is_one_too_many for limit in limits)
-        holding = a_holding(state=PositionState(sent=OrderCount(of_symbol, of_symbol)))
+        holding = a_holding(state=PositionState(order_count=OrderCount(of_symbol, of_symbol)))
         assert bool(refused(holding, target, urgency=urgency)) is is_one_too_many
-        snapshot = replace(a_snapshot(a_holding()), sent=OrderCount(of_account, of_account))
+        snapshot = replace(a_snapshot(a_holding()), order_count=OrderCount(of_account, of_account))
         assert bool(refused(a_holding(), target, snapshot=snapshot, urgency=urgency)) is is_one_too_many
 
 

@@ -1,4 +1,4 @@
-"""The walk of patient exits from the mid to the price one can get."""
+"""The walk of non-urgent exits from the mid to the touch."""
 
 import datetime as dt
 from decimal import Decimal
@@ -25,7 +25,7 @@ from sellctl.core.decision.alerts import OVERDUE_AFTER
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.pricing import REPRICE_AFTER, WIDE_WALK, ladder, price_step, tick_of, walk_of
-from sellctl.core.decision.risk_checks import MAX_PATIENT_ORDERS_PER_MINUTE
+from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE
 from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import Holding, OrderCount, PositionState
 
@@ -41,9 +41,10 @@ def a_signal(holding: Holding, urgency: Urgency = Urgency.PROFIT, worst_price: s
 
 def prices(signal: ExitSignal, walk: WalkConfig = WALK) -> list[str]:
     """What each step is sent at, until it goes on for ever."""
-    of = price_step(signal, 1, Style.SMART, protective_market=False, walk=walk).of
+    step_count = price_step(signal, 1, Style.SMART, protective_market=False, walk=walk).step_count
     limits = [
-        price_step(signal, step, Style.SMART, protective_market=False, walk=walk).limit for step in range(1, of + 1)
+        price_step(signal, step, Style.SMART, protective_market=False, walk=walk).limit
+        for step in range(1, step_count + 1)
     ]
     return [f"{limit:f}" for limit in limits if limit is not None]
 
@@ -219,8 +220,8 @@ def test_the_next_step_comes_after_its_seconds_and_the_last_one_rests_at_the_bid
 
 
 def test_an_order_is_not_cancelled_while_its_successor_could_not_be_sent() -> None:
-    most_a_symbol = MAX_PATIENT_ORDERS_PER_MINUTE[0]
-    assert a_step(1, seconds=6, limit="1.25", sent=OrderCount(most_a_symbol, most_a_symbol)) == []
+    most_a_symbol = MAX_NON_URGENT_ORDERS_PER_MINUTE[0]
+    assert a_step(1, seconds=6, limit="1.25", order_count=OrderCount(most_a_symbol, most_a_symbol)) == []
 
 
 def test_the_seconds_of_a_step_are_the_users() -> None:
@@ -245,7 +246,7 @@ def test_a_crowd_of_exits_walks_less_so_that_all_come_out_within_a_minute() -> N
 @pytest.mark.parametrize(("of_others", "limit"), [(26, "2.25"), (29, "2.00")])
 def test_what_other_exits_have_sent_within_the_minute_shortens_a_walk_too(of_others: int, limit: str) -> None:
     snapshot = replace(
-        a_snapshot(a_holding(SPY, bid="2.00", ask="2.50")), sent=OrderCount(all=of_others, patient=of_others)
+        a_snapshot(a_holding(SPY, bid="2.00", ask="2.50")), order_count=OrderCount(all=of_others, non_urgent=of_others)
     )
     decision = the_decision(snapshot)
     assert decision.submit is not None

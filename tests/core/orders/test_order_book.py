@@ -6,7 +6,7 @@ import pytest
 from builders import CALL, a_position, an_order, our_order, replace
 from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_order, an_exit_order
 
-from sellctl.core.model.position import NO_BACKSTOP, OrderCount
+from sellctl.core.model.position import BACKSTOP_ALLOWED, OrderCount
 from sellctl.core.orders.managed_order import Leg, ManagedOrder, ManagedState
 from sellctl.core.orders.order_book import EXIT_OVER_SECONDS, OrderBook
 from sellctl.core.orders.order_events import (
@@ -27,7 +27,7 @@ OTHER = "AAPL261218C00210000"
 def a_book(*events: OrderEvent, order: ManagedOrder | None = None) -> OrderBook:
     """A book with one order, and what happened to it."""
     book, order = OrderBook(), order or an_exit_order()
-    book.intend(order)
+    book.add_recorded(order)
     for event in events:
         book.record(order.client_order_id, event)
     return book
@@ -41,15 +41,15 @@ def ended(state: ManagedState = ManagedState.CANCELED, filled: int = 0, at: floa
 
 
 def test_an_exit_is_work_until_it_ends() -> None:
-    assert (a_book().working, a_book().symbols_working) == (1, (CALL,))
-    assert a_book(Accepted("b1")).working == 1
-    assert a_book(Accepted("b1"), ended()).working == 0
+    assert (a_book().pending_count, a_book().pending_symbols) == (1, (CALL,))
+    assert a_book(Accepted("b1")).pending_count == 1
+    assert a_book(Accepted("b1"), ended()).pending_count == 0
 
 
 def test_a_backstop_is_work_only_until_the_broker_has_it() -> None:
-    assert a_book(order=a_backstop_order()).working == 1
+    assert a_book(order=a_backstop_order()).pending_count == 1
     resting = a_book(Accepted("b1"), order=a_backstop_order())
-    assert (resting.working, resting.symbols_working, resting.symbols_guarded) == (0, (), (CALL,))
+    assert (resting.pending_count, resting.pending_symbols, resting.symbols_with_backstop) == (0, (), (CALL,))
 
 
 def test_an_order_without_a_clear_answer_is_unknown() -> None:
@@ -74,10 +74,10 @@ def test_what_was_sent_counts_as_gone_until_an_answer_shows_it() -> None:
 
 def test_what_may_still_fill_counts_as_gone_while_the_brokers_view_does_not_show_the_order() -> None:
     book = a_book(Accepted("b1"), PartiallyFilled(Decimal(4)))
-    book.seen([])
+    book.mark_unseen_except([])
     assert book.unresolved() == {CALL: 6}
     book.record(AN_EXIT, Accepted("b1"))
-    book.seen([AN_EXIT])
+    book.mark_unseen_except([AN_EXIT])
     assert book.unresolved() == {}
 
 
@@ -108,7 +108,7 @@ def test_a_refused_step_was_not_taken() -> None:
 
 def test_an_adopted_order_continues_its_exit_at_its_step() -> None:
     book = OrderBook()
-    book.add(replace(an_exit_order(step=3), request=None, state=ManagedState.UNKNOWN))
+    book.add_discovered(replace(an_exit_order(step=3), request=None, state=ManagedState.UNKNOWN))
     book.record(AN_EXIT, Adopted("b1", -20.0))
     progress = book.exit_progress(CALL, 1.0)
     assert progress is not None
@@ -117,16 +117,16 @@ def test_an_adopted_order_continues_its_exit_at_its_step() -> None:
 
 def test_an_adopted_order_of_which_nothing_is_known_begins_no_exit() -> None:
     book, order = OrderBook(), our_order()
-    book.add(ManagedOrder.of_broker_order(order))
+    book.add_discovered(ManagedOrder.of_broker_order(order))
     book.record(order.client_order_id, Adopted("b1", 0.0))
-    assert (book.working, book.exit_progress(CALL, 1.0)) == (1, None)
+    assert (book.pending_count, book.exit_progress(CALL, 1.0)) == (1, None)
 
 
 def test_a_backstop_is_no_exit_and_is_not_counted() -> None:
     book = a_book(Accepted("b1"), order=a_backstop_order())
     assert book.exit_progress(CALL, 1.0) is None
-    assert book.sent(1.0) == OrderCount()
-    assert a_book().sent(1.0) == OrderCount(1, 0)
+    assert book.order_count(1.0) == OrderCount()
+    assert a_book().order_count(1.0) == OrderCount(1, 0)
 
 
 def test_what_belongs_to_a_position_ends_with_it() -> None:
@@ -141,7 +141,7 @@ def test_what_belongs_to_a_position_ends_with_it() -> None:
 @pytest.mark.parametrize("event", [Refused(1.0, counted=True), ended(ManagedState.REJECTED, at=1.0)])
 def test_rejects_count_in_a_row(event: OrderEvent) -> None:
     book = a_book(event)
-    book.intend(an_exit_order(at=2.0))
+    book.add_recorded(an_exit_order(at=2.0))
     book.record(AN_EXIT, event)
     assert book.rejects(CALL, 4.0).count == 2
     assert book.rejected == (CALL,)
@@ -161,14 +161,14 @@ def test_a_row_of_rejects_ends_a_while_after_the_last() -> None:
     book = a_book(Refused(1.0, counted=True))
     assert book.rejects(CALL, 1.0 + STREAK_ENDS_SECONDS).count == 1
     assert book.rejects(CALL, 1.1 + STREAK_ENDS_SECONDS).count == 0
-    book.intend(an_exit_order(at=700.0))
+    book.add_recorded(an_exit_order(at=700.0))
     book.record(AN_EXIT, Refused(700.0, counted=True))
     assert book.rejects(CALL, 700.0).count == 1
 
 
 def test_acceptance_does_not_end_a_row_of_rejects_and_another_end_does() -> None:
     book = a_book(Refused(1.0, counted=True))
-    book.intend(an_exit_order(at=2.0))
+    book.add_recorded(an_exit_order(at=2.0))
     book.record(AN_EXIT, Accepted("b1"))
     assert book.rejects(CALL, 2.0).count == 1
     book.record(AN_EXIT, ended())
@@ -177,7 +177,7 @@ def test_acceptance_does_not_end_a_row_of_rejects_and_another_end_does() -> None
 
 def test_a_symbol_counts_as_rejected_until_something_fills() -> None:
     book = a_book(Refused(1.0, counted=True))
-    book.intend(an_exit_order(at=2.0))
+    book.add_recorded(an_exit_order(at=2.0))
     book.record(AN_EXIT, PartiallyFilled(Decimal(1)))
     assert book.rejected == ()
 
@@ -188,9 +188,9 @@ def test_a_symbol_counts_as_rejected_until_something_fills() -> None:
 def test_the_next_backstop_waits_after_one_has_ended_and_longer_after_a_refusal() -> None:
     after_end = a_book(Accepted("b1"), ended(at=5.0), order=a_backstop_order())
     refused = a_book(Refused(5.0), order=a_backstop_order())
-    assert [after_end.backstop_state(a_position(), now).waits for now in (19.9, 20.0)] == [True, False]
-    assert [refused.backstop_state(a_position(), now).waits for now in (64.9, 65.0)] == [True, False]
-    assert refused.backstop_state(a_position(), 65.0) == NO_BACKSTOP
+    assert [after_end.backstop_state(a_position(), now).paused for now in (19.9, 20.0)] == [True, False]
+    assert [refused.backstop_state(a_position(), now).paused for now in (64.9, 65.0)] == [True, False]
+    assert refused.backstop_state(a_position(), 65.0) == BACKSTOP_ALLOWED
 
 
 @pytest.mark.parametrize("event", [Refused(1.0, counted=True), ended(ManagedState.REJECTED)])
@@ -215,10 +215,10 @@ def test_a_cancel_hangs_until_the_order_ends_whoever_sent_it() -> None:
     assert not book.may_request_cancel(mine, 2.0)
     assert not book.may_request_cancel(theirs, 2.0)
     assert book.request_cancel(theirs, 2.0) == ()
-    assert book.hanging == {"b1", theirs.id}
+    assert book.pending_cancel_ids == {"b1", theirs.id}
     book.record(AN_EXIT, ended())
     book.cancel_ended(theirs)
-    assert book.hanging == frozenset()
+    assert book.pending_cancel_ids == frozenset()
 
 
 def test_a_backstop_has_an_id_of_its_own() -> None:

@@ -14,10 +14,10 @@ def test_the_orders_of_the_last_minute_count_for_their_symbol_and_for_the_accoun
     pace.sending("AAPL", Urgency.PROFIT, 0.0)
     pace.sending("AAPL", Urgency.FORCED, 30.0)
     pace.sending("SPY", Urgency.TIME, 40.0)
-    assert pace.sent(50.0) == OrderCount(3, 2)
-    assert pace.sent_of_each(50.0) == {"AAPL": OrderCount(2, 1), "SPY": OrderCount(1, 1)}
-    assert pace.sent_of_each(61.0) == {"AAPL": OrderCount(1, 0), "SPY": OrderCount(1, 1)}
-    assert (pace.sent(200.0), pace.sent_of_each(200.0)) == (NOTHING_SENT, {})
+    assert pace.order_count(50.0) == OrderCount(3, 2)
+    assert pace.order_counts_by_symbol(50.0) == {"AAPL": OrderCount(2, 1), "SPY": OrderCount(1, 1)}
+    assert pace.order_counts_by_symbol(61.0) == {"AAPL": OrderCount(1, 0), "SPY": OrderCount(1, 1)}
+    assert (pace.order_count(200.0), pace.order_counts_by_symbol(200.0)) == (NOTHING_SENT, {})
 
 
 @pytest.mark.parametrize(("refusals", "seconds"), [(1, 5.0), (2, 15.0), (3, 60.0), (9, 60.0)])

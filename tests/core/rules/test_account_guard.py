@@ -8,11 +8,11 @@ from builders import CALL, a_holding, a_policy, a_snapshot, replace
 from sellctl.core.config.schema import AccountGuardConfig, SellModuleConfig
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
-from sellctl.core.model.gain import Amount, Per
+from sellctl.core.model.gain import Amount, AmountUnit
 from sellctl.core.model.plan import Plan, Reason
 from sellctl.core.model.snapshot import AccountFacts
 
-FIVE_PERCENT = Amount(Decimal("0.05"), Per.GAIN)
+FIVE_PERCENT = Amount(Decimal("0.05"), AmountUnit.GAIN)
 GUARDED = AccountGuardConfig(loss=FIVE_PERCENT, profit=FIVE_PERCENT)
 
 
@@ -45,13 +45,13 @@ def closes_for_the_guard(plan: Plan) -> bool:
 )
 def test_transfers_are_neither_a_loss_nor_a_profit(account: AccountFacts, *, fires: bool) -> None:
     plan = the_plan(account)
-    assert (closes_for_the_guard(plan), bool(plan.tripped)) == (fires, fires)
+    assert (closes_for_the_guard(plan), bool(plan.tripped_limit)) == (fires, fires)
     assert plan.guard_problem == ""
 
 
 def test_the_sentence_tells_the_transfers_that_are_not_counted() -> None:
-    tripped = the_plan(an_account("55000", "100200", "-40000")).tripped
-    assert tripped == "the account lost $5200.00 today (-5.2%), not counting transfers of -$40000.00"
+    tripped_limit = the_plan(an_account("55000", "100200", "-40000")).tripped_limit
+    assert tripped_limit == "the account lost $5200.00 today (-5.2%), not counting transfers of -$40000.00"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_on_an_unknown_result_of_the_day_no_guard_fires_and_the_plan_says_so(
 ) -> None:
     plan = the_plan(account)
     assert not closes_for_the_guard(plan)
-    assert plan.guard_problem == f"the account guard can't fire: the broker doesn't say {unknown}"
+    assert plan.guard_problem == f"the account guard can't be evaluated: the broker did not report {unknown}"
     assert plan.guard_problem in plan.faults
 
 
@@ -77,7 +77,7 @@ def test_without_a_guard_an_unknown_result_is_no_problem() -> None:
 
 
 def test_a_limit_that_was_reached_earlier_today_stays_reached_when_the_result_becomes_unknown() -> None:
-    snapshot = replace(a_snapshot(a_holding(CALL), account=an_account(None, None)), tripped="the account lost $1")
+    snapshot = replace(a_snapshot(a_holding(CALL), account=an_account(None, None)), tripped_limit="the account lost $1")
     plan = decide(snapshot, a_policy(SellModuleConfig(account_guard=GUARDED)))
     assert closes_for_the_guard(plan)
     assert plan.guard_problem == ""
@@ -87,7 +87,7 @@ def test_while_a_split_may_not_be_booked_no_guard_fires_because_the_equity_may_b
     snapshot = a_snapshot(a_holding(CALL), account=an_account("50000", "100000"))
     plan = decide(replace(snapshot, unbooked_splits=("AAPL",)), a_policy(SellModuleConfig(account_guard=GUARDED)))
     assert not closes_for_the_guard(plan)
-    assert (plan.tripped, plan.guard_problem) == (
+    assert (plan.tripped_limit, plan.guard_problem) == (
         "",
-        "the account guard can't fire: a split of AAPL may not be booked yet",
+        "the account guard can't be evaluated: a split of AAPL may not be reflected in the position yet",
     )

@@ -6,7 +6,7 @@ import pytest
 from builders import CALL, a_market, a_position, at_price, fires, replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from order_fakes import FakeMemory
+from order_fakes import FakeEpisodeStore
 
 from sellctl.core.config.schema import (
     LockStep,
@@ -146,7 +146,7 @@ def test_over_every_change_of_the_average_no_stop_moves_back(
         position = a_position(qty=str(number), entry=str(entry), short=short)
         episode = carried_on(episode, position, NOON.now)
         assume(not episode.suspended)
-        episodes = Episodes("main", FakeMemory({CALL: episode}))
+        episodes = Episodes("main", FakeEpisodeStore({CALL: episode}))
         episodes.peaked(CALL, price)
         episode = episodes.known[CALL]
         stop = stop_of(rule, Holding(position, state=state_of_episode(episode)))

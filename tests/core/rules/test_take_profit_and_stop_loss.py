@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from builders import a_market, at_price, fires, replace
 
-from sellctl.core.model.gain import Amount, Per
+from sellctl.core.model.gain import Amount, AmountUnit
 from sellctl.core.model.position import Prices
 from sellctl.core.rules.stop_loss import StopLoss
 from sellctl.core.rules.take_profit import TakeProfit
@@ -18,13 +18,13 @@ NOON = a_market("12:00")
 # rule, long price that is met, one that isn't quite, and the same two for a short
 AMOUNTS = [
     (TakeProfit(Amount(D("0.5"))), "1.50", "1.49", "0.50", "0.51"),
-    (TakeProfit(Amount(D(50), Per.CONTRACT)), "1.50", "1.49", "0.50", "0.51"),
-    (TakeProfit(Amount(D(100), Per.POSITION)), "1.50", "1.49", "0.50", "0.51"),
-    (TakeProfit(Amount(D("1.5"), Per.PRICE)), "1.50", "1.49", "1.50", "1.51"),
+    (TakeProfit(Amount(D(50), AmountUnit.CONTRACT)), "1.50", "1.49", "0.50", "0.51"),
+    (TakeProfit(Amount(D(100), AmountUnit.POSITION)), "1.50", "1.49", "0.50", "0.51"),
+    (TakeProfit(Amount(D("1.5"), AmountUnit.PRICE)), "1.50", "1.49", "1.50", "1.51"),
     (StopLoss(Amount(D("0.4"))), "0.60", "0.61", "1.40", "1.39"),
-    (StopLoss(Amount(D(40), Per.CONTRACT)), "0.60", "0.61", "1.40", "1.39"),
-    (StopLoss(Amount(D(80), Per.POSITION)), "0.60", "0.61", "1.40", "1.39"),
-    (StopLoss(Amount(D("0.6"), Per.PRICE)), "0.60", "0.61", "0.60", "0.59"),
+    (StopLoss(Amount(D(40), AmountUnit.CONTRACT)), "0.60", "0.61", "1.40", "1.39"),
+    (StopLoss(Amount(D(80), AmountUnit.POSITION)), "0.60", "0.61", "1.40", "1.39"),
+    (StopLoss(Amount(D("0.6"), AmountUnit.PRICE)), "0.60", "0.61", "0.60", "0.59"),
 ]
 
 
@@ -46,6 +46,6 @@ def test_without_a_price_no_amount_fires(rule: Rule, met: str, missed: str, shor
 
 def test_dollars_of_a_stock_are_dollars_a_share() -> None:
     stock = at_price("1.50", symbol="AAPL")
-    assert fires(TakeProfit(Amount(D("0.5"), Per.CONTRACT)), stock)
-    assert fires(TakeProfit(Amount(D(1), Per.POSITION)), stock)
-    assert not fires(TakeProfit(Amount(D("1.01"), Per.POSITION)), stock)
+    assert fires(TakeProfit(Amount(D("0.5"), AmountUnit.CONTRACT)), stock)
+    assert fires(TakeProfit(Amount(D(1), AmountUnit.POSITION)), stock)
+    assert not fires(TakeProfit(Amount(D("1.01"), AmountUnit.POSITION)), stock)

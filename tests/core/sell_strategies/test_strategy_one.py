@@ -50,7 +50,7 @@ def test_a_target_counts_what_one_could_take_now_and_not_the_mid() -> None:
 
 def test_a_stop_counts_the_mid_and_not_the_spread() -> None:
     assert evaluated(StopLoss(Amount(Decimal("0.2"))), judged("0.78", "0.86")) is None
-    assert evaluated(StopLoss(Amount(Decimal("0.2")), Basis.BID), judged("0.78", "0.86")) is not None
+    assert evaluated(StopLoss(Amount(Decimal("0.2")), Basis.EXIT_SIDE), judged("0.78", "0.86")) is not None
 
 
 @pytest.mark.parametrize("entry", [None])

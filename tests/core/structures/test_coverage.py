@@ -56,9 +56,9 @@ def test_a_short_is_covered_by_what_serves_as_long_as_it_lives(holdings: tuple[H
 def test_the_longs_that_cover_and_what_leans_on_them_are_named() -> None:
     cover = cover_of((short(DEC_CALL, "2"), a_holding(JAN_CALL), a_holding("AAPL", "150")))
     assert cover.reserved == {JAN_CALL: Decimal(1), "AAPL": Decimal(100)}
-    assert cover.covered_by_long == {JAN_CALL: (DEC_CALL,), "AAPL": (DEC_CALL,)}
-    assert cover.covering == {DEC_CALL: (JAN_CALL, "AAPL")}
-    assert cover.by_options == {DEC_CALL: Decimal(1)}
+    assert cover.shorts_by_long == {JAN_CALL: (DEC_CALL,), "AAPL": (DEC_CALL,)}
+    assert cover.longs_by_short == {DEC_CALL: (JAN_CALL, "AAPL")}
+    assert cover.contracts_covered_by_options == {DEC_CALL: Decimal(1)}
 
 
 SHORTS = st.tuples(st.sampled_from([NOV_CALL, DEC_CALL, JAN_CALL, DEC_PUT]), st.integers(1, 3))

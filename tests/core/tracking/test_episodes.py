@@ -1,4 +1,4 @@
-"""Position memory from flat to flat: what begins an episode, what carries over, what suspends its rules."""
+"""Episodes from flat to flat: what begins an episode, what carries over, what suspends its rules."""
 
 import asyncio
 import datetime as dt
@@ -19,7 +19,7 @@ D = Decimal
 
 
 class Kept:
-    """A memory in memory, that counts."""
+    """An episode store in memory that counts."""
 
     def __init__(self, episodes: Mapping[str, Episode] | None = None) -> None:
         self.episodes = dict(episodes or {})

@@ -7,7 +7,7 @@ from builders import CALL, TUESDAY, a_position, a_quote, replace
 
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Split
-from sellctl.core.tracking.quote_history import QuoteBook
+from sellctl.core.tracking.quote_history import QuoteHistory
 from sellctl.core.tracking.splits import SplitsOfDay, ratio_text, suspected_split, usual_split
 
 
@@ -30,11 +30,11 @@ def suspected(
     reopened: str | None = None,
     symbol: str = "AAPL",
 ) -> bool:
-    book = QuoteBook(AssetClass.STOCK, 1.5, newest=a_quote(symbol, price, price))
+    history = QuoteHistory(AssetClass.STOCK, 1.5, newest=a_quote(symbol, price, price))
     if closed is not None:
-        book.closed_at, book.reopened_at = Decimal(closed), Decimal(reopened or price)
+        history.closed_at, history.reopened_at = Decimal(closed), Decimal(reopened or price)
     position = replace(a_position(symbol, "10", entry), lastday_price=None if lastday is None else Decimal(lastday))
-    return suspected_split(position, book, splits) is not None
+    return suspected_split(position, history, splits) is not None
 
 
 @pytest.mark.parametrize("ratio", ["2", "3", "4", "1.5", "10", "20", "0.1", "0.5", "0.02"])

@@ -123,11 +123,11 @@ def test_a_fault_of_a_strategy_is_published_once() -> None:
 
 
 def test_an_account_guard_that_cannot_fire_is_an_alert_once_until_it_can_again() -> None:
-    hearing, why = Hearing(), "the account guard can't fire"
+    hearing, why = Hearing(), "the account guard can't be evaluated"
     assert hearing.announce(faults=(why,), guard_problem=why) == [f"alert: {why}"]
     assert hearing.events[0].severity is Severity.ERROR
     assert not hearing.announce(faults=(why,), guard_problem=why)
-    assert hearing.announce() == ["recovered: the account guard can fire again"]
+    assert hearing.announce() == ["recovered: the account guard can be evaluated again"]
     assert hearing.announce(faults=(why,), guard_problem=why)
 
 

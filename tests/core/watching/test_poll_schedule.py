@@ -52,16 +52,16 @@ def a_plan(*, unconfirmed: bool = False, urgency: Urgency | None = None) -> Plan
 
 STOP = a_plan(urgency=Urgency.PROTECTIVE)
 QUIET = AccountState("quiet", plan=a_plan())
-ACTED = AccountState("acted", plan=a_plan(), acted=True, working=(CALL,))
+ACTED = AccountState("acted", plan=a_plan(), acted=True, pending_symbols=(CALL,))
 CANCELLED = AccountState("cancelled", plan=a_plan(), acted=True, awaits_read=True)
-WORKING = AccountState("working", plan=a_plan(), working=(CALL,))
+WORKING = AccountState("working", plan=a_plan(), pending_symbols=(CALL,))
 UNCONFIRMED = AccountState("unconfirmed", plan=a_plan(unconfirmed=True))
-STOPPED = AccountState("stopped", plan=STOP, acted=True, working=(CALL,))
-STOPPING = AccountState("stopping", plan=STOP, working=(CALL,))
+STOPPED = AccountState("stopped", plan=STOP, acted=True, pending_symbols=(CALL,))
+STOPPING = AccountState("stopping", plan=STOP, pending_symbols=(CALL,))
 NEVER = AccountState("never")
-DRY = AccountState("dry", RunMode.DRY_RUN, plan=a_plan(), working=(CALL,))
-STALE = AccountState("stale", RunMode.STALE_ONLY, plan=a_plan(), working=(CALL,))
-OTHERS = AccountState("others", only=frozenset({"MSFT"}), plan=a_plan(), working=(CALL,))
+DRY = AccountState("dry", RunMode.DRY_RUN, plan=a_plan(), pending_symbols=(CALL,))
+STALE = AccountState("stale", RunMode.STALE_ONLY, plan=a_plan(), pending_symbols=(CALL,))
+OTHERS = AccountState("others", only=frozenset({"MSFT"}), plan=a_plan(), pending_symbols=(CALL,))
 
 
 ONCE, NEVER_READ = {"single_run": True}, float("inf")

@@ -12,7 +12,7 @@ from sim_builders import CALL, STOCK, a_venue, at, held, kinds, later, send, sta
 
 from sellctl.sim.market.assets import asset_of, on_tick
 from sellctl.sim.market.market import quoted
-from sellctl.sim.market.price_paths import Fixed, Jump, Level, Linear, Path, Walk, level
+from sellctl.sim.market.price_paths import Fixed, Jump, Linear, Path, TwoSidedQuote, Walk, level
 from sellctl.sim.rejections import RejectionError
 from sellctl.sim.venue.exchange import Exchange
 
@@ -194,7 +194,7 @@ def test_a_walk_is_the_same_in_every_run_whatever_is_asked_first() -> None:
 )
 def test_computed_quotes_lie_on_the_price_step_and_never_cross(bid: Decimal, spread: Decimal, symbol: str) -> None:
     asset = asset_of(symbol)
-    shown = quoted(asset, Level(bid, bid + spread))
+    shown = quoted(asset, TwoSidedQuote(bid, bid + spread))
     assert shown.ask is not None
     assert on_tick(asset, shown.ask)
     assert shown.bid is None or (on_tick(asset, shown.bid) and shown.bid < shown.ask)
@@ -261,8 +261,8 @@ def test_after_skipped_seconds_a_limit_inside_a_new_spread_has_the_chance_of_one
     filled = []
     for seed in range(40):
         venue = a_venue((STOCK, "1", "12"), inside_fill=Decimal("0.05"), seed=seed)
-        wide = Fixed(venue.now + dt.timedelta(seconds=60), Level(Decimal(12), Decimal("12.50")))
-        venue.market.paths[STOCK] = Path([Fixed(venue.now, Level(Decimal(12), Decimal("12.01"))), wide])
+        wide = Fixed(venue.now + dt.timedelta(seconds=60), TwoSidedQuote(Decimal(12), Decimal("12.50")))
+        venue.market.paths[STOCK] = Path([Fixed(venue.now, TwoSidedQuote(Decimal(12), Decimal("12.01"))), wide])
         order = send(venue, STOCK, limit_price="12.10")
         venue.advance_to(venue.now + dt.timedelta(seconds=60))
         filled.append(status_of(venue, order) == "filled")

@@ -1,4 +1,4 @@
-"""Position memory is what was saved last, whole, whichever process asks."""
+"""The stored episodes are those that were saved last, all of them, whichever process asks."""
 
 import asyncio
 import datetime as dt
@@ -13,7 +13,7 @@ from journal_builders import NOON, a_journal
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, PastAverage
-from sellctl.journal.memory import PositionMemory
+from sellctl.journal.episode_store import SqliteEpisodeStore
 from sellctl.journal.store import SqliteJournal
 
 SPY = Episode("SPY", Direction.LONG, NOON, Decimal(10), Decimal("1.10"))
@@ -39,8 +39,8 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
     opened.close()
 
 
-def fresh(journal: SqliteJournal) -> PositionMemory:
-    return PositionMemory(journal.database)
+def fresh(journal: SqliteJournal) -> SqliteEpisodeStore:
+    return SqliteEpisodeStore(journal.database)
 
 
 def test_nothing_is_remembered_at_first(journal: SqliteJournal) -> None:
@@ -48,35 +48,35 @@ def test_nothing_is_remembered_at_first(journal: SqliteJournal) -> None:
 
 
 def test_episodes_come_back_as_saved(journal: SqliteJournal) -> None:
-    asyncio.run(PositionMemory(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ}))
+    asyncio.run(SqliteEpisodeStore(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ}))
     assert fresh(journal).load("main") == {"SPY": SPY, "QQQ": QQQ}
     assert fresh(journal).load("other") == {}
 
 
 def test_saving_is_all_that_is_remembered(journal: SqliteJournal) -> None:
-    memory = PositionMemory(journal.database)
-    asyncio.run(memory.save("main", {"SPY": SPY, "QQQ": QQQ}))
-    asyncio.run(memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))}))
+    episode_store = SqliteEpisodeStore(journal.database)
+    asyncio.run(episode_store.save("main", {"SPY": SPY, "QQQ": QQQ}))
+    asyncio.run(episode_store.save("main", {"SPY": replace(SPY, peak=Decimal(2))}))
     assert fresh(journal).load("main") == {"SPY": replace(SPY, peak=Decimal(2))}
-    asyncio.run(memory.save("main", {}))
+    asyncio.run(episode_store.save("main", {}))
     assert fresh(journal).load("main") == {}
 
 
 def test_what_is_unchanged_is_not_written_again(journal: SqliteJournal) -> None:
-    memory = PositionMemory(journal.database)
-    asyncio.run(memory.save("main", {"SPY": SPY}))
+    episode_store = SqliteEpisodeStore(journal.database)
+    asyncio.run(episode_store.save("main", {"SPY": SPY}))
     before = journal.database.raw.total_changes
-    asyncio.run(memory.save("main", {"SPY": SPY}))
+    asyncio.run(episode_store.save("main", {"SPY": SPY}))
     assert journal.database.raw.total_changes == before
 
 
 def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJournal) -> None:
-    memory = PositionMemory(journal.database)
-    asyncio.run(memory.save("main", {"SPY": SPY}))
+    episode_store = SqliteEpisodeStore(journal.database)
+    asyncio.run(episode_store.save("main", {"SPY": SPY}))
 
     async def both() -> None:
         await asyncio.gather(
-            memory.save("main", {"SPY": replace(SPY, peak=Decimal(2))}), memory.save("main", {"SPY": SPY})
+            episode_store.save("main", {"SPY": replace(SPY, peak=Decimal(2))}), episode_store.save("main", {"SPY": SPY})
         )
 
     asyncio.run(both())
@@ -84,10 +84,10 @@ def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJ
 
 
 def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> None:
-    memory = PositionMemory(journal.database)
+    episode_store = SqliteEpisodeStore(journal.database)
     journal.database.raw.execute("PRAGMA query_only=ON")
     with pytest.raises(JournalError):
-        asyncio.run(memory.save("main", {"SPY": SPY}))
+        asyncio.run(episode_store.save("main", {"SPY": SPY}))
     journal.database.raw.execute("PRAGMA query_only=OFF")
-    asyncio.run(memory.save("main", {"SPY": SPY}))
+    asyncio.run(episode_store.save("main", {"SPY": SPY}))
     assert fresh(journal).load("main") == {"SPY": SPY}

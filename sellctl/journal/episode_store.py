@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, PastAverage
-from sellctl.journal.account_numbers import number_of, set_aside
+from sellctl.journal.account_numbers import archived_name, number_of
 from sellctl.journal.database import Database, read_only
 from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.schema import episodes as table
 
-_EVERYTHING: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
-_OF_ACCOUNT = _EVERYTHING.select_from(table).where(table.c.account == sa.bindparam("account")).order_by(table.c.symbol)
+_SELECT_ALL: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
+_OF_ACCOUNT = _SELECT_ALL.select_from(table).where(table.c.account == sa.bindparam("account")).order_by(table.c.symbol)
 
 
-class PositionMemory:
+class SqliteEpisodeStore:
     """The episodes of every account. Only one process writes an account, so its last saved episodes are cached."""
 
     def __init__(self, database: Database) -> None:
@@ -42,34 +42,37 @@ class PositionMemory:
             for symbol, episode in episodes.items()
             if (was := before.get(symbol)) is not episode and was != episode
         ]
-        stale = [episode.symbol for episode in changed] + [symbol for symbol in before if symbol not in episodes]
-        if not stale:
+        to_delete = [episode.symbol for episode in changed] + [symbol for symbol in before if symbol not in episodes]
+        if not to_delete:
             return
         saved = dict(episodes)
 
         def write(tx: sa.Connection) -> None:
-            tx.execute(sa.delete(table).where(table.c.account == account, table.c.symbol.in_(stale)))
+            tx.execute(sa.delete(table).where(table.c.account == account, table.c.symbol.in_(to_delete)))
             if changed:
                 tx.execute(sa.insert(table), [_row(account, episode) for episode in changed])
 
-        self._saved[account] = saved  # at once: the next save, perhaps in the same moment, is compared with this one
+        self._saved[account] = saved  # set before the write, so that a concurrent save compares with these
         try:
             await self._writes.write(write)
         except BaseException:
-            self._saved.pop(account, None)  # what is on disk is read again
+            self._saved.pop(account, None)  # the next use loads them from disk
             raise
 
 
-class ReadOnlyMemory:
-    """The memory of a run that doesn't act: the stored episodes are read once, and nothing is written."""
+class DryRunEpisodeStore:
+    """The episodes of a dry run: the stored ones are read once, and nothing is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept: dict[str, dict[str, Episode]] = {}
         self._numbers: dict[str, str] = {}
 
-    def account_is(self, account: str, number: str) -> str:
-        """Set which account the name's key belongs to: the episodes of another one are not loaded. Always ""."""
+    def set_account_number(self, account: str, number: str) -> str:
+        """Set the broker's account number for this name, so that episodes of another account are not loaded.
+
+        Returns "" because a dry run records no change.
+        """
         self._numbers[account] = number
         return ""
 
@@ -84,7 +87,7 @@ class ReadOnlyMemory:
 
     def _episodes_of(self, tx: sa.Connection, account: str) -> dict[str, Episode]:
         recorded, number = number_of(tx, account).number, self._numbers.get(account, "")
-        return _all_of(tx, account if number in {"", recorded} or not recorded else set_aside(account, number))
+        return _all_of(tx, account if number in {"", recorded} or not recorded else archived_name(account, number))
 
     async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
         """Keep the episodes for this process only."""
