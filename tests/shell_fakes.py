@@ -229,12 +229,17 @@ class FakeQuotes:
         self.clock = clock
         self.prices: dict[str, tuple[str, str]] = {CALL: ("1.00", "1.02")}
         self.requested: list[list[str]] = []  # the symbols of each request
+        self.requested_at: list[float] = []
         self.fails: Exception | None = None
+        self.delay = 0.0  # seconds that an answer takes
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         if self.fails:
             raise self.fails
         self.requested.append([instrument.symbol for instrument in instruments])
+        self.requested_at.append(self.clock.seconds)
+        if self.delay:
+            await self.clock.sleep(self.delay)
         return {i.symbol: self.quote(i.symbol) for i in instruments if i.symbol in self.prices}
 
     def quote(self, symbol: str = CALL) -> Quote:

@@ -1,6 +1,7 @@
 """The newest usable quote per symbol, for all accounts at once, polled or streamed."""
 
 import datetime as dt
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
@@ -14,6 +15,8 @@ QUOTED_ASSET_CLASSES = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 LAGGING_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
 _MARGIN = 0.001  # seconds added, so that rounding can't put the confirming quote before the deadline
+_ROUND_TRIPS = 8  # the last answers, the fastest of which tells how early a second quote is requested
+_MOST_EARLY = 0.25  # seconds
 
 
 class PriceTracker:
@@ -35,6 +38,7 @@ class PriceTracker:
         self._confirm = confirm.total_seconds()
         self._broker_now = broker_now
         self._histories: dict[str, QuoteHistory] = {}
+        self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self._problem = ""
         self._failures = 0
 
@@ -64,21 +68,35 @@ class PriceTracker:
         return max(self._confirm, JUMP_CONFIRM if has_jumped else 0.0) + _MARGIN
 
     @property
+    def round_trip(self) -> float:
+        """Seconds that a request of quotes takes at least, by the last answers; 0.0 before the first one."""
+        return min((*self._round_trips, _MOST_EARLY)) if self._round_trips else 0.0
+
+    @property
     def jumped(self) -> frozenset[str]:
         """Symbols with a price jump that no second quote has confirmed yet."""
         now = self._clock.monotonic()
         return frozenset(symbol for symbol, history in self._histories.items() if history.has_jump(now))
 
-    async def refresh(self, instruments: Iterable[Instrument], *, is_poll: bool = True) -> None:
+    async def refresh(
+        self, instruments: Iterable[Instrument], *, is_poll: bool = True, not_before: float = float("-inf")
+    ) -> None:
         """Request the newest quotes. After a failure the stored quotes stay until they are too old to use.
 
-        With is_poll=False, `problem` and `failures` stay unchanged.
+        With is_poll=False, `problem` and `failures` stay unchanged. Quotes that arrive before the
+        instant `not_before` (monotonic seconds) are stored at that instant.
         """
         wanted = {i.symbol: i for i in instruments if i.asset_class in QUOTED_ASSET_CLASSES}
         if not wanted:
             return
+        began = self._clock.monotonic()
         try:
-            self.accept(await self._source.latest(list(wanted.values())), wanted)
+            quotes = await self._source.latest(list(wanted.values()))
+            arrived = self._clock.monotonic()
+            self._round_trips.append(arrived - began)
+            if arrived < not_before:
+                await self._clock.sleep(not_before - arrived)
+            self.accept(quotes, wanted)
         except BrokerError as error:
             if is_poll:
                 self._problem, self._failures = error.sentence, self._failures + 1

@@ -249,33 +249,38 @@ class TickHandler:
             self._keep(asyncio.create_task(self._poll_second_quotes()))
 
     async def _poll_second_quotes(self) -> None:
-        """Begin a request for the second quotes that are due, until nothing waits for any."""
+        """Begin a request for the second quotes that are due, until nothing waits for any.
+
+        It begins earlier by the time that an answer takes, so that the answer arrives when they are due.
+        """
         while self._second_quotes:
-            next_at = min(due_at for _, due_at in self._second_quotes.values())
-            next_at, now = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART), self.clock.monotonic()
+            early, now = self.prices.round_trip, self.clock.monotonic()
+            next_at = min(due_at for _, due_at in self._second_quotes.values()) - early
+            next_at = max(next_at, self._second_quotes_at + SECOND_QUOTES_APART)
             if next_at > now:  # one that is due earlier may be added meanwhile
                 await self.clock.sleep(min(next_at - now, SECOND_QUOTES_APART))
                 continue
-            due = {awaited: watcher for awaited, (watcher, due_at) in self._second_quotes.items() if due_at <= now}
+            due = {awaited: each for awaited, each in self._second_quotes.items() if each[1] - early <= now}
             for awaited in due:
                 del self._second_quotes[awaited]
             self._second_quotes_at = now
-            held = [(watcher, symbol) for (_, symbol, _), watcher in due.items()]
-            self._keep(asyncio.create_task(self._decide_on_second_quotes(held)))
+            held = [(watcher, symbol) for (_, symbol, _), (watcher, _) in due.items()]
+            not_before = max(due_at for _, due_at in due.values())
+            self._keep(asyncio.create_task(self._decide_on_second_quotes(held, not_before)))
 
-    async def _decide_on_second_quotes(self, held: Sequence[tuple[SellWatcher, str]]) -> None:
+    async def _decide_on_second_quotes(self, held: Sequence[tuple[SellWatcher, str]], not_before: float) -> None:
         """After an internal error the accounts are read: their polls decide, and contain what concerns one of them."""
         try:
-            await self._decide_again(held)
+            await self._decide_again(held, not_before)
         except Exception as error:  # noqa: BLE001  a bug here must not keep a stop from being confirmed
             self._publish_fault(error)
             for watcher, _ in held:
                 self._wake(watcher.name)
 
-    async def _decide_again(self, held: Sequence[tuple[SellWatcher, str]]) -> None:
-        """Request the quotes of these symbols, and decide on them as on streamed ones."""
+    async def _decide_again(self, held: Sequence[tuple[SellWatcher, str]], not_before: float) -> None:
+        """Request the quotes of these symbols, and decide on them as on ones that are streamed at that instant."""
         wanted = {symbol: self._instruments[symbol] for _, symbol in held if symbol in self._instruments}
-        await self.prices.refresh(wanted.values(), is_poll=False)
+        await self.prices.refresh(wanted.values(), is_poll=False, not_before=not_before)
         received_at, market = self.clock.monotonic(), self._market()
         if market is None or not market.is_open:
             return

@@ -241,6 +241,35 @@ def test_each_stop_waits_for_its_own_second_quote() -> None:
     assert ticks.sent == symbols[:2]
 
 
+@pytest.mark.parametrize("answers_after", [0.2, 0.05, 0.0], ids=["as before", "sooner", "at once"])
+def test_a_second_quote_is_requested_before_it_is_due_and_confirms_when_it_is(answers_after: float) -> None:
+    ticks = Ticks()
+    ticks.world.quotes.delay = 0.2
+    sent_at: list[float] = []
+
+    async def answers_take_another_time() -> None:
+        ticks.world.quotes.delay = answers_after
+
+    async def three_seconds_pass() -> None:
+        for _ in range(60):
+            await ticks.world.clock.sleep(0.05)
+            if ticks.sent and not sent_at:
+                sent_at.append(ticks.world.clock.seconds)
+
+    first_at: list[float] = []
+
+    async def a_stop_is_streamed() -> None:
+        await ticks.quote("0.70", "0.72")
+        first_at.append(ticks.world.clock.seconds)
+
+    ticks.play(answers_take_another_time, a_stop_is_streamed, three_seconds_pass)
+    requested_after = [at - first_at[0] for at in ticks.world.quotes.requested_at if at > first_at[0]]
+    assert requested_after == pytest.approx([1.5 - 0.2], abs=0.06)
+    assert ticks.sent == [CALL]
+    assert sent_at[0] - first_at[0] == pytest.approx(1.5, abs=0.11)
+    assert sent_at[0] - first_at[0] >= 1.5
+
+
 @pytest.mark.parametrize("turns", range(50, 60))
 def test_a_position_that_is_gone_by_the_time_of_the_second_quotes_keeps_no_other_waiting(turns: int) -> None:
     world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")

@@ -113,7 +113,7 @@ def step_of(
     *,
     repeats: bool,
 ) -> PricedStep:
-    """The price of a step: first those of the walk `walk_prices` the spread, then those that `at_rung` has for the rungs.
+    """The price of a step: first `walk_prices`, then those that `at_rung` has for the rungs.
 
     With `repeats` a walk starts again after its last price. `at_rung` takes a rung, the step and the number of steps.
     """

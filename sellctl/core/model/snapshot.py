@@ -59,10 +59,10 @@ class Snapshot(Struct, frozen=True):
     `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked
     up; a symbol that is absent was not looked up. `positions_at` is when the positions were requested.
     `manual_closes` are symbols and names of structures that the user asked to close; `panic` those to close even
-    while `halted`, which says why no other order may be sent. `sent` counts the account's orders of the last
+    while `halted`, which says why no other order may be sent. `order_count` is the account's orders of the last
     minute. `exempt` are symbols, underlyings and names of structures that the user exempted. `named` are the
-    structures that the user names by their names, each with the user's own name for it ("": none). `tripped_limit` is the
-    account guard's limit that was reached earlier today. `underlyings` are quotes of underlyings, where a rule uses
+    structures that the user names by their names, each with the user's own name for it ("": none). `tripped_limit` is
+    the account guard's limit that was reached earlier today. `underlyings` are quotes of underlyings, where a rule uses
     them. `structures` is the stored state of the held structures by name. `no_multi_leg` are the structures of which
     the broker refused a multi-leg order today; "" stands for all. `unbooked_splits` are underlyings of which a
     position may not show today's split, so that the equity may be wrong. With `on_tick`, only exits are decided, from
