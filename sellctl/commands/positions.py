@@ -82,7 +82,7 @@ def _show_details(
 ) -> None:
     """Everything about a symbol or structure in every account that holds it, and which accounts could not be read."""
     from sellctl.ui.formatting import mode_text
-    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit
     from sellctl.ui.rows import DETAIL_COLUMNS
 
     rows: list[TableRow] = []
@@ -100,7 +100,7 @@ def _show_details(
     if not documents and not unread:
         raise not_held(name, accounts)
     rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
-    emit(DETAIL_COLUMNS, rows, output, title=name, document={"version": VERSION, "positions": documents})
+    emit(DETAIL_COLUMNS, rows, output, title=name, document={"version": JSON_VERSION, "positions": documents})
 
 
 def _of_account(

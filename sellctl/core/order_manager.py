@@ -42,21 +42,21 @@ from sellctl.core.orders.order_events import (
     Effect,
     Ended,
     LookUp,
+    MarkRejected,
     NotFound,
     OrderEvent,
     OutcomeUnknown,
     PartiallyFilled,
     Refused,
     Repeat,
-    Withdraw,
     events_of,
 )
 from sellctl.core.orders.order_rate import TradingBlock
-from sellctl.core.orders.transitions import apply, is_another_not_found
+from sellctl.core.orders.transitions import apply, counts_as_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars, as_net
-from sellctl.core.tracking.executions import Executions
+from sellctl.core.tracking.in_flight_requests import InFlightRequests
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
 NO_BACKSTOP, NO_MULTI_LEG = "no_backstop", "no_multi_leg"  # the kinds of the journal's notes
@@ -69,7 +69,7 @@ NOTHING_HELD: Mapping[str, Position] = MappingProxyType({})
 class OrderManager:
     """Carries out plans for one account and follows each of our orders to its end.
 
-    `executions` is what is being sent and cancelled.
+    `in_flight` are the orders and cancels in flight.
     """
 
     account: str
@@ -80,7 +80,7 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
-    executions: Executions = field(init=False)
+    in_flight: InFlightRequests = field(init=False)
     todays: TodaysOrders = field(default_factory=TodaysOrders)
     _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
@@ -88,7 +88,7 @@ class OrderManager:
     _refused_structures_restored: bool = False
 
     def __post_init__(self) -> None:
-        self.executions = Executions(self.clock)
+        self.in_flight = InFlightRequests(self.clock)
 
     @property
     def pending_count(self) -> int:
@@ -232,9 +232,9 @@ class OrderManager:
         order = self.book.get(client_order_id)
         if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
-        is_held = order.request is not None and _is_free(order.request, held)
-        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), is_held=is_held)
-        if is_another_not_found(order, event.at):
+        has_free_qty = order.request is not None and _is_free(order.request, held)
+        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), has_free_qty=has_free_qty)
+        if counts_as_not_found(order, event.at):
             self._write("not_found", client_order_id, {"times": len(order.not_found_at) + 1})
         after, _ = apply(order, event)
         if after.state is ManagedState.ABSENT:
@@ -378,14 +378,14 @@ class OrderManager:
             self.book.add_recorded(managed)
             return await self._send(request, signal.sentence)
 
-        return self.executions.sending(request.symbols[0], send, recorded)
+        return self.in_flight.track_send(request.symbols[0], send, recorded)
 
     def _cancelling(
         self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float, *symbols: str
     ) -> Awaitable[bool]:
         """Request a cancel, which concerns these symbols and those of the order, once it is recorded."""
         concerned = frozenset(symbols).union(filter(None, cancel.order.symbols))
-        return self.executions.cancelling(concerned, partial(self._cancel, cancel, at), recorded)
+        return self.in_flight.track_cancel(concerned, partial(self._cancel, cancel, at), recorded)
 
     def _cancelling_stale(self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
         """Request the cancel of a stale order, after the orders that every account sends in this moment."""
@@ -394,7 +394,7 @@ class OrderManager:
             await asyncio.sleep(0)
             return await self._cancel(cancel, at)
 
-        return self.executions.cancelling(frozenset(filter(None, cancel.order.symbols)), request, recorded)
+        return self.in_flight.track_cancel(frozenset(filter(None, cancel.order.symbols)), request, recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether to look again at once: unless it was refused."""
@@ -405,7 +405,7 @@ class OrderManager:
         except AuthError as error:
             detail: dict[str, object] = {"refusal": "key", "message": error.sentence}
             # A backstop isn't given up for the day: the key may be in order again before.
-            self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=_is_exit(request))
+            self._mark_rejected(request, detail, EventKind.REJECTED, error.sentence, counted=_is_exit(request))
             return False
         except BrokerError as error:
             await self._look_up_unknown(request, error)
@@ -433,7 +433,7 @@ class OrderManager:
         await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal))
 
     async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> bool:
-        """Withdraw a refused order; the next poll decides again. After a duplicate id it is looked up instead (I5).
+        """Record a rejection; the next poll decides again. After a duplicate id it is looked up instead (I5).
 
         Return whether that poll should follow at once, because the legs of a structure are to leave one by one now.
         """
@@ -459,7 +459,7 @@ class OrderManager:
             request.symbols[0], self.report.now()
         ):
             why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
-        self._withdraw(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
+        self._mark_rejected(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
         return False
 
     def _leave_by_legs(self, request: SubmitOrder, why: str, *, is_account: bool = False) -> None:
@@ -477,7 +477,7 @@ class OrderManager:
         self.report(structure, EventKind.NOTE, sentence)
 
     def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
-        """Withdraw an order that sellctl's own request budget held back: the broker has not refused anything."""
+        """Record that sellctl's own request budget held an order back: the broker has not refused anything."""
         self._write("refused", request.client_order_id, detail)
         self._record(request.client_order_id, Refused(self.clock.monotonic()))
         if _is_exit(request):
@@ -492,7 +492,7 @@ class OrderManager:
             text = f"the broker has blocked trading on this account ({answer.message}); orders are tried again later"
             self.report("", EventKind.BLOCKED, text, failed=True)
 
-    def _withdraw(  # noqa: PLR0913  the facts of one refusal
+    def _mark_rejected(  # noqa: PLR0913  the facts of one refusal
         self,
         request: SubmitOrder,
         detail: dict[str, object],
@@ -572,14 +572,14 @@ class OrderManager:
                 await self._look_up(client_order_id)
             elif isinstance(effect, Repeat) and order and order.request:
                 send = partial(self._send, order.request, order.why)
-                await self.executions.sending(order.symbols[0], send)
-            elif isinstance(effect, Withdraw) and order and order.request:
+                await self.in_flight.track_send(order.symbols[0], send)
+            elif isinstance(effect, MarkRejected) and order and order.request:
                 detail: dict[str, object] = {"refusal": "not found after a refusal"}
                 if order.is_multi_leg:
                     self._write("refused", client_order_id, detail)
                     self._leave_by_legs(order.request, "it has no such order")
                     continue
-                self._withdraw(
+                self._mark_rejected(
                     order.request, detail, EventKind.REJECTED, "it has no such order", counted=_is_exit(order.request)
                 )
 

@@ -13,13 +13,13 @@ from sellctl.core.config.schema import (
     CancelScope,
     Config,
     ExcludeConfig,
+    Preempt,
     PriceBasisConfig,
     PutAction,
     ShortAction,
     StrategyConfig,
     StructureConfig,
     Style,
-    TakeOver,
     WalkConfig,
 )
 from sellctl.core.model.instrument import AssetClass, StructureKind
@@ -34,7 +34,7 @@ from sellctl.core.structures.recognition import SPREADS
 
 OwnStrategies = Mapping[int, BaseStrategy]
 NO_OWN: OwnStrategies = MappingProxyType({})
-_PREEMPT_FROM = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
+_PREEMPT_FROM = {Preempt.NEVER: None, Preempt.FORCED: Urgency.FORCED, Preempt.PROTECTIVE: Urgency.PROTECTIVE}
 
 
 class Policy(Struct, frozen=True):

@@ -46,7 +46,7 @@ class AccountFacts(Struct, frozen=True):
     options_level: int | None = None  # up to which options may be traded; None when unknown
 
 
-class Privileges(Struct, frozen=True):
+class AccountSettings(Struct, frozen=True):
     """An account's options level, and whether short selling is disabled; None where that is unknown."""
 
     options_level: int | None = None

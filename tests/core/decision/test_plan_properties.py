@@ -15,6 +15,7 @@ from sellctl.core.config.schema import (
     Config,
     ExecutionConfig,
     MatchConfig,
+    Preempt,
     PutAction,
     RulesConfig,
     SellModuleConfig,
@@ -22,7 +23,6 @@ from sellctl.core.config.schema import (
     ShortPositionsConfig,
     StrategyConfig,
     Style,
-    TakeOver,
     ZeroDayConfig,
 )
 from sellctl.core.decision.engine import decide
@@ -175,7 +175,7 @@ def policies(draw: st.DrawFn) -> Policy:
         draw(st.sampled_from(ShortAction)), cash_secured_puts=draw(st.sampled_from(PutAction))
     )
     sell = SellModuleConfig(
-        take_over=draw(st.sampled_from(TakeOver)),
+        take_over=draw(st.sampled_from(Preempt)),
         short_positions=shorts,
         zero_day=ZeroDayConfig(shorts=draw(st.booleans())),
         zero_day_handling=draw(st.booleans()),

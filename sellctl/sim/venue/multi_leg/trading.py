@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sellctl.sim.faults.order_faults import fill_price_of, position_lag
 from sellctl.sim.market.price_paths import CENT, TwoSidedQuote
-from sellctl.sim.numbers import CONTRACT_SIZE, ZERO, stamp, text
+from sellctl.sim.numbers import CONTRACT_SIZE, ZERO, format_timestamp, text
 from sellctl.sim.venue.accounts import SimAccount, book_fill, count_fill
 from sellctl.sim.venue.fills import Fill
 from sellctl.sim.venue.orders import NetQuote, SimOrder
@@ -109,7 +109,7 @@ def fill_units(venue: VenueState, account: SimAccount, order: SimOrder, trade: F
                 "price": text(part.price),
                 "order_id": leg.id,
                 "symbol": leg.symbol,
-                "timestamp": stamp(venue.now),
+                "timestamp": format_timestamp(venue.now),
             }
             for leg, part in trades
         ],

@@ -24,7 +24,7 @@ from one_order_builders import (
 )
 from structure_builders import a_multi_leg_order, call, put
 
-from sellctl.core.config.schema import TakeOver
+from sellctl.core.config.schema import Preempt
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.order import OrderType, Side
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
@@ -252,7 +252,7 @@ def test_the_users_own_order_makes_way_where_the_exit_may_cancel_it() -> None:
     held = tuple(replace(leg, position=replace(leg.position, available=Decimal(0))) for leg in a_debit())
     users = a_multi_leg_order(OURS, "2", client_order_id="by-hand")
     panic = a_scene(*held, orders=(users,), panic=frozenset({LONG, SHORT}))
-    policy = ruled(sell={"take_over": TakeOver.FORCED}, stop_loss=percent(5000))
+    policy = ruled(sell={"take_over": Preempt.FORCED}, stop_loss=percent(5000))
     decisions = decided(panic, policy)
     assert [cancel.order.id for each in decisions.values() for cancel in each.cancel_first] == [users.id]
 
